@@ -1,0 +1,61 @@
+// Shared by the builder's steps, which are named and timed like the child's.
+#pragma once
+
+#include <cerrno>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "base/unique_fd.h"
+#include "shim/builder.h"
+#include "shim/launch_plan.h"
+
+namespace crisp::shim {
+
+struct BuildContext {
+  const BuilderInput& input;
+  const ::shim::v1::Start* start = nullptr;
+  const ::shim::v1::Exec* exec = nullptr;
+  LaunchPlan plan = {};
+  std::vector<int> joins = {};  // namespaces to join before the clone, all but the user namespace
+  int user_namespace = -1;
+  base::UniqueFd sandbox = {};  // O_PATH of /proc/<sandbox pid>, if there is one
+  uint64_t clone_flags = 0;
+
+  bool Fail(absl::string_view what, int error = errno) {
+    return input.report->Fail(error, std::string(what).c_str());
+  }
+  bool Fail(const absl::Status& status) {
+    return input.report->Fail(0, std::string(status.message()).c_str());
+  }
+  // What follows "/proc/<sandbox pid>/<below>/" in a path, null for other paths. Such names are
+  // opened below `sandbox`, so that they never reach a process that has the pid later.
+  const char* InSandbox(const std::string& path, const char* below) const;
+  bool has_user_namespace() const { return user_namespace >= 0; }
+};
+
+// namespaces.cc
+bool PrepareNamespaces(BuildContext& context);
+bool PrepareMountNamespace(BuildContext& context);
+bool JoinNamespaces(BuildContext& context);
+bool JoinContainer(BuildContext& context);
+// A user namespace with these mappings, held by nothing but the descriptor; -1 and errno on
+// failure.
+int MakeUserNamespace(const std::vector<oci::IdMapping>& uids,
+                      const std::vector<oci::IdMapping>& gids);
+
+// mount_sources.cc: what comes from the host, as detached trees, while the host's mounts are in
+// sight
+bool PrepareMountSources(BuildContext& context);
+// overlay.cc: in the private mount namespace
+bool PrepareRootfs(BuildContext& context);
+bool PrepareImageMounts(BuildContext& context);
+// Makes a detached tree appear with the ids of a user namespace.
+bool IdMapTree(int tree, int user_namespace, bool recursive);
+
+// process.cc
+// The id on the host of an id of the container; itself where there is no mapping.
+uint32_t HostId(const std::vector<oci::IdMapping>& mappings, uint32_t id);
+bool PrepareProcess(BuildContext& context);
+
+}  // namespace crisp::shim

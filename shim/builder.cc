@@ -1,0 +1,159 @@
+#include "shim/builder.h"
+
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/paths.h"
+#include "base/status_macros.h"
+#include "linux/syscalls.h"
+#include "oci/runtime_spec_codec.h"
+#include "shim/build_context.h"
+#include "shim/child/step.h"
+#include "shim/plan_compiler.h"
+
+namespace crisp::shim {
+namespace {
+
+// What the shim has open is its own: sockets of the daemon, the log, streams of other processes.
+void CloseInherited(const BuilderInput& input) {
+  std::vector<int> keep = {input.done,       input.stdio[0],        input.stdio[1],
+                           input.stdio[2],   input.console_socket,  input.barrier,
+                           input.clone_into, input.cgroup->v2.get()};
+  for (const base::UniqueFd& tasks : input.cgroup->tasks) keep.push_back(tasks.get());
+  std::sort(keep.begin(), keep.end());
+  unsigned next = 3;
+  for (const int fd : keep) {
+    if (fd < static_cast<int>(next)) continue;
+    if (fd > static_cast<int>(next)) close_range(next, static_cast<unsigned>(fd) - 1, 0);
+    next = static_cast<unsigned>(fd) + 1;
+  }
+  close_range(next, ~0u, 0);
+}
+
+absl::StatusOr<oci::Spec> ReadSpec(const char* bundle) {
+  CRISP_ASSIGN_OR_RETURN(const std::string text,
+                         base::ReadFile(base::JoinPath(bundle, base::kSpecFile)));
+  return oci::DecodeRuntimeSpecWithoutSeccomp(text);
+}
+
+// The compiled filter, an array of sock_filter as the kernel takes it; no file: no filter.
+absl::Status ReadSeccomp(const char* bundle, ProcessPlan& process) {
+  const absl::StatusOr<std::string> bytes =
+      base::ReadFile(base::JoinPath(bundle, base::kSeccompFile));
+  if (absl::IsNotFound(bytes.status())) return absl::OkStatus();
+  if (!bytes.ok()) return bytes.status();
+  if (bytes->empty() || bytes->size() % sizeof(sock_filter) != 0 ||
+      bytes->size() / sizeof(sock_filter) > BPF_MAXINSNS) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(base::kSeccompFile, ": ", bytes->size(), " bytes are no filter"));
+  }
+  process.seccomp.resize(bytes->size() / sizeof(sock_filter));
+  memcpy(process.seccomp.data(), bytes->data(), bytes->size());
+  return absl::OkStatus();
+}
+
+bool CompileContainer(BuildContext& context) {
+  const absl::StatusOr<oci::Spec> spec = ReadSpec(context.input.bundle);
+  if (!spec.ok()) return context.Fail(spec.status());
+  absl::StatusOr<LaunchPlan> plan = CompileLaunch(*spec, *context.start);
+  if (!plan.ok()) return context.Fail(plan.status());
+  context.plan = *std::move(plan);
+  context.plan.bundle = context.input.bundle;
+  context.plan.barrier = context.input.barrier;
+  const absl::Status seccomp = ReadSeccomp(context.input.bundle, context.plan.process);
+  return seccomp.ok() || context.Fail(seccomp);
+}
+
+bool CompileProcessToAdd(BuildContext& context) {
+  const absl::StatusOr<oci::Spec> spec = ReadSpec(context.input.bundle);
+  if (!spec.ok()) return context.Fail(spec.status());
+  absl::StatusOr<LaunchPlan> plan = CompileExec(*spec, *context.exec);
+  if (!plan.ok()) return context.Fail(plan.status());
+  context.plan = *std::move(plan);
+  const absl::Status seccomp = ReadSeccomp(context.input.bundle, context.plan.process);
+  return seccomp.ok() || context.Fail(seccomp);
+}
+
+[[noreturn]] void RunChild(const BuildContext& context) {
+  Child child = {.process = context.plan.process,
+                 .launch = context.exec == nullptr ? &context.plan : nullptr,
+                 .report = *context.input.report};
+  context.exec == nullptr ? RunInitSteps(child) : RunExecSteps(child);
+  _exit(1);
+}
+
+bool CloneChild(BuildContext& context) {
+  clone_args args = {};
+  args.flags = CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_INTO_CGROUP | context.clone_flags;
+  // The kernel stores the pid before the child runs: from then on the shim can kill it, whatever
+  // happens here.
+  args.parent_tid = reinterpret_cast<uint64_t>(&context.input.report->child);
+  args.cgroup = static_cast<uint64_t>(context.input.clone_into);
+  const pid_t pid = linux::Clone3(args);
+  if (pid == 0) RunChild(context);
+  return pid > 0 || context.Fail("clone3");
+}
+
+struct BuildStep {
+  const char* name;
+  bool (*run)(BuildContext&);
+};
+
+constexpr BuildStep kContainerSteps[] = {
+    {"spec", CompileContainer},
+    {"namespaces", PrepareNamespaces},       // opened first: a reused pid must not be joined
+    {"mount sources", PrepareMountSources},  // as the host has them
+    {"mount namespace",
+     PrepareMountNamespace},  // from here on nothing mounted is seen by anybody else
+    {"rootfs", PrepareRootfs},
+    {"image mounts", PrepareImageMounts},
+    {"process", PrepareProcess},
+    {"join namespaces",
+     JoinNamespaces},  // last: a user namespace takes all rights on the host away
+    {"clone", CloneChild},
+};
+
+constexpr BuildStep kExecSteps[] = {
+    {"spec", CompileProcessToAdd},
+    {"process", PrepareProcess},
+    {"join namespaces", JoinContainer},
+    {"clone", CloneChild},
+};
+
+template <size_t N>
+[[noreturn]] void Build(const BuildStep (&steps)[N], BuildContext& context) {
+  CloseInherited(context.input);
+  for (const BuildStep& step : steps) {
+    // After the clone the report is the child's.
+    context.input.report->Begin(step.name);
+    if (!step.run(context)) _exit(1);
+  }
+  const char created = 'c';
+  (void)!write(context.input.done, &created,
+               1);  // only the shim reads it; without it nobody needs the byte
+  _exit(0);
+}
+
+}  // namespace
+
+void BuildContainer(const BuilderInput& input, const ::shim::v1::Start& start) {
+  BuildContext context = {.input = input, .start = &start};
+  Build(kContainerSteps, context);
+}
+
+void BuildExec(const BuilderInput& input, const ::shim::v1::Exec& exec) {
+  BuildContext context = {.input = input, .exec = &exec};
+  Build(kExecSteps, context);
+}
+
+}  // namespace crisp::shim

@@ -1,0 +1,77 @@
+// Device nodes and the links every /dev has.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstring>
+
+#include "base/unique_fd.h"
+#include "shim/child/step.h"
+#include "shim/child/target.h"
+
+namespace crisp::shim {
+namespace {
+
+struct Link {
+  const char* name;
+  const char* target;
+};
+constexpr Link kLinks[] = {{"fd", "/proc/self/fd"},
+                           {"stdin", "/proc/self/fd/0"},
+                           {"stdout", "/proc/self/fd/1"},
+                           {"stderr", "/proc/self/fd/2"},
+                           {"ptmx", "pts/ptmx"}};
+
+bool Bind(Child& child, const DevicePlan& device) {
+  const base::UniqueFd place(OpenOrMakeInside(child.root, device.path.c_str(), TargetType::kFile));
+  return (place.valid() && AttachTree(device.tree, place.get())) || child.Fail(device.path.c_str());
+}
+
+// The folder the node goes into; `name` becomes the last component.
+int OpenParent(Child& child, const DevicePlan& device, const char*& name) {
+  char folder[PATH_MAX];
+  strcpy(folder, device.path.c_str());  // CleanPath has checked the length
+  char* slash = strrchr(folder, '/');
+  name = device.path.c_str() + (slash - folder) + 1;
+  *(slash == folder ? slash + 1 : slash) = '\0';
+  return OpenOrMakeInside(child.root, folder, TargetType::kFolder);
+}
+
+bool Make(Child& child, const DevicePlan& device) {
+  const char* path = device.path.c_str();
+  const char* name;
+  const base::UniqueFd parent(OpenParent(child, device, name));
+  if (!parent.valid()) return child.Fail(path);
+  if (mknodat(parent.get(), name, device.mode, device.device) != 0) {
+    // An image may bring the node; it must be the same one and no link to elsewhere.
+    struct stat info;
+    if (errno != EEXIST || fstatat(parent.get(), name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+        (info.st_mode & S_IFMT) != (device.mode & S_IFMT) || info.st_rdev != device.device) {
+      return child.Refuse(EEXIST, path, ": something else is there");
+    }
+  }
+  return fchownat(parent.get(), name, device.uid, device.gid, AT_SYMLINK_NOFOLLOW) == 0 ||
+         child.Fail(path, ": chown");
+}
+
+}  // namespace
+
+bool ApplyDevices(Child& child) {
+  for (const DevicePlan& device : child.launch->devices) {
+    if (!(device.tree >= 0 ? Bind(child, device) : Make(child, device))) return false;
+  }
+  if (!child.launch->populate_dev) return true;
+  const base::UniqueFd dev(OpenInside(child.root, "/dev"));
+  if (!dev.valid()) return child.Fail("/dev");
+  const base::UniqueFd kcore(OpenInside(child.root, "/proc/kcore"));
+  if (kcore.valid() && symlinkat("/proc/kcore", dev.get(), "core") != 0 && errno != EEXIST)
+    return child.Fail("/dev/core");
+  for (const Link& link : kLinks) {
+    if (symlinkat(link.target, dev.get(), link.name) != 0 && errno != EEXIST)
+      return child.Fail("/dev/", link.name);
+  }
+  return true;
+}
+
+}  // namespace crisp::shim

@@ -1,0 +1,162 @@
+// The mounts of the spec, in its order, onto places below the rootfs.
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/unique_fd.h"
+#include "linux/syscalls.h"
+#include "shim/child/step.h"
+#include "shim/child/target.h"
+
+namespace crisp::shim {
+namespace {
+
+// Fails with what the file system itself says about a wrong option, if it says something ("e tmpfs:
+// Bad value ...").
+bool FailFilesystem(Child& child, int fs, const char* destination) {
+  const int error = errno;
+  char message[256];
+  const ssize_t n = read(fs, message, sizeof(message) - 1);
+  message[n > 0 ? n - (message[n - 1] == '\n' ? 1 : 0) : 0] = '\0';
+  return child.Refuse(error, destination, n > 0 ? ": " : "",
+                      message + (n > 2 && message[1] == ' ' ? 2 : 0));
+}
+
+// Makes a detached instance of a file system; -1 after reporting.
+int MakeFilesystem(Child& child, const MountPlan& mount, const char* type) {
+  const char* destination = mount.destination.c_str();
+  const base::UniqueFd fs(fsopen(type, FSOPEN_CLOEXEC));
+  if (!fs.valid()) {
+    child.Fail(destination, ": file system ", type);
+    return -1;
+  }
+  bool ok = mount.source.empty() ||
+            fsconfig(fs.get(), FSCONFIG_SET_STRING, "source", mount.source.c_str(), 0) == 0;
+  for (const auto& [key, value] : mount.options.data) {
+    ok = ok && (value.empty()
+                    ? fsconfig(fs.get(), FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
+                    : fsconfig(fs.get(), FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0)) == 0;
+  }
+  if (!ok || fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+    FailFilesystem(child, fs.get(), destination);
+    return -1;
+  }
+  const int tree = fsmount(fs.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(mount.options.top.set));
+  if (tree < 0) child.Fail(destination, ": fsmount ", type);
+  return tree;
+}
+
+// A cgroup v1 host: a small tmpfs with a folder per hierarchy, each the container's own group.
+int MakeCgroupTree(Child& child, const MountPlan& mount) {
+  MountPlan const& plan = mount;
+  const base::UniqueFd fs(fsopen("tmpfs", FSOPEN_CLOEXEC));
+  if (!fs.valid() || fsconfig(fs.get(), FSCONFIG_SET_STRING, "source", "cgroup", 0) != 0 ||
+      fsconfig(fs.get(), FSCONFIG_SET_STRING, "mode", "755", 0) != 0 ||
+      fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+    child.Fail(plan.destination.c_str(), ": tmpfs");
+    return -1;
+  }
+  const int tree =
+      fsmount(fs.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  if (tree < 0) child.Fail(plan.destination.c_str(), ": fsmount tmpfs");
+  return tree;
+}
+
+// Binds go in after the tmpfs is attached: Linux before 6.15 attaches nothing to a detached tree.
+bool FillCgroupTree(Child& child, const MountPlan& mount, int tree) {
+  for (const CgroupBind& bind : child.launch->cgroup_binds) {
+    if (mkdirat(tree, bind.name.c_str(), 0755) != 0)
+      return child.Fail(mount.destination.c_str(), "/", bind.name.c_str());
+    const base::UniqueFd place(
+        openat(tree, bind.name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!place.valid() || !AttachTree(bind.tree, place.get())) {
+      return child.Fail(mount.destination.c_str(), "/", bind.name.c_str());
+    }
+  }
+  mount_attr attributes = {};
+  attributes.attr_set = mount.options.top.set;
+  return mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) == 0 ||
+         child.Fail(mount.destination.c_str(), ": make read-only");
+}
+
+int MakeTree(Child& child, const MountPlan& mount) {
+  switch (mount.kind) {
+    case MountKind::kBind:
+    case MountKind::kImage:
+      return mount.tree;
+    case MountKind::kFilesystem:
+      return MakeFilesystem(child, mount, mount.fs_type.c_str());
+    case MountKind::kCgroup:
+      return child.launch->cgroup_binds.empty() ? MakeFilesystem(child, mount, "cgroup2")
+                                                : MakeCgroupTree(child, mount);
+  }
+  return -1;
+}
+
+// /proc, /sys and /dev decide about security, and later steps and every program trust their names:
+// an image that has a link there (to a volume, to somewhere in itself) is refused, as every other
+// runtime does.
+bool IsFixedPlace(const char* path) {
+  return strcmp(path, "/proc") == 0 || strcmp(path, "/sys") == 0 || strcmp(path, "/dev") == 0;
+}
+
+int OpenPlace(Child& child, const MountPlan& mount, TargetType type) {
+  const char* destination = mount.destination.c_str();
+  if (IsFixedPlace(destination)) {
+    const base::UniqueFd direct(
+        openat(child.root, destination + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct stat info;
+    if (direct.valid() && fstat(direct.get(), &info) == 0 && !S_ISDIR(info.st_mode)) {
+      child.Refuse(ENOTDIR, destination, " must be an ordinary folder in the image");
+      return -1;
+    }
+  }
+  const int place = OpenOrMakeInside(child.root, destination, type);
+  if (place < 0) child.Fail(destination);
+  return place;
+}
+
+// A mount that lands in procfs though its name does not say so came through a link of the image;
+// one that says so was checked when the plan was compiled. Onto /proc itself belongs nothing but
+// procfs.
+bool CheckPlace(Child& child, const MountPlan& mount, int tree, int place) {
+  const char* destination = mount.destination.c_str();
+  const bool is_proc = IsOnFilesystem(tree, PROC_SUPER_MAGIC);
+  if (strcmp(destination, "/proc") == 0) {
+    return is_proc || child.Refuse(EINVAL, "/proc is for procfs only");
+  }
+  if (strncmp(destination, "/proc/", 6) != 0 && IsOnFilesystem(place, PROC_SUPER_MAGIC)) {
+    return child.Refuse(EINVAL, destination, " leads into /proc");
+  }
+  return true;
+}
+
+bool Apply(Child& child, const MountPlan& mount) {
+  const base::UniqueFd tree(MakeTree(child, mount));
+  if (!tree.valid()) return false;
+  const bool is_file =
+      (mount.kind == MountKind::kBind || mount.kind == MountKind::kImage) && !mount.tree_is_folder;
+  const base::UniqueFd place(
+      OpenPlace(child, mount, is_file ? TargetType::kFile : TargetType::kFolder));
+  if (!place.valid() || !CheckPlace(child, mount, tree.get(), place.get())) return false;
+  if (!AttachTree(tree.get(), place.get()))
+    return child.Fail(mount.destination.c_str(), ": attach");
+  return mount.kind != MountKind::kCgroup || child.launch->cgroup_binds.empty() ||
+         FillCgroupTree(child, mount, tree.get());
+}
+
+}  // namespace
+
+bool ApplyMounts(Child& child) {
+  for (const MountPlan& mount : child.launch->mounts) {
+    if (!Apply(child, mount)) return false;
+  }
+  return true;
+}
+
+}  // namespace crisp::shim

@@ -1,0 +1,100 @@
+// The last moments before the program: its descriptors, its folder, its name.
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "base/unique_fd.h"
+#include "linux/syscalls.h"
+#include "shim/child/step.h"
+
+namespace crisp::shim {
+namespace {
+
+bool EnterWorkdir(Child& child) {
+  const char* cwd = child.process.cwd.c_str();
+  // "/proc/self/fd/7" is nobody's working folder but an attacker's.
+  const base::UniqueFd folder(
+      linux::OpenAt2(AT_FDCWD, cwd, O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_NO_MAGICLINKS));
+  if (!folder.valid() || fchdir(folder.get()) != 0) return false;
+  // Whatever way there might be to a folder of the host: it has no name in this root.
+  char name[PATH_MAX];
+  const long length = linux::RawGetcwd(name, sizeof(name));
+  if (length > 0 && name[0] == '/') return true;
+  errno = length > 0 ? EXDEV : errno;
+  return false;
+}
+
+const char* WhyNot(int error) {
+  switch (error) {
+    case EACCES:
+    case EPERM:
+      return ": permission denied";
+    case ENOEXEC:
+      return ": exec format error";
+    case E2BIG:
+      return ": argument list too long";
+    default:
+      return ": no such file or directory";
+  }
+}
+
+}  // namespace
+
+bool ApplyStdio(Child& child) {
+  for (int i = 0; i < 3; ++i) {
+    const int fd = child.process.terminal ? child.terminal : child.process.stdio[i];
+    if (dup2(fd, i) < 0) return child.Fail("dup2");  // also clears O_CLOEXEC
+  }
+  if (!child.process.terminal) return true;
+  return ioctl(0, TIOCSCTTY, 0) == 0 || child.Fail("controlling terminal");
+}
+
+bool ApplyWorkdir(Child& child) {
+  if (EnterWorkdir(child)) return true;
+  // Root without CAP_DAC_OVERRIDE, or a network file system that maps root to nobody: the user may
+  // have better luck.
+  child.retry_workdir = errno == EACCES || errno == EPERM;
+  return child.retry_workdir || child.Fail(child.process.cwd.c_str());
+}
+
+bool ApplyWorkdirAsUser(Child& child) {
+  return !child.retry_workdir || EnterWorkdir(child) || child.Fail(child.process.cwd.c_str());
+}
+
+bool ApplyDescriptors(Child& child) {
+  return close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) == 0 || child.Fail("close_range");
+}
+
+bool ApplyProgram(Child& child) {
+  const ProcessPlan& process = child.process;
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  int error = ENOENT;
+  for (const std::string& program : process.programs) {
+    execve(program.c_str(), process.argv.data(), process.envp.data());
+    if (errno == EACCES)
+      error = EACCES;  // as execvp(3): go on, but say so if nothing else is found
+    if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) continue;
+    error = errno;
+    break;
+  }
+  const char* name = process.args[0].c_str();
+  if (error == ENOENT && strchr(name, '/') == nullptr) {
+    return child.Refuse(error, "\"", name, "\": executable file not found in $PATH");
+  }
+  char quoted[256];
+  const size_t length = strnlen(name, sizeof(quoted) - 3);
+  quoted[0] = '"';
+  memcpy(quoted + 1, name, length);
+  quoted[length + 1] = '"';
+  quoted[length + 2] = '\0';
+  return child.Refuse(error, quoted, WhyNot(error));
+}
+
+}  // namespace crisp::shim

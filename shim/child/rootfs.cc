@@ -1,0 +1,70 @@
+// Where the container's files are: the rootfs is attached over the bundle folder, filled, and
+// becomes the root.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "linux/syscalls.h"
+#include "shim/child/step.h"
+#include "shim/child/target.h"
+
+namespace crisp::shim {
+
+bool ApplyBarrier(Child& child) {
+  if (child.launch->barrier < 0) return true;
+  char released;
+  ssize_t n;
+  do {
+    n = read(child.launch->barrier, &released, 1);
+  } while (n < 0 && errno == EINTR);
+  return n == 1 || child.Refuse(0, "the start was abandoned");
+}
+
+bool ApplyRootfs(Child& child) {
+  // Any folder would do as the place: this mount namespace is the container's own already.
+  const char* bundle = child.launch->bundle.c_str();
+  if (move_mount(child.launch->rootfs_tree, "", AT_FDCWD, bundle, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    return child.Fail("attach to ", bundle);
+  }
+  child.root = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return child.root >= 0 || child.Fail("open ", bundle);
+}
+
+bool ApplyPivotRoot(Child& child) {
+  // With "." for both the old root ends up on top of the new one, and no folder for it is needed in
+  // the image.
+  if (fchdir(child.root) != 0) return child.Fail("chdir to the rootfs");
+  if (linux::PivotRoot(".", ".") != 0) return child.Fail("pivot_root");
+  if (umount2(".", MNT_DETACH) != 0) return child.Fail("detach the host's root");
+  if (chdir("/") != 0) return child.Fail("chdir /");
+  if (child.launch->rootfs_propagation == 0) return true;
+  mount_attr attributes = {};
+  attributes.propagation = child.launch->rootfs_propagation;
+  return mount_setattr(child.root, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) == 0 ||
+         child.Fail("set the propagation of /");
+}
+
+bool ApplyReadonlyRootfs(Child& child) {
+  if (!child.launch->rootfs_readonly) return true;
+  mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  return mount_setattr(child.root, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) == 0 ||
+         child.Fail("make / read-only");
+}
+
+bool ApplyWorkdirExists(Child& child) {
+  const char* cwd = child.process.cwd.c_str();
+  const int fd = OpenInside(child.root, cwd);
+  if (fd >= 0) {
+    close(fd);
+    return true;  // what it is, and whether the user may enter it, is seen when it is entered
+  }
+  if (errno != ENOENT) return true;
+  const int made = OpenOrMakeInside(child.root, cwd, TargetType::kFolder);
+  if (made < 0) return child.Fail(cwd);
+  close(made);
+  return true;
+}
+
+}  // namespace crisp::shim

@@ -1,0 +1,79 @@
+// The world between clone3(2) and execve(2). Steps run in the child, in the order of the tables in
+// steps.cc. They read the plan and call the kernel; they allocate nothing, log nothing, throw
+// nothing and include no Abseil: what cannot be prepared was prepared by the builder. A step that
+// fails says why in the report and returns false; the child then ends.
+#pragma once
+
+#include <cerrno>
+
+#include "shim/launch_plan.h"
+#include "shim/report.h"
+
+namespace crisp::shim {
+
+struct Child {
+  const ProcessPlan& process;
+  const LaunchPlan* launch;  // null for an exec
+  Report& report;
+
+  int root = -1;      // O_PATH, the root of the container
+  int terminal = -1;  // slave end of the pty, if any
+  bool retry_workdir = false;
+
+  bool Fail(const char* a, const char* b = "", const char* c = "") {
+    return report.Fail(errno, a, b, c);
+  }
+  bool Refuse(int error, const char* a, const char* b = "", const char* c = "") {
+    return report.Fail(error, a, b, c);
+  }
+};
+
+struct Step {
+  const char* name;
+  bool (*run)(Child&);
+};
+
+// The two stories; each ends in execve and comes back only after a failure.
+void RunInitSteps(Child& child);
+void RunExecSteps(Child& child);
+
+// rootfs.cc: where the container's files are
+bool ApplyBarrier(Child& child);
+bool ApplyRootfs(Child& child);
+bool ApplyPivotRoot(Child& child);
+bool ApplyReadonlyRootfs(Child& child);
+bool ApplyWorkdirExists(Child& child);
+
+// mounts.cc, restrictions.cc, devices.cc, console.cc
+bool ApplyMounts(Child& child);
+bool ApplyPathRestrictions(Child& child);
+bool ApplyDevices(Child& child);
+bool ApplyContainerConsole(Child& child);
+bool ApplyExecConsole(Child& child);
+
+// kernel.cc: namespaces and what is set in them
+bool ApplyCgroups(Child& child);
+bool ApplyCgroupNamespace(Child& child);
+bool ApplySession(Child& child);
+bool ApplyUserNamespace(Child& child);
+bool ApplyHostname(Child& child);
+bool ApplySysctls(Child& child);
+
+// identity.cc: who the process is and what it may do
+bool ApplyRlimits(Child& child);
+bool ApplyBoundingSet(Child& child);
+bool ApplyUser(Child& child);
+bool ApplyCapabilities(Child& child);
+bool ApplyNoNewPrivileges(Child& child);
+bool ApplyAppArmor(Child& child);
+bool ApplySeccompPrivileged(Child& child);
+bool ApplySeccomp(Child& child);
+
+// program.cc: the last moments
+bool ApplyStdio(Child& child);
+bool ApplyWorkdir(Child& child);
+bool ApplyWorkdirAsUser(Child& child);
+bool ApplyDescriptors(Child& child);
+bool ApplyProgram(Child& child);
+
+}  // namespace crisp::shim

@@ -1,0 +1,60 @@
+#include "shim/connection.h"
+
+namespace crisp::shim {
+
+bool Connection::Open(EventLoop& loop, ConnectionOwner& owner, base::UniqueFd fd) {
+  loop_ = &loop;
+  owner_ = &owner;
+  channel_ = ipc::Channel(std::move(fd));
+  has_request_ = false;
+  if (loop.Add(channel_.fd(), EPOLLIN, *this)) return true;
+  Close();
+  return false;
+}
+
+void Connection::Close() {
+  if (!is_open()) return;
+  loop_->Remove(channel_.fd());
+  channel_.Close();
+}
+
+bool Connection::Send(const ::shim::v1::Reply& reply, int fd) {
+  if (!is_open()) return false;
+  if (channel_.Send(reply, fd < 0 ? std::vector<int>() : std::vector<int>{fd}).ok()) return true;
+  Close();
+  return false;
+}
+
+void Connection::Fail(const char* step, int error, absl::string_view detail) {
+  ::shim::v1::Reply reply;
+  reply.mutable_failed()->set_step(step);
+  reply.mutable_failed()->set_error(error);
+  reply.mutable_failed()->set_detail(detail.data(), detail.size());
+  (void)Send(reply);
+  Close();
+}
+
+void Connection::Done() {
+  ::shim::v1::Reply reply;
+  reply.mutable_done();
+  (void)Send(reply);
+  Close();
+}
+
+void Connection::OnEvent(uint32_t) {
+  absl::StatusOr<ipc::Packet> packet = channel_.Receive(/*deadline_ns=*/0);
+  if (absl::IsDeadlineExceeded(packet.status())) return;  // nothing after all
+  if (packet.ok() && !has_request_) {
+    ::shim::v1::Request request;
+    has_request_ = true;
+    if (request.ParseFromString(packet->data))
+      return owner_->OnRequest(*this, request, std::move(packet->fds));
+  } else if (packet.ok()) {
+    ::shim::v1::Control control;
+    if (control.ParseFromString(packet->data)) return owner_->OnControl(*this, control);
+  }
+  Close();
+  owner_->OnHangup(*this);
+}
+
+}  // namespace crisp::shim

@@ -1,0 +1,46 @@
+// One connection of the daemon: it says one Request, then Controls; what happens is the
+// supervisor's business.
+#pragma once
+
+#include "ipc/channel.h"
+#include "shim/event_loop.h"
+#include "shim/v1/shim.pb.h"
+
+namespace crisp::shim {
+
+class Connection;
+
+class ConnectionOwner {
+ public:
+  virtual void OnRequest(Connection& connection, const ::shim::v1::Request& request,
+                         std::vector<base::UniqueFd> fds) = 0;
+  virtual void OnControl(Connection& connection, const ::shim::v1::Control& control) = 0;
+  // The daemon has hung up or said nonsense; the connection is closed already.
+  virtual void OnHangup(Connection& connection) = 0;
+
+ protected:
+  ~ConnectionOwner() = default;
+};
+
+class Connection final : public EventSource {
+ public:
+  bool Open(EventLoop& loop, ConnectionOwner& owner, base::UniqueFd fd);
+  bool is_open() const { return channel_.valid(); }
+  void Close();
+
+  // Never blocks: a daemon that does not read loses the connection. False when it is lost.
+  bool Send(const ::shim::v1::Reply& reply, int fd = -1);
+  // "Failed" is the last word of an operation.
+  void Fail(const char* step, int error, absl::string_view detail);
+  void Done();
+
+  void OnEvent(uint32_t events) override;
+
+ private:
+  EventLoop* loop_ = nullptr;
+  ConnectionOwner* owner_ = nullptr;
+  ipc::Channel channel_;
+  bool has_request_ = false;
+};
+
+}  // namespace crisp::shim

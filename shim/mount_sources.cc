@@ -1,0 +1,153 @@
+// What a container gets from the host, cloned into detached trees: no name is resolved twice, and
+// nothing is attached anywhere until the child attaches it inside the rootfs.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "base/unique_fd.h"
+#include "shim/build_context.h"
+
+namespace crisp::shim {
+namespace {
+
+int CloneTree(const char* path, bool recursive) {
+  return open_tree(AT_FDCWD, path,
+                   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0));
+}
+
+bool SetAttributes(int tree, const linux::MountAttributes& attributes, bool recursive) {
+  if (attributes.empty()) return true;
+  mount_attr attr = {};
+  attr.attr_set = attributes.set;
+  attr.attr_clr = attributes.clear;
+  return mount_setattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr,
+                       sizeof(attr)) == 0;
+}
+
+// A clone of a shared mount is its peer: that is what "shared" wants, and what "slave" listens to.
+// Everything else must not hear of the host, nor the host of it.
+bool SetPropagation(int tree, const linux::MountOptions& options) {
+  if (options.propagation == MS_SHARED) return true;
+  mount_attr attr = {};
+  attr.propagation = options.propagation == 0 ? uint64_t{MS_PRIVATE} : options.propagation;
+  const bool recursive = options.propagation == 0 || options.propagation_recursive;
+  return mount_setattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr,
+                       sizeof(attr)) == 0;
+}
+
+bool IdMapBind(BuildContext& context, const MountPlan& mount) {
+  if (mount.uid_mappings.empty()) {
+    if (!context.has_user_namespace())
+      return context.Fail(absl::StrCat(mount.destination, ": idmap without mappings"), EINVAL);
+    return IdMapTree(mount.tree, context.user_namespace, mount.options.idmap_recursive) ||
+           context.Fail(absl::StrCat(mount.source, ": idmap"));
+  }
+  const base::UniqueFd mapping(MakeUserNamespace(mount.uid_mappings, mount.gid_mappings));
+  if (!mapping.valid()) return context.Fail(absl::StrCat(mount.destination, ": mappings"));
+  return IdMapTree(mount.tree, mapping.get(), mount.options.idmap_recursive) ||
+         context.Fail(absl::StrCat(mount.source, ": idmap"));
+}
+
+// Sources "/proc/<sandbox pid>/root/...", the pod's /dev/shm: mounts of the sandbox's mount
+// namespace, which can only be cloned from inside it.
+bool CloneFromSandbox(BuildContext& context) {
+  base::UniqueFd home;
+  for (MountPlan& mount : context.plan.mounts) {
+    const char* path =
+        mount.kind == MountKind::kBind ? context.InSandbox(mount.source, "root") : nullptr;
+    if (path == nullptr) continue;
+    if (!home.valid()) {
+      home.reset(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+      const base::UniqueFd away(openat(context.sandbox.get(), "ns/mnt", O_RDONLY | O_CLOEXEC));
+      if (!home.valid() || !away.valid() || setns(away.get(), CLONE_NEWNS) != 0)
+        return context.Fail(mount.source);
+    }
+    mount.tree = CloneTree(absl::StrCat("/", path).c_str(), mount.options.recursive);
+    if (mount.tree < 0) return context.Fail(mount.source);
+  }
+  return !home.valid() || setns(home.get(), CLONE_NEWNS) == 0 || context.Fail("leave the sandbox");
+}
+
+bool PrepareBind(BuildContext& context, MountPlan& mount) {
+  if (mount.tree < 0) mount.tree = CloneTree(mount.source.c_str(), mount.options.recursive);
+  struct stat info;
+  if (mount.tree < 0 || fstat(mount.tree, &info) != 0) return context.Fail(mount.source);
+  mount.tree_is_folder = S_ISDIR(info.st_mode);
+  if (mount.options.idmap && !IdMapBind(context, mount)) return false;
+  return (SetAttributes(mount.tree, mount.options.tree, true) &&
+          SetAttributes(mount.tree, mount.options.top, false) &&
+          SetPropagation(mount.tree, mount.options)) ||
+         context.Fail(absl::StrCat(mount.source, ": mount_setattr"));
+}
+
+bool PrepareCgroupBinds(BuildContext& context, const MountPlan& mount) {
+  for (CgroupBind& bind : context.plan.cgroup_binds) {
+    bind.tree = CloneTree(bind.source.c_str(), false);
+    if (bind.tree < 0 || !SetAttributes(bind.tree, mount.options.top, false))
+      return context.Fail(bind.source);
+  }
+  return true;
+}
+
+// Covers masked files and is the stdin of who has none. Read-only, so that nobody can chmod the
+// host's node through it.
+bool PrepareNull(BuildContext& context) {
+  context.plan.null_tree = CloneTree("/dev/null", false);
+  struct stat info;
+  constexpr unsigned kNullMajor = 1, kNullMinor = 3;
+  if (context.plan.null_tree < 0 || fstat(context.plan.null_tree, &info) != 0)
+    return context.Fail("/dev/null");
+  if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(kNullMajor, kNullMinor)) {
+    return context.Fail("/dev/null is not the null device", ENODEV);
+  }
+  return SetAttributes(context.plan.null_tree,
+                       {.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC}, false) ||
+         context.Fail("/dev/null: mount_setattr");
+}
+
+// In a user namespace nodes cannot be made: the host's are bound. udev keeps links by number for
+// those whose container path is another one than on the host.
+bool PrepareDevice(BuildContext& context, DevicePlan& device) {
+  const std::string by_number = absl::StrCat(S_ISBLK(device.mode) ? "/dev/block/" : "/dev/char/",
+                                             major(device.device), ":", minor(device.device));
+  for (const std::string& path : {device.path, by_number}) {
+    base::UniqueFd tree(CloneTree(path.c_str(), false));
+    struct stat info;
+    if (!tree.valid() || fstat(tree.get(), &info) != 0) continue;
+    if ((info.st_mode & S_IFMT) != (device.mode & S_IFMT) || info.st_rdev != device.device)
+      continue;
+    device.tree = tree.release();
+    return true;
+  }
+  return context.Fail(absl::StrCat(device.path, ": the host has no such device"), ENODEV);
+}
+
+}  // namespace
+
+bool IdMapTree(int tree, int user_namespace, bool recursive) {
+  mount_attr attr = {};
+  attr.attr_set = MOUNT_ATTR_IDMAP;
+  attr.userns_fd = static_cast<uint64_t>(user_namespace);
+  return mount_setattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr,
+                       sizeof(attr)) == 0;
+}
+
+bool PrepareMountSources(BuildContext& context) {
+  if (!CloneFromSandbox(context)) return false;
+  for (MountPlan& mount : context.plan.mounts) {
+    if (mount.kind == MountKind::kBind && !PrepareBind(context, mount)) return false;
+    if (mount.kind == MountKind::kCgroup && !PrepareCgroupBinds(context, mount)) return false;
+  }
+  if (!PrepareNull(context)) return false;
+  if (!context.has_user_namespace()) return true;
+  for (DevicePlan& device : context.plan.devices) {
+    if (!PrepareDevice(context, device)) return false;
+  }
+  return true;
+}
+
+}  // namespace crisp::shim

@@ -1,0 +1,134 @@
+// Namespaces on the host's side of the clone.
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/unique_fd.h"
+#include "linux/process_identity.h"
+#include "linux/syscalls.h"
+#include "shim/build_context.h"
+
+namespace crisp::shim {
+namespace {
+
+std::string MapText(const std::vector<oci::IdMapping>& mappings) {
+  std::string text;
+  for (const oci::IdMapping& map : mappings)
+    absl::StrAppend(&text, map.container_id, " ", map.host_id, " ", map.size, "\n");
+  return text;
+}
+
+bool WriteMap(pid_t pid, const char* name, const std::vector<oci::IdMapping>& mappings) {
+  const base::UniqueFd fd(
+      open(absl::StrCat("/proc/", pid, "/", name).c_str(), O_WRONLY | O_CLOEXEC));
+  const std::string text = MapText(mappings);
+  return fd.valid() &&
+         write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+}  // namespace
+
+const char* BuildContext::InSandbox(const std::string& path, const char* below) const {
+  if (!sandbox.valid()) return nullptr;
+  const std::string prefix = absl::StrCat("/proc/", start->sandbox_pid(), "/", below, "/");
+  return absl::StartsWith(path, prefix) ? path.c_str() + prefix.size() : nullptr;
+}
+
+int MakeUserNamespace(const std::vector<oci::IdMapping>& uids,
+                      const std::vector<oci::IdMapping>& gids) {
+  clone_args args = {};
+  args.flags = CLONE_NEWUSER;
+  args.exit_signal = SIGCHLD;
+  const pid_t pid = linux::Clone3(args);
+  if (pid < 0) return -1;
+  if (pid == 0) {
+    // Whoever waits for the mappings may be killed: then this process must not stay.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (getppid() != 1 && getppid() != 0) pause();
+    _exit(1);
+  }
+  int fd = -1;
+  if (WriteMap(pid, "uid_map", uids) && WriteMap(pid, "gid_map", gids)) {
+    fd = open(absl::StrCat("/proc/", pid, "/ns/user").c_str(), O_RDONLY | O_CLOEXEC);
+  }
+  const int error = errno;
+  kill(pid, SIGKILL);
+  waitpid(pid, nullptr, 0);
+  errno = error;
+  return fd;
+}
+
+bool PrepareNamespaces(BuildContext& context) {
+  if (context.start->sandbox_pid() != 0) {
+    absl::StatusOr<base::UniqueFd> folder =
+        linux::OpenProcFolder(context.start->sandbox_pid(), context.start->sandbox_start_ticks());
+    if (!folder.ok()) return context.Fail(folder.status());
+    context.sandbox = *std::move(folder);
+  }
+  for (const NamespacePlan& entry : context.plan.namespaces) {
+    if (entry.path.empty()) {
+      // A new cgroup namespace is the child's to make, a new user namespace is made below.
+      if (entry.type != CLONE_NEWCGROUP && entry.type != CLONE_NEWUSER)
+        context.clone_flags |= static_cast<uint64_t>(entry.type);
+      continue;
+    }
+    const char* name = context.InSandbox(entry.path, "ns");
+    const int fd = name != nullptr ? openat(context.sandbox.get(),
+                                            absl::StrCat("ns/", name).c_str(), O_RDONLY | O_CLOEXEC)
+                                   : open(entry.path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return context.Fail(entry.path);
+    if (ioctl(fd, NS_GET_NSTYPE) != entry.type)
+      return context.Fail(absl::StrCat(entry.path, " is another kind of file"), EINVAL);
+    if (entry.type == CLONE_NEWUSER) {
+      context.user_namespace = fd;
+    } else {
+      context.joins.push_back(fd);
+    }
+  }
+  if (context.plan.IsNew(CLONE_NEWUSER)) {
+    context.user_namespace =
+        MakeUserNamespace(context.plan.uid_mappings, context.plan.gid_mappings);
+    if (context.user_namespace < 0) return context.Fail("make a user namespace");
+  }
+  // The mounts of a container in a user namespace must belong to it; otherwise it just keeps the
+  // builder's.
+  if (context.has_user_namespace()) context.clone_flags |= CLONE_NEWNS;
+  return true;
+}
+
+bool PrepareMountNamespace(BuildContext& context) {
+  if (unshare(CLONE_NEWNS) != 0) return context.Fail("unshare");
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return context.Fail("make / private");
+  return true;
+}
+
+bool JoinNamespaces(BuildContext& context) {
+  for (const int fd : context.joins) {
+    if (setns(fd, 0) != 0) return context.Fail("setns");
+  }
+  if (!context.has_user_namespace()) return true;
+  context.plan.process.in_user_namespace = true;
+  return setns(context.user_namespace, CLONE_NEWUSER) == 0 || context.Fail("setns user");
+}
+
+bool JoinContainer(BuildContext& context) {
+  int types = CLONE_NEWNS;
+  for (const NamespacePlan& entry : context.plan.namespaces) types |= entry.type;
+  const base::UniqueFd pidfd(linux::PidfdOpen(context.input.init));
+  if (!pidfd.valid()) return context.Fail("the container has ended");
+  context.plan.process.in_user_namespace = (types & CLONE_NEWUSER) != 0;
+  return setns(pidfd.get(), types) == 0 || context.Fail("setns");
+}
+
+}  // namespace crisp::shim

@@ -1,0 +1,183 @@
+#include "shim/output.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/clock.h"
+
+namespace crisp::shim {
+namespace {
+
+void SetNonBlocking(int fd) { (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
+
+}  // namespace
+
+bool Output::Open(EventLoop& loop, ContainerLog& log, Stream stream, base::UniqueFd fd,
+                  char* buffer) {
+  buffer_ = buffer;
+  loop_ = &loop;
+  log_ = &log;
+  stream_ = stream;
+  fd_ = std::move(fd);
+  SetNonBlocking(fd_.get());
+  return loop.Add(fd_.get(), EPOLLIN, *this);
+}
+
+bool Output::Listen(base::UniqueFd pipe, const void* owner) {
+  if (!is_open()) return false;
+  for (Listener& listener : listeners_) {
+    if (listener.pipe.valid()) continue;
+    SetNonBlocking(pipe.get());
+    listener.output = this;
+    listener.pipe = std::move(pipe);
+    listener.owner = owner;
+    listener.sent = end_ - chunk_begin_;  // what was read before belongs to others
+    listener.behind = false;
+    return true;
+  }
+  return false;
+}
+
+void Output::Forget(const void* owner) {
+  for (Listener& listener : listeners_) {
+    if (listener.pipe.valid() && listener.owner == owner) Drop(listener);
+  }
+  Resume();
+}
+
+void Output::DropLate() {
+  for (Listener& listener : listeners_) {
+    if (listener.behind) Drop(listener);
+  }
+  Resume();
+}
+
+bool Output::Read() {
+  ssize_t n;
+  do {
+    n = read(fd_.get(), buffer_ + end_, std::min(kBufferSize - end_, ContainerLog::kMaxLine));
+  } while (n < 0 && errno == EINTR);
+  if (n < 0 && errno == EAGAIN) return true;
+  if (n <= 0) return false;  // EIO: the last process has closed the terminal
+  chunk_begin_ = end_;
+  end_ += static_cast<size_t>(n);
+  errno = 0;
+  return true;
+}
+
+void Output::HandOn() {
+  begin_ += log_->Write(stream_, buffer_ + begin_, end_ - begin_, /*at_end=*/false);
+  for (Listener& listener : listeners_) {
+    if (!listener.pipe.valid()) continue;
+    listener.sent = 0;
+    if (Send(listener)) continue;
+    listener.behind = true;
+    (void)loop_->Add(listener.pipe.get(), EPOLLOUT, listener);
+    if (deadline_ns_ != INT64_MAX) continue;
+    deadline_ns_ = base::MonotonicNanos() + kPatienceNs;
+    loop_->Remove(fd_.get());
+  }
+  if (deadline_ns_ == INT64_MAX) Resume();
+}
+
+// True when the listener has everything, or is gone.
+bool Output::Send(Listener& listener) {
+  const size_t size = end_ - chunk_begin_;
+  while (listener.sent < size) {
+    const ssize_t n =
+        write(listener.pipe.get(), buffer_ + chunk_begin_ + listener.sent, size - listener.sent);
+    if (n > 0) {
+      listener.sent += static_cast<size_t>(n);
+    } else if (n < 0 && errno == EAGAIN) {
+      return false;
+    } else if (n < 0 && errno != EINTR) {
+      Drop(listener);
+      return true;
+    }
+  }
+  return true;
+}
+
+void Output::Drop(Listener& listener) {
+  if (listener.behind) loop_->Remove(listener.pipe.get());
+  listener.behind = false;
+  listener.pipe.reset();
+}
+
+void Output::Listener::OnEvent(uint32_t) {
+  if (!output->Send(*this)) return;
+  if (behind) output->loop_->Remove(pipe.get());
+  behind = false;
+  output->Resume();
+}
+
+// Goes on when nobody is behind any more: the chunk may be overwritten.
+void Output::Resume() {
+  for (const Listener& listener : listeners_) {
+    if (listener.behind) return;
+  }
+  if (deadline_ns_ != INT64_MAX) {
+    deadline_ns_ = INT64_MAX;
+    if (fd_.valid()) (void)loop_->Add(fd_.get(), EPOLLIN, *this);
+  }
+  high_water_ = std::max(high_water_, end_);
+  const bool drained = end_ - chunk_begin_ < ContainerLog::kMaxLine;
+  memmove(buffer_, buffer_ + begin_, end_ - begin_);
+  end_ -= begin_;
+  begin_ = 0;
+  chunk_begin_ = end_;
+  // A burst is over: its pages go back to the system, a container that is quiet again costs what it
+  // did before.
+  constexpr size_t kPage = 4096;
+  if (!drained || end_ != 0 || high_water_ <= kPage) return;
+  (void)madvise(buffer_, kBufferSize, MADV_DONTNEED);
+  high_water_ = 0;
+}
+
+void Output::End() {
+  if (!fd_.valid()) return;
+  log_->Write(stream_, buffer_ + begin_, end_ - begin_, /*at_end=*/true);
+  if (deadline_ns_ == INT64_MAX) loop_->Remove(fd_.get());
+  fd_.reset();
+  deadline_ns_ = INT64_MAX;
+  begin_ = chunk_begin_ = end_ = 0;
+  for (Listener& listener : listeners_) {
+    if (listener.pipe.valid()) Drop(listener);
+  }
+}
+
+void Output::OnEvent(uint32_t) {
+  if (!Read()) {
+    End();
+  } else if (errno != EAGAIN) {
+    HandOn();
+  }
+}
+
+void Output::Finish(int64_t deadline_ns) {
+  while (is_open() && base::MonotonicNanos() < deadline_ns) {
+    for (Listener& listener : listeners_) {
+      while (listener.behind) {
+        pollfd entry = {.fd = listener.pipe.get(), .events = POLLOUT, .revents = 0};
+        const int64_t left_ms = (deadline_ns - base::MonotonicNanos()) / 1'000'000;
+        if (left_ms <= 0 || poll(&entry, 1, static_cast<int>(left_ms)) == 0) {
+          Drop(listener);
+        } else {
+          listener.OnEvent(0);
+        }
+      }
+    }
+    Resume();
+    if (!Read() || errno == EAGAIN) break;
+    HandOn();
+  }
+  End();
+}
+
+}  // namespace crisp::shim

@@ -1,0 +1,150 @@
+// The rootfs and image mounts, as detached trees. Overlays are mounted in the builder's private
+// mount namespace, over the bundle folder: classic mount(2) with names relative to the working
+// folder is the one way that fits many layers into the page of options on every kernel from 6.1 on,
+// and the mounter's rights on the host are what overlayfs works with.
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/unique_fd.h"
+#include "linux/syscalls.h"
+#include "shim/build_context.h"
+#include "shim/plan_compiler.h"
+
+namespace crisp::shim {
+namespace {
+
+int CloneAt(int dir, const char* path) {
+  return open_tree(dir, path,
+                   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (path[0] == '\0' ? AT_EMPTY_PATH : 0));
+}
+
+// Attaches `folder` (below the working folder), with the ids of the user namespace, as
+// `stage`/`name`.
+bool StageLayer(BuildContext& context, const std::string& folder, const std::string& stage,
+                const std::string& name) {
+  const base::UniqueFd tree(CloneAt(AT_FDCWD, folder.c_str()));
+  if (!tree.valid()) return context.Fail(folder);
+  if (!IdMapTree(tree.get(), context.user_namespace, false))
+    return context.Fail(absl::StrCat(folder, ": idmap"));
+  const std::string place = base::JoinPath(stage, name);
+  if (mkdir(place.c_str(), 0700) != 0) return context.Fail(place);
+  return move_mount(tree.get(), "", AT_FDCWD, place.c_str(), MOVE_MOUNT_F_EMPTY_PATH) == 0 ||
+         context.Fail(place);
+}
+
+// For a user namespace: every layer idmapped and attached under a short name on a tmpfs over the
+// bundle folder; `rootfs` then names those instead.
+bool StageIdMapped(BuildContext& context, RootfsPlan& rootfs) {
+  const std::string& stage = context.plan.bundle;
+  if (mount("tmpfs", stage.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700") != 0)
+    return context.Fail(stage);
+  if (chdir(rootfs.base.c_str()) != 0) return context.Fail(rootfs.base);
+  int next = 0;
+  for (std::string& lower : rootfs.lowers) {
+    const std::string name = absl::StrCat(next++);
+    if (!StageLayer(context, lower, stage, name)) return false;
+    lower = name;
+  }
+  if (!rootfs.upper.empty()) {
+    // The upper folder is not idmapped: overlayfs makes its work files there as the host's root,
+    // who has no id in the user namespace. What is written gets the namespace's ids on disk, and so
+    // must "/" itself.
+    rootfs.upper = base::JoinPath(rootfs.base, rootfs.upper);
+    rootfs.work = base::JoinPath(rootfs.base, rootfs.work);
+    const uid_t uid = HostId(context.plan.uid_mappings, 0);
+    const gid_t gid = HostId(context.plan.gid_mappings, 0);
+    if (chown(rootfs.upper.c_str(), uid, gid) != 0) return context.Fail(rootfs.upper);
+  }
+  rootfs.base = stage;
+  return true;
+}
+
+// Mounts the overlay over the bundle folder.
+bool MountOverlay(BuildContext& context, RootfsPlan rootfs) {
+  if (context.has_user_namespace() && !StageIdMapped(context, rootfs)) return false;
+  if (chdir(rootfs.base.c_str()) != 0) return context.Fail(rootfs.base);
+  const absl::StatusOr<std::string> options = OverlayOptions(rootfs);
+  if (!options.ok()) return context.Fail(options.status());
+  if (!rootfs.work.empty()) {
+    // What an earlier, abandoned start of this container has left: the mark that a volatile overlay
+    // was not unmounted.
+    (void)rmdir(absl::StrCat(rootfs.work, "/work/incompat/volatile").c_str());
+    (void)rmdir(absl::StrCat(rootfs.work, "/work/incompat").c_str());
+  }
+  const unsigned long flags = rootfs.upper.empty() ? MS_RDONLY : 0;
+  const bool ok =
+      mount("overlay", context.plan.bundle.c_str(), "overlay", flags, options->c_str()) == 0;
+  if (!ok) return context.Fail(absl::StrCat("overlay of ", rootfs.lowers.size(), " layers"));
+  return chdir("/") == 0 || context.Fail("/");
+}
+
+// One layer alone is no overlay (it wants two); it is bound read-only.
+int CloneSingleLayer(BuildContext& context, const RootfsPlan& rootfs, const std::string& sub_path) {
+  const base::UniqueFd layer(open(base::JoinPath(rootfs.base, rootfs.lowers[0]).c_str(),
+                                  O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const base::UniqueFd folder(
+      !layer.valid() ? -1
+                     : linux::OpenAt2(layer.get(), sub_path.empty() ? "." : sub_path.c_str(),
+                                      O_PATH | O_DIRECTORY | O_CLOEXEC,
+                                      RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));
+  const int tree = folder.valid() ? CloneAt(folder.get(), "") : -1;
+  mount_attr attr = {};
+  attr.attr_set = MOUNT_ATTR_RDONLY;
+  attr.propagation = MS_PRIVATE;
+  if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) != 0) {
+    context.Fail(absl::StrCat(rootfs.lowers[0], "/", sub_path));
+    return -1;
+  }
+  if (context.has_user_namespace() && !IdMapTree(tree, context.user_namespace, false)) {
+    context.Fail(absl::StrCat(rootfs.lowers[0], ": idmap"));
+    return -1;
+  }
+  return tree;
+}
+
+int MakeTree(BuildContext& context, const RootfsPlan& rootfs, const std::string& sub_path) {
+  if (rootfs.upper.empty() && rootfs.lowers.size() == 1)
+    return CloneSingleLayer(context, rootfs, sub_path);
+  if (!MountOverlay(context, rootfs)) return -1;
+  const base::UniqueFd root(open(context.plan.bundle.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const base::UniqueFd folder(linux::OpenAt2(root.get(), sub_path.empty() ? "." : sub_path.c_str(),
+                                             O_PATH | O_DIRECTORY | O_CLOEXEC,
+                                             RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));
+  const int tree = folder.valid() ? CloneAt(folder.get(), "") : -1;
+  if (tree < 0) context.Fail(sub_path.empty() ? "clone the overlay" : sub_path);
+  return tree;
+}
+
+}  // namespace
+
+bool PrepareRootfs(BuildContext& context) {
+  LaunchPlan& plan = context.plan;
+  if (plan.rootfs.lowers.empty()) {
+    const std::string folder =
+        absl::StrCat(plan.rootfs.below_bundle ? plan.bundle : "", plan.rootfs.folder);
+    plan.rootfs_tree = CloneAt(AT_FDCWD, folder.c_str());
+    return plan.rootfs_tree >= 0 || context.Fail(folder);
+  }
+  plan.rootfs_tree = MakeTree(context, plan.rootfs, "");
+  return plan.rootfs_tree >= 0;
+}
+
+bool PrepareImageMounts(BuildContext& context) {
+  for (MountPlan& mount : context.plan.mounts) {
+    if (mount.kind != MountKind::kImage) continue;
+    mount.tree = MakeTree(context, mount.image, mount.sub_path);
+    if (mount.tree < 0) return false;
+    mount.tree_is_folder = true;
+    mount_attr attr = {};
+    attr.attr_set = mount.options.top.set;
+    if (mount_setattr(mount.tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) != 0)
+      return context.Fail(mount.destination);
+  }
+  return true;
+}
+
+}  // namespace crisp::shim

@@ -1,0 +1,238 @@
+// The part of the plan that is made of paths: mounts, devices, sysctls.
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "shim/plan_compiler.h"
+
+namespace crisp::shim {
+namespace {
+
+absl::Status Invalid(absl::string_view member, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat(member, ": ", why));
+}
+
+// What a bind keeps of /proc when something is mounted onto single files of it (lxcfs); everything
+// else there decides about security and must be the kernel's. The same list as other runtimes have.
+constexpr absl::string_view kProcFiles[] = {"/proc/cpuinfo",
+                                            "/proc/diskstats",
+                                            "/proc/meminfo",
+                                            "/proc/stat",
+                                            "/proc/swaps",
+                                            "/proc/uptime",
+                                            "/proc/loadavg",
+                                            "/proc/slabinfo",
+                                            "/proc/sys/kernel/ns_last_pid",
+                                            "/proc/net/dev",
+                                            "/proc/sys/crypto/fips_enabled"};
+
+// Kinds of file systems a container may have an instance of: those that belong to its namespaces
+// and plain memory.
+constexpr absl::string_view kFilesystems[] = {"proc", "sysfs", "tmpfs", "mqueue", "devpts"};
+
+absl::Status CheckDestination(const MountPlan& mount) {
+  if (mount.destination == "/") return Invalid("mounts.destination", "\"/\" is the rootfs");
+  if (!absl::StartsWith(mount.destination, "/proc/")) return absl::OkStatus();
+  const bool is_file = std::find(std::begin(kProcFiles), std::end(kProcFiles), mount.destination) !=
+                       std::end(kProcFiles);
+  if (is_file && mount.kind == MountKind::kBind) return absl::OkStatus();
+  return Invalid("mounts.destination", absl::StrCat(mount.destination, " is inside /proc"));
+}
+
+absl::StatusOr<MountPlan> CompileMount(const oci::Mount& mount) {
+  MountPlan plan;
+  CRISP_ASSIGN_OR_RETURN(plan.destination, CleanPath(mount.destination, "mounts.destination"));
+  plan.options = linux::ParseMountOptions(mount.options);
+  plan.source = mount.source;
+  plan.uid_mappings = mount.uid_mappings;
+  plan.gid_mappings = mount.gid_mappings;
+  if (!mount.uid_mappings.empty() || !mount.gid_mappings.empty()) plan.options.idmap = true;
+  if (plan.options.bind || mount.type == "bind") {
+    plan.kind = MountKind::kBind;
+    if (mount.source.empty() || mount.source[0] != '/') {
+      return Invalid(plan.destination,
+                     absl::StrCat("source \"", mount.source, "\" is not absolute"));
+    }
+    if (!plan.options.data.empty()) {
+      return Invalid(plan.destination, absl::StrCat("option \"", plan.options.data[0].first,
+                                                    "\" means nothing for a bind mount"));
+    }
+  } else if (mount.type == "cgroup" || mount.type == "cgroup2") {
+    plan.kind = MountKind::kCgroup;
+  } else {
+    plan.kind = MountKind::kFilesystem;
+    plan.fs_type = mount.type;
+    if (std::find(std::begin(kFilesystems), std::end(kFilesystems), mount.type) ==
+        std::end(kFilesystems)) {
+      return Invalid(plan.destination,
+                     absl::StrCat("file system type \"", mount.type, "\" is not supported"));
+    }
+  }
+  if (plan.kind != MountKind::kBind && plan.options.idmap) {
+    return Invalid(plan.destination, "only a bind mount can be idmapped");
+  }
+  CRISP_RETURN_IF_ERROR(CheckDestination(plan));
+  return plan;
+}
+
+absl::StatusOr<MountPlan> CompileImageMount(const ::shim::v1::ImageMount& mount) {
+  MountPlan plan;
+  plan.kind = MountKind::kImage;
+  CRISP_ASSIGN_OR_RETURN(plan.destination,
+                         CleanPath(mount.destination(), "image_mounts.destination"));
+  plan.image.base = mount.rootfs().base();
+  plan.image.lowers.assign(mount.rootfs().lowers().begin(), mount.rootfs().lowers().end());
+  if (!mount.rootfs().upper().empty())
+    return Invalid(plan.destination, "an image mount is read-only");
+  CRISP_RETURN_IF_ERROR(base::Prefix(OverlayOptions(plan.image).status(), plan.destination));
+  if (absl::StrContains(mount.sub_path(), '\0'))
+    return Invalid(plan.destination, "sub_path holds a NUL");
+  plan.sub_path = mount.sub_path();
+  plan.options.top.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  CRISP_RETURN_IF_ERROR(CheckDestination(plan));
+  return plan;
+}
+
+bool IsBelow(const std::string& path, const std::string& folder) {
+  return absl::StartsWith(path, folder + "/");
+}
+
+// How long the part is that two absolute paths have in common at their end, in whole components.
+size_t CommonEnd(const std::string& a, const std::string& b) {
+  size_t common = 0;
+  for (size_t i = 1; i <= std::min(a.size(), b.size()) && a[a.size() - i] == b[b.size() - i]; ++i) {
+    if (a[a.size() - i] == '/') common = i;
+  }
+  return common;
+}
+
+// The container's folder in every v1 hierarchy, as it shall appear below the destination of a
+// "cgroup" mount. A group has the same path in each, so what a folder does not share with the one
+// in cgroup2 is its mount point.
+absl::Status CompileCgroupBinds(const ::shim::v1::Start& start, LaunchPlan& plan) {
+  for (const std::string& folder : start.cgroup_v1()) {
+    const std::string mount_point =
+        folder.substr(0, folder.size() - CommonEnd(folder, start.cgroup_v2()));
+    const std::string name = mount_point.substr(mount_point.rfind('/') + 1);
+    if (name.empty()) return Invalid("cgroup", absl::StrCat(folder, " has no mount point"));
+    plan.cgroup_binds.push_back({.name = name, .source = folder});
+  }
+  return absl::OkStatus();
+}
+
+struct DefaultDevice {
+  const char* path;
+  unsigned major;
+  unsigned minor;
+};
+// "Default Devices" of the runtime specification, those that are nodes.
+constexpr DefaultDevice kDefaultDevices[] = {{"/dev/null", 1, 3},    {"/dev/zero", 1, 5},
+                                             {"/dev/full", 1, 7},    {"/dev/random", 1, 8},
+                                             {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
+
+// Keys the kernel keeps per namespace; every other would change the host.
+bool IsNamespaced(const LaunchPlan& plan, const std::string& path) {
+  static constexpr absl::string_view kIpc[] = {
+      "sys/kernel/msgmax", "sys/kernel/msgmnb", "sys/kernel/msgmni", "sys/kernel/sem",
+      "sys/kernel/shmall", "sys/kernel/shmmax", "sys/kernel/shmmni", "sys/kernel/shm_rmid_forced"};
+  if (absl::StartsWith(path, "sys/net/")) return plan.Find(CLONE_NEWNET) != nullptr;
+  if (absl::StartsWith(path, "sys/fs/mqueue/") ||
+      std::find(std::begin(kIpc), std::end(kIpc), path) != std::end(kIpc)) {
+    return plan.Find(CLONE_NEWIPC) != nullptr;
+  }
+  if (path == "sys/kernel/domainname") return plan.Find(CLONE_NEWUTS) != nullptr;
+  return false;
+}
+
+}  // namespace
+
+absl::Status CompileMounts(const oci::Spec& spec, const ::shim::v1::Start& start,
+                           LaunchPlan& plan) {
+  if (!spec.linux_.mount_label.empty())
+    return Invalid("linux.mountLabel", "SELinux is not supported");
+  for (const oci::Mount& mount : spec.mounts) {
+    CRISP_ASSIGN_OR_RETURN(plan.mounts.emplace_back(), CompileMount(mount));
+  }
+  for (const ::shim::v1::ImageMount& mount : start.image_mounts()) {
+    CRISP_ASSIGN_OR_RETURN(MountPlan image, CompileImageMount(mount));
+    // Before anything that is to be mounted below it, else it would hide that.
+    const auto below = std::find_if(
+        plan.mounts.begin(), plan.mounts.end(),
+        [&](const MountPlan& other) { return IsBelow(other.destination, image.destination); });
+    plan.mounts.insert(below, std::move(image));
+  }
+  for (const MountPlan& mount : plan.mounts) {
+    if (mount.destination == "/dev") plan.populate_dev = mount.kind == MountKind::kFilesystem;
+    if (mount.kind == MountKind::kCgroup && plan.cgroup_binds.empty()) {
+      CRISP_RETURN_IF_ERROR(CompileCgroupBinds(start, plan));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CompileDevices(const oci::Spec& spec, LaunchPlan& plan) {
+  for (const oci::Device& device : spec.linux_.devices) {
+    DevicePlan added;
+    CRISP_ASSIGN_OR_RETURN(added.path, CleanPath(device.path, "linux.devices.path"));
+    const mode_t type = device.type == 'b' ? S_IFBLK : device.type == 'p' ? S_IFIFO : S_IFCHR;
+    if (type == S_IFCHR && device.type != 'c' && device.type != 'u') {
+      return Invalid("linux.devices.type",
+                     absl::StrCat("\"", std::string(1, device.type), "\" is not supported"));
+    }
+    constexpr int64_t kMaxMajor = (1 << 12) - 1;  // what a 32-bit dev_t of the kernel holds
+    constexpr int64_t kMaxMinor = (1 << 20) - 1;
+    if (device.major < 0 || device.major > kMaxMajor || device.minor < 0 ||
+        device.minor > kMaxMinor) {
+      return Invalid("linux.devices", absl::StrCat(added.path, ": number out of range"));
+    }
+    added.mode = type | (device.file_mode.value_or(0666) & 07777);
+    added.device =
+        makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
+    added.uid = device.uid.value_or(0);
+    added.gid = device.gid.value_or(0);
+    plan.devices.push_back(std::move(added));
+  }
+  if (!plan.populate_dev) return absl::OkStatus();
+  for (const DefaultDevice& device : kDefaultDevices) {
+    const auto same = [&](const DevicePlan& other) { return other.path == device.path; };
+    if (std::any_of(plan.devices.begin(), plan.devices.end(), same)) continue;
+    plan.devices.push_back({.path = device.path,
+                            .mode = S_IFCHR | 0666,
+                            .device = makedev(device.major, device.minor)});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CompileSysctls(const oci::Spec& spec, LaunchPlan& plan) {
+  for (const auto& [key, value] : spec.linux_.sysctl) {
+    // As sysctl(8) reads it: the separator is what comes first, the other character is part of a
+    // name
+    // ("net/ipv4/conf/eth0.100/forwarding").
+    const bool by_dot =
+        key.find_first_of("./") != std::string::npos && key[key.find_first_of("./")] == '.';
+    const std::string path =
+        absl::StrCat("sys/", by_dot ? absl::StrReplaceAll(key, {{".", "/"}, {"/", "."}}) : key);
+    for (const absl::string_view part : absl::StrSplit(path, '/')) {
+      if (part.empty() || part == "." || part == ".." || absl::StrContains(part, '\0')) {
+        return Invalid("linux.sysctl", absl::StrCat("\"", key, "\" is no key"));
+      }
+    }
+    if (!IsNamespaced(plan, path)) {
+      return Invalid("linux.sysctl",
+                     absl::StrCat("\"", key, "\" is not of a namespace of the container"));
+    }
+    plan.sysctls.push_back({.key = key, .path = path, .value = value});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace crisp::shim

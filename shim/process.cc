@@ -1,0 +1,111 @@
+// What only the host's root can give a process: a lower OOM score, higher limits, ownership of its
+// pipes.
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/unique_fd.h"
+#include "shim/build_context.h"
+
+namespace crisp::shim {
+namespace {
+
+// The builder's own score: the child inherits it.
+bool SetOomScore(BuildContext& context, int score) {
+  const base::UniqueFd fd(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  const std::string text = absl::StrCat(score);
+  if (fd.valid() && write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()))
+    return true;
+  // Lowering takes CAP_SYS_RESOURCE; without it the score stays, and the daemon has said so at its
+  // start.
+  return errno == EACCES || errno == EPERM || context.Fail(absl::StrCat("oom_score_adj ", score));
+}
+
+// Raises hard limits as far as the plan wants and the kernel lets us, and puts into the plan what
+// is possible. Nothing is lowered here: the builder still has work to do.
+bool RaiseRlimits(BuildContext& context) {
+  for (RlimitPlan& plan : context.plan.process.rlimits) {
+    const auto resource = static_cast<__rlimit_resource>(plan.resource);
+    rlimit now;
+    if (getrlimit(resource, &now) != 0) return context.Fail(plan.name);
+    if (plan.limit.rlim_max <= now.rlim_max) continue;
+    const rlimit raised = {.rlim_cur = now.rlim_cur, .rlim_max = plan.limit.rlim_max};
+    if (setrlimit(resource, &raised) == 0) continue;
+    if (errno != EPERM) return context.Fail(plan.name);
+    plan.limit.rlim_max = now.rlim_max;
+    plan.limit.rlim_cur = std::min(plan.limit.rlim_cur, now.rlim_max);
+  }
+  return true;
+}
+
+// Programs open /dev/stdout and /dev/stderr by name: the pipes behind them must be the user's.
+bool GiveStdio(BuildContext& context) {
+  ProcessPlan& process = context.plan.process;
+  std::copy(std::begin(context.input.stdio), std::end(context.input.stdio),
+            std::begin(process.stdio));
+  if (process.terminal)
+    return true;  // the pty is opened by the child, and is the user's from the start
+  const uid_t uid = HostId(context.plan.uid_mappings, process.uid);
+  for (int& fd : process.stdio) {
+    struct stat info;
+    if (fd < 0) {
+      // Through the read-only clone: fchmod on the container's stdin must not reach the host's
+      // node.
+      const std::string null = absl::StrCat("/proc/self/fd/", context.plan.null_tree);
+      fd = open(null.c_str(), O_RDWR | O_CLOEXEC);
+      if (fd < 0) return context.Fail("/dev/null");
+    } else if (fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode) && info.st_uid != uid &&
+               fchown(fd, uid, static_cast<gid_t>(-1)) != 0) {
+      return context.Fail("chown a pipe");
+    }
+  }
+  return true;
+}
+
+// A procfs nothing is mounted over and nobody else can reach.
+bool OpenPrivateProc(BuildContext& context) {
+  if (context.plan.sysctls.empty() && context.plan.process.apparmor_profile.empty()) return true;
+  const base::UniqueFd fs(fsopen("proc", FSOPEN_CLOEXEC));
+  if (!fs.valid() || fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+    return context.Fail("procfs");
+  context.plan.process.private_proc =
+      fsmount(fs.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  return context.plan.process.private_proc >= 0 || context.Fail("fsmount procfs");
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+}  // namespace
+
+uint32_t HostId(const std::vector<oci::IdMapping>& mappings, uint32_t id) {
+  for (const oci::IdMapping& map : mappings) {
+    if (id >= map.container_id && id - map.container_id < map.size)
+      return map.host_id + (id - map.container_id);
+  }
+  return id;
+}
+
+bool PrepareProcess(BuildContext& context) {
+  ProcessPlan& process = context.plan.process;
+  process.argv = Pointers(process.args);
+  process.envp = Pointers(process.env);
+  process.console_socket = context.input.console_socket;
+  for (const base::UniqueFd& tasks : context.input.cgroup->tasks)
+    process.v1_tasks.push_back(tasks.get());
+  if (process.oom_score_adj.has_value() && !SetOomScore(context, *process.oom_score_adj))
+    return false;
+  return RaiseRlimits(context) && GiveStdio(context) && OpenPrivateProc(context);
+}
+
+}  // namespace crisp::shim

@@ -1,0 +1,462 @@
+#include "shim/supervisor.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/errno.h"
+#include "linux/process_identity.h"
+#include "shim/facts.h"
+
+namespace crisp::shim {
+namespace {
+
+constexpr int64_t kSecond = 1'000'000'000;
+// A shim whose daemon died before it connected has nothing to live for.
+constexpr int64_t kLonelyNs = 30 * kSecond;
+// How long processes that do not die (uninterruptible sleep) may hold up the exit record.
+constexpr int64_t kDyingNs = 10 * kSecond;
+// How long listeners may take for the last output.
+constexpr int64_t kLastOutputNs = 2 * kSecond;
+
+}  // namespace
+
+bool Supervisor::Prepare(const char* bundle, base::UniqueFd listener) {
+  bundle_ = bundle;
+  listener_ = std::move(listener);
+  bundle_fd_.reset(open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  child_signal_.supervisor = group_events_.supervisor = this;
+  child_signal_.fd.reset(signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
+  deadline_ns_ = base::MonotonicNanos() + kLonelyNs;
+  return bundle_fd_.valid() && child_signal_.fd.valid() && loop_.Open() &&
+         fcntl(listener_.get(), F_SETFL, O_NONBLOCK) == 0 &&
+         fcntl(listener_.get(), F_SETFD, FD_CLOEXEC) == 0 &&
+         loop_.Add(listener_.get(), EPOLLIN, *this) &&
+         loop_.Add(child_signal_.fd.get(), EPOLLIN, child_signal_);
+}
+
+void Supervisor::Run(const char* bundle, base::UniqueFd listener) {
+  if (!Prepare(bundle, std::move(listener))) return;
+  while (state_ != State::kEnded) {
+    if (!loop_.RunOnce(TimeoutMs())) OnTime();
+    if (reap_) Reap();
+    FreeExecs();
+  }
+}
+
+int Supervisor::TimeoutMs() const {
+  int64_t deadline = deadline_ns_ == 0 ? INT64_MAX : deadline_ns_;
+  for (const Output& output : outputs_) deadline = std::min(deadline, output.deadline_ns());
+  if (deadline == INT64_MAX) return -1;
+  const int64_t left = (deadline - base::MonotonicNanos() + 999'999) / 1'000'000;
+  return static_cast<int>(std::clamp<int64_t>(left, 0, 60'000));
+}
+
+void Supervisor::OnTime() {
+  const int64_t now = base::MonotonicNanos();
+  for (Output& output : outputs_) {
+    if (output.deadline_ns() <= now) output.DropLate();
+  }
+  if (deadline_ns_ == 0 || deadline_ns_ > now) return;
+  deadline_ns_ = 0;
+  if (state_ == State::kIdle || state_ == State::kAbandoning) state_ = State::kEnded;
+  if (state_ == State::kEnding) End();
+}
+
+// --- connections
+
+void Supervisor::OnEvent(uint32_t) {
+  base::UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!fd.valid()) return;
+  for (Connection& connection : connections_) {
+    if (connection.is_open()) continue;
+    if (connection.Open(loop_, *this, std::move(fd)) && state_ == State::kIdle) deadline_ns_ = 0;
+    return;
+  }
+}
+
+void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& request,
+                           std::vector<base::UniqueFd> fds) {
+  if (request.has_start()) {
+    if (state_ != State::kIdle)
+      return connection.Fail("start", EALREADY, "the container was started before");
+    return Start(connection, request.start());
+  }
+  if (state_ != State::kRunning) return connection.Fail("container", ESRCH, "is not running");
+  if (request.has_exec()) return Exec(connection, request.exec(), fds);
+  if (request.has_attach()) return Attach(connection, request.attach(), std::move(fds));
+  if (request.has_resize_tty()) return ResizeTty(connection, request.resize_tty());
+  if (request.has_reopen_log()) return ReopenLog(connection);
+  if (request.has_close_stdin()) {
+    CloseStdin();
+    return connection.Done();
+  }
+  connection.Fail("request", ENOSYS, "unknown operation");
+}
+
+void Supervisor::OnControl(Connection& connection, const ::shim::v1::Control& control) {
+  if (control.has_release() && &connection == starter_) launch_.Release();
+  if (!control.has_kill_exec()) return;
+  for (const auto& exec : execs_) {
+    if (exec != nullptr && exec->connection() == &connection) exec->Kill();
+  }
+}
+
+void Supervisor::OnHangup(Connection& connection) {
+  if (&connection == starter_) {
+    starter_ = nullptr;
+    Abandon();
+  }
+  for (const auto& exec : execs_) {
+    if (exec != nullptr && exec->connection() == &connection) exec->Hangup();
+  }
+  for (Output& output : outputs_) output.Forget(&connection);
+  const auto is_open = [](const Connection& other) { return other.is_open(); };
+  if (state_ == State::kIdle &&
+      std::none_of(std::begin(connections_), std::end(connections_), is_open)) {
+    state_ = State::kEnded;
+  }
+}
+
+// --- start
+
+bool Supervisor::OpenCgroup(Connection& connection, const ::shim::v1::Start& start) {
+  cgroup::Folders folders = {.v2 = start.cgroup_v2(),
+                             .v1 = {start.cgroup_v1().begin(), start.cgroup_v1().end()},
+                             .oom_file = ""};
+  // The file that counts kills is named after the hierarchy that has the memory controller, if any
+  // has.
+  std::string candidate = absl::StrCat(folders.v2, "/memory.events");
+  for (size_t i = 0; folders.oom_file.empty() && i <= folders.v1.size(); ++i) {
+    if (access(candidate.c_str(), R_OK) == 0) folders.oom_file = candidate;
+    if (i < folders.v1.size()) candidate = absl::StrCat(folders.v1[i], "/memory.oom_control");
+  }
+  absl::StatusOr<cgroup::JoinFds> fds = cgroup::OpenJoin(folders);
+  if (!fds.ok()) {
+    connection.Fail("cgroup", 0, std::string(fds.status().message()));
+    return false;
+  }
+  cgroup_ = *std::move(fds);
+  absl::StatusOr<base::UniqueFd> events = cgroup::OpenEvents(cgroup_.v2.get());
+  if (!events.ok()) {
+    connection.Fail("cgroup", 0, std::string(events.status().message()));
+    return false;
+  }
+  group_events_.fd = *std::move(events);
+  if (cgroup_.oom.valid()) oom_kills_before_ = cgroup::OomKills(cgroup_.oom.get()).value_or(0);
+  return true;
+}
+
+bool Supervisor::OpenStdio(bool want_stdin, int stdio[3]) {
+  int fds[2];
+  if (want_stdin) {
+    if (pipe2(fds, O_CLOEXEC) != 0) return false;
+    child_stdio_[0].reset(fds[0]);
+    stdin_.reset(fds[1]);
+  }
+  for (int i = 0; i < 2; ++i) {
+    if (pipe2(fds, O_CLOEXEC) != 0) return false;
+    pipes_[i].reset(fds[0]);
+    child_stdio_[i + 1].reset(fds[1]);
+  }
+  for (int i = 0; i < 3; ++i) stdio[i] = child_stdio_[i].get();
+  return true;
+}
+
+void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
+  state_ = State::kEnded;  // unless everything below works
+  if (!log_.Open(start.log_path())) return connection.Fail("log", errno, start.log_path());
+  if (!OpenCgroup(connection, start)) return;
+  BuilderInput input = {.bundle = bundle_, .cgroup = &cgroup_, .clone_into = cgroup_.v2.get()};
+  if (!OpenStdio(start.stdin(), input.stdio)) return connection.Fail("stdio", errno, "");
+  stdin_once_ = start.stdin_once();
+  // Whether the container has a terminal is for the builder to read in the spec: it gets both,
+  // pipes and a place to send a pty to.
+  if (!launch_.StartContainer(loop_, *this, input, start,
+                              {.barrier = start.park(), .terminal = true})) {
+    return connection.Fail("fork", errno, "");
+  }
+  for (base::UniqueFd& fd : child_stdio_) fd.reset();
+  starter_ = &connection;
+  state_ = State::kStarting;
+}
+
+void Supervisor::OnCreated() {
+  if (starter_ == nullptr || !launch_.is_parked()) return;
+  ::shim::v1::Reply reply;
+  reply.mutable_created()->set_pid(launch_.child());
+  if (starter_->Send(reply)) return;
+  starter_ = nullptr;
+  Abandon();
+}
+
+void Supervisor::OnLaunched() {
+  init_ = launch_.child();
+  if (state_ == State::kStarting && launch_.ok()) return OnRunning();
+  state_ == State::kAbandoning ? AdvanceAbandoning() : Abandon();
+}
+
+bool Supervisor::OpenOutputs() {
+  base::UniqueFd master = launch_.TakeMaster();
+  if (master.valid()) {
+    // Held open here too: a pty whose last user has closed it for a moment must not look ended.
+    slave_.reset(ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    stdin_.reset(fcntl(master.get(), F_DUPFD_CLOEXEC, 3));
+    pipes_[0] = std::move(master);
+    pipes_[1].reset();
+  }
+  for (int i = 0; i < 2; ++i) {
+    const Stream stream = i == 0 ? Stream::kStdout : Stream::kStderr;
+    if (pipes_[i].valid() &&
+        !outputs_[i].Open(loop_, log_, stream, std::move(pipes_[i]), buffers_[i]))
+      return false;
+  }
+  return true;
+}
+
+void Supervisor::OnRunning() {
+  ::shim::v1::Reply reply;
+  ::shim::v1::Started& started = *reply.mutable_started();
+  started.set_pid(init_);
+  started.set_start_ticks(
+      linux::StartTicks(init_).value_or(0));  // at least a zombie is there: only we can reap it
+  started.set_started_at_ns(base::WallNanos());
+  started.set_shim_pid(getpid());
+  started.set_shim_start_ticks(linux::StartTicks(getpid()).value_or(0));
+  const Report& report = launch_.report();
+  for (size_t i = 0; i < report.count; ++i) {
+    const int64_t end_ns =
+        i + 1 < report.count ? report.marks[i + 1].begin_ns : launch_.finished_ns();
+    ::shim::v1::Phase* phase = started.add_phases();
+    phase->set_name(report.marks[i].name);
+    phase->set_duration_ns(end_ns - report.marks[i].begin_ns);
+  }
+  const absl::Status written =
+      OpenOutputs() ? WriteInit(bundle_fd_.get(), started) : base::Errno("stdio", "");
+  if (!written.ok()) {
+    starter_->Fail("record", 0, std::string(written.message()));
+    starter_ = nullptr;
+    return Abandon();
+  }
+  if (!starter_->Send(reply)) {
+    starter_ = nullptr;
+    return Abandon();
+  }
+  starter_ = nullptr;
+  launch_.Close();
+  exec_host_ = {.loop = &loop_, .bundle = bundle_, .cgroup = &cgroup_, .init = init_};
+  state_ = State::kRunning;
+  (void)malloc_trim(0);
+}
+
+void Supervisor::Abandon() {
+  state_ = State::kAbandoning;
+  deadline_ns_ = base::MonotonicNanos() + kDyingNs;
+  if (launch_.builder() != 0) kill(launch_.builder(), SIGKILL);
+  WatchGroup();
+  AdvanceAbandoning();
+}
+
+// Everything the start has made is killed and reaped before the daemon hears of the failure.
+void Supervisor::AdvanceAbandoning() {
+  if (launch_.builder() != 0) return;
+  // Only now: what the builder cloned in its last moment is killed too.
+  (void)cgroup::KillGroup(cgroup_.v2.get());
+  if (launch_.pending() || (init_ != 0 && !init_reaped_) || !group_events_.IsEmpty()) return;
+  state_ = State::kEnded;
+  if (starter_ == nullptr) return;
+  const Report& report = launch_.report();
+  if (report.failed) return starter_->Fail(report.step(), report.error, report.detail);
+  const int signal = WIFSIGNALED(init_status_) ? WTERMSIG(init_status_) : 0;
+  starter_->Fail(report.step(), 0, absl::StrCat("killed by signal ", signal));
+}
+
+void Supervisor::WatchGroup() {
+  (void)group_events_.IsEmpty();  // read once, so that the next event is a change
+  if (group_events_.watched) return;
+  group_events_.watched = loop_.Add(group_events_.fd.get(), EPOLLPRI, group_events_);
+}
+
+// --- operations of a running container
+
+void Supervisor::Exec(Connection& connection, const ::shim::v1::Exec& exec,
+                      const std::vector<base::UniqueFd>& fds) {
+  for (auto& session : execs_) {
+    if (session != nullptr) continue;
+    session = std::make_unique<ExecSession>();
+    return session->Start(exec_host_, ++exec_serial_, connection, exec, fds);
+  }
+  connection.Fail("exec", EAGAIN, "too many processes were added to the container");
+}
+
+void Supervisor::Attach(Connection& connection, const ::shim::v1::Attach& attach,
+                        std::vector<base::UniqueFd> fds) {
+  const bool wanted[2] = {attach.stdout(), attach.stderr()};
+  size_t next = 0;
+  for (int i = 0; i < 2; ++i) {
+    if (!wanted[i]) continue;
+    if (next == fds.size()) return connection.Fail("attach", EINVAL, "a descriptor is missing");
+    base::UniqueFd pipe = std::move(fds[next++]);
+    // A terminal has no stderr, and a stream that has ended says nothing more: both are an end of
+    // file at once.
+    if (outputs_[i].is_open() && !outputs_[i].Listen(std::move(pipe), &connection)) {
+      for (Output& output : outputs_) output.Forget(&connection);
+      return connection.Fail("attach", EAGAIN, "too many listeners");
+    }
+  }
+  ::shim::v1::Reply reply;
+  reply.mutable_attached();
+  const bool with_stdin = attach.stdin() && stdin_.valid();
+  if (!connection.Send(reply, with_stdin ? stdin_.get() : -1)) return OnHangup(connection);
+  // The listener now holds the only end: the container reads end of file when the listener closes
+  // it or goes away.
+  if (with_stdin && stdin_once_) CloseStdin();
+}
+
+void Supervisor::ResizeTty(Connection& connection, const ::shim::v1::ResizeTty& size) {
+  if (!slave_.valid()) return connection.Fail("resize", ENOTTY, "the container has no terminal");
+  const winsize window = {.ws_row = static_cast<uint16_t>(std::min(size.height(), 65'535u)),
+                          .ws_col = static_cast<uint16_t>(std::min(size.width(), 65'535u)),
+                          .ws_xpixel = 0,
+                          .ws_ypixel = 0};
+  if (ioctl(outputs_[0].fd(), TIOCSWINSZ, &window) != 0)
+    return connection.Fail("resize", errno, "");
+  connection.Done();
+}
+
+void Supervisor::ReopenLog(Connection& connection) {
+  if (!log_.Reopen()) return connection.Fail("log", errno, "reopen");
+  connection.Done();
+}
+
+void Supervisor::CloseStdin() {
+  // A terminal stays: closing it would hang up on the container.
+  if (!slave_.valid()) stdin_.reset();
+}
+
+// --- the end
+
+void Supervisor::ChildSignal::OnEvent(uint32_t) {
+  signalfd_siginfo info;
+  (void)!read(fd.get(), &info, sizeof(info));  // one signal may stand for many children
+  supervisor->reap_ = true;
+}
+
+bool Supervisor::AnyLaunchPending() const {
+  const auto is_pending = [](const auto& exec) {
+    return exec != nullptr && exec->launch().pending();
+  };
+  return launch_.pending() || std::any_of(std::begin(execs_), std::end(execs_), is_pending);
+}
+
+// After an event, never within one: a session does not delete itself.
+void Supervisor::FreeExecs() {
+  bool freed = false;
+  for (auto& exec : execs_) {
+    if (exec == nullptr || exec->is_active()) continue;
+    exec.reset();
+    freed = true;
+  }
+  if (freed) (void)malloc_trim(0);
+}
+
+// A child whose launch is still being reported must stay a zombie until that is read: its pid means
+// nothing otherwise.
+void Supervisor::Reap() {
+  int status;
+  if (!AnyLaunchPending()) {
+    reap_ = false;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) OnExit(pid, status);
+    return;
+  }
+  const auto reap = [&](pid_t pid) {
+    if (pid != 0 && waitpid(pid, &status, WNOHANG) == pid) OnExit(pid, status);
+  };
+  reap(launch_.builder());
+  if (!launch_.pending() && !init_reaped_) reap(init_);
+  for (const auto& exec : execs_) {
+    if (exec == nullptr) continue;
+    reap(exec->launch().builder());
+    if (exec->is_alive() && !exec->launch().pending()) reap(exec->pid());
+  }
+}
+
+void Supervisor::OnExit(pid_t pid, int status) {
+  if (pid == launch_.builder()) {
+    launch_.ForgetBuilder();
+    if (state_ == State::kAbandoning) AdvanceAbandoning();
+    return;
+  }
+  if (pid == init_ && !init_reaped_) return OnInitExit(status);
+  for (const auto& exec : execs_) {
+    if (exec != nullptr && exec->OnExit(pid, status)) break;
+  }
+  if (state_ == State::kEnding) AdvanceEnding();
+}
+
+void Supervisor::OnInitExit(int status) {
+  init_reaped_ = true;
+  init_status_ = status;
+  if (state_ == State::kAbandoning) return AdvanceAbandoning();
+  finished_at_ns_ = base::WallNanos();
+  state_ = State::kEnding;
+  deadline_ns_ = base::MonotonicNanos() + kDyingNs;
+  // Init of a pid namespace has taken everything along; in a shared one the rest of the container
+  // is still there.
+  (void)cgroup::KillGroup(cgroup_.v2.get());
+  for (const auto& exec : execs_) {
+    if (exec != nullptr && exec->is_active()) exec->Kill();
+  }
+  WatchGroup();
+  AdvanceEnding();
+}
+
+void Supervisor::AdvanceEnding() {
+  const auto is_alive = [](const auto& exec) { return exec != nullptr && exec->is_alive(); };
+  if (std::any_of(std::begin(execs_), std::end(execs_), is_alive) || !group_events_.IsEmpty())
+    return;
+  End();
+}
+
+bool Supervisor::GroupEvents::IsEmpty() const {
+  const absl::StatusOr<bool> populated = cgroup::Populated(fd.get());
+  return !populated.ok() || !*populated;  // an unreadable file: the group is gone
+}
+
+void Supervisor::GroupEvents::OnEvent(uint32_t) {
+  (void)IsEmpty();  // reading is what acknowledges the event
+  if (supervisor->state_ == State::kEnding) supervisor->AdvanceEnding();
+  if (supervisor->state_ == State::kAbandoning) supervisor->AdvanceAbandoning();
+}
+
+void Supervisor::End() {
+  state_ = State::kEnded;
+  slave_.reset();
+  const int64_t deadline_ns = base::MonotonicNanos() + kLastOutputNs;
+  for (Output& output : outputs_) output.Finish(deadline_ns);
+  ExitRecord record = {
+      .finished_at_ns = finished_at_ns_, .pid = init_, .dropped_log_lines = log_.dropped_lines()};
+  record.signal = WIFSIGNALED(init_status_) ? WTERMSIG(init_status_) : 0;
+  record.exit_code = record.signal != 0 ? 128 + record.signal : WEXITSTATUS(init_status_);
+  if (cgroup_.oom.valid()) {
+    record.oom_killed = cgroup::OomKills(cgroup_.oom.get()).value_or(0) > oom_kills_before_;
+  }
+  // Without the record the daemon finds a shim that died: the right answer when it cannot be
+  // written.
+  (void)WriteExit(bundle_fd_.get(), record);
+}
+
+}  // namespace crisp::shim

@@ -1,0 +1,22 @@
+// The one door through which kernel errors become absl::Status.
+// Messages are lower case without a period, outermost operation first: "start container 4f..: mount /data: ENOENT".
+#pragma once
+
+#include <cerrno>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace crisp::base {
+
+// Symbolic name of an errno value ("ENOENT"); "errno 4711" for one libc does not know.
+std::string ErrnoName(int error);
+
+// "<operation> <subject>: ENOENT" with the absl code that fits the errno (absl::ErrnoToStatusCode).
+// `subject` may be empty. Reads errno when `error` is not given: call it before anything else can change errno.
+absl::Status Errno(absl::string_view operation, absl::string_view subject, int error = errno);
+
+// Puts "<prefix>: " before the message of an error, keeping its code; passes OK through.
+absl::Status Prefix(const absl::Status& status, absl::string_view prefix);
+
+}  // namespace crisp::base

@@ -1,0 +1,25 @@
+#include "base/id.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "absl/strings/escaping.h"
+
+namespace crisp::base {
+
+std::string NewId() {
+  char bytes[32];
+  // 32 bytes never come back short once the pool is initialised (getrandom(2)).
+  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) abort();
+  return absl::BytesToHexString(absl::string_view(bytes, sizeof(bytes)));
+}
+
+bool IsId(absl::string_view text) {
+  return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
+}  // namespace crisp::base

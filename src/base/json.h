@@ -1,0 +1,59 @@
+// The one place where nlohmann-json's exceptions become absl::Status. JSON values never cross a function signature
+// outside a *_codec.cc: a codec turns a typed struct into text and back.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace crisp::base {
+
+using Json = nlohmann::json;
+
+// Whether brackets outside strings nest at most `max_depth` deep; hostile documents are refused before parsing.
+inline bool JsonDepthWithin(absl::string_view text, int max_depth) {
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > max_depth) return false;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+  return true;
+}
+
+// Runs `decode(const Json&) -> T` on parsed text. Bad syntax, a wrong type or a missing member become
+// kInvalidArgument "<what>: <parser's words>".
+template <typename Decode>
+auto DecodeJson(absl::string_view what, absl::string_view text, Decode decode)
+    -> absl::StatusOr<decltype(decode(std::declval<const Json&>()))> {
+  constexpr int kMaxDepth = 100;
+  if (!JsonDepthWithin(text, kMaxDepth)) {
+    return absl::InvalidArgumentError(absl::StrCat(what, ": nested more than ", kMaxDepth, " deep"));
+  }
+  try {
+    const Json value = Json::parse(text.begin(), text.end());
+    return decode(value);
+  } catch (const Json::exception& error) {
+    return absl::InvalidArgumentError(absl::StrCat(what, ": ", error.what()));
+  }
+}
+
+// dump() that never throws: bytes that are not UTF-8 are replaced.
+inline std::string DumpJson(const Json& value, int indent = -1) {
+  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace crisp::base

@@ -1,0 +1,23 @@
+// Structured log lines on stderr: `time level message key=value ...`, one write(2) per line so that lines of
+// several threads never mix. Library code does not log; the RPC interceptor, background loops and main do.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace crisp::base {
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name);  // debug, info, warn, error
+void SetLogLevel(LogLevel level);                                // thread-safe
+
+using LogField = std::pair<absl::string_view, std::string>;
+// Values with spaces or control characters are quoted and escaped: a log line is always one line.
+void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields = {});
+
+}  // namespace crisp::base

@@ -1,0 +1,61 @@
+// Every path crisp keeps state under; nobody concatenates these elsewhere.
+//
+//   <root>  (/var/lib/crisp, survives reboot; written by the daemon only)
+//     sandboxes/<id>/record.json      what was asked, undo steps owed, CNI result
+//     containers/<id>/record.json     what was asked
+//     images/<image id>.json          one record per image: references, manifest, config, layers
+//     snapshots/layers/<n>/fs         unpacked layer; <n> is a short number so that overlay options stay short
+//     snapshots/containers/<id>/{fs,work}   upper and work folder of a container
+//     snapshots/trash/                renamed here, removed in the background
+//     quarantine/                     damaged records, moved aside at start
+//   <state> (/run/crisp, gone after reboot)
+//     crisp.sock                      CRI (unless `address` says otherwise)
+//     sandboxes/<id>/{resolv.conf,hostname,hosts,shm}
+//     containers/<id>/config.json     OCI runtime spec            (daemon writes)
+//     containers/<id>/seccomp.bpf     compiled filter, if any      (daemon writes)
+//     containers/<id>/shim.sock       SEQPACKET socket of the shim (daemon binds, shim serves)
+//     containers/<id>/init.json       pid, start time, phases      (shim writes once, at start)
+//     containers/<id>/exit.json       exit record                  (shim writes once, before it dies)
+//   The pause container of a sandbox lives in containers/<sandbox id>/ like any other.
+#pragma once
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace crisp::base {
+
+class Paths {
+ public:
+  Paths(std::string root, std::string state) : root_(std::move(root)), state_(std::move(state)) {}
+
+  const std::string& root() const { return root_; }
+  const std::string& state() const { return state_; }
+
+  std::string SandboxRecords() const;
+  std::string SandboxRecordDir(absl::string_view id) const;
+  std::string ContainerRecords() const;
+  std::string ContainerRecordDir(absl::string_view id) const;
+  std::string Images() const;
+  std::string Snapshots() const;
+  std::string Quarantine() const;
+
+  std::string SandboxDirs() const;
+  std::string SandboxDir(absl::string_view id) const;
+  std::string Bundles() const;
+  std::string Bundle(absl::string_view container_id) const;
+
+ private:
+  std::string root_;
+  std::string state_;
+};
+
+inline constexpr char kRecordFile[] = "record.json";
+// Names inside a bundle.
+inline constexpr char kSpecFile[] = "config.json";
+inline constexpr char kSeccompFile[] = "seccomp.bpf";
+inline constexpr char kShimSocket[] = "shim.sock";
+inline constexpr char kInitFile[] = "init.json";
+inline constexpr char kExitFile[] = "exit.json";
+
+}  // namespace crisp::base

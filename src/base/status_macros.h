@@ -1,0 +1,25 @@
+// Early return for absl::Status and absl::StatusOr (Abseil 20220623 has no such macros).
+// CRISP_RETURN_IF_ERROR(expr) returns the error as it is; CRISP_ASSIGN_OR_RETURN(lhs, expr) too.
+// A layer adds its own operation once, with base::Prefix() (base/errno.h), never at every call.
+#pragma once
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#define CRISP_CONCAT_INNER(a, b) a##b
+#define CRISP_CONCAT(a, b) CRISP_CONCAT_INNER(a, b)
+
+#define CRISP_RETURN_IF_ERROR(expr)                    \
+  do {                                                 \
+    if (absl::Status crisp_status = (expr); !crisp_status.ok()) return crisp_status; \
+  } while (false)
+
+#define CRISP_ASSIGN_OR_RETURN_IMPL(tmp, lhs, expr) \
+  auto tmp = (expr);                                \
+  if (!tmp.ok()) return std::move(tmp).status();    \
+  lhs = std::move(tmp).value()
+
+#define CRISP_ASSIGN_OR_RETURN(lhs, expr) \
+  CRISP_ASSIGN_OR_RETURN_IMPL(CRISP_CONCAT(crisp_status_or_, __LINE__), lhs, expr)

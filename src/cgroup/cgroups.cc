@@ -1,0 +1,341 @@
+#include "cgroup/cgroups.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <memory>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "cgroup/join.h"
+#include "cgroup/libcgroup.h"
+#include "cgroup/settings.h"
+
+namespace crisp::cgroup {
+namespace {
+
+// On folders made as parents; only these are removed again (attributes of cgroupfs live in memory
+// with the folder). "trusted" so that no container can set it.
+constexpr char kMadeByUs[] = "trusted.crisp";
+
+bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+// The folders of a group in all hierarchies, the cgroup2 one last.
+std::vector<std::string> AllFolders(const Layout& layout, absl::string_view path) {
+  Folders folders = layout.At(path);
+  folders.v1.push_back(std::move(folders.v2));
+  return std::move(folders.v1);
+}
+
+bool ExistsEverywhere(const Layout& layout, absl::string_view path) {
+  for (const std::string& folder : AllFolders(layout, path)) {
+    if (!Exists(folder)) return false;
+  }
+  return true;
+}
+
+CurrentValue ReaderOf(const Layout& layout, absl::string_view path) {
+  return [&layout, path](absl::string_view controller,
+                         absl::string_view file) -> std::optional<std::string> {
+    const Hierarchy* hierarchy = layout.Find(controller);
+    if (hierarchy == nullptr) return std::nullopt;
+    absl::StatusOr<std::string> text =
+        base::ReadFile(absl::StrCat(hierarchy->mount_point, path, "/", file));
+    if (!text.ok()) return std::nullopt;
+    absl::StripTrailingAsciiWhitespace(&*text);
+    return std::move(*text);
+  };
+}
+
+// Names of sub-groups. A group may vanish meanwhile: then it has none.
+std::vector<std::string> SubGroups(const std::string& folder) {
+  std::vector<std::string> children;
+  DIR* const dir = opendir(folder.c_str());
+  if (dir == nullptr) return children;
+  while (const dirent* entry = readdir(dir)) {
+    const absl::string_view name = entry->d_name;
+    if (entry->d_type == DT_DIR && name != "." && name != "..") {
+      children.push_back(absl::StrCat(folder, "/", name));
+    }
+  }
+  closedir(dir);
+  return children;
+}
+
+// rmdir of a group and of all below it. The files in a cgroup folder need no removal, and rmdir
+// refuses (EBUSY) while a process or a sub-group is left.
+absl::Status RemoveGroupTree(const std::string& folder) {
+  if (rmdir(folder.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+  if (errno != EBUSY) return base::Errno("remove cgroup", folder);
+  std::vector<std::string> tree = {folder};
+  for (size_t i = 0; i < tree.size(); ++i) {
+    for (std::string& child : SubGroups(tree[i])) tree.push_back(std::move(child));
+  }
+  for (auto it = tree.rbegin(); it != tree.rend(); ++it) {
+    if (rmdir(it->c_str()) != 0 && errno != ENOENT) return base::Errno("remove cgroup", *it);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Cgroups>> Cgroups::Open(Options options) {
+  CRISP_RETURN_IF_ERROR(CheckPath(options.default_parent));
+  CRISP_ASSIGN_OR_RETURN(const Layout* layout, Detect());
+  CRISP_RETURN_IF_ERROR(InitLibcgroup());
+  return std::unique_ptr<Cgroups>(new Cgroups(*layout, std::move(options)));
+}
+
+absl::StatusOr<std::string> Cgroups::Path(absl::string_view cgroup_parent,
+                                          absl::string_view id) const {
+  if (cgroup_parent.empty()) cgroup_parent = options_.default_parent;
+  if (absl::EndsWith(cgroup_parent, ".slice") && !absl::StrContains(cgroup_parent, '/')) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cgroup_parent \"", cgroup_parent,
+                     "\": a systemd slice, but crisp runs with the cgroupfs driver"));
+  }
+  // "pods", "/pods" and "/pods/" are the same; "/" alone is the root.
+  absl::ConsumePrefix(&cgroup_parent, "/");
+  absl::ConsumeSuffix(&cgroup_parent, "/");
+  std::string path = absl::StrCat(cgroup_parent.empty() ? "" : "/", cgroup_parent, "/", id);
+  CRISP_RETURN_IF_ERROR(CheckPath(path));
+  return path;
+}
+
+absl::Status Cgroups::Create(absl::string_view path, const Resources& resources) {
+  CRISP_RETURN_IF_ERROR(CheckPath(path));
+  const std::string leaf(path);
+  {
+    absl::MutexLock lock(&parents_mutex_);
+    // The cgroup2 folder goes last on removal: while it is there, something of the group may be.
+    if (Exists(layout_.At(path).v2)) {
+      return absl::AlreadyExistsError(absl::StrCat("create cgroup ", path, ": exists"));
+    }
+    absl::Status made = MakeParents(path);
+    if (made.ok()) made = MakeGroup(leaf);
+    if (!made.ok()) {
+      (void)RemoveFolders(path);  // the reason why it was not made says more
+      RemoveParents(path);
+      return made;
+    }
+  }
+  absl::Status applied = FillCpuset(leaf);
+  if (applied.ok()) applied = Apply(leaf, resources, /*is_new=*/true);
+  if (!applied.ok()) {
+    (void)RemoveFolders(path);  // as above
+    absl::MutexLock lock(&parents_mutex_);
+    RemoveParents(path);
+    return base::Prefix(applied, absl::StrCat("limit cgroup ", path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Cgroups::MakeParents(absl::string_view path) {
+  std::vector<std::string> parents = PathPrefixes(path);
+  parents.pop_back();
+  if (parents.empty()) return EnableControllers("");
+  if (!ExistsEverywhere(layout_, parents.back())) {
+    for (const std::string& parent : parents) {
+      std::vector<std::string> missing;
+      for (std::string& folder : AllFolders(layout_, parent)) {
+        if (!Exists(folder)) missing.push_back(std::move(folder));
+      }
+      if (missing.empty()) continue;
+      CRISP_RETURN_IF_ERROR(EnableControllers(parent.substr(0, parent.rfind('/'))));
+      CRISP_RETURN_IF_ERROR(MakeGroup(parent));
+      for (const std::string& folder : missing) {
+        if (setxattr(folder.c_str(), kMadeByUs, "", 0, 0) != 0) {
+          return base::Errno("mark cgroup", folder);
+        }
+      }
+      CRISP_RETURN_IF_ERROR(FillCpuset(parent));
+      // Spares every group below the copying of its cpuset.
+      if (const Hierarchy* cpuset = layout_.Find("cpuset");
+          cpuset != nullptr && cpuset != &layout_.v2) {
+        CRISP_RETURN_IF_ERROR(base::WriteExisting(
+            absl::StrCat(cpuset->mount_point, parent, "/cgroup.clone_children"), "1"));
+      }
+    }
+  }
+  return EnableControllers(parents.back());
+}
+
+// Makes what is missing of the group's folders.
+absl::Status Cgroups::MakeGroup(const std::string& path) {
+  std::vector<std::string> controllers;  // one names a whole hierarchy
+  for (const Hierarchy& hierarchy : layout_.v1) controllers.push_back(hierarchy.controllers[0]);
+  if (layout_.v2_only()) {
+    controllers.push_back(layout_.v2.controllers[0]);
+  } else {
+    // libcgroup does not see a cgroup2 mount that has no controllers.
+    const std::string folder = layout_.At(path).v2;
+    if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
+      return base::Errno("create cgroup", folder);
+    }
+  }
+  return CreateGroup(path, controllers);
+}
+
+// A new v1 cpuset has no CPUs and no memory nodes, and no process can join it: it gets its
+// parent's. That is no limit but what v2 does by itself, hence plain writes.
+absl::Status Cgroups::FillCpuset(const std::string& path) {
+  const Hierarchy* cpuset = layout_.Find("cpuset");
+  if (cpuset == nullptr || cpuset == &layout_.v2) return absl::OkStatus();
+  const CurrentValue here = ReaderOf(layout_, path);
+  const std::string parent = path.substr(0, path.rfind('/'));
+  for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
+    if (here("cpuset", file) != "") continue;
+    const std::string value = ReaderOf(layout_, parent)("cpuset", file).value_or("");
+    CRISP_RETURN_IF_ERROR(
+        base::Prefix(base::WriteExisting(absl::StrCat(cpuset->mount_point, path, "/", file), value),
+                     absl::StrCat("inherit ", value)));
+  }
+  return absl::OkStatus();
+}
+
+// Every controller of the cgroup2 mount is available below `parent` ("" for the root) after this:
+// enabled from the root down, where it is not yet.
+absl::Status Cgroups::EnableControllers(const std::string& parent) {
+  constexpr absl::string_view kFile = "/cgroup.subtree_control";
+  const auto missing = [&](absl::string_view group) -> absl::StatusOr<std::string> {
+    CRISP_ASSIGN_OR_RETURN(const std::string text,
+                           base::ReadFile(absl::StrCat(layout_.v2.mount_point, group, kFile)));
+    const Hierarchy enabled{"", absl::StrSplit(absl::StripAsciiWhitespace(text), ' ')};
+    std::string line;
+    for (const std::string& controller : layout_.v2.controllers) {
+      if (!enabled.Has(controller)) absl::StrAppend(&line, line.empty() ? "+" : " +", controller);
+    }
+    return line;
+  };
+  if (layout_.v2.controllers.empty()) return absl::OkStatus();
+  CRISP_ASSIGN_OR_RETURN(std::string line, missing(parent));
+  if (line.empty()) return absl::OkStatus();
+  std::vector<std::string> groups = PathPrefixes(parent);
+  groups.insert(groups.begin(), "");
+  for (const std::string& group : groups) {
+    CRISP_ASSIGN_OR_RETURN(line, missing(group));
+    if (line.empty()) continue;
+    CRISP_RETURN_IF_ERROR(
+        base::Prefix(base::WriteExisting(absl::StrCat(layout_.v2.mount_point, group, kFile), line),
+                     absl::StrCat("enable controllers ", line)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Cgroups::Update(absl::string_view path, const Resources& resources) {
+  CRISP_RETURN_IF_ERROR(CheckPath(path));
+  if (!resources.devices.empty()) {
+    return absl::InvalidArgumentError("devices: cannot be updated");
+  }
+  if (!Exists(layout_.At(path).v2)) {
+    return absl::NotFoundError(absl::StrCat("update cgroup ", path, ": does not exist"));
+  }
+  return base::Prefix(Apply(std::string(path), resources, /*is_new=*/false),
+                      absl::StrCat("update cgroup ", path));
+}
+
+absl::Status Cgroups::Apply(const std::string& path, const Resources& resources, bool is_new) {
+  const CurrentValue current = ReaderOf(layout_, path);
+  CRISP_ASSIGN_OR_RETURN(const std::vector<Setting> settings,
+                         PlanSettings(layout_, resources, current));
+  std::vector<Setting> undo;
+  for (const Setting& setting : settings) {
+    const auto old = is_new ? std::nullopt : current(setting.controller, setting.file);
+    if (old == setting.value) continue;
+    absl::Status written = WriteSetting(path, setting);
+    if (written.ok()) {
+      if (old) undo.push_back({setting.controller, setting.file, *old});
+      continue;
+    }
+    for (auto it = undo.rbegin(); it != undo.rend(); ++it) {
+      // libcgroup skips empty lines, yet an empty cpuset is only restored by one.
+      const absl::Status restored =
+          it->value.empty()
+              ? base::WriteExisting(
+                    absl::StrCat(layout_.Find(it->controller)->mount_point, path, "/", it->file),
+                    "\n")
+              : WriteSetting(path, *it);
+      if (!restored.ok()) {
+        written = absl::Status(
+            written.code(), absl::StrCat(written.message(), " (undo: ", restored.message(), ")"));
+      }
+    }
+    return written;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Cgroups::Kill(absl::string_view path) {
+  CRISP_RETURN_IF_ERROR(CheckPath(path));
+  const absl::Status killed =
+      base::WriteExisting(absl::StrCat(layout_.At(path).v2, "/cgroup.kill"), "1");
+  return absl::IsNotFound(killed) ? absl::OkStatus() : base::Prefix(killed, "kill cgroup");
+}
+
+absl::Status Cgroups::WaitEmpty(absl::string_view path, absl::Duration timeout) {
+  CRISP_RETURN_IF_ERROR(CheckPath(path));
+  const absl::Time deadline = absl::Now() + timeout;
+  const absl::StatusOr<base::UniqueFd> events =
+      base::Open(absl::StrCat(layout_.At(path).v2, "/cgroup.events"), O_RDONLY);
+  if (absl::IsNotFound(events.status())) return absl::OkStatus();
+  CRISP_RETURN_IF_ERROR(events.status());
+  while (true) {
+    // ENODEV after the folder was removed.
+    const absl::StatusOr<bool> populated = Populated(events->get());
+    if (!populated.ok() || !*populated) return absl::OkStatus();
+    const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
+    pollfd poll_fd = {events->get(), POLLPRI, 0};
+    if (left <= 0 || (poll(&poll_fd, 1, static_cast<int>(std::min<int64_t>(left, 1 << 30))) < 0 &&
+                      errno != EINTR)) {
+      return absl::DeadlineExceededError(absl::StrCat("cgroup ", path, ": a process is left after ",
+                                                      absl::FormatDuration(timeout)));
+    }
+  }
+}
+
+absl::Status Cgroups::Remove(absl::string_view path, absl::Duration timeout) {
+  CRISP_RETURN_IF_ERROR(WaitEmpty(path, timeout));
+  CRISP_RETURN_IF_ERROR(RemoveFolders(path));
+  absl::MutexLock lock(&parents_mutex_);
+  RemoveParents(path);
+  return absl::OkStatus();
+}
+
+absl::Status Cgroups::RemoveFolders(absl::string_view path) {
+  for (const std::string& folder : AllFolders(layout_, path)) {
+    CRISP_RETURN_IF_ERROR(RemoveGroupTree(folder));
+  }
+  return absl::OkStatus();
+}
+
+// Innermost first, until one is in use, not ours, or the default parent.
+void Cgroups::RemoveParents(absl::string_view path) {
+  std::vector<std::string> parents = PathPrefixes(path);
+  parents.pop_back();
+  const std::string keep = absl::StrCat(options_.default_parent, "/");
+  while (!parents.empty() && !absl::StartsWith(keep, absl::StrCat(parents.back(), "/"))) {
+    bool removed = false;
+    for (const std::string& folder : AllFolders(layout_, parents.back())) {
+      if (getxattr(folder.c_str(), kMadeByUs, nullptr, 0) == 0 && rmdir(folder.c_str()) == 0) {
+        removed = true;
+      }
+    }
+    if (!removed) return;
+    parents.pop_back();
+  }
+}
+
+}  // namespace crisp::cgroup

@@ -1,0 +1,111 @@
+#include "cgroup/join.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+
+namespace crisp::cgroup {
+namespace {
+
+std::string ExecGroup(uint64_t serial) { return absl::StrCat("exec-", serial); }
+
+// The number after "<key> " at the start of a line of a small file like cgroup.events, read afresh.
+absl::StatusOr<uint64_t> ReadCounter(int fd, absl::string_view key) {
+  std::array<char, 512> buffer;
+  const ssize_t n = pread(fd, buffer.data(), buffer.size(), 0);
+  if (n < 0) return base::Errno("read", key);
+  absl::string_view text(buffer.data(), static_cast<size_t>(n));
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const absl::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    uint64_t value = 0;
+    if (line.size() > key.size() && line.substr(0, key.size()) == key && line[key.size()] == ' ' &&
+        absl::SimpleAtoi(line.substr(key.size() + 1), &value)) {
+      return value;
+    }
+  }
+  return absl::NotFoundError(absl::StrCat("read ", key, ": no such line"));
+}
+
+// Only for a message: the path behind a descriptor, or its number where /proc is not mounted.
+std::string NameOf(int fd) {
+  std::array<char, 4096> buffer;
+  const std::string link = absl::StrCat("/proc/self/fd/", fd);
+  const ssize_t n = readlink(link.c_str(), buffer.data(), buffer.size());
+  return n > 0 ? std::string(buffer.data(), static_cast<size_t>(n)) : absl::StrCat("fd ", fd);
+}
+
+}  // namespace
+
+absl::StatusOr<JoinFds> OpenJoin(const Folders& folders) {
+  JoinFds fds;
+  CRISP_ASSIGN_OR_RETURN(fds.v2, base::Open(folders.v2, O_RDONLY | O_DIRECTORY));
+  fds.tasks.reserve(folders.v1.size());
+  for (const std::string& folder : folders.v1) {
+    CRISP_ASSIGN_OR_RETURN(base::UniqueFd tasks,
+                           base::Open(base::JoinPath(folder, "tasks"), O_WRONLY));
+    fds.tasks.push_back(std::move(tasks));
+  }
+  if (!folders.oom_file.empty()) {
+    CRISP_ASSIGN_OR_RETURN(fds.oom, base::Open(folders.oom_file, O_RDONLY));
+  }
+  return fds;
+}
+
+absl::Status JoinSelf(const std::vector<base::UniqueFd>& tasks) {
+  for (const base::UniqueFd& fd : tasks) {
+    ssize_t n;
+    do {
+      n = write(fd.get(), "0", 1);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+      const int error = errno;
+      return base::Errno("join", NameOf(fd.get()), error);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> OomKills(int oom_fd) { return ReadCounter(oom_fd, "oom_kill"); }
+
+absl::StatusOr<base::UniqueFd> MakeExecGroup(int container_v2_fd, uint64_t serial) {
+  const std::string name = ExecGroup(serial);
+  if (mkdirat(container_v2_fd, name.c_str(), 0755) != 0) return base::Errno("make cgroup", name);
+  return base::OpenAt(container_v2_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
+absl::Status KillGroup(int v2_fd) {
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, base::OpenAt(v2_fd, "cgroup.kill", O_WRONLY));
+  return base::Prefix(base::WriteAll(fd.get(), "1"), "cgroup.kill");
+}
+
+absl::Status RemoveExecGroup(int container_v2_fd, uint64_t serial) {
+  const std::string name = ExecGroup(serial);
+  if (unlinkat(container_v2_fd, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) {
+    return absl::OkStatus();
+  }
+  if (errno == EBUSY) {
+    return absl::FailedPreconditionError(absl::StrCat("remove cgroup ", name, ": EBUSY"));
+  }
+  return base::Errno("remove cgroup", name);
+}
+
+absl::StatusOr<base::UniqueFd> OpenEvents(int v2_fd) {
+  return base::OpenAt(v2_fd, "cgroup.events", O_RDONLY);
+}
+
+absl::StatusOr<bool> Populated(int events_fd) {
+  CRISP_ASSIGN_OR_RETURN(const uint64_t populated, ReadCounter(events_fd, "populated"));
+  return populated != 0;
+}
+
+}  // namespace crisp::cgroup

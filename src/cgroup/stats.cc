@@ -1,0 +1,284 @@
+#include "cgroup/stats.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/errno.h"
+
+namespace crisp::cgroup {
+namespace {
+
+// The files of one group in one hierarchy, read one after the other into one buffer.
+class Files {
+ public:
+  Files(const Hierarchy* hierarchy, absl::string_view path)
+      : folder_(hierarchy == nullptr ? "" : absl::StrCat(hierarchy->mount_point, path, "/")) {}
+
+  // Empty when the file is missing or cannot be read; at most 16 KiB, cut after a whole line.
+  // Valid until the next call.
+  absl::string_view Read(absl::string_view name) {
+    if (folder_.empty()) return "";
+    const int fd = open(absl::StrCat(folder_, name).c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return "";
+    const ssize_t n = read(fd, buffer_.data(), buffer_.size());
+    close(fd);
+    if (n <= 0) return "";
+    absl::string_view text(buffer_.data(), static_cast<size_t>(n));
+    return text.substr(0, text.rfind('\n'));
+  }
+
+  // The only number in a file; absent for "max".
+  Count Number(absl::string_view name) {
+    uint64_t value = 0;
+    return absl::SimpleAtoi(Read(name), &value) ? Count(value) : std::nullopt;
+  }
+
+ private:
+  const std::string folder_;
+  std::array<char, 16384> buffer_;
+};
+
+// Calls `visit(key, number)` for every line "key number".
+template <typename Visit>
+void ForEachField(absl::string_view text, Visit visit) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const absl::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const size_t blank = line.find(' ');
+    uint64_t value = 0;
+    if (blank != absl::string_view::npos && absl::SimpleAtoi(line.substr(blank + 1), &value)) {
+      visit(line.substr(0, blank), value);
+    }
+  }
+}
+
+// Where the value of one key goes, multiplied by `scale`.
+struct Field {
+  absl::string_view key;
+  Count* target;
+  uint64_t scale = 1;
+};
+
+void ReadFields(absl::string_view text, std::initializer_list<Field> fields) {
+  ForEachField(text, [&](absl::string_view key, uint64_t value) {
+    for (const Field& field : fields) {
+      if (field.key == key) *field.target = value * field.scale;
+    }
+  });
+}
+
+CpuStats ReadCpuV1(const Layout& layout, absl::string_view path) {
+  CpuStats cpu;
+  static const uint64_t ns_per_tick = 1'000'000'000 / static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
+  Files accounting(layout.Find("cpuacct"), path);
+  cpu.usage_ns = accounting.Number("cpuacct.usage");
+  ReadFields(accounting.Read("cpuacct.stat"),
+             {{"user", &cpu.user_ns, ns_per_tick}, {"system", &cpu.system_ns, ns_per_tick}});
+  Files bandwidth(layout.Find("cpu"), path);
+  ReadFields(bandwidth.Read("cpu.stat"), {{"nr_periods", &cpu.periods},
+                                          {"nr_throttled", &cpu.throttled_periods},
+                                          {"throttled_time", &cpu.throttled_ns}});
+  return cpu;
+}
+
+CpuStats ReadCpuV2(const Layout& layout, absl::string_view path) {
+  CpuStats cpu;
+  Files files(&layout.v2, path);
+  ReadFields(files.Read("cpu.stat"), {{"usage_usec", &cpu.usage_ns, 1000},
+                                      {"user_usec", &cpu.user_ns, 1000},
+                                      {"system_usec", &cpu.system_ns, 1000},
+                                      {"nr_periods", &cpu.periods},
+                                      {"nr_throttled", &cpu.throttled_periods},
+                                      {"throttled_usec", &cpu.throttled_ns, 1000}});
+  return cpu;
+}
+
+MemoryStats ReadMemoryV1(Files& files, Count* inactive_file) {
+  constexpr uint64_t kNoLimit = 0x7fff'ffff'0000'0000;  // and above: the page counter's maximum
+  MemoryStats memory;
+  memory.usage_bytes = files.Number("memory.usage_in_bytes");
+  memory.limit_bytes = files.Number("memory.limit_in_bytes");
+  if (memory.limit_bytes.value_or(0) >= kNoLimit) memory.limit_bytes.reset();
+  memory.max_usage_bytes = files.Number("memory.max_usage_in_bytes");
+  memory.failures = files.Number("memory.failcnt");
+  memory.kernel_bytes = files.Number("memory.kmem.usage_in_bytes");
+  ReadFields(files.Read("memory.stat"), {{"total_rss", &memory.rss_bytes},
+                                         {"total_cache", &memory.cache_bytes},
+                                         {"total_mapped_file", &memory.mapped_file_bytes},
+                                         {"total_swap", &memory.swap_bytes},
+                                         {"total_pgfault", &memory.page_faults},
+                                         {"total_pgmajfault", &memory.major_page_faults},
+                                         {"total_inactive_file", inactive_file}});
+  ReadFields(files.Read("memory.oom_control"), {{"oom_kill", &memory.oom_kills}});
+  return memory;
+}
+
+MemoryStats ReadMemoryV2(Files& files, Count* inactive_file) {
+  MemoryStats memory;
+  memory.usage_bytes = files.Number("memory.current");
+  memory.limit_bytes = files.Number("memory.max");
+  memory.max_usage_bytes = files.Number("memory.peak");
+  memory.swap_bytes = files.Number("memory.swap.current");
+  ReadFields(files.Read("memory.stat"), {{"anon", &memory.rss_bytes},
+                                         {"file", &memory.cache_bytes},
+                                         {"kernel", &memory.kernel_bytes},
+                                         {"file_mapped", &memory.mapped_file_bytes},
+                                         {"pgfault", &memory.page_faults},
+                                         {"pgmajfault", &memory.major_page_faults},
+                                         {"inactive_file", inactive_file}});
+  ReadFields(files.Read("memory.events"),
+             {{"max", &memory.failures}, {"oom_kill", &memory.oom_kills}});
+  return memory;
+}
+
+MemoryStats ReadMemory(const Layout& layout, absl::string_view path) {
+  const Hierarchy* hierarchy = layout.Find("memory");
+  Count inactive_file;
+  Files files(hierarchy, path);
+  MemoryStats memory = hierarchy == &layout.v2 ? ReadMemoryV2(files, &inactive_file)
+                                               : ReadMemoryV1(files, &inactive_file);
+  if (memory.usage_bytes) {
+    const uint64_t usage = *memory.usage_bytes;
+    memory.working_set_bytes = usage - std::min(usage, inactive_file.value_or(0));
+    if (memory.limit_bytes) {
+      memory.available_bytes =
+          *memory.limit_bytes - std::min(*memory.limit_bytes, *memory.working_set_bytes);
+    }
+  }
+  return memory;
+}
+
+std::vector<HugetlbStats> ReadHugetlb(const Layout& layout, absl::string_view path) {
+  std::vector<HugetlbStats> all;
+  const Hierarchy* hierarchy = layout.Find("hugetlb");
+  const bool v2 = hierarchy == &layout.v2;
+  Files files(hierarchy, path);
+  for (const std::string& size : layout.hugepage_sizes) {
+    const std::string prefix = absl::StrCat("hugetlb.", size, ".");
+    const Count usage = files.Number(absl::StrCat(prefix, v2 ? "current" : "usage_in_bytes"));
+    if (!usage) continue;
+    HugetlbStats stats{size, *usage, {}};
+    if (!v2) stats.max_usage_bytes = files.Number(absl::StrCat(prefix, "max_usage_in_bytes"));
+    all.push_back(std::move(stats));
+  }
+  return all;
+}
+
+// The entry of "8:0", made when there is none. Null for text that is not a device.
+BlockDeviceStats* DeviceOf(absl::string_view text, std::vector<BlockDeviceStats>& devices) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
+  BlockDeviceStats found;
+  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &found.major) ||
+      !absl::SimpleAtoi(parts[1], &found.minor)) {
+    return nullptr;
+  }
+  for (BlockDeviceStats& device : devices) {
+    if (device.major == found.major && device.minor == found.minor) return &device;
+  }
+  devices.push_back(found);
+  return &devices.back();
+}
+
+// v1: "8:0 Read 4096", and a line "Total 4096" at the end.
+void ParseBlkio(absl::string_view text, uint64_t BlockDeviceStats::*read,
+                uint64_t BlockDeviceStats::*write, std::vector<BlockDeviceStats>& devices) {
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    const std::vector<absl::string_view> parts = absl::StrSplit(line, ' ');
+    uint64_t value = 0;
+    if (parts.size() != 3 || !absl::SimpleAtoi(parts[2], &value)) continue;
+    if (parts[1] != "Read" && parts[1] != "Write") continue;
+    BlockDeviceStats* device = DeviceOf(parts[0], devices);
+    if (device != nullptr) device->*(parts[1] == "Read" ? read : write) = value;
+  }
+}
+
+// v2: "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0".
+void ParseIoStat(absl::string_view text, std::vector<BlockDeviceStats>& devices) {
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    const std::vector<absl::string_view> parts = absl::StrSplit(line, ' ');
+    // A device without traffic may stand alone on its line.
+    if (parts.size() < 2) continue;
+    BlockDeviceStats* device = DeviceOf(parts[0], devices);
+    if (device == nullptr) continue;
+    for (absl::string_view part : parts) {
+      const size_t equals = part.find('=');
+      uint64_t value = 0;
+      if (equals == absl::string_view::npos || !absl::SimpleAtoi(part.substr(equals + 1), &value)) {
+        continue;
+      }
+      const absl::string_view key = part.substr(0, equals);
+      if (key == "rbytes") device->read_bytes = value;
+      if (key == "wbytes") device->write_bytes = value;
+      if (key == "rios") device->reads = value;
+      if (key == "wios") device->writes = value;
+    }
+  }
+}
+
+std::vector<BlockDeviceStats> ReadBlockDevices(const Layout& layout, absl::string_view path) {
+  std::vector<BlockDeviceStats> devices;
+  if (layout.v2_only()) {
+    ParseIoStat(Files(&layout.v2, path).Read("io.stat"), devices);
+    return devices;
+  }
+  Files files(layout.Find("blkio"), path);
+  ParseBlkio(files.Read("blkio.throttle.io_service_bytes_recursive"), &BlockDeviceStats::read_bytes,
+             &BlockDeviceStats::write_bytes, devices);
+  ParseBlkio(files.Read("blkio.throttle.io_serviced_recursive"), &BlockDeviceStats::reads,
+             &BlockDeviceStats::writes, devices);
+  return devices;
+}
+
+// "some avg10=0.00 avg60=0.00 avg300=0.00 total=0" and the same for "full".
+std::optional<Pressure> ParsePressure(absl::string_view text) {
+  if (text.empty()) return std::nullopt;  // no PSI in this kernel, or switched off (EOPNOTSUPP)
+  Pressure pressure;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    const std::vector<absl::string_view> parts = absl::StrSplit(line, ' ');
+    PressureLine& target = parts[0] == "full" ? pressure.full : pressure.some;
+    for (absl::string_view part : parts) {
+      const size_t equals = part.find('=');
+      if (equals == absl::string_view::npos) continue;
+      const absl::string_view key = part.substr(0, equals);
+      const absl::string_view value = part.substr(equals + 1);
+      uint64_t total_usec = 0;
+      if (key == "avg10") (void)absl::SimpleAtod(value, &target.avg10);
+      if (key == "avg60") (void)absl::SimpleAtod(value, &target.avg60);
+      if (key == "avg300") (void)absl::SimpleAtod(value, &target.avg300);
+      if (key == "total" && absl::SimpleAtoi(value, &total_usec)) {
+        target.total_ns = total_usec * 1000;
+      }
+    }
+  }
+  return pressure;
+}
+
+}  // namespace
+
+absl::StatusOr<Stats> ReadStats(const Layout& layout, absl::string_view path) {
+  const std::string folder = absl::StrCat(layout.v2.mount_point, path);
+  if (access(folder.c_str(), F_OK) != 0) return base::Errno("read stats of cgroup", path);
+  Stats stats;
+  stats.cpu = layout.v2_only() ? ReadCpuV2(layout, path) : ReadCpuV1(layout, path);
+  stats.memory = ReadMemory(layout, path);
+  Files pids(layout.Find("pids"), path);
+  stats.pids = pids.Number("pids.current");
+  stats.pids_limit = pids.Number("pids.max");
+  stats.hugetlb = ReadHugetlb(layout, path);
+  stats.block_devices = ReadBlockDevices(layout, path);
+  Files v2(&layout.v2, path);
+  stats.cpu_pressure = ParsePressure(v2.Read("cpu.pressure"));
+  stats.memory_pressure = ParsePressure(v2.Read("memory.pressure"));
+  stats.io_pressure = ParsePressure(v2.Read("io.pressure"));
+  return stats;
+}
+
+}  // namespace crisp::cgroup

@@ -1,0 +1,89 @@
+// What the kernel counts for one group. Every field a host, a kernel or a hierarchy does not offer
+// is absent; a missing file is never an error. Nanoseconds and bytes throughout. Values include
+// sub-groups.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "cgroup/layout.h"
+
+namespace crisp::cgroup {
+
+using Count = std::optional<uint64_t>;
+
+struct CpuStats {           // v1 file                 v2 file
+  Count usage_ns;           // cpuacct.usage           cpu.stat usage_usec
+  Count user_ns;            // cpuacct.stat user       cpu.stat user_usec
+  Count system_ns;          // cpuacct.stat system     cpu.stat system_usec
+  Count periods;            // cpu.stat nr_periods     same
+  Count throttled_periods;  // cpu.stat nr_throttled   same
+  Count throttled_ns;       // cpu.stat throttled_time cpu.stat throttled_usec
+};
+
+struct MemoryStats {        // v1 file                     v2 file
+  Count usage_bytes;        // memory.usage_in_bytes       memory.current
+  Count working_set_bytes;  // usage - inactive file pages, at least 0
+  Count available_bytes;    // limit - working set, at least 0; absent without a limit
+  Count limit_bytes;        // memory.limit_in_bytes       memory.max; absent without a limit
+  Count max_usage_bytes;    // memory.max_usage_in_bytes   memory.peak (Linux 5.19)
+  Count failures;           // memory.failcnt              memory.events max
+  Count rss_bytes;          // memory.stat total_rss       memory.stat anon
+  Count cache_bytes;        // memory.stat total_cache     memory.stat file
+  Count mapped_file_bytes;  // total_mapped_file           file_mapped
+  Count swap_bytes;         // total_swap                  memory.swap.current
+  Count kernel_bytes;       // memory.kmem.usage_in_bytes  memory.stat kernel (Linux 5.18)
+  Count page_faults;        // total_pgfault               pgfault
+  Count major_page_faults;  // total_pgmajfault            pgmajfault
+  Count oom_kills;          // memory.oom_control oom_kill memory.events oom_kill
+};
+
+struct HugetlbStats {
+  std::string page_size;  // "2MB"
+  uint64_t usage_bytes = 0;
+  Count max_usage_bytes;  // v1 only
+};
+
+// v1: blkio.throttle.io_service_bytes_recursive, io_serviced_recursive; v2: io.stat.
+struct BlockDeviceStats {
+  uint32_t major = 0;
+  uint32_t minor = 0;
+  uint64_t read_bytes = 0;
+  uint64_t write_bytes = 0;
+  uint64_t reads = 0;
+  uint64_t writes = 0;
+};
+
+// One line of a pressure file: share of time stalled over three windows, and the total.
+struct PressureLine {
+  double avg10 = 0;  // percent
+  double avg60 = 0;
+  double avg300 = 0;
+  uint64_t total_ns = 0;
+};
+struct Pressure {
+  PressureLine some;  // at least one task was waiting
+  PressureLine full;  // all were
+};
+
+struct Stats {
+  CpuStats cpu;
+  MemoryStats memory;
+  Count pids;        // pids.current: tasks, that is threads
+  Count pids_limit;  // absent without a limit
+  std::vector<HugetlbStats> hugetlb;
+  std::vector<BlockDeviceStats> block_devices;
+  std::optional<Pressure> cpu_pressure;  // from the cgroup2 folder, on hybrid hosts too
+  std::optional<Pressure> memory_pressure;
+  std::optional<Pressure> io_pressure;
+};
+
+// Reads them now: one open and one read per file, no lock, so it never waits for an operation on
+// the group. NotFound when the group does not exist (it may vanish at any moment: what was read by
+// then counts for nothing).
+absl::StatusOr<Stats> ReadStats(const Layout& layout, absl::string_view path);
+
+}  // namespace crisp::cgroup

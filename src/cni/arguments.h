@@ -1,0 +1,39 @@
+// What a plugin learns about the pod: CNI_ARGS, capability arguments and the execution
+// configuration they are merged into. Pure.
+// Source: CNI specification 1.1.0, section 3; the CNI project's list of well-known capabilities.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "cni/conf.h"
+#include "cni/network.h"
+
+namespace crisp::cni {
+
+using CniArgs = std::vector<std::pair<std::string, std::string>>;
+
+// IgnoreUnknown and the K8S_POD_* names. kInvalidArgument for a value that would read as more than
+// one argument (';', '=', control characters) or a sandbox id that is no CNI container id.
+absl::StatusOr<CniArgs> PodArgs(const PodNetworkRequest& request);
+// "NAME=value;NAME=value".
+std::string FormatArgs(const CniArgs& args);
+
+// Bits per second from a Kubernetes quantity ("10M", "1.5Gi", "2e6"), rounded up; 1k to 1P.
+absl::StatusOr<uint64_t> ParseBandwidth(absl::string_view quantity);
+
+// The JSON object {capability: argument} of everything the pod asks for.
+absl::StatusOr<std::string> CapabilityArgs(const PodNetworkRequest& request);
+
+// The plugin's standard input: its configuration with name, cniVersion, the capability arguments it
+// declared and, when not empty, the previous result.
+absl::StatusOr<std::string> ExecConf(const NetworkConf& network, const PluginConf& plugin,
+                                     absl::string_view capability_args,
+                                     absl::string_view prev_result);
+
+}  // namespace crisp::cni

@@ -1,0 +1,83 @@
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/json.h"
+#include "base/status_macros.h"
+#include "cni/arguments.h"
+
+namespace crisp::cni {
+namespace {
+
+using base::Json;
+
+const char* NameOf(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::kTcp:
+      return "tcp";
+    case Protocol::kUdp:
+      return "udp";
+    case Protocol::kSctp:
+      return "sctp";
+  }
+  return "";
+}
+
+absl::StatusOr<Json> Bandwidth(const PodNetworkRequest& request) {
+  Json bandwidth = Json::object();
+  for (const char* direction : {"ingress", "egress"}) {
+    const std::string key = absl::StrCat("kubernetes.io/", direction, "-bandwidth");
+    const auto found = request.annotations.find(key);
+    if (found == request.annotations.end()) continue;
+    const absl::StatusOr<uint64_t> rate = ParseBandwidth(found->second);
+    if (!rate.ok()) {
+      return base::Prefix(rate.status(), absl::StrCat("annotation ", key, " ",
+                                                      base::DumpJson(found->second.substr(0, 64))));
+    }
+    bandwidth[absl::StrCat(direction, "Rate")] = *rate;
+    // In bits. As large as every version of the plugin takes: bursts are not what is limited.
+    bandwidth[absl::StrCat(direction, "Burst")] = std::numeric_limits<uint32_t>::max();
+  }
+  return bandwidth;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CapabilityArgs(const PodNetworkRequest& request) {
+  Json args = Json::object();
+  for (const PortMapping& mapping : request.port_mappings) {
+    if (mapping.host_port == 0) continue;
+    args["portMappings"].push_back({{"hostPort", mapping.host_port},
+                                    {"containerPort", mapping.container_port},
+                                    {"protocol", NameOf(mapping.protocol)},
+                                    {"hostIP", mapping.host_ip}});
+  }
+  CRISP_ASSIGN_OR_RETURN(Json bandwidth, Bandwidth(request));
+  if (!bandwidth.empty()) args["bandwidth"] = std::move(bandwidth);
+  return base::DumpJson(args);
+}
+
+absl::StatusOr<std::string> ExecConf(const NetworkConf& network, const PluginConf& plugin,
+                                     absl::string_view capability_args,
+                                     absl::string_view prev_result) {
+  const auto merge = [&](const Json& declared) {
+    Json conf = declared;
+    conf["name"] = network.name;
+    conf["cniVersion"] = network.cni_version;
+    conf.erase("capabilities");
+    const Json args = capability_args.empty() ? Json::object()
+                                              : Json::parse(capability_args.begin(),
+                                                            capability_args.end());
+    for (const std::string& capability : plugin.capabilities) {
+      if (args.contains(capability)) conf["runtimeConfig"][capability] = args[capability];
+    }
+    if (!prev_result.empty()) {
+      conf["prevResult"] = Json::parse(prev_result.begin(), prev_result.end());
+    }
+    return base::DumpJson(conf);
+  };
+  return base::DecodeJson(absl::StrCat("configuration of plugin ", plugin.type), plugin.json,
+                          merge);
+}
+
+}  // namespace crisp::cni

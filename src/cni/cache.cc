@@ -1,0 +1,54 @@
+#include "cni/cache.h"
+
+#include <unistd.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+
+namespace crisp::cni {
+namespace {
+
+// A configuration and a result of 1 MiB each, encoded.
+constexpr size_t kMaxEntryBytes = 4 << 20;
+
+std::string Suffix(absl::string_view container_id) {
+  return absl::StrCat("-", container_id, "-", kPodInterface);
+}
+
+}  // namespace
+
+Cache::Cache(absl::string_view cache_dir) : results_dir_(base::JoinPath(cache_dir, "results")) {}
+
+absl::Status Cache::Write(const CacheEntry& entry) const {
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(results_dir_, 0700));
+  const std::string name = absl::StrCat(entry.network, Suffix(entry.container_id));
+  return base::WriteFileAtomic(base::JoinPath(results_dir_, name), EncodeCacheEntry(entry), 0600);
+}
+
+absl::StatusOr<std::vector<Cache::Found>> Cache::Find(absl::string_view container_id) const {
+  std::vector<Found> found;
+  const absl::StatusOr<std::vector<std::string>> names = base::ListDir(results_dir_);
+  if (absl::IsNotFound(names.status())) return found;
+  if (!names.ok()) return names.status();
+  const std::string suffix = Suffix(container_id);
+  for (const std::string& name : *names) {
+    if (!absl::EndsWith(name, suffix)) continue;
+    std::string path = base::JoinPath(results_dir_, name);
+    const absl::StatusOr<std::string> text = base::ReadFile(path, kMaxEntryBytes);
+    absl::StatusOr<CacheEntry> entry =
+        text.ok() ? DecodeCacheEntry(*text) : absl::StatusOr<CacheEntry>(text.status());
+    if (absl::IsNotFound(entry.status())) continue;
+    found.push_back({std::move(path), std::move(entry)});
+  }
+  return found;
+}
+
+absl::Status Cache::Remove(const std::string& path) const {
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("unlink", path);
+  return absl::OkStatus();
+}
+
+}  // namespace crisp::cni

@@ -1,0 +1,83 @@
+#include "cni/conf.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+
+namespace crisp::cni {
+namespace {
+
+constexpr size_t kMaxConfBytes = 1 << 20;
+constexpr size_t kMaxSkippedFiles = 32;
+
+bool HasConfSuffix(absl::string_view name) {
+  return absl::EndsWith(name, ".conflist") || absl::EndsWith(name, ".conf") ||
+         absl::EndsWith(name, ".json");
+}
+
+absl::StatusOr<NetworkConf> LoadConf(const std::string& path) {
+  // O_NONBLOCK: a FIFO with this name must not stop us.
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, base::Open(path, O_RDONLY | O_NONBLOCK));
+  struct stat info;
+  if (fstat(fd.get(), &info) != 0) return base::Errno("stat", "");
+  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError("not a regular file");
+  CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadAll(fd.get(), kMaxConfBytes));
+  CRISP_ASSIGN_OR_RETURN(NetworkConf conf, ParseConf(text));
+  conf.path = path;
+  return conf;
+}
+
+}  // namespace
+
+int VersionRank(absl::string_view version) {
+  static constexpr absl::string_view kVersions[] = {"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"};
+  const auto* found = std::find(std::begin(kVersions), std::end(kVersions), version);
+  return found == std::end(kVersions) ? -1 : static_cast<int>(found - std::begin(kVersions));
+}
+
+bool IsPluginType(absl::string_view type) {
+  return !type.empty() && type.size() <= 255 && type != "." && type != ".." &&
+         std::all_of(type.begin(), type.end(),
+                     [](char c) { return absl::ascii_isgraph(c) && c != '/'; });
+}
+
+bool IsIdentifier(absl::string_view text) {
+  return !text.empty() && text.size() <= 128 && absl::ascii_isalnum(text.front()) &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return absl::ascii_isalnum(c) || c == '_' || c == '.' || c == '-';
+         });
+}
+
+ConfFolder LoadConfFolder(const std::string& dir) {
+  ConfFolder folder;
+  const absl::StatusOr<std::vector<std::string>> names = base::ListDir(dir);
+  std::string missing = absl::StrCat("no network config found in ", dir);
+  if (!names.ok() && !absl::IsNotFound(names.status())) {
+    absl::StrAppend(&missing, ": ", names.status().message());
+  }
+  if (names.ok()) {
+    for (const std::string& name : *names) {
+      if (!HasConfSuffix(name) || folder.skipped.size() == kMaxSkippedFiles) continue;
+      folder.network = LoadConf(base::JoinPath(dir, name));
+      if (folder.network.ok()) return folder;
+      folder.skipped.push_back(absl::StrCat(name, ": ", folder.network.status().message()));
+    }
+  }
+  if (!folder.skipped.empty()) {
+    absl::StrAppend(&missing, ": not valid: ", absl::StrJoin(folder.skipped, "; "));
+  }
+  folder.network = absl::UnavailableError(missing);
+  return folder;
+}
+
+}  // namespace crisp::cni

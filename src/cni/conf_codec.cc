@@ -1,0 +1,91 @@
+#include "absl/strings/str_cat.h"
+#include "base/json.h"
+#include "base/status_macros.h"
+#include "cni/conf.h"
+
+namespace crisp::cni {
+namespace {
+
+using base::Json;
+
+constexpr size_t kMaxPlugins = 32;
+
+// The newest version both sides know; empty when there is none.
+std::string ChooseVersion(const Json& list) {
+  std::vector<std::string> offered = list.value("cniVersions", std::vector<std::string>());
+  offered.push_back(list.value("cniVersion", ""));
+  std::string chosen;
+  for (const std::string& version : offered) {
+    if (VersionRank(version) > VersionRank(chosen)) chosen = version;
+  }
+  return chosen;
+}
+
+absl::Status CheckType(absl::string_view field, const std::string& type) {
+  if (IsPluginType(type)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, " ", base::DumpJson(type.substr(0, 256)), " is not a plain file name"));
+}
+
+absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin) {
+  PluginConf conf;
+  conf.type = plugin.at("type").get<std::string>();
+  CRISP_RETURN_IF_ERROR(CheckType("plugin type", conf.type));
+  if (const auto ipam = plugin.find("ipam"); ipam != plugin.end() && ipam->is_object()) {
+    // The plugin runs this one; old ones do not check it themselves.
+    const std::string type = ipam->value("type", "");
+    if (!type.empty()) CRISP_RETURN_IF_ERROR(CheckType("ipam type", type));
+  }
+  if (const auto declared = plugin.find("capabilities"); declared != plugin.end()) {
+    for (const auto& [name, enabled] : declared->get<std::map<std::string, bool>>()) {
+      if (enabled) conf.capabilities.push_back(name);
+    }
+  }
+  conf.json = base::DumpJson(plugin);
+  return conf;
+}
+
+Json Wrap(const Json& plugin) {
+  Json list = {{"name", plugin.at("name")}, {"plugins", Json::array({plugin})}};
+  for (const char* key : {"cniVersion", "cniVersions"}) {
+    if (plugin.contains(key)) list[key] = plugin.at(key);
+  }
+  return list;
+}
+
+absl::StatusOr<NetworkConf> DecodeList(const Json& document) {
+  const Json list = document.contains("plugins") ? document : Wrap(document);
+  NetworkConf conf;
+  conf.name = list.at("name").get<std::string>();
+  if (!IsIdentifier(conf.name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("network name ", base::DumpJson(conf.name.substr(0, 256)), " is not valid"));
+  }
+  conf.cni_version = ChooseVersion(list);
+  if (conf.cni_version.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cniVersion ", base::DumpJson(list.value("cniVersion", "").substr(0, 64)),
+        " is not supported"));
+  }
+  const Json& plugins = list.at("plugins");
+  if (!plugins.is_array() || plugins.empty() || plugins.size() > kMaxPlugins) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("plugins: not a list of 1 to ", kMaxPlugins, " plugins"));
+  }
+  for (const Json& plugin : plugins) {
+    CRISP_ASSIGN_OR_RETURN(PluginConf decoded, DecodePlugin(plugin));
+    conf.plugins.push_back(std::move(decoded));
+  }
+  conf.json = base::DumpJson(list);
+  return conf;
+}
+
+}  // namespace
+
+absl::StatusOr<NetworkConf> ParseConf(absl::string_view text) {
+  CRISP_ASSIGN_OR_RETURN(absl::StatusOr<NetworkConf> conf,
+                         base::DecodeJson("network config", text, DecodeList));
+  return conf;
+}
+
+}  // namespace crisp::cni

@@ -1,0 +1,177 @@
+#include "cni/netns.h"
+
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+#include <thread>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+
+namespace crisp::cni {
+namespace {
+
+bool IsNetns(int fd) { return ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET; }
+
+// Makes `dir` a shared mount of itself, as `ip netns add` does: a pin made later is then seen in
+// every mount namespace that follows the host's, and so is its removal.
+absl::Status ShareNetnsDir(const std::string& dir) {
+  if (mount("", dir.c_str(), "none", MS_SHARED, nullptr) == 0) return absl::OkStatus();
+  if (errno != EINVAL) return base::Errno("make shared", dir);
+  // Not a mount yet. iproute2 holds this lock between the same two calls: without it two first
+  // users would both bind and the pins of one would be hidden below the mount of the other.
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd lock, base::Open(dir, O_RDONLY | O_DIRECTORY));
+  if (flock(lock.get(), LOCK_EX) != 0) return base::Errno("lock", dir);
+  if (mount("", dir.c_str(), "none", MS_SHARED, nullptr) == 0) return absl::OkStatus();
+  if (errno != EINVAL) return base::Errno("make shared", dir);
+  if (mount(dir.c_str(), dir.c_str(), "none", MS_BIND | MS_REC, nullptr) != 0) {
+    return base::Errno("bind", dir);
+  }
+  if (mount("", dir.c_str(), "none", MS_SHARED, nullptr) != 0) {
+    return base::Errno("make shared", dir);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<InterfaceStats> ParseLine(absl::string_view line) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(line, absl::MaxSplits(':', 1));
+  InterfaceStats stats;
+  stats.name = std::string(absl::StripAsciiWhitespace(parts.first));
+  const std::vector<absl::string_view> columns =
+      absl::StrSplit(parts.second, ' ', absl::SkipEmpty());
+  // bytes packets errs drop fifo frame compressed multicast | bytes packets errs drop ...
+  const std::pair<size_t, uint64_t*> wanted[] = {
+      {0, &stats.rx_bytes}, {1, &stats.rx_packets}, {2, &stats.rx_errors},  {3, &stats.rx_dropped},
+      {8, &stats.tx_bytes}, {9, &stats.tx_packets}, {10, &stats.tx_errors}, {11, &stats.tx_dropped},
+  };
+  for (const auto& [column, value] : wanted) {
+    if (stats.name.empty() || column >= columns.size() ||
+        !absl::SimpleAtoi(columns[column], value)) {
+      return absl::InvalidArgumentError("interface statistics: not a line of /proc/net/dev");
+    }
+  }
+  return stats;
+}
+
+}  // namespace
+
+std::string NewNetnsName() {
+  unsigned char b[16];
+  // 16 bytes never come back short once the pool is initialised (getrandom(2)).
+  if (getrandom(b, sizeof(b), 0) != sizeof(b)) abort();
+  b[6] = static_cast<unsigned char>((b[6] & 0x0f) | 0x40);  // version 4, RFC 4122
+  b[8] = static_cast<unsigned char>((b[8] & 0x3f) | 0x80);
+  return absl::StrFormat(
+      "cni-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
+      b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+absl::StatusOr<base::UniqueFd> OpenNetns(const std::string& path) {
+  // O_NONBLOCK: whatever was put in the place of the pin must not stop us in open(2).
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd fd, base::Open(path, O_RDONLY | O_NONBLOCK));
+  if (!IsNetns(fd.get())) {
+    return absl::FailedPreconditionError(absl::StrCat(path, " is not a network namespace"));
+  }
+  return fd;
+}
+
+absl::StatusOr<std::string> PinNetns(int netns_fd, absl::string_view name, const std::string& dir) {
+  if (name.empty() || name == "." || name == ".." || absl::StrContains(name, "/")) {
+    return absl::InvalidArgumentError(absl::StrCat("pin netns: name \"", name, "\" is not valid"));
+  }
+  if (!IsNetns(netns_fd)) {
+    return absl::InvalidArgumentError("pin netns: descriptor is not a network namespace");
+  }
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(dir, 0755));
+  CRISP_RETURN_IF_ERROR(base::Prefix(ShareNetnsDir(dir), "pin netns"));
+  const std::string path = base::JoinPath(dir, name);
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd target, base::Open(path, O_RDONLY | O_CREAT | O_EXCL, 0));
+  target.reset();
+  const std::string source = absl::StrCat("/proc/self/fd/", netns_fd);
+  if (mount(source.c_str(), path.c_str(), "none", MS_BIND, nullptr) != 0) {
+    const absl::Status status = base::Errno("pin netns: bind", path);
+    unlink(path.c_str());
+    return status;
+  }
+  return path;
+}
+
+absl::Status UnpinNetns(const std::string& path) {
+  // EINVAL: nothing is mounted there; the file was replaced, or an earlier call got half way.
+  if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL &&
+      errno != ENOENT) {
+    return base::Errno("unpin netns: umount", path);
+  }
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("unpin netns: unlink", path);
+  return absl::OkStatus();
+}
+
+absl::Status RunInNetns(int netns_fd, const std::function<absl::Status()>& work) {
+  absl::Status status;
+  try {
+    // A thread that has changed its namespace is never used for anything else.
+    std::thread([&] {
+      if (setns(netns_fd, CLONE_NEWNET) != 0) {
+        status = base::Errno("setns", "network namespace");
+      } else {
+        status = work();
+      }
+    }).join();
+  } catch (const std::system_error& error) {
+    return base::Errno("start thread for network namespace", "", error.code().value());
+  }
+  return status;
+}
+
+absl::Status SetLoopbackUp(int netns_fd) {
+  return RunInNetns(netns_fd, [] {
+    const base::UniqueFd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!control.valid()) return base::Errno("socket", "AF_INET");
+    ifreq request = {};
+    memcpy(request.ifr_name, "lo", 3);
+    if (ioctl(control.get(), SIOCGIFFLAGS, &request) != 0) return base::Errno("get flags of", "lo");
+    request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
+    if (ioctl(control.get(), SIOCSIFFLAGS, &request) != 0) return base::Errno("set up", "lo");
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<std::vector<InterfaceStats>> ReadInterfaceStats(int netns_fd) {
+  std::string text;
+  CRISP_RETURN_IF_ERROR(RunInNetns(netns_fd, [&text]() -> absl::Status {
+    CRISP_ASSIGN_OR_RETURN(text, base::ReadFile("/proc/thread-self/net/dev"));
+    return absl::OkStatus();
+  }));
+  return ParseInterfaceStats(text);
+}
+
+absl::StatusOr<std::vector<InterfaceStats>> ParseInterfaceStats(absl::string_view text) {
+  std::vector<InterfaceStats> interfaces;
+  int line_number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    if (++line_number <= 2) continue;  // the two lines of headings
+    CRISP_ASSIGN_OR_RETURN(InterfaceStats stats, ParseLine(line));
+    interfaces.push_back(std::move(stats));
+  }
+  return interfaces;
+}
+
+}  // namespace crisp::cni

@@ -1,0 +1,64 @@
+// Network namespaces by file descriptor and by pinned path, as ip-netns(8) keeps them: a bind mount
+// of /proc/<pid>/ns/net over a file below /run/netns. The namespace itself is made by the shim's
+// clone; the daemon pins it, so that it outlives the pause process until StopPodSandbox is done.
+// Thread-safe: no shared state.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/unique_fd.h"
+
+namespace crisp::cni {
+
+inline constexpr char kNetnsDir[] = "/run/netns";
+
+// "cni-<random uuid>", the form other tools look for below /run/netns.
+std::string NewNetnsName();
+
+// Opens a network namespace: "/proc/<pid>/ns/net" or a pinned path. kFailedPrecondition when the
+// file is not a network namespace (a pin whose mount is gone is an empty plain file).
+absl::StatusOr<base::UniqueFd> OpenNetns(const std::string& path);
+
+// Bind-mounts the namespace at <dir>/<name> and returns that path. Makes `dir` and a shared mount
+// of it first, if needed, under the lock `ip netns add` takes. Nothing stays behind on failure;
+// kAlreadyExists when the name is taken.
+absl::StatusOr<std::string> PinNetns(int netns_fd, absl::string_view name,
+                                     const std::string& dir = kNetnsDir);
+
+// Undoes PinNetns. A missing path, or a plain file in its place, is OK.
+absl::Status UnpinNetns(const std::string& path);
+
+// Runs `work` on a thread of its own inside the namespace and waits for it. Sockets made by `work`
+// stay in the namespace and may be used by any thread afterwards.
+absl::Status RunInNetns(int netns_fd, const std::function<absl::Status()>& work);
+
+// Brings `lo` up; 127.0.0.1 and ::1 come with it.
+absl::Status SetLoopbackUp(int netns_fd);
+
+// Counters since the interface was made, as /proc/net/dev shows them.
+struct InterfaceStats {
+  std::string name;
+  uint64_t rx_bytes = 0;
+  uint64_t rx_packets = 0;
+  uint64_t rx_errors = 0;
+  uint64_t rx_dropped = 0;
+  uint64_t tx_bytes = 0;
+  uint64_t tx_packets = 0;
+  uint64_t tx_errors = 0;
+  uint64_t tx_dropped = 0;
+};
+
+// Every interface of the namespace, `lo` included, in the kernel's order.
+absl::StatusOr<std::vector<InterfaceStats>> ReadInterfaceStats(int netns_fd);
+// The text of a /proc/<pid>/net/dev file.
+absl::StatusOr<std::vector<InterfaceStats>> ParseInterfaceStats(absl::string_view text);
+
+}  // namespace crisp::cni

@@ -1,0 +1,189 @@
+#include "cni/network.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "cni/arguments.h"
+#include "cni/cache.h"
+#include "cni/conf.h"
+#include "cni/netns.h"
+#include "cni/plugin.h"
+#include "cni/result.h"
+#include "cni/status_probe.h"
+
+namespace crisp::cni {
+namespace {
+
+std::vector<std::string> Ordered(std::vector<std::string> ips, IpPreference preference) {
+  if (preference == IpPreference::kCni) return ips;
+  const bool v6_first = preference == IpPreference::kIpv6;
+  std::stable_partition(ips.begin(), ips.end(), [v6_first](const std::string& ip) {
+    return (ip.find(':') != std::string::npos) == v6_first;
+  });
+  return ips;
+}
+
+// Everything an ADD starts with; also its cache entry before it has a result.
+absl::StatusOr<CacheEntry> NewEntry(const PodNetworkRequest& request, const NetworkConf& network) {
+  CacheEntry entry;
+  CRISP_ASSIGN_OR_RETURN(entry.args, PodArgs(request));
+  CRISP_ASSIGN_OR_RETURN(entry.capability_args, CapabilityArgs(request));
+  entry.network = network.name;
+  entry.container_id = request.sandbox_id;
+  entry.netns = request.netns_path;
+  entry.config = network.json;
+  return entry;
+}
+
+class ConfiguredNetwork final : public Network {
+ public:
+  explicit ConfiguredNetwork(Options options)
+      : options_(std::move(options)), cache_(options_.cache_dir), probe_(options_.plugin_dirs) {}
+
+  absl::StatusOr<PodNetwork> Attach(const PodNetworkRequest& request, absl::Time deadline) override;
+  absl::Status Detach(const PodNetworkRequest& request, absl::Time deadline) override;
+  NetworkState State() override;
+
+ private:
+  absl::StatusOr<Result> Add(const NetworkConf& network, const CacheEntry& entry,
+                             absl::Time deadline, std::vector<PluginTiming>& timings) const;
+  absl::Status Del(const NetworkConf& network, const CacheEntry& entry, absl::Time deadline) const;
+  absl::Status DetachFound(const Cache::Found& found, const PodNetworkRequest& request,
+                           absl::Time deadline) const;
+  absl::Status DetachUnknown(const PodNetworkRequest& request, absl::Time deadline) const;
+
+  const Options options_;
+  const Cache cache_;
+  StatusProbe probe_;
+};
+
+absl::StatusOr<Result> ConfiguredNetwork::Add(const NetworkConf& network, const CacheEntry& entry,
+                                              absl::Time deadline,
+                                              std::vector<PluginTiming>& timings) const {
+  PluginCall call;
+  call.verb = Verb::kAdd;
+  call.container_id = entry.container_id;
+  call.netns = entry.netns;
+  call.args = FormatArgs(entry.args);
+  Result result;
+  for (const PluginConf& plugin : network.plugins) {
+    const int64_t start = base::MonotonicNanos();
+    call.type = plugin.type;
+    CRISP_ASSIGN_OR_RETURN(call.conf,
+                           ExecConf(network, plugin, entry.capability_args, result.json));
+    CRISP_ASSIGN_OR_RETURN(const std::string output,
+                           RunPlugin(options_.plugin_dirs, call, deadline));
+    absl::StatusOr<Result> parsed = ParseResult(output, network.cni_version);
+    if (!parsed.ok()) {
+      return base::Prefix(parsed.status(), absl::StrCat("cni add: plugin ", plugin.type));
+    }
+    result = *std::move(parsed);
+    timings.push_back({plugin.type, base::MonotonicNanos() - start});
+  }
+  if (result.ips.empty()) {
+    return absl::InternalError(absl::StrCat("cni add: network ", network.name,
+                                            " gave no address for ", kPodInterface));
+  }
+  return result;
+}
+
+// Stops at the first plugin that fails, as the ones before it may still need what it holds: an
+// address must not be free for the next pod while a port mapping still leads to it.
+absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry& entry,
+                                    absl::Time deadline) const {
+  const bool wants_result = VersionRank(network.cni_version) >= VersionRank(kDelResultVersion);
+  PluginCall call;
+  call.verb = Verb::kDel;
+  call.container_id = entry.container_id;
+  // Plugins free what does not depend on the namespace when it is said to be gone, and fail when
+  // the path leads to something else.
+  call.netns = !entry.netns.empty() && OpenNetns(entry.netns).ok() ? entry.netns : "";
+  call.args = FormatArgs(entry.args);
+  for (auto plugin = network.plugins.rbegin(); plugin != network.plugins.rend(); ++plugin) {
+    call.type = plugin->type;
+    CRISP_ASSIGN_OR_RETURN(call.conf, ExecConf(network, *plugin, entry.capability_args,
+                                               wants_result ? entry.result : ""));
+    CRISP_RETURN_IF_ERROR(RunPlugin(options_.plugin_dirs, call, deadline).status());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PodNetwork> ConfiguredNetwork::Attach(const PodNetworkRequest& request,
+                                                     absl::Time deadline) {
+  CRISP_ASSIGN_OR_RETURN(const NetworkConf network, LoadConfFolder(options_.conf_dir).network);
+  CRISP_ASSIGN_OR_RETURN(CacheEntry entry, NewEntry(request, network));
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, OpenNetns(request.netns_path));
+  CRISP_RETURN_IF_ERROR(SetLoopbackUp(netns.get()));
+  CRISP_RETURN_IF_ERROR(cache_.Write(entry));
+  PodNetwork attached;
+  CRISP_ASSIGN_OR_RETURN(Result result, Add(network, entry, deadline, attached.timings));
+  entry.result = result.json;
+  CRISP_RETURN_IF_ERROR(cache_.Write(entry));
+  attached.ips = Ordered(std::move(result.ips), options_.ip_preference);
+  attached.result = std::move(result.json);
+  return attached;
+}
+
+absl::Status ConfiguredNetwork::Detach(const PodNetworkRequest& request, absl::Time deadline) {
+  CRISP_ASSIGN_OR_RETURN(const std::vector<Cache::Found> found, cache_.Find(request.sandbox_id));
+  if (found.empty()) return DetachUnknown(request, deadline);
+  for (const Cache::Found& attachment : found) {
+    CRISP_RETURN_IF_ERROR(DetachFound(attachment, request, deadline));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
+                                            const PodNetworkRequest& request,
+                                            absl::Time deadline) const {
+  absl::StatusOr<NetworkConf> network = found.entry.ok() ? ParseConf(found.entry->config)
+                                                         : found.entry.status();
+  absl::StatusOr<CacheEntry> entry = found.entry;
+  if (!network.ok()) {
+    // Damaged: the plugins were run, with what is not known; the folder's network must do.
+    network = LoadConfFolder(options_.conf_dir).network;
+    CRISP_RETURN_IF_ERROR(network.status());
+    entry = NewEntry(request, *network);
+    CRISP_RETURN_IF_ERROR(entry.status());
+  }
+  entry->netns = request.netns_path;
+  CRISP_RETURN_IF_ERROR(Del(*network, *entry, deadline));
+  return cache_.Remove(found.path);
+}
+
+// No entry: nothing was ever run, or it is undone, or the cache was lost. Only the last needs a
+// DEL, and DEL is idempotent.
+absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
+                                              absl::Time deadline) const {
+  const ConfFolder folder = LoadConfFolder(options_.conf_dir);
+  if (!folder.network.ok()) return absl::OkStatus();
+  const absl::StatusOr<CacheEntry> entry = NewEntry(request, *folder.network);
+  if (!entry.ok()) return absl::OkStatus();  // Attach refuses such a request before any plugin runs
+  return Del(*folder.network, *entry, deadline);
+}
+
+NetworkState ConfiguredNetwork::State() {
+  NetworkState state;
+  ConfFolder folder = LoadConfFolder(options_.conf_dir);
+  state.skipped = std::move(folder.skipped);
+  if (!folder.network.ok()) {
+    state.ready = base::Prefix(folder.network.status(), "cni plugin not initialized");
+    return state;
+  }
+  state.ready = probe_.Verdict(*folder.network);
+  state.name = folder.network->name;
+  state.path = folder.network->path;
+  state.json = folder.network->json;
+  return state;
+}
+
+}  // namespace
+
+std::unique_ptr<Network> NewNetwork(Options options) {
+  return std::make_unique<ConfiguredNetwork>(std::move(options));
+}
+
+}  // namespace crisp::cni

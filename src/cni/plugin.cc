@@ -1,0 +1,100 @@
+#include "cni/plugin.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "cni/network.h"
+#include "cni/result.h"
+#include "linux/spawn.h"
+
+namespace crisp::cni {
+namespace {
+
+constexpr char kPath[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr size_t kMaxOutputBytes = 1 << 20;
+
+struct VerbName {
+  const char* command;  // CNI_COMMAND
+  const char* word;     // in messages
+};
+
+VerbName NameOf(Verb verb) {
+  switch (verb) {
+    case Verb::kAdd:
+      return {"ADD", "add"};
+    case Verb::kDel:
+      return {"DEL", "del"};
+    case Verb::kStatus:
+      return {"STATUS", "status"};
+  }
+  return {"", ""};
+}
+
+absl::StatusOr<std::string> FindPlugin(const std::vector<std::string>& dirs,
+                                       const std::string& type) {
+  for (const std::string& dir : dirs) {
+    std::string path = base::JoinPath(dir, type);
+    struct stat info;
+    if (stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode)) return path;
+  }
+  return absl::NotFoundError(absl::StrCat("not found in ", absl::StrJoin(dirs, ":")));
+}
+
+std::vector<std::string> Environment(const std::vector<std::string>& dirs, const PluginCall& call) {
+  std::vector<std::string> env = {kPath, absl::StrCat("CNI_COMMAND=", NameOf(call.verb).command),
+                                  absl::StrCat("CNI_PATH=", absl::StrJoin(dirs, ":"))};
+  if (call.verb != Verb::kStatus) {
+    env.push_back(absl::StrCat("CNI_CONTAINERID=", call.container_id));
+    env.push_back(absl::StrCat("CNI_NETNS=", call.netns));
+    env.push_back(absl::StrCat("CNI_IFNAME=", kPodInterface));
+    env.push_back(absl::StrCat("CNI_ARGS=", call.args));
+  }
+  return env;
+}
+
+absl::StatusCode CodeOf(const PluginError& error) {
+  const bool later = error.code == kTryAgainLater || error.code == kNotAvailable ||
+                     error.code == kLimitedConnectivity;
+  return later ? absl::StatusCode::kUnavailable : absl::StatusCode::kInternal;
+}
+
+absl::StatusOr<std::string> Judge(Verb verb, linux::RunResult run) {
+  if (const std::optional<PluginError> error = ParsePluginError(run.out); error.has_value()) {
+    if (verb == Verb::kDel && error->code == kUnknownContainer) return std::string();
+    return absl::Status(CodeOf(*error),
+                        absl::StrCat(error->message, " (code ", error->code, ")"));
+  }
+  if (run.signal == 0 && run.exit_code == 0) return std::move(run.out);
+  const std::string end = run.signal != 0 ? absl::StrCat("killed by signal ", run.signal)
+                                          : absl::StrCat("exit code ", run.exit_code);
+  return absl::InternalError(absl::StrCat(end, ": ", Printable(run.err + run.out)));
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> RunPlugin(const std::vector<std::string>& plugin_dirs,
+                                      const PluginCall& call, absl::Time deadline) {
+  const auto run = [&]() -> absl::StatusOr<std::string> {
+    CRISP_ASSIGN_OR_RETURN(const std::string path, FindPlugin(plugin_dirs, call.type));
+    linux::RunLimits limits;
+    limits.deadline = deadline;
+    limits.max_stdout = kMaxOutputBytes;
+    CRISP_ASSIGN_OR_RETURN(
+        linux::RunResult result,
+        linux::Run({path, {path}, Environment(plugin_dirs, call)}, call.conf, limits));
+    return Judge(call.verb, std::move(result));
+  };
+  absl::StatusOr<std::string> output = run();
+  if (output.ok()) return output;
+  return base::Prefix(output.status(),
+                      absl::StrCat("cni ", NameOf(call.verb).word, ": plugin ", call.type));
+}
+
+}  // namespace crisp::cni

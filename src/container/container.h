@@ -1,0 +1,76 @@
+// A container: its record, what is known of its process, its state.
+//
+//   CreateContainer      StartContainer           init ended, start failed, shim died
+//   --------------> CREATED ----------> RUNNING ------------------------------------> EXITED --> removed
+//
+// The state is derived: EXITED iff the record has an outcome, else RUNNING iff its process was started, else CREATED.
+// It never goes backwards, and UNKNOWN does not exist.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "store/record.h"
+#include "store/recorded.h"
+
+namespace crisp::container {
+
+// The container's first process, as its shim reported it.
+struct Init {
+  int32_t pid = 0;
+  uint64_t start_ticks = 0;  // /proc/<pid>/stat field 22
+  int64_t started_at_ns = 0;
+  std::vector<std::pair<std::string, int64_t>> phases;  // step and nanoseconds
+};
+
+// Thread-safe. Shared: the index and running operations hold it.
+class Container {
+ public:
+  Container(store::ContainerRecord record, const store::RecordFolder* folder)
+      : id_(record.id), sandbox_id_(record.sandbox_id), record_(std::move(record), folder) {}
+
+  const std::string& id() const { return id_; }
+  const std::string& sandbox_id() const { return sandbox_id_; }
+  store::ContainerRecord record() const { return record_.Get(); }
+  template <typename Reader>
+  auto Read(Reader read) const {
+    return record_.Read(read);
+  }
+  absl::Status Update(const std::function<void(store::ContainerRecord&)>& change) { return record_.Update(change); }
+
+  runtime::v1::ContainerState state() const;
+  // Set once by a successful start; kept after the exit.
+  std::optional<Init> init() const;
+  // After MarkStarted and before the exit is known.
+  bool running() const { return state() == runtime::v1::CONTAINER_RUNNING; }
+
+  void MarkStarted(Init init);
+  // The first outcome counts. Kept in memory even if the record cannot be written (returned then).
+  absl::Status MarkExited(const store::Outcome& outcome);
+  // True for the first caller: a container is sent its stop signal once, however often it is stopped.
+  bool TakeStopSignal() { return !stop_signal_sent_.exchange(true); }
+  // Waits for an outcome. False when time is up.
+  bool WaitExited(absl::Time deadline) const;
+
+  // Serializes Start, Remove and UpdateContainerResources. Never held while waiting for a container to end by itself.
+  absl::Mutex& operation() ABSL_LOCK_RETURNED(operation_) { return operation_; }
+
+ private:
+  const std::string id_;
+  const std::string sandbox_id_;
+  store::Recorded<store::ContainerRecord> record_;
+  absl::Mutex operation_;
+  std::atomic<bool> stop_signal_sent_{false};
+  mutable absl::Mutex mu_;
+  std::optional<Init> init_ ABSL_GUARDED_BY(mu_);
+  bool exited_ ABSL_GUARDED_BY(mu_) = false;  // follows the record's outcome; what WaitExited waits for
+};
+
+}  // namespace crisp::container

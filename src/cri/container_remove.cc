@@ -1,0 +1,56 @@
+#include "absl/time/clock.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "cri/bundle.h"
+#include "cri/service.h"
+
+namespace crisp::cri {
+
+void Service::ReleaseLayers(const std::vector<std::string>& chain_ids) {
+  absl::MutexLock lock(&layer_use_.mu());
+  layer_use_.Drop(chain_ids);
+  std::vector<oci::Digest> candidates;
+  for (const std::string& chain_id : chain_ids) {
+    absl::StatusOr<oci::Digest> digest = oci::Digest::Parse(chain_id);
+    if (digest.ok() && !layer_use_.InUse(chain_id)) candidates.push_back(*std::move(digest));
+  }
+  DeleteLayers(images_.Unused(candidates));
+}
+
+void Service::DeleteLayers(const std::vector<image::LayerLease>& unused) {
+  std::vector<std::string> chain_ids;
+  for (const image::LayerLease& lease : unused) {
+    if (!layer_use_.InUse(lease.chain_id().str())) chain_ids.push_back(lease.chain_id().str());
+  }
+  // A layer that another one still stands on stays; it goes with that one.
+  if (!chain_ids.empty()) (void)snapshots_.RemoveLayers(chain_ids);
+}
+
+absl::Status Service::RemoveOne(const ContainerPtr& container, absl::Time give_up) {
+  CRISP_RETURN_IF_ERROR(KillOne(*container, give_up));
+  absl::MutexLock lock(&container->operation());
+  if (!containers_.Find(container->id()).ok()) return absl::OkStatus();  // another call was faster
+  if (container->running()) return absl::FailedPreconditionError("container was started while it was removed");
+  const std::string cgroup_path = CgroupPath(*container);
+  CRISP_RETURN_IF_ERROR(cgroups_.Kill(cgroup_path));
+  CRISP_RETURN_IF_ERROR(cgroups_.Remove(cgroup_path, kKillTime));
+  CRISP_RETURN_IF_ERROR(snapshots_.RemoveContainer(container->id()));
+  CRISP_RETURN_IF_ERROR(base::RemoveTree(paths_.Bundle(container->id())));
+  CRISP_RETURN_IF_ERROR(container_records_.Remove(container->id()));
+  containers_.Remove(container->id());
+  ReleaseLayers(container->Read([](const store::ContainerRecord& record) { return record.chain_ids; }));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::RemoveContainerResponse> Service::RemoveContainer(const v1::RemoveContainerRequest& request,
+                                                                     const Call& call) {
+  absl::StatusOr<ContainerPtr> container = containers_.Find(request.container_id());
+  if (absl::IsNotFound(container.status())) return v1::RemoveContainerResponse();
+  CRISP_RETURN_IF_ERROR(container.status());
+  const absl::Time give_up = std::min(call.deadline, absl::Now() + kTeardownTime);
+  CRISP_RETURN_IF_ERROR(base::Prefix(RemoveOne(*container, give_up), "remove container"));
+  return v1::RemoveContainerResponse();
+}
+
+}  // namespace crisp::cri

@@ -1,0 +1,39 @@
+#include "base/clock.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "cri/bundle.h"
+#include "cri/service.h"
+#include "oci/reference.h"
+
+namespace crisp::cri {
+namespace {
+
+absl::StatusOr<image::Credentials> CredentialsOf(const v1::AuthConfig& auth) {
+  image::Credentials credentials;
+  if (!auth.auth().empty()) {
+    CRISP_ASSIGN_OR_RETURN(credentials, image::DecodeBasicAuth(auth.auth()));
+  }
+  if (!auth.username().empty()) credentials.username = auth.username();
+  if (!auth.password().empty()) credentials.password = auth.password();
+  credentials.identity_token = auth.identity_token();
+  credentials.registry_token = auth.registry_token();
+  credentials.server_address = auth.server_address();
+  return credentials;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::PullImageResponse> Service::PullImage(const v1::PullImageRequest& request, const Call& call) {
+  CRISP_RETURN_IF_ERROR(CheckHandler(request.image().runtime_handler()));
+  absl::StatusOr<oci::Reference> reference = oci::Reference::Parse(request.image().image());
+  if (!reference.ok()) return base::Prefix(reference.status(), "image.image");
+  absl::StatusOr<image::Credentials> credentials = CredentialsOf(request.auth());
+  if (!credentials.ok()) return base::Prefix(credentials.status(), "auth.auth");
+  const image::PullContext context{.deadline_nanos = MonotonicDeadline(call.deadline), .cancelled = call.cancelled};
+  CRISP_ASSIGN_OR_RETURN(const image::ImagePtr image, puller_.Pull(*reference, *credentials, context));
+  v1::PullImageResponse response;
+  response.set_image_ref(image->id.str());
+  return response;
+}
+
+}  // namespace crisp::cri

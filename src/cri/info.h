@@ -1,0 +1,27 @@
+// Verbose info: JSON texts for crictl inspect, inspectp, inspecti and info.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cni/network.h"
+#include "config/config.h"
+#include "container/container.h"
+#include "image/image_store.h"
+#include "sandbox/sandbox.h"
+#include "store/record.h"
+
+namespace crisp::cri {
+
+// {"pid", "config", "runtimeSpec", "phases": [{"name", "durationNs"}], ...}; the runtime spec is the bundle's file.
+std::string SandboxInfo(const store::SandboxRecord& record, const std::optional<sandbox::Pause>& pause,
+                        const std::string& bundle);
+std::string ContainerInfo(const store::ContainerRecord& record, const std::optional<container::Init>& init,
+                          const std::string& bundle);
+// {"imageSpec": <the image's config document>, "chainIDs": [...]}
+std::string ImageInfo(const image::Image& image);
+// The effective configuration; "stateDir" is what critest looks for.
+std::string ConfigInfo(const config::Config& config);
+std::string NetworkInfo(const cni::NetworkState& state);
+
+}  // namespace crisp::cri

@@ -1,0 +1,87 @@
+#include <google/protobuf/util/json_util.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/paths.h"
+#include "cri/info.h"
+
+namespace crisp::cri {
+namespace {
+
+using base::Json;
+
+Json ParseOrNull(const std::string& text) { return Json::parse(text, nullptr, /*allow_exceptions=*/false); }
+
+Json MessageJson(const google::protobuf::Message& message) {
+  std::string text;
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return nullptr;
+  return ParseOrNull(text);
+}
+
+Json SpecJson(const std::string& bundle) {
+  const absl::StatusOr<std::string> text = base::ReadFile(base::JoinPath(bundle, base::kSpecFile));
+  return text.ok() ? ParseOrNull(*text) : Json(nullptr);
+}
+
+}  // namespace
+
+std::string SandboxInfo(const store::SandboxRecord& record, const std::optional<sandbox::Pause>& pause,
+                        const std::string& bundle) {
+  Json phases = Json::array();
+  if (pause.has_value()) {
+    for (const sandbox::Phase& phase : pause->phases) {
+      phases.push_back({{"name", phase.name}, {"durationNs", phase.duration_ns}});
+    }
+  }
+  return base::DumpJson({{"pid", pause.has_value() ? pause->pid : 0},
+                         {"netns", record.netns_path},
+                         {"cgroupParent", record.cgroup_parent},
+                         {"phases", phases},
+                         {"config", MessageJson(record.config)},
+                         {"runtimeSpec", SpecJson(bundle)}});
+}
+
+std::string ContainerInfo(const store::ContainerRecord& record, const std::optional<container::Init>& init,
+                          const std::string& bundle) {
+  Json phases = Json::array();
+  if (init.has_value()) {
+    for (const auto& [name, nanos] : init->phases) phases.push_back({{"name", name}, {"durationNs", nanos}});
+  }
+  return base::DumpJson({{"sandboxID", record.sandbox_id},
+                         {"pid", init.has_value() ? init->pid : 0},
+                         {"startTicks", init.has_value() ? init->start_ticks : 0},
+                         {"phases", phases},
+                         {"config", MessageJson(record.config)},
+                         {"runtimeSpec", SpecJson(bundle)}});
+}
+
+std::string ImageInfo(const image::Image& image) {
+  Json chain_ids = Json::array();
+  for (const image::Layer& layer : image.layers) chain_ids.push_back(layer.chain_id.str());
+  return base::DumpJson({{"chainIDs", chain_ids}, {"imageSpec", ParseOrNull(image.config_json)}});
+}
+
+std::string ConfigInfo(const config::Config& config) {
+  return base::DumpJson({{"address", config.address},
+                         {"rootDir", config.root},
+                         {"stateDir", config.state},
+                         {"logLevel", config.log_level},
+                         {"cgroupDriver", config.cgroup.driver},
+                         {"cniConfDir", config.cni.conf_dir},
+                         {"cniBinDirs", config.cni.bin_dirs},
+                         {"registryConfigPath", config.registry.config_path},
+                         {"streamingAddress", config.streaming.address}});
+}
+
+std::string NetworkInfo(const cni::NetworkState& state) {
+  return base::DumpJson({{"name", state.name},
+                         {"path", state.path},
+                         {"ready", state.ready.ok()},
+                         {"reason", std::string(state.ready.message())},
+                         {"skipped", state.skipped},
+                         {"config", ParseOrNull(state.json)}});
+}
+
+}  // namespace crisp::cri

@@ -1,0 +1,26 @@
+// The snapshot store as the puller's layer target: image/ and snapshot/ are siblings that do not know each other.
+// Thread-safe as both are.
+#pragma once
+
+#include <memory>
+
+#include "image/layer_target.h"
+#include "snapshot/snapshot_store.h"
+
+namespace crisp::cri {
+
+class LayerStore : public image::LayerTarget {
+ public:
+  explicit LayerStore(snapshot::SnapshotStore& store) : store_(store) {}
+
+  bool Has(const oci::Digest& chain_id) const override;
+  absl::StatusOr<std::unique_ptr<image::LayerSink>> Begin(const image::LayerInfo& layer) override;
+
+ private:
+  snapshot::SnapshotStore& store_;
+};
+
+// SHA-256 for the snapshot store, by the library the registry client uses.
+std::unique_ptr<snapshot::Hasher> NewHasher();
+
+}  // namespace crisp::cri

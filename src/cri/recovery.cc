@@ -1,0 +1,195 @@
+// Start: records and the shims' files are read and reconciled, undo that a dead daemon owed is finished, what no record
+// names is removed. Nothing here may fail the start because of one object.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "cri/bundle.h"
+#include "cri/service.h"
+#include "ipc/channel.h"
+#include "linux/process_identity.h"
+#include "shim_client/facts.h"
+
+namespace crisp::cri {
+namespace {
+
+// A shim whose daemon died during Start either finishes the start or kills the child; it needs no longer than this.
+constexpr int kSettleMillis = 2000;
+
+// Of the shim that wrote init.json; invalid when it is gone (its pid may be another's by now).
+base::UniqueFd ShimPidfd(const shim::v1::Started& started) {
+  base::UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, started.shim_pid(), 0)));
+  const absl::StatusOr<uint64_t> ticks = linux::StartTicks(started.shim_pid());
+  if (!ticks.ok() || *ticks != started.shim_start_ticks()) pidfd.reset();
+  return pidfd;
+}
+
+// What is left of a container: its facts, and the tether of its shim if that lives.
+struct Found {
+  std::optional<shim::v1::Started> started;
+  ipc::Channel tether;
+};
+
+Found Look(const std::string& bundle) {
+  Found found;
+  absl::StatusOr<ipc::Channel> tether = ipc::Connect(base::JoinPath(bundle, base::kShimSocket));
+  absl::StatusOr<shim::v1::Started> started = shim_client::ReadInit(bundle);
+  if (tether.ok() && !started.ok()) {
+    // In the middle of a start that nobody waits for any more: its outcome is near.
+    pollfd fd = {tether->fd(), POLLIN | POLLRDHUP, 0};
+    const int64_t give_up = base::MonotonicNanos() + int64_t{kSettleMillis} * 1'000'000;
+    while (!started.ok() && base::MonotonicNanos() < give_up && poll(&fd, 1, 20) == 0) {
+      started = shim_client::ReadInit(bundle);
+    }
+    if (!started.ok()) started = shim_client::ReadInit(bundle);
+  }
+  if (tether.ok()) found.tether = *std::move(tether);
+  if (started.ok()) found.started = *std::move(started);
+  return found;
+}
+
+// Facts of an earlier boot are about processes that no longer exist; /run may be no tmpfs.
+bool IsStale(const shim::v1::Started& started) {
+  const int64_t boot_ns = base::WallNanos() - base::ClockNanos(CLOCK_BOOTTIME);
+  return started.started_at_ns() < boot_ns - 1'000'000'000;
+}
+
+void LogDamaged(absl::string_view noun, const store::Damaged& damaged) {
+  base::Log(base::LogLevel::kError, absl::StrCat("damaged ", noun, " record, moved to quarantine"),
+            {{"id", damaged.id}, {"error", std::string(damaged.why.message())}});
+}
+
+}  // namespace
+
+void Service::RecoverSandbox(store::SandboxRecord record) {
+  const std::string id = record.id;
+  const std::string bundle = paths_.Bundle(id);
+  auto sandbox = std::make_shared<sandbox::Sandbox>(std::move(record), &sandbox_records_);
+  Found found = Look(bundle);
+  if (found.started.has_value() && !IsStale(*found.started)) {
+    sandbox->SetPause(
+        {.pid = found.started->pid(), .start_ticks = found.started->start_ticks(), .phases = {}});
+  }
+  const bool alive = found.tether.valid();
+  if (!alive) sandbox->PauseGone();
+  sandboxes_.Add(sandbox);
+  if (alive) {
+    base::UniqueFd pidfd = found.started.has_value() ? ShimPidfd(*found.started) : base::UniqueFd();
+    if (!found.started.has_value()) sandbox->SetPause({});
+    (void)monitor_.Watch(id, std::move(found.tether), std::move(pidfd));
+  }
+  const bool acknowledged = sandbox->visible();
+  const bool stopping = sandbox->Read([](const store::SandboxRecord& r) { return r.stopped && !r.owed.empty(); });
+  // Never acknowledged: undo and forget. Stop was asked and is not finished: finish it.
+  if (!acknowledged || stopping) TeardownLater(sandbox, /*then_forget=*/!acknowledged);
+}
+
+void Service::RecoverContainer(store::ContainerRecord record) {
+  const std::string id = record.id;
+  {
+    absl::MutexLock lock(&layer_use_.mu());
+    layer_use_.Add(record.chain_ids);
+  }
+  const bool ended = record.outcome.has_value();
+  auto container = std::make_shared<container::Container>(std::move(record), &container_records_);
+  containers_.Add(container);
+  if (ended) return;
+  Found found = Look(paths_.Bundle(id));
+  if (!found.started.has_value()) return;  // CREATED, or a start that never happened
+  container::Init init{.pid = found.started->pid(),
+                       .start_ticks = found.started->start_ticks(),
+                       .started_at_ns = found.started->started_at_ns(),
+                       .phases = {}};
+  for (const shim::v1::Phase& phase : found.started->phases()) {
+    init.phases.emplace_back(phase.name(), phase.duration_ns());
+  }
+  container->MarkStarted(std::move(init));
+  if (!found.tether.valid() || IsStale(*found.started)) {
+    OnShimGone(id);
+    return;
+  }
+  (void)monitor_.Watch(id, std::move(found.tether), ShimPidfd(*found.started));
+}
+
+// Folders that a crash left before their record was committed, and those of quarantined records.
+void Service::RemoveOrphans() {
+  const auto known = [this](const std::string& id) { return sandboxes_.Find(id).ok() || containers_.Find(id).ok(); };
+  for (const std::string& dir : {paths_.Bundles(), paths_.SandboxDirs()}) {
+    const absl::StatusOr<std::vector<std::string>> names = base::ListDir(dir);
+    if (!names.ok()) continue;
+    for (const std::string& name : *names) {
+      if (!known(name)) (void)base::RemoveTree(base::JoinPath(dir, name));
+    }
+  }
+  const absl::StatusOr<std::vector<std::string>> writable = snapshots_.Containers();
+  if (writable.ok()) {
+    for (const std::string& id : *writable) {
+      if (!known(id)) (void)snapshots_.RemoveContainer(id);
+    }
+  }
+  std::vector<oci::Digest> layers;
+  for (const snapshot::LayerInfo& layer : snapshots_.Layers()) {
+    absl::StatusOr<oci::Digest> digest = oci::Digest::Parse(layer.chain_id);
+    if (digest.ok()) layers.push_back(*std::move(digest));
+  }
+  absl::MutexLock lock(&layer_use_.mu());
+  DeleteLayers(images_.Unused(layers));
+}
+
+absl::Status Service::Recover() {
+  CRISP_RETURN_IF_ERROR(sandbox_records_.Init());
+  CRISP_RETURN_IF_ERROR(container_records_.Init());
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(paths_.Bundles(), 0700));
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(paths_.SandboxDirs(), 0700));
+  CRISP_RETURN_IF_ERROR(monitor_.Start());
+  background_.Start();
+  const auto damaged_sandboxes = sandbox_records_.Load([this](const std::string& id, absl::string_view text) {
+    store::SandboxRecord record;
+    CRISP_RETURN_IF_ERROR(store::Decode(text, record));
+    if (record.id != id) return absl::InvalidArgumentError("record of another id");
+    RecoverSandbox(std::move(record));
+    return absl::OkStatus();
+  });
+  const auto damaged_containers = container_records_.Load([this](const std::string& id, absl::string_view text) {
+    store::ContainerRecord record;
+    CRISP_RETURN_IF_ERROR(store::Decode(text, record));
+    if (record.id != id) return absl::InvalidArgumentError("record of another id");
+    RecoverContainer(std::move(record));
+    return absl::OkStatus();
+  });
+  for (const store::Damaged& damaged : damaged_sandboxes) {
+    LogDamaged("sandbox", damaged);
+    ReclaimDamaged(damaged.id, /*is_sandbox=*/true);
+  }
+  for (const store::Damaged& damaged : damaged_containers) {
+    LogDamaged("container", damaged);
+    ReclaimDamaged(damaged.id, /*is_sandbox=*/false);
+  }
+  RemoveOrphans();
+  return absl::OkStatus();
+}
+
+// The id still tells what to free: processes and cgroup by the bundle's spec, the network by its cached result.
+void Service::ReclaimDamaged(const std::string& id, bool is_sandbox) {
+  const absl::StatusOr<std::string> cgroup_path = BundleCgroup(paths_.Bundle(id));
+  if (cgroup_path.ok()) {
+    (void)cgroups_.Kill(*cgroup_path);
+    (void)cgroups_.Remove(*cgroup_path, kKillTime);
+  }
+  if (!is_sandbox) return;
+  cni::PodNetworkRequest request;
+  request.sandbox_id = id;
+  background_.Add(absl::StrCat("damaged ", id),
+                  [this, request] { return network_.Detach(request, absl::Now() + kTeardownTime).ok(); });
+}
+
+}  // namespace crisp::cri

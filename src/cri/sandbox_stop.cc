@@ -1,0 +1,35 @@
+#include "absl/time/clock.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "cri/bundle.h"
+#include "cri/service.h"
+
+namespace crisp::cri {
+
+absl::StatusOr<v1::StopPodSandboxResponse> Service::StopPodSandbox(const v1::StopPodSandboxRequest& request,
+                                                                   const Call& call) {
+  absl::StatusOr<SandboxPtr> sandbox = sandboxes_.Find(request.pod_sandbox_id());
+  if (absl::IsNotFound(sandbox.status())) return v1::StopPodSandboxResponse();
+  CRISP_RETURN_IF_ERROR(sandbox.status());
+  absl::MutexLock lock(&(*sandbox)->operation());
+  if (!(*sandbox)->Read([](const store::SandboxRecord& record) { return record.stopped; })) {
+    // First on record: from here on no container starts in it, and a restarted daemon goes on stopping. Stopping must
+    // also work on a full disk, so a record that cannot be written does not end it.
+    (*sandbox)->MarkStopped();
+  }
+  const absl::Time give_up = std::min(call.deadline, absl::Now() + kTeardownTime);
+  for (const ContainerPtr& container : ContainersOf((*sandbox)->id())) {
+    if (container->running()) (void)cgroups_.Kill(CgroupPath(*container));
+  }
+  for (const ContainerPtr& container : ContainersOf((*sandbox)->id())) {
+    CRISP_RETURN_IF_ERROR(KillOne(*container, give_up));
+  }
+  const absl::Status status = Teardown(**sandbox, give_up);
+  if (!status.ok()) {
+    TeardownLater(*sandbox, /*then_forget=*/false);
+    return base::Prefix(status, "stop sandbox");
+  }
+  return v1::StopPodSandboxResponse();
+}
+
+}  // namespace crisp::cri

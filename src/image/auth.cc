@@ -1,0 +1,174 @@
+#include "image/auth.h"
+
+#include <algorithm>
+#include <map>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "image/registry_codec.h"
+
+namespace crisp::image {
+namespace {
+
+constexpr char kClientId[] = "crisp";
+constexpr size_t kMaxTokenAnswer = 256 << 10;
+constexpr size_t kMaxChallenges = 16;
+
+bool IsTokenChar(char c) {
+  return absl::ascii_isalnum(c) || absl::StrContains("!#$%&'*+-.^_`|~", c);
+}
+
+absl::string_view TakeToken(absl::string_view& rest) {
+  size_t end = 0;
+  while (end < rest.size() && IsTokenChar(rest[end])) ++end;
+  const absl::string_view token = rest.substr(0, end);
+  rest.remove_prefix(end);
+  return token;
+}
+
+void SkipSpaces(absl::string_view& rest) { rest = absl::StripLeadingAsciiWhitespace(rest); }
+
+// A token or a quoted string.
+std::string TakeValue(absl::string_view& rest) {
+  if (!absl::ConsumePrefix(&rest, "\"")) return std::string(TakeToken(rest));
+  std::string value;
+  while (!rest.empty() && rest.front() != '"') {
+    if (rest.front() == '\\' && rest.size() > 1) rest.remove_prefix(1);
+    value.push_back(rest.front());
+    rest.remove_prefix(1);
+  }
+  (void)absl::ConsumePrefix(&rest, "\"");
+  return value;
+}
+
+void SetParameter(Challenge& challenge, const std::string& name, std::string value) {
+  if (name == "realm") challenge.realm = std::move(value);
+  if (name == "service") challenge.service = std::move(value);
+  if (name == "scope") challenge.scope = std::move(value);
+}
+
+absl::StatusOr<Url> RealmUrl(const RegistryHost& host, const Challenge& challenge) {
+  absl::StatusOr<Url> realm = Url::Parse(challenge.realm);
+  if (!realm.ok()) return base::Prefix(realm.status(), "token server");
+  if (realm->scheme() == "http" && host.api.scheme() != "http") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("token server ", realm->Origin(), " of an https registry is not https"));
+  }
+  return realm;
+}
+
+absl::StatusOr<std::string> FetchToken(HttpClient& client, const RegistryHost& host,
+                                       const Challenge& challenge, absl::string_view repository,
+                                       const Credentials& credentials, const PullContext& context) {
+  CRISP_ASSIGN_OR_RETURN(const Url realm, RealmUrl(host, challenge));
+  const std::string scope =
+      challenge.scope.empty() ? absl::StrCat("repository:", repository, ":pull") : challenge.scope;
+  std::string query =
+      absl::StrCat("service=", PercentEncode(challenge.service), "&scope=", PercentEncode(scope));
+  HttpRequest request;
+  request.tls = host.tls;
+  // The client certificate is for the registry.
+  if (realm.Origin() != host.api.Origin()) {
+    request.tls.client_cert_file.clear();
+    request.tls.client_key_file.clear();
+  }
+  request.connect_timeout = host.connect_timeout;
+  request.max_body_bytes = kMaxTokenAnswer;
+  if (!credentials.identity_token.empty()) {
+    request.method = "POST";
+    request.url = realm;
+    request.form = absl::StrCat("grant_type=refresh_token&", query, "&client_id=", kClientId,
+                                "&refresh_token=", PercentEncode(credentials.identity_token));
+  } else {
+    const absl::string_view separator = absl::StrContains(realm.text(), '?') ? "&" : "?";
+    CRISP_ASSIGN_OR_RETURN(request.url, Url::Parse(absl::StrCat(realm.text(), separator, query)));
+    if (!credentials.username.empty() || !credentials.password.empty()) {
+      request.headers.push_back(absl::StrCat("Authorization: Basic ", BasicSecret(credentials)));
+    }
+  }
+  CRISP_ASSIGN_OR_RETURN(const HttpResponse response, client.Perform(request, context));
+  const std::string who = absl::StrCat("token server ", realm.Printable());
+  if (response.status / 100 == 2) {
+    absl::StatusOr<std::string> token = DecodeToken(response.body);
+    if (!token.ok()) return base::Prefix(token.status(), who);
+    return token;
+  }
+  const std::string what = absl::StrCat(who, ": status ", response.status);
+  if (response.status == 429) return absl::ResourceExhaustedError(what);
+  if (response.status >= 500) return absl::UnavailableError(what);
+  return absl::UnauthenticatedError(what);
+}
+
+absl::StatusOr<std::string> BearerOf(absl::string_view token) {
+  // It becomes a header line.
+  if (!std::all_of(token.begin(), token.end(), absl::ascii_isgraph)) {
+    return absl::InvalidArgumentError("registry token holds a space or control character");
+  }
+  return absl::StrCat("Bearer ", token);
+}
+
+const Challenge* FindScheme(const std::vector<Challenge>& challenges, absl::string_view scheme) {
+  const auto found = std::find_if(challenges.begin(), challenges.end(),
+                                  [&](const Challenge& c) { return c.scheme == scheme; });
+  return found == challenges.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+std::vector<Challenge> ParseChallenges(absl::string_view rest) {
+  std::vector<Challenge> challenges;
+  while (!rest.empty()) {
+    SkipSpaces(rest);
+    const std::string word = absl::AsciiStrToLower(TakeToken(rest));
+    if (word.empty()) {
+      if (!rest.empty()) rest.remove_prefix(1);  // a comma, or garbage
+      continue;
+    }
+    const absl::string_view after_word = rest;
+    SkipSpaces(rest);
+    if (absl::ConsumePrefix(&rest, "=")) {
+      SkipSpaces(rest);
+      std::string value = TakeValue(rest);
+      if (!challenges.empty()) SetParameter(challenges.back(), word, std::move(value));
+      continue;
+    }
+    rest = after_word;
+    if (challenges.size() == kMaxChallenges) break;
+    Challenge challenge;
+    challenge.scheme = word;
+    challenges.push_back(std::move(challenge));
+  }
+  return challenges;
+}
+
+std::string BasicSecret(const Credentials& credentials) {
+  return absl::Base64Escape(absl::StrCat(credentials.username, ":", credentials.password));
+}
+
+absl::StatusOr<std::string> Authorize(HttpClient& client, const RegistryHost& host,
+                                      absl::string_view challenges, absl::string_view repository,
+                                      const Credentials& credentials, const PullContext& context) {
+  const std::vector<Challenge> parsed = ParseChallenges(challenges);
+  if (const Challenge* bearer = FindScheme(parsed, "bearer")) {
+    if (!credentials.registry_token.empty()) return BearerOf(credentials.registry_token);
+    CRISP_ASSIGN_OR_RETURN(const std::string token,
+                           FetchToken(client, host, *bearer, repository, credentials, context));
+    return BearerOf(token);
+  }
+  if (FindScheme(parsed, "basic") != nullptr) {
+    if (credentials.username.empty() && credentials.password.empty()) {
+      return absl::UnauthenticatedError(
+          absl::StrCat(host.api.Origin(), ": username and password are required"));
+    }
+    return absl::StrCat("Basic ", BasicSecret(credentials));
+  }
+  return absl::UnauthenticatedError(
+      absl::StrCat(host.api.Origin(), ": asks for a kind of authentication that is not supported"));
+}
+
+}  // namespace crisp::image

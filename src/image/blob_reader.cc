@@ -1,0 +1,79 @@
+#include "image/blob_reader.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace crisp::image {
+namespace {
+
+// First byte of "bytes 100-199/200", -1 when it is something else.
+int64_t RangeBegin(absl::string_view content_range) {
+  int64_t begin = -1;
+  if (!absl::ConsumePrefix(&content_range, "bytes ")) return -1;
+  const size_t dash = content_range.find('-');
+  if (dash == absl::string_view::npos) return -1;
+  return absl::SimpleAtoi(content_range.substr(0, dash), &begin) ? begin : -1;
+}
+
+}  // namespace
+
+BlobReader::BlobReader(const oci::Descriptor& descriptor, LayerSink& sink,
+                       std::atomic<int64_t>& bytes_done)
+    : descriptor_(descriptor), sink_(sink), bytes_done_(bytes_done), hasher_(descriptor.digest) {
+  bytes_done_ = 0;
+}
+
+absl::Status BlobReader::Start(const HttpResponse& head) {
+  const bool partial = head.status == 206;
+  if (!partial && head.status != 200) {
+    return absl::DataLossError(absl::StrCat("status ", head.status, " for a blob"));
+  }
+  if (partial && RangeBegin(head.Header("content-range")) != offset_) {
+    return absl::DataLossError(absl::StrCat("asked for bytes from ", offset_, ", got others"));
+  }
+  // A server without Range sends everything again.
+  skip_ = partial ? 0 : offset_;
+  int64_t length = 0;
+  const int64_t expected = descriptor_.size - (partial ? offset_ : 0);
+  if (absl::SimpleAtoi(head.Header("content-length"), &length) && length != expected) {
+    return absl::DataLossError(absl::StrCat("size is ", length, ", not ", expected));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BlobReader::Read(absl::string_view bytes) {
+  const int64_t skipped = std::min<int64_t>(skip_, static_cast<int64_t>(bytes.size()));
+  skip_ -= skipped;
+  bytes.remove_prefix(static_cast<size_t>(skipped));
+  if (bytes.empty()) return absl::OkStatus();
+  if (static_cast<int64_t>(bytes.size()) > descriptor_.size - offset_) {
+    return absl::DataLossError(absl::StrCat("size is more than ", descriptor_.size));
+  }
+  hasher_.Update(bytes);
+  if (absl::Status status = sink_.Write(bytes); !status.ok()) {
+    sink_failed_ = true;
+    return status;
+  }
+  offset_ += static_cast<int64_t>(bytes.size());
+  bytes_done_ = offset_;
+  return absl::OkStatus();
+}
+
+absl::Status BlobReader::Seal() {
+  if (!complete()) {
+    return absl::DataLossError(absl::StrCat("size is ", offset_, ", not ", descriptor_.size));
+  }
+  const oci::Digest digest = hasher_.Finish();
+  if (digest != descriptor_.digest) {
+    return absl::DataLossError(
+        absl::StrCat("digest is ", digest.str(), ", not ", descriptor_.digest.str()));
+  }
+  sink_failed_ = true;  // from here on only the sink can fail
+  return sink_.Seal();
+}
+
+}  // namespace crisp::image

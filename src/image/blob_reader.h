@@ -1,0 +1,43 @@
+// Checks a blob while it streams into a layer sink: exactly the bytes of its descriptor, across
+// connections that break and servers that answer a Range request with the whole blob.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "image/hasher.h"
+#include "image/http_client.h"
+#include "image/layer_target.h"
+#include "oci/image_spec.h"
+
+namespace crisp::image {
+
+// Used by one thread, for one sink.
+class BlobReader final : public BodyReader {
+ public:
+  // Borrows all three.
+  BlobReader(const oci::Descriptor& descriptor, LayerSink& sink, std::atomic<int64_t>& bytes_done);
+
+  // kDataLoss when the answer cannot be (the rest of) the blob.
+  absl::Status Start(const HttpResponse& head) override;
+  absl::Status Read(absl::string_view bytes) override;
+  // Size, digest, then the sink's own Seal().
+  absl::Status Seal();
+
+  // Where the next connection has to go on.
+  int64_t offset() const { return offset_; }
+  bool complete() const { return offset_ == descriptor_.size; }
+  // The last error came from the sink: no other connection or host can help.
+  bool sink_failed() const { return sink_failed_; }
+
+ private:
+  const oci::Descriptor& descriptor_;
+  LayerSink& sink_;
+  std::atomic<int64_t>& bytes_done_;
+  Hasher hasher_;
+  int64_t offset_ = 0;
+  int64_t skip_ = 0;  // bytes of this answer that the sink already has
+  bool sink_failed_ = false;
+};
+
+}  // namespace crisp::image

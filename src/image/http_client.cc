@@ -1,0 +1,290 @@
+#include "image/http_client.h"
+
+#include <curl/curl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/clock.h"
+#include "image/link_local.h"
+
+namespace crisp::image {
+namespace {
+
+constexpr size_t kMaxHeaderBytes = 64 << 10;
+constexpr size_t kMaxErrorBody = 8 << 10;
+constexpr long kReadBuffer = 512 << 10;  // what libcurl allows at most
+// A cancellation is a flag somebody else sets: it can only be looked at now and then.
+constexpr int kCancelPollMs = 20;
+
+struct FreeList {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+using UniqueList = std::unique_ptr<curl_slist, FreeList>;
+
+// State of one exchange, filled by libcurl's callbacks on the calling thread.
+struct Exchange {
+  Exchange(const HttpRequest& asked, const PullContext& caller, const HttpPace& wanted,
+           BodyReader* body)
+      : request(asked), context(caller), pace(wanted), reader(body) {}
+
+  const HttpRequest& request;
+  const PullContext& context;
+  const HttpPace& pace;
+  BodyReader* reader;
+
+  HttpResponse response;
+  absl::Status failure;  // of ours; what libcurl says then is only an echo
+  bool body_started = false;
+  bool cut_short = false;  // enough of an error body has been seen
+  size_t header_bytes = 0;
+  int64_t window_start = base::MonotonicNanos();
+  int64_t window_bytes = 0;
+  char curl_words[CURL_ERROR_SIZE] = "";
+
+  bool Fail(absl::Status status) {
+    failure = std::move(status);
+    return false;
+  }
+  void CountProgress(size_t bytes) {
+    window_bytes += static_cast<int64_t>(bytes);
+    if (window_bytes < pace.bytes) return;
+    window_start = base::MonotonicNanos();
+    window_bytes = 0;
+  }
+  bool Stalled() const {
+    return base::MonotonicNanos() - window_start > absl::ToInt64Nanoseconds(pace.window);
+  }
+
+  bool OnHeader(absl::string_view line);
+  bool OnBody(absl::string_view bytes);
+  bool ToReader(absl::string_view bytes);
+};
+
+bool Exchange::OnHeader(absl::string_view line) {
+  header_bytes += line.size();
+  CountProgress(line.size());
+  if (header_bytes > kMaxHeaderBytes) {
+    return Fail(
+        absl::InvalidArgumentError(absl::StrCat("response headers longer than ", kMaxHeaderBytes)));
+  }
+  if (body_started) return true;  // trailers mean nothing to us
+  line = absl::StripAsciiWhitespace(line);
+  if (absl::StartsWith(line, "HTTP/")) {
+    // The answer proper replaces a 1xx before it.
+    response = {};
+    const absl::string_view code = line.substr(std::min(line.find(' '), line.size()));
+    (void)absl::SimpleAtoi(code.substr(0, 4), &response.status);  // libcurl has checked it
+    return true;
+  }
+  const size_t colon = line.find(':');
+  if (colon == absl::string_view::npos) return true;
+  std::string& value = response.headers[absl::AsciiStrToLower(line.substr(0, colon))];
+  if (!value.empty()) value += ", ";
+  absl::StrAppend(&value, absl::StripAsciiWhitespace(line.substr(colon + 1)));
+  return true;
+}
+
+bool Exchange::ToReader(absl::string_view bytes) {
+  if (absl::Status status = context.Check(); !status.ok()) return Fail(std::move(status));
+  const int64_t begin = base::MonotonicNanos();
+  absl::Status status;
+  if (!body_started) status = reader->Start(response);
+  if (status.ok()) status = reader->Read(bytes);
+  // Unpacking is our own work, not the peer's slowness.
+  window_start += base::MonotonicNanos() - begin;
+  return status.ok() || Fail(std::move(status));
+}
+
+bool Exchange::OnBody(absl::string_view bytes) {
+  CountProgress(bytes.size());
+  const bool success = response.status >= 200 && response.status < 300;
+  if (success && reader != nullptr) {
+    const bool taken = ToReader(bytes);
+    body_started = true;
+    return taken;
+  }
+  body_started = true;
+  const size_t max = success ? request.max_body_bytes : kMaxErrorBody;
+  const size_t room = max - response.body.size();
+  absl::StrAppend(&response.body, bytes.substr(0, room));
+  if (bytes.size() <= room) return true;
+  if (success) {
+    return Fail(absl::InvalidArgumentError(absl::StrCat("response longer than ", max, " bytes")));
+  }
+  cut_short = true;
+  return false;
+}
+
+size_t HeaderCallback(char* data, size_t, size_t size, void* exchange) {
+  return static_cast<Exchange*>(exchange)->OnHeader({data, size}) ? size : 0;
+}
+
+size_t BodyCallback(char* data, size_t, size_t size, void* exchange) {
+  return static_cast<Exchange*>(exchange)->OnBody({data, size}) ? size : 0;
+}
+
+// Looks at the address after name resolution: a name may point anywhere.
+curl_socket_t OpenSocket(void* exchange, curlsocktype, curl_sockaddr* address) {
+  auto* self = static_cast<Exchange*>(exchange);
+  if (!self->request.allow_link_local && IsLinkLocal(&address->addr)) {
+    self->failure = absl::InvalidArgumentError("leads to a link-local address");
+    return CURL_SOCKET_BAD;
+  }
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+// What asking again cannot mend: certificates, here or there.
+bool IsTrustFailure(CURLcode code) {
+  return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM ||
+         code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_ISSUER_ERROR;
+}
+
+long Milliseconds(absl::Duration duration) {
+  return static_cast<long>(std::max<int64_t>(1, absl::ToInt64Milliseconds(duration)));
+}
+
+}  // namespace
+
+struct HttpClient::Curl {
+  CURLM* multi = curl_multi_init();
+  CURL* easy = curl_easy_init();
+  ~Curl() {
+    curl_easy_cleanup(easy);
+    curl_multi_cleanup(multi);
+  }
+
+  void Configure(const HttpRequest& request, Exchange& exchange, curl_slist* headers) const;
+  void ConfigureTls(const HttpTls& tls) const;
+  CURLcode Transfer(Exchange& exchange) const;
+};
+
+void HttpClient::Curl::Configure(const HttpRequest& request, Exchange& exchange,
+                                 curl_slist* headers) const {
+  curl_easy_reset(easy);
+  curl_easy_setopt(easy, CURLOPT_URL, request.url.text().c_str());
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, "crisp/" CRISP_VERSION);
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, kReadBuffer);
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, Milliseconds(request.connect_timeout));
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange.curl_words);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, HeaderCallback);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, &exchange);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, BodyCallback);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, &exchange);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, OpenSocket);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &exchange);
+  // A proxy of the environment cannot reach this machine's loopback.
+  if (request.url.IsLoopback()) curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  if (request.method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+  if (request.method == "POST") {
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.form.size()));
+    curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request.form.c_str());
+  }
+  ConfigureTls(request.tls);
+}
+
+void HttpClient::Curl::ConfigureTls(const HttpTls& tls) const {
+  curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  if (!tls.ca_pem.empty()) {
+    // Replaces the default bundle file; the system's CA folder stays trusted beside it.
+    curl_blob blob{const_cast<char*>(tls.ca_pem.data()), tls.ca_pem.size(), CURL_BLOB_COPY};
+    curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
+  }
+  if (!tls.client_cert_file.empty()) {
+    curl_easy_setopt(easy, CURLOPT_SSLCERT, tls.client_cert_file.c_str());
+    const std::string& key =
+        tls.client_key_file.empty() ? tls.client_cert_file : tls.client_key_file;
+    curl_easy_setopt(easy, CURLOPT_SSLKEY, key.c_str());
+  }
+  if (tls.skip_verify) {
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+  }
+}
+
+CURLcode HttpClient::Curl::Transfer(Exchange& exchange) const {
+  int running = 1;
+  while (running > 0) {
+    if (absl::Status status = exchange.context.Check(); !status.ok()) {
+      exchange.failure = std::move(status);
+      return CURLE_ABORTED_BY_CALLBACK;
+    }
+    if (exchange.Stalled()) {
+      exchange.failure =
+          absl::UnavailableError(absl::StrCat("less than ", exchange.pace.bytes, " bytes in ",
+                                              absl::FormatDuration(exchange.pace.window)));
+      return CURLE_OPERATION_TIMEDOUT;
+    }
+    if (curl_multi_perform(multi, &running) != CURLM_OK) return CURLE_FAILED_INIT;
+    if (running > 0 && curl_multi_poll(multi, nullptr, 0, kCancelPollMs, nullptr) != CURLM_OK) {
+      return CURLE_FAILED_INIT;
+    }
+  }
+  int left = 0;
+  const CURLMsg* message = curl_multi_info_read(multi, &left);
+  return message != nullptr && message->msg == CURLMSG_DONE ? message->data.result
+                                                            : CURLE_FAILED_INIT;
+}
+
+absl::string_view HttpResponse::Header(const std::string& name) const {
+  const auto found = headers.find(name);
+  return found == headers.end() ? absl::string_view() : absl::string_view(found->second);
+}
+
+HttpClient::HttpClient(HttpPace pace) : pace_(pace) {
+  static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
+  (void)global;  // fails only without memory; curl_easy_init() then fails too
+  curl_ = std::make_unique<Curl>();
+}
+
+HttpClient::~HttpClient() = default;
+
+absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request,
+                                                 const PullContext& context, BodyReader* reader) {
+  if (curl_->easy == nullptr || curl_->multi == nullptr) {
+    return absl::ResourceExhaustedError("no memory for an HTTP request");
+  }
+  if (!request.allow_link_local && request.url.IsLinkLocal()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(request.url.Printable(), ": leads to a link-local address"));
+  }
+  UniqueList headers;
+  for (const std::string& header : request.headers) {
+    curl_slist* longer = curl_slist_append(headers.get(), header.c_str());
+    if (longer == nullptr) return absl::ResourceExhaustedError("no memory for an HTTP request");
+    (void)headers.release();
+    headers.reset(longer);
+  }
+  Exchange exchange(request, context, pace_, reader);
+  curl_->Configure(request, exchange, headers.get());
+  curl_multi_add_handle(curl_->multi, curl_->easy);
+  const CURLcode code = curl_->Transfer(exchange);
+  curl_multi_remove_handle(curl_->multi, curl_->easy);
+
+  const std::string what = absl::StrCat(request.method, " ", request.url.Printable());
+  if (!exchange.failure.ok()) {
+    const absl::Status& failure = exchange.failure;
+    return absl::Status(failure.code(), absl::StrCat(what, ": ", failure.message()));
+  }
+  if (code == CURLE_OK && reader != nullptr && !exchange.body_started &&
+      exchange.response.status / 100 == 2) {
+    if (!exchange.ToReader("")) return exchange.failure;  // an empty body is a body
+  }
+  if (code == CURLE_OK || exchange.cut_short) return std::move(exchange.response);
+  const absl::string_view words =
+      exchange.curl_words[0] != '\0' ? exchange.curl_words : curl_easy_strerror(code);
+  const std::string message = absl::StrCat(what, ": ", absl::CHexEscape(words));
+  return IsTrustFailure(code) ? absl::FailedPreconditionError(message)
+                              : absl::UnavailableError(message);
+}
+
+}  // namespace crisp::image

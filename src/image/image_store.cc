@@ -1,0 +1,271 @@
+#include "image/image_store.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/clock.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/id.h"
+#include "base/status_macros.h"
+#include "image/image_record_codec.h"
+#include "oci/reference.h"
+
+namespace crisp::image {
+namespace {
+
+constexpr char kSuffix[] = ".json";
+constexpr char kTemporaryMark[] = ".json.tmp-";  // base::WriteFileAtomic
+constexpr absl::string_view kIdPrefix = "sha256:";
+
+void AddSorted(std::vector<std::string>& list, const std::vector<std::string>& more) {
+  list.insert(list.end(), more.begin(), more.end());
+  std::sort(list.begin(), list.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
+}
+
+void RemoveAll(std::vector<std::string>& list, const std::vector<std::string>& unwanted) {
+  std::erase_if(list, [&](const std::string& text) {
+    return std::find(unwanted.begin(), unwanted.end(), text) != unwanted.end();
+  });
+}
+
+// What is derived from the config is the same when the id is.
+bool SaysTheSame(const Image& a, const Image& b) {
+  return a.id == b.id && a.repo_tags == b.repo_tags && a.repo_digests == b.repo_digests &&
+         a.manifest_digest == b.manifest_digest && a.size == b.size && a.pinned == b.pinned;
+}
+
+// Whether the text can be (the beginning of) the hex digits of an id.
+bool IsHexPrefix(absl::string_view text) {
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+  });
+}
+
+absl::Status NoSuchImage(absl::string_view name) {
+  return absl::NotFoundError(
+      absl::StrCat("image \"", absl::CHexEscape(name.substr(0, 300)), "\" not found"));
+}
+
+}  // namespace
+
+ImageStore::ImageStore(const base::Paths& paths)
+    : folder_(paths.Images()), quarantine_(paths.Quarantine()) {}
+
+std::string ImageStore::RecordPath(const oci::Digest& id) const {
+  return base::JoinPath(folder_, absl::StrCat(id.hex(), kSuffix));
+}
+
+absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(const base::Paths& paths,
+                                                             const LayerTarget& layers) {
+  std::unique_ptr<ImageStore> store(new ImageStore(paths));
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(store->folder_, 0700));
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(store->quarantine_, 0700));
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, base::ListDir(store->folder_));
+  std::vector<Image> images;
+  for (const std::string& file : files) {
+    // A writer died before its rename.
+    if (absl::StrContains(file, kTemporaryMark)) {
+      (void)base::RemoveTree(
+          base::JoinPath(store->folder_, file));  // tried again at the next start
+      continue;
+    }
+    absl::StatusOr<Image> image = store->Load(file, layers);
+    if (image.ok()) {
+      images.push_back(*std::move(image));
+    } else {
+      store->MoveAside(file, image.status());
+    }
+  }
+  std::sort(images.begin(), images.end(),
+            [](const Image& a, const Image& b) { return a.sequence < b.sequence; });
+  absl::MutexLock write_lock(&store->write_mu_);
+  absl::MutexLock lock(&store->mu_);
+  for (Image& image : images) {
+    store->last_sequence_ = image.sequence;
+    // A crash while a tag moved leaves it in two records; the later record has it.
+    for (ImagePtr& loser : store->LosersLocked(image)) store->PublishLocked(std::move(loser));
+    store->PublishLocked(std::make_shared<const Image>(std::move(image)));
+  }
+  return store;
+}
+
+absl::StatusOr<Image> ImageStore::Load(const std::string& file, const LayerTarget& layers) const {
+  // A config of 4 MiB may double when its quotes are escaped.
+  constexpr size_t kMaxRecordBytes = 4 * oci::kMaxDocumentBytes;
+  CRISP_ASSIGN_OR_RETURN(const std::string text,
+                         base::ReadFile(base::JoinPath(folder_, file), kMaxRecordBytes));
+  CRISP_ASSIGN_OR_RETURN(Image image, DecodeImageRecord(text));
+  if (file != absl::StrCat(image.id.hex(), kSuffix)) {
+    return absl::InvalidArgumentError("file is not named by the image's id");
+  }
+  for (const Layer& layer : image.layers) {
+    if (!layers.Has(layer.chain_id)) {
+      return absl::DataLossError(absl::StrCat("layer ", layer.chain_id.str(), " is missing"));
+    }
+  }
+  return image;
+}
+
+void ImageStore::MoveAside(const std::string& file, const absl::Status& why) {
+  const std::string from = base::JoinPath(folder_, file);
+  // The time keeps an earlier casualty of the same name.
+  const std::string to =
+      base::JoinPath(quarantine_, absl::StrCat("image-", file, "-", base::WallNanos()));
+  std::string line = absl::StrCat(from, ": ", why.message());
+  if (rename(from.c_str(), to.c_str()) != 0) {
+    absl::StrAppend(&line, "; ", base::Errno("rename to", to).message());
+  }
+  quarantined_.push_back(std::move(line));
+}
+
+std::vector<ImagePtr> ImageStore::List() const {
+  absl::ReaderMutexLock lock(&mu_);
+  std::vector<ImagePtr> images;
+  images.reserve(images_.size());
+  for (const auto& [id, image] : images_) images.push_back(image);
+  return images;
+}
+
+absl::StatusOr<ImagePtr> ImageStore::Find(absl::string_view name) const {
+  absl::string_view hex = name;
+  const bool only_id = absl::ConsumePrefix(&hex, kIdPrefix) || base::IsId(name);
+  const absl::StatusOr<oci::Reference> reference =
+      only_id ? absl::StatusOr<oci::Reference>(NoSuchImage(name)) : oci::Reference::Parse(name);
+
+  absl::ReaderMutexLock lock(&mu_);
+  if (reference.ok()) {
+    const auto found = references_.find(reference->ToString());
+    if (found != references_.end()) return images_.at(found->second);
+  }
+  if (!IsHexPrefix(hex)) {
+    if (!only_id && !reference.ok()) return reference.status();
+    return NoSuchImage(name);
+  }
+  ImagePtr match;
+  for (const auto& [id, image] : images_) {
+    if (!absl::StartsWith(id.hex(), hex)) continue;
+    if (match != nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat("image id prefix \"", hex, "\" is ambiguous"));
+    }
+    match = image;
+  }
+  if (match == nullptr) return NoSuchImage(name);
+  return match;
+}
+
+absl::Status ImageStore::Write(const Image& image) const {
+  return base::WriteFileAtomic(RecordPath(image.id), EncodeImageRecord(image), 0600,
+                               base::Durability::kPower);
+}
+
+std::vector<ImagePtr> ImageStore::LosersLocked(const Image& winner) const {
+  std::set<oci::Digest> loser_ids;
+  for (const std::vector<std::string>* list : {&winner.repo_tags, &winner.repo_digests}) {
+    for (const std::string& text : *list) {
+      const auto holder = references_.find(text);
+      if (holder != references_.end() && holder->second != winner.id) {
+        loser_ids.insert(holder->second);
+      }
+    }
+  }
+  std::vector<ImagePtr> losers;
+  for (const oci::Digest& id : loser_ids) {
+    Image loser = *images_.at(id);
+    RemoveAll(loser.repo_tags, winner.repo_tags);
+    RemoveAll(loser.repo_digests, winner.repo_digests);
+    losers.push_back(std::make_shared<const Image>(std::move(loser)));
+  }
+  return losers;
+}
+
+void ImageStore::PublishLocked(ImagePtr image) {
+  UnpublishLocked(image->id);
+  for (const std::string& tag : image->repo_tags) references_[tag] = image->id;
+  for (const std::string& digest : image->repo_digests) references_[digest] = image->id;
+  images_[image->id] = std::move(image);
+}
+
+void ImageStore::UnpublishLocked(const oci::Digest& id) {
+  std::erase_if(references_, [&](const auto& entry) { return entry.second == id; });
+  images_.erase(id);
+}
+
+absl::StatusOr<ImagePtr> ImageStore::Put(Image image) {
+  absl::MutexLock write_lock(&write_mu_);
+  std::vector<ImagePtr> losers;
+  {
+    absl::ReaderMutexLock lock(&mu_);
+    const auto known = images_.find(image.id);
+    if (known != images_.end()) {
+      AddSorted(image.repo_tags, known->second->repo_tags);
+      AddSorted(image.repo_digests, known->second->repo_digests);
+      image.pinned = image.pinned || known->second->pinned;
+      if (SaysTheSame(image, *known->second)) return known->second;
+    }
+    losers = LosersLocked(image);
+  }
+  image.sequence = ++last_sequence_;
+  // The winner first: a crash or a full disk in between leaves a tag in two records, which Open()
+  // settles by sequence, and never in none.
+  CRISP_RETURN_IF_ERROR(base::Prefix(Write(image), "write image record"));
+  for (const ImagePtr& loser : losers)
+    (void)Write(*loser);  // settled by sequence at the next start
+  ImagePtr published = std::make_shared<const Image>(std::move(image));
+  absl::MutexLock lock(&mu_);
+  for (ImagePtr& loser : losers) PublishLocked(std::move(loser));
+  PublishLocked(published);
+  return published;
+}
+
+absl::StatusOr<std::vector<LayerLease>> ImageStore::Remove(const oci::Digest& id) {
+  absl::MutexLock write_lock(&write_mu_);
+  {
+    absl::ReaderMutexLock lock(&mu_);
+    if (!images_.contains(id)) return NoSuchImage(id.str());
+  }
+  // Works on a full disk: nothing is written. Synced before any layer is deleted, or a power cut
+  // could bring back a record without its layers.
+  const std::string path = RecordPath(id);
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("remove image record", path);
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd folder, base::Open(folder_, O_RDONLY | O_DIRECTORY));
+  if (fsync(folder.get()) != 0) return base::Errno("fsync", folder_);
+  absl::MutexLock lock(&mu_);
+  std::vector<oci::Digest> chain_ids;
+  for (const Layer& layer : images_.at(id)->layers) chain_ids.push_back(layer.chain_id);
+  UnpublishLocked(id);
+  return UnusedLocked(chain_ids);
+}
+
+std::vector<LayerLease> ImageStore::Unused(const std::vector<oci::Digest>& chain_ids) {
+  absl::ReaderMutexLock lock(&mu_);
+  return UnusedLocked(chain_ids);
+}
+
+std::vector<LayerLease> ImageStore::UnusedLocked(const std::vector<oci::Digest>& chain_ids) {
+  std::set<oci::Digest> used;
+  for (const auto& [id, image] : images_) {
+    for (const Layer& layer : image->layers) used.insert(layer.chain_id);
+  }
+  std::vector<LayerLease> unused;
+  for (const oci::Digest& chain_id : chain_ids) {
+    if (used.contains(chain_id)) continue;
+    // A pull publishes its image before it lets go of the layers, so held means wanted.
+    if (std::optional<LayerLease> lease = leases_.TryAcquire(chain_id)) {
+      unused.push_back(*std::move(lease));
+    }
+  }
+  return unused;
+}
+
+}  // namespace crisp::image

@@ -1,0 +1,73 @@
+// The layers of one image: downloaded and unpacked several at a time, published bottom-up. Layers
+// that are here, or that another pull is just unpacking, are not fetched again.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "image/image_store.h"
+#include "image/layer_leases.h"
+#include "image/layer_target.h"
+#include "image/pull_context.h"
+#include "image/registry.h"
+#include "oci/image_spec.h"
+
+namespace crisp::image {
+
+struct LayerCounter {
+  oci::Digest digest;
+  int64_t total = 0;
+  std::atomic<int64_t> done = 0;
+};
+
+// For one call of Run(). While it lives, nobody removes the layers it has put in place or found.
+class LayerFetch {
+ public:
+  // Borrows everything. `counters` are as many as the manifest's layers.
+  LayerFetch(Registry& registry, LayerTarget& target, LayerLeases& leases,
+             const oci::Manifest& manifest, const std::vector<Layer>& layers,
+             std::deque<LayerCounter>& counters);
+
+  // The error names the layer. Blocks; uses up to `parallel` threads, the caller's included.
+  absl::Status Run(int parallel, const PullContext& context);
+
+ private:
+  // Takes layer after layer until there are none or one failed.
+  void Work();
+  absl::Status Fetch(size_t index);
+  // Finishes the layers whose parents are in place; those sealed meanwhile too.
+  absl::Status PublishReady();
+  void Fail(size_t index, const absl::Status& status);
+
+  Registry& registry_;
+  LayerTarget& target_;
+  LayerLeases& leases_;
+  const oci::Manifest& manifest_;
+  const std::vector<Layer>& layers_;
+  std::deque<LayerCounter>& counters_;
+  PullContext context_;
+
+  std::atomic<size_t> next_ = 0;
+  std::atomic<bool> failed_ = false;
+
+  // A layer between Fetch() and its publication.
+  struct Progress {
+    bool ready = false;  // sealed, or in place already
+    std::unique_ptr<LayerSink> sink;
+    std::optional<LayerLease> lease;
+  };
+  absl::Mutex mu_;
+  std::vector<Progress> progress_ ABSL_GUARDED_BY(mu_);
+  size_t published_ ABSL_GUARDED_BY(mu_) = 0;  // layers below this index are in place
+  bool publishing_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status failure_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace crisp::image

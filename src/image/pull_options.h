@@ -1,0 +1,26 @@
+// What an administrator may set about pulls.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+namespace crisp::image {
+
+struct PullOptions {
+  // Folders in containerd's certs.d layout, the first that knows a registry wins; read at every
+  // pull.
+  std::vector<std::string> registry_config_dirs = {"/etc/containerd/certs.d"};
+  int parallel_layers = 3;  // per pull
+  // A transfer that moved less than min_progress_bytes in this long is broken off and retried.
+  absl::Duration progress_timeout = absl::Seconds(60);
+  int64_t min_progress_bytes = 16 << 10;
+  // Of one request that fails for a passing reason (connection, 429, 5xx).
+  int attempts = 5;
+  absl::Duration backoff = absl::Milliseconds(250);  // doubled each time
+  absl::Duration max_retry_after = absl::Seconds(30);
+};
+
+}  // namespace crisp::image

@@ -1,0 +1,297 @@
+#include "image/puller.h"
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "image/hasher.h"
+#include "image/image_record_codec.h"
+#include "image/layer_fetch.h"
+#include "image/layer_leases.h"
+#include "image/platform.h"
+#include "image/registry.h"
+#include "image/registry_hosts.h"
+#include "oci/image_spec_codec.h"
+
+namespace crisp::image {
+namespace {
+
+// A cancellation is a flag somebody else sets: it can only be looked at now and then.
+constexpr absl::Duration kCancelPoll = absl::Milliseconds(10);
+
+// A blob small enough to keep: the image config.
+class MemorySink final : public LayerSink {
+ public:
+  explicit MemorySink(std::string& bytes) : bytes_(bytes) { bytes_.clear(); }
+  absl::Status Write(absl::string_view bytes) override {
+    bytes_.append(bytes.data(), bytes.size());
+    return absl::OkStatus();
+  }
+  absl::Status Seal() override { return absl::OkStatus(); }
+  absl::Status Finish() override { return absl::OkStatus(); }
+
+ private:
+  std::string& bytes_;
+};
+
+absl::Status ForCaller(const absl::Status& status, const oci::Reference& reference) {
+  const std::string message = absl::StrCat("pull ", reference.ToString(), ": ", status.message());
+  if (!absl::IsUnavailable(status)) return absl::Status(status.code(), message);
+  return absl::UnavailableError(absl::StrCat("RegistryUnavailable: ", message));
+}
+
+}  // namespace
+
+// One pull, shared by everybody who waits for it. Its thread holds a shared_ptr to it.
+struct Puller::Flight {
+  Flight(oci::Reference ref, Credentials creds)
+      : reference(std::move(ref)), credentials(std::move(creds)) {}
+
+  const oci::Reference reference;
+  const Credentials credentials;
+  std::thread thread;  // joined by the puller after `done`
+  // Guarded by Puller::mu_ (an annotation cannot name another object's lock).
+  int waiters = 0;
+  bool done = false;
+  absl::StatusOr<ImagePtr> result = absl::UnknownError("pull not finished");
+  // Nobody waits any more.
+  std::atomic<bool> abandoned = false;
+
+  // Guards the growth of `layers`, which happens once; the counters in it are atomic.
+  mutable absl::Mutex progress_mu;
+  std::deque<LayerCounter> layers;
+};
+
+namespace {
+
+// The straight line of one pull.
+class Pull {
+ public:
+  Pull(const PullOptions& options, ImageStore& store, LayerTarget& target,
+       const oci::Reference& reference, Registry& registry, PullContext context)
+      : options_(options),
+        store_(store),
+        target_(target),
+        reference_(reference),
+        registry_(registry),
+        context_(std::move(context)) {}
+
+  // Makes the manifest's layers visible to observers; the counters stay valid during Run().
+  using Announce = std::function<std::deque<LayerCounter>&(const oci::Manifest&)>;
+  absl::StatusOr<ImagePtr> Run(const Announce& announce);
+
+ private:
+  // The image we have when the registry still means that one and its layers are all here.
+  absl::StatusOr<ImagePtr> Unchanged();
+  absl::StatusOr<oci::Manifest> FetchManifest(Image& image);
+  absl::Status FetchConfig(const oci::Manifest& manifest, Image& image);
+  absl::StatusOr<ImagePtr> Publish(Image image);
+
+  const PullOptions& options_;
+  ImageStore& store_;
+  LayerTarget& target_;
+  const oci::Reference& reference_;
+  Registry& registry_;
+  const PullContext context_;
+};
+
+absl::StatusOr<ImagePtr> Pull::Unchanged() {
+  const absl::StatusOr<ImagePtr> known = store_.Find(reference_.ToString());
+  if (!known.ok()) return ImagePtr();
+  const absl::StatusOr<oci::Digest> digest = registry_.Resolve(context_);
+  // A registry that refuses HEAD, or does not name the digest, is asked for the manifest itself.
+  if (absl::IsFailedPrecondition(digest.status())) return ImagePtr();
+  if (!digest.ok()) return digest.status();
+  if (digest->empty()) return ImagePtr();
+  const std::string wanted = reference_.WithDigest(*digest).ToString();
+  const std::vector<std::string>& digests = (*known)->repo_digests;
+  if (std::find(digests.begin(), digests.end(), wanted) == digests.end()) return ImagePtr();
+  // Held until the image is published: nobody removes its layers in between.
+  std::vector<LayerLease> leases;
+  for (const Layer& layer : (*known)->layers) {
+    CRISP_ASSIGN_OR_RETURN(LayerLease lease, store_.leases().Acquire(layer.chain_id, context_));
+    if (!target_.Has(layer.chain_id)) return ImagePtr();
+    lease.Share();
+    leases.push_back(std::move(lease));
+  }
+  // Published again with just this name, in case somebody removed it meanwhile.
+  Image image = **known;
+  image.repo_digests = {wanted};
+  image.repo_tags.clear();
+  if (!reference_.tag().empty()) image.repo_tags = {reference_.ToString()};
+  return Publish(std::move(image));
+}
+
+absl::StatusOr<oci::Manifest> Pull::FetchManifest(Image& image) {
+  CRISP_ASSIGN_OR_RETURN(Registry::Document document, registry_.FetchManifest(context_));
+  image.repo_digests = {reference_.WithDigest(document.digest).ToString()};
+  if (!reference_.tag().empty()) image.repo_tags = {reference_.ToString()};
+  CRISP_ASSIGN_OR_RETURN(auto decoded,
+                         oci::DecodeManifestOrIndex(document.bytes, document.media_type));
+  if (const auto* index = std::get_if<oci::Index>(&decoded)) {
+    CRISP_ASSIGN_OR_RETURN(const oci::Descriptor chosen, ChooseManifest(*index, HostPlatform()));
+    CRISP_ASSIGN_OR_RETURN(document, registry_.FetchManifest(chosen, context_));
+    CRISP_ASSIGN_OR_RETURN(decoded, oci::DecodeManifestOrIndex(document.bytes, chosen.media_type));
+    if (std::holds_alternative<oci::Index>(decoded)) {
+      return absl::InvalidArgumentError("image index within an image index is not supported");
+    }
+  }
+  image.manifest_digest = document.digest;
+  image.size = static_cast<int64_t>(document.bytes.size());
+  return std::get<oci::Manifest>(std::move(decoded));
+}
+
+absl::Status Pull::FetchConfig(const oci::Manifest& manifest, Image& image) {
+  image.id = manifest.config.digest;
+  if (image.id.algorithm() != "sha256") {
+    return absl::InvalidArgumentError("image manifest: config: only sha256 is supported");
+  }
+  std::atomic<int64_t> bytes_done = 0;
+  const auto make_sink = [&]() -> absl::StatusOr<std::unique_ptr<LayerSink>> {
+    return std::make_unique<MemorySink>(image.config_json);
+  };
+  const absl::Status fetched =
+      registry_.FetchBlob(manifest.config, make_sink, bytes_done, context_).status();
+  CRISP_RETURN_IF_ERROR(base::Prefix(fetched, "image config"));
+  CRISP_RETURN_IF_ERROR(DeriveFromConfig(image));
+  const oci::Platform host = HostPlatform();
+  const oci::Platform& platform = image.config.platform;
+  if (!CanRun(platform, host)) {
+    return absl::NotFoundError(absl::StrCat("image is for ", platform.os, "/",
+                                            platform.architecture, ", this node is ", host.os, "/",
+                                            host.architecture));
+  }
+  if (image.layers.size() != manifest.layers.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("image config: ", image.layers.size(),
+                                                   " diff ids for ", manifest.layers.size(),
+                                                   " layers"));
+  }
+  image.size += manifest.config.size;
+  for (const oci::Descriptor& layer : manifest.layers) image.size += layer.size;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ImagePtr> Pull::Publish(Image image) {
+  CRISP_RETURN_IF_ERROR(context_.Check());
+  return store_.Put(std::move(image));
+}
+
+absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
+  CRISP_ASSIGN_OR_RETURN(ImagePtr unchanged, Unchanged());
+  if (unchanged != nullptr) return unchanged;
+  Image image;
+  CRISP_ASSIGN_OR_RETURN(const oci::Manifest manifest, FetchManifest(image));
+  std::deque<LayerCounter>& counters = announce(manifest);
+  CRISP_RETURN_IF_ERROR(FetchConfig(manifest, image));
+  const std::vector<Layer> layers = image.layers;
+  // Holds the layers until the image is published: nobody removes them in between.
+  LayerFetch fetch(registry_, target_, store_.leases(), manifest, layers, counters);
+  CRISP_RETURN_IF_ERROR(fetch.Run(options_.parallel_layers, context_));
+  return Publish(std::move(image));
+}
+
+}  // namespace
+
+Puller::Puller(PullOptions options, ImageStore& store, LayerTarget& target)
+    : options_(std::move(options)), store_(store), target_(target) {}
+
+Puller::~Puller() {
+  std::list<std::shared_ptr<Flight>> flights;
+  {
+    absl::MutexLock lock(&mu_);
+    flights.swap(flights_);
+  }
+  for (const std::shared_ptr<Flight>& flight : flights) flight->abandoned = true;
+  for (const std::shared_ptr<Flight>& flight : flights) flight->thread.join();
+}
+
+void Puller::Run(const std::shared_ptr<Flight>& flight) {
+  const auto pull = [&]() -> absl::StatusOr<ImagePtr> {
+    CRISP_ASSIGN_OR_RETURN(std::vector<RegistryHost> hosts,
+                           RegistryHosts(flight->reference.host(), options_.registry_config_dirs));
+    Registry registry(flight->reference, flight->credentials, std::move(hosts), options_);
+    PullContext context;
+    context.cancelled = [&flight] { return flight->abandoned.load(); };
+    image::Pull line(options_, store_, target_, flight->reference, registry, context);
+    return line.Run([&](const oci::Manifest& manifest) -> std::deque<LayerCounter>& {
+      absl::MutexLock lock(&flight->progress_mu);
+      for (const oci::Descriptor& layer : manifest.layers) {
+        LayerCounter& counter = flight->layers.emplace_back();
+        counter.digest = layer.digest;
+        counter.total = layer.size;
+      }
+      return flight->layers;
+    });
+  };
+  absl::StatusOr<ImagePtr> result = pull();
+  if (!result.ok()) result = ForCaller(result.status(), flight->reference);
+  absl::MutexLock lock(&mu_);
+  flight->result = std::move(result);
+  flight->done = true;
+  finished_.SignalAll();
+}
+
+absl::StatusOr<std::shared_ptr<Puller::Flight>> Puller::Join(const oci::Reference& reference,
+                                                             const Credentials& credentials) {
+  absl::MutexLock lock(&mu_);
+  std::erase_if(flights_, [](const std::shared_ptr<Flight>& flight) {
+    if (flight->done) flight->thread.join();  // it has nothing left to do but return
+    return flight->done;
+  });
+  for (const std::shared_ptr<Flight>& flight : flights_) {
+    if (flight->abandoned || flight->reference != reference) continue;
+    if (!(flight->credentials == credentials)) continue;
+    ++flight->waiters;
+    return flight;
+  }
+  auto flight = std::make_shared<Flight>(reference, credentials);
+  flight->waiters = 1;
+  try {
+    flight->thread = std::thread([this, flight] { Run(flight); });
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(absl::StrCat("start pull thread: ", error.what()));
+  }
+  flights_.push_back(flight);
+  return flight;
+}
+
+absl::StatusOr<ImagePtr> Puller::Pull(const oci::Reference& reference,
+                                      const Credentials& credentials, const PullContext& context) {
+  if (absl::Status status = context.Check(); !status.ok()) return ForCaller(status, reference);
+  CRISP_ASSIGN_OR_RETURN(const std::shared_ptr<Flight> flight, Join(reference, credentials));
+  while (true) {
+    const absl::Status status = context.Check();  // the caller's code, so without our lock
+    absl::MutexLock lock(&mu_);
+    if (flight->done) return flight->result;
+    if (!status.ok()) {
+      if (--flight->waiters == 0) flight->abandoned = true;
+      return ForCaller(status, reference);
+    }
+    const int64_t left = context.deadline_nanos - base::MonotonicNanos();
+    finished_.WaitWithTimeout(&mu_, std::min(kCancelPoll, absl::Nanoseconds(left)));
+  }
+}
+
+std::vector<PullProgress> Puller::Progress() const {
+  absl::MutexLock lock(&mu_);
+  std::vector<PullProgress> all;
+  for (const std::shared_ptr<Flight>& flight : flights_) {
+    if (flight->done) continue;
+    PullProgress& progress = all.emplace_back();
+    progress.reference = flight->reference.ToString();
+    absl::MutexLock layers_lock(&flight->progress_mu);
+    for (const LayerCounter& layer : flight->layers) {
+      progress.layers.push_back(
+          {.digest = layer.digest, .bytes_done = layer.done, .bytes_total = layer.total});
+    }
+  }
+  return all;
+}
+
+}  // namespace crisp::image

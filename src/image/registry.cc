@@ -1,0 +1,425 @@
+#include "image/registry.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "image/auth.h"
+#include "image/blob_reader.h"
+#include "image/hasher.h"
+#include "image/registry_codec.h"
+
+namespace crisp::image {
+namespace {
+
+constexpr int kMaxRedirects = 10;
+// So much progress makes a broken connection worth another full set of attempts.
+constexpr int64_t kProgressBytes = 1 << 20;
+
+// Everything we can read must be asked for: registries convert (to schema 1) or refuse otherwise.
+std::string AcceptManifests() {
+  return absl::StrCat("Accept: ", oci::kOciManifestType, ", ", oci::kOciIndexType, ", ",
+                      oci::kDockerManifestType, ", ", oci::kDockerListType);
+}
+
+bool MayPass(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
+}
+
+// Seconds or an HTTP date (RFC 9110, 10.2.3).
+absl::Duration RetryAfter(const HttpResponse& response) {
+  const std::string text(response.Header("retry-after"));
+  int64_t seconds = 0;
+  if (absl::SimpleAtoi(text, &seconds)) return absl::Seconds(std::max<int64_t>(0, seconds));
+  absl::Time when;
+  std::string error;
+  if (!absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", text, &when, &error))
+    return absl::ZeroDuration();
+  return when - absl::Now();
+}
+
+// Pauses between attempts of one request.
+class Backoff {
+ public:
+  explicit Backoff(const PullOptions& options) : options_(options), pause_(options.backoff) {}
+
+  // False when `attempts` are used up; otherwise waits. What the server asks for is bounded.
+  absl::StatusOr<bool> Next(int attempts, absl::Duration asked, const PullContext& context) {
+    if (++failures_ >= attempts) return false;
+    const absl::Duration pause = std::max(pause_, std::min(asked, options_.max_retry_after));
+    pause_ *= 2;
+    const int64_t end = base::MonotonicNanos() + absl::ToInt64Nanoseconds(pause);
+    // A cancellation is a flag somebody else sets: it can only be looked at now and then.
+    while (base::MonotonicNanos() < end) {
+      CRISP_RETURN_IF_ERROR(context.Check());
+      absl::SleepFor(
+          std::min(absl::Milliseconds(20), absl::Nanoseconds(end - base::MonotonicNanos())));
+    }
+    CRISP_RETURN_IF_ERROR(context.Check());
+    return true;
+  }
+  void Reset() {
+    failures_ = 0;
+    pause_ = options_.backoff;
+  }
+
+ private:
+  const PullOptions& options_;
+  absl::Duration pause_;
+  int failures_ = 0;
+};
+
+// "https://index.docker.io/v1/" -> "index.docker.io"; every spelling of Docker Hub is one.
+std::string ServerName(absl::string_view address) {
+  const size_t scheme = address.find("://");
+  if (scheme != absl::string_view::npos) address.remove_prefix(scheme + 3);
+  address = address.substr(0, address.find('/'));
+  if (address == "index.docker.io" || address == "registry-1.docker.io") return "docker.io";
+  return std::string(address);
+}
+
+}  // namespace
+
+// Borrows an idle client, so that connections are used again.
+class Registry::ClientLease {
+ public:
+  explicit ClientLease(Registry& registry) : registry_(registry) {
+    {
+      absl::MutexLock lock(&registry_.mu_);
+      if (!registry_.idle_clients_.empty()) {
+        client_ = std::move(registry_.idle_clients_.back());
+        registry_.idle_clients_.pop_back();
+      }
+    }
+    if (client_ == nullptr) {
+      client_ =
+          std::make_unique<HttpClient>(HttpPace{.window = registry_.options_.progress_timeout,
+                                                .bytes = registry_.options_.min_progress_bytes});
+    }
+  }
+  ~ClientLease() {
+    absl::MutexLock lock(&registry_.mu_);
+    registry_.idle_clients_.push_back(std::move(client_));
+  }
+  ClientLease(const ClientLease&) = delete;
+  ClientLease& operator=(const ClientLease&) = delete;
+  HttpClient& operator*() const { return *client_; }
+
+ private:
+  Registry& registry_;
+  std::unique_ptr<HttpClient> client_;
+};
+
+Registry::Registry(oci::Reference reference, Credentials credentials,
+                   std::vector<RegistryHost> hosts, const PullOptions& options)
+    : reference_(std::move(reference)), credentials_(std::move(credentials)), options_(options) {
+  for (RegistryHost& config : hosts) {
+    hosts_.push_back(std::make_unique<Host>());
+    hosts_.back()->config = std::move(config);
+  }
+  if (!hosts_.empty()) hosts_.back()->last = true;
+}
+
+Registry::~Registry() = default;
+
+absl::StatusOr<Url> Registry::UrlOf(const RegistryHost& host, const std::string& path) const {
+  std::string url = absl::StrCat(host.api.text(), "/", reference_.path(), "/", path);
+  if (host.is_mirror) absl::StrAppend(&url, "?ns=", PercentEncode(reference_.host()));
+  return Url::Parse(url);
+}
+
+Credentials Registry::CredentialsFor(const RegistryHost& host) const {
+  if (credentials_.server_address.empty()) return credentials_;
+  const std::string wanted = ServerName(credentials_.server_address);
+  const bool ours =
+      wanted == ServerName(host.api.text()) || (!host.is_mirror && wanted == reference_.host());
+  return ours ? credentials_ : Credentials();
+}
+
+absl::Status Registry::StatusOf(const Host& host, const Question& question,
+                                const HttpResponse& response) const {
+  std::string message =
+      absl::StrCat(question.method, " ", host.config.api.text(), "/", reference_.path(), "/",
+                   question.path, ": status ", response.status);
+  // Before it is cut to size: half a secret would not be recognised any more.
+  const std::string words = DecodeRegistryError(ConcealText(response.body));
+  if (!words.empty()) absl::StrAppend(&message, " ", words);
+  switch (response.status) {
+    case 401:
+      return absl::UnauthenticatedError(message);
+    case 403:
+      return absl::PermissionDeniedError(message);
+    case 404:
+      return absl::NotFoundError(message);
+    case 429:
+      return absl::ResourceExhaustedError(message);
+    case 408:
+      return absl::UnavailableError(message);
+    default:
+      return response.status >= 500 ? absl::UnavailableError(message)
+                                    : absl::FailedPreconditionError(message);
+  }
+}
+
+// A registry may echo what it was sent in any part of an answer that a message quotes.
+absl::Status Registry::Conceal(const absl::Status& status) const {
+  return absl::Status(status.code(), ConcealText(status.message()));
+}
+
+std::string Registry::ConcealText(absl::string_view text) const {
+  std::vector<std::string> secrets = {credentials_.password, credentials_.identity_token,
+                                      credentials_.registry_token, BasicSecret(credentials_)};
+  for (const std::unique_ptr<Host>& host : hosts_) {
+    absl::MutexLock lock(&host->mu);
+    const absl::string_view value = host->authorization;
+    secrets.emplace_back(value.substr(std::min(value.size(), value.find(' ') + 1)));
+    for (const std::string& header : host->config.headers) {
+      secrets.push_back(header.substr(std::min(header.size(), header.find(": ") + 2)));
+    }
+  }
+  std::string concealed(text);
+  constexpr size_t kShortestSecret = 4;  // shorter ones would only garble the message
+  for (const std::string& secret : secrets) {
+    if (secret.size() < kShortestSecret) continue;
+    concealed = absl::StrReplaceAll(
+        concealed,
+        {{secret, "***"}, {PercentEncode(secret), "***"}, {absl::CHexEscape(secret), "***"}});
+  }
+  return concealed;
+}
+
+absl::StatusOr<HttpResponse> Registry::FollowRedirects(HttpClient& client, Host& host,
+                                                       const Question& question,
+                                                       const std::string& authorization,
+                                                       const PullContext& context,
+                                                       BodyReader* reader, bool& left_origin) {
+  HttpRequest request;
+  request.method = question.method;
+  request.headers = question.headers;
+  request.headers.insert(request.headers.end(), host.config.headers.begin(),
+                         host.config.headers.end());
+  if (!authorization.empty()) request.headers.push_back("Authorization: " + authorization);
+  request.tls = host.config.tls;
+  request.connect_timeout = host.config.connect_timeout;
+  request.max_body_bytes = question.max_body_bytes;
+  request.allow_link_local = host.config.configured;
+  CRISP_ASSIGN_OR_RETURN(request.url, UrlOf(host.config, question.path));
+
+  for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
+    CRISP_ASSIGN_OR_RETURN(HttpResponse response, client.Perform(request, context, reader));
+    const bool redirect = response.status == 301 || response.status == 302 ||
+                          response.status == 303 || response.status == 307 ||
+                          response.status == 308;
+    if (!redirect) return response;
+    CRISP_ASSIGN_OR_RETURN(const Url next, request.url.Resolve(response.Header("location")));
+    if (request.url.scheme() == "https" && next.scheme() == "http") {
+      return absl::InvalidArgumentError(
+          absl::StrCat(request.url.Origin(), " redirects from https to ", next.Origin()));
+    }
+    if (next.Origin() != request.url.Origin()) {
+      // Nothing that was meant for this host goes to another; not back to it either.
+      left_origin = true;
+      request.headers = question.headers;
+      request.tls.client_cert_file.clear();
+      request.tls.client_key_file.clear();
+      request.allow_link_local = false;
+    }
+    request.url = next;
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(host.config.api.Origin(), ": more than ", kMaxRedirects, " redirects"));
+}
+
+absl::StatusOr<std::string> Registry::NewAuthorization(HttpClient& client, Host& host,
+                                                       const std::string& refused,
+                                                       absl::string_view challenges,
+                                                       const PullContext& context) {
+  // Held during the request: the other layers wait for this one token.
+  absl::MutexLock lock(&host.mu);
+  if (host.authorization != refused) return host.authorization;
+  CRISP_ASSIGN_OR_RETURN(host.authorization,
+                         Authorize(client, host.config, challenges, reference_.path(),
+                                   CredentialsFor(host.config), context));
+  return host.authorization;
+}
+
+absl::StatusOr<HttpResponse> Registry::Exchange(Host& host, const Question& question,
+                                                const PullContext& context, BodyReader* reader) {
+  ClientLease client(*this);
+  std::string authorization;
+  {
+    absl::MutexLock lock(&host.mu);
+    authorization = host.authorization;
+  }
+  bool left_origin = false;
+  CRISP_ASSIGN_OR_RETURN(
+      HttpResponse response,
+      FollowRedirects(*client, host, question, authorization, context, reader, left_origin));
+  if (response.status != 401 || left_origin) return response;
+  CRISP_ASSIGN_OR_RETURN(
+      const std::string fresh,
+      NewAuthorization(*client, host, authorization, response.Header("www-authenticate"), context));
+  if (fresh == authorization) return response;
+  return FollowRedirects(*client, host, question, fresh, context, reader, left_origin);
+}
+
+absl::StatusOr<HttpResponse> Registry::Ask(Host& host, const Question& question,
+                                           const PullContext& context) {
+  Backoff backoff(options_);
+  while (true) {
+    absl::StatusOr<HttpResponse> response = Exchange(host, question, context, nullptr);
+    if (response.ok() && response->status / 100 == 2) return response;
+    const absl::Status status =
+        response.ok() ? StatusOf(host, question, *response) : response.status();
+    if (!MayPass(status)) return status;
+    const absl::Duration asked = response.ok() ? RetryAfter(*response) : absl::ZeroDuration();
+    // Another host is a better second attempt than the same one.
+    const int attempts = host.last ? options_.attempts : 1;
+    CRISP_ASSIGN_OR_RETURN(const bool again, backoff.Next(attempts, asked, context));
+    if (!again) return status;
+  }
+}
+
+absl::Status Registry::OnEachHost(Need need, const PullContext& context,
+                                  const std::function<absl::Status(Host&, bool&)>& attempt) {
+  // The registry itself stands last: its answer is the one that explains most.
+  absl::Status status = absl::FailedPreconditionError(
+      absl::StrCat("no host is configured to serve ", reference_.Name()));
+  for (const std::unique_ptr<Host>& host : hosts_) {
+    const bool able = need == Need::kResolve ? host->config.can_resolve : host->config.can_pull;
+    if (!able || (host->down && !host->last)) continue;
+    CRISP_RETURN_IF_ERROR(context.Check());
+    bool stop = false;
+    status = attempt(*host, stop);
+    if (status.ok() || stop) return status;
+    CRISP_RETURN_IF_ERROR(context.Check());
+    // A mirror that cannot be reached would cost every layer its connection timeout.
+    if (absl::IsUnavailable(status)) host->down = true;
+  }
+  return Conceal(status);
+}
+
+absl::StatusOr<oci::Digest> Registry::Resolve(const PullContext& context) {
+  const Question question{.method = "HEAD",
+                          .path = absl::StrCat("manifests/", reference_.Object()),
+                          .headers = {AcceptManifests()}};
+  oci::Digest digest;
+  const Need need = reference_.digest().empty() ? Need::kResolve : Need::kPull;
+  CRISP_RETURN_IF_ERROR(OnEachHost(need, context, [&](Host& host, bool&) {
+    absl::StatusOr<HttpResponse> response = Ask(host, question, context);
+    if (!response.ok()) return response.status();
+    absl::StatusOr<oci::Digest> said =
+        oci::Digest::Parse(response->Header("docker-content-digest"));
+    if (said.ok()) digest = *std::move(said);
+    return absl::OkStatus();
+  }));
+  return digest;
+}
+
+absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& object,
+                                                           const oci::Digest& expected, Need need,
+                                                           const PullContext& context) {
+  const Question question{.method = "GET",
+                          .path = absl::StrCat("manifests/", object),
+                          .headers = {AcceptManifests()},
+                          .max_body_bytes = oci::kMaxDocumentBytes};
+  Document document;
+  CRISP_RETURN_IF_ERROR(OnEachHost(need, context, [&](Host& host, bool&) {
+    absl::StatusOr<HttpResponse> response = Ask(host, question, context);
+    if (!response.ok()) return response.status();
+    // Asked by tag, the registry says what it believes to send; by digest we know.
+    oci::Digest wanted = expected;
+    if (wanted.empty()) {
+      absl::StatusOr<oci::Digest> said =
+          oci::Digest::Parse(response->Header("docker-content-digest"));
+      if (said.ok()) wanted = *std::move(said);
+    }
+    document.digest = DigestOf(response->body, wanted);
+    if (!wanted.empty() && document.digest != wanted) {
+      return absl::DataLossError(absl::StrCat("manifest from ", host.config.api.Origin(),
+                                              ": digest is ", document.digest.str(), ", not ",
+                                              wanted.str()));
+    }
+    document.media_type = std::string(response->Header("content-type"));
+    document.bytes = std::move(response->body);
+    return absl::OkStatus();
+  }));
+  return document;
+}
+
+absl::StatusOr<Registry::Document> Registry::FetchManifest(const PullContext& context) {
+  const Need need = reference_.digest().empty() ? Need::kResolve : Need::kPull;
+  return FetchDocument(reference_.Object(), reference_.digest(), need, context);
+}
+
+absl::StatusOr<Registry::Document> Registry::FetchManifest(const oci::Descriptor& descriptor,
+                                                           const PullContext& context) {
+  CRISP_ASSIGN_OR_RETURN(Document document, FetchDocument(descriptor.digest.str(),
+                                                          descriptor.digest, Need::kPull, context));
+  if (static_cast<int64_t>(document.bytes.size()) != descriptor.size) {
+    return absl::DataLossError(absl::StrCat("manifest ", descriptor.digest.str(), ": size is ",
+                                            document.bytes.size(), ", not ", descriptor.size));
+  }
+  return document;
+}
+
+absl::Status Registry::FetchBlobFrom(Host& host, const oci::Descriptor& descriptor,
+                                     BlobReader& reader, const PullContext& context) {
+  Question question{
+      .method = "GET", .path = absl::StrCat("blobs/", descriptor.digest.str()), .headers = {}};
+  Backoff backoff(options_);
+  int64_t progress_from = 0;
+  while (true) {
+    question.headers.clear();
+    if (reader.offset() > 0) {
+      question.headers.push_back(absl::StrCat("Range: bytes=", reader.offset(), "-"));
+    }
+    absl::StatusOr<HttpResponse> response = Exchange(host, question, context, &reader);
+    const bool answered = response.ok() && response->status / 100 == 2;
+    if (answered) return reader.Seal();
+    const absl::Status status =
+        response.ok() ? StatusOf(host, question, *response) : response.status();
+    if (reader.sink_failed() || !MayPass(status)) return status;
+    // All bytes came, however the connection ended.
+    if (reader.offset() > 0 && reader.complete()) return reader.Seal();
+    if (reader.offset() - progress_from >= kProgressBytes) {
+      backoff.Reset();
+      progress_from = reader.offset();
+    }
+    const absl::Duration asked = response.ok() ? RetryAfter(*response) : absl::ZeroDuration();
+    // Another host starts over, so one that has delivered something is worth insisting on.
+    const int attempts = host.last || reader.offset() > 0 ? options_.attempts : 1;
+    CRISP_ASSIGN_OR_RETURN(const bool again, backoff.Next(attempts, asked, context));
+    if (!again) return status;
+  }
+}
+
+absl::StatusOr<std::unique_ptr<LayerSink>> Registry::FetchBlob(const oci::Descriptor& descriptor,
+                                                               const MakeSink& make_sink,
+                                                               std::atomic<int64_t>& bytes_done,
+                                                               const PullContext& context) {
+  std::unique_ptr<LayerSink> sealed;
+  CRISP_RETURN_IF_ERROR(
+      OnEachHost(Need::kPull, context, [&](Host& host, bool& stop) -> absl::Status {
+        absl::StatusOr<std::unique_ptr<LayerSink>> sink = make_sink();
+        // What a sink cannot do with one host it cannot do with another.
+        stop = !sink.ok();
+        if (stop) return sink.status();
+        BlobReader reader(descriptor, **sink, bytes_done);
+        const absl::Status status = FetchBlobFrom(host, descriptor, reader, context);
+        stop = reader.sink_failed();
+        if (status.ok()) sealed = *std::move(sink);
+        return status;
+      }));
+  return sealed;
+}
+
+}  // namespace crisp::image

@@ -1,0 +1,114 @@
+// One repository as one pull sees it: the pull half of the distribution spec over all hosts that
+// serve the registry (mirrors first), with authentication, redirects, retries and resumption.
+// Thread-safe: layers are fetched concurrently. Errors hold no secret; codes as in image/puller.h.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "image/blob_reader.h"
+#include "image/credentials.h"
+#include "image/http_client.h"
+#include "image/layer_target.h"
+#include "image/pull_context.h"
+#include "image/pull_options.h"
+#include "image/registry_hosts.h"
+#include "oci/image_spec.h"
+#include "oci/reference.h"
+
+namespace crisp::image {
+
+class Registry {
+ public:
+  // `options` is borrowed.
+  Registry(oci::Reference reference, Credentials credentials, std::vector<RegistryHost> hosts,
+           const PullOptions& options);
+  ~Registry();
+
+  // What the reference names now, by HEAD (registries do not count it against pull limits); empty
+  // when the registry does not say.
+  absl::StatusOr<oci::Digest> Resolve(const PullContext& context);
+
+  struct Document {
+    std::string bytes;
+    std::string media_type;
+    oci::Digest digest;  // of bytes
+  };
+  // Manifest or index: the one the reference names, or exactly the one of `descriptor`.
+  absl::StatusOr<Document> FetchManifest(const PullContext& context);
+  absl::StatusOr<Document> FetchManifest(const oci::Descriptor& descriptor,
+                                         const PullContext& context);
+
+  // Streams the blob into a sink and seals it. A broken connection is resumed where the sink
+  // stands; another host starts over with a new sink. `bytes_done` follows for observers.
+  using MakeSink = std::function<absl::StatusOr<std::unique_ptr<LayerSink>>()>;
+  absl::StatusOr<std::unique_ptr<LayerSink>> FetchBlob(const oci::Descriptor& descriptor,
+                                                       const MakeSink& make_sink,
+                                                       std::atomic<int64_t>& bytes_done,
+                                                       const PullContext& context);
+
+ private:
+  struct Host {
+    RegistryHost config;
+    bool last = false;               // the registry itself
+    std::atomic<bool> down = false;  // could not be reached during this pull
+    absl::Mutex mu;
+    std::string authorization ABSL_GUARDED_BY(mu);  // value that worked last
+  };
+  enum class Need { kPull, kResolve };
+  struct Question {
+    std::string method;
+    std::string path;  // below the repository: "manifests/latest"
+    std::vector<std::string> headers;
+    size_t max_body_bytes = 0;
+  };
+
+  absl::StatusOr<Document> FetchDocument(const std::string& object, const oci::Digest& expected,
+                                         Need need, const PullContext& context);
+  // Tries `attempt(host, stop)` on every host that can do what is needed, until one succeeds or
+  // sets `stop`.
+  absl::Status OnEachHost(Need need, const PullContext& context,
+                          const std::function<absl::Status(Host&, bool&)>& attempt);
+  // One question until it is answered with 2xx, retried while the failure may pass.
+  absl::StatusOr<HttpResponse> Ask(Host& host, const Question& question,
+                                   const PullContext& context);
+  absl::Status FetchBlobFrom(Host& host, const oci::Descriptor& descriptor, BlobReader& reader,
+                             const PullContext& context);
+  absl::StatusOr<HttpResponse> Exchange(Host& host, const Question& question,
+                                        const PullContext& context, BodyReader* reader);
+  absl::StatusOr<HttpResponse> FollowRedirects(HttpClient& client, Host& host,
+                                               const Question& question,
+                                               const std::string& authorization,
+                                               const PullContext& context, BodyReader* reader,
+                                               bool& left_origin);
+  absl::StatusOr<std::string> NewAuthorization(HttpClient& client, Host& host,
+                                               const std::string& refused,
+                                               absl::string_view challenges,
+                                               const PullContext& context);
+  absl::StatusOr<Url> UrlOf(const RegistryHost& host, const std::string& path) const;
+  absl::Status StatusOf(const Host& host, const Question& question,
+                        const HttpResponse& response) const;
+  absl::Status Conceal(const absl::Status& status) const;
+  std::string ConcealText(absl::string_view text) const;
+  Credentials CredentialsFor(const RegistryHost& host) const;
+
+  class ClientLease;
+
+  const oci::Reference reference_;
+  const Credentials credentials_;
+  const PullOptions& options_;
+  std::vector<std::unique_ptr<Host>> hosts_;
+
+  absl::Mutex mu_;
+  std::vector<std::unique_ptr<HttpClient>> idle_clients_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace crisp::image

@@ -1,0 +1,48 @@
+#include "image/registry_codec.h"
+
+#include <algorithm>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "base/json.h"
+
+namespace crisp::image {
+namespace {
+
+using base::Json;
+
+constexpr size_t kMaxToken = 64 << 10;
+constexpr size_t kMaxCode = 60;
+constexpr size_t kMaxMessage = 240;
+
+std::string TextMember(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> DecodeToken(absl::string_view text) {
+  const auto decoded = base::DecodeJson("token", text, [](const Json& answer) {
+    std::string token = TextMember(answer, "token");
+    return token.empty() ? TextMember(answer, "access_token") : token;
+  });
+  // The parser's words would quote the text, and the text is a secret.
+  const bool usable =
+      decoded.ok() && !decoded->empty() && decoded->size() <= kMaxToken &&
+      std::all_of(decoded->begin(), decoded->end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  if (!usable) return absl::UnauthenticatedError("token server sent no usable token");
+  return *decoded;
+}
+
+std::string DecodeRegistryError(absl::string_view text) {
+  const auto decoded = base::DecodeJson("error", text, [](const Json& answer) {
+    const Json& first = answer.at("errors").at(0);
+    const std::string code = TextMember(first, "code").substr(0, kMaxCode);
+    const std::string message = TextMember(first, "message").substr(0, kMaxMessage);
+    return absl::CHexEscape(message.empty() ? code : absl::StrCat(code, ": ", message));
+  });
+  return decoded.ok() ? *decoded : "";
+}
+
+}  // namespace crisp::image

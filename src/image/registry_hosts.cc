@@ -1,0 +1,285 @@
+#include "image/registry_hosts.h"
+
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <sys/stat.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+
+namespace crisp::image {
+namespace {
+
+constexpr size_t kMaxConfigBytes = 1 << 20;
+constexpr size_t kMaxHosts = 64;
+
+bool Exists(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0;
+}
+
+absl::Status Bad(absl::string_view key, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat(key, ": ", why));
+}
+
+// The folder that configures the registry; empty when none does.
+std::string FindFolder(absl::string_view registry, const std::vector<std::string>& dirs) {
+  std::vector<std::string> names;
+  // A colon is not allowed everywhere in file names: "host:5000" may be spelled "host_5000_".
+  if (const size_t colon = registry.rfind(':');
+      colon != absl::string_view::npos && !absl::EndsWith(registry, "]")) {
+    names.push_back(absl::StrCat(registry.substr(0, colon), "_", registry.substr(colon + 1), "_"));
+  }
+  names.emplace_back(registry);
+  names.emplace_back("_default");
+  for (const std::string& dir : dirs) {
+    for (const std::string& name : names) {
+      std::string folder = base::JoinPath(dir, name);
+      if (Exists(folder)) return folder;
+    }
+  }
+  return "";
+}
+
+std::string InFolder(const std::string& folder, const std::string& path) {
+  return absl::StartsWith(path, "/") ? path : base::JoinPath(folder, path);
+}
+
+absl::Status AddCa(const std::string& path, HttpTls& tls) {
+  CRISP_ASSIGN_OR_RETURN(const std::string pem, base::ReadFile(path, kMaxConfigBytes));
+  absl::StrAppend(&tls.ca_pem, pem, "\n");
+  return absl::OkStatus();
+}
+
+// A string or an array of strings; of an array inside the array (a client pair) see ReadClient.
+absl::StatusOr<std::vector<std::string>> ReadStrings(const toml::node& node,
+                                                     absl::string_view key) {
+  std::vector<std::string> list;
+  if (const auto* text = node.as_string()) {
+    list.push_back(text->get());
+    return list;
+  }
+  const toml::array* array = node.as_array();
+  if (array == nullptr) return Bad(key, "neither a string nor an array of strings");
+  for (const toml::node& entry : *array) {
+    const auto* text = entry.as_string();
+    if (text == nullptr) return Bad(key, "neither a string nor an array of strings");
+    list.push_back(text->get());
+  }
+  return list;
+}
+
+// "both.pem", ["both.pem", ...] or [["cert.pem", "key.pem"], ...]. libcurl presents one
+// certificate: the first is used.
+absl::Status ReadClient(const toml::node& node, const std::string& folder, HttpTls& tls) {
+  const toml::array* array = node.as_array();
+  const toml::node* first = array != nullptr && !array->empty() ? &array->front() : &node;
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, ReadStrings(*first, "client"));
+  if (files.empty()) return absl::OkStatus();
+  if (files.size() > 2) return Bad("client", "a pair has more than two files");
+  tls.client_cert_file = InFolder(folder, files[0]);
+  if (files.size() == 2) tls.client_key_file = InFolder(folder, files[1]);
+  return absl::OkStatus();
+}
+
+absl::Status ReadHeaders(const toml::node& node, std::vector<std::string>& headers) {
+  const toml::table* table = node.as_table();
+  if (table == nullptr) return Bad("header", "not a table");
+  for (const auto& [name, value] : *table) {
+    const std::string key(name.str());
+    CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> values,
+                           ReadStrings(value, absl::StrCat("header.", key)));
+    for (const std::string& text : values) {
+      const std::string header = absl::StrCat(key, ": ", text);
+      const bool control = std::any_of(header.begin(), header.end(), [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+      });
+      // The value may be a secret.
+      if (control || absl::StrContains(key, ':')) return Bad("header", "holds a control character");
+      headers.push_back(header);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadCapabilities(const toml::node& node, RegistryHost& host) {
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, ReadStrings(node, "capabilities"));
+  host.can_pull = host.can_resolve = false;
+  for (const std::string& name : names) {
+    if (name == "pull") {
+      host.can_pull = true;
+    } else if (name == "resolve") {
+      host.can_resolve = true;
+    } else if (name != "push") {
+      return Bad("capabilities", absl::StrCat("\"", name.substr(0, 80), "\" is unknown"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadFlag(const toml::table& table, absl::string_view key, bool& flag) {
+  const toml::node* node = table.get(std::string(key));
+  if (node == nullptr) return absl::OkStatus();
+  if (!node->is_boolean()) return Bad(key, "not a boolean");
+  flag = node->as_boolean()->get();
+  return absl::OkStatus();
+}
+
+// The keys of one host: a [host."..."] table, or the top of the file for the registry itself.
+absl::Status ReadHost(const toml::table& table, const std::string& folder, RegistryHost& host,
+                      bool& override_path) {
+  CRISP_RETURN_IF_ERROR(ReadFlag(table, "skip_verify", host.tls.skip_verify));
+  CRISP_RETURN_IF_ERROR(ReadFlag(table, "override_path", override_path));
+  if (const toml::node* node = table.get("capabilities")) {
+    CRISP_RETURN_IF_ERROR(ReadCapabilities(*node, host));
+  }
+  if (const toml::node* node = table.get("ca")) {
+    CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, ReadStrings(*node, "ca"));
+    for (const std::string& file : files) {
+      CRISP_RETURN_IF_ERROR(base::Prefix(AddCa(InFolder(folder, file), host.tls), "ca"));
+    }
+  }
+  if (const toml::node* node = table.get("client")) {
+    CRISP_RETURN_IF_ERROR(ReadClient(*node, folder, host.tls));
+  }
+  if (const toml::node* node = table.get("header")) {
+    CRISP_RETURN_IF_ERROR(ReadHeaders(*node, host.headers));
+  }
+  if (const toml::node* node = table.get("dial_timeout")) {
+    const auto* text = node->as_string();
+    // Go's duration syntax, which is Abseil's too.
+    if (text == nullptr || !absl::ParseDuration(text->get(), &host.connect_timeout) ||
+        host.connect_timeout <= absl::ZeroDuration()) {
+      return Bad("dial_timeout", "not a duration such as \"5s\"");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// "host:port", "https://host/prefix" -> where the API is. Without override_path it is below /v2.
+absl::StatusOr<Url> ApiUrl(absl::string_view text, bool override_path) {
+  std::string url(text);
+  if (!absl::StrContains(url, "://")) url = absl::StrCat("https://", url);
+  while (absl::EndsWith(url, "/")) url.pop_back();
+  if (!override_path && !absl::EndsWith(url, "/v2")) url += "/v2";
+  if (absl::StrContains(url, '?')) return absl::InvalidArgumentError("a query is not allowed");
+  return Url::Parse(url);
+}
+
+// Where the registry itself is when nothing is configured.
+std::string DefaultServer(absl::string_view registry) {
+  if (registry == "docker.io") return "https://registry-1.docker.io";
+  const absl::string_view host =
+      absl::EndsWith(registry, "]") ? registry : registry.substr(0, registry.rfind(':'));
+  return absl::StrCat(Url::IsLoopbackHost(host) ? "http" : "https", "://", registry);
+}
+
+absl::Status ReadMirrors(const toml::table& file, const std::string& folder,
+                         std::vector<RegistryHost>& hosts) {
+  const toml::node* node = file.get("host");
+  if (node == nullptr) return absl::OkStatus();
+  const toml::table* table = node->as_table();
+  if (table == nullptr) return Bad("host", "not a table");
+  if (table->size() > kMaxHosts) return Bad("host", absl::StrCat("more than ", kMaxHosts));
+  // Order in the file is order of preference; the parsed table is sorted by name.
+  std::vector<std::pair<std::string, const toml::node*>> entries;
+  for (const auto& [key, value] : *table) entries.emplace_back(key.str(), &value);
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+    return a.second->source().begin < b.second->source().begin;
+  });
+  for (const auto& [name, value] : entries) {
+    const std::string key = absl::StrCat("host.\"", name.substr(0, 200), "\"");
+    if (value->as_table() == nullptr) return Bad(key, "not a table");
+    RegistryHost host;
+    host.configured = true;
+    host.is_mirror = true;
+    bool override_path = false;
+    CRISP_RETURN_IF_ERROR(
+        base::Prefix(ReadHost(*value->as_table(), folder, host, override_path), key));
+    absl::StatusOr<Url> api = ApiUrl(name, override_path);
+    if (!api.ok()) return base::Prefix(api.status(), "host");
+    host.api = *std::move(api);
+    hosts.push_back(std::move(host));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<RegistryHost>> ReadHostsToml(const std::string& text,
+                                                        const std::string& folder,
+                                                        absl::string_view registry) {
+  const toml::parse_result parsed = toml::parse(text);
+  if (!parsed) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("line ", parsed.error().source().begin.line, ": ",
+                     absl::string_view(parsed.error().description().data(),
+                                       parsed.error().description().size())));
+  }
+  const toml::table& file = parsed.table();
+  std::vector<RegistryHost> hosts;
+  CRISP_RETURN_IF_ERROR(ReadMirrors(file, folder, hosts));
+  RegistryHost server;
+  bool override_path = false;
+  CRISP_RETURN_IF_ERROR(ReadHost(file, folder, server, override_path));
+  std::string where = DefaultServer(registry);
+  if (const toml::node* node = file.get("server")) {
+    if (!node->is_string()) return Bad("server", "not a string");
+    where = node->as_string()->get();
+    server.configured = true;
+    server.is_mirror = true;
+  }
+  absl::StatusOr<Url> api = ApiUrl(where, override_path);
+  if (!api.ok()) return base::Prefix(api.status(), "server");
+  server.api = *std::move(api);
+  // Named as the server, the registry itself is no mirror.
+  CRISP_ASSIGN_OR_RETURN(const Url itself, Url::Parse(DefaultServer(registry)));
+  if (server.api.host() == itself.host()) server.is_mirror = false;
+  hosts.push_back(std::move(server));
+  return hosts;
+}
+
+// Docker's layout: ca.crt, client.cert and client.key.
+absl::Status ReadCertFiles(const std::string& folder, HttpTls& tls) {
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(folder));
+  for (const std::string& name : names) {
+    const std::string path = base::JoinPath(folder, name);
+    if (absl::EndsWith(name, ".crt")) CRISP_RETURN_IF_ERROR(AddCa(path, tls));
+    if (!absl::EndsWith(name, ".cert") || !tls.client_cert_file.empty()) continue;
+    tls.client_cert_file = path;
+    tls.client_key_file = absl::StrCat(absl::StripSuffix(path, ".cert"), ".key");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<RegistryHost>> RegistryHosts(absl::string_view registry,
+                                                        const std::vector<std::string>& dirs) {
+  const std::string folder = FindFolder(registry, dirs);
+  const std::string path = base::JoinPath(folder, "hosts.toml");
+  if (!folder.empty() && Exists(path)) {
+    CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, kMaxConfigBytes));
+    auto hosts = ReadHostsToml(text, folder, registry);
+    if (!hosts.ok()) return base::Prefix(hosts.status(), path);
+    return hosts;
+  }
+  RegistryHost host;
+  if (!folder.empty()) CRISP_RETURN_IF_ERROR(ReadCertFiles(folder, host.tls));
+  std::string server = DefaultServer(registry);
+  // Certificates for a loopback registry mean that it speaks TLS.
+  if (!host.tls.ca_pem.empty() || !host.tls.client_cert_file.empty()) {
+    server = absl::StrCat("https://",
+                          absl::StripPrefix(absl::StripPrefix(server, "https://"), "http://"));
+  }
+  CRISP_ASSIGN_OR_RETURN(host.api, ApiUrl(server, /*override_path=*/false));
+  return std::vector<RegistryHost>{std::move(host)};
+}
+
+}  // namespace crisp::image

@@ -1,0 +1,47 @@
+// Absolute http(s) URLs, parsed by the code that will connect to them (libcurl's URL API), so that
+// what is checked is what is used. Immutable value.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace crisp::image {
+
+class Url {
+ public:
+  // kInvalidArgument for another scheme, user info, a fragment, control characters or bad syntax.
+  // The message never repeats user info or a query.
+  static absl::StatusOr<Url> Parse(absl::string_view text);
+  // `location` of a redirect, absolute or relative to this URL; its fragment is dropped.
+  absl::StatusOr<Url> Resolve(absl::string_view location) const;
+
+  const std::string& text() const { return text_; }
+  const std::string& scheme() const { return scheme_; }  // "http" or "https"
+  const std::string& host() const { return host_; }      // without port, IPv6 in brackets
+  const std::string& path() const { return path_; }      // begins with '/'
+  // "scheme://host:port", the unit that credentials are bound to.
+  std::string Origin() const;
+  // For messages: no query (signed links carry secrets there).
+  std::string Printable() const;
+
+  bool IsLoopback() const { return IsLoopbackHost(host_); }
+  // 169.254.0.0/16, fe80::/10: cloud metadata services live there.
+  bool IsLinkLocal() const;
+
+  // "localhost", 127.0.0.0/8 or [::1]; `host` without port.
+  static bool IsLoopbackHost(absl::string_view host);
+
+ private:
+  std::string text_;
+  std::string scheme_;
+  std::string host_;
+  std::string port_;
+  std::string path_;
+};
+
+// Query or form value.
+std::string PercentEncode(absl::string_view text);
+
+}  // namespace crisp::image

@@ -1,0 +1,22 @@
+// Names and numbers of capabilities(7). Pure, thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace crisp::linux {
+
+// Bit n is capability number n.
+using CapabilityMask = uint64_t;
+
+// kInvalidArgument naming the first word that is no capability ("CAP_CHOWN" is one, "chown" is
+// not).
+absl::StatusOr<CapabilityMask> ParseCapabilities(const std::vector<std::string>& names);
+// In the order of their numbers; unknown bits as "CAP_63".
+std::vector<std::string> CapabilityNames(CapabilityMask mask);
+
+}  // namespace crisp::linux

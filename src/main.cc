@@ -1,0 +1,139 @@
+// crispd: reads the configuration, makes the parts, serves CRI until SIGTERM or SIGINT. Containers outlive it.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/paths.h"
+#include "base/status_macros.h"
+#include "config/config.h"
+#include "cri/grpc_service.h"
+#include "cri/layer_store.h"
+#include "cri/service.h"
+
+namespace crisp {
+namespace {
+
+using base::LogLevel;
+
+// The folder crispd runs from holds its helpers in a build; installed, they are in libexec/crisp beside bin.
+absl::StatusOr<std::string> FindHelper(const std::string& name) {
+  char self[4096];
+  const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
+  if (n <= 0) return base::Errno("readlink", "/proc/self/exe");
+  const std::string path(self, static_cast<size_t>(n));
+  const std::string dir = path.substr(0, path.rfind('/'));
+  for (const std::string& place : {base::JoinPath(dir, name), base::JoinPath(dir, "../libexec/crisp", name)}) {
+    if (access(place.c_str(), X_OK) == 0) return place;
+  }
+  return absl::NotFoundError(absl::StrCat(name, " is neither in ", dir, " nor in ", dir, "/../libexec/crisp"));
+}
+
+// The root file system of every pause container: the program, and folders for its two mounts.
+absl::StatusOr<std::string> MakePauseRoot(const std::string& state) {
+  CRISP_ASSIGN_OR_RETURN(const std::string program, FindHelper("pause"));
+  CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(program));
+  const std::string root = base::JoinPath(state, "pause");
+  for (const char* dir : {"dev/shm", "proc"}) CRISP_RETURN_IF_ERROR(base::MakeDirs(base::JoinPath(root, dir), 0755));
+  CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(root, "pause"), text, 0755));
+  return root;
+}
+
+absl::Status MakeFolders(const config::Config& config) {
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(config.root, 0700));
+  return base::MakeDirs(config.state, 0711);
+}
+
+void WarnOfMissingRights() {
+  const absl::StatusOr<std::string> status = base::ReadFile("/proc/self/status");
+  const size_t at = status.ok() ? status->find("CapEff:\t") : std::string::npos;
+  if (at == std::string::npos) return;
+  const uint64_t effective = strtoull(status->c_str() + at + 8, nullptr, 16);
+  constexpr int kCapSysResource = 24;
+  if ((effective >> kCapSysResource & 1) == 0) {
+    base::Log(LogLevel::kWarning,
+              "no CAP_SYS_RESOURCE: oom_score_adj cannot be lowered, hard rlimits cannot be raised; going on without");
+  }
+}
+
+absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
+  const base::Paths paths(config.root, config.state);
+  CRISP_RETURN_IF_ERROR(MakeFolders(config));
+  CRISP_ASSIGN_OR_RETURN(const std::string shim_program, FindHelper("crisp-shim"));
+  CRISP_ASSIGN_OR_RETURN(const shim_client::Launcher shims, shim_client::Launcher::Create(shim_program));
+  CRISP_ASSIGN_OR_RETURN(const std::string pause_root, MakePauseRoot(config.state));
+  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Cgroups> cgroups, cgroup::Cgroups::Open({}));
+  std::vector<std::string> problems;
+  CRISP_ASSIGN_OR_RETURN(
+      std::unique_ptr<snapshot::SnapshotStore> snapshots,
+      snapshot::SnapshotStore::Open({.root = paths.Snapshots(), .new_hasher = cri::NewHasher, .limits = {}}, &problems));
+  for (const std::string& problem : problems) base::Log(LogLevel::kError, "layer given up", {{"error", problem}});
+  cri::LayerStore layers(*snapshots);
+  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> images, image::ImageStore::Open(paths, layers));
+  for (const std::string& file : images->quarantined()) {
+    base::Log(LogLevel::kError, "damaged image record, moved to quarantine", {{"error", file}});
+  }
+  image::Puller puller({.registry_config_dirs = {config.registry.config_path}}, *images, layers);
+  const std::unique_ptr<cni::Network> network =
+      cni::NewNetwork({.conf_dir = config.cni.conf_dir, .plugin_dirs = config.cni.bin_dirs});
+  cri::Service service({.config = config,
+                        .paths = paths,
+                        .cgroups = *cgroups,
+                        .snapshots = *snapshots,
+                        .images = *images,
+                        .puller = puller,
+                        .network = *network,
+                        .shims = shims,
+                        .pause_root = pause_root});
+  CRISP_RETURN_IF_ERROR(service.Recover());
+  CRISP_RETURN_IF_ERROR(service.StartStreaming());
+  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cri::GrpcServer> server, cri::GrpcServer::Start(config.address, service));
+  base::Log(LogLevel::kInfo, "serving", {{"address", config.address}, {"version", CRISP_VERSION}});
+  int signal = 0;
+  sigwait(&stop_signals, &signal);
+  base::Log(LogLevel::kInfo, "stopping; containers run on", {{"signal", absl::StrCat(signal)}});
+  server->Stop();
+  service.Stop();
+  return absl::OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  const absl::StatusOr<config::CommandLine> line = config::ParseCommandLine(argc, argv);
+  if (!line.ok()) {
+    fprintf(stderr, "crispd: %s\n", std::string(line.status().message()).c_str());
+    return 2;
+  }
+  if (line->print_help) return printf("%s", line->help.c_str()), 0;
+  if (line->print_version) return printf("crispd %s\n", CRISP_VERSION), 0;
+  if (line->print_config) return printf("%s", config::ToToml(line->config).c_str()), 0;
+  base::SetLogLevel(*base::ParseLogLevel(line->config.log_level));
+  // Inherited descriptors are nobody's business below us; and a client that hangs up must not end us.
+  close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+  signal(SIGPIPE, SIG_IGN);
+  umask(0022);
+  // Blocked before any thread exists, so that only sigwait gets them.
+  sigset_t stop_signals;
+  sigemptyset(&stop_signals);
+  sigaddset(&stop_signals, SIGTERM);
+  sigaddset(&stop_signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr);
+  WarnOfMissingRights();
+  const absl::Status status = Serve(line->config, stop_signals);
+  if (!status.ok()) {
+    base::Log(LogLevel::kError, "crispd cannot run", {{"error", std::string(status.message())}});
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace crisp
+
+int main(int argc, char** argv) { return crisp::Main(argc, argv); }

@@ -1,0 +1,301 @@
+#include "oci/image_spec_codec.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/json.h"
+#include "base/status_macros.h"
+
+namespace crisp::oci {
+namespace {
+
+using base::Json;
+
+constexpr const char* kConfigTypes[] = {kOciConfigType, kDockerConfigType};
+constexpr const char* kLayerTypes[] = {
+    "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.layer.v1.tar+zstd",
+    "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.zstd",
+};
+
+template <typename List>
+bool Contains(const List& list, absl::string_view text) {
+  return std::find(std::begin(list), std::end(list), text) != std::end(list);
+}
+
+absl::Status Invalid(absl::string_view member, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat(member, ": ", why));
+}
+
+std::string Quoted(absl::string_view text) {
+  return absl::StrCat("\"", absl::CHexEscape(text.substr(0, 120)), "\"");
+}
+
+// The parser's message may quote megabytes of the document.
+absl::Status Shorten(const absl::Status& status) {
+  constexpr size_t kMaxMessage = 300;
+  return absl::Status(status.code(),
+                      absl::Utf8SafeCHexEscape(status.message().substr(0, kMaxMessage)));
+}
+
+// Absent and null are the same: Docker writes null for every empty member.
+const Json* Member(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+std::string StringMember(const Json& object, const char* name) {
+  const Json* value = Member(object, name);
+  return value == nullptr ? std::string() : value->get<std::string>();
+}
+
+bool HasControl(absl::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+absl::Status RequireNoControl(absl::string_view member, absl::string_view text) {
+  if (HasControl(text))
+    return Invalid(member, absl::StrCat(Quoted(text), " holds a control character"));
+  return absl::OkStatus();
+}
+
+// Multi-line values are legitimate (shell scripts, certificates); NUL never survives execve(2).
+absl::Status RequireNoNul(absl::string_view member, absl::string_view text) {
+  if (absl::StrContains(text, '\0'))
+    return Invalid(member, absl::StrCat(Quoted(text), " holds a NUL"));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Platform> DecodePlatform(const Json& object) {
+  Platform platform{.os = StringMember(object, "os"),
+                    .architecture = StringMember(object, "architecture"),
+                    .variant = StringMember(object, "variant")};
+  CRISP_RETURN_IF_ERROR(RequireNoControl("os", platform.os));
+  CRISP_RETURN_IF_ERROR(RequireNoControl("architecture", platform.architecture));
+  CRISP_RETURN_IF_ERROR(RequireNoControl("variant", platform.variant));
+  return platform;
+}
+
+absl::StatusOr<Descriptor> DecodeDescriptor(const Json& object) {
+  Descriptor descriptor;
+  descriptor.media_type = StringMember(object, "mediaType");
+  CRISP_ASSIGN_OR_RETURN(descriptor.digest, Digest::Parse(StringMember(object, "digest")));
+  const Json* size = Member(object, "size");
+  if (size == nullptr || !size->is_number_integer()) return Invalid("size", "not an integer");
+  // Compared as unsigned: a value above INT64_MAX must not wrap.
+  if ((!size->is_number_unsigned() && size->get<int64_t>() < 0) ||
+      size->get<uint64_t>() > static_cast<uint64_t>(kMaxLayerBytes)) {
+    return Invalid("size", absl::StrCat(base::DumpJson(*size), " is out of range"));
+  }
+  descriptor.size = size->get<int64_t>();
+  if (const Json* urls = Member(object, "urls"); urls != nullptr && !urls->empty()) {
+    return Invalid("urls", "content from elsewhere (foreign layers) is not supported");
+  }
+  if (const Json* platform = Member(object, "platform"); platform != nullptr) {
+    CRISP_ASSIGN_OR_RETURN(descriptor.platform, DecodePlatform(*platform));
+  }
+  return descriptor;
+}
+
+absl::StatusOr<std::vector<Descriptor>> DecodeDescriptors(const Json& document, const char* member,
+                                                          size_t max) {
+  const Json& list = document.at(member);
+  if (!list.is_array()) return Invalid(member, "not an array");
+  if (list.size() > max) {
+    return Invalid(member, absl::StrCat(list.size(), " entries, more than ", max));
+  }
+  std::vector<Descriptor> descriptors;
+  for (const Json& entry : list) {
+    absl::StatusOr<Descriptor> descriptor = DecodeDescriptor(entry);
+    if (!descriptor.ok()) {
+      return base::Prefix(descriptor.status(), absl::StrCat(member, "[", descriptors.size(), "]"));
+    }
+    descriptors.push_back(*std::move(descriptor));
+  }
+  return descriptors;
+}
+
+absl::StatusOr<Manifest> DecodeManifest(const Json& document, std::string media_type) {
+  Manifest manifest;
+  manifest.media_type = std::move(media_type);
+  absl::StatusOr<Descriptor> config = DecodeDescriptor(document.at("config"));
+  if (!config.ok()) return base::Prefix(config.status(), "config");
+  manifest.config = *std::move(config);
+  if (!Contains(kConfigTypes, manifest.config.media_type)) {
+    return Invalid("config.mediaType",
+                   absl::StrCat(Quoted(manifest.config.media_type), " is not a container image's"));
+  }
+  if (manifest.config.size > static_cast<int64_t>(kMaxDocumentBytes)) {
+    return Invalid("config.size",
+                   absl::StrCat(manifest.config.size, " is more than ", kMaxDocumentBytes));
+  }
+  CRISP_ASSIGN_OR_RETURN(manifest.layers, DecodeDescriptors(document, "layers", kMaxLayers));
+  if (manifest.layers.empty()) return Invalid("layers", "empty, there is nothing to run");
+  for (size_t i = 0; i < manifest.layers.size(); ++i) {
+    if (!Contains(kLayerTypes, manifest.layers[i].media_type)) {
+      return Invalid(absl::StrCat("layers[", i, "].mediaType"),
+                     absl::StrCat(Quoted(manifest.layers[i].media_type), " is not supported"));
+    }
+  }
+  return manifest;
+}
+
+enum class Kind { kUnknown, kManifest, kIndex, kSchema1, kOther };
+
+Kind KindOf(absl::string_view media_type) {
+  const absl::string_view type = media_type.substr(0, media_type.find(';'));
+  if (type == kOciManifestType || type == kDockerManifestType) return Kind::kManifest;
+  if (type == kOciIndexType || type == kDockerListType) return Kind::kIndex;
+  if (absl::StartsWith(type, "application/vnd.docker.distribution.manifest.v1+")) {
+    return Kind::kSchema1;
+  }
+  // What registries that do not know better answer with: it says nothing.
+  if (type.empty() || type == "application/json" || type == "application/octet-stream" ||
+      absl::StartsWith(type, "text/plain")) {
+    return Kind::kUnknown;
+  }
+  return Kind::kOther;
+}
+
+absl::StatusOr<Kind> KindOfDocument(const Json& document, absl::string_view own_type,
+                                    absl::string_view media_type) {
+  const Kind told = KindOf(media_type);
+  const Kind own = KindOf(own_type);
+  const Json* version = Member(document, "schemaVersion");
+  const bool schema1 = version != nullptr && version->is_number() && *version == 1;
+  if (schema1 || told == Kind::kSchema1 || own == Kind::kSchema1) {
+    return Invalid("schemaVersion", "image manifests of schema 1 are not supported");
+  }
+  if (told == Kind::kOther) {
+    return Invalid("content type", absl::StrCat(Quoted(media_type), " is not an image manifest"));
+  }
+  if (own == Kind::kOther) {
+    return Invalid("mediaType", absl::StrCat(Quoted(own_type), " is not an image manifest"));
+  }
+  if (own != Kind::kUnknown && told != Kind::kUnknown && own != told) {
+    return Invalid("mediaType", absl::StrCat(Quoted(own_type), " came as ", Quoted(media_type)));
+  }
+  const bool has_layers = document.contains("layers") || document.contains("config");
+  const bool has_manifests = document.contains("manifests");
+  if (has_layers && has_manifests) {
+    return Invalid("manifests", "ambiguous document: both a manifest and an index");
+  }
+  const Kind shape = has_manifests ? Kind::kIndex : Kind::kManifest;
+  const Kind said = own != Kind::kUnknown ? own : told;
+  if (said != Kind::kUnknown && said != shape) {
+    return Invalid("mediaType", absl::StrCat(Quoted(own_type.empty() ? media_type : own_type),
+                                             " does not fit the document"));
+  }
+  return shape;
+}
+
+using ManifestOrIndex = std::variant<Manifest, Index>;
+
+absl::StatusOr<ManifestOrIndex> DecodeDocument(const Json& document, absl::string_view media_type) {
+  if (!document.is_object()) return Invalid("document", "not an object");
+  const std::string own_type = StringMember(document, "mediaType");
+  CRISP_ASSIGN_OR_RETURN(const Kind kind, KindOfDocument(document, own_type, media_type));
+  std::string type(own_type.empty() ? std::string(media_type) : own_type);
+  if (kind == Kind::kManifest) {
+    CRISP_ASSIGN_OR_RETURN(Manifest manifest, DecodeManifest(document, std::move(type)));
+    return manifest;
+  }
+  Index index;
+  index.media_type = std::move(type);
+  CRISP_ASSIGN_OR_RETURN(index.manifests,
+                         DecodeDescriptors(document, "manifests", kMaxIndexEntries));
+  return index;
+}
+
+absl::StatusOr<std::vector<std::string>> StringList(const Json& object, const char* member) {
+  std::vector<std::string> list;
+  const Json* value = Member(object, member);
+  if (value == nullptr) return list;
+  if (!value->is_array()) return Invalid(member, "not an array");
+  for (const Json& entry : *value) {
+    list.push_back(entry.get<std::string>());
+    CRISP_RETURN_IF_ERROR(RequireNoNul(member, list.back()));
+  }
+  return list;
+}
+
+absl::Status DecodeRunConfig(const Json& run, ImageConfig& config) {
+  config.user = StringMember(run, "User");
+  config.working_dir = StringMember(run, "WorkingDir");
+  config.stop_signal = StringMember(run, "StopSignal");
+  CRISP_RETURN_IF_ERROR(RequireNoControl("User", config.user));
+  CRISP_RETURN_IF_ERROR(RequireNoControl("WorkingDir", config.working_dir));
+  CRISP_RETURN_IF_ERROR(RequireNoControl("StopSignal", config.stop_signal));
+  CRISP_ASSIGN_OR_RETURN(config.env, StringList(run, "Env"));
+  CRISP_ASSIGN_OR_RETURN(config.entrypoint, StringList(run, "Entrypoint"));
+  CRISP_ASSIGN_OR_RETURN(config.cmd, StringList(run, "Cmd"));
+  if (const Json* volumes = Member(run, "Volumes"); volumes != nullptr) {
+    if (!volumes->is_object()) return Invalid("Volumes", "not an object");
+    for (const auto& entry : volumes->items()) {
+      CRISP_RETURN_IF_ERROR(RequireNoControl("Volumes", entry.key()));
+      config.volumes.push_back(entry.key());
+    }
+  }
+  if (const Json* labels = Member(run, "Labels"); labels != nullptr) {
+    if (!labels->is_object()) return Invalid("Labels", "not an object");
+    for (const auto& entry : labels->items()) {
+      const std::string value = entry.value().is_null() ? "" : entry.value().get<std::string>();
+      CRISP_RETURN_IF_ERROR(RequireNoNul("Labels", entry.key()));
+      CRISP_RETURN_IF_ERROR(RequireNoNul("Labels", value));
+      config.labels.emplace(entry.key(), value);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ImageConfig> DecodeConfig(const Json& document) {
+  if (!document.is_object()) return Invalid("document", "not an object");
+  ImageConfig config;
+  config.created = StringMember(document, "created");
+  CRISP_ASSIGN_OR_RETURN(config.platform, DecodePlatform(document));
+  if (const Json* run = Member(document, "config"); run != nullptr) {
+    if (!run->is_object()) return Invalid("config", "not an object");
+    CRISP_RETURN_IF_ERROR(base::Prefix(DecodeRunConfig(*run, config), "config"));
+  }
+  const Json* rootfs = Member(document, "rootfs");
+  if (rootfs == nullptr || !rootfs->is_object()) return Invalid("rootfs", "not an object");
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> diff_ids, StringList(*rootfs, "diff_ids"));
+  if (diff_ids.size() > kMaxLayers) {
+    return Invalid("rootfs.diff_ids", absl::StrCat(diff_ids.size(), " is more than ", kMaxLayers));
+  }
+  for (const std::string& diff_id : diff_ids) {
+    absl::StatusOr<Digest> digest = Digest::Parse(diff_id);
+    if (!digest.ok()) return base::Prefix(digest.status(), "rootfs.diff_ids");
+    config.diff_ids.push_back(*std::move(digest));
+  }
+  return config;
+}
+
+}  // namespace
+
+absl::StatusOr<ManifestOrIndex> DecodeManifestOrIndex(absl::string_view text,
+                                                      absl::string_view media_type) {
+  auto decoded = base::DecodeJson("image manifest", text, [media_type](const Json& document) {
+    return DecodeDocument(document, media_type);
+  });
+  if (!decoded.ok()) return Shorten(decoded.status());
+  if (!decoded->ok()) return base::Prefix(decoded->status(), "image manifest");
+  return *std::move(*decoded);
+}
+
+absl::StatusOr<ImageConfig> DecodeImageConfig(absl::string_view text) {
+  auto decoded = base::DecodeJson("image config", text, DecodeConfig);
+  if (!decoded.ok()) return Shorten(decoded.status());
+  if (!decoded->ok()) return base::Prefix(decoded->status(), "image config");
+  return *std::move(*decoded);
+}
+
+}  // namespace crisp::oci

@@ -1,0 +1,74 @@
+// A pod sandbox: its record, its pause process, its state.
+//
+//             RunPodSandbox acknowledged            StopPodSandbox, or pause died
+//   (hidden) ---------------------------->  READY ------------------------------>  NOTREADY --> removed
+//
+// The state is derived: READY iff the record says ready and not stopped, and the pause process lives.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "store/record.h"
+#include "store/recorded.h"
+
+namespace crisp::sandbox {
+
+// One named part of RunPodSandbox and how long it took.
+struct Phase {
+  std::string name;
+  int64_t duration_ns = 0;
+};
+
+struct Pause {
+  int32_t pid = 0;
+  uint64_t start_ticks = 0;  // /proc/<pid>/stat field 22; with the pid, names the process for ever
+  std::vector<Phase> phases;
+};
+
+// Thread-safe. Shared: the index and running operations hold it.
+class Sandbox {
+ public:
+  Sandbox(store::SandboxRecord record, const store::RecordFolder* folder)
+      : id_(record.id), record_(std::move(record), folder) {}
+
+  const std::string& id() const { return id_; }
+  store::SandboxRecord record() const { return record_.Get(); }
+  template <typename Reader>
+  auto Read(Reader read) const {
+    return record_.Read(read);
+  }
+  absl::Status Update(const std::function<void(store::SandboxRecord&)>& change) { return record_.Update(change); }
+  // StopPodSandbox was asked; in memory even if the record cannot be written.
+  void MarkStopped();
+  // Strikes a debt off the record; the failure of the write only means that it will be paid again.
+  void Paid(store::Debt debt);
+
+  bool ready() const;
+  // Acknowledged once, so clients may know of it: hidden sandboxes are not listed.
+  bool visible() const;
+  std::optional<Pause> pause() const;
+  void SetPause(Pause pause);
+  // The pause process is dead and reaped.
+  void PauseGone();
+  // Waits for PauseGone. False when time is up.
+  bool WaitPauseGone(absl::Duration timeout) const;
+
+  // Serializes Stop, Remove and teardown. Taken before any container's.
+  absl::Mutex& operation() ABSL_LOCK_RETURNED(operation_) { return operation_; }
+
+ private:
+  const std::string id_;
+  store::Recorded<store::SandboxRecord> record_;
+  absl::Mutex operation_;
+  mutable absl::Mutex mu_;
+  std::optional<Pause> pause_ ABSL_GUARDED_BY(mu_);
+  bool pause_alive_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace crisp::sandbox

@@ -1,0 +1,90 @@
+#include "shim_client/monitor.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/errno.h"
+
+namespace crisp::shim_client {
+namespace {
+
+void Kill(int pidfd) {
+  if (pidfd >= 0) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+}
+
+}  // namespace
+
+absl::Status Monitor::Start() {
+  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  stop_.reset(eventfd(0, EFD_CLOEXEC));
+  if (!epoll_.valid() || !stop_.valid()) return base::Errno("epoll", "shim monitor");
+  epoll_event event = {.events = EPOLLIN, .data = {.fd = stop_.get()}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &event) != 0) return base::Errno("epoll_ctl", "shim monitor");
+  thread_ = std::thread([this] { Run(); });
+  return absl::OkStatus();
+}
+
+void Monitor::Stop() {
+  if (!thread_.joinable()) return;
+  eventfd_write(stop_.get(), 1);
+  thread_.join();
+}
+
+absl::Status Monitor::Watch(const std::string& container_id, ipc::Channel tether, base::UniqueFd pidfd) {
+  absl::MutexLock lock(&mu_);
+  const int fd = tether.fd();
+  watched_[fd] = {.container_id = container_id, .tether = std::move(tether), .pidfd = std::move(pidfd)};
+  epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data = {.fd = fd}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    absl::Status status = base::Errno("epoll_ctl", "shim tether");
+    watched_.erase(fd);
+    return status;
+  }
+  return absl::OkStatus();
+}
+
+void Monitor::KillShim(const std::string& container_id) {
+  absl::MutexLock lock(&mu_);
+  for (const auto& [fd, shim] : watched_) {
+    if (shim.container_id == container_id) Kill(shim.pidfd.get());
+  }
+}
+
+void Monitor::Run() {
+  pthread_setname_np(pthread_self(), "tether");
+  while (true) {
+    epoll_event events[64];
+    const int n = epoll_wait(epoll_.get(), events, std::size(events), -1);
+    for (int i = 0; i < n; ++i) {
+      if (events[i].data.fd == stop_.get()) return;
+      Gone(events[i].data.fd);
+    }
+  }
+}
+
+void Monitor::Gone(int tether_fd) {
+  Watched shim;
+  {
+    absl::MutexLock lock(&mu_);
+    auto it = watched_.find(tether_fd);
+    if (it == watched_.end()) return;
+    shim = std::move(it->second);
+    watched_.erase(it);
+  }
+  shim.tether.Close();
+  if (shim.pidfd.valid()) {
+    // A shim never closes the tether while it lives; should one, it is as good as dead.
+    Kill(shim.pidfd.get());
+    siginfo_t info;
+    // ECHILD for a shim of an earlier daemon: init reaps it.
+    while (waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) < 0 && errno == EINTR) {
+    }
+  }
+  on_gone_(shim.container_id);
+}
+
+}  // namespace crisp::shim_client

@@ -1,0 +1,130 @@
+#include "shim_client/session.h"
+
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/paths.h"
+#include "base/status_macros.h"
+
+namespace crisp::shim_client {
+namespace {
+
+// "<step>: <detail>: ENOENT". A command that cannot be run is the caller's input; a full disk or table is a resource;
+// everything else that the kernel refused is internal. Never kNotFound: clients take that for a missing container.
+absl::Status FailedStatus(const shim::v1::Failed& failed) {
+  std::string message = failed.step();
+  if (!failed.detail().empty()) absl::StrAppend(&message, ": ", failed.detail());
+  if (failed.error() != 0) absl::StrAppend(&message, ": ", base::ErrnoName(failed.error()));
+  const int error = failed.error();
+  if (error == ENOSPC || error == EDQUOT || error == ENOMEM || error == EAGAIN) {
+    return absl::ResourceExhaustedError(message);
+  }
+  if (failed.step() == "exec" || failed.step() == "working directory" || failed.step() == "spec") {
+    return absl::InvalidArgumentError(message);
+  }
+  return absl::InternalError(message);
+}
+
+absl::StatusOr<shim::v1::Reply> ReceiveReply(const ipc::Channel& channel, int64_t deadline_ns,
+                                             std::vector<base::UniqueFd>* fds = nullptr) {
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, channel.ReceiveMessage<shim::v1::Reply>(fds, deadline_ns));
+  if (reply.has_failed()) return FailedStatus(reply.failed());
+  return reply;
+}
+
+absl::Status Unexpected() { return absl::InternalError("shim: answer out of order"); }
+
+absl::StatusOr<ipc::Channel> Open(const std::string& bundle, const shim::v1::Request& request,
+                                  const std::vector<int>& fds = {}) {
+  CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, ipc::Connect(base::JoinPath(bundle, base::kShimSocket)));
+  CRISP_RETURN_IF_ERROR(channel.Send(request, fds));
+  return channel;
+}
+
+absl::Status Call(const std::string& bundle, const shim::v1::Request& request, int64_t deadline_ns) {
+  CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, Open(bundle, request));
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline_ns));
+  return reply.has_done() ? absl::OkStatus() : Unexpected();
+}
+
+}  // namespace
+
+absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
+                                        const std::function<absl::Status(pid_t)>& on_created, int64_t deadline_ns) {
+  shim::v1::Request request;
+  *request.mutable_start() = start;
+  CRISP_RETURN_IF_ERROR(channel.Send(request));
+  if (start.park()) {
+    CRISP_ASSIGN_OR_RETURN(shim::v1::Reply created, ReceiveReply(channel, deadline_ns));
+    if (!created.has_created()) return Unexpected();
+    CRISP_RETURN_IF_ERROR(on_created(created.created().pid()));
+    shim::v1::Control release;
+    release.mutable_release();
+    CRISP_RETURN_IF_ERROR(channel.Send(release));
+  }
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline_ns));
+  if (!reply.has_started()) return Unexpected();
+  return std::move(*reply.mutable_started());
+}
+
+absl::StatusOr<ExecSession> ExecSession::Open(const std::string& bundle, const std::vector<std::string>& args, bool tty,
+                                              const std::vector<int>& stdio, int64_t deadline_ns) {
+  shim::v1::Request request;
+  request.mutable_exec()->set_tty(tty);
+  for (const std::string& arg : args) request.mutable_exec()->add_args(arg);
+  CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, shim_client::Open(bundle, request, stdio));
+  std::vector<base::UniqueFd> fds;
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline_ns, &fds));
+  if (!reply.has_exec_started() || fds.size() != (tty ? 1u : 0u)) return Unexpected();
+  ExecSession session(std::move(channel));
+  if (tty) session.pty_ = std::move(fds[0]);
+  return session;
+}
+
+absl::StatusOr<int> ExecSession::Wait(int64_t deadline_ns) const {
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel_, deadline_ns));
+  if (!reply.has_exec_exited()) return Unexpected();
+  return reply.exec_exited().exit_code();
+}
+
+absl::Status ExecSession::Kill() const {
+  shim::v1::Control control;
+  control.mutable_kill_exec();
+  return channel_.Send(control);
+}
+
+absl::StatusOr<AttachSession> Attach(const std::string& bundle, const shim::v1::Attach& attach,
+                                     const std::vector<int>& outputs, int64_t deadline_ns) {
+  shim::v1::Request request;
+  *request.mutable_attach() = attach;
+  AttachSession session;
+  CRISP_ASSIGN_OR_RETURN(session.channel, Open(bundle, request, outputs));
+  std::vector<base::UniqueFd> fds;
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(session.channel, deadline_ns, &fds));
+  if (!reply.has_attached()) return Unexpected();
+  if (!fds.empty()) session.stdin_ = std::move(fds[0]);
+  return session;
+}
+
+absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t height, int64_t deadline_ns) {
+  shim::v1::Request request;
+  request.mutable_resize_tty()->set_width(width);
+  request.mutable_resize_tty()->set_height(height);
+  return Call(bundle, request, deadline_ns);
+}
+
+absl::Status CloseStdin(const std::string& bundle, int64_t deadline_ns) {
+  shim::v1::Request request;
+  request.mutable_close_stdin();
+  return Call(bundle, request, deadline_ns);
+}
+
+absl::Status ReopenLog(const std::string& bundle, int64_t deadline_ns) {
+  shim::v1::Request request;
+  request.mutable_reopen_log();
+  return Call(bundle, request, deadline_ns);
+}
+
+}  // namespace crisp::shim_client

@@ -1,0 +1,55 @@
+// One operation with a shim, from the daemon's side: the calls of proto/shim/v1/shim.proto as functions. Each takes or
+// opens one connection and is used by one thread. A Failed answer becomes an absl::Status that names the step.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "ipc/channel.h"
+#include "shim/v1/shim.pb.h"
+
+namespace crisp::shim_client {
+
+// Runs Start on a launched shim's operation channel. With start.park set, `on_created(pid)` runs while the child waits
+// at its barrier; its error abandons the start (the shim kills the child).
+absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
+                                        const std::function<absl::Status(pid_t)>& on_created, int64_t deadline_ns);
+
+// A process running inside a container. Dropping it kills the process and everything it forked.
+class ExecSession {
+ public:
+  // Non-tty: `stdio` are the child's ends of stdin, stdout, stderr. Tty: `stdio` is empty, take_pty() afterwards.
+  static absl::StatusOr<ExecSession> Open(const std::string& bundle, const std::vector<std::string>& args, bool tty,
+                                          const std::vector<int>& stdio, int64_t deadline_ns);
+
+  base::UniqueFd take_pty() { return std::move(pty_); }
+  // Readable when Wait() will not block.
+  int fd() const { return channel_.fd(); }
+  // The exit code; kUnavailable when the container (and its shim) ended first.
+  absl::StatusOr<int> Wait(int64_t deadline_ns = ipc::kNoDeadline) const;
+  // Asks for SIGKILL to the whole tree; Wait() then tells when all of it is gone.
+  absl::Status Kill() const;
+
+ private:
+  explicit ExecSession(ipc::Channel channel) : channel_(std::move(channel)) {}
+  ipc::Channel channel_;
+  base::UniqueFd pty_;
+};
+
+struct AttachSession {
+  ipc::Channel channel;   // closing it detaches
+  base::UniqueFd stdin_;  // pipe or pty master; invalid when not wanted or the container has none
+};
+// `outputs`: pipe write ends for the wanted streams, stdout first; the shim keeps copies.
+absl::StatusOr<AttachSession> Attach(const std::string& bundle, const shim::v1::Attach& request,
+                                     const std::vector<int>& outputs, int64_t deadline_ns);
+
+absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t height, int64_t deadline_ns);
+absl::Status CloseStdin(const std::string& bundle, int64_t deadline_ns);
+absl::Status ReopenLog(const std::string& bundle, int64_t deadline_ns);
+
+}  // namespace crisp::shim_client

@@ -1,0 +1,33 @@
+// What the store hands to a LayerWriter; private to this folder.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "snapshot/hasher.h"
+#include "snapshot/layer_record.h"
+#include "snapshot/layer_writer.h"
+
+namespace crisp::snapshot {
+
+struct LayerStaging {
+  LayerSpec spec;
+  UnpackLimits limits;
+  std::unique_ptr<Hasher> hasher;
+  std::string folder;  // staging/<n>, holding an empty fs/
+  // Absolute lower folders of the parent chain, top-most first; kFailedPrecondition unless
+  // published.
+  std::function<absl::StatusOr<std::vector<std::string>>()> parent_folders;
+  // The folder is complete and synced: give it its final name.
+  std::function<absl::Status(const LayerRecord&)> publish;
+  // The folder is not needed any more.
+  std::function<void()> discard;
+};
+
+inline constexpr char kFsFolder[] = "fs";
+
+}  // namespace crisp::snapshot

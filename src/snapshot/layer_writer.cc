@@ -1,0 +1,242 @@
+#include "snapshot/layer_writer.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/paths.h"
+#include "base/status_macros.h"
+#include "snapshot/chunk_queue.h"
+#include "snapshot/decoder.h"
+#include "snapshot/layer_staging.h"
+#include "snapshot/merged_tree.h"
+#include "snapshot/space_guard.h"
+#include "snapshot/tar_reader.h"
+#include "snapshot/tree_fixups.h"
+#include "snapshot/tree_walk.h"
+#include "snapshot/tree_writer.h"
+
+namespace crisp::snapshot {
+
+struct LayerWriter::State {
+  State(LayerStaging given, base::UniqueFd layer_root, base::UniqueFd layer_sync)
+      : staging(std::move(given)),
+        root(std::move(layer_root)),
+        sync(std::move(layer_sync)),
+        guard(root.get(), staging.limits),
+        tree(root.get(), guard) {}
+
+  absl::Status Feed(absl::Span<const char> compressed);
+  absl::Status Pump(absl::Span<const char> compressed);
+  absl::Status CheckRatio() const;
+  void Flush();
+  void RunUnpack();
+  absl::Status Join(bool complete);
+  absl::Status Seal();
+  absl::Status Publish(const std::vector<std::string>& parent_folders);
+  absl::Status WriteRecordAndSync();
+
+  LayerStaging staging;
+  base::UniqueFd root;  // staging/<n>/fs
+  // Opened before the first write: syncfs(2) reports what failed to be written back since.
+  base::UniqueFd sync;
+  SpaceGuard guard;
+  TreeWriter tree;
+
+  ChunkQueue queue;
+  std::thread worker;
+  absl::Status unpacked;  // the worker's; read after Join
+
+  std::string head;  // first bytes, until the decoder is chosen
+  std::unique_ptr<Decoder> decoder;
+  Chunk* chunk = nullptr;
+  uint64_t compressed_bytes = 0;
+  uint64_t plain_bytes = 0;
+
+  LayerRecord record;
+  absl::Status failed;
+  bool sealed = false;
+  bool synced = false;
+  bool published = false;
+};
+
+// The worker: everything that parses the archive or touches the tree.
+void LayerWriter::State::RunUnpack() {
+  pthread_setname_np(pthread_self(), "unpack");
+  // A umask of its own: files are created with the mode they shall have.
+  if (unshare(CLONE_FS) != 0) {
+    unpacked = base::Errno("unshare", "file system attributes of the unpack thread");
+    queue.Stop();
+    return;
+  }
+  umask(0);
+  {
+    TarReader tar(queue);
+    unpacked = tree.Unpack(tar);
+  }
+  // What follows the end of the archive counts for the digest only.
+  while (unpacked.ok() && queue.Next() != nullptr) continue;
+  queue.Stop();
+}
+
+absl::Status LayerWriter::State::Join(bool complete) {
+  if (worker.joinable()) {
+    queue.Close(complete);
+    worker.join();
+  }
+  return unpacked;
+}
+
+void LayerWriter::State::Flush() {
+  if (chunk == nullptr) return;
+  staging.hasher->Update({chunk->bytes.get(), chunk->size});
+  queue.Push(std::exchange(chunk, nullptr));
+}
+
+absl::Status LayerWriter::State::CheckRatio() const {
+  const UnpackLimits& limits = staging.limits;
+  if (plain_bytes < limits.ratio_from_bytes) return absl::OkStatus();
+  if (plain_bytes / limits.max_ratio <= compressed_bytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("layer of ", compressed_bytes,
+                                                   " bytes unpacks to more than ", plain_bytes,
+                                                   " bytes, max_ratio is ", limits.max_ratio));
+}
+
+absl::Status LayerWriter::State::Pump(absl::Span<const char> input) {
+  bool full = false;
+  do {
+    if (chunk == nullptr) chunk = queue.Acquire();
+    // The worker stops early only when it has failed.
+    if (chunk == nullptr) return Join(/*complete=*/false);
+    absl::Span<char> output(chunk->bytes.get() + chunk->size, Chunk::kBytes - chunk->size);
+    const size_t room = output.size();
+    CRISP_RETURN_IF_ERROR(decoder->Step(input, output));
+    chunk->size += room - output.size();
+    plain_bytes += room - output.size();
+    CRISP_RETURN_IF_ERROR(CheckRatio());
+    full = output.empty();
+    if (full) Flush();
+  } while (!input.empty() || full);
+  return absl::OkStatus();
+}
+
+absl::Status LayerWriter::State::Feed(absl::Span<const char> compressed) {
+  compressed_bytes += compressed.size();
+  if (decoder == nullptr) {
+    const size_t missing = std::min(kMagicBytes - head.size(), compressed.size());
+    head.append(compressed.data(), missing);
+    compressed.remove_prefix(missing);
+    if (head.size() < kMagicBytes) return absl::OkStatus();
+    CRISP_ASSIGN_OR_RETURN(decoder, NewDecoder(head));
+    CRISP_RETURN_IF_ERROR(Pump(head));
+  }
+  return Pump(compressed);
+}
+
+absl::Status LayerWriter::State::Seal() {
+  if (decoder == nullptr) {  // a blob shorter than the magic bytes
+    CRISP_ASSIGN_OR_RETURN(decoder, NewDecoder(head));
+    CRISP_RETURN_IF_ERROR(Pump(head));
+  }
+  CRISP_RETURN_IF_ERROR(decoder->CheckEnd());
+  Flush();
+  CRISP_RETURN_IF_ERROR(Join(/*complete=*/true));
+  if (const std::string digest = staging.hasher->Digest(); digest != staging.spec.diff_id) {
+    return absl::DataLossError(
+        absl::StrCat("layer has diff id ", digest, ", expected ", staging.spec.diff_id));
+  }
+  sealed = true;
+  // In parallel with the other layers of the image, and with downloads still running.
+  return tree.deferred().empty() ? WriteRecordAndSync() : absl::OkStatus();
+}
+
+absl::Status LayerWriter::State::Publish(const std::vector<std::string>& parent_folders) {
+  if (!synced) {
+    std::vector<base::UniqueFd> layers;
+    layers.emplace_back(dup(root.get()));
+    for (const std::string& folder : parent_folders) {
+      CRISP_ASSIGN_OR_RETURN(base::UniqueFd fd, base::Open(folder, O_PATH | O_DIRECTORY));
+      layers.push_back(std::move(fd));
+    }
+    MergedTree merged(std::move(layers));
+    CRISP_RETURN_IF_ERROR(ApplyFixups(root.get(), merged, std::move(tree.deferred()), guard));
+    CRISP_RETURN_IF_ERROR(WriteRecordAndSync());
+  }
+  CRISP_RETURN_IF_ERROR(staging.publish(record));
+  published = true;
+  return absl::OkStatus();
+}
+
+absl::Status LayerWriter::State::WriteRecordAndSync() {
+  char value = 0;
+  record.opaque_root = fgetxattr(root.get(), kOpaqueXattr, &value, 1) == 1 && value == 'y';
+  record.info = {staging.spec.chain_id, staging.spec.parent, staging.spec.diff_id, {}};
+  CRISP_ASSIGN_OR_RETURN(record.info.usage, MeasureTree(root.get()));
+  CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(staging.folder, base::kRecordFile),
+                                              EncodeLayerRecord(record), 0600));
+  if (syncfs(sync.get()) != 0) return base::Errno("syncfs", staging.folder);
+  synced = true;
+  return absl::OkStatus();
+}
+
+LayerWriter::LayerWriter(std::unique_ptr<State> state) : state_(std::move(state)) {
+  state_->worker = std::thread([raw = state_.get()] { raw->RunUnpack(); });
+}
+
+LayerWriter::~LayerWriter() {
+  (void)state_->Join(/*complete=*/false);  // given up: its status has no reader
+  if (!state_->published) state_->staging.discard();
+}
+
+absl::StatusOr<std::unique_ptr<LayerWriter>> LayerWriter::Create(LayerStaging staging) {
+  const std::string fs = base::JoinPath(staging.folder, kFsFolder);
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd root, base::Open(fs, O_RDONLY | O_DIRECTORY));
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd sync, base::Open(fs, O_RDONLY | O_DIRECTORY));
+  auto state = std::make_unique<State>(std::move(staging), std::move(root), std::move(sync));
+  CRISP_RETURN_IF_ERROR(state->guard.Check());
+  return std::unique_ptr<LayerWriter>(new LayerWriter(std::move(state)));
+}
+
+absl::Status LayerWriter::Write(absl::Span<const char> compressed) {
+  return Run([&] { return state_->Feed(compressed); });
+}
+
+absl::Status LayerWriter::Seal() {
+  if (state_->sealed) return state_->failed;
+  return Run([&] { return state_->Seal(); });
+}
+
+absl::Status LayerWriter::Finish() {
+  CRISP_RETURN_IF_ERROR(Seal());
+  if (state_->published) return absl::OkStatus();
+  // Not an error of this layer: the caller may publish the parent and come back.
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> folders, state_->staging.parent_folders());
+  return Run([&] { return state_->Publish(folders); });
+}
+
+// The first error stays; it also ends the worker, which must not wait for bytes that never come.
+absl::Status LayerWriter::Run(absl::FunctionRef<absl::Status()> step) {
+  State& state = *state_;
+  if (!state.failed.ok()) return state.failed;
+  absl::Status status = step();
+  if (status.ok()) return status;
+  // A damaged archive is the better explanation than what it led to.
+  const absl::Status worker = state.Join(/*complete=*/false);
+  if (!worker.ok() && !absl::IsCancelled(worker)) status = worker;
+  state.failed = base::Prefix(status, absl::StrCat("unpack ", state.staging.spec.diff_id));
+  return state.failed;
+}
+
+}  // namespace crisp::snapshot

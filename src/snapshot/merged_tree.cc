@@ -1,0 +1,117 @@
+#include "snapshot/merged_tree.h"
+
+#include <fcntl.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <climits>
+#include <deque>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "snapshot/tree_metadata.h"
+
+namespace crisp::snapshot {
+namespace {
+
+constexpr uint64_t kMaxLookups = 4'000'000;
+constexpr int kMaxLinks = 40;
+
+bool IsOpaque(int fd) {
+  char value = 0;
+  const std::string path = absl::StrCat("/proc/self/fd/", fd);
+  return getxattr(path.c_str(), kOpaqueXattr, &value, 1) == 1 && value == 'y';
+}
+
+std::vector<std::string> Names(absl::string_view path) {
+  return absl::StrSplit(path, '/', absl::SkipEmpty());
+}
+
+}  // namespace
+
+absl::Status MergedTree::CountLookup() {
+  if (++lookups_ <= kMaxLookups) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("more than ", kMaxLookups, " look-ups in lower layers"));
+}
+
+absl::StatusOr<std::vector<MergedTree::Folder>> MergedTree::Roots() {
+  std::vector<Folder> roots;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    base::UniqueFd fd(openat(layers_[i].get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!fd.valid()) return base::Errno("open layer", "");
+    const bool opaque = IsOpaque(fd.get());
+    roots.push_back({i, std::move(fd)});
+    if (opaque) break;
+  }
+  return roots;
+}
+
+absl::StatusOr<std::optional<MergedTree::Node>> MergedTree::Find(absl::string_view path,
+                                                                 bool below_top) {
+  CRISP_ASSIGN_OR_RETURN(std::vector<Folder> folders, Roots());
+  const std::vector<std::string> names = Names(path);
+  if (names.empty()) return absl::InvalidArgumentError("empty path");
+  for (size_t depth = 0; depth < names.size(); ++depth) {
+    const bool last = depth + 1 == names.size();
+    std::vector<Folder> next;
+    for (const Folder& folder : folders) {
+      CRISP_RETURN_IF_ERROR(CountLookup());
+      constexpr int kFlags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+      base::UniqueFd fd(openat(folder.fd.get(), names[depth].c_str(), kFlags));
+      if (!fd.valid() && errno == ENOENT) continue;
+      if (!fd.valid()) return base::Errno("open", path);
+      struct stat info;
+      if (fstat(fd.get(), &info) != 0) return base::Errno("stat", path);
+      const bool passed_over = last && below_top && folder.layer == 0;
+      if (IsWhiteout(info)) {
+        if (passed_over) continue;
+        break;
+      }
+      if (last && !passed_over) return Node{folder.layer, std::move(fd), info};
+      if (!S_ISDIR(info.st_mode)) break;  // hides what is below it
+      const bool opaque = IsOpaque(fd.get());
+      next.push_back({folder.layer, std::move(fd)});
+      if (opaque) break;
+    }
+    if (next.empty()) return std::optional<Node>();
+    folders = std::move(next);
+  }
+  return std::optional<Node>();  // only the top layer has it, and that one was passed over
+}
+
+absl::StatusOr<std::string> MergedTree::Resolve(absl::string_view path, bool follow_last) {
+  const std::vector<std::string> names = Names(path);
+  std::deque<std::string> todo(names.begin(), names.end());
+  std::vector<std::string> done;
+  int links = 0;
+  while (!todo.empty()) {
+    const std::string name = std::move(todo.front());
+    todo.pop_front();
+    if (name == ".") continue;
+    if (name == "..") {
+      if (!done.empty()) done.pop_back();
+      continue;
+    }
+    done.push_back(name);
+    if (todo.empty() && !follow_last) break;
+    CRISP_ASSIGN_OR_RETURN(const std::optional<Node> node, Find(absl::StrJoin(done, "/")));
+    if (!node.has_value() || !S_ISLNK(node->info.st_mode)) continue;
+    if (++links > kMaxLinks) return base::Errno("resolve", path, ELOOP);
+    char target[PATH_MAX];
+    const ssize_t size = readlinkat(node->fd.get(), "", target, sizeof(target));
+    if (size < 0) return base::Errno("readlink", path);
+    const absl::string_view text(target, static_cast<size_t>(size));
+    done.pop_back();
+    if (absl::StartsWith(text, "/")) done.clear();
+    const std::vector<std::string> more = Names(text);
+    todo.insert(todo.begin(), more.begin(), more.end());
+  }
+  return absl::StrJoin(done, "/");
+}
+
+}  // namespace crisp::snapshot

@@ -1,0 +1,381 @@
+#include "snapshot/snapshot_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/id.h"
+#include "base/paths.h"
+#include "base/status_macros.h"
+#include "snapshot/layer_record.h"
+#include "snapshot/layer_staging.h"
+#include "snapshot/trash.h"
+#include "snapshot/tree_walk.h"
+
+namespace crisp::snapshot {
+namespace {
+
+constexpr mode_t kPrivate = 0700;  // image files are set-id, and not for users of the host
+
+struct Layer {
+  uint64_t number;
+  LayerRecord record;
+};
+
+absl::Status CheckContainerId(absl::string_view id) {
+  if (base::IsId(id)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("container id \"", id, "\""));
+}
+
+absl::Status SyncFolder(const std::string& path) {
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, base::Open(path, O_RDONLY | O_DIRECTORY));
+  return fsync(fd.get()) == 0 ? absl::OkStatus() : base::Errno("fsync folder", path);
+}
+
+absl::Status Rename(const std::string& from, const std::string& to) {
+  return rename(from.c_str(), to.c_str()) == 0 ? absl::OkStatus() : base::Errno("rename", from);
+}
+
+std::string LowerName(uint64_t number) { return absl::StrCat("layers/", number, "/", kFsFolder); }
+
+}  // namespace
+
+struct SnapshotStore::State {
+  explicit State(StoreOptions given)
+      : options(std::move(given)),
+        layers_dir(base::JoinPath(options.root, "layers")),
+        staging_dir(base::JoinPath(options.root, "staging")),
+        containers_dir(base::JoinPath(options.root, "containers")),
+        trash(base::JoinPath(options.root, "trash")) {}
+
+  absl::Status Load(std::vector<std::string>& problems);
+  absl::StatusOr<LayerRecord> LoadLayer(const std::string& folder) const;
+  absl::StatusOr<std::vector<std::string>> Lowers(absl::string_view chain_id) const;
+  absl::Status Publish(uint64_t number, const LayerRecord& record);
+  absl::StatusOr<std::vector<uint64_t>> Unlist(absl::Span<const std::string> chain_ids);
+  absl::StatusOr<RootfsView> WithUpper(absl::string_view container_id, RootfsView view) const;
+
+  std::string LayerDir(uint64_t number) const {
+    return base::JoinPath(layers_dir, absl::StrCat(number));
+  }
+  std::string StagingDir(uint64_t number) const {
+    return base::JoinPath(staging_dir, absl::StrCat(number));
+  }
+  std::string ContainerDir(absl::string_view id) const {
+    return base::JoinPath(containers_dir, id);
+  }
+
+  const StoreOptions options;
+  const std::string layers_dir;
+  const std::string staging_dir;
+  const std::string containers_dir;
+  Trash trash;
+
+  // Held while the set of layers on disk changes; taken before mu, which is never held across a
+  // system call, so that readers do not wait for the disk.
+  absl::Mutex change_mu ABSL_ACQUIRED_BEFORE(mu);
+  mutable absl::Mutex mu;
+  absl::flat_hash_map<std::string, Layer> layers ABSL_GUARDED_BY(mu);
+  uint64_t next_number ABSL_GUARDED_BY(mu) = 1;
+  Usage usage ABSL_GUARDED_BY(mu);
+};
+
+SnapshotStore::SnapshotStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
+SnapshotStore::~SnapshotStore() = default;
+
+absl::StatusOr<std::unique_ptr<SnapshotStore>> SnapshotStore::Open(
+    StoreOptions options, std::vector<std::string>* problems) {
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(options.root, kPrivate));
+  for (const char* name : {"", "layers", "staging", "containers", "trash"}) {
+    const std::string path = base::JoinPath(options.root, name);
+    CRISP_RETURN_IF_ERROR(base::MakeDirs(path, kPrivate));
+    if (chmod(path.c_str(), kPrivate) != 0) return base::Errno("chmod", path);
+  }
+  auto state = std::make_unique<State>(std::move(options));
+  std::vector<std::string> unread;
+  CRISP_RETURN_IF_ERROR(state->Load(problems == nullptr ? unread : *problems));
+  return std::unique_ptr<SnapshotStore>(new SnapshotStore(std::move(state)));
+}
+
+absl::StatusOr<LayerRecord> SnapshotStore::State::LoadLayer(const std::string& folder) const {
+  CRISP_ASSIGN_OR_RETURN(const std::string text,
+                         base::ReadFile(base::JoinPath(folder, base::kRecordFile)));
+  CRISP_ASSIGN_OR_RETURN(LayerRecord record, DecodeLayerRecord(text));
+  // The chain id is a digest of the two others: a flipped bit in any of them shows.
+  if (ChainId(options.new_hasher, record.info.parent, record.info.diff_id) !=
+      record.info.chain_id) {
+    return absl::DataLossError("chain id does not match parent and diff id");
+  }
+  struct stat info;
+  if (lstat(base::JoinPath(folder, kFsFolder).c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+    return absl::DataLossError("no folder with the layer's files");
+  }
+  return record;
+}
+
+absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
+  absl::MutexLock change(&change_mu);
+  absl::MutexLock lock(&mu);
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> leftovers, base::ListDir(staging_dir));
+  for (const std::string& name : leftovers) {
+    CRISP_RETURN_IF_ERROR(trash.Throw(base::JoinPath(staging_dir, name)));
+  }
+  auto give_up = [&](const std::string& name, absl::string_view why) {
+    problems.push_back(absl::StrCat("layer ", name, ": ", why));
+    return trash.Throw(base::JoinPath(layers_dir, name));
+  };
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(layers_dir));
+  for (const std::string& name : names) {
+    uint64_t number = 0;
+    const bool is_ours = absl::SimpleAtoi(name, &number) && absl::StrCat(number) == name;
+    auto record = is_ours ? LoadLayer(base::JoinPath(layers_dir, name))
+                          : absl::InvalidArgumentError("name is not a number");
+    if (is_ours) next_number = std::max(next_number, number + 1);
+    if (record.ok() && layers.contains(record->info.chain_id)) {
+      record = absl::AlreadyExistsError("second layer with this chain id");
+    }
+    if (!record.ok()) {
+      CRISP_RETURN_IF_ERROR(give_up(name, record.status().message()));
+      continue;
+    }
+    layers[record->info.chain_id] = {number, *record};
+  }
+  // A layer without its parent is of no use; neither is what stands on it.
+  for (bool again = true; again;) {
+    again = false;
+    for (auto it = layers.begin(); it != layers.end();) {
+      const auto here = it++;
+      const std::string& parent = here->second.record.info.parent;
+      if (parent.empty() || layers.contains(parent)) continue;
+      CRISP_RETURN_IF_ERROR(give_up(absl::StrCat(here->second.number),
+                                    absl::StrCat("parent ", parent, " is missing")));
+      layers.erase(here);
+      again = true;
+    }
+  }
+  for (const auto& [chain_id, layer] : layers) {
+    usage.bytes += layer.record.info.usage.bytes;
+    usage.inodes += layer.record.info.usage.inodes;
+  }
+  return absl::OkStatus();
+}
+
+const std::string& SnapshotStore::root() const { return state_->options.root; }
+
+bool SnapshotStore::Has(absl::string_view chain_id) const {
+  absl::MutexLock lock(&state_->mu);
+  return state_->layers.contains(chain_id);
+}
+
+std::vector<LayerInfo> SnapshotStore::Layers() const {
+  absl::MutexLock lock(&state_->mu);
+  std::vector<LayerInfo> infos;
+  infos.reserve(state_->layers.size());
+  for (const auto& [chain_id, layer] : state_->layers) infos.push_back(layer.record.info);
+  return infos;
+}
+
+Usage SnapshotStore::LayersUsage() const {
+  absl::MutexLock lock(&state_->mu);
+  return state_->usage;
+}
+
+void SnapshotStore::WaitForTrash() { state_->trash.Wait(); }
+
+absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const LayerSpec& spec) {
+  State& state = *state_;
+  if (!IsDigest(spec.diff_id) || !(spec.parent.empty() || IsDigest(spec.parent))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("diff id \"", spec.diff_id, "\" or parent \"", spec.parent, "\""));
+  }
+  if (ChainId(state.options.new_hasher, spec.parent, spec.diff_id) != spec.chain_id) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("chain id \"", spec.chain_id, "\" does not match parent and diff id"));
+  }
+  uint64_t number = 0;
+  {
+    absl::MutexLock lock(&state.mu);
+    number = state.next_number++;
+  }
+  LayerStaging staging;
+  staging.spec = spec;
+  staging.limits = state.options.limits;
+  staging.hasher = state.options.new_hasher();
+  staging.folder = state.StagingDir(number);
+  staging.parent_folders = [&state, parent = spec.parent] {
+    auto lowers = state.Lowers(parent);
+    if (!lowers.ok())
+      return absl::StatusOr<std::vector<std::string>>(absl::FailedPreconditionError(
+          absl::StrCat("parent layer ", parent, " is not published")));
+    for (std::string& lower : *lowers) lower = base::JoinPath(state.options.root, lower);
+    return lowers;
+  };
+  staging.publish = [&state, number](const LayerRecord& record) {
+    return state.Publish(number, record);
+  };
+  // Without success it stays in the staging folder until the next start.
+  staging.discard = [&state, folder = staging.folder] { (void)state.trash.Throw(folder); };
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(base::JoinPath(staging.folder, kFsFolder), 0755));
+  // Whatever the daemon's umask: what an image without an entry for its root gets.
+  if (chmod(base::JoinPath(staging.folder, kFsFolder).c_str(), 0755) != 0) {
+    return base::Errno("chmod", staging.folder);
+  }
+  return LayerWriter::Create(std::move(staging));
+}
+
+absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& record) {
+  absl::MutexLock change(&change_mu);
+  const LayerInfo& info = record.info;
+  {
+    absl::MutexLock lock(&mu);
+    if (layers.contains(info.chain_id)) return trash.Throw(StagingDir(number));
+    if (!info.parent.empty() && !layers.contains(info.parent)) {
+      return absl::FailedPreconditionError(absl::StrCat("parent layer ", info.parent, " is gone"));
+    }
+  }
+  CRISP_RETURN_IF_ERROR(Rename(StagingDir(number), LayerDir(number)));
+  if (absl::Status status = SyncFolder(layers_dir); !status.ok()) {
+    CRISP_RETURN_IF_ERROR(Rename(LayerDir(number), StagingDir(number)));
+    return status;
+  }
+  absl::MutexLock lock(&mu);
+  layers[info.chain_id] = {number, record};
+  usage.bytes += info.usage.bytes;
+  usage.inodes += info.usage.inodes;
+  return absl::OkStatus();
+}
+
+// Takes the layers out of the index; the folders are the caller's to remove.
+absl::StatusOr<std::vector<uint64_t>> SnapshotStore::State::Unlist(
+    absl::Span<const std::string> chain_ids) {
+  const std::set<std::string> gone(chain_ids.begin(), chain_ids.end());
+  absl::MutexLock lock(&mu);
+  for (const auto& [chain_id, layer] : layers) {
+    if (gone.count(layer.record.info.parent) > 0 && gone.count(chain_id) == 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("layer ", layer.record.info.parent, " is the parent of ", chain_id));
+    }
+  }
+  std::vector<uint64_t> numbers;
+  for (const std::string& chain_id : gone) {
+    const auto it = layers.find(chain_id);
+    if (it == layers.end()) continue;
+    numbers.push_back(it->second.number);
+    usage.bytes -= it->second.record.info.usage.bytes;
+    usage.inodes -= it->second.record.info.usage.inodes;
+    layers.erase(it);
+  }
+  return numbers;
+}
+
+absl::Status SnapshotStore::RemoveLayers(absl::Span<const std::string> chain_ids) {
+  State& state = *state_;
+  absl::MutexLock change(&state.change_mu);
+  CRISP_ASSIGN_OR_RETURN(const std::vector<uint64_t> numbers, state.Unlist(chain_ids));
+  if (numbers.empty()) return absl::OkStatus();
+  // Out of layers/ for good before the first file goes: after a power cut a layer that is listed
+  // must be whole.
+  for (const uint64_t number : numbers) {
+    CRISP_RETURN_IF_ERROR(Rename(state.LayerDir(number), state.StagingDir(number)));
+  }
+  CRISP_RETURN_IF_ERROR(SyncFolder(state.layers_dir));
+  for (const uint64_t number : numbers) {
+    CRISP_RETURN_IF_ERROR(state.trash.Throw(state.StagingDir(number)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> SnapshotStore::State::Lowers(
+    absl::string_view chain_id) const {
+  absl::MutexLock lock(&mu);
+  std::vector<std::string> lowers;
+  for (std::string id(chain_id); !id.empty();) {
+    const auto it = layers.find(id);
+    if (it == layers.end()) return absl::NotFoundError(absl::StrCat("layer ", id));
+    lowers.push_back(LowerName(it->second.number));
+    if (it->second.record.opaque_root) break;
+    id = it->second.record.info.parent;
+  }
+  return lowers;
+}
+
+absl::StatusOr<RootfsView> SnapshotStore::View(absl::string_view chain_id) const {
+  RootfsView view;
+  view.base = state_->options.root;
+  view.read_only = true;
+  CRISP_ASSIGN_OR_RETURN(view.lowers, state_->Lowers(chain_id));
+  return view;
+}
+
+absl::StatusOr<RootfsView> SnapshotStore::State::WithUpper(absl::string_view container_id,
+                                                           RootfsView view) const {
+  view.upper = absl::StrCat("containers/", container_id, "/", kFsFolder);
+  view.work = absl::StrCat("containers/", container_id, "/work");
+  view.read_only = false;
+  return view;
+}
+
+absl::StatusOr<RootfsView> SnapshotStore::Prepare(absl::string_view container_id,
+                                                  absl::string_view chain_id, Owner owner) {
+  State& state = *state_;
+  CRISP_RETURN_IF_ERROR(CheckContainerId(container_id));
+  CRISP_ASSIGN_OR_RETURN(RootfsView view, View(chain_id));
+  const std::string made =
+      base::JoinPath(state.staging_dir, absl::StrCat("container-", base::NewId()));
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(made, kPrivate));
+  for (const char* name : {kFsFolder, "work"}) {
+    const std::string path = base::JoinPath(made, name);
+    CRISP_RETURN_IF_ERROR(base::MakeDirs(path, 0755));
+    if (chmod(path.c_str(), 0755) != 0) return base::Errno("chmod", path);
+    if (chown(path.c_str(), owner.uid, owner.gid) != 0) return base::Errno("chown", path);
+  }
+  const std::string path = state.ContainerDir(container_id);
+  if (renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
+    const absl::Status status = base::Errno("rename", path);
+    CRISP_RETURN_IF_ERROR(state.trash.Throw(made));
+    return status;
+  }
+  return state.WithUpper(container_id, std::move(view));
+}
+
+absl::StatusOr<RootfsView> SnapshotStore::ContainerView(absl::string_view container_id,
+                                                        absl::string_view chain_id) const {
+  CRISP_RETURN_IF_ERROR(CheckContainerId(container_id));
+  struct stat info;
+  const std::string path = state_->ContainerDir(container_id);
+  if (lstat(path.c_str(), &info) != 0) return base::Errno("stat", path);
+  CRISP_ASSIGN_OR_RETURN(RootfsView view, View(chain_id));
+  return state_->WithUpper(container_id, std::move(view));
+}
+
+absl::StatusOr<std::vector<std::string>> SnapshotStore::Containers() const {
+  return base::ListDir(state_->containers_dir);
+}
+
+absl::Status SnapshotStore::RemoveContainer(absl::string_view container_id) {
+  CRISP_RETURN_IF_ERROR(CheckContainerId(container_id));
+  return state_->trash.Throw(state_->ContainerDir(container_id));
+}
+
+absl::StatusOr<Usage> SnapshotStore::ContainerUsage(absl::string_view container_id) const {
+  CRISP_RETURN_IF_ERROR(CheckContainerId(container_id));
+  const std::string path = base::JoinPath(state_->ContainerDir(container_id), kFsFolder);
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd,
+                         base::Open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  // A busy container may move the folder we are in; seldom twice, and then the caller can wait.
+  absl::StatusOr<Usage> usage = MeasureTree(fd.get());
+  if (absl::IsAborted(usage.status())) usage = MeasureTree(fd.get());
+  return usage;
+}
+
+}  // namespace crisp::snapshot

@@ -1,0 +1,68 @@
+// The entries of a tar stream, read from a ChunkQueue by libarchive (ustar, pax, GNU, old tar).
+// Names are bytes: pax names that are not UTF-8 come out as they are. Bounded: a header with all
+// its extensions may take 1 MiB of stream (sparse maps, long names, extended attributes). One
+// thread. Errors: kInvalidArgument for what is no tar or is cut short.
+#pragma once
+
+#include <sys/types.h>
+#include <time.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "snapshot/chunk_queue.h"
+
+struct archive;
+struct archive_entry;
+
+namespace crisp::snapshot {
+
+struct TarEntry {
+  enum class Type { kFile, kDirectory, kSymlink, kHardLink, kFifo, kCharDevice, kBlockDevice };
+  struct Xattr {
+    std::string name;
+    std::string value;
+  };
+  Type type = Type::kFile;
+  std::string name;
+  std::string link;  // target of a symbolic or hard link
+  mode_t mode = 0;   // permission bits, set-id and sticky bits
+  int64_t uid = 0;
+  int64_t gid = 0;
+  int64_t size = 0;
+  timespec mtime = {};
+  uint64_t major = 0;
+  uint64_t minor = 0;
+  std::vector<Xattr> xattrs;
+};
+
+class TarReader {
+ public:
+  explicit TarReader(ChunkQueue& queue);
+  ~TarReader();
+  TarReader(const TarReader&) = delete;
+  TarReader& operator=(const TarReader&) = delete;
+
+  // Skips what is left of the entry before; false at the end of the archive.
+  absl::StatusOr<bool> Next(TarEntry& entry);
+  // The next piece of the entry's contents and where in the file it belongs (pieces ascend, gaps
+  // are holes); an empty span at the end. Valid until the next call.
+  absl::StatusOr<absl::Span<const char>> NextBlock(int64_t& offset);
+
+ private:
+  static ssize_t ReadChunk(archive* reader, void* self, const void** buffer);
+  absl::Status Failure(const char* step);
+  absl::Status Convert(archive_entry* from, TarEntry& entry);
+
+  ChunkQueue& queue_;
+  archive* const archive_;
+  bool in_header_ = false;
+  size_t header_bytes_ = 0;
+  absl::Status read_status_;  // why ReadChunk failed
+};
+
+}  // namespace crisp::snapshot

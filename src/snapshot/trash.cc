@@ -1,0 +1,104 @@
+#include "snapshot/trash.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/id.h"
+#include "snapshot/tree_walk.h"
+
+namespace crisp::snapshot {
+namespace {
+
+// A container with CAP_LINUX_IMMUTABLE can set these on its own files.
+void ClearFlags(int fd) {
+  int flags = 0;
+  constexpr int kInTheWay = FS_IMMUTABLE_FL | FS_APPEND_FL;
+  if (ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0 || (flags & kInTheWay) == 0) return;
+  flags &= ~kInTheWay;
+  // Without success the removal fails again and says so.
+  (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
+void ClearFlagsBelow(const std::string& path) {
+  constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW;
+  const auto root = base::Open(path, kFlags | O_DIRECTORY);
+  if (!root.ok()) return;
+  ClearFlags(root->get());
+  (void)WalkTree(root->get(), [](int dir_fd, const char* name, const struct stat& info) {
+    // Opening a device or FIFO has side effects, and they cannot carry the flags.
+    if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) return;
+    const auto fd = base::OpenAt(dir_fd, name, kFlags);
+    if (fd.ok()) ClearFlags(fd->get());
+  });
+}
+
+}  // namespace
+
+Trash::Trash(std::string folder) : folder_(std::move(folder)), thread_([this] { Run(); }) {}
+
+Trash::~Trash() {
+  {
+    absl::MutexLock lock(&mu_);
+    stop_ = true;
+  }
+  thread_.join();
+}
+
+absl::Status Trash::Throw(const std::string& path) {
+  const std::string to = base::JoinPath(folder_, base::NewId().substr(0, 16));
+  if (rename(path.c_str(), to.c_str()) != 0) {
+    return errno == ENOENT ? absl::OkStatus() : base::Errno("rename to trash", path);
+  }
+  absl::MutexLock lock(&mu_);
+  ++thrown_;
+  return absl::OkStatus();
+}
+
+void Trash::Wait() {
+  absl::MutexLock lock(&mu_);
+  const uint64_t want = thrown_;
+  auto done = [this, want]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return emptied_ >= want; };
+  mu_.Await(absl::Condition(&done));
+}
+
+void Trash::Run() {
+  pthread_setname_np(pthread_self(), "trash");
+  while (true) {
+    uint64_t seen = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      auto wake = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stop_ || emptied_ < thrown_; };
+      mu_.Await(absl::Condition(&wake));
+      if (stop_) return;
+      seen = thrown_;
+    }
+    EmptyOnce();
+    absl::MutexLock lock(&mu_);
+    emptied_ = seen;
+  }
+}
+
+void Trash::EmptyOnce() {
+  const auto names = base::ListDir(folder_);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (stop_) return;
+    }
+    const std::string path = base::JoinPath(folder_, name);
+    if (base::RemoveTree(path).ok()) continue;
+    ClearFlagsBelow(path);
+    (void)base::RemoveTree(path);  // stays for the next start if it fails again
+  }
+}
+
+}  // namespace crisp::snapshot

@@ -1,0 +1,247 @@
+#include "snapshot/tree_fixups.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <climits>
+#include <set>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "linux/rootfs_path.h"
+#include "snapshot/tree_metadata.h"
+
+namespace crisp::snapshot {
+namespace {
+
+// "a/b/c" -> {"a/b", "c"}
+std::pair<std::string, std::string> SplitPath(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return {"", path};
+  return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+// Gives a folder its times back when the work in it is done.
+class KeepTimes {
+ public:
+  explicit KeepTimes(int fd) : fd_(fd) { valid_ = fstat(fd, &info_) == 0; }
+  ~KeepTimes() {
+    const timespec times[2] = {info_.st_mtim, info_.st_mtim};
+    // Cannot fail for a reason that the calls before it would not have met.
+    if (valid_) (void)futimens(fd_, times);
+  }
+  KeepTimes(const KeepTimes&) = delete;
+  KeepTimes& operator=(const KeepTimes&) = delete;
+
+ private:
+  const int fd_;
+  bool valid_;
+  struct stat info_ = {};
+};
+
+absl::Status CopyContents(int from, int to, SpaceGuard& guard) {
+  constexpr size_t kStep = 4 << 20;
+  while (true) {
+    CRISP_RETURN_IF_ERROR(guard.Spend(kStep, 0));
+    const ssize_t n = copy_file_range(from, nullptr, to, nullptr, kStep, 0);
+    if (n == 0) return absl::OkStatus();
+    if (n < 0 && errno != EINTR) return base::Errno("copy", "");
+  }
+}
+
+// Copies an inode of a lower layer, as overlayfs' copy-up does. `name` must be free.
+absl::Status CopyUp(const MergedTree::Node& node, int dir_fd, const std::string& name,
+                    SpaceGuard& guard) {
+  const mode_t type = node.info.st_mode & S_IFMT;
+  if (type == S_IFREG) {
+    CRISP_ASSIGN_OR_RETURN(
+        const base::UniqueFd from,
+        base::Open(absl::StrCat("/proc/self/fd/", node.fd.get()), O_RDONLY | O_NONBLOCK));
+    CRISP_ASSIGN_OR_RETURN(
+        const base::UniqueFd to,
+        base::OpenAt(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+    CRISP_RETURN_IF_ERROR(CopyContents(from.get(), to.get(), guard));
+  } else if (type == S_IFLNK) {
+    char target[PATH_MAX] = {};
+    if (readlinkat(node.fd.get(), "", target, sizeof(target) - 1) < 0) {
+      return base::Errno("readlink", name);
+    }
+    if (symlinkat(target, dir_fd, name.c_str()) != 0) return base::Errno("symlink", name);
+  } else if (mknodat(dir_fd, name.c_str(), type | 0600, node.info.st_rdev) != 0) {
+    return base::Errno("mknod", name);
+  }
+  CRISP_ASSIGN_OR_RETURN(const Metadata data, ReadMetadata(node.fd.get(), node.info));
+  return ApplyMetadata(dir_fd, name, data, type, Fresh{});
+}
+
+class Fixups {
+ public:
+  Fixups(int root_fd, MergedTree& merged, SpaceGuard& guard)
+      : root_fd_(root_fd), merged_(merged), guard_(guard) {}
+
+  absl::Status Link(const Deferred::Link& link) {
+    const auto [parent, name] = SplitPath(link.name);
+    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd dir, OpenFolder(parent));
+    const KeepTimes keep(dir.get());
+    struct stat info;
+    if (fstatat(dir.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
+      if (!IsWhiteout(info)) return absl::OkStatus();  // a later entry took the name
+      if (unlinkat(dir.get(), name.c_str(), 0) != 0) return base::Errno("unlink", name);
+    }
+    CRISP_ASSIGN_OR_RETURN(const std::string target,
+                           merged_.Resolve(link.target, /*follow_last=*/false));
+    CRISP_ASSIGN_OR_RETURN(auto node, merged_.Find(target));
+    const bool deleted_here = !node.has_value();
+    if (deleted_here) {
+      // "b links to a, then a is deleted": the file goes to b alone.
+      CRISP_ASSIGN_OR_RETURN(node, merged_.Find(target, /*below_top=*/true));
+    }
+    if (!node.has_value()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("hard link to ", link.target, ", which is in no layer"));
+    }
+    if (S_ISDIR(node->info.st_mode)) {
+      return absl::InvalidArgumentError(absl::StrCat("hard link to folder ", link.target));
+    }
+    CRISP_RETURN_IF_ERROR(guard_.Spend(static_cast<uint64_t>(node->info.st_blocks) * 512, 1));
+    if (deleted_here) return CopyUp(*node, dir.get(), name, guard_);
+    return LinkOrCopy(target, *node, dir.get(), name);
+  }
+
+  absl::Status Folder(ino_t inode, const std::string& path) {
+    auto fd = linux::OpenBeneath(root_fd_, path, O_RDONLY | O_DIRECTORY);
+    if (!fd.ok()) return absl::OkStatus();  // replaced by a later entry
+    struct stat info;
+    if (fstat(fd->get(), &info) != 0) return base::Errno("stat", path);
+    if (info.st_ino != inode) return absl::OkStatus();
+    CRISP_ASSIGN_OR_RETURN(const auto lower, merged_.Find(path, /*below_top=*/true));
+    if (!lower.has_value()) return absl::OkStatus();
+    if (S_ISLNK(lower->info.st_mode)) return MoveBehindLink(path, *lower);
+    if (!S_ISDIR(lower->info.st_mode)) return absl::OkStatus();
+    CRISP_ASSIGN_OR_RETURN(const Metadata data, ReadMetadata(lower->fd.get(), lower->info));
+    return ApplyMetadata(fd->get(), data, Fresh{});
+  }
+
+  // Parents before children, so that what a redirection moves is looked at in its new place.
+  absl::Status Folders(const std::map<ino_t, std::string>& implicit) {
+    for (const auto& [inode, path] : implicit) pending_.emplace(path, inode);
+    while (!pending_.empty()) {
+      const auto [path, inode] = *pending_.begin();
+      pending_.erase(pending_.begin());
+      CRISP_RETURN_IF_ERROR(base::Prefix(Folder(inode, path), path));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::StatusOr<base::UniqueFd> OpenFolder(absl::string_view path) {
+    return linux::OpenInRoot(root_fd_, path, O_RDONLY | O_DIRECTORY);
+  }
+
+  absl::Status LinkOrCopy(const std::string& target, const MergedTree::Node& node, int dir_fd,
+                          const std::string& name) {
+    const auto [target_parent, target_name] = SplitPath(target);
+    if (node.layer != 0) CRISP_RETURN_IF_ERROR(MakeFolders(target_parent));
+    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd target_dir, OpenFolder(target_parent));
+    const KeepTimes keep(target_dir.get());
+    if (node.layer != 0) {
+      CRISP_RETURN_IF_ERROR(CopyUp(node, target_dir.get(), target_name, guard_));
+    }
+    if (linkat(target_dir.get(), target_name.c_str(), dir_fd, name.c_str(), 0) != 0 &&
+        errno != EEXIST) {  // to itself: the copy is there now
+      return base::Errno("link", target);
+    }
+    return absl::OkStatus();
+  }
+
+  // Folders of `path` that the layer lacks, to be given their lower metadata like other implicit
+  // ones.
+  absl::Status MakeFolders(const std::string& path) {
+    if (path.empty()) return absl::OkStatus();
+    std::vector<std::string> created;
+    CRISP_RETURN_IF_ERROR(MakeParents(root_fd_, path, created));
+    for (const std::string& folder : created) {
+      CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, OpenFolder(folder));
+      struct stat info;
+      if (fstat(fd.get(), &info) != 0) return base::Errno("stat", folder);
+      if (fchmod(fd.get(), 0755) != 0) return base::Errno("chmod", folder);
+      pending_.emplace(folder, info.st_ino);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status MoveBehindLink(const std::string& path, const MergedTree::Node& link) {
+    char text[PATH_MAX] = {};
+    if (readlinkat(link.fd.get(), "", text, sizeof(text) - 1) < 0) {
+      return base::Errno("readlink", path);
+    }
+    const auto [parent, name] = SplitPath(path);
+    const std::string from = text[0] == '/' ? text : absl::StrCat(parent, "/", text);
+    CRISP_ASSIGN_OR_RETURN(const std::string target, merged_.Resolve(from, /*follow_last=*/true));
+    if (target == path || absl::StartsWith(target, path + "/")) return absl::OkStatus();
+    CRISP_RETURN_IF_ERROR(MakeFolders(target));
+    CRISP_RETURN_IF_ERROR(MoveChildren(path, target));
+    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd dir, OpenFolder(parent));
+    const KeepTimes keep(dir.get());
+    if (unlinkat(dir.get(), name.c_str(), AT_REMOVEDIR) != 0) return base::Errno("rmdir", path);
+    std::set<std::pair<std::string, ino_t>> moved;
+    for (auto it = pending_.lower_bound({path + "/", 0});
+         it != pending_.end() && absl::StartsWith(it->first, path + "/"); it = pending_.erase(it)) {
+      moved.emplace(base::JoinPath(target, it->first.substr(path.size() + 1)), it->second);
+    }
+    pending_.insert(moved.begin(), moved.end());
+    return absl::OkStatus();
+  }
+
+  // Merges one folder into another of the same layer; names are few, as both were made by hand.
+  absl::Status MoveChildren(const std::string& from, const std::string& to) {
+    std::vector<std::pair<std::string, std::string>> todo = {{from, to}};
+    std::vector<std::string> emptied;
+    while (!todo.empty()) {
+      const auto [source, destination] = std::move(todo.back());
+      todo.pop_back();
+      CRISP_ASSIGN_OR_RETURN(const base::UniqueFd source_fd, OpenFolder(source));
+      CRISP_ASSIGN_OR_RETURN(const base::UniqueFd target_fd, OpenFolder(destination));
+      const KeepTimes keep(target_fd.get());
+      CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                             base::ListDir(absl::StrCat("/proc/self/fd/", source_fd.get())));
+      for (const std::string& name : names) {
+        if (renameat2(source_fd.get(), name.c_str(), target_fd.get(), name.c_str(), 0) == 0) {
+          continue;
+        }
+        // Only a folder onto a folder that is not empty is merged.
+        if (errno != ENOTEMPTY && errno != EEXIST) return base::Errno("rename", source);
+        todo.emplace_back(base::JoinPath(source, name), base::JoinPath(destination, name));
+        emptied.push_back(base::JoinPath(source, name));
+      }
+    }
+    for (auto it = emptied.rbegin(); it != emptied.rend(); ++it) {
+      const auto [parent, name] = SplitPath(*it);
+      CRISP_ASSIGN_OR_RETURN(const base::UniqueFd dir, OpenFolder(parent));
+      if (unlinkat(dir.get(), name.c_str(), AT_REMOVEDIR) != 0) return base::Errno("rmdir", *it);
+    }
+    return absl::OkStatus();
+  }
+
+  const int root_fd_;
+  MergedTree& merged_;
+  SpaceGuard& guard_;
+  std::set<std::pair<std::string, ino_t>> pending_;
+};
+
+}  // namespace
+
+absl::Status ApplyFixups(int root_fd, MergedTree& merged, Deferred deferred, SpaceGuard& guard) {
+  Fixups fixups(root_fd, merged, guard);
+  for (const Deferred::Link& link : deferred.links) {
+    CRISP_RETURN_IF_ERROR(base::Prefix(fixups.Link(link), link.name));
+  }
+  return fixups.Folders(deferred.implicit_folders);
+}
+
+}  // namespace crisp::snapshot

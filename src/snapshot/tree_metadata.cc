@@ -1,0 +1,151 @@
+#include "snapshot/tree_metadata.h"
+
+#include <fcntl.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "linux/rootfs_path.h"
+
+namespace crisp::snapshot {
+namespace {
+
+constexpr int64_t kMaxId = (int64_t{1} << 32) - 2;  // 2^32-1 is -1: "do not change"
+constexpr mode_t kSpecialBits = S_ISUID | S_ISGID | S_ISVTX;
+
+// Works for O_PATH descriptors too, and ends in the descriptor: nothing is looked up by name.
+std::string ProcPath(int fd) { return absl::StrCat("/proc/self/fd/", fd); }
+
+absl::Status CheckId(absl::string_view what, int64_t id, const TarEntry& entry) {
+  if (id >= 0 && id <= kMaxId) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(entry.name, ": ", what, " ", id, " out of range"));
+}
+
+// The longest part of `path` that exists. Each shorter part exists too, so bisecting finds it.
+absl::StatusOr<base::UniqueFd> OpenDeepest(int root_fd, absl::string_view path) {
+  const std::vector<absl::string_view> names = absl::StrSplit(path, '/');
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd best,
+                         linux::OpenInRoot(root_fd, ".", O_RDONLY | O_DIRECTORY));
+  size_t exists = 0;
+  size_t missing = names.size() + 1;
+  while (missing - exists > 1) {
+    const size_t middle = exists + (missing - exists) / 2;
+    const std::string part = absl::StrJoin(names.begin(), names.begin() + middle, "/");
+    auto fd = linux::OpenInRoot(root_fd, part, O_RDONLY | O_DIRECTORY);
+    if (fd.ok()) {
+      best = std::move(fd).value();
+      exists = middle;
+    } else if (absl::IsNotFound(fd.status())) {
+      missing = middle;
+    } else {
+      return fd.status();
+    }
+  }
+  return best;
+}
+
+timespec Clamped(timespec time) {
+  time.tv_nsec = std::clamp<long>(time.tv_nsec, 0, 999'999'999);
+  return time;
+}
+
+}  // namespace
+
+bool KeepsXattr(absl::string_view name) {
+  if (absl::StartsWith(name, "user.")) return !absl::StartsWith(name, "user.overlay.");
+  return name == "security.capability" || name == "system.posix_acl_access" ||
+         name == "system.posix_acl_default";
+}
+
+absl::StatusOr<Metadata> MetadataOf(const TarEntry& entry) {
+  CRISP_RETURN_IF_ERROR(CheckId("uid", entry.uid, entry));
+  CRISP_RETURN_IF_ERROR(CheckId("gid", entry.gid, entry));
+  Metadata data = {entry.mode,
+                   static_cast<uid_t>(entry.uid),
+                   static_cast<gid_t>(entry.gid),
+                   Clamped(entry.mtime),
+                   {}};
+  for (const TarEntry::Xattr& xattr : entry.xattrs) {
+    if (KeepsXattr(xattr.name)) data.xattrs.push_back(xattr);
+  }
+  return data;
+}
+
+absl::StatusOr<Metadata> ReadMetadata(int fd, const struct stat& info) {
+  Metadata data = {info.st_mode & 07777, info.st_uid, info.st_gid, info.st_mtim, {}};
+  // The magic link leads to the inode itself; l* calls on it would see the link in /proc.
+  if (S_ISLNK(info.st_mode)) return data;
+  const std::string path = ProcPath(fd);
+  std::string names(XATTR_LIST_MAX, '\0');
+  const ssize_t length = listxattr(path.c_str(), names.data(), names.size());
+  if (length < 0) return base::Errno("listxattr", "");
+  names.resize(static_cast<size_t>(length));
+  std::string value(XATTR_SIZE_MAX, '\0');
+  for (absl::string_view name : absl::StrSplit(names, '\0', absl::SkipEmpty())) {
+    if (!KeepsXattr(name)) continue;
+    const ssize_t size =
+        getxattr(path.c_str(), std::string(name).c_str(), value.data(), value.size());
+    if (size < 0) return base::Errno("getxattr", name);
+    data.xattrs.push_back({std::string(name), value.substr(0, static_cast<size_t>(size))});
+  }
+  return data;
+}
+
+absl::Status ApplyMetadata(int dir_fd, const std::string& name, const Metadata& data,
+                           mode_t file_type, Fresh fresh) {
+  const bool owned = fresh.owned_by_root && data.uid == 0 && data.gid == 0;
+  if (!owned && fchownat(dir_fd, name.c_str(), data.uid, data.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    return base::Errno("chown", name);
+  }
+  for (const TarEntry::Xattr& xattr : data.xattrs) {
+    const std::string path = absl::StrCat(ProcPath(dir_fd), "/", name);
+    if (lsetxattr(path.c_str(), xattr.name.c_str(), xattr.value.data(), xattr.value.size(), 0) !=
+        0) {
+      return base::Errno(absl::StrCat("setxattr ", xattr.name), name);
+    }
+  }
+  // A link has no mode of its own, and fchmodat would follow it.
+  const bool mode_set = fresh.mode_set && (data.mode & kSpecialBits) == 0;
+  if (file_type != S_IFLNK && !mode_set && fchmodat(dir_fd, name.c_str(), data.mode, 0) != 0) {
+    return base::Errno("chmod", name);
+  }
+  const timespec times[2] = {data.mtime, data.mtime};
+  if (utimensat(dir_fd, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) {
+    return base::Errno("utimensat", name);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ApplyMetadata(int fd, const Metadata& data, Fresh fresh) {
+  const bool owned = fresh.owned_by_root && data.uid == 0 && data.gid == 0;
+  if (!owned && fchown(fd, data.uid, data.gid) != 0) return base::Errno("chown", "");
+  for (const TarEntry::Xattr& xattr : data.xattrs) {
+    if (fsetxattr(fd, xattr.name.c_str(), xattr.value.data(), xattr.value.size(), 0) != 0) {
+      return base::Errno(absl::StrCat("setxattr ", xattr.name), "");
+    }
+  }
+  const bool mode_set = fresh.mode_set && (data.mode & kSpecialBits) == 0;
+  if (!mode_set && fchmod(fd, data.mode) != 0) return base::Errno("chmod", "");
+  const timespec times[2] = {data.mtime, data.mtime};
+  if (futimens(fd, times) != 0) return base::Errno("utimensat", "");
+  return absl::OkStatus();
+}
+
+absl::Status MakeParents(int root_fd, absl::string_view path, std::vector<std::string>& created) {
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd deepest, OpenDeepest(root_fd, path));
+  struct stat before;
+  if (fstat(deepest.get(), &before) != 0) return base::Errno("stat parent of", path);
+  CRISP_RETURN_IF_ERROR(linux::MakeDirsInRoot(root_fd, path, 0755, &created).status());
+  const timespec times[2] = {before.st_mtim, before.st_mtim};
+  if (futimens(deepest.get(), times) != 0) return base::Errno("utimensat parent of", path);
+  return absl::OkStatus();
+}
+
+}  // namespace crisp::snapshot

@@ -1,0 +1,377 @@
+#include "snapshot/tree_writer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <climits>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "linux/rootfs_path.h"
+
+namespace crisp::snapshot {
+namespace {
+
+constexpr absl::string_view kWhiteoutPrefix = ".wh.";
+constexpr absl::string_view kAufsPrefix = ".wh..wh.";
+constexpr absl::string_view kOpaqueName = ".wh..wh..opq";
+constexpr size_t kMaxDeferredBytes = 16 << 20;
+constexpr uint64_t kMaxMajor = 0xfff;  // what the kernel's 32-bit device number holds
+constexpr uint64_t kMaxMinor = 0xfffff;
+
+absl::StatusOr<std::vector<absl::string_view>> SplitName(absl::string_view name) {
+  if (name.size() >= PATH_MAX) {
+    return absl::InvalidArgumentError(absl::StrCat("name longer than ", PATH_MAX - 1, " bytes"));
+  }
+  std::vector<absl::string_view> names;
+  for (absl::string_view part : absl::StrSplit(name, '/')) {
+    if (part.empty() || part == ".") continue;
+    if (part == "..") return absl::InvalidArgumentError("name contains \"..\"");
+    names.push_back(part);
+  }
+  return names;
+}
+
+std::string ParentOf(const std::vector<absl::string_view>& names) {
+  return absl::StrJoin(names.begin(), names.end() - 1, "/");
+}
+
+// For messages: hostile names neither break lines nor fill the log.
+std::string Printable(absl::string_view name) { return absl::CHexEscape(name.substr(0, 200)); }
+
+// A look-up that ends in a loop of links or at a file is the layer's fault.
+absl::Status LookupError(const absl::Status& status) {
+  const bool of_the_system = absl::IsResourceExhausted(status) || absl::IsPermissionDenied(status);
+  return of_the_system ? status : absl::InvalidArgumentError(status.message());
+}
+
+enum class NameKind { kPlain, kWhiteout, kOpaque, kSkipped };
+
+absl::StatusOr<NameKind> Classify(const std::vector<absl::string_view>& names) {
+  for (size_t i = 0; i + 1 < names.size(); ++i) {
+    if (absl::StartsWith(names[i], kAufsPrefix)) return NameKind::kSkipped;
+    if (absl::StartsWith(names[i], kWhiteoutPrefix)) {
+      return absl::InvalidArgumentError("whiteout used as a folder");
+    }
+  }
+  absl::string_view last = names.back();
+  if (last == kOpaqueName) return NameKind::kOpaque;
+  if (absl::StartsWith(last, kAufsPrefix)) return NameKind::kSkipped;
+  if (!absl::ConsumePrefix(&last, kWhiteoutPrefix)) return NameKind::kPlain;
+  if (last.empty() || last == "." || last == "..") {
+    return absl::InvalidArgumentError("whiteout without a name");
+  }
+  return NameKind::kWhiteout;
+}
+
+std::string ProcPath(int dir_fd, const std::string& name) {
+  return absl::StrCat("/proc/self/fd/", dir_fd, "/", name);
+}
+
+}  // namespace
+
+absl::Status TreeWriter::Unpack(TarReader& tar) {
+  TarEntry entry;
+  while (true) {
+    CRISP_ASSIGN_OR_RETURN(const bool more, tar.Next(entry));
+    if (!more) return Leave();
+    if (absl::Status status = Apply(entry, tar); !status.ok()) {
+      return base::Prefix(status, Printable(entry.name));
+    }
+  }
+}
+
+absl::Status TreeWriter::Apply(const TarEntry& entry, TarReader& tar) {
+  CRISP_RETURN_IF_ERROR(guard_.Spend(0, 1));
+  CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> names, SplitName(entry.name));
+  if (names.empty()) return ApplyToRoot(entry);
+  CRISP_ASSIGN_OR_RETURN(const NameKind kind, Classify(names));
+  if (kind == NameKind::kSkipped) return absl::OkStatus();
+  CRISP_RETURN_IF_ERROR(Enter(ParentOf(names)));
+  const std::string name(names.back());
+  leave_after_entry_ = false;
+  switch (kind) {
+    case NameKind::kOpaque:
+      CRISP_RETURN_IF_ERROR(MarkOpaque(parent_.get()));
+      break;
+    case NameKind::kWhiteout:
+      CRISP_RETURN_IF_ERROR(CreateWhiteout(name.substr(kWhiteoutPrefix.size())));
+      break;
+    default:
+      CRISP_RETURN_IF_ERROR(Create(name, entry, tar));
+  }
+  return leave_after_entry_ ? Leave() : absl::OkStatus();
+}
+
+absl::Status TreeWriter::ApplyToRoot(const TarEntry& entry) {
+  if (entry.type != TarEntry::Type::kDirectory) {
+    return absl::InvalidArgumentError("the root of a layer must be a folder");
+  }
+  CRISP_RETURN_IF_ERROR(Leave());
+  CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
+  return ApplyMetadata(root_fd_, data, Fresh{});
+}
+
+absl::Status TreeWriter::Create(const std::string& name, const TarEntry& entry, TarReader& tar) {
+  switch (entry.type) {
+    case TarEntry::Type::kFile:
+      return CreateFile(name, entry, tar);
+    case TarEntry::Type::kHardLink:
+      return CreateHardLink(name, entry);
+    case TarEntry::Type::kDirectory: {
+      CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
+      return CreateFolder(name, data);
+    }
+    default:
+      return CreateSpecial(name, entry);
+  }
+}
+
+absl::Status TreeWriter::CreateFile(const std::string& name, const TarEntry& entry,
+                                    TarReader& tar) {
+  CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  base::UniqueFd fd;
+  CRISP_RETURN_IF_ERROR(Place(name, "create", [&] {
+    fd.reset(openat(parent_.get(), name.c_str(), kFlags, data.mode & 0777));
+    return fd.valid() ? 0 : -1;
+  }));
+  CRISP_ASSIGN_OR_RETURN(const Fresh fresh, FreshChild(name, /*folder=*/false));
+  CRISP_RETURN_IF_ERROR(WriteContents(fd.get(), entry, tar));
+  return ApplyMetadata(fd.get(), data, fresh);
+}
+
+absl::Status TreeWriter::WriteContents(int fd, const TarEntry& entry, TarReader& tar) {
+  int64_t end = 0;
+  while (true) {
+    int64_t offset = 0;
+    CRISP_ASSIGN_OR_RETURN(absl::Span<const char> block, tar.NextBlock(offset));
+    if (block.empty()) break;
+    CRISP_RETURN_IF_ERROR(guard_.Spend(block.size(), 0));
+    while (!block.empty()) {
+      const ssize_t n = pwrite(fd, block.data(), block.size(), offset);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return base::Errno("write", "");
+      block.remove_prefix(static_cast<size_t>(n));
+      offset += n;
+    }
+    end = offset;
+  }
+  // A hole at the end.
+  if (end < entry.size && ftruncate(fd, entry.size) != 0) {
+    return base::Errno("truncate", absl::StrCat("to ", entry.size));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TreeWriter::CreateFolder(const std::string& name, const Metadata& data) {
+  const int parent = parent_.get();
+  struct stat info = {};
+  bool made = mkdirat(parent, name.c_str(), data.mode & 0777) == 0;
+  bool replaced = false;
+  if (!made) {
+    if (errno != EEXIST) return base::Errno("mkdir", "");
+    if (fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      return base::Errno("stat", "");
+    }
+    if (!S_ISDIR(info.st_mode)) {
+      CRISP_RETURN_IF_ERROR(ClearName(name));
+      if (mkdirat(parent, name.c_str(), data.mode & 0777) != 0) return base::Errno("mkdir", "");
+      made = replaced = true;
+    }
+  }
+  Fresh fresh;
+  if (made) {
+    CRISP_ASSIGN_OR_RETURN(fresh, FreshChild(name, /*folder=*/true));
+  }
+  // What stood here would have hidden a folder of a lower layer; its successor must, too.
+  const std::string path = ProcPath(parent, name);
+  if (replaced && lsetxattr(path.c_str(), kOpaqueXattr, "y", 1, 0) != 0) {
+    return base::Errno("setxattr", kOpaqueXattr);
+  }
+  if (!deferred_.implicit_folders.empty()) {
+    if (fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      return base::Errno("stat", "");
+    }
+    deferred_.implicit_folders.erase(info.st_ino);
+  }
+  for (const TarEntry::Xattr& xattr : data.xattrs) {
+    if (xattr.name == "system.posix_acl_default") saw_default_acl_ = true;
+  }
+  return ApplyMetadata(parent, name, data, S_IFDIR, fresh);
+}
+
+absl::Status TreeWriter::CreateSpecial(const std::string& name, const TarEntry& entry) {
+  CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
+  mode_t type = S_IFLNK;
+  dev_t device = 0;
+  if (entry.type == TarEntry::Type::kFifo) {
+    type = S_IFIFO;
+  } else if (entry.type != TarEntry::Type::kSymlink) {
+    type = entry.type == TarEntry::Type::kCharDevice ? S_IFCHR : S_IFBLK;
+    if (entry.major > kMaxMajor || entry.minor > kMaxMinor) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("device number ", entry.major, ":", entry.minor, " out of range"));
+    }
+    device = makedev(entry.major, entry.minor);
+    if (type == S_IFCHR && device == 0) {
+      return absl::InvalidArgumentError("character device 0:0 is overlayfs' whiteout");
+    }
+  }
+  CRISP_RETURN_IF_ERROR(Place(name, type == S_IFLNK ? "symlink" : "mknod", [&] {
+    if (type == S_IFLNK) return symlinkat(entry.link.c_str(), parent_.get(), name.c_str());
+    return mknodat(parent_.get(), name.c_str(), type | (data.mode & 0777), device);
+  }));
+  CRISP_ASSIGN_OR_RETURN(const Fresh fresh, FreshChild(name, /*folder=*/false));
+  return ApplyMetadata(parent_.get(), name, data, type, fresh);
+}
+
+absl::Status TreeWriter::CreateHardLink(const std::string& name, const TarEntry& entry) {
+  CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> target, SplitName(entry.link));
+  if (target.empty()) return absl::InvalidArgumentError("hard link to the root of the layer");
+  const std::string target_parent = ParentOf(target);
+  const std::string target_name(target.back());
+  base::UniqueFd other;
+  int target_fd = parent_.get();
+  struct stat info = {};
+  bool found = true;
+  if (target_parent != parent_path_) {
+    auto fd = linux::OpenInRoot(root_fd_, target_parent, O_PATH | O_DIRECTORY);
+    found = fd.ok();
+    if (!found && !absl::IsNotFound(fd.status())) return LookupError(fd.status());
+    if (found) other = std::move(fd).value();
+    target_fd = other.get();
+  }
+  if (found && fstatat(target_fd, target_name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno != ENOENT) return base::Errno("stat", entry.link);
+    found = false;
+  }
+  if (!found || IsWhiteout(info)) {
+    CRISP_RETURN_IF_ERROR(ClearName(name));
+    deferred_.links.push_back(
+        {base::JoinPath(parent_path_, name), base::JoinPath(target_parent, target_name)});
+    return Defer(entry.name.size() + entry.link.size());
+  }
+  if (S_ISDIR(info.st_mode)) return absl::InvalidArgumentError("hard link to a folder");
+  struct stat existing = {};
+  if (fstatat(parent_.get(), name.c_str(), &existing, AT_SYMLINK_NOFOLLOW) == 0 &&
+      existing.st_ino == info.st_ino) {
+    return absl::OkStatus();  // to itself, or the same link again
+  }
+  // Flags 0: a link as target is linked, not followed.
+  return Place(name, "link", [&] {
+    return linkat(target_fd, target_name.c_str(), parent_.get(), name.c_str(), 0);
+  });
+}
+
+absl::Status TreeWriter::CreateWhiteout(const std::string& name) {
+  if (mknodat(parent_.get(), name.c_str(), S_IFCHR, 0) == 0) return absl::OkStatus();
+  if (errno != EEXIST) return base::Errno("mknod", name);
+  base::UniqueFd folder(
+      openat(parent_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (folder.valid()) return MarkOpaque(folder.get());
+  return absl::OkStatus();  // a file of this layer hides the lower one already
+}
+
+absl::Status TreeWriter::MarkOpaque(int fd) {
+  if (fsetxattr(fd, kOpaqueXattr, "y", 1, 0) != 0) return base::Errno("setxattr", kOpaqueXattr);
+  return absl::OkStatus();
+}
+
+absl::Status TreeWriter::Enter(const std::string& path) {
+  if (parent_.valid() && path == parent_path_) return absl::OkStatus();
+  CRISP_RETURN_IF_ERROR(Leave());
+  auto fd = linux::OpenInRoot(root_fd_, path, O_RDONLY | O_DIRECTORY);
+  if (absl::IsNotFound(fd.status())) {
+    CRISP_RETURN_IF_ERROR(MakeImplicitParents(path));
+    fd = linux::OpenInRoot(root_fd_, path, O_RDONLY | O_DIRECTORY);
+  }
+  if (!fd.ok()) return LookupError(fd.status());
+  if (fstat(fd->get(), &parent_info_) != 0) return base::Errno("stat", path);
+  parent_has_default_acl_ =
+      saw_default_acl_ && fgetxattr(fd->get(), "system.posix_acl_default", nullptr, 0) > 0;
+  parent_ = std::move(fd).value();
+  parent_path_ = path;
+  return absl::OkStatus();
+}
+
+absl::Status TreeWriter::Leave() {
+  if (!parent_.valid()) return absl::OkStatus();
+  const timespec times[2] = {parent_info_.st_mtim, parent_info_.st_mtim};
+  const int result = futimens(parent_.get(), times);
+  parent_.reset();
+  return result == 0 ? absl::OkStatus() : base::Errno("utimensat", parent_path_);
+}
+
+absl::Status TreeWriter::MakeImplicitParents(const std::string& path) {
+  std::vector<std::string> created;
+  if (absl::Status status = MakeParents(root_fd_, path, created); !status.ok()) {
+    return LookupError(status);
+  }
+  for (std::string& folder : created) {
+    struct stat info;
+    CRISP_RETURN_IF_ERROR(guard_.Spend(0, 1));
+    CRISP_RETURN_IF_ERROR(Defer(folder.size()));
+    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd,
+                           linux::OpenBeneath(root_fd_, folder, O_PATH | O_DIRECTORY));
+    if (fstat(fd.get(), &info) != 0) return base::Errno("stat", folder);
+    deferred_.implicit_folders[info.st_ino] = std::move(folder);
+  }
+  return absl::OkStatus();
+}
+
+template <typename Make>
+absl::Status TreeWriter::Place(const std::string& name, const char* operation, Make make) {
+  if (make() == 0) return absl::OkStatus();
+  if (errno != EEXIST) return base::Errno(operation, "");
+  CRISP_RETURN_IF_ERROR(ClearName(name));
+  return make() == 0 ? absl::OkStatus() : base::Errno(operation, "");
+}
+
+absl::Status TreeWriter::ClearName(const std::string& name) {
+  struct stat info;
+  if (fstatat(parent_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    return errno == ENOENT ? absl::OkStatus() : base::Errno("stat", "");
+  }
+  // Another name of the parent may have led through what goes away.
+  if (S_ISDIR(info.st_mode) || S_ISLNK(info.st_mode)) leave_after_entry_ = true;
+  if (S_ISDIR(info.st_mode)) return base::RemoveTree(ProcPath(parent_.get(), name));
+  if (unlinkat(parent_.get(), name.c_str(), 0) != 0) return base::Errno("unlink", "");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Fresh> TreeWriter::FreshChild(const std::string& name, bool folder) {
+  const bool inherits_group = (parent_info_.st_mode & S_ISGID) != 0;
+  if (!parent_has_default_acl_) {
+    // A folder inherits the set-group-id bit itself, too.
+    return Fresh{!inherits_group, !(folder && inherits_group)};
+  }
+  const std::string path = ProcPath(parent_.get(), name);
+  for (const char* acl : {"system.posix_acl_access", "system.posix_acl_default"}) {
+    if (lremovexattr(path.c_str(), acl) != 0 && errno != ENODATA && errno != EOPNOTSUPP) {
+      return base::Errno("removexattr", acl);
+    }
+  }
+  return Fresh{};
+}
+
+absl::Status TreeWriter::Defer(size_t bytes) {
+  constexpr size_t kPerEntry = 64;
+  deferred_.bytes += bytes + kPerEntry;
+  if (deferred_.bytes <= kMaxDeferredBytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("folders without entry and links to lower layers take more than ",
+                   kMaxDeferredBytes, " bytes"));
+}
+
+}  // namespace crisp::snapshot

@@ -1,0 +1,94 @@
+// Turns tar entries into the lower folder of an overlay, below one root descriptor.
+//
+// Kept exactly: type, mode with set-id and sticky bits, numeric ids, mtime (also of folders, after
+// their children), hard links, links, FIFOs, devices, holes, the attributes KeepsXattr names.
+// Whiteouts: .wh.x becomes a character device 0:0, .wh..wh..opq the opaque attribute of its folder;
+// they speak about lower layers only, so a file of the same layer wins. AUFS bookkeeping
+// (.wh..wh.*) is skipped.
+//
+// Refused (kInvalidArgument): "..", names over 4095 bytes, raw 0:0 devices, ids and device numbers
+// out of range, `.wh.` without a name, whiteouts as folders, hard links to folders. "/abs" is taken
+// as "abs". A later entry replaces an earlier one, whatever their types.
+//
+// Parents are looked up as if chrooted to the root, so a link of the same layer in the middle of a
+// name leads somewhere inside (what containerd and umoci do); the last component is created with
+// O_EXCL and never followed. What needs the layers below (a hard link to one of their files, the
+// mode of a folder that has no entry here) is written down in Deferred and done by tree_fixups.h.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "base/unique_fd.h"
+#include "snapshot/space_guard.h"
+#include "snapshot/tar_reader.h"
+#include "snapshot/tree_metadata.h"
+
+namespace crisp::snapshot {
+
+// What a layer leaves to do once its parents are known. Bounded to 16 MiB of names.
+struct Deferred {
+  struct Link {
+    std::string name;
+    std::string target;
+  };
+  std::vector<Link> links;                        // target not in this layer (yet)
+  std::map<ino_t, std::string> implicit_folders;  // made for a child, no entry of their own so far
+  size_t bytes = 0;
+
+  bool empty() const { return links.empty() && implicit_folders.empty(); }
+};
+
+// One thread, with umask 0. The tree must be nobody else's to change.
+class TreeWriter {
+ public:
+  // Both borrowed.
+  TreeWriter(int root_fd, SpaceGuard& guard) : root_fd_(root_fd), guard_(guard) {}
+
+  // All entries of an archive. Messages start with the entry's name.
+  absl::Status Unpack(TarReader& tar);
+
+  Deferred& deferred() { return deferred_; }
+
+ private:
+  absl::Status Apply(const TarEntry& entry, TarReader& tar);
+  absl::Status ApplyToRoot(const TarEntry& entry);
+  absl::Status Create(const std::string& name, const TarEntry& entry, TarReader& tar);
+  absl::Status CreateFile(const std::string& name, const TarEntry& entry, TarReader& tar);
+  absl::Status CreateFolder(const std::string& name, const Metadata& data);
+  absl::Status CreateSpecial(const std::string& name, const TarEntry& entry);
+  absl::Status CreateHardLink(const std::string& name, const TarEntry& entry);
+  absl::Status CreateWhiteout(const std::string& name);
+  absl::Status MarkOpaque(int fd);
+  absl::Status WriteContents(int fd, const TarEntry& entry, TarReader& tar);
+
+  // Makes `path` the parent that Create* work in, and gives the one before its times back.
+  absl::Status Enter(const std::string& path);
+  absl::Status Leave();
+  absl::Status MakeImplicitParents(const std::string& path);
+  // Runs `make` (0 or -1 with errno); on EEXIST removes what is there and runs it again.
+  template <typename Make>
+  absl::Status Place(const std::string& name, const char* operation, Make make);
+  absl::Status ClearName(const std::string& name);
+  // What a new child has without further calls; takes inherited ACLs away.
+  absl::StatusOr<Fresh> FreshChild(const std::string& name, bool folder);
+  absl::Status Defer(size_t bytes);
+
+  const int root_fd_;
+  SpaceGuard& guard_;
+  Deferred deferred_;
+  bool saw_default_acl_ = false;
+
+  // The folder most entries in a row share; its times change with each child, so they are kept here
+  // until it is left.
+  base::UniqueFd parent_;
+  std::string parent_path_;
+  struct stat parent_info_ = {};
+  bool parent_has_default_acl_ = false;
+  bool leave_after_entry_ = false;
+};
+
+}  // namespace crisp::snapshot

@@ -1,0 +1,208 @@
+#include "spec/container_mounts.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "spec/fields.h"
+#include "spec/namespaces.h"
+
+namespace crisp::spec {
+namespace {
+
+namespace v1 = ::runtime::v1;
+
+constexpr char kDev[] = "/dev";
+constexpr char kShm[] = "/dev/shm";
+
+oci::Mount MakeMount(std::string destination, const char* type, std::string source,
+                     std::vector<std::string> options) {
+  oci::Mount mount;
+  mount.destination = std::move(destination);
+  mount.type = type;
+  mount.source = std::move(source);
+  mount.options = std::move(options);
+  return mount;
+}
+
+// As containerd and Docker have them, in their order.
+std::vector<oci::Mount> DefaultMounts(bool privileged) {
+  const char* access = privileged ? "rw" : "ro";
+  return {MakeMount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
+          MakeMount(kDev, "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}),
+          MakeMount("/dev/pts", "devpts", "devpts",
+                    {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
+          MakeMount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
+          MakeMount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}),
+          MakeMount("/sys/fs/cgroup", "cgroup", "cgroup",
+                    {"nosuid", "noexec", "nodev", "relatime", access})};
+}
+
+// The sandbox's files. They keep the host's owners in a user namespace (idmapping them would need a
+// tmpfs of Linux 6.3): readable there, but not writable.
+std::vector<oci::Mount> SandboxMounts(const ContainerInput& input) {
+  const bool readonly = input.config.linux().security_context().readonly_rootfs();
+  const char* access = readonly ? "ro" : "rw";
+  const bool host_ipc =
+      input.sandbox_config.linux().security_context().namespace_options().ipc() == v1::NODE;
+  // The pod's is a mount of the pause process: reached through it, it needs no place on the host,
+  // and it belongs to the pod's user namespace already.
+  const std::string shm =
+      host_ipc ? kShm : absl::StrCat("/proc/", input.sandbox_pid, "/root", kShm);
+  std::vector<oci::Mount> mounts;
+  const auto add = [&](const char* destination, const std::string& source) {
+    if (source.empty()) return;
+    mounts.push_back(MakeMount(destination, "bind", source, {"rbind", "rprivate", access}));
+  };
+  add("/etc/hostname", input.hostname_path);
+  add("/etc/hosts", input.hosts_path);
+  add("/etc/resolv.conf", input.resolv_conf_path);
+  mounts.push_back(MakeMount(kShm, "bind", shm, {"rbind", "rprivate", "rw"}));
+  return mounts;
+}
+
+size_t Depth(const oci::Mount& mount) {
+  return std::count(mount.destination.begin(), mount.destination.end(), '/');
+}
+
+absl::StatusOr<std::vector<oci::IdMapping>> IdRanges(
+    absl::string_view field, const google::protobuf::RepeatedPtrField<v1::IDMapping>& mappings) {
+  constexpr int kMaxRanges = 340;  // user_namespaces(7)
+  if (mappings.size() > kMaxRanges) return Invalid(field, mappings.size(), "ranges are too many");
+  std::vector<oci::IdMapping> ranges;
+  for (const v1::IDMapping& mapping : mappings) {
+    CRISP_ASSIGN_OR_RETURN(ranges.emplace_back(), IdRange(field, mapping));
+  }
+  return ranges;
+}
+
+absl::StatusOr<std::string> Destination(const v1::Mount& mount) {
+  constexpr char kField[] = "mounts.container_path";
+  CRISP_ASSIGN_OR_RETURN(std::string path, CleanAbsolute(kField, mount.container_path()));
+  if (path == "/") return Invalid(kField, mount.container_path(), "is the root file system");
+  return path;
+}
+
+const char* PropagationWord(v1::MountPropagation propagation) {
+  switch (propagation) {
+    case v1::PROPAGATION_PRIVATE:
+      return "rprivate";
+    case v1::PROPAGATION_HOST_TO_CONTAINER:
+      return "rslave";
+    case v1::PROPAGATION_BIDIRECTIONAL:
+      return "rshared";
+    default:
+      return nullptr;
+  }
+}
+
+bool IsBelow(absl::string_view path, absl::string_view folder) {
+  return absl::StartsWith(path, absl::StrCat(folder, "/"));
+}
+
+}  // namespace
+
+absl::StatusOr<oci::Mount> HostMount(const v1::Mount& mount) {
+  oci::Mount result;
+  CRISP_ASSIGN_OR_RETURN(result.destination, Destination(mount));
+  result.type = "bind";
+  result.source = mount.host_path();
+  if (result.source.empty() || result.source[0] != '/') {
+    return Invalid("mounts.host_path", mount.host_path(), "is not an absolute path");
+  }
+  CRISP_RETURN_IF_ERROR(CheckText("mounts.host_path", mount.host_path(), 4095));
+  const char* propagation = PropagationWord(mount.propagation());
+  if (propagation == nullptr) {
+    return Invalid("mounts.propagation", mount.propagation(), "is no propagation");
+  }
+  if (mount.recursive_read_only() &&
+      (!mount.readonly() || mount.propagation() != v1::PROPAGATION_PRIVATE)) {
+    return Invalid("mounts.recursive_read_only", "true",
+                   absl::StrCat("needs readonly and private propagation at ", result.destination));
+  }
+  if (!mount.image_sub_path().empty()) {
+    return Invalid("mounts.image_sub_path", mount.image_sub_path(), "is given without an image");
+  }
+  const char* access = mount.recursive_read_only() ? "rro" : mount.readonly() ? "ro" : "rw";
+  result.options = {"rbind", propagation, access};
+  CRISP_ASSIGN_OR_RETURN(result.uid_mappings, IdRanges("mounts.uidMappings", mount.uidmappings()));
+  CRISP_ASSIGN_OR_RETURN(result.gid_mappings, IdRanges("mounts.gidMappings", mount.gidmappings()));
+  if (result.uid_mappings.empty() != result.gid_mappings.empty()) {
+    return Invalid("mounts.container_path", mount.container_path(),
+                   "has mappings of users or groups only");
+  }
+  return result;
+}
+
+absl::StatusOr<ImageVolume> ImageMount(const v1::Mount& mount) {
+  ImageVolume result;
+  CRISP_ASSIGN_OR_RETURN(result.container_path, Destination(mount));
+  if (!mount.host_path().empty()) {
+    return Invalid("mounts.host_path", mount.host_path(), "is given together with an image");
+  }
+  if (!mount.readonly()) {
+    return Invalid("mounts.readonly", "false", "is not possible for an image");
+  }
+  if (mount.propagation() != v1::PROPAGATION_PRIVATE) {
+    return Invalid("mounts.propagation", mount.propagation(), "is not possible for an image");
+  }
+  result.image = mount.image().image().empty() ? mount.image().image_ref() : mount.image().image();
+  if (result.image.empty()) return Invalid("mounts.image.image", "", "names no image");
+  CRISP_RETURN_IF_ERROR(CheckText("mounts.image.image", result.image, 4096));
+  CRISP_ASSIGN_OR_RETURN(result.sub_path,
+                         CleanRelative("mounts.image_sub_path", mount.image_sub_path()));
+  return result;
+}
+
+absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input, bool userns) {
+  ContainerMounts result;
+  std::vector<oci::Mount> configured;
+  std::vector<std::string> taken;
+  for (const v1::Mount& mount : input.config.mounts()) {
+    if (mount.has_image()) {
+      CRISP_ASSIGN_OR_RETURN(ImageVolume volume, ImageMount(mount));
+      taken.push_back(volume.container_path);
+      result.image_volumes.push_back(std::move(volume));
+      continue;
+    }
+    CRISP_ASSIGN_OR_RETURN(oci::Mount host, HostMount(mount));
+    taken.push_back(host.destination);
+    configured.push_back(std::move(host));
+    if (mount.propagation() == v1::PROPAGATION_BIDIRECTIONAL) {
+      result.rootfs_propagation = "rshared";
+    } else if (mount.propagation() == v1::PROPAGATION_HOST_TO_CONTAINER &&
+               result.rootfs_propagation.empty()) {
+      result.rootfs_propagation = "rslave";
+    }
+  }
+  const auto is_taken = [&](absl::string_view path) {
+    return std::find(taken.begin(), taken.end(), path) != taken.end();
+  };
+  const bool own_dev = is_taken(kDev);
+  for (oci::Mount& mount : DefaultMounts(input.config.linux().security_context().privileged())) {
+    if (is_taken(mount.destination) || (own_dev && IsBelow(mount.destination, kDev))) continue;
+    const bool host_network =
+        input.sandbox_config.linux().security_context().namespace_options().network() == v1::NODE;
+    if (mount.type == "sysfs" && userns && host_network) {
+      // A user namespace may not mount a sysfs that shows a network it does not own.
+      mount = MakeMount(mount.destination, "bind", "/sys",
+                        {"rbind", "rprivate", "rro", "nosuid", "noexec", "nodev"});
+    }
+    result.mounts.push_back(std::move(mount));
+  }
+  std::vector<oci::Mount> rest = SandboxMounts(input);
+  rest.erase(std::remove_if(rest.begin(), rest.end(),
+                            [&](const oci::Mount& mount) { return is_taken(mount.destination); }),
+             rest.end());
+  rest.insert(rest.end(), std::make_move_iterator(configured.begin()),
+              std::make_move_iterator(configured.end()));
+  // What is mounted deeper must come later, or it would be hidden.
+  std::stable_sort(rest.begin(), rest.end(),
+                   [](const oci::Mount& a, const oci::Mount& b) { return Depth(a) < Depth(b); });
+  result.mounts.insert(result.mounts.end(), std::make_move_iterator(rest.begin()),
+                       std::make_move_iterator(rest.end()));
+  return result;
+}
+
+}  // namespace crisp::spec

@@ -1,0 +1,121 @@
+#include "spec/container_process.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "spec/fields.h"
+
+namespace crisp::spec {
+namespace {
+
+namespace v1 = ::runtime::v1;
+
+constexpr char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+// "NAME=value" entries where a later setting takes the place of an earlier one.
+class Environment {
+ public:
+  bool Has(absl::string_view name) { return Find(name) != entries_.end(); }
+
+  void Set(absl::string_view name, absl::string_view value) {
+    std::string entry = absl::StrCat(name, "=", value);
+    const auto found = Find(name);
+    if (found == entries_.end()) {
+      entries_.push_back(std::move(entry));
+    } else {
+      *found = std::move(entry);
+    }
+  }
+
+  std::vector<std::string> Take() { return std::move(entries_); }
+
+ private:
+  std::vector<std::string>::iterator Find(absl::string_view name) {
+    return std::find_if(entries_.begin(), entries_.end(), [&](absl::string_view entry) {
+      return entry.size() > name.size() && entry[name.size()] == '=' &&
+             absl::StartsWith(entry, name);
+    });
+  }
+
+  std::vector<std::string> entries_;
+};
+
+absl::StatusOr<std::vector<std::string>> MakeEnvironment(const ContainerInput& input) {
+  Environment environment;
+  environment.Set("PATH", kDefaultPath);
+  for (const std::string& entry : input.image.env) {
+    const size_t equals = entry.find('=');
+    // A word that sets nothing, or nothing with a name, is no variable.
+    if (equals == std::string::npos || equals == 0) continue;
+    environment.Set(entry.substr(0, equals), entry.substr(equals + 1));
+  }
+  environment.Set("HOSTNAME", input.hostname);
+  if (input.config.tty() && !environment.Has("TERM")) environment.Set("TERM", "xterm");
+  for (const v1::KeyValue& variable : input.config.envs()) {
+    const std::string& name = variable.key();
+    if (name.empty() || name.find('=') != std::string::npos || name.find('\0') != name.npos) {
+      return Invalid("envs.key", name, "is no name of a variable");
+    }
+    if (variable.value().find('\0') != std::string::npos) {
+      return Invalid("envs.value", name, "has a value with a NUL");
+    }
+    environment.Set(name, variable.value());
+  }
+  if (!environment.Has("HOME")) {
+    environment.Set("HOME", input.user.home.empty() ? "/" : input.user.home);
+  }
+  return environment.Take();
+}
+
+absl::StatusOr<std::string> WorkingFolder(const ContainerInput& input) {
+  const bool configured = !input.config.working_dir().empty();
+  const absl::string_view field = configured ? "working_dir" : "working folder of the image";
+  const std::string& folder = configured ? input.config.working_dir() : input.image.working_dir;
+  if (folder.empty()) return std::string("/");
+  // ".." may stay: the shim resolves it inside the root file system.
+  if (folder[0] != '/') return Invalid(field, folder, "is not an absolute path");
+  CRISP_RETURN_IF_ERROR(CheckText(field, folder, 4095));
+  return folder;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> ContainerArguments(const v1::ContainerConfig& config,
+                                                            const oci::ImageConfig& image) {
+  std::vector<std::string> result(config.command().begin(), config.command().end());
+  std::vector<std::string> rest(config.args().begin(), config.args().end());
+  if (result.empty()) {
+    // Docker's way to reset an inherited entrypoint is one empty word.
+    const bool reset = image.entrypoint.size() == 1 && image.entrypoint[0].empty();
+    if (!reset) result = image.entrypoint;
+    if (rest.empty()) rest = image.cmd;
+  }
+  result.insert(result.end(), rest.begin(), rest.end());
+  if (result.empty() || result[0].empty()) {
+    return Invalid("command", "", "is not given, and the image has none");
+  }
+  for (const std::string& word : result) {
+    if (word.find('\0') != std::string::npos) return Invalid("command", word, "holds a NUL");
+  }
+  return result;
+}
+
+absl::StatusOr<oci::Process> MakeContainerProcess(const ContainerInput& input) {
+  const v1::LinuxContainerSecurityContext& context = input.config.linux().security_context();
+  oci::Process process;
+  process.terminal = input.config.tty();
+  process.user.uid = input.user.uid;
+  process.user.gid = input.user.gid;
+  process.user.additional_gids = input.user.additional_gids;
+  CRISP_ASSIGN_OR_RETURN(process.args, ContainerArguments(input.config, input.image));
+  CRISP_ASSIGN_OR_RETURN(process.env, MakeEnvironment(input));
+  CRISP_ASSIGN_OR_RETURN(process.cwd, WorkingFolder(input));
+  process.no_new_privileges = context.no_new_privs();
+  // Also when it is 0: otherwise the container would inherit the daemon's.
+  process.oom_score_adj = static_cast<int>(input.config.linux().resources().oom_score_adj());
+  return process;
+}
+
+}  // namespace crisp::spec

@@ -1,0 +1,119 @@
+#include "spec/container_spec.h"
+
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "spec/apparmor.h"
+#include "spec/capabilities.h"
+#include "spec/container_mounts.h"
+#include "spec/container_process.h"
+#include "spec/deprecated_fields.h"
+#include "spec/devices.h"
+#include "spec/fields.h"
+#include "spec/namespaces.h"
+#include "spec/resources.h"
+#include "spec/seccomp.h"
+#include "spec/signal.h"
+
+namespace crisp::spec {
+namespace {
+
+namespace v1 = ::runtime::v1;
+
+absl::StatusOr<std::vector<oci::Namespace>> ContainerNamespaces(const ContainerInput& input,
+                                                                bool userns) {
+  const v1::LinuxContainerSecurityContext& context = input.config.linux().security_context();
+  const v1::NamespaceOption& own = context.namespace_options();
+  const v1::NamespaceOption& pods =
+      input.sandbox_config.linux().security_context().namespace_options();
+  const auto of = [](int32_t pid, const char* name) {
+    return absl::StrCat("/proc/", pid, "/ns/", name);
+  };
+  std::vector<oci::Namespace> result = {{.type = "mount", .path = ""}};
+  if (pods.network() != v1::NODE) {
+    result.push_back({"network", of(input.sandbox_pid, "net")});
+    result.push_back({"uts", of(input.sandbox_pid, "uts")});
+  }
+  if (pods.ipc() != v1::NODE) result.push_back({"ipc", of(input.sandbox_pid, "ipc")});
+  if (own.pid() == v1::CONTAINER) {
+    result.push_back({"pid", ""});
+  } else if (own.pid() == v1::TARGET) {
+    if (input.target_pid <= 0) {
+      return Invalid("namespace_options.target_id", own.target_id(), "is not running");
+    }
+    result.push_back({"pid", of(input.target_pid, "pid")});
+  } else if (pods.pid() != v1::NODE) {
+    result.push_back({"pid", of(input.sandbox_pid, "pid")});
+  }
+  if (userns) result.push_back({"user", of(input.sandbox_pid, "user")});
+  // A privileged container sees the host's groups, as its tools expect; v1 has no clean way to show
+  // a container its own part.
+  if (input.cgroup_v2 && !context.privileged()) result.push_back({"cgroup", ""});
+  return result;
+}
+
+// masked_paths and readonly_paths are used exactly as given; only their form is checked.
+absl::StatusOr<std::vector<std::string>> Paths(
+    absl::string_view field, const google::protobuf::RepeatedPtrField<std::string>& paths) {
+  std::vector<std::string> result;
+  for (const std::string& path : paths) {
+    CRISP_ASSIGN_OR_RETURN(result.emplace_back(), CleanAbsolute(field, path));
+  }
+  return result;
+}
+
+// Capabilities, profiles and hidden paths.
+absl::Status AddConfinement(const v1::LinuxContainerSecurityContext& context, oci::Spec& spec) {
+  CRISP_ASSIGN_OR_RETURN(spec.process.capabilities,
+                         ContainerCapabilities(context, HeldCapabilities()));
+  CRISP_ASSIGN_OR_RETURN(spec.process.apparmor_profile,
+                         AppArmorProfile(context, ReadAppArmorHost()));
+  CRISP_ASSIGN_OR_RETURN(std::vector<std::string> masked,
+                         Paths("masked_paths", context.masked_paths()));
+  CRISP_ASSIGN_OR_RETURN(std::vector<std::string> readonly,
+                         Paths("readonly_paths", context.readonly_paths()));
+  if (context.privileged()) return absl::OkStatus();
+  spec.linux_.masked_paths = std::move(masked);
+  spec.linux_.readonly_paths = std::move(readonly);
+  CRISP_ASSIGN_OR_RETURN(spec.linux_.seccomp,
+                         SelectSeccomp(context.has_seccomp() ? &context.seccomp() : nullptr,
+                                       SeccompProfilePath(context), *spec.process.capabilities));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input) {
+  const v1::LinuxContainerSecurityContext& context = input.config.linux().security_context();
+  const v1::LinuxSandboxSecurityContext& pod = input.sandbox_config.linux().security_context();
+  if (context.privileged() && !pod.privileged()) {
+    return Invalid("privileged", "true", "needs a privileged sandbox");
+  }
+  CRISP_RETURN_IF_ERROR(CheckNamespaces(context.namespace_options(), pod.namespace_options()));
+  CRISP_ASSIGN_OR_RETURN(const std::optional<UserNamespace> userns,
+                         PodUserNamespace(pod.namespace_options()));
+  ContainerSpecResult result;
+  CRISP_ASSIGN_OR_RETURN(result.stop_signal, StopSignal(input.config, input.image));
+  oci::Spec& spec = result.spec;
+  CRISP_ASSIGN_OR_RETURN(spec.process, MakeContainerProcess(input));
+  CRISP_RETURN_IF_ERROR(AddConfinement(context, spec));
+  spec.root = {.path = "rootfs", .readonly = context.readonly_rootfs()};
+  CRISP_ASSIGN_OR_RETURN(ContainerMounts mounts, MakeContainerMounts(input, userns.has_value()));
+  spec.mounts = std::move(mounts.mounts);
+  result.image_volumes = std::move(mounts.image_volumes);
+  spec.linux_.rootfs_propagation = std::move(mounts.rootfs_propagation);
+  CRISP_ASSIGN_OR_RETURN(spec.linux_.namespaces, ContainerNamespaces(input, userns.has_value()));
+  if (userns.has_value()) {
+    spec.linux_.uid_mappings = {userns->uids};
+    spec.linux_.gid_mappings = {userns->gids};
+  }
+  CRISP_ASSIGN_OR_RETURN(ContainerDevices devices, MakeContainerDevices(input.config));
+  spec.linux_.devices = std::move(devices.devices);
+  CRISP_ASSIGN_OR_RETURN(spec.linux_.resources, OciResources(input.config.linux().resources()));
+  spec.linux_.resources->devices = std::move(devices.rules);
+  spec.linux_.cgroups_path = input.cgroup_path;
+  return result;
+}
+
+}  // namespace crisp::spec

@@ -1,0 +1,52 @@
+// ContainerConfig + image config + sandbox -> oci::Spec. kInvalidArgument names field and value.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "oci/image_spec.h"
+#include "oci/runtime_spec.h"
+#include "runtime/v1/api.pb.h"
+#include "spec/user.h"
+
+namespace crisp::spec {
+
+struct ContainerInput {
+  const runtime::v1::ContainerConfig& config;
+  const runtime::v1::PodSandboxConfig& sandbox_config;
+  const oci::ImageConfig& image;
+  ResolvedUser user;
+  std::string id;
+  std::string sandbox_id;
+  int32_t sandbox_pid = 0;  // pause, on the host
+  int32_t target_pid = 0;   // first process of namespace_options.target_id; 0 without TARGET
+  std::string cgroup_path;
+  // The sandbox's files, bind-mounted unless the configuration mounts over them.
+  std::string hostname;  // text, for $HOSTNAME
+  std::string hostname_path;
+  std::string resolv_conf_path;
+  std::string hosts_path;
+  bool cgroup_v2 = false;  // the host has only cgroup v2
+};
+
+struct ImageVolume {
+  std::string container_path;
+  std::string image;  // id or reference, as the mount has it
+  std::string sub_path;
+};
+
+struct ContainerSpecResult {
+  oci::Spec spec;
+  std::vector<ImageVolume> image_volumes;  // mounts with `image`; resolved by the caller
+  std::string stop_signal;                 // "SIGTERM": config, else image, else default
+};
+
+absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input);
+
+// "SIGTERM" -> 15, also "TERM", "15", "SIGRTMIN+3"; kInvalidArgument for anything else.
+absl::StatusOr<int> SignalNumber(absl::string_view name);
+// The CRI enumerator of a kernel signal, for ContainerStatus.
+runtime::v1::Signal CriSignal(int number);
+
+}  // namespace crisp::spec

@@ -1,0 +1,82 @@
+#include "spec/seccomp.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "spec/fields.h"
+#include "spec/seccomp_default.h"
+#include "spec/seccomp_profile_codec.h"
+
+namespace crisp::spec {
+namespace {
+
+namespace v1 = ::runtime::v1;
+
+absl::StatusOr<v1::SecurityProfile> FromDeprecated(absl::string_view path) {
+  v1::SecurityProfile profile;
+  if (path.empty() || path == "unconfined") {
+    profile.set_profile_type(v1::SecurityProfile::Unconfined);
+  } else if (path == "runtime/default" || path == "docker/default") {
+    profile.set_profile_type(v1::SecurityProfile::RuntimeDefault);
+  } else if (absl::ConsumePrefix(&path, "localhost/")) {
+    profile.set_profile_type(v1::SecurityProfile::Localhost);
+    profile.set_localhost_ref(std::string(path));
+  } else {
+    return Invalid("seccomp_profile_path", path, "is no profile");
+  }
+  return profile;
+}
+
+absl::StatusOr<std::string> ReadProfile(const std::string& reference) {
+  constexpr char kField[] = "seccomp.localhost_ref";
+  constexpr size_t kMaxProfile = 1 << 20;
+  CRISP_ASSIGN_OR_RETURN(const std::string path, CleanAbsolute(kField, reference));
+  // Neither a FIFO nor a terminal may hold up a create.
+  absl::StatusOr<base::UniqueFd> file = base::Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!file.ok()) return Invalid(kField, reference, std::string(file.status().message()));
+  struct stat info;
+  if (fstat(file->get(), &info) != 0) return base::Errno("stat", path);
+  if (!S_ISREG(info.st_mode)) return Invalid(kField, reference, "is not a regular file");
+  absl::StatusOr<std::string> text = base::ReadAll(file->get(), kMaxProfile);
+  if (!text.ok()) return base::Prefix(text.status(), absl::StrCat(kField, " ", path));
+  return text;
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<oci::Seccomp>> SelectSeccomp(const v1::SecurityProfile* profile,
+                                                          absl::string_view deprecated_path,
+                                                          const oci::Capabilities& capabilities) {
+  v1::SecurityProfile choice;
+  if (profile != nullptr) {
+    choice = *profile;
+  } else {
+    CRISP_ASSIGN_OR_RETURN(choice, FromDeprecated(deprecated_path));
+  }
+  switch (choice.profile_type()) {
+    case v1::SecurityProfile::RuntimeDefault:
+      return DefaultSeccomp(capabilities);
+    case v1::SecurityProfile::Unconfined:
+      return std::nullopt;
+    case v1::SecurityProfile::Localhost:
+      break;
+    default:
+      return Invalid("seccomp.profile_type", choice.profile_type(), "is no type");
+  }
+  CRISP_ASSIGN_OR_RETURN(const std::string text, ReadProfile(choice.localhost_ref()));
+  absl::StatusOr<oci::Seccomp> decoded =
+      DecodeSeccompProfile(text, capabilities, ThisSeccompHost());
+  if (!decoded.ok()) {
+    return base::Prefix(decoded.status(),
+                        absl::StrCat("seccomp.localhost_ref ", choice.localhost_ref()));
+  }
+  return *std::move(decoded);
+}
+
+}  // namespace crisp::spec

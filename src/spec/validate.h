@@ -1,0 +1,15 @@
+// Checks of a request before anything is created. kInvalidArgument naming the field and the value.
+// Pure.
+#pragma once
+
+#include "absl/status/status.h"
+#include "runtime/v1/api.pb.h"
+
+namespace crisp::spec {
+
+absl::Status ValidateSandboxConfig(const runtime::v1::PodSandboxConfig& config);
+// `sandbox` is the configuration the container's sandbox was run with.
+absl::Status ValidateContainerConfig(const runtime::v1::ContainerConfig& config,
+                                     const runtime::v1::PodSandboxConfig& sandbox);
+
+}  // namespace crisp::spec

@@ -1,0 +1,90 @@
+#include <algorithm>
+#include <cstdint>
+
+#include "absl/strings/match.h"
+#include "base/status_macros.h"
+#include "spec/capabilities.h"
+#include "spec/container_mounts.h"
+#include "spec/devices.h"
+#include "spec/fields.h"
+#include "spec/namespaces.h"
+#include "spec/resources.h"
+#include "spec/validate.h"
+
+namespace crisp::spec {
+namespace {
+
+namespace v1 = ::runtime::v1;
+
+absl::Status CheckLogPath(const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  CRISP_ASSIGN_OR_RETURN(const std::string clean, CleanRelative("log_path", path));
+  if (clean.empty() || absl::EndsWith(path, "/")) return Invalid("log_path", path, "is no file");
+  return absl::OkStatus();
+}
+
+absl::Status CheckWords(absl::string_view field,
+                        const google::protobuf::RepeatedPtrField<std::string>& words) {
+  for (const std::string& word : words) {
+    if (absl::StrContains(word, '\0')) return Invalid(field, word, "holds a NUL");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckMounts(const v1::ContainerConfig& config) {
+  for (const v1::Mount& mount : config.mounts()) {
+    CRISP_RETURN_IF_ERROR(mount.has_image() ? ImageMount(mount).status()
+                                            : HostMount(mount).status());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckUser(const v1::LinuxContainerSecurityContext& context) {
+  if (context.has_run_as_group() && !context.has_run_as_user() &&
+      context.run_as_username().empty()) {
+    return Invalid("run_as_group", context.run_as_group().value(), "is given without a user");
+  }
+  CRISP_RETURN_IF_ERROR(CheckId("run_as_user", context.run_as_user().value()));
+  CRISP_RETURN_IF_ERROR(CheckId("run_as_group", context.run_as_group().value()));
+  for (const int64_t group : context.supplemental_groups()) {
+    CRISP_RETURN_IF_ERROR(CheckId("supplemental_groups", group));
+  }
+  return CheckText("run_as_username", context.run_as_username(), 256);
+}
+
+absl::Status CheckSecurityContext(const v1::LinuxContainerSecurityContext& context,
+                                  const v1::LinuxSandboxSecurityContext& sandbox) {
+  if (context.privileged() && !sandbox.privileged()) {
+    return Invalid("privileged", "true", "needs a privileged sandbox");
+  }
+  CRISP_RETURN_IF_ERROR(CheckUser(context));
+  CRISP_RETURN_IF_ERROR(ContainerCapabilities(context, /*held=*/0).status());
+  for (const std::string& path : context.masked_paths()) {
+    CRISP_RETURN_IF_ERROR(CleanAbsolute("masked_paths", path).status());
+  }
+  for (const std::string& path : context.readonly_paths()) {
+    CRISP_RETURN_IF_ERROR(CleanAbsolute("readonly_paths", path).status());
+  }
+  return CheckNamespaces(context.namespace_options(), sandbox.namespace_options());
+}
+
+}  // namespace
+
+absl::Status ValidateContainerConfig(const v1::ContainerConfig& config,
+                                     const v1::PodSandboxConfig& sandbox) {
+  CRISP_RETURN_IF_ERROR(CheckName("metadata.name", config.metadata().name()));
+  if (config.image().image().empty()) return Invalid("image.image", "", "names no image");
+  CRISP_RETURN_IF_ERROR(CheckWords("command", config.command()));
+  CRISP_RETURN_IF_ERROR(CheckWords("args", config.args()));
+  CRISP_RETURN_IF_ERROR(CheckLogPath(config.log_path()));
+  CRISP_RETURN_IF_ERROR(CheckMounts(config));
+  for (const v1::Device& device : config.devices()) CRISP_RETURN_IF_ERROR(CheckDevice(device));
+  for (const v1::CDIDevice& device : config.cdi_devices()) {
+    return Invalid("CDI_devices.name", device.name(), "is not known on this node");
+  }
+  CRISP_RETURN_IF_ERROR(OciResources(config.linux().resources()).status());
+  return CheckSecurityContext(config.linux().security_context(),
+                              sandbox.linux().security_context());
+}
+
+}  // namespace crisp::spec

@@ -1,0 +1,140 @@
+#include "store/record_codec.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include "base/json.h"
+#include "base/status_macros.h"
+
+namespace crisp::store {
+namespace {
+
+using base::Json;
+constexpr int kVersion = 1;
+
+constexpr std::pair<Debt, const char*> kDebtNames[] = {{Debt::kNetwork, "network"},
+                                                       {Debt::kNetns, "netns"},
+                                                       {Debt::kProcesses, "processes"},
+                                                       {Debt::kCgroup, "cgroup"},
+                                                       {Debt::kFiles, "files"}};
+
+Json MessageJson(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string text;
+  // Printing a message that was parsed from the wire cannot fail; bytes that are no UTF-8 are replaced by DumpJson.
+  if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return Json::object();
+  return Json::parse(text, nullptr, /*allow_exceptions=*/false);
+}
+
+void ParseMessage(const Json& json, google::protobuf::Message& message) {
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;  // written by a newer crispd
+  const auto status = google::protobuf::util::JsonStringToMessage(base::DumpJson(json), &message, options);
+  if (!status.ok()) throw Json::other_error::create(599, std::string(status.message()), static_cast<const Json*>(nullptr));
+}
+
+void CheckVersion(const Json& json) {
+  if (json.at("version").get<int>() != kVersion) throw Json::other_error::create(599, "unknown version", static_cast<const Json*>(nullptr));
+}
+
+Json OutcomeJson(const Outcome& outcome) {
+  return {{"started_at_ns", outcome.started_at_ns},
+          {"finished_at_ns", outcome.finished_at_ns},
+          {"exit_code", outcome.exit_code},
+          {"reason", outcome.reason},
+          {"message", outcome.message}};
+}
+
+Outcome ParseOutcome(const Json& json) {
+  return {.started_at_ns = json.at("started_at_ns"),
+          .finished_at_ns = json.at("finished_at_ns"),
+          .exit_code = json.at("exit_code"),
+          .reason = json.at("reason"),
+          .message = json.at("message")};
+}
+
+bool ParseSandbox(const Json& json, SandboxRecord& record) {
+  CheckVersion(json);
+  record.id = json.at("id");
+  record.created_at_ns = json.at("created_at_ns");
+  record.runtime_handler = json.at("runtime_handler");
+  ParseMessage(json.at("config"), record.config);
+  record.cgroup_parent = json.at("cgroup_parent");
+  record.netns_path = json.at("netns_path");
+  record.ip.primary = json.at("ip");
+  record.ip.additional = json.at("additional_ips").get<std::vector<std::string>>();
+  for (const Json& name : json.at("owed")) {
+    for (const auto& [debt, text] : kDebtNames) {
+      if (name == text) record.owed.insert(debt);
+    }
+  }
+  record.ready = json.at("ready");
+  record.stopped = json.at("stopped");
+  return true;
+}
+
+bool ParseContainer(const Json& json, ContainerRecord& record) {
+  CheckVersion(json);
+  record.id = json.at("id");
+  record.sandbox_id = json.at("sandbox_id");
+  record.created_at_ns = json.at("created_at_ns");
+  ParseMessage(json.at("config"), record.config);
+  record.image_id = json.at("image_id");
+  record.chain_ids = json.at("chain_ids").get<std::vector<std::string>>();
+  record.log_path = json.at("log_path");
+  record.stop_signal = json.at("stop_signal");
+  ParseMessage(json.at("user"), record.user);
+  ParseMessage(json.at("resources"), record.resources);
+  record.start_asked = json.at("start_asked");
+  if (json.contains("outcome")) record.outcome = ParseOutcome(json.at("outcome"));
+  return true;
+}
+
+}  // namespace
+
+std::string Encode(const SandboxRecord& record) {
+  Json owed = Json::array();
+  for (const auto& [debt, name] : kDebtNames) {
+    if (record.owed.count(debt) > 0) owed.push_back(name);
+  }
+  return base::DumpJson({{"version", kVersion},
+                         {"id", record.id},
+                         {"created_at_ns", record.created_at_ns},
+                         {"runtime_handler", record.runtime_handler},
+                         {"config", MessageJson(record.config)},
+                         {"cgroup_parent", record.cgroup_parent},
+                         {"netns_path", record.netns_path},
+                         {"ip", record.ip.primary},
+                         {"additional_ips", record.ip.additional},
+                         {"owed", owed},
+                         {"ready", record.ready},
+                         {"stopped", record.stopped}});
+}
+
+std::string Encode(const ContainerRecord& record) {
+  Json json = {{"version", kVersion},
+               {"id", record.id},
+               {"sandbox_id", record.sandbox_id},
+               {"created_at_ns", record.created_at_ns},
+               {"config", MessageJson(record.config)},
+               {"image_id", record.image_id},
+               {"chain_ids", record.chain_ids},
+               {"log_path", record.log_path},
+               {"stop_signal", record.stop_signal},
+               {"user", MessageJson(record.user)},
+               {"resources", MessageJson(record.resources)},
+               {"start_asked", record.start_asked}};
+  if (record.outcome.has_value()) json["outcome"] = OutcomeJson(*record.outcome);
+  return base::DumpJson(json);
+}
+
+absl::Status Decode(absl::string_view text, SandboxRecord& record) {
+  return base::DecodeJson("sandbox record", text, [&](const Json& json) { return ParseSandbox(json, record); }).status();
+}
+
+absl::Status Decode(absl::string_view text, ContainerRecord& record) {
+  return base::DecodeJson("container record", text, [&](const Json& json) { return ParseContainer(json, record); })
+      .status();
+}
+
+}  // namespace crisp::store

@@ -1,0 +1,49 @@
+#include "store/record_store.h"
+
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/id.h"
+#include "base/paths.h"
+#include "base/status_macros.h"
+
+namespace crisp::store {
+
+absl::Status RecordFolder::Init() const {
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(dir_, 0700));
+  return base::MakeDirs(quarantine_, 0700);
+}
+
+absl::Status RecordFolder::Write(const std::string& id, const std::string& text) const {
+  const std::string dir = Dir(id);
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(dir, 0700));
+  return base::Prefix(base::WriteFileAtomic(base::JoinPath(dir, base::kRecordFile), text, 0600), "write record");
+}
+
+absl::Status RecordFolder::Remove(const std::string& id) const {
+  return base::Prefix(base::RemoveTree(Dir(id)), "remove record");
+}
+
+std::vector<Damaged> RecordFolder::Load(
+    const std::function<absl::Status(const std::string&, absl::string_view)>& decode) const {
+  std::vector<Damaged> damaged;
+  absl::StatusOr<std::vector<std::string>> names = base::ListDir(dir_);
+  if (!names.ok()) return damaged;
+  for (const std::string& name : *names) {
+    absl::StatusOr<std::string> text = base::ReadFile(base::JoinPath(Dir(name), base::kRecordFile));
+    absl::Status status = text.status();
+    if (!base::IsId(name)) {
+      status = absl::InvalidArgumentError("folder name is no id");
+    } else if (text.ok()) {
+      status = decode(name, *text);
+    }
+    if (status.ok()) continue;
+    const std::string aside = base::JoinPath(quarantine_, absl::StrCat(name, ".", base::NewId().substr(0, 8)));
+    if (rename(Dir(name).c_str(), aside.c_str()) != 0) status = base::Errno("quarantine", name);
+    damaged.push_back({.id = name, .why = status});
+  }
+  return damaged;
+}
+
+}  // namespace crisp::store

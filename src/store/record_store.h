@@ -1,0 +1,44 @@
+// Records on disk: <dir>/<id>/record.json, one file per object, replaced atomically. Survives the death of crispd at
+// any instant (the rename is the commit). It is not synced: after a power cut no container of the node runs any more,
+// and a record that came back empty is quarantined by Load while its id still tells what to clean up.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/file.h"
+#include "base/paths.h"
+#include "store/record_codec.h"
+
+namespace crisp::store {
+
+// An object whose record could not be read; its folder was moved to the quarantine.
+struct Damaged {
+  std::string id;
+  absl::Status why;
+};
+
+// One folder of records. Thread-safe as long as one object is written by one thread at a time.
+class RecordFolder {
+ public:
+  RecordFolder(std::string dir, std::string quarantine) : dir_(std::move(dir)), quarantine_(std::move(quarantine)) {}
+
+  // Creates the folders (0700).
+  absl::Status Init() const;
+  absl::Status Write(const std::string& id, const std::string& text) const;
+  // Removes the object's folder with all in it; a missing one is OK.
+  absl::Status Remove(const std::string& id) const;
+  std::string Dir(const std::string& id) const { return base::JoinPath(dir_, id); }
+
+  // Calls `decode(text)` for every record; folders whose record does not decode go to the quarantine and are returned.
+  std::vector<Damaged> Load(const std::function<absl::Status(const std::string& id, absl::string_view)>& decode) const;
+
+ private:
+  std::string dir_;
+  std::string quarantine_;
+};
+
+}  // namespace crisp::store

@@ -1,0 +1,42 @@
+// The five channels of Kubernetes' remotecommand protocols and their form as WebSocket messages:
+// one byte (or, in the base64 protocols, one digit) naming the channel, then data. Numbers are the
+// protocol's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace crisp::streaming {
+
+enum class Channel : uint8_t { kIn = 0, kOut = 1, kErr = 2, kError = 3, kResize = 4 };
+// v5: the message's one byte of data is a channel its sender is done with.
+inline constexpr uint8_t kCloseChannel = 255;
+
+enum class ChannelCoding { kBinary, kBase64 };
+
+// Takes a client's messages apart, however they were cut into pieces, holding back at most three
+// characters.
+class ChannelDecoder {
+ public:
+  explicit ChannelDecoder(ChannelCoding coding) : coding_(coding) {}
+
+  // `end` is set with the last piece of a message. `on_data` gets the number of the channel and its
+  // data, never empty. kInvalidArgument for a channel that is no digit, or bad base64.
+  absl::Status Feed(absl::string_view piece, bool end,
+                    const std::function<void(uint8_t channel, absl::string_view data)>& on_data);
+
+ private:
+  const ChannelCoding coding_;
+  bool has_channel_ = false;
+  uint8_t channel_ = 0;
+  std::string carry_;  // base64 characters short of a group of four
+};
+
+// The first byte of a message on `channel`.
+std::string ChannelHead(ChannelCoding coding, Channel channel);
+
+}  // namespace crisp::streaming

@@ -1,0 +1,42 @@
+// The two ways a client carries a remote command: SPDY streams (remotecommand v1 to v5), or
+// WebSocket channels. Both give a TransportUser to start a transport with.
+#pragma once
+
+#include <memory>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "streaming/channel.h"
+#include "streaming/loop.h"
+#include "streaming/request.h"
+#include "streaming/runtime.h"
+#include "streaming/transport.h"
+
+namespace crisp::streaming {
+
+// What a subprotocol's name stands for.
+struct CommandProtocol {
+  absl::string_view name;
+  bool status_as_json;  // on the error channel, since v4
+  bool resize;          // SPDY: a resize stream comes with a tty, since v3
+  ChannelCoding coding = ChannelCoding::kBinary;  // WebSocket
+  bool close_channel = false;                     // WebSocket: input can end, v5
+};
+
+// A session's surroundings. `ticket` counts the session as alive until the last copy is gone.
+struct SessionContext {
+  Loop* loop;
+  StreamingRuntime* runtime;
+  absl::Duration creation_timeout;
+  std::shared_ptr<void> ticket;
+};
+
+std::shared_ptr<TransportUser> NewSpdyCommand(const SessionContext& context, Request request,
+                                              const CommandProtocol& protocol,
+                                              std::shared_ptr<Transport> transport);
+
+std::shared_ptr<TransportUser> NewWebSocketCommand(const SessionContext& context, Request request,
+                                                   const CommandProtocol& protocol,
+                                                   std::shared_ptr<Transport> transport);
+
+}  // namespace crisp::streaming

@@ -1,0 +1,144 @@
+#include "streaming/loop.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace crisp::streaming {
+
+namespace asio = boost::asio;
+using Error = boost::system::error_code;
+
+struct Loop::Impl {
+  explicit Impl(int workers) : work(context.get_executor()), pool(workers) {}
+
+  asio::io_context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work;
+  asio::thread_pool pool;
+  std::thread thread;
+};
+
+absl::StatusOr<std::unique_ptr<Loop>> Loop::Start(int workers) {
+  // Threads inherit the mask: signals are the main thread's, and a write to a pipe nobody reads
+  // must be an EPIPE here, not a SIGPIPE.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  absl::StatusOr<std::unique_ptr<Loop>> loop;
+  try {
+    auto impl = std::make_unique<Impl>(workers);
+    impl->thread = std::thread([context = &impl->context] { context->run(); });
+    loop = std::unique_ptr<Loop>(new Loop(std::move(impl)));
+  } catch (const std::exception& error) {
+    loop = absl::ResourceExhaustedError(absl::StrCat("start threads: ", error.what()));
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return loop;
+}
+
+Loop::Loop(std::unique_ptr<Impl> impl)
+    : impl_(std::move(impl)), scratch_(std::make_unique<char[]>(kScratchBytes)) {}
+
+Loop::~Loop() { Stop(); }
+
+void Loop::Post(std::function<void()> task) { asio::post(impl_->context, std::move(task)); }
+
+void Loop::RunOnWorker(std::function<void()> task) { asio::post(impl_->pool, std::move(task)); }
+
+void Loop::Stop() {
+  impl_->context.stop();
+  if (impl_->thread.joinable()) impl_->thread.join();
+  impl_->pool.stop();
+  impl_->pool.join();
+}
+
+asio::io_context& Loop::context() { return impl_->context; }
+
+// Outlives its FdWatch only inside a handler that is already queued, which then finds `alive`
+// false.
+struct FdWatch::State {
+  explicit State(asio::io_context& context) : descriptor(context) {}
+  asio::posix::stream_descriptor descriptor;
+  bool alive = true;
+};
+
+namespace {
+
+template <typename State, typename WaitType>
+void Wait(const std::shared_ptr<State>& state, WaitType type, std::function<void()> callback) {
+  state->descriptor.async_wait(type, [state, callback = std::move(callback)](const Error& error) {
+    if (state->alive && error != asio::error::operation_aborted) callback();
+  });
+}
+
+}  // namespace
+
+FdWatch::FdWatch(Loop* loop, base::UniqueFd fd) : state_(std::make_shared<State>(loop->context())) {
+  Error error;
+  state_->descriptor.assign(fd.get(), error);
+  // Only a descriptor epoll refuses (a regular file) fails here: it is closed, and its waits end at
+  // once, so that the read or write that follows tells.
+  if (!error) fd.release();
+}
+
+FdWatch::~FdWatch() {
+  state_->alive = false;
+  Error ignored;
+  state_->descriptor.close(ignored);
+}
+
+int FdWatch::fd() const {
+  return state_->descriptor.is_open() ? state_->descriptor.native_handle() : -1;
+}
+
+void FdWatch::WhenReadable(std::function<void()> callback) {
+  Wait(state_, asio::posix::stream_descriptor::wait_read, std::move(callback));
+}
+
+void FdWatch::WhenWritable(std::function<void()> callback) {
+  Wait(state_, asio::posix::stream_descriptor::wait_write, std::move(callback));
+}
+
+base::UniqueFd FdWatch::Release() {
+  state_->alive = false;
+  return base::UniqueFd(state_->descriptor.is_open() ? state_->descriptor.release() : -1);
+}
+
+struct Timer::State {
+  explicit State(asio::io_context& context) : timer(context) {}
+  asio::steady_timer timer;
+  bool alive = true;
+};
+
+Timer::Timer(Loop* loop) : loop_(loop) {}
+
+Timer::~Timer() { Cancel(); }
+
+void Timer::Start(absl::Duration after, std::function<void()> callback) {
+  Cancel();
+  state_ = std::make_shared<State>(loop_->context());
+  state_->timer.expires_after(absl::ToChronoNanoseconds(after));
+  state_->timer.async_wait([state = state_, callback = std::move(callback)](const Error& error) {
+    if (state->alive && !error) callback();
+  });
+}
+
+void Timer::Cancel() {
+  if (!state_) return;
+  state_->alive = false;
+  state_->timer.cancel();
+  state_.reset();
+}
+
+}  // namespace crisp::streaming

@@ -1,0 +1,294 @@
+#include "streaming/port_forward.h"
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "streaming/fd_stream.h"
+#include "streaming/spdy_session.h"
+
+namespace crisp::streaming {
+namespace {
+
+// Over all connections of a session; one connection may keep kMaxUnsentBytes of it.
+constexpr size_t kMaxInputBytes = 4 << 20;
+
+// One forwarded connection.
+struct Forward {
+  explicit Forward(Loop* loop) : creation_timer(loop) {}
+
+  std::string request_id;
+  uint32_t error_id = 0;  // 0 until the stream is there
+  uint32_t data_id = 0;
+  uint16_t port = 0;  // of the data stream
+  Timer creation_timer;
+  bool dialing = false;
+  std::shared_ptr<FdStream> target;
+  std::string early_input;
+  bool input_ended = false;
+  size_t waiting = 0;  // bytes of input, as last accounted
+  bool waits_for_room = false;
+};
+
+class PortForward : public TransportUser,
+                    public std::enable_shared_from_this<PortForward>,
+                    private SpdySession::Handler,
+                    private FdStream::Owner {
+ public:
+  PortForward(const SessionContext& context, PortForwardRequest request,
+              std::shared_ptr<Transport> transport)
+      : context_(context),
+        request_(std::move(request)),
+        transport_(std::move(transport)),
+        session_(transport_.get(), this, kMaxForwardStreams) {}
+  ~PortForward() override { CloseAll(); }
+
+  void OnBytes(absl::string_view bytes, bool) override {
+    if (session_.Receive(bytes).ok()) return;
+    CloseAll();
+    transport_->Close();
+  }
+  void OnWritable() override;
+  void OnClosed() override {
+    closed_ = true;
+    CloseAll();
+  }
+
+ private:
+  bool OnStream(uint32_t id, const SpdyHeaders& headers) override;
+  void OnStreamOpen(uint32_t id) override;
+  void OnStreamData(uint32_t id, absl::string_view data) override;
+  void OnStreamEnd(uint32_t id) override;
+  void OnStreamReset(uint32_t id) override;
+
+  size_t ReadRoom(FdStream* stream) override;
+  void OnRead(FdStream* stream, absl::string_view data) override;
+  void OnReadEnd(FdStream* stream, int error) override;
+  void OnWritten(FdStream* stream) override;
+  void OnWriteEnd(FdStream* stream, int error) override;
+
+  void Dial(const std::shared_ptr<Forward>& forward);
+  void Dialed(const std::shared_ptr<Forward>& forward, absl::StatusOr<base::UniqueFd> target);
+  // Ends both streams: with a FIN, or with a reset of the data stream when the connection broke.
+  void EndForward(const std::shared_ptr<Forward>& forward, bool broken);
+  void Forget(const std::shared_ptr<Forward>& forward);
+  void Fail(const std::shared_ptr<Forward>& forward, absl::string_view message);
+  void CloseAll();
+  void Account(Forward* forward);
+
+  std::shared_ptr<Forward> FindData(uint32_t id) const;
+  std::shared_ptr<Forward> FindTarget(const FdStream* stream) const;
+
+  const SessionContext context_;
+  const PortForwardRequest request_;
+  const std::shared_ptr<Transport> transport_;
+  SpdySession session_;
+  bool closed_ = false;
+  std::unordered_map<std::string, std::shared_ptr<Forward>> by_request_;
+  std::unordered_map<uint32_t, std::shared_ptr<Forward>> by_stream_;  // both streams of each
+  std::unordered_map<const FdStream*, std::shared_ptr<Forward>> by_target_;
+  size_t input_bytes_ = 0;                               // all Forward::waiting
+  size_t full_ = 0;                                      // forwards with kMaxUnsentBytes waiting
+  std::deque<std::weak_ptr<Forward>> waiting_for_room_;  // first come, first served
+};
+
+// Refuses what lacks a valid port or type, and a second stream of one kind for the same request.
+bool PortForward::OnStream(uint32_t id, const SpdyHeaders& headers) {
+  uint32_t port = 0;
+  if (!absl::SimpleAtoi(headers.Get("port"), &port) || port == 0 || port > UINT16_MAX) return false;
+  const absl::string_view type = headers.Get("streamtype");
+  if (type != "error" && type != "data") return false;
+  const bool is_error = type == "error";
+  std::string request_id(headers.Get("requestid"));
+  // Clients before Kubernetes 1.0 send no request id, but open the data stream right after the
+  // error stream.
+  if (request_id.empty()) request_id = absl::StrCat("stream ", is_error ? id : id - 2);
+  std::shared_ptr<Forward>& forward = by_request_[request_id];
+  if (!forward) {
+    forward = std::make_shared<Forward>(context_.loop);
+    forward->request_id = request_id;
+    forward->creation_timer.Start(context_.creation_timeout,
+                                  [this, weak = std::weak_ptr<Forward>(forward)] {
+                                    if (auto late = weak.lock())
+                                      Fail(late, "timed out waiting for streams");
+                                  });
+  }
+  uint32_t& own_id = is_error ? forward->error_id : forward->data_id;
+  if (own_id != 0) return false;
+  own_id = id;
+  if (!is_error) forward->port = static_cast<uint16_t>(port);
+  by_stream_[id] = forward;
+  return true;
+}
+
+void PortForward::OnStreamOpen(uint32_t id) {
+  const std::shared_ptr<Forward> forward = by_stream_[id];
+  if (forward->error_id != 0 && forward->data_id != 0) Dial(forward);
+}
+
+void PortForward::Dial(const std::shared_ptr<Forward>& forward) {
+  forward->creation_timer.Cancel();
+  forward->dialing = true;
+  context_.loop->RunOnWorker([self = shared_from_this(), forward] {
+    auto target = std::make_shared<absl::StatusOr<base::UniqueFd>>(
+        self->context_.runtime->PortForward(self->request_.sandbox_id, forward->port));
+    self->context_.loop->Post(
+        [self, forward, target] { self->Dialed(forward, std::move(*target)); });
+  });
+}
+
+void PortForward::Dialed(const std::shared_ptr<Forward>& forward,
+                         absl::StatusOr<base::UniqueFd> target) {
+  if (closed_ || by_stream_.count(forward->data_id) == 0) return;
+  forward->dialing = false;
+  if (!target.ok()) {
+    Fail(forward, absl::StrCat("error forwarding port ", forward->port, " to pod ",
+                               request_.sandbox_id, ", uid : ", target.status().message()));
+    return;
+  }
+  forward->target =
+      FdStream::Create(context_.loop, *std::move(target), FdStream::AtEnd::kShutdown, this);
+  by_target_[forward->target.get()] = forward;
+  forward->target->Write(forward->early_input, "");
+  forward->early_input = std::string();
+  if (!forward->target) return;  // the first write found it broken
+  if (forward->input_ended) forward->target->EndWriting();
+  forward->target->StartReading();
+  Account(forward.get());
+}
+
+void PortForward::EndForward(const std::shared_ptr<Forward>& forward, bool broken) {
+  if (broken) {
+    session_.Reset(forward->data_id, ResetCode::kCancel);
+  } else {
+    session_.End(forward->data_id);
+  }
+  session_.End(forward->error_id);
+  Forget(forward);
+}
+
+// A message on the error stream makes clients give up the whole session, so it is only for
+// connections that never came to be: one that breaks later just ends.
+void PortForward::Fail(const std::shared_ptr<Forward>& forward, absl::string_view message) {
+  session_.Send(forward->error_id, message);
+  EndForward(forward, true);
+}
+
+void PortForward::Forget(const std::shared_ptr<Forward>& forward) {
+  forward->creation_timer.Cancel();
+  by_request_.erase(forward->request_id);
+  by_stream_.erase(forward->error_id);
+  by_stream_.erase(forward->data_id);
+  if (forward->target) {
+    by_target_.erase(forward->target.get());
+    forward->target->Close();
+    forward->target.reset();
+  }
+  forward->early_input = std::string();
+  Account(forward.get());
+}
+
+void PortForward::CloseAll() {
+  for (const auto& [request_id, forward] : by_request_) {
+    forward->creation_timer.Cancel();
+    if (forward->target) forward->target->Close();
+  }
+  by_request_.clear();
+  by_stream_.clear();
+  by_target_.clear();
+}
+
+void PortForward::OnStreamData(uint32_t id, absl::string_view data) {
+  const std::shared_ptr<Forward> forward = FindData(id);
+  if (!forward) return;
+  if (forward->target) {
+    forward->target->Write(data, "");
+  } else {
+    absl::StrAppend(&forward->early_input, data);
+  }
+  Account(forward.get());
+}
+
+void PortForward::OnStreamEnd(uint32_t id) {
+  const std::shared_ptr<Forward> forward = FindData(id);
+  if (!forward) return;
+  forward->input_ended = true;
+  if (forward->target) forward->target->EndWriting();
+}
+
+void PortForward::OnStreamReset(uint32_t id) {
+  auto found = by_stream_.find(id);
+  if (found == by_stream_.end()) return;
+  const std::shared_ptr<Forward> forward = found->second;
+  // Without its error stream a connection can still do its work.
+  if (id == forward->data_id) EndForward(forward, false);
+}
+
+void PortForward::OnWritable() {
+  session_.OnWritable();
+  std::deque<std::weak_ptr<Forward>> waiting = std::move(waiting_for_room_);
+  waiting_for_room_.clear();
+  for (const std::weak_ptr<Forward>& weak : waiting) {
+    const std::shared_ptr<Forward> forward = weak.lock();
+    if (!forward || !forward->target) continue;
+    forward->waits_for_room = false;
+    forward->target->StartReading();
+  }
+}
+
+// Called whenever the input waiting for a target may have grown or shrunk. SPDY as spoken here has
+// no flow control per stream, so one connection whose target does not read stops its session's
+// input.
+void PortForward::Account(Forward* forward) {
+  const size_t before = forward->waiting;
+  forward->waiting =
+      forward->early_input.size() + (forward->target ? forward->target->buffered() : 0);
+  input_bytes_ = input_bytes_ - before + forward->waiting;
+  full_ = full_ - (before >= kMaxUnsentBytes) + (forward->waiting >= kMaxUnsentBytes);
+  session_.SetReading(full_ == 0 && input_bytes_ < kMaxInputBytes);
+}
+
+size_t PortForward::ReadRoom(FdStream* stream) {
+  if (const size_t room = transport_->Room(); room > 0) return room;
+  const std::shared_ptr<Forward> forward = FindTarget(stream);
+  if (!forward->waits_for_room) waiting_for_room_.push_back(forward);
+  forward->waits_for_room = true;
+  return 0;
+}
+
+void PortForward::OnRead(FdStream* stream, absl::string_view data) {
+  session_.Send(FindTarget(stream)->data_id, data);
+}
+
+void PortForward::OnReadEnd(FdStream* stream, int error) {
+  EndForward(FindTarget(stream), error != 0);
+}
+
+void PortForward::OnWritten(FdStream* stream) { Account(FindTarget(stream).get()); }
+
+void PortForward::OnWriteEnd(FdStream* stream, int) { EndForward(FindTarget(stream), true); }
+
+std::shared_ptr<Forward> PortForward::FindData(uint32_t id) const {
+  auto found = by_stream_.find(id);
+  if (found == by_stream_.end() || found->second->data_id != id) return nullptr;
+  return found->second;
+}
+
+std::shared_ptr<Forward> PortForward::FindTarget(const FdStream* stream) const {
+  return by_target_.at(stream);
+}
+
+}  // namespace
+
+std::shared_ptr<TransportUser> NewPortForward(const SessionContext& context,
+                                              PortForwardRequest request,
+                                              std::shared_ptr<Transport> transport) {
+  return std::make_shared<PortForward>(context, std::move(request), std::move(transport));
+}
+
+}  // namespace crisp::streaming

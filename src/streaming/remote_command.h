@@ -1,0 +1,116 @@
+// One exec or attach session behind its protocol: starts the process, copies its streams with
+// back-pressure, and ends the session in the order clients expect. What carries the channels is the
+// ChannelLink. I/O thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "streaming/channel.h"
+#include "streaming/fd_stream.h"
+#include "streaming/loop.h"
+#include "streaming/remote_command_codec.h"
+#include "streaming/request.h"
+#include "streaming/runtime.h"
+
+namespace crisp::streaming {
+
+// The client's side of a remote command: SPDY streams or WebSocket messages.
+class ChannelLink {
+ public:
+  virtual ~ChannelLink() = default;
+  virtual void Send(Channel channel, absl::string_view data) = 0;
+  virtual void End(Channel channel) = 0;  // nothing more will be sent on it
+  virtual void Finish() = 0;              // after the last End(): flush and close
+  virtual size_t Room() const = 0;        // bytes that may be sent now
+  virtual void SetReading(bool on) = 0;
+};
+
+class RemoteCommand : public std::enable_shared_from_this<RemoteCommand>, private FdStream::Owner {
+ public:
+  // `link` is borrowed until Detach(). `request` is an ExecRequest or an AttachRequest. `ticket` is
+  // held as long as anything of the session, a call into the runtime included, is alive.
+  static std::shared_ptr<RemoteCommand> Create(Loop* loop, StreamingRuntime* runtime,
+                                               Request request, bool status_as_json,
+                                               ChannelLink* link, std::shared_ptr<void> ticket);
+  ~RemoteCommand() override;
+
+  void Begin();  // once, when the channels are there
+
+  // From the client. Input that comes before the process runs is kept.
+  void OnInput(absl::string_view data);
+  void OnInputEnd();
+  void OnResize(absl::string_view json);  // any piece of a sequence of JSON objects
+  void OnOutputIgnored(
+      Channel channel);  // the client dropped this output; the process is not to notice
+  void OnRoom();         // Room() went up
+  void Detach();         // the client is gone; kills what still runs
+
+ private:
+  struct Control;  // ProcessControl with the lock that keeps its calls apart
+
+  RemoteCommand(Loop* loop, StreamingRuntime* runtime, Request request, bool status_as_json,
+                ChannelLink* link, std::shared_ptr<void> ticket);
+
+  void Started(absl::StatusOr<Process> process);
+  void OpenStreams(Stdio io);
+  void WaitForExit();
+  void Exited(absl::StatusOr<int> exit_code);
+  void DrainOutputs();
+  void FinishIfDone();
+  void Finish(const std::string& result);
+  void ReleaseProcess(bool kill);
+  void FlushEarlyInput();
+  void SendResize();
+  void UpdateReading();
+  size_t waiting_input() const;
+
+  size_t ReadRoom(FdStream* stream) override;
+  void OnRead(FdStream* stream, absl::string_view data) override;
+  void OnReadEnd(FdStream* stream, int error) override;
+  void OnWritten(FdStream* stream) override;
+  void OnWriteEnd(FdStream* stream, int error) override;
+
+  // An output on its way from the process to the client.
+  struct Output {
+    std::shared_ptr<FdStream> stream;  // the terminal's is also the input
+    Channel channel;
+    bool ended = true;
+    bool ignored = false;
+    std::optional<size_t> left =
+        std::nullopt;  // set once the process has exited without closing it
+  };
+  Output* Find(const FdStream* stream);
+  void EndOutput(Output* output);
+
+  Loop* const loop_;
+  StreamingRuntime* const runtime_;
+  const Request request_;
+  const bool is_exec_;
+  const bool status_as_json_;
+  ChannelLink* link_;  // null once detached
+  std::shared_ptr<void> ticket_;
+
+  std::shared_ptr<Control> control_;  // null before the start and after the end
+  std::unique_ptr<FdWatch> exited_;
+  std::shared_ptr<FdStream> input_;
+  Output outputs_[2] = {{nullptr, Channel::kOut}, {nullptr, Channel::kErr}};
+  Timer drain_timer_;
+
+  bool started_ = false;
+  bool finished_ = false;
+  std::string early_input_;
+  bool input_ended_ = false;
+  std::optional<absl::StatusOr<int>> exit_code_;
+  std::string resize_text_;
+  std::optional<TerminalSize> next_size_;
+  bool resizing_ = false;
+};
+
+}  // namespace crisp::streaming

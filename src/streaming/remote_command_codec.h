@@ -1,0 +1,29 @@
+// What remotecommand writes on the error channel and reads from the resize channel. The result of a
+// command is a metav1.Status in JSON from protocol v4 on, and plain text (nothing for success)
+// before.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace crisp::streaming {
+
+// `exit_code` 0 to 255.
+std::string EncodeExit(int exit_code, bool as_json);
+// A command that could not be run, or an attachment that failed: Kubernetes' InternalError.
+std::string EncodeFailure(absl::string_view message, bool as_json);
+
+struct TerminalSize {
+  uint16_t columns = 0;
+  uint16_t rows = 0;
+};
+
+inline constexpr size_t kMaxResizeBytes = 256;
+
+// One {"Width":80,"Height":24}; other members are ignored. kInvalidArgument for anything else.
+absl::StatusOr<TerminalSize> DecodeTerminalSize(absl::string_view text);
+
+}  // namespace crisp::streaming

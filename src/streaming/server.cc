@@ -1,0 +1,252 @@
+#include "streaming/server.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "streaming/http_connection.h"
+#include "streaming/loop.h"
+#include "streaming/router.h"
+#include "streaming/token_store.h"
+
+namespace crisp::streaming {
+namespace {
+
+constexpr int kWorkers = 8;
+constexpr absl::Duration kCheckInterval = absl::Seconds(5);
+constexpr absl::Duration kAcceptRetry = absl::Milliseconds(100);
+
+union SocketAddress {
+  sockaddr any;
+  sockaddr_in v4;
+  sockaddr_in6 v6;
+};
+
+bool IsLoopback(const SocketAddress& address) {
+  if (address.any.sa_family == AF_INET) return ntohl(address.v4.sin_addr.s_addr) >> 24 == 127;
+  return IN6_IS_ADDR_LOOPBACK(&address.v6.sin6_addr);
+}
+
+absl::StatusOr<SocketAddress> ParseAddress(const std::string& text) {
+  const absl::Status bad = absl::InvalidArgumentError(
+      absl::StrCat("streaming address \"", text, "\": want <numeric address>:<port>"));
+  const size_t colon = text.rfind(':');
+  uint32_t port = 0;
+  if (colon == std::string::npos || !absl::SimpleAtoi(text.substr(colon + 1), &port) ||
+      port > UINT16_MAX) {
+    return bad;
+  }
+  std::string host = text.substr(0, colon);
+  SocketAddress address = {};
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+    address.v6.sin6_family = AF_INET6;
+    address.v6.sin6_port = htons(static_cast<uint16_t>(port));
+    if (inet_pton(AF_INET6, host.c_str(), &address.v6.sin6_addr) != 1) return bad;
+  } else {
+    address.v4.sin_family = AF_INET;
+    address.v4.sin_port = htons(static_cast<uint16_t>(port));
+    if (inet_pton(AF_INET, host.c_str(), &address.v4.sin_addr) != 1) return bad;
+  }
+  if (IsLoopback(address)) return address;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "streaming address \"", text, "\": not loopback, and the streams would not be encrypted"));
+}
+
+absl::StatusOr<base::UniqueFd> Listen(const SocketAddress& address, const std::string& text) {
+  base::UniqueFd fd(socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return base::Errno("socket", text);
+  const int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (bind(fd.get(), &address.any, sizeof(address)) != 0) return base::Errno("bind", text);
+  if (listen(fd.get(), SOMAXCONN) != 0) return base::Errno("listen", text);
+  return fd;
+}
+
+std::string UrlBase(int fd) {
+  SocketAddress address = {};
+  socklen_t size = sizeof(address);
+  getsockname(fd, &address.any, &size);
+  char host[INET6_ADDRSTRLEN];
+  if (address.any.sa_family == AF_INET) {
+    inet_ntop(AF_INET, &address.v4.sin_addr, host, sizeof(host));
+    return absl::StrCat("http://", host, ":", ntohs(address.v4.sin_port));
+  }
+  inet_ntop(AF_INET6, &address.v6.sin6_addr, host, sizeof(host));
+  return absl::StrCat("http://[", host, "]:", ntohs(address.v6.sin6_port));
+}
+
+}  // namespace
+
+class Server::Impl {
+ public:
+  Impl(const ServerOptions& options, StreamingRuntime* runtime, std::unique_ptr<Loop> loop,
+       std::string url_base)
+      : options_(options),
+        runtime_(runtime),
+        url_base_(std::move(url_base)),
+        tokens_(options.max_tokens, options.token_lifetime),
+        loop_(std::move(loop)),
+        accept_retry_(loop_.get()),
+        check_timer_(loop_.get()) {}
+
+  void Serve(base::UniqueFd listener);
+  absl::StatusOr<std::string> Url(Request request);
+  void Stop();
+  size_t sessions() const;
+
+ private:
+  void WaitForClient();
+  void AcceptClients();
+  std::shared_ptr<void> NewTicket();
+  void Watch(const std::shared_ptr<Transport>& transport);
+  void CheckTransports();
+
+  const ServerOptions options_;
+  StreamingRuntime* const runtime_;
+  const std::string url_base_;
+  TokenStore tokens_;
+  mutable absl::Mutex mutex_;
+  size_t sessions_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+
+  std::unique_ptr<Loop> loop_;
+  // I/O thread only from here on.
+  Timer accept_retry_;
+  Timer check_timer_;
+  std::unique_ptr<FdWatch> listener_;
+  std::vector<std::weak_ptr<Transport>> transports_;
+};
+
+void Server::Impl::Serve(base::UniqueFd listener) {
+  loop_->Post([this, fd = listener.release()] {
+    listener_ = std::make_unique<FdWatch>(loop_.get(), base::UniqueFd(fd));
+    WaitForClient();
+  });
+}
+
+void Server::Impl::WaitForClient() {
+  listener_->WhenReadable([this] { AcceptClients(); });
+}
+
+void Server::Impl::AcceptClients() {
+  while (true) {
+    base::UniqueFd fd(accept4(listener_->fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd.valid()) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno == EAGAIN) return WaitForClient();
+      // Out of descriptors or memory: the client waits in the queue until some are free.
+      accept_retry_.Start(kAcceptRetry, [this] { AcceptClients(); });
+      return;
+    }
+    std::shared_ptr<void> ticket = NewTicket();
+    if (!ticket) continue;
+    auto context = std::make_shared<HttpContext>();
+    context->loop = loop_.get();
+    context->head_timeout = options_.creation_timeout;
+    context->route = [this, ticket](const HttpHead& head) {
+      return RouteRequest(
+          head, SessionContext{loop_.get(), runtime_, options_.creation_timeout, ticket}, &tokens_);
+    };
+    context->watch = [this](const std::shared_ptr<Transport>& transport) { Watch(transport); };
+    ServeHttp(std::move(context), std::move(fd));
+  }
+}
+
+// Counts one connection until the last copy is gone; null when there are enough.
+std::shared_ptr<void> Server::Impl::NewTicket() {
+  absl::MutexLock lock(&mutex_);
+  if (stopped_ || sessions_ >= options_.max_sessions) return nullptr;
+  ++sessions_;
+  return std::shared_ptr<void>(this, [this](void*) {
+    absl::MutexLock release(&mutex_);
+    --sessions_;
+  });
+}
+
+void Server::Impl::Watch(const std::shared_ptr<Transport>& transport) {
+  if (transports_.empty()) {
+    check_timer_.Start(std::min(kCheckInterval, options_.idle_timeout / 4),
+                       [this] { CheckTransports(); });
+  }
+  transports_.push_back(transport);
+}
+
+void Server::Impl::CheckTransports() {
+  std::vector<std::weak_ptr<Transport>> transports = std::move(transports_);
+  transports_.clear();
+  for (const std::weak_ptr<Transport>& weak : transports) {
+    const std::shared_ptr<Transport> transport = weak.lock();
+    if (!transport) continue;
+    transport->Check(options_.idle_timeout);
+    Watch(transport);
+  }
+}
+
+absl::StatusOr<std::string> Server::Impl::Url(Request request) {
+  CRISP_RETURN_IF_ERROR(Validate(request));
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopped_) return absl::UnavailableError("streaming server is stopped");
+  }
+  const std::string path = absl::StrCat("/", PathOf(request), "/");
+  CRISP_ASSIGN_OR_RETURN(const std::string token, tokens_.Add(std::move(request)));
+  return absl::StrCat(url_base_, path, token);
+}
+
+void Server::Impl::Stop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+  }
+  loop_->Post([this] {
+    accept_retry_.Cancel();
+    check_timer_.Cancel();
+    listener_.reset();
+    for (const std::weak_ptr<Transport>& weak : transports_) {
+      if (const std::shared_ptr<Transport> transport = weak.lock()) transport->Abort();
+    }
+  });
+  {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](size_t* sessions) { return *sessions == 0; }, &sessions_));
+  }
+  loop_->Stop();
+}
+
+size_t Server::Impl::sessions() const {
+  absl::MutexLock lock(&mutex_);
+  return sessions_;
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                                      StreamingRuntime* runtime) {
+  CRISP_ASSIGN_OR_RETURN(const SocketAddress address, ParseAddress(options.address));
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd listener, Listen(address, options.address));
+  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<Loop> loop, Loop::Start(kWorkers));
+  auto impl = std::make_unique<Impl>(options, runtime, std::move(loop), UrlBase(listener.get()));
+  impl->Serve(std::move(listener));
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Server::~Server() { Stop(); }
+
+absl::StatusOr<std::string> Server::Url(Request request) { return impl_->Url(std::move(request)); }
+
+void Server::Stop() { impl_->Stop(); }
+
+size_t Server::sessions() const { return impl_->sessions(); }
+
+}  // namespace crisp::streaming

@@ -1,0 +1,71 @@
+// The server's end of a SPDY connection: which streams are open, what may still be sent on them,
+// and what is answered to a peer that misbehaves. Bytes in by Receive(), bytes out through the
+// transport. I/O thread only.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "streaming/spdy_frame.h"
+#include "streaming/transport.h"
+
+namespace crisp::streaming {
+
+class SpdySession : private SpdyFrameVisitor {
+ public:
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    // A new stream; false refuses it. Nothing can be sent on it before OnStreamOpen().
+    virtual bool OnStream(uint32_t id, const SpdyHeaders& headers) = 0;
+    virtual void OnStreamOpen(uint32_t id) = 0;  // accepted, the reply is on its way
+    virtual void OnStreamData(uint32_t id, absl::string_view data) = 0;
+    virtual void OnStreamEnd(uint32_t id) = 0;    // the peer sends no more on it
+    virtual void OnStreamReset(uint32_t id) = 0;  // gone, by the peer or for a protocol error on it
+  };
+
+  SpdySession(Transport* transport, Handler* handler, size_t max_streams);
+
+  // On an error the session is over: GOAWAY is sent, the caller closes the transport.
+  absl::Status Receive(absl::string_view bytes);
+
+  // Sending on a stream that is not open for it does nothing. `data` is at most 64 KiB.
+  void Send(uint32_t id, absl::string_view data);
+  void End(uint32_t id);
+  void Reset(uint32_t id, ResetCode code);
+  void GoAway(GoAwayCode code);
+
+  // Whether the handler can take more data; see UpdateReading().
+  void SetReading(bool on);
+  // To be called when the transport's unsent() went down.
+  void OnWritable() { UpdateReading(); }
+
+ private:
+  struct Stream {
+    bool local_open = true;
+    bool remote_open = true;
+  };
+
+  absl::Status OnSynStream(uint32_t id, bool fin, const SpdyHeaders& headers) override;
+  absl::Status OnHeaders(uint32_t id, bool fin) override;
+  absl::Status OnData(uint32_t id, absl::string_view data, bool fin) override;
+  void OnReset(uint32_t id) override;
+  void OnPing(uint32_t id) override;
+  void OnGoAway() override;
+  void RemoteEnd(uint32_t id);
+  void UpdateReading();
+
+  Transport* const transport_;
+  Handler* const handler_;
+  const size_t max_streams_;
+  SpdyDecoder decoder_;
+  std::unordered_map<uint32_t, Stream> streams_;
+  uint32_t last_id_ = 0;
+  bool replied_ = false;
+  bool peer_leaves_ = false;
+  bool wants_reading_ = true;
+};
+
+}  // namespace crisp::streaming

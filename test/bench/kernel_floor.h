@@ -1,0 +1,33 @@
+// What the kernel alone takes for a container: clone3(2) with every namespace but the user's, an
+// overlay mount, pivot_root(2) and execve(2) of a static program. It is measured by a helper
+// process, because the program itself has gRPC's threads. Failures throw std::runtime_error.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "base/unique_fd.h"
+
+namespace crisp::bench {
+
+class KernelFloor {
+ public:
+  // Forks the helper: make it before anything that starts threads.
+  KernelFloor();
+  ~KernelFloor();
+  KernelFloor(const KernelFloor&) = delete;
+  KernelFloor& operator=(const KernelFloor&) = delete;
+
+  // Nanoseconds from clone3 until /static_true of `rootfs` was executed. `dir` is an existing
+  // folder for the writable layer, which is new for each call; the caller removes both.
+  int64_t Measure(const std::string& rootfs, const std::string& dir);
+
+ private:
+  base::UniqueFd socket_;
+  pid_t pid_ = 0;
+  int calls_ = 0;
+};
+
+}  // namespace crisp::bench

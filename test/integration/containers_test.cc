@@ -1,0 +1,292 @@
+// What a container is: its process, exits, execs, logs, limits.
+#include <catch2/catch.hpp>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "integration/pod.h"
+
+using namespace crisp;
+using namespace crisp::test;
+
+namespace {
+
+int64_t Millis(int64_t since_nanos) { return (base::MonotonicNanos() - since_nanos) / 1'000'000; }
+
+// A file of the container's cgroup, in the hierarchy of `controller` on v1.
+std::string CgroupFile(Pod& pod, const std::string& container, const std::string& controller,
+                       const std::string& v1_name, const std::string& v2_name) {
+  const std::string lines = base::ReadFile(absl::StrCat("/proc/", pod.HostPid(container), "/cgroup")).value();
+  for (absl::string_view line : absl::StrSplit(lines, '\n', absl::SkipEmpty())) {
+    const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
+    const std::vector<std::string> names = absl::StrSplit(fields[1], ',');
+    if (std::find(names.begin(), names.end(), controller) == names.end()) continue;
+    return std::string(absl::StripTrailingAsciiWhitespace(
+        base::ReadFile(absl::StrCat("/sys/fs/cgroup/", controller, fields[2], "/", v1_name)).value()));
+  }
+  const std::string path = std::string(absl::StripPrefix(absl::StripTrailingAsciiWhitespace(lines), "0::"));
+  return std::string(absl::StripTrailingAsciiWhitespace(
+      base::ReadFile(absl::StrCat("/sys/fs/cgroup", path, "/", v2_name)).value()));
+}
+
+// A script that sets a trap must have done so before it is signalled: it says "ready" then.
+void WaitReady(Pod& pod, const std::string& container) {
+  for (int i = 0; i < 2000 && pod.LogText(container).find("ready") == std::string::npos; ++i) usleep(5000);
+}
+
+bool OnV1() { return access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK) == 0; }
+
+}  // namespace
+
+TEST_CASE("exit codes and signals are told truly") {
+  Pod pod(Daemon::Shared());
+  for (const int code : {0, 1, 42, 127, 255}) {
+    const v1::ContainerStatus status = pod.WaitExited(pod.Run({"sh", "-c", absl::StrCat("exit ", code)}));
+    CHECK(status.exit_code() == code);
+    CHECK(status.reason() == (code == 0 ? "Completed" : "Error"));
+    CHECK(status.created_at() <= status.started_at());
+    CHECK(status.started_at() <= status.finished_at());
+  }
+  CHECK(pod.WaitExited(pod.Run({"sh", "-c", "kill -9 $$; sleep 10"}, [](v1::ContainerConfig& config) {
+          config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(v1::POD);
+        })).exit_code() == 137);
+}
+
+TEST_CASE("stop: the signal first, SIGKILL after the grace, at once with none") {
+  Pod pod(Daemon::Shared());
+  const std::string polite = pod.Run({"sh", "-c", "trap 'exit 7' TERM; echo ready; while true; do sleep 0.1; done"});
+  WaitReady(pod, polite);
+  pod.StopContainer(polite, 20);
+  CHECK(pod.ContainerStatus(polite).exit_code() == 7);
+  const std::string deaf = pod.Run({"sh", "-c", "trap '' TERM; echo ready; while true; do sleep 0.1; done"});
+  WaitReady(pod, deaf);
+  int64_t begin = base::MonotonicNanos();
+  pod.StopContainer(deaf, 1);
+  CHECK(Millis(begin) >= 1000);
+  CHECK(Millis(begin) < 10000);
+  CHECK(pod.ContainerStatus(deaf).exit_code() == 137);
+  const std::string other = pod.Run({"sleep", "1000"});
+  begin = base::MonotonicNanos();
+  pod.StopContainer(other, 0);
+  CHECK(Millis(begin) < 5000);
+  pod.StopContainer(other, 0);
+}
+
+TEST_CASE("a second stop with a shorter grace cuts the first one's short") {
+  Pod pod(Daemon::Shared());
+  const std::string deaf = pod.Run({"sh", "-c", "trap '' TERM; echo ready; while true; do sleep 0.1; done"});
+  WaitReady(pod, deaf);
+  const int64_t begin = base::MonotonicNanos();
+  std::thread patient([&] { pod.StopContainer(deaf, 40); });
+  pod.StopContainer(deaf, 1);
+  patient.join();
+  CHECK(Millis(begin) < 20000);
+}
+
+TEST_CASE("the stop signal of the configuration is sent") {
+  Pod pod(Daemon::Shared());
+  const std::string container =
+      pod.Run({"sh", "-c", "trap 'exit 9' USR1; echo ready; while true; do sleep 0.1; done"},
+              [](v1::ContainerConfig& config) { config.set_stop_signal(v1::SIGNAL_SIGUSR1); });
+  WaitReady(pod, container);
+  pod.StopContainer(container, 20);
+  CHECK(pod.ContainerStatus(container).exit_code() == 9);
+  CHECK(pod.ContainerStatus(container).stop_signal() == v1::SIGNAL_SIGUSR1);
+}
+
+TEST_CASE("removing a running container kills it; the log file stays") {
+  Pod pod(Daemon::Shared());
+  const std::string container = pod.Run({"sh", "-c", "echo here; sleep 1000"});
+  const std::string log = pod.ContainerStatus(container).log_path();
+  const int pid = pod.HostPid(container);
+  pod.RemoveContainer(container);
+  pod.RemoveContainer(container);
+  CHECK(access(absl::StrCat("/proc/", pid).c_str(), F_OK) != 0);
+  CHECK(access(log.c_str(), F_OK) == 0);
+}
+
+TEST_CASE("exec: output, exit code, environment, and a timeout that leaves nothing") {
+  Pod pod(Daemon::Shared());
+  const std::string container = pod.Run({"sleep", "1000"}, [](v1::ContainerConfig& config) {
+    v1::KeyValue* env = config.add_envs();
+    env->set_key("GREETING");
+    env->set_value("two words");
+    config.set_working_dir("/tmp/made/for/it");
+  });
+  const ExecResult both = pod.Exec(container, {"sh", "-c", "echo out; echo err >&2; exit 3"});
+  CHECK(both.out == "out\n");
+  CHECK(both.err == "err\n");
+  CHECK(both.exit_code == 3);
+  CHECK(pod.Exec(container, {"sh", "-c", "echo $GREETING in $PWD"}).out == "two words in /tmp/made/for/it\n");
+  v1::ExecSyncRequest slow;
+  slow.set_container_id(container);
+  for (const char* word : {"sh", "-c", "sleep 4321 & sleep 4321"}) slow.add_cmd(word);
+  slow.set_timeout(1);
+  v1::ExecSyncResponse response;
+  Daemon& daemon = pod.daemon();
+  CHECK(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::ExecSync, slow, &response).error_code() ==
+        grpc::StatusCode::DEADLINE_EXCEEDED);
+  const ExecResult left = pod.Exec(container, {"pgrep", "sleep 4321"});
+  CHECK(left.out.empty());
+  CHECK(left.err.empty());
+  // A background child that keeps the pipe must not hold the answer.
+  const int64_t begin = base::MonotonicNanos();
+  CHECK(pod.Exec(container, {"sh", "-c", "sleep 30 & echo now"}, 20).out == "now\n");
+  CHECK(Millis(begin) < 10000);
+}
+
+TEST_CASE("exec output is cut at what fits one message") {
+  Pod pod(Daemon::Shared());
+  const std::string container = pod.Run({"sleep", "1000"});
+  const ExecResult result = pod.Exec(container, {"dd", "if=/dev/zero", "bs=1M", "count=40"}, 60);
+  CHECK(result.exit_code == 0);
+  CHECK(result.out.size() <= 16u << 20);
+  CHECK(result.out.size() > 15u << 20);
+}
+
+TEST_CASE("limits are in the kernel's files") {
+  Pod pod(Daemon::Shared());
+  const std::string container = pod.Run({"sleep", "1000"}, [](v1::ContainerConfig& config) {
+    v1::LinuxContainerResources* limits = config.mutable_linux()->mutable_resources();
+    limits->set_cpu_shares(512);
+    limits->set_cpu_period(100000);
+    limits->set_cpu_quota(20000);
+    limits->set_memory_limit_in_bytes(64 << 20);
+    limits->set_memory_swap_limit_in_bytes(64 << 20);
+    limits->set_cpuset_cpus("0");
+    v1::HugepageLimit* huge = limits->add_hugepage_limits();
+    huge->set_page_size("2MB");
+    huge->set_limit(0);
+  });
+  if (OnV1()) {
+    CHECK(CgroupFile(pod, container, "cpu", "cpu.shares", "") == "512");
+    CHECK(CgroupFile(pod, container, "cpu", "cpu.cfs_quota_us", "") == "20000");
+    CHECK(CgroupFile(pod, container, "memory", "memory.memsw.limit_in_bytes", "") == "67108864");
+  } else {
+    CHECK(CgroupFile(pod, container, "cpu", "", "cpu.max") == "20000 100000");
+    CHECK(CgroupFile(pod, container, "memory", "", "memory.swap.max") == "0");
+  }
+  CHECK(CgroupFile(pod, container, "memory", "memory.limit_in_bytes", "memory.max") == "67108864");
+  CHECK(CgroupFile(pod, container, "cpuset", "cpuset.cpus", "cpuset.cpus") == "0");
+  CHECK(pod.ContainerStatus(container).resources().linux().cpu_shares() == 512);
+}
+
+TEST_CASE("over its memory limit a container ends with 137 and OOMKilled") {
+  Pod pod(Daemon::Shared());
+  const std::string container =
+      pod.Run({"sh", "-c", "dd if=/dev/zero of=/dev/null bs=60M count=1"}, [](v1::ContainerConfig& config) {
+        config.mutable_linux()->mutable_resources()->set_memory_limit_in_bytes(15 << 20);
+        config.mutable_linux()->mutable_resources()->set_memory_swap_limit_in_bytes(15 << 20);
+      });
+  const v1::ContainerStatus status = pod.WaitExited(container);
+  CHECK(status.exit_code() == 137);
+  CHECK(status.reason() == "OOMKilled");
+  CHECK(pod.Status().state() == v1::SANDBOX_READY);
+}
+
+TEST_CASE("logs: CRI lines, partial lines of 16 KiB, both streams, reopened after a rename") {
+  Pod pod(Daemon::Shared());
+  const std::string container = pod.Run(
+      {"sh", "-c", "echo one; echo; echo two >&2; dd if=/dev/zero bs=40000 count=1 2>/dev/null | tr '\\0' x; echo"});
+  pod.WaitExited(container);
+  const std::string log = pod.Log(container);
+  CHECK(log.find(" stdout F one\n") != std::string::npos);
+  CHECK(log.find(" stdout F \n") != std::string::npos);
+  CHECK(log.find(" stderr F two\n") != std::string::npos);
+  CHECK(log.find(absl::StrCat(" stdout P ", std::string(16384, 'x'), "\n")) != std::string::npos);
+  CHECK(pod.LogText(container).find(std::string(40000, 'x') + "\n") != std::string::npos);
+
+  const std::string rotated = pod.Run({"sh", "-c", "while true; do echo line; sleep 0.02; done"});
+  const std::string path = pod.ContainerStatus(rotated).log_path();
+  REQUIRE(rename(path.c_str(), (path + ".1").c_str()) == 0);
+  v1::ReopenContainerLogRequest reopen;
+  reopen.set_container_id(rotated);
+  Daemon& daemon = pod.daemon();
+  daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ReopenContainerLog, reopen);
+  struct stat info, old;
+  REQUIRE(stat(path.c_str(), &info) == 0);
+  REQUIRE(stat((path + ".1").c_str(), &old) == 0);
+  for (int i = 0; i < 300 && info.st_size == 0; ++i) {
+    usleep(10000);
+    stat(path.c_str(), &info);
+  }
+  CHECK(info.st_size > 0);
+  struct stat later;
+  REQUIRE(stat((path + ".1").c_str(), &later) == 0);
+  CHECK(later.st_size == old.st_size);
+}
+
+TEST_CASE("users, groups, capabilities, no_new_privs, seccomp as configured") {
+  Pod pod(Daemon::Shared());
+  const std::string container = pod.Run({"sleep", "1000"}, [](v1::ContainerConfig& config) {
+    auto* context = config.mutable_linux()->mutable_security_context();
+    context->mutable_run_as_user()->set_value(1001);
+    context->mutable_run_as_group()->set_value(1002);
+    context->add_supplemental_groups(1234);
+    context->set_no_new_privs(true);
+    context->mutable_seccomp()->set_profile_type(v1::SecurityProfile::RuntimeDefault);
+    context->mutable_capabilities()->add_drop_capabilities("ALL");
+  });
+  CHECK(pod.Exec(container, {"sh", "-c", "echo $(id -u):$(id -g) $(id -G)"}).out == "1001:1002 1002 1234\n");
+  const std::string status = pod.Exec(container, {"cat", "/proc/self/status"}).out;
+  CHECK(status.find("CapBnd:\t0000000000000000") != std::string::npos);
+  CHECK(status.find("CapInh:\t0000000000000000") != std::string::npos);
+  CHECK(status.find("NoNewPrivs:\t1") != std::string::npos);
+  CHECK(status.find("Seccomp:\t2") != std::string::npos);
+  const std::string plain = pod.Run({"sleep", "1000"});
+  CHECK(pod.Exec(plain, {"cat", "/proc/self/status"}).out.find("Seccomp:\t0") != std::string::npos);
+}
+
+TEST_CASE("masked and read-only paths, read-only rootfs, mounts") {
+  Pod pod(Daemon::Shared());
+  const std::string host = pod.daemon().dir() + "/mounted";
+  REQUIRE(base::MakeDirs(host, 0755).ok());
+  const std::string container = pod.Run({"sleep", "1000"}, [&](v1::ContainerConfig& config) {
+    auto* context = config.mutable_linux()->mutable_security_context();
+    context->add_masked_paths("/bin/ls");
+    context->add_masked_paths("/no/such/path");
+    context->add_readonly_paths("/tmp");
+    v1::Mount* mount = config.add_mounts();
+    mount->set_host_path(host);
+    mount->set_container_path("/data");
+    v1::Mount* readonly = config.add_mounts();
+    readonly->set_host_path(host);
+    readonly->set_container_path("/data-ro");
+    readonly->set_readonly(true);
+  });
+  CHECK(pod.Exec(container, {"sh", "-c", "ls"}).err == "sh: ls: Permission denied\n");
+  CHECK(pod.Exec(container, {"touch", "/tmp/x"}).err == "touch: /tmp/x: Read-only file system\n");
+  CHECK(pod.Exec(container, {"touch", "/data/x"}).exit_code == 0);
+  CHECK(access((host + "/x").c_str(), F_OK) == 0);
+  CHECK(pod.Exec(container, {"touch", "/data-ro/y"}).exit_code != 0);
+  const std::string frozen = pod.Run({"sleep", "1000"}, [](v1::ContainerConfig& config) {
+    config.mutable_linux()->mutable_security_context()->set_readonly_rootfs(true);
+  });
+  CHECK(pod.Exec(frozen, {"touch", "test.go"}).err == "touch: test.go: Read-only file system\n");
+}
+
+TEST_CASE("stats have cpu, memory and the writable layer") {
+  Pod pod(Daemon::Shared());
+  const std::string container = pod.Run({"sh", "-c", "dd if=/dev/zero of=/big bs=1M count=4 2>/dev/null; sleep 1000"});
+  for (int i = 0; i < 200 && pod.Exec(container, {"sh", "-c", "test $(stat -c %s /big) = 4194304"}).exit_code != 0; ++i) {
+  }
+  v1::ContainerStatsRequest request;
+  request.set_container_id(container);
+  Daemon& daemon = pod.daemon();
+  const v1::ContainerStats stats =
+      daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ContainerStats, request).stats();
+  CHECK(stats.cpu().usage_core_nano_seconds().value() > 0);
+  CHECK(stats.memory().working_set_bytes().value() > 0);
+  CHECK(stats.writable_layer().used_bytes().value() >= 4u << 20);
+  v1::ListContainerStatsRequest list;
+  list.mutable_filter()->set_pod_sandbox_id(pod.id());
+  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListContainerStats, list).stats_size() == 1);
+}

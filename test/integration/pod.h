@@ -1,0 +1,67 @@
+// A pod under test and the calls a test makes on it. Removed when destroyed.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "integration/daemon.h"
+
+namespace crisp::test {
+
+inline constexpr char kBusybox[] = "registry.k8s.io/e2e-test-images/busybox:1.29-2";
+
+// A configuration with a name and uid of its own and the test's log folder; `change` may alter it.
+v1::PodSandboxConfig PodConfig(Daemon& daemon, const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
+
+struct ExecResult {
+  int exit_code = 0;
+  std::string out;
+  std::string err;
+};
+
+class Pod {
+ public:
+  explicit Pod(Daemon& daemon, const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
+  ~Pod();
+  Pod(const Pod&) = delete;
+
+  Daemon& daemon() { return daemon_; }
+  const std::string& id() const { return id_; }
+  const v1::PodSandboxConfig& config() const { return config_; }
+  v1::PodSandboxStatus Status();
+  std::string Ip() { return Status().network().ip(); }
+  void Stop();
+  void Remove();
+
+  // A busybox container running `command`; pid namespace of its own; `change` may alter the configuration.
+  v1::ContainerConfig ContainerConfig(const std::vector<std::string>& command,
+                                      const std::function<void(v1::ContainerConfig&)>& change = nullptr);
+  std::string Create(const v1::ContainerConfig& config);
+  void Start(const std::string& container);
+  // Create and start.
+  std::string Run(const std::vector<std::string>& command,
+                  const std::function<void(v1::ContainerConfig&)>& change = nullptr);
+  grpc::Status TryCreate(const v1::ContainerConfig& config, std::string* container = nullptr);
+  grpc::Status TryStart(const std::string& container);
+
+  v1::ContainerStatus ContainerStatus(const std::string& container);
+  // Waits until it has exited (at most 30 s) and returns the status.
+  v1::ContainerStatus WaitExited(const std::string& container);
+  void StopContainer(const std::string& container, int seconds);
+  void RemoveContainer(const std::string& container);
+  ExecResult Exec(const std::string& container, const std::vector<std::string>& command, int timeout_seconds = 10);
+  // The container's log file as it is.
+  std::string Log(const std::string& container);
+  // The text of all log lines, without time, stream and tag.
+  std::string LogText(const std::string& container);
+  // info.pid of the container or, for the pod's id, of pause.
+  int HostPid(const std::string& container);
+
+ private:
+  Daemon& daemon_;
+  v1::PodSandboxConfig config_;
+  std::string id_;
+};
+
+}  // namespace crisp::test

@@ -1,0 +1,257 @@
+// What a pod is: shared namespaces, one IP, a life that is the pause's and not the containers'.
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "integration/pod.h"
+
+using namespace crisp;
+using namespace crisp::test;
+
+namespace {
+
+std::string Namespace(int pid, const std::string& type) {
+  char target[128] = {};
+  const ssize_t n = readlink(absl::StrCat("/proc/", pid, "/ns/", type).c_str(), target, sizeof(target) - 1);
+  return n > 0 ? target : "unreadable";
+}
+
+// GET / over bash's /dev/tcp would need bash in the test: busybox wget inside a pod does it.
+std::string Fetch(Pod& from, const std::string& container, const std::string& url) {
+  return from.Exec(container, {"timeout", "5", "wget", "-q", "-O", "-", url}).out;
+}
+
+}  // namespace
+
+TEST_CASE("containers of a pod share pause's net, ipc and uts namespaces and have their own mnt and pid") {
+  Pod pod(Daemon::Shared());
+  const int first = pod.HostPid(pod.Run({"sleep", "1000"}));
+  const int second = pod.HostPid(pod.Run({"sleep", "1000"}));
+  const int pause = pod.HostPid(pod.id());
+  REQUIRE(pause > 0);
+  for (const char* type : {"net", "ipc", "uts"}) {
+    CHECK(Namespace(first, type) == Namespace(pause, type));
+    CHECK(Namespace(second, type) == Namespace(pause, type));
+    CHECK(Namespace(first, type) != Namespace(getpid(), type));
+  }
+  for (const char* type : {"mnt", "pid"}) {
+    CHECK(Namespace(first, type) != Namespace(pause, type));
+    CHECK(Namespace(first, type) != Namespace(second, type));
+  }
+}
+
+TEST_CASE("pid namespaces: POD shares pause's, NODE is the host's, TARGET is another container's") {
+  Pod pod(Daemon::Shared());
+  const auto with = [](v1::NamespaceMode mode, const std::string& target = "") {
+    return [=](v1::ContainerConfig& config) {
+      auto* options = config.mutable_linux()->mutable_security_context()->mutable_namespace_options();
+      options->set_pid(mode);
+      options->set_target_id(target);
+    };
+  };
+  const std::string own = pod.Run({"sleep", "1000"});
+  CHECK(Namespace(pod.HostPid(pod.Run({"sleep", "1000"}, with(v1::POD))), "pid") ==
+        Namespace(pod.HostPid(pod.id()), "pid"));
+  Pod host(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(v1::NODE);
+  });
+  CHECK(Namespace(host.HostPid(host.Run({"sleep", "1000"}, with(v1::NODE))), "pid") == Namespace(getpid(), "pid"));
+  CHECK(Namespace(pod.HostPid(pod.Run({"sleep", "1000"}, with(v1::TARGET, own))), "pid") ==
+        Namespace(pod.HostPid(own), "pid"));
+}
+
+TEST_CASE("localhost works between containers, the pod's IP from outside") {
+  Pod pod(Daemon::Shared());
+  pod.Run({"sh", "-c", "mkdir -p /tmp/w && echo over-localhost >/tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w"});
+  const std::string client = pod.Run({"sleep", "1000"});
+  std::string page;
+  for (int i = 0; i < 100 && page.empty(); ++i) {
+    page = Fetch(pod, client, "http://127.0.0.1:8080/");
+    if (page.empty()) usleep(20000);  // httpd says nothing when it listens
+  }
+  CHECK(page == "over-localhost\n");
+  Pod other(Daemon::Shared());
+  CHECK(Fetch(other, other.Run({"sleep", "1000"}), "http://" + pod.Ip() + ":8080/") == "over-localhost\n");
+}
+
+TEST_CASE("the pod outlives its containers with the same IP") {
+  Pod pod(Daemon::Shared());
+  const std::string ip = pod.Ip();
+  REQUIRE_FALSE(ip.empty());
+  pod.WaitExited(pod.Run({"true"}));
+  CHECK(pod.Status().state() == v1::SANDBOX_READY);
+  CHECK(pod.Ip() == ip);
+}
+
+TEST_CASE("the textbook pod: one container writes into the shared volume, the other serves it") {
+  Daemon& daemon = Daemon::Shared();
+  const std::string volume = daemon.dir() + "/shared-data";
+  Pod pod(daemon);
+  const auto mounted_at = [&](const std::string& image, const std::string& path) {
+    return [=](v1::ContainerConfig& config) {
+      config.mutable_image()->set_image(image);
+      v1::Mount* mount = config.add_mounts();
+      mount->set_host_path(volume);
+      mount->set_container_path(path);
+    };
+  };
+  pod.Run({}, mounted_at("nginx", "/usr/share/nginx/html"));
+  const std::string writer =
+      pod.Run({"/bin/sh", "-c", "echo Hello from the debian container > /pod-data/index.html"},
+              mounted_at("debian", "/pod-data"));
+  CHECK(pod.WaitExited(writer).exit_code() == 0);
+  CHECK(pod.WaitExited(writer).reason() == "Completed");
+  const std::string client = pod.Run({"sleep", "1000"});
+  std::string page;
+  for (int i = 0; i < 200 && page.empty(); ++i) {
+    page = Fetch(pod, client, "http://127.0.0.1/");
+    if (page.empty()) usleep(20000);
+  }
+  CHECK(page == "Hello from the debian container\n");
+}
+
+TEST_CASE("killing pause makes the sandbox NOTREADY; it can be stopped and removed") {
+  Pod pod(Daemon::Shared());
+  pod.Run({"sleep", "1000"});
+  REQUIRE(kill(pod.HostPid(pod.id()), SIGKILL) == 0);
+  for (int i = 0; i < 500 && pod.Status().state() == v1::SANDBOX_READY; ++i) usleep(5000);
+  CHECK(pod.Status().state() == v1::SANDBOX_NOTREADY);
+  CHECK(pod.TryCreate(pod.ContainerConfig({"true"})).error_code() == grpc::StatusCode::FAILED_PRECONDITION);
+  pod.Stop();
+  pod.Remove();
+}
+
+TEST_CASE("StopPodSandbox frees the IP, kills the containers and may be repeated") {
+  Daemon& daemon = Daemon::Shared();
+  std::string ip;
+  {
+    Pod pod(daemon);
+    ip = pod.Ip();
+    const std::string container = pod.Run({"sleep", "1000"});
+    const std::string lease = daemon.dir() + "/ipam";
+    pod.Stop();
+    CHECK(pod.Status().state() == v1::SANDBOX_NOTREADY);
+    CHECK(pod.Ip().empty());
+    CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_EXITED);
+    pod.Stop();
+    const std::vector<std::string> networks = base::ListDir(lease).value();
+    for (const std::string& name : networks) {
+      const std::vector<std::string> leases = base::ListDir(base::JoinPath(lease, name)).value();
+      CHECK(std::find(leases.begin(), leases.end(), ip) == leases.end());
+    }
+  }
+}
+
+TEST_CASE("an equal RunPodSandbox returns the sandbox that is there, a retry after stop makes a new one") {
+  Daemon& daemon = Daemon::Shared();
+  Pod pod(daemon);
+  v1::RunPodSandboxRequest again;
+  *again.mutable_config() = pod.config();
+  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, again).pod_sandbox_id() == pod.id());
+  pod.Stop();
+  const std::string fresh =
+      daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, again).pod_sandbox_id();
+  CHECK(fresh != pod.id());
+  v1::RemovePodSandboxRequest remove;
+  remove.set_pod_sandbox_id(fresh);
+  daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RemovePodSandbox, remove);
+}
+
+TEST_CASE("host network: the host's namespace, no IP, the host's name") {
+  Pod pod(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(v1::NODE);
+  });
+  const std::string container = pod.Run({"sleep", "1000"}, [](v1::ContainerConfig& config) {
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(v1::NODE);
+  });
+  CHECK(pod.Ip().empty());
+  CHECK(Namespace(pod.HostPid(container), "net") == Namespace(getpid(), "net"));
+  char name[256];
+  gethostname(name, sizeof(name));
+  CHECK(pod.Exec(container, {"hostname"}).out == absl::StrCat(name, "\n"));
+  CHECK(pod.Status().linux().namespaces().options().network() == v1::NODE);
+}
+
+TEST_CASE("hostname, DNS and sysctls reach the containers") {
+  Pod pod(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
+    config.set_hostname("textbook");
+    config.mutable_dns_config()->add_servers("10.10.10.10");
+    config.mutable_dns_config()->add_searches("google.com");
+    config.mutable_dns_config()->add_options("ndots:8");
+    (*config.mutable_linux()->mutable_sysctls())["kernel.shm_rmid_forced"] = "1";
+    (*config.mutable_linux()->mutable_sysctls())["fs.mqueue.msg_max"] = "100";
+    (*config.mutable_linux()->mutable_sysctls())["net.ipv4.ip_forward"] = "0";
+  });
+  const std::string container = pod.Run({"sleep", "1000"});
+  CHECK(pod.Exec(container, {"hostname"}).out == "textbook\n");
+  CHECK(pod.Exec(container, {"sh", "-c", "echo $HOSTNAME"}).out == "textbook\n");
+  CHECK(pod.Exec(container, {"cat", "/etc/hostname"}).out == "textbook\n");
+  const std::string resolv_conf = pod.Exec(container, {"cat", "/etc/resolv.conf"}).out;
+  for (const char* line : {"nameserver 10.10.10.10", "search google.com", "options ndots:8"}) {
+    CHECK(resolv_conf.find(line) != std::string::npos);
+  }
+  CHECK(pod.Exec(container, {"cat", "/proc/sys/kernel/shm_rmid_forced"}).out == "1\n");
+  CHECK(pod.Exec(container, {"cat", "/proc/sys/fs/mqueue/msg_max"}).out == "100\n");
+  CHECK(pod.Exec(container, {"cat", "/proc/sys/net/ipv4/ip_forward"}).out == "0\n");
+}
+
+TEST_CASE("containers of a pod share /dev/shm, pods do not") {
+  Pod pod(Daemon::Shared()), other(Daemon::Shared());
+  const std::string writer = pod.Run({"sleep", "1000"});
+  CHECK(pod.Exec(writer, {"sh", "-c", "echo shared >/dev/shm/x"}).exit_code == 0);
+  CHECK(pod.Exec(pod.Run({"sleep", "1000"}), {"cat", "/dev/shm/x"}).out == "shared\n");
+  CHECK(other.Exec(other.Run({"sleep", "1000"}), {"ls", "/dev/shm"}).out.empty());
+}
+
+TEST_CASE("a host port answers on 127.0.0.1 until the pod is stopped") {
+  Daemon& daemon = Daemon::Shared();
+  Pod client(daemon, [](v1::PodSandboxConfig& config) {
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(v1::NODE);
+  });
+  const std::string shell = client.Run({"sleep", "1000"}, [](v1::ContainerConfig& config) {
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(v1::NODE);
+  });
+  Pod pod(daemon, [](v1::PodSandboxConfig& config) {
+    v1::PortMapping* mapping = config.add_port_mappings();
+    mapping->set_host_port(18080);
+    mapping->set_container_port(8080);
+  });
+  pod.Run({"sh", "-c", "mkdir -p /tmp/w && echo mapped >/tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w"});
+  std::string page;
+  for (int i = 0; i < 100 && page.empty(); ++i) {
+    page = Fetch(client, shell, "http://127.0.0.1:18080/");
+    if (page.empty()) usleep(20000);
+  }
+  CHECK(page == "mapped\n");
+  pod.Stop();
+  CHECK(Fetch(client, shell, "http://127.0.0.1:18080/").empty());
+}
+
+TEST_CASE("lists filter by state, id prefix and labels; unknown ids are NOT_FOUND, in Stop and Remove they are fine") {
+  Daemon& daemon = Daemon::Shared();
+  Pod pod(daemon, [](v1::PodSandboxConfig& config) { (*config.mutable_labels())["app"] = "listed"; });
+  v1::ListPodSandboxRequest list;
+  list.mutable_filter()->set_id(pod.id().substr(0, 13));
+  list.mutable_filter()->mutable_state()->set_state(v1::SANDBOX_READY);
+  (*list.mutable_filter()->mutable_label_selector())["app"] = "listed";
+  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, list).items_size() == 1);
+  (*list.mutable_filter()->mutable_label_selector())["app"] = "other";
+  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, list).items_size() == 0);
+  v1::PodSandboxStatusRequest status;
+  v1::PodSandboxStatusResponse response;
+  for (const char* id : {"", "nope", "0000000000000000000000000000000000000000000000000000000000000000"}) {
+    status.set_pod_sandbox_id(id);
+    CHECK(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::PodSandboxStatus, status, &response).error_code() ==
+          grpc::StatusCode::NOT_FOUND);
+    v1::StopPodSandboxRequest stop;
+    stop.set_pod_sandbox_id(id);
+    daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::StopPodSandbox, stop);
+    v1::RemovePodSandboxRequest remove;
+    remove.set_pod_sandbox_id(id);
+    daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RemovePodSandbox, remove);
+  }
+}

@@ -1,0 +1,90 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+
+using namespace crisp;
+
+namespace {
+
+// A folder of the test's own, removed at the end.
+struct TempDir {
+  std::string path;
+  TempDir() {
+    char name[] = "/tmp/crisp-base-test-XXXXXX";
+    path = mkdtemp(name);
+  }
+  ~TempDir() { (void)base::RemoveTree(path); }
+};
+
+}  // namespace
+
+TEST_CASE("WriteFileAtomic replaces the file and leaves no temporary") {
+  TempDir dir;
+  const std::string path = base::JoinPath(dir.path, "record.json");
+  for (const char* text : {"one", "two"}) {
+    REQUIRE(base::WriteFileAtomic(path, text, 0600, base::Durability::kPower).ok());
+    CHECK(*base::ReadFile(path) == text);
+  }
+  CHECK(base::ListDir(dir.path)->size() == 1);
+}
+
+TEST_CASE("WriteFileAtomic into a missing folder names the path and the errno") {
+  const absl::Status status = base::WriteFileAtomic("/nonexistent/x", "", 0600);
+  CHECK(status.code() == absl::StatusCode::kNotFound);
+  CHECK(std::string(status.message()).find("/nonexistent/x") != std::string::npos);
+  CHECK(std::string(status.message()).find("ENOENT") != std::string::npos);
+}
+
+TEST_CASE("ReadFile refuses more than the limit") {
+  TempDir dir;
+  const std::string path = base::JoinPath(dir.path, "big");
+  REQUIRE(base::WriteFileAtomic(path, std::string(100, 'x'), 0600).ok());
+  CHECK(base::ReadFile(path, 100).ok());
+  CHECK(base::ReadFile(path, 99).status().code() == absl::StatusCode::kResourceExhausted);
+}
+
+TEST_CASE("RemoveTree removes a tree deeper than PATH_MAX") {
+  TempDir dir;
+  const std::string top = base::JoinPath(dir.path, "deep");
+  REQUIRE(mkdir(top.c_str(), 0700) == 0);
+  int fd = open(top.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  for (int i = 0; i < 5000; ++i) {
+    REQUIRE(mkdirat(fd, "a", 0700) == 0);
+    REQUIRE(mkdirat(fd, "b", 0700) == 0);
+    const int next = openat(fd, "a", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    close(fd);
+    fd = next;
+  }
+  close(fd);
+  const absl::Status status = base::RemoveTree(top);
+  INFO(status.message());
+  CHECK(status.ok());
+  CHECK(base::ListDir(dir.path)->empty());
+}
+
+TEST_CASE("RemoveTree does not follow links and accepts a missing path") {
+  TempDir dir;
+  const std::string kept = base::JoinPath(dir.path, "kept");
+  const std::string tree = base::JoinPath(dir.path, "tree");
+  REQUIRE(base::MakeDirs(base::JoinPath(tree, "x/y"), 0700).ok());
+  REQUIRE(base::MakeDirs(kept, 0700).ok());
+  REQUIRE(base::WriteFileAtomic(base::JoinPath(kept, "file"), "data", 0600).ok());
+  REQUIRE(symlink(kept.c_str(), base::JoinPath(tree, "x/link").c_str()) == 0);
+  CHECK(base::RemoveTree(tree).ok());
+  CHECK(base::RemoveTree(tree).ok());
+  CHECK(*base::ReadFile(base::JoinPath(kept, "file")) == "data");
+}
+
+TEST_CASE("JoinPath") {
+  CHECK(base::JoinPath("/a", "b") == "/a/b");
+  CHECK(base::JoinPath("/a/", "/b") == "/a/b");
+  CHECK(base::JoinPath("/", "b") == "/b");
+  CHECK(base::JoinPath("/a", "b", "c") == "/a/b/c");
+  CHECK(base::JoinPath("/a", "") == "/a");
+}

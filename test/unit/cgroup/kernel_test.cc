@@ -1,0 +1,461 @@
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <functional>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/file.h"
+#include "base/id.h"
+#include "cgroup/cgroups.h"
+#include "cgroup/join.h"
+
+using namespace crisp;
+using cgroup::Resources;
+
+namespace {
+
+constexpr int64_t kMiB = 1 << 20;
+constexpr absl::Duration kPatience = absl::Seconds(20);
+// Every child ends by itself, should the test die before it has killed the group.
+constexpr unsigned kChildSeconds = 60;
+
+std::string Message(const absl::Status& status) { return std::string(status.message()); }
+bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+// Groups below /crisp-test-<pid>, which must all be gone at the end.
+struct Kernel {
+  const std::string root = absl::StrCat("/crisp-test-", getpid());
+  std::unique_ptr<cgroup::Cgroups> groups;
+  Kernel() {
+    auto opened = cgroup::Cgroups::Open({});
+    REQUIRE(opened.ok());
+    groups = std::move(*opened);
+    // Orphans of the groups' trees come here to be reaped.
+    REQUIRE(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+  }
+  ~Kernel() {
+    const bool left = ExistsAnywhere(root);
+    CHECK_FALSE(left);
+    if (left) (void)groups->Kill(root);
+    while (waitpid(-1, nullptr, left ? 0 : WNOHANG) > 0) {
+    }
+    if (left) (void)groups->Remove(root, kPatience);
+  }
+  const cgroup::Layout& layout() const { return groups->layout(); }
+  bool ExistsAnywhere(const std::string& path) const {
+    cgroup::Folders folders = layout().At(path);
+    bool found = Exists(folders.v2);
+    for (const std::string& folder : folders.v1) found = found || Exists(folder);
+    return found;
+  }
+  std::string NewPath() const { return *groups->Path(root + "/pods", base::NewId()); }
+  std::string Read(const std::string& path, absl::string_view controller,
+                   absl::string_view file) const {
+    const auto text =
+        base::ReadFile(absl::StrCat(layout().Find(controller)->mount_point, path, "/", file));
+    return text.ok() ? std::string(absl::StripSuffix(*text, "\n")) : "<missing>";
+  }
+  // What `v1_file` holds on v1, `v2_file` on v2.
+  std::string Read(const std::string& path, absl::string_view controller, absl::string_view v1_file,
+                   absl::string_view v2_file) const {
+    return Read(path, controller, layout().v2_only() ? v2_file : v1_file);
+  }
+};
+
+// A child born in the cgroup2 group and joined to the v1 groups; exits with what `run` returns.
+pid_t Start(const cgroup::JoinFds& join, int v2_fd, const std::function<int()>& run) {
+  clone_args args = {};
+  args.flags = CLONE_INTO_CGROUP;
+  args.exit_signal = SIGCHLD;
+  args.cgroup = static_cast<uint64_t>(v2_fd);
+  const pid_t pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
+  if (pid == 0) {
+    alarm(kChildSeconds);
+    _exit(cgroup::JoinSelf(join.tasks).ok() ? run() : 99);
+  }
+  REQUIRE(pid > 0);
+  return pid;
+}
+
+int Wait(pid_t pid) {
+  int status = -1;
+  REQUIRE(waitpid(pid, &status, 0) == pid);
+  return status;
+}
+
+struct Pipe {
+  int fds[2];
+  Pipe() { REQUIRE(pipe2(fds, O_CLOEXEC) == 0); }
+  ~Pipe() {
+    close(fds[0]);
+    close(fds[1]);
+  }
+  void Tell() const { (void)!write(fds[1], "x", 1); }
+  // False when nobody tells for too long.
+  bool Hear() const {
+    pollfd poll_fd = {fds[0], POLLIN, 0};
+    char byte;
+    return poll(&poll_fd, 1, 20'000) == 1 && read(fds[0], &byte, 1) == 1;
+  }
+};
+
+void KillAndRemove(Kernel& kernel, const std::string& path) {
+  CHECK(kernel.groups->Kill(path).ok());
+  const absl::Status removed = kernel.groups->Remove(path, kPatience);
+  INFO(removed);
+  CHECK(removed.ok());
+  CHECK_FALSE(kernel.ExistsAnywhere(path));
+}
+
+}  // namespace
+
+TEST_CASE("limits are in the kernel's files") {
+  Kernel kernel;
+  const std::string path = kernel.NewPath();
+  Resources resources;
+  resources.cpu_shares = 512;
+  resources.cpu_quota_us = 20000;
+  resources.cpu_period_us = 50000;
+  resources.cpuset_cpus = "0";
+  resources.memory_limit_bytes = 64 * kMiB;
+  resources.memory_swap_limit_bytes = 80 * kMiB;
+  resources.pids_limit = 77;
+  resources.hugepage_limits = {{"2MB", 0}, {"3MB", 0}};
+  const absl::Status created = kernel.groups->Create(path, resources);
+  INFO(created);
+  REQUIRE(created.ok());
+  CHECK(kernel.Read(path, "cpu", "cpu.shares", "cpu.weight") ==
+        (kernel.layout().v2_only() ? "59" : "512"));
+  CHECK(kernel.Read(path, "cpu", "cpu.cfs_quota_us", "cpu.max") ==
+        (kernel.layout().v2_only() ? "20000 50000" : "20000"));
+  CHECK(kernel.Read(path, "cpuset", "cpuset.cpus") == "0");
+  CHECK(kernel.Read(path, "memory", "memory.limit_in_bytes", "memory.max") == "67108864");
+  CHECK(kernel.Read(path, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max") ==
+        (kernel.layout().v2_only() ? "16777216" : "83886080"));
+  CHECK(kernel.Read(path, "pids", "pids.max") == "77");
+  if (const cgroup::Hierarchy* hugetlb = kernel.layout().Find("hugetlb")) {
+    const bool v2 = hugetlb == &kernel.layout().v2;
+    CHECK(kernel.Read(path, "hugetlb", v2 ? "hugetlb.2MB.max" : "hugetlb.2MB.limit_in_bytes") ==
+          "0");
+  }
+  CHECK(absl::IsAlreadyExists(kernel.groups->Create(path, resources)));
+  CHECK(kernel.groups->Remove(path, kPatience).ok());
+  CHECK(kernel.groups->Remove(path, kPatience).ok());  // gone already
+  CHECK(kernel.groups->Kill(path).ok());
+  CHECK(absl::IsNotFound(kernel.groups->Update(path, {})));
+}
+
+TEST_CASE("a failed Create leaves nothing and names file and value") {
+  Kernel kernel;
+  const std::string path = kernel.NewPath();
+  Resources resources;
+  resources.memory_limit_bytes = 64 * kMiB;
+  resources.pids_limit = int64_t{1} << 40;  // more than the kernel can count
+  const absl::Status created = kernel.groups->Create(path, resources);
+  CHECK(absl::IsInvalidArgument(created));
+  CHECK(Message(created).find("pids.max=1099511627776") != std::string::npos);
+  CHECK(Message(created).find("EINVAL") != std::string::npos);
+  CHECK_FALSE(kernel.ExistsAnywhere(kernel.root));
+}
+
+TEST_CASE("Update changes all limits or none") {
+  Kernel kernel;
+  const std::string path = kernel.NewPath();
+  Resources resources;
+  resources.cpu_shares = 512;
+  resources.memory_limit_bytes = 64 * kMiB;
+  resources.memory_swap_limit_bytes = 64 * kMiB;
+  resources.pids_limit = 50;
+  REQUIRE(kernel.groups->Create(path, resources).ok());
+  const auto memory = [&] {
+    return kernel.Read(path, "memory", "memory.limit_in_bytes", "memory.max");
+  };
+  const auto shares = [&] { return kernel.Read(path, "cpu", "cpu.shares", "cpu.weight"); };
+  const std::string old_shares = shares();
+
+  for (const int64_t mib : {128, 32, 64}) {  // up, down, up
+    Resources change;
+    change.memory_limit_bytes = mib * kMiB;
+    change.memory_swap_limit_bytes = mib * kMiB;
+    CHECK(kernel.groups->Update(path, change).ok());
+    CHECK(memory() == absl::StrCat(mib * kMiB));
+  }
+  CHECK(kernel.Read(path, "pids", "pids.max") == "50");
+
+  Resources bad;
+  bad.cpu_shares = 2048;
+  bad.memory_limit_bytes = 100 * kMiB;
+  bad.memory_swap_limit_bytes = 100 * kMiB;
+  bad.pids_limit = int64_t{1} << 40;
+  const absl::Status updated = kernel.groups->Update(path, bad);
+  CHECK(absl::IsInvalidArgument(updated));
+  CHECK(Message(updated).find("pids.max=1099511627776") != std::string::npos);
+  CHECK(Message(updated).find("undo") == std::string::npos);
+  CHECK(memory() == absl::StrCat(64 * kMiB));
+  CHECK(shares() == old_shares);
+
+  Resources devices;
+  devices.devices = {{true, 'c', 1, 3, "r"}};
+  CHECK(absl::IsInvalidArgument(kernel.groups->Update(path, devices)));
+  CHECK(kernel.groups->Remove(path, kPatience).ok());
+}
+
+TEST_CASE("parents that exist are left, ours are removed, the default one stays") {
+  Kernel kernel;
+  const std::string foreign = kernel.root;
+  cgroup::Folders folders = kernel.layout().At(foreign);
+  folders.v1.push_back(folders.v2);
+  for (const std::string& folder : folders.v1) REQUIRE(mkdir(folder.c_str(), 0755) == 0);
+  const std::string first = kernel.NewPath(), second = kernel.NewPath();
+  REQUIRE(kernel.groups->Create(first, {}).ok());
+  REQUIRE(kernel.groups->Create(second, {}).ok());
+  CHECK(kernel.groups->Remove(first, kPatience).ok());
+  CHECK(kernel.ExistsAnywhere(foreign + "/pods"));
+  CHECK(kernel.groups->Remove(second, kPatience).ok());
+  CHECK_FALSE(kernel.ExistsAnywhere(foreign + "/pods"));
+  for (const std::string& folder : folders.v1) CHECK(rmdir(folder.c_str()) == 0);
+
+  const std::string by_default = absl::StrCat(kernel.root, "/default");
+  auto other = cgroup::Cgroups::Open({.default_parent = by_default});
+  REQUIRE(other.ok());
+  const std::string leaf = *(*other)->Path("", base::NewId());
+  CHECK(leaf.rfind(by_default, 0) == 0);
+  REQUIRE((*other)->Create(leaf, {}).ok());
+  CHECK((*other)->Remove(leaf, kPatience).ok());
+  CHECK(kernel.ExistsAnywhere(by_default));
+  CHECK(kernel.groups->Remove(by_default, kPatience).ok());
+}
+
+TEST_CASE("paths of leaves") {
+  Kernel kernel;
+  const auto path = [&](const char* parent) { return kernel.groups->Path(parent, "c"); };
+  CHECK(*path("") == "/crisp/c");
+  CHECK(*path("/") == "/c");
+  CHECK(*path("a/b") == "/a/b/c");
+  CHECK(*path("/a/b/") == "/a/b/c");
+  CHECK(*path("/system.slice/x") == "/system.slice/x/c");
+  for (const char* bad : {"../a", "/a/../..", "kubepods-pod1.slice", "a//b", "a\nb"}) {
+    INFO(bad);
+    CHECK(absl::IsInvalidArgument(path(bad).status()));
+  }
+}
+
+TEST_CASE("a fork bomb stops at its limit and dies whole") {
+  Kernel kernel;
+  const std::string path = kernel.NewPath();
+  Resources resources;
+  resources.pids_limit = 40;
+  REQUIRE(kernel.groups->Create(path, resources).ok());
+  const auto join = cgroup::OpenJoin(kernel.layout().At(path));
+  REQUIRE(join.ok());
+  // The bomb carries its own end, or a broken limit would take the whole machine: a budget of forks
+  // shared by all its processes, and an alarm in each.
+  constexpr int kBudget = 400;
+  void* shared = mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(shared != MAP_FAILED);
+  auto* const forks = new (shared) std::atomic<int>(0);
+  const Pipe full;
+  Start(*join, join->v2.get(), [&] {
+    while (forks->fetch_add(1) < kBudget) {
+      const pid_t child = fork();
+      if (child == 0) alarm(kChildSeconds);  // not inherited
+      if (child < 0) full.Tell();
+    }
+    full.Tell();
+    while (true) pause();
+    return 0;
+  });
+  REQUIRE(full.Hear());
+  const auto stats = kernel.groups->ReadStats(path);
+  REQUIRE(stats.ok());
+  CHECK(stats->pids.value_or(0) > 30);
+  CHECK(stats->pids.value_or(0) <= 40);
+  CHECK(stats->pids_limit == 40);
+  KillAndRemove(kernel, path);
+  munmap(shared, sizeof(std::atomic<int>));
+}
+
+TEST_CASE("an out-of-memory kill is counted before the exit is reported") {
+  Kernel kernel;
+  const std::string path = kernel.NewPath();
+  Resources resources;
+  resources.memory_limit_bytes = 16 * kMiB;
+  resources.memory_swap_limit_bytes = 16 * kMiB;
+  REQUIRE(kernel.groups->Create(path, resources).ok());
+  const auto join = cgroup::OpenJoin(kernel.layout().At(path));
+  REQUIRE(join.ok());
+  CHECK(*cgroup::OomKills(join->oom.get()) == 0);
+  const int status = Wait(Start(*join, join->v2.get(), [] {
+    void* memory =
+        mmap(nullptr, 64 * kMiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return 1;
+    memset(memory, 1, 64 * kMiB);
+    return 0;
+  }));
+  CHECK((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+  CHECK(*cgroup::OomKills(join->oom.get()) == 1);
+  CHECK(kernel.groups->ReadStats(path)->memory.oom_kills == 1);
+  CHECK(kernel.groups->Remove(path, kPatience).ok());
+}
+
+TEST_CASE("stats of a running process, and no removal beneath it") {
+  Kernel kernel;
+  const std::string path = kernel.NewPath();
+  Resources resources;
+  resources.memory_limit_bytes = 256 * kMiB;
+  REQUIRE(kernel.groups->Create(path, resources).ok());
+  const auto join = cgroup::OpenJoin(kernel.layout().At(path));
+  REQUIRE(join.ok());
+  const Pipe ready;
+  const pid_t pid = Start(*join, join->v2.get(), [&] {
+    constexpr size_t kSize = 8 * kMiB;
+    void* memory = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(memory, 1, kSize);
+    ready.Tell();
+    while (true) pause();
+    return 0;
+  });
+  REQUIRE(ready.Hear());
+  const auto stats = kernel.groups->ReadStats(path);
+  REQUIRE(stats.ok());
+  CHECK(stats->pids == 1);
+  CHECK(stats->cpu.usage_ns.value_or(0) > 100'000);
+  CHECK(stats->cpu.user_ns.has_value());
+  CHECK(stats->cpu.periods.has_value());
+  CHECK(stats->memory.usage_bytes.value_or(0) >= 8 * kMiB);
+  CHECK(stats->memory.usage_bytes.value_or(0) < 64 * kMiB);
+  CHECK(stats->memory.limit_bytes == 256 * kMiB);
+  CHECK(stats->memory.page_faults.value_or(0) > 0);
+  CHECK(stats->memory.kernel_bytes.has_value());
+  CHECK(*stats->memory.working_set_bytes <= *stats->memory.usage_bytes);
+  CHECK(*stats->memory.available_bytes ==
+        *stats->memory.limit_bytes - *stats->memory.working_set_bytes);
+
+  CHECK(absl::IsDeadlineExceeded(kernel.groups->Remove(path, absl::Milliseconds(20))));
+  CHECK(kill(pid, 0) == 0);
+  CHECK(kernel.groups->ReadStats(path)->pids == 1);  // still there, not moved to the parent
+  KillAndRemove(kernel, path);
+  CHECK(absl::IsNotFound(kernel.groups->ReadStats(path).status()));
+}
+
+TEST_CASE("an exec's tree dies whole and the container lives on") {
+  Kernel kernel;
+  const std::string path = kernel.NewPath();
+  REQUIRE(kernel.groups->Create(path, {}).ok());
+  const auto join = cgroup::OpenJoin(kernel.layout().At(path));
+  REQUIRE(join.ok());
+  const auto sleep_forever = [] {
+    while (true) pause();
+    return 0;
+  };
+  const pid_t init = Start(*join, join->v2.get(), sleep_forever);
+  const auto exec = cgroup::MakeExecGroup(join->v2.get(), 7);
+  REQUIRE(exec.ok());
+  const auto events = cgroup::OpenEvents(exec->get());
+  REQUIRE(events.ok());
+  CHECK_FALSE(*cgroup::Populated(events->get()));
+  const Pipe detached;
+  const pid_t probe = Start(*join, exec->get(), [&] {
+    if (fork() == 0) {  // as a daemon would: own session, parent gone
+      alarm(kChildSeconds);
+      setsid();
+      detached.Tell();
+      return sleep_forever();
+    }
+    return 0;
+  });
+  REQUIRE(detached.Hear());
+  CHECK(Wait(probe) == 0);
+  CHECK(*cgroup::Populated(events->get()));
+  CHECK(absl::IsFailedPrecondition(cgroup::RemoveExecGroup(join->v2.get(), 7)));
+  CHECK(cgroup::KillGroup(exec->get()).ok());
+  while (*cgroup::Populated(events->get())) {
+    pollfd poll_fd = {events->get(), POLLPRI, 0};
+    REQUIRE(poll(&poll_fd, 1, 20'000) == 1);
+  }
+  CHECK(cgroup::RemoveExecGroup(join->v2.get(), 7).ok());
+  CHECK(cgroup::RemoveExecGroup(join->v2.get(), 7).ok());  // gone already
+  CHECK(waitpid(init, nullptr, WNOHANG) == 0);
+  // One more that nobody removes: the container's removal takes it along.
+  REQUIRE(cgroup::MakeExecGroup(join->v2.get(), 8).ok());
+  KillAndRemove(kernel, path);
+}
+
+TEST_CASE("v1 device rules hold") {
+  Kernel kernel;
+  if (kernel.layout().v2_only()) return;
+  const std::string path = kernel.NewPath();
+  Resources resources;
+  resources.devices = {
+      {false, 'a', {}, {}, "rwm"}, {true, 'c', 1, 3, "rwm"}, {true, 'c', 1, 7, "r"}};
+  REQUIRE(kernel.groups->Create(path, resources).ok());
+  CHECK(kernel.Read(path, "devices", "devices.list") == "c 1:3 rwm\nc 1:7 r");
+  const auto join = cgroup::OpenJoin(kernel.layout().At(path));
+  REQUIRE(join.ok());
+  CHECK(Wait(Start(*join, join->v2.get(), [] {
+          const bool null_open = open("/dev/null", O_RDWR | O_CLOEXEC) >= 0;
+          const bool zero_refused = open("/dev/zero", O_RDONLY | O_CLOEXEC) < 0 && errno == EPERM;
+          return null_open && zero_refused ? 0 : 1;
+        })) == 0);
+  CHECK(kernel.groups->Remove(path, kPatience).ok());
+}
+
+TEST_CASE("unified keys reach the kernel on v2") {
+  Kernel kernel;
+  const std::string path = kernel.NewPath();
+  Resources resources;
+  resources.unified = {{"memory.high", "33554432"}, {"memory.oom.group", "1"}};
+  const absl::Status created = kernel.groups->Create(path, resources);
+  if (!kernel.layout().v2_only()) {
+    CHECK(absl::IsInvalidArgument(created));
+    return;
+  }
+  REQUIRE(created.ok());
+  CHECK(kernel.Read(path, "memory", "memory.high") == "33554432");
+  CHECK(kernel.Read(path, "memory", "memory.oom.group") == "1");
+  resources.unified = {{"memory.no_such_file", "1"}};
+  CHECK(absl::IsInvalidArgument(kernel.groups->Update(path, resources)));
+  resources.unified = {{"cpuset.cpus", "0"}, {"pids.max", "many"}};
+  CHECK(absl::IsInvalidArgument(kernel.groups->Update(path, resources)));
+  CHECK(kernel.Read(path, "cpuset", "cpuset.cpus") == "");  // restored
+  CHECK(kernel.groups->Remove(path, kPatience).ok());
+}
+
+TEST_CASE("siblings come and go in parallel without losing their parent") {
+  Kernel kernel;
+  std::vector<std::thread> threads;
+  std::vector<absl::Status> results(4);
+  for (absl::Status& result : results) {
+    threads.emplace_back([&kernel, &result] {
+      for (int i = 0; i < 15 && result.ok(); ++i) {
+        const std::string path = kernel.NewPath();
+        result = kernel.groups->Create(path, {});
+        if (result.ok()) result = kernel.groups->Remove(path, kPatience);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const absl::Status& result : results) CHECK(result == absl::OkStatus());
+}
+
+TEST_CASE("joining a group that is gone names the file") {
+  Kernel kernel;
+  const std::string path = kernel.NewPath();
+  const auto join = cgroup::OpenJoin(kernel.layout().At(path));
+  CHECK(absl::IsNotFound(join.status()));
+  CHECK(Message(join.status()).find(path) != std::string::npos);
+}

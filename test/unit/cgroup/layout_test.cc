@@ -1,0 +1,82 @@
+#include "cgroup/layout.h"
+
+#include <catch2/catch.hpp>
+
+using namespace crisp;
+using Names = std::vector<std::string>;
+
+namespace {
+
+constexpr char kHybrid[] =
+    "23 1 0:22 / / rw - ext4 /dev/root rw\n"
+    "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n"
+    "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 master:1 - cgroup cgroup rw,cpu,cpuacct\n"
+    "34 31 0:31 / /sys/fs/cgroup/cpuset rw,relatime - cgroup cgroup rw,cpuset\n"
+    "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
+    "37 31 0:34 / /sys/fs/cgroup/freezer rw,relatime - cgroup cgroup rw,freezer\n"
+    "39 31 0:36 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids\n"
+    "40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd\n"
+    "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n"
+    "99 31 0:32 / /mnt/second\\040memory rw,relatime - cgroup cgroup rw,memory\n";
+
+constexpr char kV2[] =
+    "24 1 0:23 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+
+}  // namespace
+
+TEST_CASE("a hybrid host: controllers on v1, cgroup2 beside them") {
+  const auto layout = cgroup::ParseLayout(kHybrid, "hugetlb\n");
+  REQUIRE(layout.ok());
+  CHECK_FALSE(layout->v2_only());
+  REQUIRE(layout->v1.size() == 4);  // neither freezer nor name=systemd nor the second memory mount
+  CHECK(layout->v1[0].mount_point == "/sys/fs/cgroup/cpu,cpuacct");
+  CHECK(layout->v1[0].controllers == Names{"cpu", "cpuacct"});
+  CHECK(layout->Find("cpuacct") == &layout->v1[0]);
+  CHECK(layout->Find("hugetlb") == &layout->v2);
+  CHECK(layout->Find("freezer") == nullptr);
+  const cgroup::Folders folders = layout->At("/p/c");
+  CHECK(folders.v2 == "/sys/fs/cgroup/unified/p/c");
+  CHECK(folders.v1 == Names{"/sys/fs/cgroup/cpu,cpuacct/p/c", "/sys/fs/cgroup/cpuset/p/c",
+                            "/sys/fs/cgroup/memory/p/c", "/sys/fs/cgroup/pids/p/c"});
+  CHECK(folders.oom_file == "/sys/fs/cgroup/memory/p/c/memory.oom_control");
+}
+
+TEST_CASE("a v2 host has one hierarchy") {
+  const auto layout = cgroup::ParseLayout(kV2, "cpuset cpu io memory hugetlb pids rdma misc\n");
+  REQUIRE(layout.ok());
+  CHECK(layout->v2_only());
+  CHECK(layout->v2.controllers == Names{"cpuset", "cpu", "io", "memory", "hugetlb", "pids"});
+  CHECK(layout->At("/p").v1.empty());
+  CHECK(layout->At("/p").oom_file == "/sys/fs/cgroup/p/memory.events");
+}
+
+TEST_CASE("hosts that cannot work are refused") {
+  CHECK(absl::IsFailedPrecondition(cgroup::ParseLayout("", "").status()));
+  CHECK(absl::IsFailedPrecondition(cgroup::ParseLayout(kV2, "cpu pids").status()));  // no memory
+  // Lines cut off in the middle are skipped, not read beyond their end.
+  CHECK_FALSE(cgroup::ParseLayout("1 2 - cgroup2\n - cgroup\n - cgroup2 x", "cpu").ok());
+}
+
+TEST_CASE("mount points with blanks are unescaped") {
+  CHECK(cgroup::FindV2Mount("1 2 0:3 / /a\\040b\\134 rw - cgroup2 none rw\n") == "/a b\\");
+  CHECK(cgroup::FindV2Mount("1 2 0:3 / /a\\04 rw - cgroup2 none rw\n") == "/a\\04");
+}
+
+TEST_CASE("huge page sizes are spelled as hugetlb spells them") {
+  CHECK(cgroup::HugepageSize("hugepages-2048kB") == "2MB");
+  CHECK(cgroup::HugepageSize("hugepages-1048576kB") == "1GB");
+  CHECK(cgroup::HugepageSize("hugepages-64kB") == "64KB");
+  CHECK(cgroup::HugepageSize("hugepages-x") == "");
+}
+
+TEST_CASE("paths of groups") {
+  CHECK(cgroup::CheckPath("/kubepods/burstable/pod1/c").ok());
+  CHECK(cgroup::CheckPath("/a.slice/b:c").ok());
+  for (const char* bad : {"", "/", "a", "//a", "/a/", "/a/../b", "/a/./b", "/a\nb"}) {
+    INFO(bad);
+    CHECK(absl::IsInvalidArgument(cgroup::CheckPath(bad)));
+  }
+  CHECK_FALSE(cgroup::CheckPath("/" + std::string(256, 'a')).ok());
+  CHECK(cgroup::PathPrefixes("/a/b/c") == Names{"/a", "/a/b", "/a/b/c"});
+  CHECK(cgroup::PathPrefixes("").empty());
+}

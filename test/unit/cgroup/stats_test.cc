@@ -1,0 +1,157 @@
+#include "cgroup/stats.h"
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <fstream>
+
+#include "base/file.h"
+
+using namespace crisp;
+
+namespace {
+
+// A folder that stands for a mount point, with one group "/g".
+struct FakeMount {
+  std::string path;
+  FakeMount() {
+    char name[] = "/tmp/crisp-cgroup-test-XXXXXX";
+    path = mkdtemp(name);
+    REQUIRE(base::MakeDirs(path + "/g", 0700).ok());
+  }
+  ~FakeMount() { (void)base::RemoveTree(path); }
+  void Put(const std::string& file, const std::string& text) {
+    std::ofstream(path + "/g/" + file) << text;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("stats of a v2 group") {
+  FakeMount mount;
+  mount.Put("cpu.stat",
+            "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnice_usec 0\nnr_periods 7\n"
+            "nr_throttled 3\nthrottled_usec 9\nnr_bursts 0\nburst_usec 0\n");
+  mount.Put("memory.current", "10000\n");
+  mount.Put("memory.max", "16384\n");
+  mount.Put("memory.peak", "12000\n");
+  mount.Put("memory.swap.current", "4096\n");
+  mount.Put("memory.stat",
+            "anon 5000\nfile 4000\nkernel 300\nfile_mapped 200\ninactive_anon 1\n"
+            "inactive_file 2500\npgfault 11\npgmajfault 2\n");
+  mount.Put("memory.events", "low 0\nhigh 0\nmax 5\noom 1\noom_kill 1\noom_group_kill 0\n");
+  mount.Put("pids.current", "4\n");
+  mount.Put("pids.max", "max\n");
+  mount.Put("hugetlb.2MB.current", "2097152\n");
+  mount.Put("io.stat",
+            "8:0 rbytes=100 wbytes=200 rios=1 wios=2 dbytes=0 dios=0\n7:1\n"
+            "254:16 rbytes=5 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n");
+  mount.Put("cpu.pressure",
+            "some avg10=1.50 avg60=0.00 avg300=0.25 total=12\n"
+            "full avg10=0.50 avg60=0.00 avg300=0.00 total=5\n");
+  cgroup::Layout layout;
+  layout.v2 = {mount.path, {"cpu", "memory", "pids", "io", "hugetlb"}};
+  layout.hugepage_sizes = {"2MB", "1GB"};
+
+  const auto stats = cgroup::ReadStats(layout, "/g");
+  REQUIRE(stats.ok());
+  CHECK(stats->cpu.usage_ns == 1'500'000);
+  CHECK(stats->cpu.user_ns == 1'000'000);
+  CHECK(stats->cpu.system_ns == 500'000);
+  CHECK(stats->cpu.periods == 7);
+  CHECK(stats->cpu.throttled_periods == 3);
+  CHECK(stats->cpu.throttled_ns == 9000);
+  CHECK(stats->memory.usage_bytes == 10000);
+  CHECK(stats->memory.working_set_bytes == 7500);
+  CHECK(stats->memory.available_bytes == 16384 - 7500);
+  CHECK(stats->memory.max_usage_bytes == 12000);
+  CHECK(stats->memory.failures == 5);
+  CHECK(stats->memory.rss_bytes == 5000);
+  CHECK(stats->memory.cache_bytes == 4000);
+  CHECK(stats->memory.mapped_file_bytes == 200);
+  CHECK(stats->memory.swap_bytes == 4096);
+  CHECK(stats->memory.kernel_bytes == 300);
+  CHECK(stats->memory.page_faults == 11);
+  CHECK(stats->memory.major_page_faults == 2);
+  CHECK(stats->memory.oom_kills == 1);
+  CHECK(stats->pids == 4);
+  CHECK_FALSE(stats->pids_limit.has_value());
+  REQUIRE(stats->hugetlb.size() == 1);
+  CHECK(stats->hugetlb[0].usage_bytes == 2097152);
+  REQUIRE(stats->block_devices.size() == 2);
+  CHECK(stats->block_devices[0].write_bytes == 200);
+  CHECK(stats->block_devices[0].writes == 2);
+  CHECK(stats->block_devices[1].major == 254);
+  CHECK(stats->block_devices[1].minor == 16);
+  REQUIRE(stats->cpu_pressure.has_value());
+  CHECK(stats->cpu_pressure->some.avg10 == 1.5);
+  CHECK(stats->cpu_pressure->some.total_ns == 12000);
+  CHECK(stats->cpu_pressure->full.avg10 == 0.5);
+  CHECK_FALSE(stats->io_pressure.has_value());
+}
+
+TEST_CASE("stats of a v1 group beside cgroup2") {
+  FakeMount v1, v2;
+  v1.Put("cpuacct.usage", "123456\n");
+  v1.Put("cpuacct.stat", "user 2\nsystem 1\n");
+  v1.Put("cpu.stat", "nr_periods 7\nnr_throttled 3\nthrottled_time 900\n");
+  v1.Put("memory.usage_in_bytes", "1000\n");
+  v1.Put("memory.limit_in_bytes", "9223372036854771712\n");
+  v1.Put("memory.stat",
+         "cache 1\nrss 2\ninactive_file 3\ntotal_cache 10\ntotal_rss 20\ntotal_mapped_file 5\n"
+         "total_swap 6\ntotal_pgfault 7\ntotal_pgmajfault 8\ntotal_inactive_file 3000\n");
+  v1.Put("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
+  v1.Put("pids.max", "100\n");
+  v1.Put("blkio.throttle.io_service_bytes_recursive",
+         "8:0 Read 4096\n8:0 Write 8192\n8:0 Sync 1\n8:0 Total 12288\nTotal 12288\n");
+  v1.Put("blkio.throttle.io_serviced_recursive", "8:0 Read 1\n8:0 Write 2\nTotal 3\n");
+  cgroup::Layout layout;
+  layout.v1 = {{v1.path, {"cpu", "cpuacct", "memory", "pids", "blkio"}}};
+  layout.v2 = {v2.path, {}};
+
+  const auto stats = cgroup::ReadStats(layout, "/g");
+  REQUIRE(stats.ok());
+  CHECK(stats->cpu.usage_ns == 123456);
+  CHECK(stats->cpu.user_ns == 20'000'000);  // USER_HZ is 100 everywhere
+  CHECK(stats->cpu.throttled_ns == 900);
+  CHECK(stats->memory.working_set_bytes == 0);  // never below
+  CHECK_FALSE(stats->memory.limit_bytes.has_value());
+  CHECK_FALSE(stats->memory.available_bytes.has_value());
+  CHECK(stats->memory.rss_bytes == 20);
+  CHECK(stats->memory.cache_bytes == 10);
+  CHECK(stats->memory.oom_kills == 2);
+  CHECK_FALSE(stats->memory.kernel_bytes.has_value());
+  CHECK(stats->pids_limit == 100);
+  REQUIRE(stats->block_devices.size() == 1);
+  CHECK(stats->block_devices[0].read_bytes == 4096);
+  CHECK(stats->block_devices[0].write_bytes == 8192);
+  CHECK(stats->block_devices[0].writes == 2);
+}
+
+TEST_CASE("an empty group has no values, a missing group is NotFound") {
+  FakeMount mount;
+  cgroup::Layout layout;
+  layout.v2 = {mount.path, {"cpu", "memory", "pids", "io"}};
+  const auto stats = cgroup::ReadStats(layout, "/g");
+  REQUIRE(stats.ok());
+  CHECK_FALSE(stats->cpu.usage_ns.has_value());
+  CHECK_FALSE(stats->memory.working_set_bytes.has_value());
+  CHECK(stats->block_devices.empty());
+  CHECK(absl::IsNotFound(cgroup::ReadStats(layout, "/gone").status()));
+}
+
+TEST_CASE("garbage in files is no value") {
+  FakeMount mount;
+  mount.Put("memory.current", "-5\n");
+  mount.Put("memory.stat", "anon\nfile x\n\n \npgfault 99999999999999999999999\n");
+  mount.Put("io.stat", "x:y rbytes=1\n8:0:1 rbytes=1\n 8:0 rbytes=1\n8:0 rbytes\n");
+  mount.Put("cpu.pressure", "some\n");
+  cgroup::Layout layout;
+  layout.v2 = {mount.path, {"cpu", "memory", "pids", "io"}};
+  const auto stats = cgroup::ReadStats(layout, "/g");
+  REQUIRE(stats.ok());
+  CHECK_FALSE(stats->memory.usage_bytes.has_value());
+  CHECK_FALSE(stats->memory.rss_bytes.has_value());
+  CHECK_FALSE(stats->memory.page_faults.has_value());
+  REQUIRE(stats->block_devices.size() == 1);
+  CHECK(stats->block_devices[0].read_bytes == 0);
+}

@@ -1,0 +1,53 @@
+// What the tests of cni share: a process in namespaces of its own, a temporary folder, and a
+// network of cni_evil plugins whose calls can be read back.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/json.h"
+#include "cni/network.h"
+
+namespace crisp::cni {
+
+struct TempDir {
+  std::string path;
+  TempDir();
+  ~TempDir();
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  // Writes a file below the folder and returns its path.
+  std::string Write(const std::string& name, const std::string& text) const;
+};
+
+std::string Text(const absl::Status& status);
+bool Contains(const std::string& text, const std::string& part);
+size_t OpenDescriptors();
+// Whether no process of the group lives any more, within two seconds.
+bool GroupIsGone(pid_t group);
+inline absl::Time In(absl::Duration time) { return absl::Now() + time; }
+
+// A configuration folder with one list, a plugin folder with cni_evil, a cache folder.
+struct EvilNetwork {
+  TempDir dir;
+  Options options;
+
+  EvilNetwork();
+  // One plugin per object of `plugins` ({"ADD": "hang"}), named by "tag".
+  void Configure(const base::Json& plugins, const std::string& version = "1.0.0",
+                 const std::string& name = "evilnet") const;
+  std::vector<base::Json> Calls() const;
+  // "ADD:a ADD:b DEL:b DEL:a"
+  std::string CallNames() const;
+  std::vector<std::string> CacheFiles() const;
+};
+
+PodNetworkRequest PodRequest();
+// The shortest configuration: one plugin that works.
+inline const base::Json kOnePlugin = base::Json::array({base::Json::object()});
+
+}  // namespace crisp::cni

@@ -1,0 +1,185 @@
+#include "cni/netns.h"
+
+#include <arpa/inet.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <sstream>
+#include <thread>
+
+#include "base/errno.h"
+#include "base/file.h"
+#include "cni_fixture.h"
+
+using namespace crisp;
+using namespace crisp::cni;
+
+namespace {
+
+base::UniqueFd NewNetns() {
+  base::UniqueFd fd;
+  std::thread([&fd] {
+    if (unshare(CLONE_NEWNET) == 0) fd = *base::Open("/proc/thread-self/ns/net", O_RDONLY);
+  }).join();
+  return fd;
+}
+
+ino_t InodeOf(int fd) {
+  struct stat info = {};
+  fstat(fd, &info);
+  return info.st_ino;
+}
+
+// The lines of /proc/self/mountinfo whose fifth column is `path`.
+std::vector<std::string> MountsAt(const std::string& path) {
+  std::vector<std::string> lines;
+  std::istringstream mounts(*base::ReadFile("/proc/self/mountinfo"));
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream columns(line);
+    std::string column;
+    for (int i = 0; i < 5; ++i) columns >> column;
+    if (column == path) lines.push_back(line);
+  }
+  return lines;
+}
+
+// Whether 127.0.0.1 takes a connection attempt's packets.
+absl::Status SendOverLoopback() {
+  const base::UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to = {};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(9);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (sendto(fd.get(), "x", 1, 0, reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 1) {
+    return base::Errno("sendto", "");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+TEST_CASE("PinNetns keeps the namespace under a shared mount; UnpinNetns takes it away, twice") {
+  TempDir dir;
+  const std::string pins = base::JoinPath(dir.path, "netns");
+  const base::UniqueFd netns = NewNetns();
+  const auto path = PinNetns(netns.get(), "cni-1", pins);
+  INFO(path.status().message());
+  REQUIRE(path.ok());
+  CHECK(*path == base::JoinPath(pins, "cni-1"));
+  CHECK(InodeOf(OpenNetns(*path)->get()) == InodeOf(netns.get()));
+  REQUIRE(MountsAt(pins).size() == 1);
+  CHECK(Contains(MountsAt(pins)[0], "shared:"));
+
+  CHECK(PinNetns(netns.get(), "cni-1", pins).status().code() == absl::StatusCode::kAlreadyExists);
+  CHECK(PinNetns(netns.get(), "cni-2", pins).ok());
+  CHECK(MountsAt(pins).size() == 1);
+
+  CHECK(UnpinNetns(*path).ok());
+  CHECK(UnpinNetns(*path).ok());
+  CHECK(MountsAt(*path).empty());
+  CHECK(UnpinNetns(base::JoinPath(pins, "cni-2")).ok());
+  CHECK(base::ListDir(pins)->empty());
+  umount2(pins.c_str(), MNT_DETACH);
+}
+
+TEST_CASE("first users of the folder at the same time mount it once") {
+  TempDir dir;
+  const std::string pins = base::JoinPath(dir.path, "netns");
+  const base::UniqueFd netns = NewNetns();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&, i] { (void)PinNetns(netns.get(), std::to_string(i), pins); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(MountsAt(pins).size() == 1);
+  CHECK(base::ListDir(pins)->size() == 8);
+  for (int i = 0; i < 8; ++i) {
+    CHECK(OpenNetns(base::JoinPath(pins, std::to_string(i))).ok());
+    CHECK(UnpinNetns(base::JoinPath(pins, std::to_string(i))).ok());
+  }
+  umount2(pins.c_str(), MNT_DETACH);
+}
+
+TEST_CASE("F32: a pin replaced by a plain file is no namespace, and is removed") {
+  TempDir dir;
+  const std::string path = dir.Write("cni-1", "");
+  CHECK(OpenNetns(path).status().code() == absl::StatusCode::kFailedPrecondition);
+  CHECK(UnpinNetns(path).ok());
+  CHECK(OpenNetns(path).status().code() == absl::StatusCode::kNotFound);
+}
+
+TEST_CASE("PinNetns refuses bad names and descriptors and leaves nothing") {
+  TempDir dir;
+  const base::UniqueFd netns = NewNetns();
+  for (const char* name : {"", ".", "..", "a/b", "../x"}) {
+    CHECK_FALSE(PinNetns(netns.get(), name, dir.path).ok());
+  }
+  const base::UniqueFd other = *base::Open("/proc/self/ns/uts", O_RDONLY);
+  CHECK_FALSE(PinNetns(other.get(), "x", dir.path).ok());
+  CHECK_FALSE(PinNetns(-1, "x", dir.path).ok());
+  CHECK(base::ListDir(dir.path)->empty());
+}
+
+TEST_CASE("NewNetnsName is a version 4 uuid") {
+  const std::string name = NewNetnsName();
+  CHECK(name.size() == 40);
+  CHECK(name.substr(0, 4) == "cni-");
+  CHECK(name[18] == '4');
+  CHECK(name != NewNetnsName());
+}
+
+TEST_CASE("RunInNetns enters the namespace, returns the status and leaves the caller alone") {
+  const base::UniqueFd netns = NewNetns();
+  const base::UniqueFd own = *base::Open("/proc/thread-self/ns/net", O_RDONLY);
+  ino_t inside = 0;
+  const absl::Status status = RunInNetns(netns.get(), [&]() -> absl::Status {
+    inside = InodeOf(base::Open("/proc/thread-self/ns/net", O_RDONLY)->get());
+    return absl::AbortedError("told");
+  });
+  CHECK(status == absl::AbortedError("told"));
+  CHECK(inside == InodeOf(netns.get()));
+  CHECK(InodeOf(base::Open("/proc/thread-self/ns/net", O_RDONLY)->get()) == InodeOf(own.get()));
+  bool ran = false;
+  CHECK_FALSE(RunInNetns(-1, [&]() { ran = true; return absl::OkStatus(); }).ok());
+  CHECK_FALSE(ran);
+}
+
+TEST_CASE("SetLoopbackUp makes 127.0.0.1 usable; the counters show it") {
+  const base::UniqueFd netns = NewNetns();
+  CHECK_FALSE(RunInNetns(netns.get(), SendOverLoopback).ok());
+  REQUIRE(SetLoopbackUp(netns.get()).ok());
+  REQUIRE(SetLoopbackUp(netns.get()).ok());
+  const auto before = ReadInterfaceStats(netns.get());
+  REQUIRE(RunInNetns(netns.get(), SendOverLoopback).ok());
+  const auto after = ReadInterfaceStats(netns.get());
+  REQUIRE((before.ok() && after.ok()));
+  REQUIRE(after->at(0).name == "lo");
+  CHECK(after->at(0).tx_packets > before->at(0).tx_packets);
+  CHECK(after->at(0).tx_bytes > before->at(0).tx_bytes);
+}
+
+TEST_CASE("ParseInterfaceStats") {
+  const auto stats = ParseInterfaceStats(
+      "Inter-|   Receive                         |  Transmit\n"
+      " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets\n"
+      "    lo:       0       0    0    0    0     0          0         0        0       0    0    0"
+      "    0     0       0          0\n"
+      "eth0:18446744073709551615 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n");
+  REQUIRE(stats.ok());
+  REQUIRE(stats->size() == 2);
+  CHECK(stats->at(0).name == "lo");
+  const InterfaceStats& eth0 = stats->at(1);
+  CHECK(eth0.name == "eth0");
+  CHECK(eth0.rx_bytes == 18446744073709551615u);
+  CHECK(eth0.rx_packets == 2);
+  CHECK(eth0.rx_errors == 3);
+  CHECK(eth0.rx_dropped == 4);
+  CHECK(eth0.tx_bytes == 9);
+  CHECK(eth0.tx_packets == 10);
+  CHECK(eth0.tx_errors == 11);
+  CHECK(eth0.tx_dropped == 12);
+  CHECK_FALSE(ParseInterfaceStats("a\nb\nlo: 1 2\n").ok());
+  CHECK_FALSE(ParseInterfaceStats("a\nb\nlo 1 2 3 4 5 6 7 8 9 10 11 12\n").ok());
+}

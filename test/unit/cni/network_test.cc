@@ -1,0 +1,238 @@
+#include "cni/network.h"
+
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "cni_fixture.h"
+
+using namespace crisp;
+using namespace crisp::cni;
+
+namespace {
+
+const absl::Duration kLong = absl::Seconds(20);
+const base::Json kTwoPlugins = {{{"tag", "a"}},
+                                {{"tag", "b"}, {"capabilities", {{"portMappings", true}}}}};
+
+}  // namespace
+
+TEST_CASE("Attach runs the plugins in order, Detach in reverse with the result") {
+  EvilNetwork evil;
+  evil.Configure(kTwoPlugins);
+  const auto network = NewNetwork(evil.options);
+  PodNetworkRequest request = PodRequest();
+  request.port_mappings = {{8080, 80, Protocol::kTcp, ""}};
+  const auto attached = network->Attach(request, In(kLong));
+  INFO(attached.status().message());
+  REQUIRE(attached.ok());
+  CHECK(attached->ips == std::vector<std::string>{"10.9.8.7", "fd00::7"});
+  REQUIRE(attached->timings.size() == 2);
+  CHECK(attached->timings[0].nanos > 0);
+  CHECK(evil.CacheFiles() ==
+        std::vector<std::string>{absl::StrCat("evilnet-", request.sandbox_id, "-eth0")});
+
+  REQUIRE(network->Detach(request, In(kLong)).ok());
+  CHECK(evil.CallNames() == "ADD:a ADD:b DEL:b DEL:a");
+  CHECK(evil.CacheFiles().empty());
+
+  const auto calls = evil.Calls();
+  const base::Json result = base::Json::parse(attached->result);
+  CHECK_FALSE(calls[0]["conf"].contains("prevResult"));
+  CHECK_FALSE(calls[0]["conf"].contains("runtimeConfig"));
+  CHECK(calls[1]["conf"]["prevResult"] == result);
+  CHECK(calls[1]["conf"]["runtimeConfig"]["portMappings"][0]["hostPort"] == 8080);
+  CHECK(calls[2]["conf"]["prevResult"] == result);
+  CHECK(calls[2]["conf"]["runtimeConfig"]["portMappings"][0]["hostPort"] == 8080);
+  CHECK(calls[3]["conf"]["prevResult"] == result);
+  CHECK(calls[0]["env"] ==
+        base::Json({{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+                    {"CNI_COMMAND", "ADD"},
+                    {"CNI_CONTAINERID", request.sandbox_id},
+                    {"CNI_NETNS", request.netns_path},
+                    {"CNI_IFNAME", "eth0"},
+                    {"CNI_PATH", evil.options.plugin_dirs[0]},
+                    {"CNI_ARGS", absl::StrCat("IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;"
+                                              "K8S_POD_NAME=web-0;K8S_POD_INFRA_CONTAINER_ID=",
+                                              request.sandbox_id, ";K8S_POD_UID=6f1c")}}));
+  for (const base::Json& call : calls) CHECK_FALSE(call.contains("inherited"));
+}
+
+TEST_CASE("the preferred family comes first") {
+  EvilNetwork evil;
+  evil.Configure(kOnePlugin);
+  const auto ips = [&](IpPreference preference) {
+    evil.options.ip_preference = preference;
+    const auto network = NewNetwork(evil.options);
+    const auto attached = network->Attach(PodRequest(), In(kLong));
+    return attached->ips;
+  };
+  CHECK(ips(IpPreference::kIpv4) == std::vector<std::string>{"10.9.8.7", "fd00::7"});
+  CHECK(ips(IpPreference::kIpv6) == std::vector<std::string>{"fd00::7", "10.9.8.7"});
+  CHECK(ips(IpPreference::kCni) == std::vector<std::string>{"fd00::7", "10.9.8.7"});
+}
+
+TEST_CASE("prevResult goes to DEL from version 0.4.0 on") {
+  for (const auto& [version, expected] :
+       {std::pair<const char*, bool>{"0.3.1", false}, {"0.4.0", true}}) {
+    EvilNetwork evil;
+    evil.Configure(kOnePlugin, version);
+    const auto network = NewNetwork(evil.options);
+    REQUIRE(network->Attach(PodRequest(), In(kLong)).ok());
+    REQUIRE(network->Detach(PodRequest(), In(kLong)).ok());
+    CHECK(evil.Calls()[1]["conf"].contains("prevResult") == expected);
+  }
+}
+
+TEST_CASE("Detach uses the configuration of the ADD, whatever the folder holds now") {
+  EvilNetwork evil;
+  evil.Configure({{{"tag", "old"}}}, "1.0.0", "oldnet");
+  REQUIRE(NewNetwork(evil.options)->Attach(PodRequest(), In(kLong)).ok());
+  SECTION("another network") { evil.Configure({{{"tag", "new"}}}, "1.0.0", "newnet"); }
+  SECTION("an empty folder") { REQUIRE(base::RemoveTree(evil.options.conf_dir).ok()); }
+  // A new object: nothing is kept in memory.
+  REQUIRE(NewNetwork(evil.options)->Detach(PodRequest(), In(kLong)).ok());
+  CHECK(evil.CallNames() == "ADD:old DEL:old");
+  CHECK(evil.Calls()[1]["conf"]["name"] == "oldnet");
+  CHECK(evil.CacheFiles().empty());
+}
+
+TEST_CASE("Detach is idempotent, and OK where nothing was ever attached") {
+  EvilNetwork evil;
+  const auto network = NewNetwork(evil.options);
+  CHECK(network->Detach(PodRequest(), In(kLong)).ok());
+  CHECK(evil.Calls().empty());
+  evil.Configure({{{"tag", "a"}}});
+  CHECK(network->Detach(PodRequest(), In(kLong)).ok());
+  CHECK(network->Detach(PodRequest(), In(kLong)).ok());
+  CHECK(evil.CallNames() == "DEL:a DEL:a");
+  PodNetworkRequest refused = PodRequest();
+  refused.pod_name = "a;b";
+  CHECK(network->Attach(refused, In(kLong)).status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(network->Detach(refused, In(kLong)).ok());
+  CHECK(evil.CallNames() == "DEL:a DEL:a");
+}
+
+TEST_CASE("F19: Detach keeps what it needs until a failing DEL works") {
+  EvilNetwork evil;
+  evil.Configure({{{"tag", "a"}, {"DEL", "fail:2"}}, {{"tag", "b"}}});
+  REQUIRE(NewNetwork(evil.options)->Attach(PodRequest(), In(kLong)).ok());
+  for (int i = 0; i < 2; ++i) {
+    const absl::Status status = NewNetwork(evil.options)->Detach(PodRequest(), In(kLong));
+    CHECK(Text(status) == "cni del: plugin cni_evil: evil thing: happened (code 5)");
+    CHECK(evil.CacheFiles().size() == 1);
+  }
+  CHECK(NewNetwork(evil.options)->Detach(PodRequest(), In(kLong)).ok());
+  CHECK(evil.CacheFiles().empty());
+  CHECK(evil.CallNames() == "ADD:a ADD:b DEL:b DEL:a DEL:b DEL:a DEL:b DEL:a");
+  CHECK(evil.Calls().back()["conf"].contains("prevResult"));
+}
+
+TEST_CASE("F32: Detach with the namespace gone or replaced says so by an empty CNI_NETNS") {
+  EvilNetwork evil;
+  evil.Configure(kOnePlugin);
+  const auto network = NewNetwork(evil.options);
+  REQUIRE(network->Attach(PodRequest(), In(kLong)).ok());
+  PodNetworkRequest request = PodRequest();
+  SECTION("no path") { request.netns_path = ""; }
+  SECTION("missing") { request.netns_path = base::JoinPath(evil.dir.path, "missing"); }
+  SECTION("plain file") { request.netns_path = evil.dir.Write("plain", ""); }
+  CHECK(network->Detach(request, In(kLong)).ok());
+  CHECK(evil.Calls()[1]["env"]["CNI_NETNS"] == "");
+  CHECK(evil.Calls()[1]["conf"].contains("prevResult"));
+}
+
+TEST_CASE("a damaged cache entry is undone with the folder's network, and then removed") {
+  EvilNetwork evil;
+  evil.Configure({{{"tag", "a"}}});
+  const auto network = NewNetwork(evil.options);
+  REQUIRE(network->Attach(PodRequest(), In(kLong)).ok());
+  (void)evil.dir.Write(base::JoinPath("cache/results", evil.CacheFiles()[0]), "{");
+  CHECK(network->Detach(PodRequest(), In(kLong)).ok());
+  CHECK(evil.CallNames() == "ADD:a DEL:a");
+  CHECK(evil.CacheFiles().empty());
+}
+
+TEST_CASE("Attach refuses before any plugin runs") {
+  EvilNetwork evil;
+  const auto network = NewNetwork(evil.options);
+  CHECK(network->Attach(PodRequest(), In(kLong)).status().code() ==
+        absl::StatusCode::kUnavailable);
+  evil.Configure(kOnePlugin);
+  PodNetworkRequest request = PodRequest();
+  request.annotations["kubernetes.io/ingress-bandwidth"] = "lots";
+  CHECK(network->Attach(request, In(kLong)).status().code() ==
+        absl::StatusCode::kInvalidArgument);
+  request = PodRequest();
+  request.netns_path = evil.dir.Write("plain", "");
+  CHECK(network->Attach(request, In(kLong)).status().code() ==
+        absl::StatusCode::kFailedPrecondition);
+  CHECK(evil.Calls().empty());
+  CHECK(evil.CacheFiles().empty());
+}
+
+TEST_CASE("a plugin that is not installed is named with the folders searched") {
+  EvilNetwork evil;
+  evil.Configure(kOnePlugin);
+  REQUIRE(unlink(base::JoinPath(evil.options.plugin_dirs[0], "cni_evil").c_str()) == 0);
+  const auto attached = NewNetwork(evil.options)->Attach(PodRequest(), In(kLong));
+  CHECK(Text(attached.status()) == absl::StrCat("cni add: plugin cni_evil: not found in ",
+                                                evil.options.plugin_dirs[0]));
+}
+
+TEST_CASE("a hanging plugin of one pod delays no other pod") {
+  EvilNetwork evil;
+  evil.Configure({{{"ADD", "hang"}}});
+  const auto network = NewNetwork(evil.options);
+  absl::Status hung;
+  std::thread other([&] {
+    PodNetworkRequest request = PodRequest();
+    request.sandbox_id = std::string(64, 'b');
+    hung = network->Attach(request, In(absl::Seconds(2))).status();
+  });
+  while (evil.Calls().empty()) absl::SleepFor(absl::Milliseconds(5));
+  evil.Configure(kOnePlugin);
+  const absl::Time start = absl::Now();
+  CHECK(network->Attach(PodRequest(), In(kLong)).ok());
+  CHECK(absl::Now() - start < absl::Seconds(1));
+  other.join();
+  CHECK(hung.code() == absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_CASE("State follows the folder and names what is skipped") {
+  EvilNetwork evil;
+  const auto network = NewNetwork(evil.options);
+  CHECK(Text(network->Ready()) ==
+        absl::StrCat("cni plugin not initialized: no network config found in ",
+                     evil.options.conf_dir));
+  evil.Configure(kOnePlugin);
+  (void)evil.dir.Write("net.d/00-bad.conf", "x");
+  const NetworkState state = network->State();
+  CHECK(state.ready.ok());
+  CHECK(state.name == "evilnet");
+  CHECK(state.path == base::JoinPath(evil.options.conf_dir, "10-evil.conflist"));
+  REQUIRE(state.skipped.size() == 1);
+  CHECK(Contains(state.skipped[0], "00-bad.conf: network config"));
+  REQUIRE(base::RemoveTree(evil.options.conf_dir).ok());
+  CHECK_FALSE(network->Ready().ok());
+  REQUIRE(base::MakeDirs(evil.options.conf_dir, 0755).ok());
+  evil.Configure(kOnePlugin);
+  CHECK(network->Ready().ok());
+}
+
+TEST_CASE("STATUS is asked from version 1.1.0 on, and once for many calls") {
+  EvilNetwork evil;
+  const auto network = NewNetwork(evil.options);
+  evil.Configure({{{"tag", "a"}}}, "1.0.0");
+  CHECK(network->Ready().ok());
+  CHECK(evil.Calls().empty());
+  evil.Configure({{{"tag", "a"}}, {{"tag", "b"}}}, "1.1.0");
+  for (int i = 0; i < 5; ++i) CHECK(network->Ready().ok());
+  CHECK(evil.CallNames() == "STATUS:a STATUS:b");
+  CHECK_FALSE(evil.Calls()[0]["env"].contains("CNI_CONTAINERID"));
+  evil.Configure({{{"tag", "c"}, {"STATUS", "error1"}}}, "1.1.0");  // another network: asked anew
+  CHECK(Text(network->Ready()) == "cni status: plugin cni_evil: evil thing: happened (code 7)");
+}

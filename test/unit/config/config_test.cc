@@ -1,0 +1,60 @@
+#include "config/config.h"
+
+#include <catch2/catch.hpp>
+
+#include "base/file.h"
+
+using namespace crisp;
+
+namespace {
+
+absl::StatusOr<config::CommandLine> Parse(std::vector<const char*> args) {
+  args.insert(args.begin(), "crispd");
+  return config::ParseCommandLine(static_cast<int>(args.size()), args.data());
+}
+
+std::string Message(const absl::Status& status) { return std::string(status.message()); }
+
+}  // namespace
+
+TEST_CASE("a flag beats the file, the file beats the default") {
+  const std::string file = "/tmp/crisp-config-test.toml";
+  REQUIRE(base::WriteFileAtomic(file, "root = '/a'\nstate = '/b'\n[cni]\nbin_dirs = ['/x', '/y']\n", 0600).ok());
+  const auto line = Parse({"--config", file.c_str(), "--state", "/c"});
+  REQUIRE(line.ok());
+  CHECK(line->config.root == "/a");
+  CHECK(line->config.state == "/c");
+  CHECK(line->config.address == "/run/crisp/crisp.sock");
+  CHECK(line->config.cni.bin_dirs == std::vector<std::string>{"/x", "/y"});
+  CHECK(base::RemoveTree(file).ok());
+}
+
+TEST_CASE("unknown keys and flags are errors that name them") {
+  config::Config config;
+  CHECK(Message(config::ApplyToml("adress = '/x'", config)).find("\"adress\" in line 1") != std::string::npos);
+  CHECK(Message(config::ApplyToml("[cni]\n\nnativ = true", config)).find("\"cni.nativ\" in line 3") != std::string::npos);
+  CHECK(Message(config::ApplyToml("root = 3", config)).find("\"root\"") != std::string::npos);
+  CHECK(Message(config::ApplyToml("root = ", config)).find("line 1") != std::string::npos);
+  const auto line = Parse({"--adress", "/x"});
+  CHECK(line.status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(Message(line.status()).find("--adress") != std::string::npos);
+}
+
+TEST_CASE("a named file must exist, the default one need not") {
+  CHECK(Parse({"--config", "/nonexistent.toml"}).status().code() == absl::StatusCode::kNotFound);
+  CHECK(Parse({}).ok());
+}
+
+TEST_CASE("values are checked") {
+  CHECK(Message(Parse({"--root", "relative"}).status()).find("root \"relative\"") != std::string::npos);
+  CHECK(Message(Parse({"--cgroup-driver", "magic"}).status()).find("magic") != std::string::npos);
+  CHECK_FALSE(Parse({"--log-level", "loud"}).ok());
+}
+
+TEST_CASE("the printed configuration reads back the same") {
+  config::Config config, again;
+  config.root = "/quoted \"root\"";
+  config.cni.bin_dirs = {"/one", "/two"};
+  REQUIRE(config::ApplyToml(config::ToToml(config), again).ok());
+  CHECK(config::ToToml(again) == config::ToToml(config));
+}

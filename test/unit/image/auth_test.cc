@@ -1,0 +1,61 @@
+#include "image/auth.h"
+
+#include <catch2/catch.hpp>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "image/credentials.h"
+#include "image/registry_codec.h"
+
+using namespace crisp::image;
+
+TEST_CASE("WWW-Authenticate is parsed into challenges") {
+  const auto challenges = ParseChallenges(
+      R"(Negotiate, Basic realm="a, b", BEARER realm = "https://x/t?a=\"1\"",service=reg,scope="s:p:pull,push")");
+  REQUIRE(challenges.size() == 3);
+  CHECK(challenges[0].scheme == "negotiate");
+  CHECK(challenges[1].scheme == "basic");
+  CHECK(challenges[1].realm == "a, b");
+  CHECK(challenges[2].scheme == "bearer");
+  CHECK(challenges[2].realm == "https://x/t?a=\"1\"");
+  CHECK(challenges[2].service == "reg");
+  CHECK(challenges[2].scope == "s:p:pull,push");
+}
+
+TEST_CASE("Garbage in WWW-Authenticate is skipped and bounded") {
+  for (const char* text :
+       {"", ",", "=", "\"", "=\"x\"", "Bearer realm=", "Bearer realm=\"", "a=b", "\\"}) {
+    CAPTURE(text);
+    CHECK(ParseChallenges(text).size() <= 1);
+  }
+  std::string many;
+  for (int i = 0; i < 10000; ++i) many += "Basic,";
+  CHECK(ParseChallenges(many).size() == 16);
+}
+
+TEST_CASE("AuthConfig.auth decodes to user and password") {
+  CHECK(DecodeBasicAuth(absl::Base64Escape("ann:a:b"))->username == "ann");
+  CHECK(DecodeBasicAuth(absl::Base64Escape("ann:a:b"))->password == "a:b");
+  CHECK(DecodeBasicAuth(absl::Base64Escape(std::string("ann:pw\0\0", 8)))->password == "pw");
+  CHECK(DecodeBasicAuth(absl::Base64Escape("ann:"))->password.empty());
+  for (const std::string& bad :
+       {std::string("%%%"), absl::Base64Escape("hunter2"), std::string(100000, 'A')}) {
+    const absl::Status status = DecodeBasicAuth(bad).status();
+    CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+    CHECK_FALSE(absl::StrContains(status.message(), "hunter2"));
+  }
+}
+
+TEST_CASE("Registry error bodies become one short printable line") {
+  CHECK(DecodeRegistryError(R"({"errors":[{"code":"DENIED","message":"no\nway"}]})") ==
+        "DENIED: no\\nway");
+  CHECK(DecodeRegistryError(R"({"errors":[{"code":"DENIED"}]})") == "DENIED");
+  for (const char* text :
+       {"", "<html>", "{}", R"({"errors":[]})", R"({"errors":{}})", R"({"errors":[7]})"}) {
+    CAPTURE(text);
+    CHECK(DecodeRegistryError(text).empty());
+  }
+  CHECK(DecodeRegistryError("{\"errors\":[{\"code\":\"X\",\"message\":\"" +
+                            std::string(100000, 'm') + "\"}]}")
+            .size() < 400);
+}

@@ -1,0 +1,235 @@
+#include "evil_registry.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace crisp::image {
+namespace {
+
+bool WriteAll(int fd, absl::string_view data) {
+  while (!data.empty()) {
+    const ssize_t n = send(fd, data.data(), data.size(), MSG_NOSIGNAL);
+    if (n <= 0) return false;
+    data.remove_prefix(static_cast<size_t>(n));
+  }
+  return true;
+}
+
+// Until the client closes (or the server is destroyed, which shuts the socket down).
+void AwaitHangup(int fd) {
+  char byte;
+  while (recv(fd, &byte, 1, 0) > 0) {
+  }
+}
+
+// Makes the close() to come an RST.
+void ResetOnClose(int fd) {
+  const linger abort{1, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
+}
+
+// False at the end of the connection.
+bool ReadRequest(int fd, std::string& buffer, EvilRequest& request) {
+  size_t end;
+  while ((end = buffer.find("\r\n\r\n")) == std::string::npos) {
+    char chunk[4096];
+    const ssize_t n = recv(fd, chunk, sizeof(chunk), 0);
+    if (n <= 0) return false;
+    buffer.append(chunk, static_cast<size_t>(n));
+  }
+  const std::vector<std::string> lines = absl::StrSplit(buffer.substr(0, end), "\r\n");
+  buffer.erase(0, end + 4);
+  const std::vector<std::string> words = absl::StrSplit(lines[0], ' ');
+  request = {};
+  request.method = words.at(0);
+  request.target = words.at(1);
+  request.path = request.target.substr(0, request.target.find('?'));
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const std::pair<std::string, std::string> header =
+        absl::StrSplit(lines[i], absl::MaxSplits(": ", 1));
+    request.headers[absl::AsciiStrToLower(header.first)] = header.second;
+  }
+  size_t length = 0;
+  if (request.headers.contains("content-length")) {
+    (void)absl::SimpleAtoi(request.headers["content-length"], &length);
+  }
+  while (buffer.size() < length) {
+    char chunk[4096];
+    const ssize_t n = recv(fd, chunk, sizeof(chunk), 0);
+    if (n <= 0) return false;
+    buffer.append(chunk, static_cast<size_t>(n));
+  }
+  request.body = buffer.substr(0, length);
+  buffer.erase(0, length);
+  return true;
+}
+
+}  // namespace
+
+EvilRegistry::EvilRegistry() {
+  listener_.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  if (bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      listen(listener_.get(), 64) != 0 ||
+      getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    abort();
+  }
+  port_ = ntohs(address.sin_port);
+  acceptor_ = std::thread([this] { Accept(); });
+}
+
+EvilRegistry::~EvilRegistry() {
+  stopping_ = true;
+  shutdown(listener_.get(), SHUT_RDWR);
+  acceptor_.join();
+  {
+    absl::MutexLock lock(&mu_);
+    for (const Connection& connection : connections_) {
+      if (connection.fd >= 0) shutdown(connection.fd, SHUT_RDWR);
+    }
+  }
+  for (Connection& connection : connections_) connection.thread.join();
+}
+
+std::string EvilRegistry::host() const { return absl::StrCat("127.0.0.1:", port_); }
+
+void EvilRegistry::Serve(const std::string& path, EvilReply reply) {
+  Serve(path, [reply = std::move(reply)](const EvilRequest&) { return reply; });
+}
+
+void EvilRegistry::Serve(const std::string& path, Handler handler) {
+  absl::MutexLock lock(&mu_);
+  handlers_[path] = std::move(handler);
+}
+
+void EvilRegistry::Guard(Handler guard) {
+  absl::MutexLock lock(&mu_);
+  guard_ = std::move(guard);
+}
+
+std::vector<EvilRequest> EvilRegistry::requests() const {
+  absl::MutexLock lock(&mu_);
+  return requests_;
+}
+
+size_t EvilRegistry::Count(const std::string& method, const std::string& path) const {
+  const std::vector<EvilRequest> all = requests();
+  return static_cast<size_t>(std::count_if(all.begin(), all.end(), [&](const EvilRequest& request) {
+    return request.method == method && request.path == path;
+  }));
+}
+
+void EvilRegistry::Accept() {
+  while (!stopping_) {
+    const int fd = accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
+    if (fd < 0) continue;
+    const int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    absl::MutexLock lock(&mu_);
+    Connection& connection = connections_.emplace_back();
+    connection.fd = fd;
+    connection.thread = std::thread([this, &connection, fd] { Talk(connection, fd); });
+  }
+}
+
+void EvilRegistry::Talk(Connection& connection, int fd) {
+  std::string buffer;
+  EvilRequest request;
+  while (ReadRequest(fd, buffer, request)) {
+    EvilReply reply = Answer(request);
+    if (reply.before_reply) reply.before_reply();
+    if (!Send(fd, request, std::move(reply))) break;
+  }
+  absl::MutexLock lock(&mu_);
+  connection.fd = -1;
+  close(fd);
+}
+
+EvilReply EvilRegistry::Answer(const EvilRequest& request) {
+  Handler guard;
+  Handler handler;
+  {
+    absl::MutexLock lock(&mu_);
+    requests_.push_back(request);
+    guard = guard_;
+    const auto found = handlers_.find(request.path);
+    if (found != handlers_.end()) handler = found->second;
+  }
+  if (guard) {
+    EvilReply reply = guard(request);
+    if (reply.status != 0) return reply;
+  }
+  if (handler) return handler(request);
+  EvilReply missing;
+  missing.status = 404;
+  missing.body = R"({"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]})";
+  return missing;
+}
+
+// False when the connection is over.
+bool EvilRegistry::Send(int fd, const EvilRequest& request, EvilReply reply) {
+  const auto range = request.headers.find("range");
+  if (range != request.headers.end() && reply.status == 200 && !reply.ignore_range) {
+    size_t begin = 0;
+    const absl::string_view text = range->second;
+    (void)absl::SimpleAtoi(text.substr(6, text.size() - 7), &begin);  // "bytes=N-"
+    const size_t total = reply.body.size();
+    reply.status = 206;
+    reply.headers.push_back(
+        absl::StrCat("Content-Range: bytes ", begin, "-", total - 1, "/", total));
+    reply.body.erase(0, begin);
+  }
+  std::string head = absl::StrCat("HTTP/1.1 ", reply.status, " Whatever\r\n");
+  for (const std::string& header : reply.headers) absl::StrAppend(&head, header, "\r\n");
+  const int64_t length =
+      reply.content_length >= 0 ? reply.content_length : static_cast<int64_t>(reply.body.size());
+  absl::StrAppend(
+      &head,
+      reply.chunked ? "Transfer-Encoding: chunked" : absl::StrCat("Content-Length: ", length),
+      "\r\n\r\n");
+  if (!WriteAll(fd, head)) return false;
+  if (request.method == "HEAD") return true;
+  const size_t whole = reply.body.size();
+  const size_t some = std::min({whole, reply.reset_after, reply.stall_after});
+  do {
+    if (reply.chunked && !WriteAll(fd, absl::StrCat(absl::Hex(some), "\r\n"))) return false;
+    for (size_t i = 0; reply.drip && i < some; ++i) {
+      if (stopping_ || !WriteAll(fd, absl::string_view(reply.body).substr(i, 1))) return false;
+      pollfd gone{fd, POLLIN, 0};
+      if (poll(&gone, 1, 5) != 0) return false;  // the pace; or the client went
+    }
+    const absl::string_view text = absl::string_view(reply.body).substr(0, reply.drip ? 0 : some);
+    const size_t half = reply.halfway ? text.size() / 2 : 0;
+    if (!WriteAll(fd, text.substr(0, half))) return false;
+    if (reply.halfway) reply.halfway();
+    if (!WriteAll(fd, text.substr(half))) return false;
+    if (reply.chunked && !WriteAll(fd, "\r\n")) return false;
+  } while (reply.endless && !stopping_);
+  if (reply.stall_after <= whole) {
+    AwaitHangup(fd);
+    return false;
+  }
+  if (reply.reset_after <= whole) {
+    ResetOnClose(fd);
+    return false;
+  }
+  if (reply.chunked && !WriteAll(fd, "0\r\n\r\n")) return false;
+  return length == static_cast<int64_t>(whole) || reply.chunked;
+}
+
+}  // namespace crisp::image

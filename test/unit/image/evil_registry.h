@@ -1,0 +1,80 @@
+// A registry on loopback made of plain sockets and a table: path -> what to answer, as bytes, with
+// every way to misbehave. One thread per connection; all threads end with the object.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <list>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "base/unique_fd.h"
+
+namespace crisp::image {
+
+struct EvilRequest {
+  std::string method;
+  std::string target;                          // with query
+  std::string path;                            // without
+  std::map<std::string, std::string> headers;  // names in lower case
+  std::string body;
+};
+
+struct EvilReply {
+  int status = 200;
+  std::vector<std::string> headers = {};  // beside Content-Length
+  std::string body = {};
+  int64_t content_length = -1;              // -1: the truth
+  bool chunked = false;                     // no Content-Length
+  bool endless = false;                     // the body again and again
+  size_t reset_after = SIZE_MAX;            // bytes of body, then RST
+  size_t stall_after = SIZE_MAX;            // bytes of body, then silence until the client goes
+  bool drip = false;                        // one byte per 5 ms
+  bool ignore_range = false;                // a Range request gets everything
+  std::function<void()> before_reply = {};  // runs on the connection's thread
+  std::function<void()> halfway = {};       // runs after half of the body
+};
+
+class EvilRegistry {
+ public:
+  using Handler = std::function<EvilReply(const EvilRequest&)>;
+
+  EvilRegistry();
+  ~EvilRegistry();
+
+  // "127.0.0.1:<port>"
+  std::string host() const;
+  // GET and HEAD of exactly this path. Last call wins.
+  void Serve(const std::string& path, EvilReply reply);
+  void Serve(const std::string& path, Handler handler);
+  // Asked first for every request; a reply with status 0 means: go on to the table.
+  void Guard(Handler guard);
+
+  std::vector<EvilRequest> requests() const;
+  size_t Count(const std::string& method, const std::string& path) const;
+
+ private:
+  struct Connection {
+    int fd = -1;  // -1: closed
+    std::thread thread;
+  };
+  void Accept();
+  void Talk(Connection& connection, int fd);
+  EvilReply Answer(const EvilRequest& request);
+  bool Send(int fd, const EvilRequest& request, EvilReply reply);
+
+  base::UniqueFd listener_;
+  int port_ = 0;
+  std::thread acceptor_;
+  std::atomic<bool> stopping_ = false;
+  mutable absl::Mutex mu_;
+  std::map<std::string, Handler> handlers_;
+  Handler guard_;
+  std::vector<EvilRequest> requests_;
+  std::list<Connection> connections_;
+};
+
+}  // namespace crisp::image

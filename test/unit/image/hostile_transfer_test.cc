@@ -1,0 +1,318 @@
+// The connections of the hostile suite (M17-M24): what a registry does while it talks.
+#include <catch2/catch.hpp>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "base/clock.h"
+#include "image_fixture.h"
+
+using namespace crisp;
+using namespace crisp::image;
+
+namespace {
+
+std::string Big() {
+  std::string text;
+  for (int i = 0; text.size() < (3 << 20); ++i) absl::StrAppend(&text, i, ",");
+  return text;
+}
+
+size_t RangeBegin(const EvilRequest& request) {
+  const auto range = request.headers.find("range");
+  return range == request.headers.end() ? 0 : std::stoul(range->second.substr(6));
+}
+
+// The blob whose first `broken` answers misbehave as `bad` says.
+EvilRegistry::Handler Breaking(EvilReply good, EvilReply bad, int broken) {
+  return [good, bad, left = std::make_shared<int>(broken)](const EvilRequest&) {
+    return (*left)-- > 0 ? bad : good;
+  };
+}
+
+}  // namespace
+
+TEST_CASE("M17 a redirect loop ends") {
+  PullFixture f;
+  EvilReply loop;
+  loop.status = 307;
+  loop.headers = {"Location: /v2/repo/manifests/v1"};
+  f.registry.Serve("/v2/repo/manifests/v1", loop);
+  const absl::Status status = f.Refused();
+  CHECK(status.code() == absl::StatusCode::kFailedPrecondition);
+  CHECK(Holds(status, "more than 10 redirects"));
+  CHECK(f.registry.requests().size() == 11);
+}
+
+TEST_CASE("M17 redirects to what is not a registry are refused") {
+  for (const char* location :
+       {"file:///etc/passwd", "ftp://127.0.0.1/x", "http://169.254.169.254/latest/meta-data",
+        "http://[fe80::1]/x", "http://[::ffff:169.254.169.254]/x", "http://0xA9FEA9FE/",
+        "http://user:pw@127.0.0.1/", "gopher://x", ""}) {
+    CAPTURE(location);
+    PullFixture f;
+    EvilReply reply;
+    reply.status = 302;
+    reply.headers = {absl::StrCat("Location: ", location)};
+    f.registry.Serve("/v2/repo/manifests/v1", reply);
+    CHECK(f.Refused().code() == absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST_CASE("M17 what hosts.toml allows a host is not allowed where it redirects to") {
+  PullFixture f;
+  f.WriteHostsToml(absl::StrCat("server = \"http://", f.registry.host(), "\"\n"));
+  EvilReply reply;
+  reply.status = 302;
+  reply.headers = {"Location: http://169.254.169.254/latest/meta-data"};
+  f.registry.Serve("/v2/repo/manifests/v1", reply);
+  CHECK(Holds(f.Refused(), "link-local"));
+}
+
+TEST_CASE("Layers may come from another host by redirect") {
+  PullFixture f;
+  EvilRegistry storage;
+  const TestImage image = MakeImage({"a"});
+  Serve(f.registry, image);
+  storage.Serve("/bucket/a", EvilReply{.body = "a"});
+  EvilReply redirect;
+  redirect.status = 307;
+  redirect.headers = {
+      absl::StrCat("Location: http://", storage.host(), "/bucket/a?signature=hunter2")};
+  f.registry.Serve(BlobPath("a"), redirect);
+  REQUIRE(f.Pull().ok());
+  CHECK(storage.requests().at(0).target == "/bucket/a?signature=hunter2");
+
+  SECTION("and their query is not shown in an error") {
+    storage.Serve("/bucket/b", EvilReply{.body = "zz"});
+    Serve(f.registry, MakeImage({"b"}), "v2");
+    redirect.headers = {
+        absl::StrCat("Location: http://", storage.host(), "/bucket/b?signature=hunter2")};
+    f.registry.Serve(BlobPath("b"), redirect);
+    const absl::Status status = f.Pull("repo:v2").status();
+    CHECK(status.code() == absl::StatusCode::kDataLoss);
+    CHECK_FALSE(absl::StrContains(status.message(), "hunter2"));
+  }
+}
+
+TEST_CASE("M18 one byte at a time is too slow") {
+  PullFixture f;
+  f.options.progress_timeout = absl::Milliseconds(200);
+  const std::string layer(100 << 10, 'x');
+  Serve(f.registry, MakeImage({layer}));
+  EvilReply drip;
+  drip.body = layer;
+  drip.drip = true;
+  f.registry.Serve(BlobPath(layer), drip);
+  const absl::Status status = f.Refused();
+  CHECK(status.code() == absl::StatusCode::kUnavailable);
+  CHECK(Holds(status, "RegistryUnavailable: "));
+  CHECK(Holds(status, "less than 16384 bytes in 200ms"));
+}
+
+TEST_CASE("M19 a stall is noticed and the transfer resumed") {
+  PullFixture f;
+  f.options.progress_timeout = absl::Milliseconds(200);
+  const std::string layer = Big();
+  Serve(f.registry, MakeImage({layer}));
+  f.registry.Serve(BlobPath(layer), Breaking(EvilReply{.body = layer},
+                                             EvilReply{.body = layer, .stall_after = 2 << 20}, 1));
+  const int64_t begin = base::MonotonicNanos();
+  REQUIRE(f.Pull().ok());
+  CHECK(base::MonotonicNanos() - begin > 150'000'000);
+  CHECK(RangeBegin(f.registry.requests().back()) == 2 << 20);
+}
+
+TEST_CASE("M19 a registry that says nothing at all is unavailable") {
+  PullFixture f;
+  f.options.progress_timeout = absl::Milliseconds(200);
+  f.registry.Serve("/v2/repo/manifests/v1", EvilReply{.body = "x", .stall_after = 0});
+  f.options.attempts = 2;
+  const absl::Status status = f.Refused();
+  CHECK(status.code() == absl::StatusCode::kUnavailable);
+  CHECK(f.registry.requests().size() == 2);
+}
+
+TEST_CASE("Slow unpacking is not a stall of the registry") {
+  PullFixture f;
+  f.options.progress_timeout = absl::Milliseconds(500);
+  const std::string layer(64 << 10, 'x');
+  Serve(f.registry, MakeImage({layer}));
+  absl::Notification unpacked;
+  EvilReply reply;
+  reply.body = layer;
+  reply.halfway = [&] {
+    unpacked.WaitForNotification();
+    // The peer takes its time too, so that the client looks at its clock before more bytes come.
+    absl::SleepFor(absl::Milliseconds(50));
+  };
+  f.registry.Serve(BlobPath(layer), reply);
+  f.target.before_write = [&](const LayerInfo&) {
+    if (unpacked.HasBeenNotified()) return;
+    const int64_t end = base::MonotonicNanos() + 600'000'000;
+    while (base::MonotonicNanos() < end) {
+    }
+    unpacked.Notify();
+  };
+  CHECK(f.Pull().ok());
+  CHECK(f.registry.Count("GET", BlobPath(layer)) == 1);
+}
+
+TEST_CASE("M20 a reset in the middle of a layer is resumed by Range") {
+  PullFixture f;
+  const std::string layer = Big();
+  Serve(f.registry, MakeImage({layer}));
+  f.registry.Serve(BlobPath(layer), Breaking(EvilReply{.body = layer},
+                                             EvilReply{.body = layer, .reset_after = 1 << 20}, 1));
+  REQUIRE(f.Pull().ok());
+  CHECK(f.target.begun() == 1);  // the same sink went on
+  const EvilRequest last = f.registry.requests().back();
+  // What the kernel had not handed over when the reset came is asked for again.
+  CHECK(RangeBegin(last) <= 1 << 20);
+  CHECK(f.target.layers().begin()->second == layer);
+}
+
+TEST_CASE("M20 a connection that breaks after every mebibyte still gets there") {
+  PullFixture f;
+  const std::string layer = Big();
+  Serve(f.registry, MakeImage({layer}));
+  f.options.attempts = 2;
+  f.options.progress_timeout = absl::Milliseconds(100);
+  f.registry.Serve(BlobPath(layer), EvilReply{.body = layer, .stall_after = 1 << 20});
+  REQUIRE(f.Pull().ok());
+  CHECK(f.registry.Count("GET", BlobPath(layer)) == 4);
+}
+
+TEST_CASE("M20 one that never gets further is given up") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"abcdef"}));
+  f.registry.Serve(BlobPath("abcdef"), EvilReply{.body = "abcdef", .reset_after = 0});
+  CHECK(f.Refused().code() == absl::StatusCode::kUnavailable);
+  CHECK(f.registry.Count("GET", BlobPath("abcdef")) == 3);
+}
+
+TEST_CASE("M21 lying lengths and endless bodies are refused") {
+  SECTION("an endless layer stops at the descriptor's size") {
+    PullFixture f;
+    Serve(f.registry, MakeImage({"abc"}));
+    f.registry.Serve(BlobPath("abc"), EvilReply{.body = "abc", .chunked = true, .endless = true});
+    const absl::Status status = f.Refused();
+    CHECK(status.code() == absl::StatusCode::kDataLoss);
+    CHECK(Holds(status, "size is more than 3"));
+  }
+  SECTION("a length that is not the descriptor's") {
+    PullFixture f;
+    Serve(f.registry, MakeImage({"abc"}));
+    f.registry.Serve(BlobPath("abc"), EvilReply{.body = "abc", .content_length = 1'000'000'000});
+    CHECK(f.Refused().code() == absl::StatusCode::kDataLoss);
+  }
+  SECTION("less than announced is asked for again, then given up") {
+    PullFixture f;
+    Serve(f.registry, MakeImage({"abc"}));
+    f.registry.Serve(BlobPath("abc"),
+                     EvilReply{.body = "ab", .content_length = 3, .ignore_range = true});
+    CHECK(f.Refused().code() == absl::StatusCode::kUnavailable);
+  }
+}
+
+TEST_CASE("M22 a server that ignores Range sends what the sink has once more, unseen") {
+  PullFixture f;
+  f.options.progress_timeout = absl::Milliseconds(200);
+  const std::string layer = Big();
+  Serve(f.registry, MakeImage({layer}));
+  f.registry.Serve(BlobPath(layer),
+                   Breaking(EvilReply{.body = layer, .ignore_range = true},
+                            EvilReply{.body = layer, .stall_after = 1'500'000}, 1));
+  REQUIRE(f.Pull().ok());
+  CHECK(RangeBegin(f.registry.requests().back()) == 1'500'000);
+  CHECK(f.target.layers().begin()->second == layer);
+  CHECK(f.target.begun() == 1);
+}
+
+TEST_CASE("M22 a server that answers with another range is refused") {
+  PullFixture f;
+  f.options.progress_timeout = absl::Milliseconds(200);
+  const std::string layer = Big();
+  Serve(f.registry, MakeImage({layer}));
+  EvilReply other;
+  other.status = 206;
+  other.body = layer.substr(5);
+  other.headers = {absl::StrCat("Content-Range: bytes 5-", layer.size() - 1, "/", layer.size())};
+  f.registry.Serve(BlobPath(layer),
+                   Breaking(other, EvilReply{.body = layer, .stall_after = 1'500'000}, 1));
+  const absl::Status status = f.Refused();
+  CHECK(status.code() == absl::StatusCode::kDataLoss);
+  CHECK(Holds(status, "asked for bytes from 1500000"));
+}
+
+TEST_CASE("M23 429 and 503 are retried, Retry-After is honoured and bounded") {
+  for (const int code : {429, 500, 502, 503, 504}) {
+    CAPTURE(code);
+    PullFixture f;
+    const TestImage image = MakeImage({"a"});
+    Serve(f.registry, image);
+    EvilReply busy;
+    busy.status = code;
+    busy.headers = {"Retry-After: 3600"};
+    EvilReply good;
+    good.body = image.manifest;
+    good.headers = {"Content-Type: " + image.manifest_type};
+    f.registry.Serve("/v2/repo/manifests/v1", Breaking(good, busy, 2));
+    f.registry.Serve(BlobPath("a"), Breaking(EvilReply{.body = "a"}, busy, 2));
+    CHECK(f.Pull().ok());
+  }
+}
+
+TEST_CASE("M23 Retry-After is waited for") {
+  PullFixture f;
+  const TestImage image = MakeImage({"a"});
+  Serve(f.registry, image);
+  f.options.max_retry_after = absl::Milliseconds(200);
+  EvilReply busy;
+  busy.status = 503;
+  busy.headers = {"Retry-After: 1"};
+  f.registry.Serve(BlobPath("a"), Breaking(EvilReply{.body = "a"}, busy, 1));
+  const int64_t begin = base::MonotonicNanos();
+  CHECK(f.Pull().ok());
+  CHECK(base::MonotonicNanos() - begin >= 200'000'000);
+}
+
+TEST_CASE("M23 a registry that stays busy is given up with its reason") {
+  PullFixture f;
+  EvilReply busy;
+  busy.status = 429;
+  busy.body = R"({"errors":[{"code":"TOOMANYREQUESTS","message":"pull rate limit"}]})";
+  f.registry.Serve("/v2/repo/manifests/v1", busy);
+  absl::Status status = f.Refused();
+  CHECK(status.code() == absl::StatusCode::kResourceExhausted);
+  CHECK(Holds(status, "TOOMANYREQUESTS: pull rate limit"));
+  CHECK(f.registry.requests().size() == 3);
+  busy.status = 503;
+  f.registry.Serve("/v2/repo/manifests/v1", busy);
+  status = f.Refused();
+  CHECK(status.code() == absl::StatusCode::kUnavailable);
+  CHECK(absl::StartsWith(status.message(), "RegistryUnavailable: "));
+}
+
+TEST_CASE("M24 a header bomb is refused") {
+  PullFixture f;
+  EvilReply bomb;
+  bomb.body = "x";
+  for (int i = 0; i < 5000; ++i)
+    bomb.headers.push_back(absl::StrCat("X-", i, ": ", std::string(90, 'x')));
+  f.registry.Serve("/v2/repo/manifests/v1", bomb);
+  const absl::Status status = f.Refused();
+  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+  CHECK(Holds(status, "headers longer than"));
+}
+
+TEST_CASE("An error page of any size is read a little") {
+  PullFixture f;
+  EvilReply page;
+  page.status = 403;
+  page.body = std::string(1 << 20, '<');
+  page.endless = page.chunked = true;
+  f.registry.Serve("/v2/repo/manifests/v1", page);
+  CHECK(f.Refused().code() == absl::StatusCode::kPermissionDenied);
+}

@@ -1,0 +1,205 @@
+#include "image_fixture.h"
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/file.h"
+#include "image/hasher.h"
+#include "oci/image_spec.h"
+
+namespace crisp::image {
+namespace {
+
+constexpr char kLayerType[] = "application/vnd.oci.image.layer.v1.tar";
+
+}  // namespace
+
+TempDir::TempDir() {
+  char name[] = "/tmp/crisp-image-test-XXXXXX";
+  path = mkdtemp(name);
+}
+TempDir::~TempDir() { (void)base::RemoveTree(path); }
+
+class FakeSink final : public LayerSink {
+ public:
+  FakeSink(FakeTarget& target, LayerInfo layer) : target_(target), layer_(std::move(layer)) {}
+  ~FakeSink() override {
+    absl::MutexLock lock(&target_.mu_);
+    if (!finished_) ++target_.aborted_;
+  }
+  absl::Status Write(absl::string_view bytes) override {
+    if (target_.before_write) target_.before_write(layer_);
+    bytes_.append(bytes.data(), bytes.size());
+    return target_.write_error;
+  }
+  absl::Status Seal() override {
+    if (Sha256(bytes_) != layer_.diff_id) return absl::DataLossError("diff id does not match");
+    return absl::OkStatus();
+  }
+  absl::Status Finish() override {
+    absl::MutexLock lock(&target_.mu_);
+    if (!layer_.parent_chain_id.empty() && !target_.layers_.contains(layer_.parent_chain_id)) {
+      return absl::FailedPreconditionError("parent is not visible");
+    }
+    if (target_.layers_.contains(layer_.chain_id))
+      return absl::AlreadyExistsError("unpacked twice");
+    target_.layers_[layer_.chain_id] = bytes_;
+    finished_ = true;
+    return absl::OkStatus();
+  }
+
+ private:
+  FakeTarget& target_;
+  const LayerInfo layer_;
+  std::string bytes_;
+  bool finished_ = false;
+};
+
+bool FakeTarget::Has(const oci::Digest& chain_id) const {
+  absl::MutexLock lock(&mu_);
+  return layers_.contains(chain_id);
+}
+
+absl::StatusOr<std::unique_ptr<LayerSink>> FakeTarget::Begin(const LayerInfo& layer) {
+  absl::MutexLock lock(&mu_);
+  ++begun_;
+  return std::make_unique<FakeSink>(*this, layer);
+}
+
+std::map<oci::Digest, std::string> FakeTarget::layers() const {
+  absl::MutexLock lock(&mu_);
+  return layers_;
+}
+int FakeTarget::begun() const {
+  absl::MutexLock lock(&mu_);
+  return begun_;
+}
+int FakeTarget::aborted() const {
+  absl::MutexLock lock(&mu_);
+  return aborted_;
+}
+void FakeTarget::Remove(const oci::Digest& chain_id) {
+  absl::MutexLock lock(&mu_);
+  layers_.erase(chain_id);
+}
+
+oci::Digest TestImage::id() const { return Sha256(config); }
+oci::Digest TestImage::digest() const { return Sha256(manifest); }
+
+std::string DescriptorOf(const std::string& type, const std::string& content,
+                         const std::string& more) {
+  return absl::StrCat(R"({"mediaType":")", type, R"(","digest":")", Sha256(content).str(),
+                      R"(","size":)", content.size(), more, "}");
+}
+
+std::string MakeConfig(const std::vector<std::string>& layers, const std::string& run) {
+  std::vector<std::string> diff_ids;
+  for (const std::string& layer : layers) diff_ids.push_back("\"" + Sha256(layer).str() + "\"");
+  return absl::StrCat(R"({"os":"linux","config":)", run,
+                      R"(,"rootfs":{"type":"layers","diff_ids":[)", absl::StrJoin(diff_ids, ","),
+                      "]}}");
+}
+
+std::string MakeManifest(const std::string& config, const std::vector<std::string>& layers) {
+  std::vector<std::string> descriptors;
+  for (const std::string& layer : layers) descriptors.push_back(DescriptorOf(kLayerType, layer));
+  return absl::StrCat(R"({"schemaVersion":2,"config":)", DescriptorOf(oci::kOciConfigType, config),
+                      R"(,"layers":[)", absl::StrJoin(descriptors, ","), "]}");
+}
+
+TestImage MakeImage(std::vector<std::string> layers, const std::string& run) {
+  TestImage image;
+  image.config = MakeConfig(layers, run);
+  image.manifest = MakeManifest(image.config, layers);
+  image.manifest_type = oci::kOciManifestType;
+  image.layers = std::move(layers);
+  return image;
+}
+
+void ServeManifest(EvilRegistry& registry, const std::string& object, const std::string& manifest,
+                   const std::string& type, const std::string& repository) {
+  EvilReply reply;
+  reply.body = manifest;
+  reply.headers = {"Content-Type: " + type, "Docker-Content-Digest: " + Sha256(manifest).str()};
+  for (const std::string& name : {object, Sha256(manifest).str()}) {
+    registry.Serve(absl::StrCat("/v2/", repository, "/manifests/", name), reply);
+  }
+}
+
+std::string BlobPath(const std::string& content, const std::string& repository) {
+  return absl::StrCat("/v2/", repository, "/blobs/", Sha256(content).str());
+}
+
+void ServeBlob(EvilRegistry& registry, const std::string& content, const std::string& repository) {
+  EvilReply reply;
+  reply.body = content;
+  registry.Serve(BlobPath(content, repository), reply);
+}
+
+void Serve(EvilRegistry& registry, const TestImage& image, const std::string& object,
+           const std::string& repository) {
+  ServeManifest(registry, object, image.manifest, image.manifest_type, repository);
+  ServeBlob(registry, image.config, repository);
+  for (const std::string& layer : image.layers) ServeBlob(registry, layer, repository);
+}
+
+Credentials User(const std::string& name, const std::string& password) {
+  Credentials credentials;
+  credentials.username = name;
+  credentials.password = password;
+  return credentials;
+}
+
+bool Holds(const absl::Status& status, const std::string& words) {
+  INFO(status.ToString());
+  const bool holds = absl::StrContains(status.message(), words);
+  CHECK(holds);
+  return holds;
+}
+
+PullFixture::PullFixture() {
+  options.registry_config_dirs = {dir.path + "/certs.d"};
+  options.progress_timeout = absl::Seconds(10);  // a loaded machine is not a stall
+  options.attempts = 3;
+  options.backoff = absl::Milliseconds(1);
+  options.max_retry_after = absl::Milliseconds(5);
+  auto opened = ImageStore::Open(paths, target);
+  REQUIRE(opened.ok());
+  store = *std::move(opened);
+}
+
+oci::Reference PullFixture::Ref(const std::string& text) const {
+  const std::string full =
+      absl::StrContains(text, '/') ? text : absl::StrCat(registry.host(), "/", text);
+  return *oci::Reference::Parse(full);
+}
+
+Puller& PullFixture::MakePuller() {
+  if (puller == nullptr) puller = std::make_unique<Puller>(options, *store, target);
+  return *puller;
+}
+
+absl::StatusOr<ImagePtr> PullFixture::Pull(const std::string& text, const Credentials& credentials,
+                                           const PullContext& context) {
+  return MakePuller().Pull(Ref(text), credentials, context);
+}
+
+absl::Status PullFixture::Refused(const std::string& text, const Credentials& credentials) {
+  const absl::Status status = Pull(text, credentials).status();
+  INFO(status.ToString());
+  CHECK_FALSE(status.ok());
+  CHECK(store->List().empty());
+  CHECK(status.message().size() < 2000);
+  return status;
+}
+
+void PullFixture::WriteHostsToml(const std::string& text) {
+  const std::string folder = base::JoinPath(dir.path, "certs.d", registry.host());
+  REQUIRE(base::MakeDirs(folder, 0700).ok());
+  REQUIRE(base::WriteFileAtomic(base::JoinPath(folder, "hosts.toml"), text, 0600).ok());
+}
+
+}  // namespace crisp::image

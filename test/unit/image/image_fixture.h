@@ -1,0 +1,100 @@
+// What the pull tests share: images made of strings, a layer target that remembers, a store in a
+// folder of the test's own.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "base/paths.h"
+#include "evil_registry.h"
+#include "image/image_store.h"
+#include "image/layer_target.h"
+#include "image/puller.h"
+#include "oci/digest.h"
+
+namespace crisp::image {
+
+struct TempDir {
+  std::string path;
+  TempDir();
+  ~TempDir();
+};
+
+// Layers are kept as the bytes that came; they are their own tar, so that diff id = digest.
+class FakeTarget final : public LayerTarget {
+ public:
+  bool Has(const oci::Digest& chain_id) const override;
+  absl::StatusOr<std::unique_ptr<LayerSink>> Begin(const LayerInfo& layer) override;
+
+  std::map<oci::Digest, std::string> layers() const;
+  int begun() const;
+  int aborted() const;
+  void Remove(const oci::Digest& chain_id);
+
+  absl::Status write_error;                            // of every sink
+  std::function<void(const LayerInfo&)> before_write;  // on the puller's thread
+
+ private:
+  friend class FakeSink;
+  mutable absl::Mutex mu_;
+  std::map<oci::Digest, std::string> layers_;
+  int begun_ = 0;
+  int aborted_ = 0;
+};
+
+struct TestImage {
+  std::vector<std::string> layers;
+  std::string config;
+  std::string manifest;
+  std::string manifest_type;
+
+  oci::Digest id() const;
+  oci::Digest digest() const;
+};
+
+// Descriptor JSON of `content`.
+std::string DescriptorOf(const std::string& type, const std::string& content,
+                         const std::string& more = "");
+// An OCI image; `run` is the config's "config" member.
+TestImage MakeImage(std::vector<std::string> layers, const std::string& run = "{}");
+std::string MakeConfig(const std::vector<std::string>& layers, const std::string& run = "{}");
+std::string MakeManifest(const std::string& config, const std::vector<std::string>& layers);
+
+// Serves manifest (by `object` and by digest), config and layers of the repository "repo".
+void Serve(EvilRegistry& registry, const TestImage& image, const std::string& object = "v1",
+           const std::string& repository = "repo");
+void ServeManifest(EvilRegistry& registry, const std::string& object, const std::string& manifest,
+                   const std::string& type, const std::string& repository = "repo");
+void ServeBlob(EvilRegistry& registry, const std::string& content,
+               const std::string& repository = "repo");
+std::string BlobPath(const std::string& content, const std::string& repository = "repo");
+
+Credentials User(const std::string& name, const std::string& password);
+bool Holds(const absl::Status& status, const std::string& words);
+
+struct PullFixture {
+  TempDir dir;
+  base::Paths paths{dir.path + "/root", dir.path + "/state"};
+  EvilRegistry registry;
+  FakeTarget target;
+  std::unique_ptr<ImageStore> store;
+  PullOptions options;
+  std::unique_ptr<Puller> puller;  // made by the first Pull(), from `options`
+
+  PullFixture();
+  // "repo:v1" -> the evil registry's; text with a '/' is taken as it is.
+  oci::Reference Ref(const std::string& text) const;
+  absl::StatusOr<ImagePtr> Pull(const std::string& text = "repo:v1",
+                                const Credentials& credentials = {},
+                                const PullContext& context = {});
+  // The error of a pull that must fail and leave nothing.
+  absl::Status Refused(const std::string& text = "repo:v1", const Credentials& credentials = {});
+  void WriteHostsToml(const std::string& text);
+  Puller& MakePuller();
+};
+
+}  // namespace crisp::image

@@ -1,0 +1,339 @@
+#include "image/image_store.h"
+
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "base/file.h"
+#include "image/hasher.h"
+#include "image/image_record_codec.h"
+#include "image_fixture.h"
+
+using namespace crisp;
+using namespace crisp::image;
+
+namespace {
+
+// Says yes to every layer but those removed.
+class AllLayers final : public LayerTarget {
+ public:
+  bool Has(const oci::Digest& chain_id) const override { return chain_id != missing; }
+  absl::StatusOr<std::unique_ptr<LayerSink>> Begin(const LayerInfo&) override {
+    return absl::UnimplementedError("not a target");
+  }
+  oci::Digest missing;
+};
+
+struct StoreFixture {
+  TempDir dir;
+  base::Paths paths{dir.path + "/root", dir.path + "/state"};
+  AllLayers layers;
+  std::unique_ptr<ImageStore> store;
+
+  StoreFixture() { Reopen(); }
+  void Reopen() {
+    store.reset();
+    auto opened = ImageStore::Open(paths, layers);
+    REQUIRE(opened.ok());
+    store = *std::move(opened);
+  }
+  std::string RecordOf(const Image& image) const {
+    return base::JoinPath(paths.Images(), absl::StrCat(image.id.hex(), ".json"));
+  }
+  ImagePtr Put(const Image& image) {
+    const auto put = store->Put(image);
+    INFO(put.status().ToString());
+    REQUIRE(put.ok());
+    return *put;
+  }
+};
+
+Image Make(const std::vector<std::string>& layers, const std::string& tag,
+           const std::string& run = "{}") {
+  Image image;
+  image.config_json = MakeConfig(layers, run);
+  image.id = Sha256(image.config_json);
+  image.manifest_digest = Sha256("manifest of " + image.config_json);
+  image.size = 100;
+  if (!tag.empty()) image.repo_tags = {"example.com/" + tag};
+  image.repo_digests = {"example.com/repo@" + image.manifest_digest.str()};
+  REQUIRE(DeriveFromConfig(image).ok());
+  return image;
+}
+
+std::vector<oci::Digest> Ids(const std::vector<LayerLease>& leases) {
+  std::vector<oci::Digest> ids;
+  for (const LayerLease& lease : leases) ids.push_back(lease.chain_id());
+  return ids;
+}
+
+}  // namespace
+
+TEST_CASE("Images are found by everything CRI clients use") {
+  StoreFixture f;
+  const Image image = Make({"a"}, "repo:latest");
+  f.Put(image);
+  const std::string hex(image.id.hex());
+  const std::string names[] = {image.id.str(),
+                               hex,
+                               hex.substr(0, 12),
+                               hex.substr(0, 1),
+                               "sha256:" + hex.substr(0, 5),
+                               "example.com/repo:latest",
+                               "example.com/repo",
+                               image.repo_digests[0],
+                               "example.com/repo:zzz@" + image.manifest_digest.str()};
+  for (const std::string& name : names) {
+    CAPTURE(name);
+    const auto found = f.store->Find(name);
+    INFO(found.status().ToString());
+    REQUIRE(found.ok());
+    CHECK((*found)->id == image.id);
+  }
+  for (const std::string& name :
+       {std::string("example.com/repo:v2"), std::string("repo"), std::string(64, '0'),
+        "sha256:" + std::string(64, '0'), std::string("sha256:"), std::string("sha256:xyz")}) {
+    CAPTURE(name);
+    CHECK(f.store->Find(name).status().code() == absl::StatusCode::kNotFound);
+  }
+  CHECK(f.store->Find("Bad Name").status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(f.store->Find("").status().code() == absl::StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("An ambiguous id prefix is an error, a name that looks like one is a name") {
+  StoreFixture f;
+  // 17 images: two ids share a first digit.
+  for (int i = 0; i < 17; ++i) f.Put(Make({absl::StrCat(i)}, ""));
+  int ambiguous = 0;
+  for (char digit : std::string("0123456789abcdef")) {
+    ambiguous += absl::IsInvalidArgument(f.store->Find(std::string(1, digit)).status());
+  }
+  CHECK(ambiguous > 0);
+  Image named = Make({"x"}, "");
+  named.repo_tags = {"docker.io/library/cafe:latest"};
+  f.Put(named);
+  CHECK((*f.store->Find("cafe"))->id == named.id);
+}
+
+TEST_CASE("List is ordered by id and does not change what callers hold") {
+  StoreFixture f;
+  for (int i = 0; i < 5; ++i) f.Put(Make({absl::StrCat(i)}, absl::StrCat("repo:", i)));
+  const std::vector<ImagePtr> list = f.store->List();
+  REQUIRE(list.size() == 5);
+  for (size_t i = 1; i < list.size(); ++i) CHECK(list[i - 1]->id < list[i]->id);
+  REQUIRE(f.store->Remove(list[0]->id).ok());
+  CHECK(list[0]->repo_tags.size() == 1);
+}
+
+TEST_CASE("References gather on one image, sorted, without repetition") {
+  StoreFixture f;
+  Image image = Make({"a"}, "repo:3");
+  f.Put(image);
+  for (const char* tag : {"repo:1", "repo:2", "repo:1"}) {
+    image.repo_tags = {absl::StrCat("example.com/", tag)};
+    f.Put(image);
+  }
+  image.repo_tags.clear();
+  image.repo_digests = {"k8s.gcr.io/repo@" + image.manifest_digest.str()};
+  const ImagePtr got = f.Put(image);
+  CHECK(got->repo_tags ==
+        std::vector<std::string>{"example.com/repo:1", "example.com/repo:2", "example.com/repo:3"});
+  CHECK(got->repo_digests.size() == 2);
+  CHECK(f.store->List().size() == 1);
+}
+
+TEST_CASE("A tag moves to the image that was put last, also across a restart") {
+  StoreFixture f;
+  const Image old_image = Make({"old"}, "repo:v1");
+  const Image new_image = Make({"new"}, "repo:v1");
+  f.Put(old_image);
+  f.Put(new_image);
+  for (int round = 0; round < 2; ++round) {
+    CHECK((*f.store->Find("example.com/repo:v1"))->id == new_image.id);
+    CHECK((*f.store->Find(old_image.id.str()))->repo_tags.empty());
+    CHECK((*f.store->Find(old_image.id.str()))->repo_digests.size() == 1);
+    f.Reopen();
+  }
+}
+
+TEST_CASE("A crash between the two writes of a moving tag is settled at start") {
+  StoreFixture f;
+  const Image old_image = Make({"old"}, "repo:v1");
+  const ImagePtr first = f.Put(old_image);
+  const std::string before = *base::ReadFile(f.RecordOf(*first));
+  const Image new_image = Make({"new"}, "repo:v1");
+  f.Put(new_image);
+  // The old record as if it had never been rewritten.
+  REQUIRE(base::WriteFileAtomic(f.RecordOf(*first), before, 0600).ok());
+  f.Reopen();
+  CHECK((*f.store->Find("example.com/repo:v1"))->id == new_image.id);
+  CHECK((*f.store->Find(old_image.id.str()))->repo_tags.empty());
+}
+
+TEST_CASE("Records survive a restart byte for byte") {
+  StoreFixture f;
+  const std::string run = R"({"Cmd":["sh","-c","a\"b\\c\u00e9\n"],"User":"www-data"})";
+  const Image image = Make({"a", "b"}, "repo:v1", run);
+  const ImagePtr before = f.Put(image);
+  f.Reopen();
+  const auto after = f.store->Find(image.id.str());
+  REQUIRE(after.ok());
+  CHECK((*after)->config_json == image.config_json);
+  CHECK((*after)->repo_tags == before->repo_tags);
+  CHECK((*after)->repo_digests == before->repo_digests);
+  CHECK((*after)->manifest_digest == before->manifest_digest);
+  CHECK((*after)->size == before->size);
+  CHECK((*after)->config.user == "www-data");
+  CHECK((*after)->layers.size() == 2);
+  CHECK(f.store->quarantined().empty());
+}
+
+TEST_CASE("Remove takes all references at once and names the layers nobody needs") {
+  StoreFixture f;
+  Image one = Make({"base", "one"}, "repo:1");
+  one.repo_tags.push_back("example.com/repo:also");
+  const Image two = Make({"base", "two"}, "repo:2");
+  f.Put(one);
+  f.Put(two);
+  const auto removed = f.store->Remove(one.id);
+  REQUIRE(removed.ok());
+  CHECK(Ids(*removed) == std::vector<oci::Digest>{one.layers[1].chain_id});
+  CHECK(f.store->List().size() == 1);
+  for (const char* name : {"example.com/repo:1", "example.com/repo:also"}) {
+    CHECK(absl::IsNotFound(f.store->Find(name).status()));
+  }
+  CHECK(absl::IsNotFound(f.store->Remove(one.id).status()));
+  CHECK_FALSE(base::ReadFile(f.RecordOf(one)).ok());
+  const auto last = f.store->Remove(two.id);
+  CHECK(Ids(*last) == std::vector<oci::Digest>{two.layers[0].chain_id, two.layers[1].chain_id});
+}
+
+TEST_CASE("Five removals at once: one does it, all see it gone") {
+  StoreFixture f;
+  const Image image = Make({"a"}, "repo:1");
+  f.Put(image);
+  std::atomic<int> done = 0;
+  std::atomic<int> seen = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 5; ++i) {
+    threads.emplace_back([&] {
+      done += f.store->Remove(image.id).ok();
+      seen += f.store->Find(image.id.str()).ok();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(done == 1);
+  CHECK(seen == 0);
+}
+
+TEST_CASE("A layer that a pull counts on is not given up") {
+  StoreFixture f;
+  const Image image = Make({"a"}, "repo:1");
+  f.Put(image);
+  const oci::Digest chain_id = image.layers[0].chain_id;
+  {
+    auto lease = f.store->leases().Acquire(chain_id, {});
+    REQUIRE(lease.ok());
+    lease->Share();
+    CHECK(f.store->Remove(image.id)->empty());
+    CHECK(f.store->Unused({chain_id}).empty());
+  }
+  // The pull failed: now it is garbage.
+  auto unused = f.store->Unused({chain_id});
+  REQUIRE(unused.size() == 1);
+  // While it is being deleted, a pull that wants it waits.
+  PullContext context;
+  context.deadline_nanos = base::MonotonicNanos() + 30'000'000;
+  CHECK(absl::IsDeadlineExceeded(f.store->leases().Acquire(chain_id, context).status()));
+  unused.clear();
+  CHECK(f.store->leases().Acquire(chain_id, {}).ok());
+}
+
+TEST_CASE("A damaged record is quarantined alone, and the start goes on") {
+  StoreFixture f;
+  const Image good = Make({"good"}, "repo:good");
+  const ImagePtr bad = f.Put(Make({"bad"}, "repo:bad"));
+  f.Put(good);
+  const std::string path = f.RecordOf(*bad);
+  const std::string text = *base::ReadFile(path);
+  const auto replaced = [&](const std::string& from, const std::string& to) {
+    const std::string changed = absl::StrReplaceAll(text, {{from, to}});
+    REQUIRE(changed != text);
+    return changed;
+  };
+  const std::string damages[] = {"",
+                                 "garbage",
+                                 text.substr(0, text.size() / 2),
+                                 replaced("repo:bad", "repo:bae"),
+                                 replaced("\"version\": 1", "\"version\": 2"),
+                                 replaced("\"size\": 100", "\"size\": 101"),
+                                 replaced("\"pinned\": false", "\"pinned\": true"),
+                                 std::string(100, '\0'),
+                                 EncodeImageRecord(Make({"another"}, ""))};
+  for (const std::string& damage : damages) {
+    CAPTURE(damage.substr(0, 80));
+    REQUIRE(base::WriteFileAtomic(path, damage, 0600).ok());
+    f.Reopen();
+    CHECK(f.store->List().size() == 1);
+    CHECK(f.store->Find(good.id.str()).ok());
+    REQUIRE(f.store->quarantined().size() == 1);
+    CHECK(absl::StartsWith(f.store->quarantined()[0], path));
+    CHECK_FALSE(base::ReadFile(path).ok());
+  }
+  CHECK(base::ListDir(f.paths.Quarantine())->size() == std::size(damages));
+  // Nothing is in the way of pulling it again.
+  f.Put(*bad);
+  f.Reopen();
+  CHECK(f.store->List().size() == 2);
+}
+
+TEST_CASE("A folder in place of a record, and leftovers of a dead writer") {
+  StoreFixture f;
+  const Image good = Make({"good"}, "repo:good");
+  f.Put(good);
+  REQUIRE(base::MakeDirs(f.paths.Images() + "/" + std::string(64, 'a') + ".json", 0700).ok());
+  const std::string leftover = f.RecordOf(good) + ".tmp-0123456789abcdef";
+  REQUIRE(base::WriteFileAtomic(leftover, "half", 0600).ok());
+  f.Reopen();
+  CHECK(f.store->List().size() == 1);
+  CHECK(f.store->quarantined().size() == 1);
+  CHECK_FALSE(base::ReadFile(leftover).ok());
+}
+
+TEST_CASE("An image whose layers are gone is not listed") {
+  StoreFixture f;
+  const Image image = Make({"a", "b"}, "repo:1");
+  f.Put(image);
+  f.layers.missing = image.layers[1].chain_id;
+  f.Reopen();
+  CHECK(f.store->List().empty());
+  REQUIRE(f.store->quarantined().size() == 1);
+  CHECK(absl::StrContains(f.store->quarantined()[0], "is missing"));
+}
+
+TEST_CASE("Put that cannot write leaves everything as it was") {
+  StoreFixture f;
+  const Image old_image = Make({"old"}, "repo:v1");
+  f.Put(old_image);
+  const Image new_image = Make({"new"}, "repo:v1");
+  // A folder of that name cannot be renamed over.
+  REQUIRE(base::MakeDirs(f.RecordOf(new_image) + "/x", 0700).ok());
+  CHECK_FALSE(f.store->Put(new_image).ok());
+  CHECK((*f.store->Find("example.com/repo:v1"))->id == old_image.id);
+  CHECK(f.store->List().size() == 1);
+}
+
+TEST_CASE("Put of what is known already writes nothing") {
+  StoreFixture f;
+  const ImagePtr first = f.Put(Make({"a"}, "repo:v1"));
+  struct stat before;
+  struct stat after;
+  REQUIRE(stat(f.RecordOf(*first).c_str(), &before) == 0);
+  CHECK(f.Put(*first) == first);
+  REQUIRE(stat(f.RecordOf(*first).c_str(), &after) == 0);
+  CHECK(before.st_ino == after.st_ino);
+}

@@ -1,0 +1,88 @@
+#include "image/platform.h"
+
+#include <catch2/catch.hpp>
+
+#include "image/hasher.h"
+
+using namespace crisp;
+using namespace crisp::image;
+
+namespace {
+
+oci::Platform Linux(const std::string& architecture, const std::string& variant = "") {
+  oci::Platform platform;
+  platform.os = "linux";
+  platform.architecture = architecture;
+  platform.variant = variant;
+  return platform;
+}
+
+// Entries are told apart by their size: the position.
+oci::Index IndexOf(const std::vector<std::optional<oci::Platform>>& platforms) {
+  oci::Index index;
+  for (const auto& platform : platforms) {
+    oci::Descriptor& entry = index.manifests.emplace_back();
+    entry.size = static_cast<int64_t>(index.manifests.size()) - 1;
+    entry.platform = platform;
+  }
+  return index;
+}
+
+int64_t Chosen(const std::vector<std::optional<oci::Platform>>& platforms,
+               const oci::Platform& host) {
+  const auto chosen = ChooseManifest(IndexOf(platforms), host);
+  return chosen.ok() ? chosen->size : -1;
+}
+
+}  // namespace
+
+TEST_CASE("The machine's own architecture is chosen, the first of equals") {
+  const oci::Platform amd64 = Linux("amd64");
+  CHECK(Chosen({Linux("arm64"), Linux("amd64"), Linux("amd64")}, amd64) == 1);
+  CHECK(Chosen({Linux("x86_64")}, amd64) == 0);
+  CHECK(Chosen({Linux("amd64", "v1")}, amd64) == 0);
+  CHECK(Chosen({Linux("386"), Linux("amd64")}, amd64) == 1);
+  CHECK(Chosen({Linux("386")}, amd64) == 0);
+  CHECK(Chosen({Linux("amd64", "v3")}, amd64) == -1);
+  CHECK(Chosen({std::nullopt, Linux("amd64")}, amd64) == 1);
+  CHECK(Chosen({Linux("arm64"), std::nullopt}, amd64) == 1);
+  CHECK(Chosen({}, amd64) == -1);
+}
+
+TEST_CASE("Of arm the highest variant that runs is chosen") {
+  CHECK(Chosen({Linux("arm", "v5"), Linux("arm", "v7"), Linux("arm", "v6")}, Linux("arm", "v7")) ==
+        1);
+  CHECK(Chosen({Linux("arm", "v7")}, Linux("arm", "v6")) == -1);
+  CHECK(Chosen({Linux("arm", "v7"), Linux("arm64", "v8")}, Linux("arm64")) == 1);
+  CHECK(Chosen({Linux("arm", "v6"), Linux("arm", "v7")}, Linux("arm64")) == 1);
+}
+
+TEST_CASE("Other systems and attestations are passed over") {
+  oci::Platform windows = Linux("amd64");
+  windows.os = "windows";
+  oci::Platform unknown = Linux("unknown");
+  unknown.os = "unknown";
+  CHECK(Chosen({windows, unknown, Linux("amd64")}, Linux("amd64")) == 2);
+  CHECK(Chosen({windows, unknown}, Linux("amd64")) == -1);
+}
+
+TEST_CASE("A config of another platform cannot run; an empty one may") {
+  CHECK(CanRun(Linux("amd64"), Linux("amd64")));
+  CHECK(CanRun(oci::Platform(), Linux("amd64")));
+  CHECK(CanRun(Linux("arm64", "v8"), Linux("arm64")));
+  CHECK_FALSE(CanRun(Linux("arm64"), Linux("amd64")));
+  oci::Platform windows = Linux("amd64");
+  windows.os = "windows";
+  CHECK_FALSE(CanRun(windows, Linux("amd64")));
+}
+
+TEST_CASE("Chain ids follow the image spec") {
+  const oci::Digest a = Sha256("a");
+  const oci::Digest b = Sha256("b");
+  const auto chain = ChainIds({a, b});
+  REQUIRE(chain.size() == 2);
+  CHECK(chain[0] == a);
+  CHECK(chain[1] == Sha256(a.str() + " " + b.str()));
+  CHECK(Sha256("").str() ==
+        "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}

@@ -1,0 +1,306 @@
+// Authentication of pulls, with M14 and M15 of the hostile suite. No secret may appear in an error.
+#include <catch2/catch.hpp>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "image/auth.h"
+#include "image_fixture.h"
+
+using namespace crisp;
+using namespace crisp::image;
+
+namespace {
+
+const std::string kBasicOk = "Basic " + absl::Base64Escape("ann:hunter2");
+
+EvilReply Ask(const std::string& header) {
+  EvilReply reply;
+  reply.status = 401;
+  reply.headers = {"WWW-Authenticate: " + header};
+  reply.body = R"({"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]})";
+  return reply;
+}
+
+std::string Authorization(const EvilRequest& request) {
+  const auto found = request.headers.find("authorization");
+  return found == request.headers.end() ? "" : found->second;
+}
+
+// Everything but /token wants `wanted` in Authorization.
+void Demand(EvilRegistry& registry, const std::string& wanted, const std::string& challenge) {
+  registry.Guard([=](const EvilRequest& request) {
+    if (request.path == "/token" || Authorization(request) == wanted) return EvilReply{.status = 0};
+    return Ask(challenge);
+  });
+}
+
+std::string BearerOf(const std::string& host) {
+  return absl::StrCat("Bearer realm=\"http://", host,
+                      "/token\",service=\"the registry\","
+                      "scope=\"repository:repo:pull\"");
+}
+
+}  // namespace
+
+TEST_CASE("Basic authentication is answered when asked for") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a", "b", "c"}));
+  Demand(f.registry, kBasicOk, "Basic realm=\"x\"");
+  REQUIRE(f.Pull("repo:v1", User("ann", "hunter2")).ok());
+  CHECK(Authorization(f.registry.requests().at(0)).empty());
+  // Once learned, it is sent right away.
+  CHECK(f.registry.Count("GET", "/v2/repo/manifests/v1") == 2);
+  CHECK(f.registry.Count("GET", BlobPath("b")) == 1);
+}
+
+TEST_CASE("A wrong or missing password is Unauthenticated") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  Demand(f.registry, kBasicOk, "Basic realm=\"x\"");
+  const absl::Status status = f.Refused("repo:v1", User("ann", "wrong-password"));
+  CHECK(status.code() == absl::StatusCode::kUnauthenticated);
+  CHECK_FALSE(absl::StrContains(status.message(), "wrong-password"));
+  CHECK(f.registry.requests().size() == 2);
+  CHECK(f.Refused().code() == absl::StatusCode::kUnauthenticated);
+  EvilReply forbidden;
+  forbidden.status = 403;
+  f.registry.Guard([=](const EvilRequest&) { return forbidden; });
+  CHECK(f.Refused().code() == absl::StatusCode::kPermissionDenied);
+}
+
+TEST_CASE("An anonymous bearer token is fetched once for all layers") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a", "b", "c", "d"}));
+  f.registry.Serve("/token", EvilReply{.body = R"({"token":"t0ken"})"});
+  Demand(f.registry, "Bearer t0ken", BearerOf(f.registry.host()));
+  REQUIRE(f.Pull().ok());
+  CHECK(f.registry.Count("GET", "/token") == 1);
+  for (const EvilRequest& request : f.registry.requests()) {
+    if (request.path != "/token") continue;
+    CHECK(request.target == "/token?service=the%20registry&scope=repository%3arepo%3apull");
+    CHECK(Authorization(request).empty());
+  }
+}
+
+TEST_CASE("A user's bearer token is fetched with the user's password") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  f.registry.Serve("/token", [](const EvilRequest& request) {
+    if (Authorization(request) != kBasicOk) return EvilReply{.status = 401};
+    return EvilReply{.body = R"({"access_token":"t0ken"})"};
+  });
+  Demand(f.registry, "Bearer t0ken", BearerOf(f.registry.host()));
+  CHECK(f.Pull("repo:v1", User("ann", "hunter2")).ok());
+  const absl::Status status = f.Pull("repo:v1", User("ann", "swordfish")).status();
+  CHECK(status.code() == absl::StatusCode::kUnauthenticated);
+  CHECK_FALSE(absl::StrContains(status.message(), "swordfish"));
+}
+
+TEST_CASE("An identity token is exchanged by OAuth2 refresh") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  f.registry.Serve("/token", [](const EvilRequest& request) {
+    if (request.method != "POST" ||
+        request.body !=
+            "grant_type=refresh_token&service=the%20registry&"
+            "scope=repository%3arepo%3apull&client_id=crisp&refresh_token=r%2bfresh") {
+      return EvilReply{.status = 400};
+    }
+    return EvilReply{.body = R"({"access_token":"t0ken"})"};
+  });
+  Demand(f.registry, "Bearer t0ken", BearerOf(f.registry.host()));
+  Credentials credentials;
+  credentials.identity_token = "r+fresh";
+  const auto pulled = f.Pull("repo:v1", credentials);
+  INFO(pulled.status().ToString());
+  CHECK(pulled.ok());
+}
+
+TEST_CASE("A registry token is the bearer token itself") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  Demand(f.registry, "Bearer direct", BearerOf(f.registry.host()));
+  Credentials credentials;
+  credentials.registry_token = "direct";
+  CHECK(f.Pull("repo:v1", credentials).ok());
+  CHECK(f.registry.Count("GET", "/token") == 0);
+  credentials.registry_token = "direct\r\nX-Evil: 1";
+  CHECK(f.Pull("repo:v1", credentials).status().code() == absl::StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("A token that expires during the pull is renewed") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  auto issued = std::make_shared<std::atomic<int>>(0);
+  f.registry.Serve("/token", [=](const EvilRequest&) {
+    return EvilReply{.body = absl::StrCat(R"({"token":"t)", ++*issued, "\"}")};
+  });
+  f.registry.Guard([=, host = f.registry.host()](const EvilRequest& request) {
+    const std::string wanted =
+        absl::StartsWith(request.path, "/v2/repo/blobs") ? "Bearer t2" : "Bearer t1";
+    if (request.path == "/token" || Authorization(request) == wanted) return EvilReply{.status = 0};
+    return Ask(BearerOf(host));
+  });
+  const auto pulled = f.Pull();
+  INFO(pulled.status().ToString());
+  CHECK(pulled.ok());
+  CHECK(*issued == 2);
+}
+
+TEST_CASE("Credentials for another server are not sent") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  Demand(f.registry, kBasicOk, "Basic realm=\"x\"");
+  Credentials credentials = User("ann", "hunter2");
+  credentials.server_address = "https://index.docker.io/v1/";
+  CHECK(f.Refused("repo:v1", credentials).code() == absl::StatusCode::kUnauthenticated);
+  for (const EvilRequest& request : f.registry.requests()) CHECK(Authorization(request).empty());
+  credentials.server_address = absl::StrCat("http://", f.registry.host());
+  CHECK(f.Pull("repo:v1", credentials).ok());
+}
+
+TEST_CASE("M14 a bearer realm may be another host, but not just any URL") {
+  PullFixture f;
+  EvilRegistry tokens;
+  Serve(f.registry, MakeImage({"a"}));
+  tokens.Serve("/token", EvilReply{.body = R"({"token":"t0ken"})"});
+  Demand(f.registry, "Bearer t0ken", BearerOf(tokens.host()));
+  CHECK(f.Pull().ok());
+  CHECK(tokens.requests().size() == 1);
+
+  for (const char* realm : {"file:///etc/passwd", "http://169.254.169.254/latest/api/token",
+                            "http://[fe80::1]/", "http://2852039166/", "ftp://x/", "", "x"}) {
+    CAPTURE(realm);
+    PullFixture g;
+    g.registry.Guard(
+        [=](const EvilRequest&) { return Ask(absl::StrCat("Bearer realm=\"", realm, "\"")); });
+    CHECK(g.Refused("repo:v1", User("ann", "hunter2")).code() ==
+          absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST_CASE("M14 an https registry cannot send its users to a plain http realm") {
+  RegistryHost host;
+  host.api = *Url::Parse("https://registry.example/v2");
+  HttpClient client(HttpPace{absl::Seconds(1), 1});
+  EvilRegistry tokens;
+  const auto value =
+      Authorize(client, host, BearerOf(tokens.host()), "repo", User("ann", "hunter2"), {});
+  CHECK(value.status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(tokens.requests().empty());
+}
+
+TEST_CASE("Token servers that answer nonsense are refused") {
+  for (const std::string body : {"", "{}", "[]", R"({"token":7})", R"({"token":""})",
+                                 R"({"token":"a\r\nX-Evil: 1"})", R"({"token":"a b"})"}) {
+    CAPTURE(body);
+    PullFixture f;
+    f.registry.Serve("/token", EvilReply{.body = body});
+    Demand(f.registry, "Bearer never", BearerOf(f.registry.host()));
+    CHECK(f.Refused().code() == absl::StatusCode::kUnauthenticated);
+  }
+  PullFixture f;
+  EvilReply endless;
+  endless.body = std::string(64 << 10, 'x');
+  endless.chunked = endless.endless = true;
+  f.registry.Serve("/token", endless);
+  Demand(f.registry, "Bearer never", BearerOf(f.registry.host()));
+  CHECK(f.Refused().code() == absl::StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("M15 a redirect to another host drops Authorization and configured headers") {
+  PullFixture f;
+  EvilRegistry storage;
+  const TestImage image = MakeImage({"a"});
+  Serve(f.registry, image);
+  storage.Serve("/a", EvilReply{.body = "a"});
+  EvilReply redirect;
+  redirect.status = 307;
+  redirect.headers = {absl::StrCat("Location: http://", storage.host(), "/a")};
+  f.registry.Serve(BlobPath("a"), redirect);
+  EvilReply local;
+  local.status = 302;
+  local.headers = {absl::StrCat("Location: ", BlobPath(image.config), "/moved")};
+  f.registry.Serve(BlobPath(image.config), local);
+  f.registry.Serve(BlobPath(image.config) + "/moved", EvilReply{.body = image.config});
+  Demand(f.registry, kBasicOk, "Basic realm=\"x\"");
+  f.WriteHostsToml(absl::StrCat("server = \"http://", f.registry.host(),
+                                "\"\n[header]\nX-Secret = \"opensesame\"\n"));
+  REQUIRE(f.Pull("repo:v1", User("ann", "hunter2")).ok());
+  const EvilRequest elsewhere = storage.requests().at(0);
+  CHECK_FALSE(elsewhere.headers.contains("authorization"));
+  CHECK_FALSE(elsewhere.headers.contains("x-secret"));
+  // On the same host both stay.
+  bool moved = false;
+  for (const EvilRequest& request : f.registry.requests()) {
+    CHECK(request.headers.at("x-secret") == "opensesame");
+    if (!absl::EndsWith(request.path, "/moved")) continue;
+    moved = true;
+    CHECK(Authorization(request) == kBasicOk);
+  }
+  CHECK(moved);
+}
+
+TEST_CASE("M15 a 401 from where a redirect led is not answered") {
+  PullFixture f;
+  EvilRegistry storage;
+  Serve(f.registry, MakeImage({"a"}));
+  EvilReply redirect;
+  redirect.status = 307;
+  redirect.headers = {absl::StrCat("Location: http://", storage.host(), "/a")};
+  f.registry.Serve(BlobPath("a"), redirect);
+  storage.Serve("/a", Ask("Basic realm=\"x\""));
+  CHECK(f.Refused("repo:v1", User("ann", "hunter2")).code() == absl::StatusCode::kUnauthenticated);
+  CHECK(storage.requests().size() == 1);
+  CHECK(Authorization(storage.requests().at(0)).empty());
+}
+
+TEST_CASE("A registry that echoes secrets does not get them into an error") {
+  const std::string secret = "pa\"ss/word+1";
+  const std::string basic = absl::Base64Escape("ann:" + secret);
+  const std::string escaped = absl::CHexEscape(secret);
+  for (const std::string& echo : {escaped, basic, PercentEncode(secret)}) {
+    for (const int code : {400, 403, 404, 429, 500}) {
+      PullFixture f;
+      f.options.attempts = 1;
+      f.registry.Guard([=](const EvilRequest& request) {
+        if (Authorization(request).empty()) return Ask("Basic realm=\"x\"");
+        EvilReply reply;
+        reply.status = code;
+        // Placed where cutting the message to size would cut the secret in two.
+        reply.body =
+            absl::StrCat(R"({"errors":[{"code":"A)", absl::CHexEscape(echo), R"(","message":")",
+                         std::string(230, '-'), absl::CHexEscape(echo), "\"}]}");
+        return reply;
+      });
+      const absl::Status status = f.Refused("repo:v1", User("ann", secret));
+      const std::string text = status.ToString();
+      CAPTURE(text, code);
+      for (const std::string& form : {secret, escaped, basic, PercentEncode(secret)}) {
+        CHECK_FALSE(absl::StrContains(text, form));
+        CHECK_FALSE(absl::StrContains(text, "-" + form.substr(0, 6)));
+      }
+    }
+  }
+  // In a Location, in a realm, in a host name.
+  for (const char* header :
+       {"Location: http://hunter2.invalid/hunter2", "Location: ftp://hunter2/"}) {
+    PullFixture f;
+    f.options.attempts = 1;
+    f.registry.Guard([=](const EvilRequest& request) {
+      if (Authorization(request).empty()) return Ask("Basic realm=\"x\"");
+      EvilReply reply;
+      reply.status = 302;
+      reply.headers = {header};
+      return reply;
+    });
+    CHECK_FALSE(
+        absl::StrContains(f.Refused("repo:v1", User("ann", "hunter2")).message(), "hunter2"));
+  }
+  PullFixture f;
+  f.registry.Guard(
+      [](const EvilRequest&) { return Ask("Bearer realm=\"http://127.0.0.1:1/hunter2\""); });
+  f.options.attempts = 1;
+  CHECK_FALSE(absl::StrContains(f.Refused("repo:v1", User("ann", "hunter2")).message(), "hunter2"));
+}

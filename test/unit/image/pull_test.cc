@@ -1,0 +1,429 @@
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "image/hasher.h"
+#include "image/platform.h"
+#include "image_fixture.h"
+
+using namespace crisp;
+using namespace crisp::image;
+
+TEST_CASE("A pull stores layers, config and references") {
+  PullFixture f;
+  const TestImage image = MakeImage({"base", "middle", "top"}, R"({"User":"1002"})");
+  Serve(f.registry, image);
+  const auto pulled = f.Pull();
+  INFO(pulled.status().ToString());
+  REQUIRE(pulled.ok());
+  const Image& got = **pulled;
+  CHECK(got.id == image.id());
+  CHECK(got.config.user == "1002");
+  CHECK(got.config_json == image.config);
+  CHECK(got.manifest_digest == image.digest());
+  CHECK(got.repo_tags == std::vector<std::string>{f.registry.host() + "/repo:v1"});
+  CHECK(got.repo_digests ==
+        std::vector<std::string>{f.registry.host() + "/repo@" + image.digest().str()});
+  CHECK(got.size == static_cast<int64_t>(image.manifest.size() + image.config.size() + 13));
+  CHECK_FALSE(got.pinned);
+  REQUIRE(got.layers.size() == 3);
+  CHECK(got.layers[0].chain_id == Sha256("base"));
+  CHECK(got.layers[1].chain_id ==
+        Sha256(absl::StrCat(Sha256("base").str(), " ", Sha256("middle").str())));
+  CHECK(f.target.layers().at(got.layers[2].chain_id) == "top");
+  CHECK(f.target.aborted() == 0);
+  // A fresh name costs one request for the manifest.
+  CHECK(f.registry.Count("HEAD", "/v2/repo/manifests/v1") == 0);
+  CHECK(f.registry.Count("GET", "/v2/repo/manifests/v1") == 1);
+}
+
+TEST_CASE("Manifests are asked for with every type we read") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  REQUIRE(f.Pull().ok());
+  const std::string accept = f.registry.requests().at(0).headers.at("accept");
+  for (const char* type : {oci::kOciManifestType, oci::kOciIndexType, oci::kDockerManifestType,
+                           oci::kDockerListType}) {
+    CHECK(absl::StrContains(accept, type));
+  }
+}
+
+TEST_CASE("A second pull asks the registry by HEAD and downloads nothing") {
+  PullFixture f;
+  const TestImage image = MakeImage({"a", "b"});
+  Serve(f.registry, image);
+  REQUIRE(f.Pull().ok());
+  const size_t before = f.registry.requests().size();
+  REQUIRE(f.Pull().ok());
+  CHECK(f.registry.requests().size() == before + 1);
+  CHECK(f.registry.Count("HEAD", "/v2/repo/manifests/v1") == 1);
+  CHECK(f.target.begun() == 2);
+
+  SECTION("but a layer that is gone is fetched again") {
+    f.target.Remove((*f.store->Find(image.id().str()))->layers[1].chain_id);
+    REQUIRE(f.Pull().ok());
+    CHECK(f.target.begun() == 3);
+    CHECK(f.target.layers().size() == 2);
+  }
+  SECTION("and an image removed meanwhile at the registry is an error") {
+    f.registry.Serve("/v2/repo/manifests/v1", EvilReply{.status = 404});
+    CHECK(f.Pull().status().code() == absl::StatusCode::kNotFound);
+  }
+  SECTION("a registry without HEAD is asked by GET") {
+    f.registry.Guard([](const EvilRequest& request) {
+      EvilReply reply;
+      reply.status = request.method == "HEAD" ? 405 : 0;
+      return reply;
+    });
+    CHECK(f.Pull().ok());
+    CHECK(f.registry.Count("GET", "/v2/repo/manifests/v1") == 2);
+  }
+}
+
+TEST_CASE("A pull by digest adds no tag, and exactly one digest reference") {
+  PullFixture f;
+  const TestImage image = MakeImage({"a"});
+  Serve(f.registry, image);
+  const std::string reference = absl::StrCat(f.registry.host(), "/repo@", image.digest().str());
+  const auto pulled = f.Pull(reference);
+  REQUIRE(pulled.ok());
+  CHECK((*pulled)->repo_tags.empty());
+  CHECK((*pulled)->repo_digests == std::vector<std::string>{reference});
+  // A tag beside the digest is dropped.
+  REQUIRE(f.Pull(absl::StrCat(f.registry.host(), "/repo:zzz@", image.digest().str())).ok());
+  CHECK((*f.store->Find(reference))->repo_tags.empty());
+  // By tag later, the tag joins.
+  REQUIRE(f.Pull().ok());
+  CHECK((*f.store->Find(reference))->repo_tags.size() == 1);
+}
+
+TEST_CASE("A manifest that has another digest than asked for is refused") {
+  PullFixture f;
+  const TestImage image = MakeImage({"a"});
+  Serve(f.registry, image);
+  const std::string other = Sha256("something else").str();
+  f.registry.Serve("/v2/repo/manifests/" + other, EvilReply{.body = image.manifest});
+  CHECK(f.Refused(absl::StrCat(f.registry.host(), "/repo@", other)).code() ==
+        absl::StatusCode::kDataLoss);
+}
+
+TEST_CASE("An index leads to this platform's image and gives it its digest") {
+  PullFixture f;
+  const TestImage image = MakeImage({"a"});
+  Serve(f.registry, image, "unused");
+  const oci::Platform host = HostPlatform();
+  const std::string platform = R"(,"platform":{"os":"linux","architecture":")";
+  const std::string index = absl::StrCat(
+      R"({"schemaVersion":2,"manifests":[)",
+      DescriptorOf(oci::kOciManifestType, "other", platform + "mips\"}"), ",",
+      DescriptorOf(oci::kOciManifestType, image.manifest, platform + host.architecture + "\"}"),
+      "]}");
+  ServeManifest(f.registry, "v1", index, oci::kOciIndexType);
+  const auto pulled = f.Pull();
+  INFO(pulled.status().ToString());
+  REQUIRE(pulled.ok());
+  CHECK((*pulled)->id == image.id());
+  CHECK((*pulled)->manifest_digest == image.digest());
+  CHECK((*pulled)->repo_digests ==
+        std::vector<std::string>{f.registry.host() + "/repo@" + Sha256(index).str()});
+}
+
+TEST_CASE("Images for other platforms are not found, and say so") {
+  PullFixture f;
+  const std::string entry = DescriptorOf(oci::kOciManifestType, "x",
+                                         R"(,"platform":{"os":"windows","architecture":"amd64"})");
+  ServeManifest(f.registry, "v1", R"({"manifests":[)" + entry + "]}", oci::kOciIndexType);
+  const absl::Status status = f.Refused();
+  CHECK(status.code() == absl::StatusCode::kNotFound);
+  CHECK(Holds(status, "no image for platform linux/"));
+
+  TestImage image = MakeImage({"a"});
+  image.config.insert(1, R"("architecture":"mips",)");
+  image.manifest = MakeManifest(image.config, image.layers);
+  Serve(f.registry, image, "v2");
+  CHECK(Holds(f.Refused("repo:v2"), "image is for linux/mips"));
+}
+
+TEST_CASE("A missing manifest is NotFound and names the reference") {
+  PullFixture f;
+  const absl::Status status = f.Refused("repo:nope");
+  CHECK(status.code() == absl::StatusCode::kNotFound);
+  CHECK(Holds(status, f.registry.host() + "/repo:nope"));
+  CHECK(Holds(status, "MANIFEST_UNKNOWN"));
+}
+
+TEST_CASE("A registry that nobody listens on is RegistryUnavailable") {
+  PullFixture f;
+  const absl::Status status = f.Refused("127.0.0.1:1/repo:v1");
+  CHECK(status.code() == absl::StatusCode::kUnavailable);
+  CHECK(absl::StartsWith(status.message(), "RegistryUnavailable: "));
+}
+
+TEST_CASE("A deadline of 1 ms is DeadlineExceeded and leaves no image") {
+  PullFixture f;
+  absl::Notification release;
+  f.registry.Guard([&](const EvilRequest&) {
+    release.WaitForNotification();
+    return EvilReply{.status = 0};
+  });
+  Serve(f.registry, MakeImage({"a"}));
+  PullContext context;
+  context.deadline_nanos = base::MonotonicNanos() + 1'000'000;
+  const int64_t begin = base::MonotonicNanos();
+  CHECK(f.Pull("repo:v1", {}, context).status().code() == absl::StatusCode::kDeadlineExceeded);
+  CHECK(base::MonotonicNanos() - begin < 500'000'000);
+  release.Notify();
+  f.puller.reset();  // waits for what still runs
+  CHECK(f.store->List().empty());
+}
+
+TEST_CASE("A cancelled pull ends and leaves no image") {
+  PullFixture f;
+  const TestImage image = MakeImage({"a", std::string(1 << 20, 'x')});
+  Serve(f.registry, image);
+  f.registry.Serve(BlobPath(image.layers[1]),
+                   EvilReply{.body = image.layers[1], .stall_after = 1000});
+  f.options.progress_timeout = absl::Seconds(60);
+  std::atomic<bool> cancelled = false;
+  PullContext context;
+  context.cancelled = [&] { return cancelled.load(); };
+  f.target.before_write = [&](const LayerInfo& layer) {
+    if (layer.index == 1) cancelled = true;
+  };
+  CHECK(f.Pull("repo:v1", {}, context).status().code() == absl::StatusCode::kCancelled);
+  f.puller.reset();
+  CHECK(f.store->List().empty());
+  CHECK(f.target.layers().size() <= 1);
+}
+
+namespace {
+
+// Runs a pull beside the test. Catch's assertions are not thread-safe, so the verdict is fetched.
+class BesidePull {
+ public:
+  BesidePull(Puller& puller, oci::Reference reference, Credentials credentials = {},
+             PullContext context = {})
+      : thread_([=, this, &puller] {
+          status_ = puller.Pull(reference, credentials, context).status();
+        }) {}
+  absl::Status Join() {
+    thread_.join();
+    return status_;
+  }
+
+ private:
+  absl::Status status_;
+  std::thread thread_;
+};
+
+// Waits until `condition` holds; the condition is another thread's doing.
+template <typename Condition>
+void Await(Condition condition) {
+  const int64_t end = base::MonotonicNanos() + 20'000'000'000;
+  while (!condition() && base::MonotonicNanos() < end) std::this_thread::yield();
+  CHECK(condition());
+}
+
+}  // namespace
+
+TEST_CASE("Concurrent pulls of one reference share one download") {
+  PullFixture f;
+  const TestImage image = MakeImage({"a"});
+  Serve(f.registry, image);
+  absl::Notification release;
+  f.target.before_write = [&](const LayerInfo&) { release.WaitForNotification(); };
+  Puller& puller = f.MakePuller();
+  std::atomic<int> succeeded = 0;
+  std::atomic<int> expired = 0;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i) {
+    callers.emplace_back([&] { succeeded += puller.Pull(f.Ref("repo:v1"), {}, {}).ok(); });
+  }
+  // One that joins and leaves early does not end the others' pull.
+  Await([&] { return f.registry.Count("GET", "/v2/repo/manifests/v1") == 1; });
+  callers.emplace_back([&] {
+    PullContext context;
+    context.deadline_nanos = base::MonotonicNanos() + 30'000'000;
+    expired += absl::IsDeadlineExceeded(puller.Pull(f.Ref("repo:v1"), {}, context).status());
+  });
+  Await([&] { return expired == 1; });
+  CHECK(puller.Progress().size() == 1);
+  CHECK(puller.Progress().at(0).layers.size() == 1);
+  CHECK(puller.Progress().at(0).layers.at(0).bytes_total == 1);
+  release.Notify();
+  for (std::thread& caller : callers) caller.join();
+  CHECK(succeeded == 3);
+  CHECK(f.registry.Count("GET", "/v2/repo/manifests/v1") == 1);
+  CHECK(f.target.begun() == 1);
+  CHECK(puller.Progress().empty());
+}
+
+TEST_CASE("Other credentials do not join a pull") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  absl::Notification release;
+  f.target.before_write = [&](const LayerInfo&) { release.WaitForNotification(); };
+  Puller& puller = f.MakePuller();
+  BesidePull first(puller, f.Ref("repo:v1"));
+  BesidePull second(puller, f.Ref("repo:v1"), User("u", "p"));
+  Await([&] { return f.registry.Count("GET", "/v2/repo/manifests/v1") == 2; });
+  release.Notify();
+  CHECK(first.Join().ok());
+  CHECK(second.Join().ok());
+  CHECK(f.target.begun() == 1);
+}
+
+TEST_CASE("Two images that share layers unpack them once") {
+  PullFixture f;
+  const TestImage one = MakeImage({"shared", "also shared", "one"});
+  const TestImage two = MakeImage({"shared", "also shared", "two"});
+  Serve(f.registry, one, "one");
+  Serve(f.registry, two, "two");
+  absl::Notification release;
+  f.target.before_write = [&](const LayerInfo&) { release.WaitForNotification(); };
+  Puller& puller = f.MakePuller();
+  BesidePull first(puller, f.Ref("repo:one"));
+  BesidePull second(puller, f.Ref("repo:two"));
+  Await([&] {
+    return f.registry.Count("GET", BlobPath(one.config)) == 1 &&
+           f.registry.Count("GET", BlobPath(two.config)) == 1;
+  });
+  release.Notify();
+  CHECK(first.Join().ok());
+  CHECK(second.Join().ok());
+  CHECK(f.store->List().size() == 2);
+  CHECK(f.target.begun() == 4);
+  CHECK(f.target.aborted() == 0);
+}
+
+TEST_CASE("When the pull that unpacks a shared layer fails, the other takes over") {
+  PullFixture f;
+  const TestImage one = MakeImage({"shared"}, R"({"User":"1"})");
+  const TestImage two = MakeImage({"shared"}, R"({"User":"2"})");
+  Serve(f.registry, one, "one");
+  Serve(f.registry, two, "two");
+  absl::Notification writing;
+  absl::Notification release;
+  std::atomic<int> writes = 0;
+  f.target.before_write = [&](const LayerInfo&) {
+    if (writes++ > 0) return;
+    writing.Notify();
+    release.WaitForNotification();
+  };
+  Puller& puller = f.MakePuller();
+  std::atomic<bool> cancelled = false;
+  PullContext context;
+  context.cancelled = [&] { return cancelled.load(); };
+  BesidePull first(puller, f.Ref("repo:one"), {}, context);
+  writing.WaitForNotification();
+  BesidePull second(puller, f.Ref("repo:two"));
+  Await([&] { return f.registry.Count("GET", BlobPath(two.config)) == 1; });
+  cancelled = true;
+  CHECK(absl::IsCancelled(first.Join()));
+  release.Notify();
+  CHECK(second.Join().ok());
+  CHECK(f.store->List().size() == 1);
+  CHECK(f.target.layers().size() == 1);
+}
+
+TEST_CASE("Many layers, repeated ones too, are published bottom-up") {
+  PullFixture f;
+  std::vector<std::string> layers;
+  for (int i = 0; i < 40; ++i) layers.push_back(absl::StrCat("layer ", i % 7));
+  Serve(f.registry, MakeImage(layers));
+  const auto pulled = f.Pull();
+  INFO(pulled.status().ToString());
+  REQUIRE(pulled.ok());
+  CHECK(f.target.layers().size() == 40);
+}
+
+TEST_CASE("A tag that moved leaves the old image its digest only") {
+  PullFixture f;
+  const TestImage old_image = MakeImage({"old"});
+  const TestImage new_image = MakeImage({"new"});
+  Serve(f.registry, old_image);
+  REQUIRE(f.Pull().ok());
+  Serve(f.registry, new_image);
+  REQUIRE(f.Pull().ok());
+  CHECK((*f.store->Find(f.registry.host() + "/repo:v1"))->id == new_image.id());
+  const ImagePtr left = *f.store->Find(old_image.id().str());
+  CHECK(left->repo_tags.empty());
+  CHECK(left->repo_digests.size() == 1);
+}
+
+TEST_CASE("A sink's error ends the pull at once, with its own words") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  f.target.write_error = absl::ResourceExhaustedError("write /x: ENOSPC");
+  const absl::Status status = f.Refused();
+  CHECK(status.code() == absl::StatusCode::kResourceExhausted);
+  CHECK(Holds(status, "ENOSPC"));
+  CHECK(Holds(status, "layer 0 sha256:"));
+  CHECK(f.registry.Count("GET", BlobPath("a")) == 1);
+  CHECK(f.target.aborted() == 1);
+}
+
+TEST_CASE("Mirrors are tried in order, then the registry itself") {
+  PullFixture f;
+  EvilRegistry mirror;
+  const TestImage image = MakeImage({"a", "b"});
+  f.WriteHostsToml(absl::StrCat("[host.\"http://", mirror.host(), "\"]\n"));
+
+  SECTION("a mirror that has everything is enough and is told whose content is wanted") {
+    Serve(mirror, image);
+    REQUIRE(f.Pull().ok());
+    CHECK(f.registry.requests().empty());
+    CHECK(mirror.requests().at(0).target ==
+          absl::StrCat("/v2/repo/manifests/v1?ns=127.0.0.1%3a", f.registry.host().substr(10)));
+  }
+  SECTION("what a mirror does not have comes from the registry") {
+    Serve(f.registry, image);
+    REQUIRE(f.Pull().ok());
+    CHECK_FALSE(mirror.requests().empty());
+  }
+  SECTION("a mirror that breaks is asked once, then left alone") {
+    Serve(f.registry, image);
+    mirror.Guard([](const EvilRequest&) { return EvilReply{.status = 503}; });
+    REQUIRE(f.Pull().ok());
+    CHECK(mirror.requests().size() == 1);
+  }
+  SECTION("a mirror that lies about a layer does not spoil it") {
+    Serve(f.registry, image);
+    Serve(mirror, image);
+    mirror.Serve(BlobPath("a"), EvilReply{.body = "z"});
+    REQUIRE(f.Pull().ok());
+    CHECK(f.target.aborted() == 1);
+    CHECK(f.target.layers().size() == 2);
+  }
+  SECTION("the registry's answer is the one reported") {
+    CHECK(f.Refused().code() == absl::StatusCode::kNotFound);
+    CHECK(mirror.requests().size() == 1);
+  }
+}
+
+TEST_CASE("A mirror without the resolve capability is only asked by digest") {
+  PullFixture f;
+  EvilRegistry mirror;
+  const TestImage image = MakeImage({"a"});
+  f.WriteHostsToml(
+      absl::StrCat("[host.\"http://", mirror.host(), "\"]\ncapabilities = [\"pull\"]\n"));
+  Serve(f.registry, image);
+  Serve(mirror, image);
+  REQUIRE(f.Pull().ok());
+  CHECK(f.registry.requests().size() == 1);  // the tag
+  CHECK(mirror.Count("GET", BlobPath("a")) == 1);
+}
+
+TEST_CASE("hosts.toml is read at every pull; a broken one fails it") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  REQUIRE(f.Pull().ok());
+  f.WriteHostsToml("server = 7");
+  const absl::Status status = f.Pull().status();
+  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+  CHECK(Holds(status, "hosts.toml: server: not a string"));
+}

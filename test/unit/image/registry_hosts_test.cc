@@ -1,0 +1,201 @@
+#include "image/registry_hosts.h"
+
+#include <catch2/catch.hpp>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "image_fixture.h"
+
+using namespace crisp;
+using namespace crisp::image;
+
+namespace {
+
+struct Certs {
+  TempDir dir;
+  void Write(const std::string& folder, const std::string& file, const std::string& text) {
+    const std::string path = base::JoinPath(dir.path, folder);
+    REQUIRE(base::MakeDirs(path, 0700).ok());
+    REQUIRE(base::WriteFileAtomic(base::JoinPath(path, file), text, 0600).ok());
+  }
+  std::vector<RegistryHost> Hosts(const std::string& registry) {
+    const auto hosts = RegistryHosts(registry, {dir.path});
+    INFO(hosts.status().ToString());
+    REQUIRE(hosts.ok());
+    return *hosts;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Without configuration a registry is https, loopback ones http") {
+  Certs certs;
+  const std::pair<const char*, const char*> rows[] = {
+      {"docker.io", "https://registry-1.docker.io/v2"},
+      {"quay.io", "https://quay.io/v2"},
+      {"quay.io:5000", "https://quay.io:5000/v2"},
+      {"localhost", "http://localhost/v2"},
+      {"localhost:5000", "http://localhost:5000/v2"},
+      {"127.0.0.1:5000", "http://127.0.0.1:5000/v2"},
+      {"[::1]:5000", "http://[::1]:5000/v2"},
+      {"10.0.0.1:5000", "https://10.0.0.1:5000/v2"},
+      {"127.0.0.1.example", "https://127.0.0.1.example/v2"}};
+  for (const auto& [registry, api] : rows) {
+    CAPTURE(registry);
+    const auto hosts = certs.Hosts(registry);
+    REQUIRE(hosts.size() == 1);
+    CHECK(hosts[0].api.text() == api);
+    CHECK_FALSE(hosts[0].is_mirror);
+    CHECK_FALSE(hosts[0].configured);
+  }
+}
+
+TEST_CASE("Folders are found by either spelling of the port, then _default") {
+  Certs certs;
+  certs.Write("_default", "hosts.toml", "server = \"https://default\"");
+  CHECK(certs.Hosts("a:5000")[0].api.text() == "https://default/v2");
+  certs.Write("a:5000", "hosts.toml", "server = \"https://colon\"");
+  CHECK(certs.Hosts("a:5000")[0].api.text() == "https://colon/v2");
+  certs.Write("a_5000_", "hosts.toml", "server = \"https://underscores\"");
+  CHECK(certs.Hosts("a:5000")[0].api.text() == "https://underscores/v2");
+  CHECK(certs.Hosts("a")[0].api.text() == "https://default/v2");
+  // Several folders: the first that knows the registry.
+  Certs other;
+  other.Write("a", "hosts.toml", "server = \"https://other\"");
+  CHECK((*RegistryHosts("a", {other.dir.path, certs.dir.path}))[0].api.text() ==
+        "https://other/v2");
+}
+
+TEST_CASE("_default without a server leads to the registry itself") {
+  Certs certs;
+  certs.Write("_default", "hosts.toml", "[host.\"http://mirror:5000\"]\n");
+  const auto hosts = certs.Hosts("docker.io");
+  REQUIRE(hosts.size() == 2);
+  CHECK(hosts[0].api.text() == "http://mirror:5000/v2");
+  CHECK(hosts[0].is_mirror);
+  CHECK(hosts[1].api.text() == "https://registry-1.docker.io/v2");
+  CHECK_FALSE(hosts[1].is_mirror);
+}
+
+TEST_CASE("hosts.toml: everything containerd reads") {
+  Certs certs;
+  certs.Write("docker.io", "ca.pem", "CA-ONE");
+  certs.Write("docker.io", "ca2.pem", "CA-TWO");
+  certs.Write("docker.io", "hosts.toml", R"(
+server = "https://registry-1.docker.io"
+[host."https://z-first.example"]
+  capabilities = ["pull", "resolve", "push"]
+  ca = ["ca.pem", "ca2.pem"]
+  client = [["client.cert", "/etc/client.key"]]
+  dial_timeout = "1m30s"
+[host."http://a-second.example:5000/prefix"]
+  capabilities = ["pull"]
+  skip_verify = true
+  client = "/both.pem"
+  ca = "ca.pem"
+[host."https://third.example/v2/proxy"]
+  override_path = true
+  client = ["a.pem", "b.pem"]
+  [host."https://third.example/v2/proxy".header]
+    Authorization = "Bearer x"
+    X-Two = ["1", "2"]
+[host."fourth.example/"]
+)");
+  const auto hosts = certs.Hosts("docker.io");
+  REQUIRE(hosts.size() == 5);
+  CHECK(hosts[0].api.text() == "https://z-first.example/v2");
+  CHECK(hosts[0].can_pull);
+  CHECK(hosts[0].can_resolve);
+  CHECK(hosts[0].configured);
+  CHECK(hosts[0].tls.ca_pem == "CA-ONE\nCA-TWO\n");
+  CHECK(hosts[0].tls.client_cert_file == certs.dir.path + "/docker.io/client.cert");
+  CHECK(hosts[0].tls.client_key_file == "/etc/client.key");
+  CHECK(hosts[0].connect_timeout == absl::Seconds(90));
+  CHECK(hosts[1].api.text() == "http://a-second.example:5000/prefix/v2");
+  CHECK_FALSE(hosts[1].can_resolve);
+  CHECK(hosts[1].tls.skip_verify);
+  CHECK(hosts[1].tls.client_cert_file == "/both.pem");
+  CHECK(hosts[1].tls.client_key_file.empty());
+  CHECK(hosts[2].api.text() == "https://third.example/v2/proxy");
+  CHECK(hosts[2].headers ==
+        std::vector<std::string>{"Authorization: Bearer x", "X-Two: 1", "X-Two: 2"});
+  CHECK(hosts[2].tls.client_cert_file == certs.dir.path + "/docker.io/a.pem");
+  CHECK(hosts[2].tls.client_key_file.empty());
+  CHECK(hosts[3].api.text() == "https://fourth.example/v2");
+  CHECK_FALSE(hosts[4].is_mirror);
+  CHECK(hosts[4].headers.empty());
+}
+
+TEST_CASE("Keys at the top of hosts.toml are the server's") {
+  Certs certs;
+  certs.Write("r.example", "hosts.toml", R"(
+server = "http://upstream.example"
+skip_verify = true
+capabilities = ["pull"]
+[header]
+  X-A = "1"
+)");
+  const auto hosts = certs.Hosts("r.example");
+  REQUIRE(hosts.size() == 1);
+  CHECK(hosts[0].api.text() == "http://upstream.example/v2");
+  CHECK(hosts[0].is_mirror);  // another host than the reference names
+  CHECK(hosts[0].tls.skip_verify);
+  CHECK_FALSE(hosts[0].can_resolve);
+  CHECK(hosts[0].headers == std::vector<std::string>{"X-A: 1"});
+}
+
+TEST_CASE("Docker's certificate files are used where there is no hosts.toml") {
+  Certs certs;
+  certs.Write("r.example_5000_", "ca.crt", "CA");
+  certs.Write("r.example_5000_", "client.cert", "C");
+  certs.Write("r.example_5000_", "client.key", "K");
+  const auto hosts = certs.Hosts("r.example:5000");
+  REQUIRE(hosts.size() == 1);
+  CHECK(hosts[0].tls.ca_pem == "CA\n");
+  CHECK(hosts[0].tls.client_cert_file == certs.dir.path + "/r.example_5000_/client.cert");
+  CHECK(hosts[0].tls.client_key_file == certs.dir.path + "/r.example_5000_/client.key");
+  certs.Write("localhost", "ca.crt", "CA");
+  CHECK(certs.Hosts("localhost")[0].api.text() == "https://localhost/v2");
+}
+
+TEST_CASE("A hosts.toml that cannot be understood is an error naming file and key") {
+  const std::pair<const char*, const char*> rows[] = {
+      {"[", "line 1"},
+      {"server = 1", "server: not a string"},
+      {"server = \"ftp://x\"", "server: "},
+      {"server = \"https://u:hunter2@x\"", "server: "},
+      {"host = 1", "host: not a table"},
+      {"[host]\n\"https://x\" = 1", "host.\"https://x\": not a table"},
+      {"[host.\"ftp://x\"]", "scheme is not"},
+      {"[host.\"https://u:hunter2@x\"]", "host: "},
+      {"[host.\"https://x\"]\ncapabilities = [\"fly\"]", "capabilities: \"fly\""},
+      {"[host.\"https://x\"]\ncapabilities = 1", "capabilities: "},
+      {"[host.\"https://x\"]\nskip_verify = \"yes\"", "skip_verify: not a boolean"},
+      {"[host.\"https://x\"]\nca = \"missing.pem\"", "ca: open "},
+      {"[host.\"https://x\"]\nclient = [[\"a\", \"b\", \"c\"]]", "client: "},
+      {"[host.\"https://x\"]\nclient = 1", "client: "},
+      {"[host.\"https://x\"]\ndial_timeout = \"soon\"", "dial_timeout: "},
+      {"[host.\"https://x\"]\ndial_timeout = \"-1s\"", "dial_timeout: "},
+      {"[header]\nX-A = \"hunter2\\r\\nX-B: 1\"", "header: "},
+      {"[header]\n\"X-A: hunter2\" = \"1\"", "header: "},
+      {"header = 1", "header: not a table"},
+  };
+  for (const auto& [text, words] : rows) {
+    CAPTURE(text);
+    Certs certs;
+    certs.Write("r", "hosts.toml", text);
+    const absl::Status status = RegistryHosts("r", {certs.dir.path}).status();
+    CAPTURE(status.ToString());
+    CHECK_FALSE(status.ok());
+    CHECK(absl::StrContains(status.message(), words));
+    CHECK(absl::StrContains(status.message(), "r/hosts.toml: "));
+    CHECK_FALSE(absl::StrContains(status.message(), "hunter2"));
+  }
+}
+
+TEST_CASE("Unknown keys of hosts.toml are ignored, as containerd does") {
+  Certs certs;
+  certs.Write("r", "hosts.toml", "future = 1\n[host.\"https://x\"]\nother = true\n");
+  CHECK(certs.Hosts("r").size() == 2);
+}

@@ -1,0 +1,68 @@
+#include "image/url.h"
+
+#include <catch2/catch.hpp>
+
+#include "absl/strings/match.h"
+
+using crisp::image::PercentEncode;
+using crisp::image::Url;
+
+TEST_CASE("URLs are split and their origin names the port") {
+  const auto url = Url::Parse("https://Registry.example/v2/a?sig=1");
+  REQUIRE(url.ok());
+  CHECK(url->scheme() == "https");
+  CHECK(url->host() == "registry.example");
+  CHECK(url->path() == "/v2/a");
+  CHECK(url->Origin() == "https://registry.example:443");
+  CHECK_FALSE(absl::StrContains(url->Printable(), "sig"));
+  CHECK(Url::Parse("http://h")->Origin() == "http://h:80");
+  CHECK(Url::Parse("http://[::1]:5000/x")->Origin() == "http://[::1]:5000");
+}
+
+TEST_CASE("Other URLs are refused without repeating secrets") {
+  for (const char* text :
+       {"", "x", "/x", "ftp://h/", "file:///etc/passwd", "http://user:hunter2@h/", "http://user@h/",
+        "http://h/#hunter2", "http://h/a b", "http://h/\n", "http://", "http://h:99999/",
+        "javascript:hunter2"}) {
+    CAPTURE(text);
+    const absl::Status status = Url::Parse(text).status();
+    CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+    if (absl::StrContains(text, "@")) CHECK_FALSE(absl::StrContains(status.message(), "hunter2"));
+  }
+  CHECK_FALSE(Url::Parse("http://h/" + std::string(20000, 'a')).ok());
+}
+
+TEST_CASE("Redirects resolve against the URL they came from") {
+  const Url base = *Url::Parse("https://h/v2/a/b?x=1");
+  CHECK(base.Resolve("/c?d=1")->text() == "https://h/c?d=1");
+  CHECK(base.Resolve("c")->text() == "https://h/v2/a/c");
+  CHECK(base.Resolve("http://o/x#frag")->text() == "http://o/x");
+  CHECK(base.Resolve("//o/x")->text() == "https://o/x");
+  for (const char* text : {"file:///x", "http://u:p@h/", "a b", "ftp://x"}) {
+    CHECK_FALSE(base.Resolve(text).ok());
+  }
+}
+
+TEST_CASE("Loopback and link-local hosts are known in every spelling") {
+  for (const char* host : {"localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]", "::1"}) {
+    CAPTURE(host);
+    CHECK(Url::IsLoopbackHost(host));
+  }
+  for (const char* host : {"localhost.evil", "128.0.0.1", "127.0.0.1.nip.io", "", "[::2]"}) {
+    CAPTURE(host);
+    CHECK_FALSE(Url::IsLoopbackHost(host));
+  }
+  for (const char* text : {"http://169.254.169.254/", "http://2852039166/", "http://0xa9fea9fe/",
+                           "http://0251.0376.0251.0376/", "http://[fe80::1]/", "http://[febf::1]/",
+                           "http://[::ffff:169.254.1.1]/"}) {
+    CAPTURE(text);
+    CHECK(Url::Parse(text)->IsLinkLocal());
+  }
+  CHECK_FALSE(Url::Parse("http://169.253.0.1/")->IsLinkLocal());
+  CHECK_FALSE(Url::Parse("http://[fec0::1]/")->IsLinkLocal());
+}
+
+TEST_CASE("PercentEncode leaves only unreserved characters") {
+  CHECK(PercentEncode("aZ0-._~") == "aZ0-._~");
+  CHECK(PercentEncode("a b&c=/:\n\xff") == "a%20b%26c%3d%2f%3a%0a%ff");
+}

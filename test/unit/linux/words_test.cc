@@ -1,0 +1,72 @@
+// Names of capabilities, words of mount(8), who a pid is.
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "linux/capabilities.h"
+#include "linux/mount_options.h"
+#include "linux/process_identity.h"
+
+namespace crisp::linux {
+
+TEST_CASE("capabilities by name") {
+  CHECK(ParseCapabilities({}).value() == 0);
+  CHECK(ParseCapabilities({"CAP_CHOWN", "CAP_CHECKPOINT_RESTORE", "CAP_CHOWN"}).value() ==
+        ((uint64_t{1} << 40) | 1));
+  CHECK(ParseCapabilities({"CAP_SYS_ADMIN"}).value() == uint64_t{1} << 21);
+  for (const char* bad : {"CHOWN", "cap_chown", "CAP_", "", "CAP_CHOWN ", "ALL"}) {
+    CHECK(ParseCapabilities({"CAP_KILL", bad}).status().message() ==
+          std::string("capability \"") + bad + "\" does not exist");
+  }
+  CHECK(CapabilityNames(uint64_t{1} << 63 | 1) == std::vector<std::string>{"CAP_CHOWN", "CAP_63"});
+}
+
+TEST_CASE("mount options are sorted into what the mount API takes apart") {
+  const MountOptions bind =
+      ParseMountOptions({"rbind", "rro", "nosuid", "noexec", "rslave", "ridmap"});
+  CHECK(bind.bind);
+  CHECK(bind.recursive);
+  CHECK(bind.top.set == (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
+  CHECK(bind.tree.set == MOUNT_ATTR_RDONLY);
+  CHECK(bind.propagation == MS_SLAVE);
+  CHECK(bind.propagation_recursive);
+  CHECK((bind.idmap && bind.idmap_recursive));
+
+  const MountOptions fs = ParseMountOptions(
+      {"defaults", "nodev", "strictatime", "mode=755", "newinstance", "x=a=b", ""});
+  CHECK_FALSE(fs.bind);
+  CHECK(fs.top.set == (MOUNT_ATTR_NODEV | MOUNT_ATTR_STRICTATIME));
+  CHECK(fs.top.clear == MOUNT_ATTR__ATIME);
+  CHECK(fs.data == std::vector<std::pair<std::string, std::string>>{
+                       {"mode", "755"}, {"newinstance", ""}, {"x", "a=b"}});
+}
+
+TEST_CASE("a later mount option wins") {
+  CHECK(ParseMountOptions({"ro", "rw"}).top.set == 0);
+  CHECK(ParseMountOptions({"ro", "rw"}).top.clear == MOUNT_ATTR_RDONLY);
+  CHECK(ParseMountOptions({"rw", "ro"}).top.set == MOUNT_ATTR_RDONLY);
+  CHECK(ParseMountOptions({"rw", "ro"}).top.clear == 0);
+  CHECK(ParseMountOptions({"noatime", "relatime"}).top.set == 0);
+  CHECK(ParseMountOptions({"shared", "private"}).propagation == MS_PRIVATE);
+  CHECK_FALSE(ParseMountOptions({"rshared", "private"}).propagation_recursive);
+  CHECK(AttributeWords(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOATIME) ==
+        "ro,noexec,noatime");
+}
+
+TEST_CASE("a process is a pid and a start time") {
+  const absl::StatusOr<uint64_t> ticks = StartTicks(getpid());
+  REQUIRE(ticks.ok());
+  CHECK(OpenProcFolder(getpid(), *ticks).ok());
+  CHECK(absl::IsNotFound(OpenProcFolder(getpid(), *ticks + 1).status()));
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  siginfo_t info;
+  REQUIRE(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) == 0);
+  CHECK(StartTicks(child).ok());  // a zombie still tells
+  REQUIRE(waitpid(child, nullptr, 0) == child);
+  CHECK(absl::IsNotFound(StartTicks(child).status()));
+}
+
+}  // namespace crisp::linux

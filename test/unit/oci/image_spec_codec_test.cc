@@ -1,0 +1,213 @@
+#include "oci/image_spec_codec.h"
+
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+
+using namespace crisp::oci;
+
+namespace {
+
+const std::string kHex(64, 'a');
+
+std::string Entry(absl::string_view type, absl::string_view size = "10",
+                  absl::string_view more = "") {
+  return absl::StrCat("{\"mediaType\":\"", type, "\",\"digest\":\"sha256:", kHex,
+                      "\",\"size\":", size, more, "}");
+}
+const std::string kLayer = Entry("application/vnd.oci.image.layer.v1.tar+gzip");
+const std::string kConfig = Entry(kOciConfigType);
+
+std::string ManifestText(absl::string_view layers, absl::string_view config = kConfig,
+                         absl::string_view more = "") {
+  return absl::StrCat("{\"schemaVersion\":2,\"config\":", config, ",\"layers\":[", layers, "]",
+                      more, "}");
+}
+
+void CheckRefused(absl::string_view text, absl::string_view type, absl::string_view word) {
+  const absl::Status status = DecodeManifestOrIndex(text, type).status();
+  CAPTURE(std::string(status.message()));
+  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+  CHECK(std::string(status.message()).find(std::string(word)) != std::string::npos);
+  CHECK(status.message().size() < 1000);
+}
+
+std::string ConfigText(absl::string_view run) {
+  return absl::StrCat("{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":", run,
+                      ",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:", kHex, "\"]}}");
+}
+
+}  // namespace
+
+TEST_CASE("Both media type families decode to one manifest") {
+  struct Row {
+    const char* manifest;
+    const char* config;
+    const char* layer;
+  };
+  const Row rows[] = {
+      {kOciManifestType, kOciConfigType, "application/vnd.oci.image.layer.v1.tar+zstd"},
+      {kDockerManifestType, kDockerConfigType,
+       "application/vnd.docker.image.rootfs.diff.tar.gzip"}};
+  for (const Row& row : rows) {
+    const std::string own = absl::StrCat(",\"mediaType\":\"", row.manifest, "\"");
+    const std::string text = ManifestText(Entry(row.layer, "7"), Entry(row.config), own);
+    for (const char* type : {row.manifest, "", "application/json; charset=utf-8", "text/plain"}) {
+      const auto decoded = DecodeManifestOrIndex(text, type);
+      REQUIRE(decoded.ok());
+      const auto& manifest = std::get<Manifest>(*decoded);
+      CHECK(manifest.layers.size() == 1);
+      CHECK(manifest.layers[0].size == 7);
+      CHECK(manifest.layers[0].media_type == row.layer);
+      CHECK(manifest.config.digest.str() == "sha256:" + kHex);
+      CHECK(manifest.media_type == row.manifest);
+    }
+  }
+  // OCI manifests need not repeat their type.
+  CHECK(DecodeManifestOrIndex(ManifestText(kLayer), kOciManifestType).ok());
+}
+
+TEST_CASE("An index keeps platforms in order") {
+  const std::string text = absl::StrCat(
+      "{\"manifests\":[",
+      Entry(kOciManifestType, "5",
+            ",\"platform\":{\"os\":\"linux\",\"architecture\":\"arm64\",\"variant\":\"v8\"}"),
+      ",", Entry(kOciManifestType), "]}");
+  const auto decoded = DecodeManifestOrIndex(text, kOciIndexType);
+  REQUIRE(decoded.ok());
+  const auto& index = std::get<Index>(*decoded);
+  REQUIRE(index.manifests.size() == 2);
+  CHECK(index.manifests[0].platform->architecture == "arm64");
+  CHECK(index.manifests[0].platform->variant == "v8");
+  CHECK_FALSE(index.manifests[1].platform.has_value());
+}
+
+TEST_CASE("M05 a document that is both manifest and index is refused") {
+  for (const char* type : {kOciManifestType, kOciIndexType, kDockerListType, ""}) {
+    CheckRefused(ManifestText(kLayer, kConfig, ",\"manifests\":[]"), type, "ambiguous");
+  }
+}
+
+TEST_CASE("M06 media types that lie, schema 1 and other artifacts are refused") {
+  const std::string manifest = ManifestText(kLayer);
+  CheckRefused(manifest, kOciIndexType, "does not fit");
+  CheckRefused("{\"manifests\":[]}", kOciManifestType, "does not fit");
+  CheckRefused(
+      ManifestText(kLayer, kConfig, absl::StrCat(",\"mediaType\":\"", kOciIndexType, "\"")),
+      kOciManifestType, "came as");
+  CheckRefused(manifest, "application/vnd.docker.distribution.manifest.v1+prettyjws", "schema 1");
+  CheckRefused("{\"schemaVersion\":1,\"fsLayers\":[]}", "", "schema 1");
+  CheckRefused(manifest, "text/html", "not an image manifest");
+  CheckRefused(ManifestText(kLayer, Entry("application/vnd.cncf.helm.config.v1+json")), "",
+               "not a container image");
+  CheckRefused(ManifestText(Entry("application/x-tar")), "", "layers[0].mediaType");
+  CheckRefused("[]", "", "not an object");
+  CheckRefused("{}", "", "config");
+  CheckRefused("<html>", "", "image manifest");
+}
+
+TEST_CASE("M08 M25 depth bombs are refused before they are parsed") {
+  const std::string depth(100000, '[');
+  CheckRefused(depth, "", "deep");
+  CheckRefused(absl::StrCat("{\"config\":", depth), "", "deep");
+}
+
+TEST_CASE("M09 M10 M26 too many layers and none at all are refused") {
+  std::string layers = kLayer;
+  for (size_t i = 1; i < kMaxLayers; ++i) absl::StrAppend(&layers, ",", kLayer);
+  CHECK(DecodeManifestOrIndex(ManifestText(layers), "").ok());
+  absl::StrAppend(&layers, ",", kLayer);
+  CheckRefused(ManifestText(layers), "", "more than 127");
+  CheckRefused(ManifestText(""), "", "empty");
+  std::string entries = kLayer;
+  for (size_t i = 0; i < kMaxIndexEntries; ++i) absl::StrAppend(&entries, ",", kLayer);
+  CheckRefused(absl::StrCat("{\"manifests\":[", entries, "]}"), "", "more than 1024");
+}
+
+TEST_CASE("M02 sizes outside the range are refused") {
+  const std::string type = "application/vnd.oci.image.layer.v1.tar";
+  for (const char* size : {"-1", "1.5", "\"10\"", "null", "9223372036854775808", "1099511627777",
+                           "18446744073709551615", "1e99"}) {
+    CAPTURE(size);
+    CheckRefused(ManifestText(Entry(type, size)), "", "layers[0]: size");
+  }
+  CHECK(DecodeManifestOrIndex(ManifestText(Entry(type, "1099511627776")), "").ok());
+  CheckRefused(ManifestText(kLayer, Entry(kOciConfigType, "4194305")), "", "config.size");
+}
+
+TEST_CASE("M12 M16 bad digests and foreign layers are refused") {
+  CheckRefused(absl::StrReplaceAll(ManifestText(kLayer), {{"sha256:a", "sha256:/"}}), "", "digest");
+  CheckRefused(ManifestText(Entry("application/vnd.oci.image.layer.v1.tar", "1",
+                                  ",\"urls\":[\"http://elsewhere/x\"]")),
+               "", "urls");
+  CheckRefused(ManifestText(Entry("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")), "",
+               "not supported");
+  CHECK(DecodeManifestOrIndex(
+            ManifestText(Entry("application/vnd.oci.image.layer.v1.tar", "1", ",\"urls\":[]")), "")
+            .ok());
+}
+
+TEST_CASE("Image config decodes what a container needs") {
+  const auto config = DecodeImageConfig(ConfigText(
+      R"({"User":"1000:5","Env":["A=1","B=x\ny"],"Entrypoint":["/e"],"Cmd":["c"],"WorkingDir":"/w",)"
+      R"("Volumes":{"/v":{},"/a":{}},"StopSignal":"SIGQUIT","Labels":{"k":"v","n":null}})"));
+  REQUIRE(config.ok());
+  CHECK(config->user == "1000:5");
+  CHECK(config->env == std::vector<std::string>{"A=1", "B=x\ny"});
+  CHECK(config->entrypoint == std::vector<std::string>{"/e"});
+  CHECK(config->cmd == std::vector<std::string>{"c"});
+  CHECK(config->working_dir == "/w");
+  CHECK(config->volumes == std::vector<std::string>{"/a", "/v"});
+  CHECK(config->stop_signal == "SIGQUIT");
+  CHECK(config->labels.at("k") == "v");
+  CHECK(config->labels.at("n").empty());
+  CHECK(config->platform.architecture == "amd64");
+  CHECK(config->diff_ids.size() == 1);
+}
+
+TEST_CASE("Image config members may be null or absent") {
+  for (const char* run :
+       {"null", "{}",
+        R"({"User":null,"Env":null,"Entrypoint":null,"Cmd":null,"Volumes":null,"Labels":null})"}) {
+    CAPTURE(run);
+    CHECK(DecodeImageConfig(ConfigText(run)).ok());
+  }
+}
+
+TEST_CASE("M11 control characters where they could end up in a file or a path are refused") {
+  for (const char* run :
+       {R"({"User":"a\nroot:x:0:0"})", R"({"User":"a\u0000"})", R"({"WorkingDir":"/a\u0000b"})",
+        R"({"WorkingDir":"/a\nb"})", R"({"StopSignal":"SIG\r"})", R"({"Env":["A=\u0000"]})",
+        R"({"Cmd":["\u0000"]})", R"({"Entrypoint":["a\u0000"]})", R"({"Volumes":{"/a\u0000":{}}})",
+        R"({"Volumes":{"/a\n":{}}})", R"({"Labels":{"a":"\u0000"}})"}) {
+    CAPTURE(run);
+    CHECK(DecodeImageConfig(ConfigText(run)).status().code() == absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST_CASE("Image config of the wrong shape is refused") {
+  const std::string texts[] = {"",
+                               "[]",
+                               "null",
+                               "{}",
+                               R"({"rootfs":null})",
+                               R"({"rootfs":{"diff_ids":{}}})",
+                               R"({"rootfs":{"diff_ids":["sha256:.."]}})",
+                               R"({"rootfs":{"diff_ids":[1]}})",
+                               ConfigText("[]"),
+                               ConfigText(R"({"User":7})"),
+                               ConfigText(R"({"Env":"A=1"})"),
+                               ConfigText(R"({"Env":[null]})"),
+                               ConfigText(R"({"Volumes":["/a"]})"),
+                               ConfigText(R"({"Labels":[]})"),
+                               "{\"a\":\"" + std::string("\xff\xfe") + "\"}",
+                               "\"" + std::string(1 << 20, 'x')};
+  for (const std::string& text : texts) {
+    CAPTURE(text.substr(0, 100));
+    const absl::Status status = DecodeImageConfig(text).status();
+    CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+    CHECK(status.message().size() < 2000);
+  }
+}

@@ -1,0 +1,266 @@
+// Starting and ending: exit codes, signals, the two facts, parked, failed and abandoned starts.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "bundle.h"
+#include "linux/process_identity.h"
+
+namespace crisp::test {
+namespace {
+
+// The folder of processes in the container's cgroup, one pid per line.
+std::string Processes(const Bundle& bundle) {
+  return base::ReadFile(bundle.group() + "/cgroup.procs").value_or("");
+}
+
+std::string FailureOf(const oci::Spec& spec, const std::function<void(Bundle&)>& prepare = {}) {
+  Bundle bundle;
+  if (prepare) prepare(bundle);
+  const absl::StatusOr<shim::v1::Started> started = bundle.Start(spec);
+  REQUIRE_FALSE(started.ok());
+  CHECK(absl::IsNotFound(bundle.WaitExit().status()));  // the shim ends and records no exit
+  CHECK(Processes(bundle).empty());
+  return std::string(started.status().message());
+}
+
+}  // namespace
+
+TEST_CASE("a container runs, its output is logged, its end is recorded", "[shim]") {
+  Bundle bundle;
+  const int64_t before_ns = base::WallNanos();
+  CHECK(bundle.Run(ShellSpec("echo hello; echo oops >&2; exit 3"), 3) == "hello\noops\n");
+  const auto init = shim_client::ReadInit(bundle.path());
+  REQUIRE(init.ok());
+  CHECK(init->pid() > 0);
+  CHECK(init->start_ticks() > 0);
+  CHECK(init->phases_size() > 20);
+  const auto exit = shim_client::ReadExit(bundle.path());
+  REQUIRE(exit.ok());
+  CHECK(exit->finished_at_ns >= init->started_at_ns());
+  CHECK(init->started_at_ns() >= before_ns);
+  CHECK_FALSE(exit->oom_killed);
+  struct stat info;
+  REQUIRE(stat(bundle.log_path().c_str(), &info) == 0);
+  CHECK((info.st_mode & 07777) == 0640);
+}
+
+TEST_CASE("every exit code comes back as it is", "[shim]") {
+  for (const int code : {0, 1, 2, 127, 128, 137, 254, 255}) {
+    Bundle bundle;
+    bundle.Run(ShellSpec(absl::StrCat("exit ", code)), code);
+  }
+}
+
+TEST_CASE("an end by signal is 128 plus its number", "[shim]") {
+  for (const int number : {SIGTERM, SIGKILL, SIGABRT, SIGUSR1, SIGRTMIN + 3}) {
+    Bundle bundle;
+    const auto started = bundle.Start(DefaultSpec({"sleep", "100"}));
+    REQUIRE(started.ok());
+    // Init of a pid namespace hears what comes from outside only when it has a handler, or it is
+    // SIGKILL or SIGSTOP.
+    if (number == SIGKILL) {
+      REQUIRE(kill(started->pid(), number) == 0);
+      const auto fact = bundle.WaitExit();
+      REQUIRE(fact.ok());
+      CHECK(fact->exit_code == 128 + number);
+      continue;
+    }
+    bundle.Kill();
+  }
+  Bundle shared;
+  oci::Spec spec = DefaultSpec({"sleep", "100"});
+  spec.linux_.namespaces.erase(spec.linux_.namespaces.begin());  // the host's pid namespace
+  spec.mounts.erase(spec.mounts.begin());
+  const auto started = shared.Start(spec);
+  INFO(started.status());
+  REQUIRE(started.ok());
+  REQUIRE(kill(started->pid(), SIGTERM) == 0);
+  const auto fact = shared.WaitExit();
+  REQUIRE(fact.ok());
+  CHECK(fact->exit_code == 128 + SIGTERM);
+}
+
+TEST_CASE("a shim that is not asked to start anything does not stay", "[shim]") {
+  Bundle bundle;
+  shim_client::LaunchedShim shim = bundle.Launch(ShellSpec("true"));
+  shim.operation.Close();
+  shim.tether.Close();
+  siginfo_t info;
+  REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
+}
+
+TEST_CASE("a parked start waits before its first step", "[shim]") {
+  Bundle bundle;
+  bundle.request().set_park(true);
+  pid_t created = 0;
+  const auto started = bundle.Start(ShellSpec("echo ran"), [&](pid_t pid) {
+    created = pid;
+    CHECK(linux::StartTicks(pid).ok());
+    CHECK(bundle.RawLog().empty());
+    // Its namespaces are there: this is when the daemon sets up the network.
+    CHECK(access(absl::StrCat("/proc/", pid, "/ns/net").c_str(), F_OK) == 0);
+    return absl::OkStatus();
+  });
+  REQUIRE(started.ok());
+  CHECK(started->pid() == created);
+  REQUIRE(bundle.WaitExit().ok());
+  CHECK(bundle.LogText() == "ran\n");
+}
+
+TEST_CASE("a start the daemon loses interest in leaves nothing", "[shim]") {
+  Bundle bundle;
+  bundle.request().set_park(true);
+  pid_t created = 0;
+  const auto started = bundle.Start(ShellSpec("echo ran"), [&](pid_t pid) {
+    created = pid;
+    return absl::CancelledError("changed my mind");
+  });
+  CHECK(absl::IsCancelled(started.status()));
+  CHECK(absl::IsNotFound(bundle.WaitExit().status()));
+  CHECK_FALSE(linux::StartTicks(created).ok());
+  CHECK(Processes(bundle).empty());
+  CHECK(bundle.RawLog().empty());
+}
+
+TEST_CASE("a daemon that dies at once after the request kills the start", "[shim]") {
+  for (int delay_us = 0; delay_us < 20'000; delay_us += 997) {
+    Bundle bundle;
+    shim_client::LaunchedShim shim = bundle.Launch(DefaultSpec({"sleep", "1000"}));
+    shim::v1::Request request;
+    *request.mutable_start() = bundle.request();
+    REQUIRE(shim.operation.Send(request).ok());
+    timespec pause = {.tv_sec = 0, .tv_nsec = delay_us * 1000};
+    nanosleep(&pause, nullptr);
+    // Started may be on its way already: then the container runs, and is ours to kill.
+    pollfd entry = {.fd = shim.operation.fd(), .events = POLLIN, .revents = 0};
+    const bool answered = poll(&entry, 1, 0) == 1;
+    shim.operation.Close();
+    if (answered) bundle.Kill();
+    pollfd tether = {.fd = shim.tether.fd(), .events = POLLIN, .revents = 0};
+    if (poll(&tether, 1, 300) == 0)
+      bundle.Kill();  // Started was sent just before the connection was closed
+    siginfo_t info;
+    REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
+    CHECK(Processes(bundle).empty());
+  }
+}
+
+TEST_CASE("a start that fails names the step and what it was about", "[shim]") {
+  CHECK(FailureOf(DefaultSpec({"nope"})) ==
+        "exec: \"nope\": executable file not found in $PATH: ENOENT");
+  CHECK(FailureOf(DefaultSpec({"/bin/nope"})) ==
+        "exec: \"/bin/nope\": no such file or directory: ENOENT");
+  CHECK(FailureOf(DefaultSpec({"/etc/passwd"})) ==
+        "exec: \"/etc/passwd\": permission denied: EACCES");
+  CHECK(FailureOf(DefaultSpec({"/script"}), [](Bundle& b) { b.AddFile("script", "no head"); }) ==
+        "exec: \"/script\": exec format error: ENOEXEC");
+  CHECK(FailureOf(DefaultSpec({"true", std::string(200'000, 'x')})) ==
+        "exec: \"true\": argument list too long: E2BIG");
+
+  oci::Spec spec = ShellSpec("true");
+  spec.mounts.push_back({"/data", "bind", "/nowhere/at/all", {"rbind"}, {}, {}});
+  CHECK(FailureOf(spec) == "mount sources: /nowhere/at/all: ENOENT");
+  spec.mounts.back() = {"/data", "tmpfs", "tmpfs", {"size=lots"}, {}, {}};
+  CHECK(FailureOf(spec) == "mounts: /data: tmpfs: Bad value for 'size': EINVAL");
+  spec.mounts.back() = {"/etc/passwd/x", "tmpfs", "tmpfs", {}, {}, {}};
+  CHECK(FailureOf(spec) == "mounts: /etc/passwd/x: ENOTDIR");
+  spec.mounts.back() = {"/data", "nfs", "somewhere", {}, {}, {}};
+  CHECK(FailureOf(spec) == "spec: /data: file system type \"nfs\" is not supported");
+  spec.mounts.pop_back();
+
+  spec.process.cwd = "/etc/passwd";
+  CHECK(FailureOf(spec) == "working directory: /etc/passwd: ENOTDIR");
+  spec.process.cwd = "/";
+  spec.linux_.sysctl = {{"kernel.msgmax", "not a number"}};
+  CHECK(FailureOf(spec) == "sysctls: kernel.msgmax = not a number: EINVAL");
+  spec.linux_.sysctl = {{"kernel.core_pattern", "|/bin/evil"}};
+  CHECK(FailureOf(spec) ==
+        "spec: linux.sysctl: \"kernel.core_pattern\" is not of a namespace of the container");
+  spec.linux_.sysctl.clear();
+  spec.linux_.namespaces[1].path = "/proc/self/ns/uts";
+  CHECK(FailureOf(spec) == "namespaces: /proc/self/ns/uts is another kind of file: EINVAL");
+  spec.linux_.namespaces[1].path = "/proc/1/ns/gone";
+  CHECK(FailureOf(spec) == "namespaces: /proc/1/ns/gone: ENOENT");
+  spec = ShellSpec("true");
+  spec.process.apparmor_profile = "no-such-profile";
+  CHECK(absl::StartsWith(FailureOf(spec), "apparmor: no-such-profile"));
+  spec = ShellSpec("true");
+  CHECK(FailureOf(spec, [](Bundle& b) {
+          b.request().mutable_rootfs()->set_lowers(0, "missing");
+        }) == "rootfs: overlay of 1 layers: ENOENT");
+  CHECK(FailureOf(spec, [](Bundle& b) { b.request().set_log_path("/no/such/folder/log"); }) ==
+        "log: /no/such/folder/log: ENOENT");
+  CHECK(FailureOf(spec, [](Bundle& b) {
+          b.request().set_sandbox_pid(getpid());
+          b.request().set_sandbox_start_ticks(1);
+        }) == absl::StrCat("namespaces: process ", getpid(), " is gone"));
+}
+
+TEST_CASE("namespaces of a sandbox are joined, whoever has the path's pid later", "[shim]") {
+  Bundle pause;
+  oci::Spec spec = DefaultSpec({"sleep", "1000"});
+  spec.hostname = "pod-name";
+  const auto sandbox = pause.Start(spec);
+  REQUIRE(sandbox.ok());
+  Bundle bundle;
+  oci::Spec inner = ShellSpec(
+      "hostname; cat /proc/1/cmdline | tr '\\0' ' '; readlink /proc/self/ns/net; cat "
+      "/dev/shm/word");
+  const char* names[] = {"pid", "net", "ipc", "uts"};
+  for (int i = 0; i < 4; ++i) {
+    inner.linux_.namespaces[static_cast<size_t>(i)].path =
+        absl::StrCat("/proc/", sandbox->pid(), "/ns/", names[i]);
+  }
+  bundle.request().set_sandbox_pid(sandbox->pid());
+  bundle.request().set_sandbox_start_ticks(sandbox->start_ticks());
+  // The pod's shared memory is a mount of the sandbox alone.
+  inner.mounts.back() = {
+      "/dev/shm", "bind", absl::StrCat("/proc/", sandbox->pid(), "/root/dev/shm"),
+      {"rbind"},  {},     {}};
+  REQUIRE(pause.Exec({"sh", "-c", "echo shared > /dev/shm/word"}).ok());
+  char net[64] = {};
+  REQUIRE(readlink(absl::StrCat("/proc/", sandbox->pid(), "/ns/net").c_str(), net,
+                   sizeof(net) - 1) > 0);
+  CHECK(bundle.Run(inner) == absl::StrCat("pod-name\nsleep 1000 ", net, "\nshared\n"));
+}
+
+TEST_CASE("what outlives init in a shared pid namespace is killed before the end is recorded",
+          "[shim]") {
+  Bundle bundle;
+  oci::Spec spec =
+      ShellSpec("sleep 1000 & sh -c 'trap \"\" TERM HUP; sleep 1000' & echo started; exit 5");
+  spec.linux_.namespaces.erase(spec.linux_.namespaces.begin());
+  spec.mounts.erase(spec.mounts.begin());
+  CHECK(bundle.Run(spec, 5) == "started\n");
+  CHECK(Processes(bundle).empty());
+}
+
+TEST_CASE("a process elsewhere that holds the output does not hold up the record", "[shim]") {
+  Bundle bundle;
+  const auto started =
+      bundle.Start(ShellSpec("echo first; while ! test -e /stop; do sleep 0.01; done; exit 4"));
+  REQUIRE(started.ok());
+  // As an agent would that has opened the stream through /proc.
+  const base::UniqueFd held(
+      open(absl::StrCat("/proc/", started->pid(), "/fd/1").c_str(), O_WRONLY | O_CLOEXEC));
+  REQUIRE(held.valid());
+  REQUIRE(bundle.Exec({"touch", "/stop"}).ok());
+  const int64_t begin_ns = base::MonotonicNanos();
+  const auto fact = bundle.WaitExit();
+  REQUIRE(fact.ok());
+  CHECK(fact->exit_code == 4);
+  CHECK(base::MonotonicNanos() - begin_ns < 1'000'000'000);
+  CHECK(bundle.LogText() == "first\n");
+}
+
+}  // namespace crisp::test

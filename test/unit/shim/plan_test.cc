@@ -1,0 +1,248 @@
+// Specs to plans, without root. The specs are the translator's golden files
+// (test/unit/spec/golden/<case>.json), their plans golden/<case>.txt here: from CRI request to the
+// steps of the child every change shows in review. UPDATE_GOLDEN=1 writes the plans anew.
+#include <catch2/catch.hpp>
+#include <cstdlib>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "oci/runtime_spec_codec.h"
+#include "shim/plan_compiler.h"
+#include "shim/plan_printer.h"
+
+namespace crisp::shim {
+namespace {
+
+oci::Spec MinimalSpec() {
+  oci::Spec spec;
+  spec.process.args = {"sh"};
+  spec.root.path = "rootfs";
+  spec.linux_.namespaces = {{"mount", ""}, {"pid", ""}, {"ipc", ""}, {"network", ""}, {"uts", ""}};
+  return spec;
+}
+
+std::string Refusal(const oci::Spec& spec, const ::shim::v1::Start& start = {}) {
+  return std::string(CompileLaunch(spec, start).status().message());
+}
+
+}  // namespace
+
+TEST_CASE("plans are what the golden files say") {
+  const absl::StatusOr<std::vector<std::string>> files = base::ListDir(CRISP_SPECS);
+  REQUIRE(files.ok());
+  int compared = 0;
+  for (const std::string& file : *files) {
+    if (!absl::EndsWith(file, ".json")) continue;
+    ++compared;
+    const std::string name = file.substr(0, file.size() - 5);
+    const absl::StatusOr<std::string> text = base::ReadFile(base::JoinPath(CRISP_SPECS, file));
+    REQUIRE(text.ok());
+    const absl::StatusOr<oci::Spec> spec = oci::DecodeRuntimeSpec(*text);
+    INFO(name << ": " << spec.status());
+    REQUIRE(spec.ok());
+    const absl::StatusOr<LaunchPlan> plan = CompileLaunch(*spec, {});
+    INFO(plan.status());
+    REQUIRE(plan.ok());
+    const std::string golden = absl::StrCat(CRISP_GOLDEN, "/", name, ".txt");
+    if (getenv("UPDATE_GOLDEN") != nullptr)
+      REQUIRE(base::WriteFileAtomic(golden, PrintPlan(*plan), 0644).ok());
+    CHECK(PrintPlan(*plan) == base::ReadFile(golden).value_or(""));
+  }
+  CHECK(compared >= 6);
+}
+
+TEST_CASE("paths are cleaned or refused") {
+  CHECK(CleanPath("/", "p").value() == "/");
+  CHECK(CleanPath("//a///b/./c/", "p").value() == "/a/b/c");
+  CHECK(CleanPath("/..a/b..", "p").value() == "/..a/b..");
+  CHECK(CleanPath("", "p").status().message() == "p: \"\" is not absolute");
+  CHECK(CleanPath("a/b", "p").status().message() == "p: \"a/b\" is not absolute");
+  CHECK(CleanPath("/a/../b", "p").status().message() == "p: \"/a/../b\" holds a \"..\"");
+  CHECK_FALSE(CleanPath(std::string("/a\0b", 4), "p").ok());
+  CHECK_FALSE(CleanPath("/" + std::string(5000, 'a'), "p").ok());
+}
+
+TEST_CASE("overlay options") {
+  RootfsPlan rootfs;
+  rootfs.base = "/base";
+  rootfs.lowers = {"2/fs", "1/fs"};
+  CHECK(OverlayOptions(rootfs).value() ==
+        "redirect_dir=nofollow,metacopy=off,index=off,xino=off,lowerdir=2/fs:1/fs");
+  rootfs.upper = "c/fs";
+  CHECK_FALSE(OverlayOptions(rootfs).ok());
+  rootfs.work = "c/work";
+  CHECK(absl::EndsWith(OverlayOptions(rootfs).value(), ",upperdir=c/fs,workdir=c/work,volatile"));
+  for (const std::string bad : {"", "a:b", "a,b", "a\\b"}) {
+    rootfs.lowers[1] = bad;
+    CHECK_FALSE(OverlayOptions(rootfs).ok());
+  }
+  rootfs.lowers.assign(500, "123/fs");
+  CHECK(OverlayOptions(rootfs).ok());
+  rootfs.lowers.assign(600, "1234/fs");
+  CHECK_FALSE(OverlayOptions(rootfs).ok());
+}
+
+TEST_CASE("programs are looked for along the container's PATH") {
+  oci::Process process;
+  process.args = {"tool"};
+  process.env = {"PATH=/a::/b"};
+  CHECK(CompileProcess(process)->programs ==
+        std::vector<std::string>{"/a/tool", "./tool", "/b/tool"});
+  process.args = {"./tool"};
+  CHECK(CompileProcess(process)->programs == std::vector<std::string>{"./tool"});
+  process.env.clear();
+  process.args = {"sh"};
+  CHECK(CompileProcess(process)->programs.size() == 6);
+  process.args = {""};
+  CHECK(CompileProcess(process)->programs == std::vector<std::string>{""});
+}
+
+TEST_CASE("an exec takes over everything but the arguments") {
+  oci::Spec spec = MinimalSpec();
+  spec.process.user.uid = 7;
+  spec.process.env = {"A=b"};
+  ::shim::v1::Exec exec;
+  exec.add_args("id");
+  const absl::StatusOr<LaunchPlan> plain = CompileExec(spec, exec);
+  REQUIRE(plain.ok());
+  CHECK(plain->process.args == std::vector<std::string>{"id"});
+  CHECK(plain->process.uid == 7);
+  CHECK(plain->process.env == std::vector<std::string>{"A=b"});
+  CHECK(plain->namespaces.size() == 4);
+  exec.set_tty(true);
+  CHECK(CompileExec(spec, exec)->process.env == std::vector<std::string>{"A=b", "TERM=xterm"});
+  spec.process.env = {"TERM=vt100"};
+  CHECK(CompileExec(spec, exec)->process.env == spec.process.env);
+  exec.clear_args();
+  CHECK(CompileExec(spec, exec).status().message() == "process.args: is empty");
+}
+
+TEST_CASE("image mounts come before what is mounted below them") {
+  oci::Spec spec = MinimalSpec();
+  spec.mounts = {{"/a", "tmpfs", "tmpfs", {}, {}, {}},
+                 {"/image/sub", "tmpfs", "tmpfs", {}, {}, {}},
+                 {"/z", "tmpfs", "", {}, {}, {}}};
+  ::shim::v1::Start start;
+  ::shim::v1::ImageMount& mount = *start.add_image_mounts();
+  mount.set_destination("/image");
+  mount.mutable_rootfs()->set_base("/base");
+  mount.mutable_rootfs()->add_lowers("1");
+  const absl::StatusOr<LaunchPlan> plan = CompileLaunch(spec, start);
+  REQUIRE(plan.ok());
+  std::string order;
+  for (const MountPlan& entry : plan->mounts) absl::StrAppend(&order, entry.destination, " ");
+  CHECK(order == "/a /image /image/sub /z ");
+  mount.mutable_rootfs()->set_upper("u");
+  CHECK(Refusal(spec, start) == "/image: an image mount is read-only");
+}
+
+TEST_CASE("cgroup v1 folders are named after their mount points") {
+  oci::Spec spec = MinimalSpec();
+  spec.mounts = {{"/sys/fs/cgroup", "cgroup", "cgroup", {"ro"}, {}, {}}};
+  ::shim::v1::Start start;
+  start.set_cgroup_v2("/sys/fs/cgroup/unified/pods/memory/abc");
+  start.add_cgroup_v1("/sys/fs/cgroup/memory/pods/memory/abc");
+  start.add_cgroup_v1("/sys/fs/cgroup/cpu,cpuacct/pods/memory/abc");
+  const absl::StatusOr<LaunchPlan> plan = CompileLaunch(spec, start);
+  REQUIRE(plan.ok());
+  REQUIRE(plan->cgroup_binds.size() == 2);
+  CHECK(plan->cgroup_binds[0].name == "memory");
+  CHECK(plan->cgroup_binds[1].name == "cpu,cpuacct");
+}
+
+TEST_CASE("what cannot be is refused with its name") {
+  oci::Spec spec = MinimalSpec();
+  REQUIRE(CompileLaunch(spec, {}).ok());
+  const auto with = [&](const std::function<void(oci::Spec&)>& change) {
+    oci::Spec changed = spec;
+    change(changed);
+    return Refusal(changed);
+  };
+  CHECK(with([](oci::Spec& s) { s.process.args.clear(); }) == "process.args: is empty");
+  CHECK(with([](oci::Spec& s) { s.process.env = {std::string("A=\0b", 4)}; }) ==
+        "process.env: holds a NUL");
+  CHECK(with([](oci::Spec& s) { s.process.cwd = "tmp"; }) ==
+        "process.cwd: \"tmp\" is not absolute");
+  CHECK(with([](oci::Spec& s) { s.process.selinux_label = "x"; }) ==
+        "process.selinuxLabel: SELinux is not supported");
+  CHECK(with([](oci::Spec& s) { s.process.apparmor_profile = "a\nb"; }) ==
+        "process.apparmorProfile: holds a control character");
+  CHECK(with([](oci::Spec& s) {
+          s.process.rlimits = {{"RLIMIT_X", 1, 1}};
+        }) == "process.rlimits: type \"RLIMIT_X\" does not exist");
+  CHECK(with([](oci::Spec& s) {
+          s.process.rlimits = {{"RLIMIT_CORE", 2, 1}};
+        }) == "process.rlimits: RLIMIT_CORE: soft is above hard");
+  CHECK(with([](oci::Spec& s) { s.process.oom_score_adj = 1001; }) ==
+        "process.oomScoreAdj: is not within -1000 and 1000");
+  CHECK(with([](oci::Spec& s) {
+          s.process.capabilities = oci::Capabilities{{"KILL"}, {}, {}, {}, {}};
+        }) == "process.capabilities.bounding: capability \"KILL\" does not exist");
+  CHECK(with([](oci::Spec& s) {
+          s.process.capabilities = oci::Capabilities{{}, {"CAP_KILL"}, {}, {}, {}};
+        }) == "process.capabilities: effective and ambient must be among the permitted");
+  CHECK(with([](oci::Spec& s) { s.linux_.namespaces.erase(s.linux_.namespaces.begin()); }) ==
+        "linux.namespaces: a container has a mount namespace of its own");
+  CHECK(with([](oci::Spec& s) { s.linux_.namespaces[0].path = "/proc/1/ns/mnt"; }) ==
+        "linux.namespaces: joining a mount namespace is not supported");
+  CHECK(with([](oci::Spec& s) {
+          s.linux_.namespaces.push_back({"time", ""});
+        }) == "linux.namespaces: type \"time\" is not supported");
+  CHECK(with([](oci::Spec& s) {
+          s.linux_.namespaces.push_back({"pid", ""});
+        }) == "linux.namespaces: type \"pid\" is named twice");
+  CHECK(with([](oci::Spec& s) {
+          s.linux_.namespaces.push_back({"user", ""});
+        }) == "linux.uidMappings: a user namespace needs mappings of users and groups");
+  CHECK(with([](oci::Spec& s) {
+          s.mounts = {{"/a", "bind", "/b", {"rbind", "mode=755"}, {}, {}}};
+        }) == "/a: option \"mode\" means nothing for a bind mount");
+  CHECK(with([](oci::Spec& s) {
+          s.mounts = {{"/a", "bind", "b", {"rbind"}, {}, {}}};
+        }) == "/a: source \"b\" is not absolute");
+  CHECK(with([](oci::Spec& s) {
+          s.mounts = {{"/a", "ext4", "/dev/sda", {}, {}, {}}};
+        }) == "/a: file system type \"ext4\" is not supported");
+  CHECK(with([](oci::Spec& s) {
+          s.mounts = {{"/a", "tmpfs", "tmpfs", {"idmap"}, {}, {}}};
+        }) == "/a: only a bind mount can be idmapped");
+  CHECK(with([](oci::Spec& s) {
+          s.mounts = {{"/proc/sys", "tmpfs", "tmpfs", {}, {}, {}}};
+        }) == "mounts.destination: /proc/sys is inside /proc");
+  CHECK(with([](oci::Spec& s) {
+          s.linux_.devices = {{"/dev/x", 'z', 1, 1, {}, {}, {}}};
+        }) == "linux.devices.type: \"z\" is not supported");
+  CHECK(with([](oci::Spec& s) {
+          s.linux_.devices = {{"/dev/x", 'c', int64_t{1} << 32, 1, {}, {}, {}}};
+        }) == "linux.devices: /dev/x: number out of range");
+  CHECK(with([](oci::Spec& s) { s.linux_.masked_paths = {"/a/../b"}; }) ==
+        "linux.maskedPaths: \"/a/../b\" holds a \"..\"");
+  CHECK(with([](oci::Spec& s) { s.linux_.mount_label = "x"; }) ==
+        "linux.mountLabel: SELinux is not supported");
+  CHECK(with([](oci::Spec& s) { s.linux_.rootfs_propagation = "odd"; }) ==
+        "linux.rootfsPropagation: \"odd\" is not supported");
+  for (const char* key : {"kernel.core_pattern", "kernel.hostname", "vm.swappiness", "fs.file-max",
+                          "kernel.shmmax.x"}) {
+    CHECK(with([&](oci::Spec& s) {
+            s.linux_.sysctl = {{key, "1"}};
+          }) == absl::StrCat("linux.sysctl: \"", key, "\" is not of a namespace of the container"));
+  }
+  for (const char* key :
+       {"net..x", "net/../kernel/core_pattern", "", ".net", "net/./x", "net.ipv4./..x"}) {
+    INFO(key);
+    CHECK_FALSE(with([&](oci::Spec& s) { s.linux_.sysctl = {{key, "1"}}; }).empty());
+  }
+  CHECK(with([](oci::Spec& s) {
+          s.linux_.sysctl = {{"net.ipv4.ip_forward", "1"},
+                             {"net/ipv4/conf/eth0.1/forwarding", "1"},
+                             {"kernel.shmmax", "1"}};
+        }).empty());
+  spec.linux_.namespaces = {{"mount", ""}};
+  CHECK_FALSE(with([](oci::Spec& s) { s.linux_.sysctl = {{"net.ipv4.ip_forward", "1"}}; }).empty());
+  CHECK_FALSE(with([](oci::Spec& s) { s.linux_.sysctl = {{"kernel.shmmax", "1"}}; }).empty());
+  CHECK(with([](oci::Spec& s) { s.hostname = "x"; }) ==
+        "hostname: the container has the host's UTS namespace");
+}
+
+}  // namespace crisp::shim

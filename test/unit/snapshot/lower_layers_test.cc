@@ -1,0 +1,198 @@
+// What a layer takes from the layers below: hard links, folders without entry, links in the way.
+// The last test compares with what overlayfs shows.
+#include <sys/mount.h>
+
+#include "snapshot/tree_metadata.h"
+#include "test/unit/snapshot/store_fixture.h"
+
+namespace crisp::snapshot {
+namespace {
+
+using B = TarBuilder;
+
+TarItem Item(const std::string& name, char type, uint32_t mode, uint64_t uid) {
+  TarItem item;
+  item.name = name;
+  item.type = type;
+  item.mode = mode;
+  item.uid = uid;
+  item.gid = uid + 1;
+  item.mtime = 1'500'000'000;
+  if (type != '2') item.pax = {{"SCHILY.xattr.user.note", "kept"}};
+  return item;
+}
+
+TEST_CASE("a hard link to a file of a lower layer copies the file up with all it has") {
+  StoreFixture fix;
+  TarItem file = Item("d/file", '0', 04755, 1000);
+  file.body = std::string(100'000, 'b');
+  const std::string lower = *fix.Unpack(B().Add(Item("d", '5', 0750, 7)).Add(file).Done());
+  const auto upper = fix.Unpack(B().Hard("link", "d/file").Hard("again", "/d/file").Done(), lower);
+  INFO(upper.status());
+  REQUIRE(upper.ok());
+  const std::string folder = fix.Folder(*upper);
+  const struct stat copy = Stat(folder + "/d/file");
+  REQUIRE(copy.st_nlink == 3);
+  REQUIRE(copy.st_ino == Stat(folder + "/link").st_ino);
+  REQUIRE(copy.st_ino == Stat(folder + "/again").st_ino);
+  REQUIRE(Describe(fix.Folder(lower) + "/d/file").substr(0, 30) !=
+          Describe(folder + "/d/file").substr(0, 30));  // only the number of links differs
+  REQUIRE((copy.st_mode & 07777) == 04755);
+  REQUIRE(copy.st_uid == 1000);
+  REQUIRE(copy.st_mtim.tv_sec == 1'500'000'000);
+  REQUIRE(Xattr(folder + "/d/file", "user.note") == "kept");
+  REQUIRE(*base::ReadFile(folder + "/link") == file.body);
+  // The folder that was made for it, too.
+  REQUIRE(Describe(folder + "/d", false).substr(0, 14) ==
+          Describe(fix.Folder(lower) + "/d", false).substr(0, 14));
+  REQUIRE(Stat(folder + "/d").st_mtim.tv_sec == 1'500'000'000);
+}
+
+TEST_CASE("links, devices and FIFOs are linked across layers as well") {
+  StoreFixture fix;
+  const std::string lower =
+      *fix.Unpack(B().Link("l", "/nowhere").Device("n", '3', 1, 3).Typed("p", '6').Done());
+  const auto upper = fix.Unpack(B().Hard("l2", "l").Hard("n2", "n").Hard("p2", "p").Done(), lower);
+  REQUIRE(upper.ok());
+  const std::string folder = fix.Folder(*upper);
+  REQUIRE(Target(folder + "/l2") == "/nowhere");
+  REQUIRE(Stat(folder + "/n2").st_rdev == makedev(1, 3));
+  REQUIRE(S_ISFIFO(Stat(folder + "/p2").st_mode));
+}
+
+TEST_CASE("the top-most layer that has the file counts, and whiteouts hide") {
+  StoreFixture fix;
+  const std::string one = *fix.Unpack(B().File("f", "old").File("gone", "x").File("d/g").Done());
+  const std::string two =
+      *fix.Unpack(B().File("f", "new").File(".wh.gone").File("d/.wh..wh..opq").Done(), one);
+  const auto upper = fix.Unpack(B().Hard("h", "f").Done(), two);
+  REQUIRE(upper.ok());
+  REQUIRE(*base::ReadFile(fix.Folder(*upper) + "/h") == "new");
+  REQUIRE(absl::IsInvalidArgument(fix.Unpack(B().Hard("h", "gone").Done(), two).status()));
+  REQUIRE(absl::IsInvalidArgument(fix.Unpack(B().Hard("h", "d/g").Done(), two).status()));
+}
+
+TEST_CASE("a file linked and then deleted by the same layer lives on under its new name") {
+  StoreFixture fix;
+  const std::string lower = *fix.Unpack(B().File("a", "text").Done());
+  const auto upper = fix.Unpack(B().Hard("b", "a").File(".wh.a").Done(), lower);
+  REQUIRE(upper.ok());
+  REQUIRE(*base::ReadFile(fix.Folder(*upper) + "/b") == "text");
+  REQUIRE(IsWhiteoutAt(fix.Folder(*upper) + "/a"));
+}
+
+TEST_CASE("a later entry wins over a hard link that had to wait") {
+  StoreFixture fix;
+  const std::string lower = *fix.Unpack(B().File("a", "lower").Done());
+  const auto upper = fix.Unpack(B().Hard("b", "a").File("b", "later").Done(), lower);
+  REQUIRE(upper.ok());
+  REQUIRE(*base::ReadFile(fix.Folder(*upper) + "/b") == "later");
+}
+
+TEST_CASE("a folder without entry looks like the lower one, one with entry does not") {
+  StoreFixture fix;
+  const std::string lower =
+      *fix.Unpack(B().Add(Item("tmp", '5', 01777, 5)).Add(Item("root", '5', 0700, 6)).Done());
+  const auto upper =
+      fix.Unpack(B().File("tmp/f").File("root/f").Dir("root", 0711).File("new/f").Done(), lower);
+  REQUIRE(upper.ok());
+  const std::string folder = fix.Folder(*upper);
+  const struct stat tmp = Stat(folder + "/tmp");
+  REQUIRE((tmp.st_mode & 07777) == 01777);
+  REQUIRE(tmp.st_uid == 5);
+  REQUIRE(tmp.st_mtim.tv_sec == 1'500'000'000);
+  REQUIRE(Xattr(folder + "/tmp", "user.note") == "kept");
+  REQUIRE((Stat(folder + "/root").st_mode & 07777) == 0711);
+  REQUIRE((Stat(folder + "/new").st_mode & 07777) == 0755);
+}
+
+TEST_CASE("merged /usr: a file below lib lands where the lower layer's link leads") {
+  StoreFixture fix;
+  const std::string lower =
+      *fix.Unpack(B().Dir("usr").Add(Item("usr/lib", '5', 0751, 3)).Link("lib", "usr/lib").Done());
+  const auto upper = fix.Unpack(
+      B().File("lib/a.so", "a").File("usr/lib/b.so", "b").File("lib/sub/c.so", "c").Done(), lower);
+  INFO(upper.status());
+  REQUIRE(upper.ok());
+  const std::string folder = fix.Folder(*upper);
+  REQUIRE_FALSE(Exists(folder + "/lib"));
+  REQUIRE(*base::ReadFile(folder + "/usr/lib/a.so") == "a");
+  REQUIRE(*base::ReadFile(folder + "/usr/lib/b.so") == "b");
+  REQUIRE(*base::ReadFile(folder + "/usr/lib/sub/c.so") == "c");
+  REQUIRE((Stat(folder + "/usr/lib").st_mode & 07777) == 0751);
+}
+
+TEST_CASE("links of lower layers that loop or lead out stay inside") {
+  StoreFixture fix;
+  const std::string lower = *fix.Unpack(B().Link("loop", "loop")
+                                            .Link("one", "two")
+                                            .Link("two", "one")
+                                            .Link("self", "self/x")
+                                            .Link("up", "../../../../..")
+                                            .Link("out", fix.Canary())
+                                            .Done());
+  const auto upper = fix.Unpack(B().File("loop/f")
+                                    .File("one/f")
+                                    .File("self/f")
+                                    .File("up/top")
+                                    .File("out/secret", "evil")
+                                    .Done(),
+                                lower);
+  INFO(upper.status());
+  REQUIRE(upper.ok());
+  REQUIRE(Exists(fix.Folder(*upper) + "/top"));
+  REQUIRE(Exists(fix.Folder(*upper) + fix.Canary() + "/secret"));
+  REQUIRE(fix.CanaryUntouched());
+}
+
+TEST_CASE("the overlay mounted from a view shows the image") {
+  StoreFixture fix;
+  const std::string one = *fix.Unpack(B().File("keep", "1")
+                                          .File("gone", "1")
+                                          .Dir("dir")
+                                          .File("dir/old", "1")
+                                          .File("was/file", "1")
+                                          .Done());
+  const std::string two = *fix.Unpack(B().File(".wh.gone")
+                                          .File("dir/.wh..wh..opq")
+                                          .File("dir/new", "2")
+                                          .File(".wh.was")
+                                          .Dir("was")
+                                          .File("was/other", "2")
+                                          .Hard("linked", "keep")
+                                          .Done(),
+                                      one);
+  const auto view = fix.store->Prepare(std::string(64, 'e'), two, Owner{});
+  REQUIRE(view.ok());
+  const std::string where = fix.Canary() + "/sub";
+  char* old = getcwd(nullptr, 0);
+  REQUIRE(chdir(view->base.c_str()) == 0);
+  const std::string options = absl::StrCat("lowerdir=", view->lowers[0], ":", view->lowers[1],
+                                           ",upperdir=", view->upper, ",workdir=", view->work);
+  const int mounted = mount("overlay", where.c_str(), "overlay", 0, options.c_str());
+  REQUIRE(chdir(old) == 0);
+  free(old);
+  REQUIRE(mounted == 0);
+  std::vector<std::string> top = *base::ListDir(where);
+  std::vector<std::string> dir = *base::ListDir(where + "/dir");
+  std::vector<std::string> was = *base::ListDir(where + "/was");
+  const std::string linked = *base::ReadFile(where + "/linked");
+  REQUIRE(umount2(where.c_str(), MNT_DETACH) == 0);
+  REQUIRE(top == std::vector<std::string>{"dir", "keep", "linked", "was"});
+  REQUIRE(dir == std::vector<std::string>{"new"});
+  REQUIRE(was == std::vector<std::string>{"other"});
+  REQUIRE(linked == "1");
+}
+
+TEST_CASE("an opaque root cuts the view, which overlayfs would not do") {
+  StoreFixture fix;
+  const std::string one = *fix.Unpack(B().File("a").Done());
+  const std::string two = *fix.Unpack(B().File(".wh..wh..opq").File("b").Done(), one);
+  const std::string three = *fix.Unpack(B().File("c").Done(), two);
+  REQUIRE(fix.store->View(three)->lowers == std::vector<std::string>{"layers/3/fs", "layers/2/fs"});
+  fix.Reopen();
+  REQUIRE(fix.store->View(three)->lowers.size() == 2);
+}
+
+}  // namespace
+}  // namespace crisp::snapshot

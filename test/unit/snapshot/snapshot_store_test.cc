@@ -1,0 +1,274 @@
+// The store: publishing, parents, parallel unpacking, aborts, restarts, removal, containers.
+#include "snapshot/snapshot_store.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+#include <thread>
+
+#include "test/unit/snapshot/store_fixture.h"
+
+namespace crisp::snapshot {
+namespace {
+
+const std::string kContainer(64, 'c');
+
+std::string Tar(const std::string& name, const std::string& body = "x") {
+  return TarBuilder().File(name, body).Done();
+}
+
+TEST_CASE("layers stack up and the view names them top-most first") {
+  StoreFixture fix;
+  const std::string lower = *fix.Unpack(Tar("a", "lower"));
+  const std::string upper = *fix.Unpack(Tar("b", "upper"), lower);
+  REQUIRE(fix.store->Has(lower));
+  REQUIRE(fix.store->Has(upper));
+  const auto view = fix.store->View(upper);
+  REQUIRE(view->base == fix.root());
+  REQUIRE(view->lowers == std::vector<std::string>{"layers/2/fs", "layers/1/fs"});
+  REQUIRE(view->read_only);
+  REQUIRE(*base::ReadFile(fix.Folder(upper) + "/b") == "upper");
+  REQUIRE(fix.store->View("")->lowers.empty());
+  REQUIRE(absl::IsNotFound(fix.store->View(Sha256Of("no")).status()));
+  REQUIRE(fix.store->Layers().size() == 2);
+}
+
+TEST_CASE("127 layers fit the one page of mount options, even with large numbers") {
+  std::string option;
+  for (int i = 0; i < 127; ++i) absl::StrAppend(&option, "layers/", 100'000'000 + i, "/fs:");
+  REQUIRE(option.size() < 4096 - 256);
+}
+
+TEST_CASE("a layer with the wrong diff id leaves nothing") {
+  StoreFixture fix;
+  LayerSpec spec = StoreFixture::Spec(Tar("a"));
+  const auto result = fix.UnpackBlob(Tar("b"), spec);
+  REQUIRE(absl::IsDataLoss(result.status()));
+  REQUIRE_FALSE(fix.store->Has(spec.chain_id));
+  REQUIRE(fix.Empty());
+}
+
+TEST_CASE("a chain id that does not follow from its parts is refused") {
+  StoreFixture fix;
+  LayerSpec spec = StoreFixture::Spec(Tar("a"));
+  spec.chain_id = Sha256Of("other");
+  REQUIRE(absl::IsInvalidArgument(fix.store->BeginLayer(spec).status()));
+  spec.diff_id = "sha256:../../x";
+  REQUIRE(absl::IsInvalidArgument(fix.store->BeginLayer(spec).status()));
+}
+
+TEST_CASE("a child waits for its parent, and may be finished again") {
+  StoreFixture fix;
+  const std::string lower = Tar("a");
+  const std::string upper = Tar("b");
+  const std::string lower_id = Sha256Of(lower);
+  auto writer = std::move(fix.store->BeginLayer(StoreFixture::Spec(upper, lower_id))).value();
+  REQUIRE(writer->Write(upper).ok());
+  REQUIRE(writer->Seal().ok());
+  REQUIRE(absl::IsFailedPrecondition(writer->Finish()));
+  REQUIRE(fix.Unpack(lower).ok());
+  REQUIRE(writer->Finish().ok());
+  REQUIRE(writer->Finish().ok());
+  REQUIRE(fix.store->Layers().size() == 2);
+}
+
+TEST_CASE("two writers of one layer: both succeed, one folder stays") {
+  StoreFixture fix;
+  const std::string tar = Tar("a");
+  auto one = std::move(fix.store->BeginLayer(StoreFixture::Spec(tar))).value();
+  auto two = std::move(fix.store->BeginLayer(StoreFixture::Spec(tar))).value();
+  REQUIRE(one->Write(tar).ok());
+  REQUIRE(two->Write(tar).ok());
+  REQUIRE(two->Finish().ok());
+  REQUIRE(one->Finish().ok());
+  fix.store->WaitForTrash();
+  REQUIRE(base::ListDir(fix.root() + "/layers")->size() == 1);
+  REQUIRE(base::ListDir(fix.root() + "/staging")->empty());
+}
+
+TEST_CASE("layers of an image unpack in parallel") {
+  StoreFixture fix;
+  constexpr int kLayers = 8;
+  std::vector<std::string> tars;
+  std::vector<std::string> chain;
+  std::vector<std::unique_ptr<LayerWriter>> writers;
+  for (int i = 0; i < kLayers; ++i) {
+    TarBuilder tar;
+    for (int k = 0; k < 200; ++k) {
+      tar.File(absl::StrCat("shared/dir", k % 7, "/file", i, "-", k), std::string(k * 97, 'x'));
+    }
+    tars.push_back(tar.Done());
+    const LayerSpec spec = StoreFixture::Spec(tars[i], i == 0 ? "" : chain.back());
+    chain.push_back(spec.chain_id);
+    writers.push_back(std::move(fix.store->BeginLayer(spec)).value());
+  }
+  std::vector<absl::Status> sealed(kLayers);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kLayers; ++i) {
+    threads.emplace_back([&, i] {
+      const std::string blob = i % 2 == 0 ? Gzip(tars[i]) : Zstd(tars[i]);
+      sealed[i] = writers[i]->Write(blob);
+      if (sealed[i].ok()) sealed[i] = writers[i]->Seal();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (int i = 0; i < kLayers; ++i) {
+    INFO(sealed[i]);
+    REQUIRE(sealed[i].ok());
+    REQUIRE(writers[i]->Finish().ok());
+  }
+  REQUIRE(fix.store->View(chain.back())->lowers.size() == kLayers);
+  REQUIRE(Exists(fix.Folder(chain[3]) + "/shared/dir4/file3-4"));
+}
+
+TEST_CASE("an abandoned layer leaves nothing") {
+  StoreFixture fix;
+  const std::string tar = Tar("a", std::string(3'000'000, 'x'));
+  for (const size_t part : {size_t{0}, size_t{3}, size_t{1000}, size_t{2'000'000}, tar.size()}) {
+    auto writer = std::move(fix.store->BeginLayer(StoreFixture::Spec(tar))).value();
+    REQUIRE(writer->Write(absl::string_view(tar).substr(0, part)).ok());
+    writer.reset();
+    REQUIRE(fix.Empty());
+  }
+}
+
+TEST_CASE("a restart keeps published layers and clears half-written ones") {
+  StoreFixture fix;
+  const std::string lower = *fix.Unpack(Tar("a"));
+  const std::string upper = *fix.Unpack(Tar("b"), lower);
+  const Usage usage = fix.store->LayersUsage();
+  REQUIRE(usage.inodes == 4);
+  REQUIRE(mkdir((fix.root() + "/staging/77").c_str(), 0700) == 0);
+  REQUIRE(mkdir((fix.root() + "/staging/77/fs").c_str(), 0700) == 0);
+  REQUIRE(mkdir((fix.root() + "/trash/old").c_str(), 0700) == 0);
+  REQUIRE(fix.Reopen().empty());
+  fix.store->WaitForTrash();
+  REQUIRE(base::ListDir(fix.root() + "/staging")->empty());
+  REQUIRE(base::ListDir(fix.root() + "/trash")->empty());
+  REQUIRE(fix.store->View(upper)->lowers.size() == 2);
+  REQUIRE(fix.store->LayersUsage().bytes == usage.bytes);
+  // Numbers are not used twice.
+  const std::string more = *fix.Unpack(Tar("c"));
+  REQUIRE(fix.store->View(more)->lowers[0] == "layers/3/fs");
+}
+
+TEST_CASE("F14: a damaged record costs its layer and what stands on it, nothing else") {
+  const std::vector<std::string> damages = {"missing", "empty",  "garbage", "flipped",
+                                            "folder",  "parent", "version", "no fs"};
+  for (const std::string& damage : damages) {
+    StoreFixture fix;
+    const std::string other = *fix.Unpack(Tar("other"));
+    const std::string lower = *fix.Unpack(Tar("a"));
+    const std::string upper = *fix.Unpack(Tar("b"), lower);
+    const std::string path = fix.root() + "/layers/2/record.json";
+    std::string text = *base::ReadFile(path);
+    const size_t digit = text.find("sha256:") + 10;
+    if (damage == "flipped") text[digit] = text[digit] == 'a' ? 'b' : 'a';
+    if (damage == "garbage") text = "\x01\x02{";
+    if (damage == "empty") text = "";
+    if (damage == "version") text.replace(text.find("\"version\": 1"), 12, "\"version\": 2");
+    if (damage == "parent") text.replace(text.find("\"parent\": \""), 11, "\"parent\": \"x");
+    REQUIRE(unlink(path.c_str()) == 0);
+    if (damage == "folder") REQUIRE(mkdir(path.c_str(), 0700) == 0);
+    if (damage == "no fs") REQUIRE(base::RemoveTree(fix.root() + "/layers/2/fs").ok());
+    if (damage != "folder" && damage != "missing") {
+      REQUIRE(base::WriteFileAtomic(path, text, 0600).ok());
+    }
+    INFO(damage);
+    REQUIRE(fix.Reopen().size() == 2);
+    REQUIRE(fix.store->Has(other));
+    REQUIRE_FALSE(fix.store->Has(lower));
+    REQUIRE_FALSE(fix.store->Has(upper));
+    fix.store->WaitForTrash();
+    REQUIRE(*base::ListDir(fix.root() + "/layers") == std::vector<std::string>{"1"});
+    REQUIRE(fix.store->LayersUsage().inodes == 2);
+    // A re-pull repairs it.
+    REQUIRE(fix.Unpack(Tar("a")).ok());
+    REQUIRE(fix.Unpack(Tar("b"), lower).ok());
+  }
+}
+
+TEST_CASE("layers are removed together or not at all") {
+  StoreFixture fix;
+  const std::string lower = *fix.Unpack(Tar("a"));
+  const std::string upper = *fix.Unpack(Tar("b"), lower);
+  REQUIRE(absl::IsFailedPrecondition(fix.store->RemoveLayers({lower})));
+  REQUIRE(fix.store->Has(lower));
+  REQUIRE(fix.store->RemoveLayers({lower, upper, Sha256Of("unknown")}).ok());
+  REQUIRE_FALSE(fix.store->Has(lower));
+  REQUIRE(fix.store->LayersUsage().bytes == 0);
+  REQUIRE(fix.store->LayersUsage().inodes == 0);
+  REQUIRE(fix.Empty());
+}
+
+TEST_CASE("a container's writable layer is made, measured and removed") {
+  StoreFixture fix;
+  const std::string chain = *fix.Unpack(Tar("a"));
+  const auto view = fix.store->Prepare(kContainer, chain, Owner{100'000, 200'000});
+  REQUIRE(view.ok());
+  REQUIRE(view->upper == "containers/" + kContainer + "/fs");
+  REQUIRE(view->work == "containers/" + kContainer + "/work");
+  REQUIRE_FALSE(view->read_only);
+  const struct stat info = Stat(fix.root() + "/" + view->upper);
+  REQUIRE(info.st_mode == (S_IFDIR | 0755));
+  REQUIRE(info.st_uid == 100'000);
+  REQUIRE(info.st_gid == 200'000);
+  REQUIRE(absl::IsAlreadyExists(fix.store->Prepare(kContainer, chain, {}).status()));
+  REQUIRE(absl::IsInvalidArgument(fix.store->Prepare("../x", chain, {}).status()));
+  REQUIRE(absl::IsInvalidArgument(fix.store->RemoveContainer("..")));
+  REQUIRE(fix.store->ContainerView(kContainer, chain)->upper == view->upper);
+  REQUIRE(*fix.store->Containers() == std::vector<std::string>{kContainer});
+
+  const std::string upper = fix.root() + "/" + view->upper;
+  REQUIRE(fix.store->ContainerUsage(kContainer)->inodes == 1);
+  REQUIRE(base::WriteFileAtomic(upper + "/f", std::string(1 << 20, 'x'), 0600).ok());
+  REQUIRE(link((upper + "/f").c_str(), (upper + "/g").c_str()) == 0);
+  const auto usage = fix.store->ContainerUsage(kContainer);
+  REQUIRE(usage->inodes == 2);
+  REQUIRE(usage->bytes >= (1 << 20));
+  REQUIRE(usage->bytes < (1 << 20) + 65536);
+
+  REQUIRE(fix.store->RemoveContainer(kContainer).ok());
+  REQUIRE(fix.store->RemoveContainer(kContainer).ok());
+  REQUIRE(absl::IsNotFound(fix.store->ContainerUsage(kContainer).status()));
+  REQUIRE(absl::IsNotFound(fix.store->ContainerView(kContainer, chain).status()));
+  REQUIRE(fix.store->Containers()->empty());
+}
+
+TEST_CASE("F39: deep, immutable and linked trees go away; links are not followed") {
+  StoreFixture fix;
+  const std::string upper = fix.root() + "/" + fix.store->Prepare(kContainer, "", {})->upper;
+  int dir = open(upper.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  constexpr int kDepth = 20'000;
+  for (int i = 0; i < kDepth; ++i) {
+    REQUIRE(mkdirat(dir, "deep", 0755) == 0);
+    const int next = openat(dir, "deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    close(dir);
+    dir = next;
+  }
+  close(dir);
+  REQUIRE(fix.store->ContainerUsage(kContainer)->inodes == kDepth + 1);
+  REQUIRE(symlink(fix.Canary().c_str(), (upper + "/canary").c_str()) == 0);
+  REQUIRE(mkdir((upper + "/locked").c_str(), 0755) == 0);
+  REQUIRE(base::WriteFileAtomic(upper + "/locked/file", "x", 0600).ok());
+  const int locked = open((upper + "/locked").c_str(), O_RDONLY | O_CLOEXEC);
+  int flags = FS_IMMUTABLE_FL;
+  const bool immutable = ioctl(locked, FS_IOC_SETFLAGS, &flags) == 0;
+  close(locked);
+  if (!immutable) WARN("this file system has no immutable flag");
+  REQUIRE(fix.store->RemoveContainer(kContainer).ok());
+  REQUIRE(fix.Empty());
+  REQUIRE(fix.CanaryUntouched());
+}
+
+TEST_CASE("other users of the host reach nothing") {
+  StoreFixture fix;
+  REQUIRE(fix.Unpack(Tar("a")).ok());
+  for (const char* name : {"", "/layers", "/staging", "/containers", "/trash"}) {
+    REQUIRE((Stat(fix.root() + name).st_mode & 0777) == 0700);
+  }
+}
+
+}  // namespace
+}  // namespace crisp::snapshot

@@ -1,0 +1,93 @@
+// F11, F16: a full file system and inode bombs, on a small tmpfs of the test's own.
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+
+#include "test/unit/snapshot/store_fixture.h"
+
+namespace crisp::snapshot {
+namespace {
+
+class SmallFs {
+ public:
+  explicit SmallFs(const std::string& options) : path(TempDir()) {
+    REQUIRE(mount("tmpfs", path.c_str(), "tmpfs", 0, options.c_str()) == 0);
+  }
+  ~SmallFs() {
+    umount2(path.c_str(), MNT_DETACH);
+    rmdir(path.c_str());
+  }
+  uint64_t Free() const {
+    struct statvfs info;
+    REQUIRE(statvfs(path.c_str(), &info) == 0);
+    return uint64_t{info.f_bavail} * info.f_frsize;
+  }
+  const std::string path;
+};
+
+// Names the limit, leaves nothing, and gives the space back.
+void CheckRefused(StoreFixture& fix, const SmallFs& fs, const std::string& tar,
+                  const std::string& reason) {
+  const uint64_t before = fs.Free();
+  for (const std::string& blob : {tar, Gzip(tar)}) {
+    const auto result = fix.UnpackBlob(blob, StoreFixture::Spec(tar));
+    INFO(result.status());
+    REQUIRE(absl::IsResourceExhausted(result.status()));
+    REQUIRE(std::string(result.status().message()).find(reason) != std::string::npos);
+    REQUIRE(fix.Empty());
+    REQUIRE(fs.Free() + (1 << 20) >= before);
+  }
+}
+
+std::string Random(size_t size) {
+  std::string text(size, '\0');
+  uint64_t x = 88172645463325252u;
+  for (char& c : text) {
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    c = static_cast<char>(x);
+  }
+  return text;
+}
+
+TEST_CASE("F11: the watermark stops an unpack before the disk is full") {
+  SmallFs fs("size=16m");
+  StoreFixture fix(fs.path + "/store");
+  fix.limits.min_free_bytes = 8 << 20;
+  fix.Reopen();
+  CheckRefused(fix, fs, TarBuilder().File("f", Random(12 << 20)).Done(), "min_free_bytes");
+  REQUIRE(fix.Unpack(TarBuilder().File("small", "fits").Done()).ok());
+}
+
+TEST_CASE("F11: a disk that gets full all the same leaves nothing half-made") {
+  SmallFs fs("size=4m");
+  StoreFixture fix(fs.path + "/store");
+  fix.limits.min_free_bytes = 0;
+  fix.Reopen();
+  for (int i = 0; i < 5; ++i) {
+    CheckRefused(fix, fs, TarBuilder().File("f", Random(6 << 20)).Done(), "ENOSPC");
+  }
+  REQUIRE(fix.Unpack(TarBuilder().File("small", "fits").Done()).ok());
+}
+
+TEST_CASE("L65, F16: an inode bomb is stopped by the free inodes") {
+  SmallFs fs("size=64m,nr_inodes=3000");
+  StoreFixture fix(fs.path + "/store");
+  fix.limits.min_free_inodes = 1000;
+  fix.Reopen();
+  TarBuilder tar;
+  for (int i = 0; i < 5000; ++i) tar.File(absl::StrCat("f", i), "");
+  CheckRefused(fix, fs, tar.Done(), "min_free_inodes");
+}
+
+TEST_CASE("a store without room says so before the first byte is downloaded") {
+  SmallFs fs("size=16m");
+  StoreFixture fix(fs.path + "/store");
+  fix.limits.min_free_bytes = 1 << 30;
+  fix.Reopen();
+  const LayerSpec spec = StoreFixture::Spec("x");
+  REQUIRE(absl::IsResourceExhausted(fix.store->BeginLayer(spec).status()));
+}
+
+}  // namespace
+}  // namespace crisp::snapshot

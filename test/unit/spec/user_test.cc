@@ -1,0 +1,192 @@
+#include "spec/user.h"
+
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "spec_fixture.h"
+
+namespace crisp::spec {
+namespace {
+
+using runtime::v1::LinuxContainerSecurityContext;
+
+// With what hostile images have in them: entries named like numbers (CVE-2024-40635), lines that
+// are none, numbers out of range, a home with a real newline's neighbour, duplicates.
+constexpr char kPasswd[] =
+    "root:x:0:0:root:/root:/bin/sh\n"
+    "\n"
+    "garbage\n"
+    ":x:5:5:::\n"
+    "-1:x:0:0::/root:\n"
+    "2147483648:x:0:0::/root:\n"
+    "4294967296:x:0:0::/root:\n"
+    "99999999999999999999:x:0:0::/root:\n"
+    "+7:x:0:0::/root:\n"
+    "minus:x:-1:0::/:\n"
+    "big:x:4294967296:0::/:\n"
+    "biggid:x:8:2147483648::/:\n"
+    "www-data:x:33:33:www:/var/www:/bin/sh\n"
+    "www-data:x:0:0:again:/root:/bin/sh\n"
+    "default:x:1000:1000::/home/default:/bin/sh\n"
+    "short:x:12:13\n"
+    "relative:x:14:14::home:/bin/sh\n"
+    "escape:x:15:15::/home\r\x01:/bin/sh\n"
+    "a:b:c:d:e:f:g:h:i\n"
+    "last:x:16:16::/last:";
+constexpr char kGroup[] =
+    "root:x:0:\n"
+    "adm:x:4:root,default\n"
+    "broken\n"
+    "0x5:x:nine:default\n"
+    "negative:x:-5:default\n"
+    "huge:x:4294967296:default\n"
+    "www-data:x:33:\n"
+    "extra:x:50000:default\n"
+    "defaulted:x:60000:default2,xdefault\n"
+    "1005:x:0:\n"
+    "shared:x:1234:www-data";
+
+absl::StatusOr<ResolvedUser> Resolve(const std::string& context, const std::string& image_user) {
+  return ResolveUser(Proto<LinuxContainerSecurityContext>(context), image_user, kPasswd, kGroup);
+}
+
+struct Found {
+  const char* context;
+  const char* image_user;
+  uint32_t uid;
+  uint32_t gid;
+  std::vector<uint32_t> groups;
+  const char* home;
+};
+
+TEST_CASE("users that exist") {
+  const Found cases[] = {
+      // Root without any user brings root's groups.
+      {"", "", 0, 0, {0, 4}, "/root"},
+      {"supplemental_groups: [1234, 5678]", "", 0, 0, {0, 4, 1234, 5678}, "/root"},
+      {"", "0", 0, 0, {0, 4}, "/root"},
+      {"", "root", 0, 0, {0, 4}, "/root"},
+      {"", "www-data", 33, 33, {33, 1234}, "/var/www"},
+      {"", "33", 33, 33, {33, 1234}, "/var/www"},
+      {"", "033", 33, 33, {33, 1234}, "/var/www"},
+      {"", "www-data:1004", 33, 1004, {1004, 1234}, "/var/www"},
+      {"", "www-data:adm", 33, 4, {4, 1234}, "/var/www"},
+      {"", "1003:1004", 1003, 1004, {1004}, ""},
+      {"", "1002", 1002, 0, {0}, ""},
+      {"", "2147483647:2147483647", 2147483647, 2147483647, {2147483647}, ""},
+      {"", "short", 12, 13, {13}, ""},
+      {"", "last", 16, 16, {16}, "/last"},
+      // A number is a number even when a group is called so.
+      {"", "33:1005", 33, 1005, {1005, 1234}, "/var/www"},
+      {"run_as_user { value: 1001 }", "www-data:adm", 1001, 0, {0}, ""},
+      {"run_as_user { value: 1000 }", "", 1000, 1000, {4, 1000, 50000}, "/home/default"},
+      {"run_as_user { value: 1001 } run_as_group { value: 1002 }", "", 1001, 1002, {1002}, ""},
+      {"run_as_user { value: 0 }", "www-data", 0, 0, {0, 4}, "/root"},
+      {"run_as_username: 'www-data'", "0", 33, 33, {33, 1234}, "/var/www"},
+      {"run_as_username: 'www-data' run_as_group { value: 7 }", "", 33, 7, {7, 1234}, "/var/www"},
+      {"run_as_user { value: 5 } run_as_username: 'www-data'", "", 5, 0, {0}, ""},
+      // critest: the groups policies.
+      {"supplemental_groups: 1234", "default", 1000, 1000, {4, 1000, 1234, 50000}, "/home/default"},
+      {"supplemental_groups: 1234 supplemental_groups_policy: Strict",
+       "default",
+       1000,
+       1000,
+       {1000, 1234},
+       "/home/default"},
+      {"supplemental_groups: [9, 9, 3]  supplemental_groups_policy: Strict",
+       "",
+       0,
+       0,
+       {0, 3, 9},
+       "/root"},
+      // P37, C11: a home that is no path does not become $HOME.
+      {"", "relative", 14, 14, {14}, ""},
+      {"", "escape", 15, 15, {15}, ""},
+  };
+  for (const Found& found : cases) {
+    CAPTURE(found.context, found.image_user);
+    const absl::StatusOr<ResolvedUser> user = Resolve(found.context, found.image_user);
+    INFO(user.status());
+    REQUIRE(user.ok());
+    CHECK(user->uid == found.uid);
+    CHECK(user->gid == found.gid);
+    CHECK(user->additional_gids == found.groups);
+    CHECK(user->home == found.home);
+  }
+}
+
+struct Refused {
+  const char* context;
+  const char* image_user;
+  const char* part;
+};
+
+TEST_CASE("users that are refused") {
+  const Refused cases[] = {
+      // C01: numbers out of range, each with an entry of that name for uid 0.
+      {"", "-1", "\"-1\""},
+      {"", "+7", "\"+7\""},
+      {"", "2147483648", "\"2147483648\""},
+      {"", "4294967295", "\"4294967295\""},
+      {"", "4294967296", "\"4294967296\""},
+      {"", "99999999999999999999", "\"99999999999999999999\""},
+      {"", "0:4294967296", "\"4294967296\""},
+      {"", "0:-1", "\"-1\""},
+      {"", "0:2147483648", "\"2147483648\""},
+      // C02: syntax.
+      {"", ":", "user of the image"},
+      {"", ":33", "user of the image"},
+      {"", "root:", "user of the image"},
+      {"", "root:root:root", "user of the image"},
+      {"", " 0", "\" 0\""},
+      {"", "0 ", "\"0 \""},
+      {"", "0x0", "\"0x0\""},
+      {"", "garbage", "\"garbage\""},
+      // C03: unknown names; entries with numbers out of range are none.
+      {"", "nobody", "\"nobody\" is not in the image's /etc/passwd"},
+      {"", "minus", "\"minus\""},
+      {"", "big", "\"big\""},
+      {"", "biggid", "\"biggid\""},
+      {"", "root:nogroup", "\"nogroup\" is not in the image's /etc/group"},
+      {"", "root:huge", "\"huge\""},
+      {"run_as_username: 'nobody'", "root", "run_as_username \"nobody\""},
+      {"run_as_username: '-1'", "root", "run_as_username \"-1\""},
+      {"run_as_username: 'root:adm'", "root", "run_as_username"},
+      {"run_as_username: 'root\\nroot'", "root", "run_as_username \"root\\nroot\""},
+      // P21, P22, P23.
+      {"run_as_user { value: -1 }", "", "run_as_user -1"},
+      {"run_as_user { value: 2147483648 }", "", "run_as_user 2147483648"},
+      {"run_as_user { value: 4294967296 }", "", "run_as_user 4294967296"},
+      {"run_as_user { value: 1 } run_as_group { value: -1 }", "", "run_as_group -1"},
+      {"run_as_user { value: 1 } run_as_group { value: 4294967296 }", "", "run_as_group"},
+      {"run_as_group { value: 1002 }", "root", "run_as_group 1002 is given without a user"},
+      {"supplemental_groups: -1", "", "supplemental_groups -1"},
+      {"supplemental_groups: 4294967296", "", "supplemental_groups 4294967296"},
+      {"supplemental_groups_policy: 7", "", "supplemental_groups_policy 7"},
+  };
+  for (const Refused& refused : cases) {
+    CAPTURE(refused.context, refused.image_user);
+    CheckRefused(Resolve(refused.context, refused.image_user).status(), refused.part);
+  }
+}
+
+TEST_CASE("users of an image without files") {
+  const LinuxContainerSecurityContext none;
+  const absl::StatusOr<ResolvedUser> root = ResolveUser(none, "", "", "");
+  REQUIRE(root.ok());
+  CHECK(root->uid == 0);
+  CHECK(root->additional_gids == std::vector<uint32_t>{0});
+  CheckRefused(ResolveUser(none, "root", "", "").status(), "\"root\"");
+}
+
+TEST_CASE("C06 a user in a million groups is refused, and soon") {
+  std::string group;
+  for (int gid = 1; gid <= 1'000'000 && group.size() < kMaxUserFileBytes; ++gid) {
+    absl::StrAppend(&group, "g:x:", gid, ":root\n");
+  }
+  CheckRefused(ResolveUser(LinuxContainerSecurityContext(), "", kPasswd, group).status(),
+               "more than 65536 groups");
+}
+
+}  // namespace
+}  // namespace crisp::spec

@@ -1,0 +1,259 @@
+#include "spec/validate.h"
+
+#include <functional>
+
+#include "spec_fixture.h"
+
+namespace crisp::spec {
+namespace {
+
+using runtime::v1::ContainerConfig;
+using runtime::v1::PodSandboxConfig;
+
+const char kSandbox[] = R"(
+  metadata { name: "nginx" uid: "d1f1b2" namespace: "default" attempt: 1 }
+  hostname: "nginx.default_x-1" log_directory: "/var/log/pods/default_nginx"
+  dns_config { servers: ["10.0.0.10", "fd00::a"] searches: ["a.local", "."] options: "ndots:5" }
+  port_mappings { protocol: SCTP container_port: 80 host_port: 0 host_ip: "127.0.0.1" }
+  port_mappings { container_port: 65535 host_port: 65535 host_ip: "::1" }
+  linux { cgroup_parent: "/kubepods/burstable/podd1f1b2" sysctls { key: "net.a.b" value: "1" } })";
+const char kContainer[] = R"(
+  metadata { name: "web" } image { image: "sha256:0" } log_path: "web/0.log"
+  command: "/bin/sh" args: "-c"
+  mounts { container_path: "/data" host_path: "/srv/data" propagation: PROPAGATION_BIDIRECTIONAL }
+  linux { security_context { run_as_user { value: 1 } run_as_group { value: 2 } } })";
+
+TEST_CASE("good configurations") {
+  const auto sandbox = Proto<PodSandboxConfig>(kSandbox);
+  CHECK(ValidateSandboxConfig(sandbox) == absl::OkStatus());
+  CHECK(ValidateContainerConfig(Proto<ContainerConfig>(kContainer), sandbox) == absl::OkStatus());
+}
+
+struct SandboxCase {
+  std::function<void(PodSandboxConfig&)> damage;
+  const char* part;
+};
+
+std::string Nul(const char* before, const char* after) {
+  return std::string(before) + std::string(1, '\0') + after;
+}
+
+TEST_CASE("sandboxes that are refused") {
+  using C = PodSandboxConfig;
+  const SandboxCase cases[] = {
+      // P12: metadata.
+      {[](C& c) { c.clear_metadata(); }, "metadata.name \"\""},
+      {[](C& c) { c.mutable_metadata()->clear_uid(); }, "metadata.uid \"\""},
+      {[](C& c) { c.mutable_metadata()->clear_namespace_(); }, "metadata.namespace \"\""},
+      {[](C& c) { c.mutable_metadata()->set_name("a/b"); }, "metadata.name \"a/b\""},
+      {[](C& c) { c.mutable_metadata()->set_name(".."); }, "metadata.name \"..\""},
+      {[](C& c) { c.mutable_metadata()->set_name("."); }, "metadata.name \".\""},
+      {[](C& c) { c.mutable_metadata()->set_name("a\nb"); }, "metadata.name \"a\\nb\""},
+      {[](C& c) { c.mutable_metadata()->set_name(Nul("a", "b")); }, "metadata.name \"a\\000b\""},
+      {[](C& c) { c.mutable_metadata()->set_name(std::string(65536, 'a')); }, "255 bytes"},
+      {[](C& c) { c.mutable_metadata()->set_name("a;K8S_POD_UID=x"); }, "metadata.name"},
+      {[](C& c) { c.mutable_metadata()->set_namespace_("../x"); }, "metadata.namespace"},
+      {[](C& c) { c.mutable_metadata()->set_uid("../x"); }, "metadata.uid"},
+      // P13: host name.
+      {[](C& c) { c.set_hostname(std::string(65, 'a')); }, "hostname"},
+      {[](C& c) { c.set_hostname("a b"); }, "hostname \"a b\""},
+      {[](C& c) { c.set_hostname("a\n127.0.0.1 b"); }, "hostname"},
+      {[](C& c) { c.set_hostname(Nul("a", "")); }, "hostname"},
+      // P14: lines of resolv.conf.
+      {[](C& c) { c.mutable_dns_config()->add_servers("1.1.1.1\nsearch evil"); }, "servers"},
+      {[](C& c) { c.mutable_dns_config()->add_servers("1.1.1.1 2.2.2.2"); }, "servers"},
+      {[](C& c) { c.mutable_dns_config()->add_servers(""); }, "servers"},
+      {[](C& c) { c.mutable_dns_config()->add_searches("a\rb"); }, "searches"},
+      {[](C& c) { c.mutable_dns_config()->add_searches(std::string(256, 'a')); }, "searches"},
+      {[](C& c) { c.mutable_dns_config()->add_options(Nul("a", "b")); }, "options"},
+      {[](C& c) {
+         for (int i = 0; i < 65; ++i) c.mutable_dns_config()->add_servers("1.1.1.1");
+       },
+       "servers 67"},
+      // P36 and ports.
+      {[](C& c) { c.mutable_port_mappings(0)->set_host_ip("1.1.1.1 -j ACCEPT"); }, "host_ip"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_host_ip(Nul("1.1.1.1", "x")); }, "host_ip"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_host_ip("localhost"); }, "host_ip"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_container_port(0); }, "container_port 0"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_container_port(65536); }, "container_port"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_host_port(-1); }, "host_port -1"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_host_port(65536); }, "host_port 65536"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_protocol(runtime::v1::Protocol(9)); },
+       "protocol 9"},
+      // P11, P16.
+      {[](C& c) { c.set_log_directory("var/log"); }, "log_directory"},
+      {[](C& c) { c.set_log_directory("/var/log/../../etc"); }, "log_directory"},
+      {[](C& c) { c.set_log_directory("/var/log\n"); }, "log_directory"},
+      {[](C& c) { c.set_log_directory("/" + std::string(4096, 'a')); }, "log_directory"},
+      {[](C& c) { c.mutable_linux()->set_cgroup_parent("/a/../../b"); }, "cgroup_parent"},
+      {[](C& c) { c.mutable_linux()->set_cgroup_parent("../b"); }, "cgroup_parent"},
+      {[](C& c) { c.mutable_linux()->set_cgroup_parent(Nul("/a", "")); }, "cgroup_parent"},
+      // Those with tables of their own.
+      {[](C& c) { (*c.mutable_linux()->mutable_sysctls())["kernel.panic"] = "1"; }, "sysctls"},
+      {[](C& c) {
+         c.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
+             runtime::v1::TARGET);
+       },
+       "namespace_options.pid"},
+      {[](C& c) {
+         c.mutable_linux()->mutable_security_context()->mutable_run_as_group()->set_value(1);
+       },
+       "run_as_group 1"},
+      {[](C& c) {
+         c.mutable_linux()->mutable_security_context()->mutable_run_as_user()->set_value(-1);
+       },
+       "run_as_user -1"},
+      {[](C& c) {
+         c.mutable_linux()->mutable_security_context()->add_supplemental_groups(1LL << 32);
+       },
+       "supplemental_groups"},
+  };
+  for (const SandboxCase& test : cases) {
+    auto config = Proto<PodSandboxConfig>(kSandbox);
+    test.damage(config);
+    CAPTURE(test.part);
+    CheckRefused(ValidateSandboxConfig(config), test.part);
+  }
+}
+
+struct ContainerCase {
+  std::function<void(ContainerConfig&)> damage;
+  const char* part;
+};
+
+runtime::v1::LinuxContainerSecurityContext& SecurityOf(ContainerConfig& config) {
+  return *config.mutable_linux()->mutable_security_context();
+}
+
+TEST_CASE("containers that are refused") {
+  using C = ContainerConfig;
+  const ContainerCase cases[] = {
+      {[](C& c) { c.clear_metadata(); }, "metadata.name \"\""},
+      {[](C& c) { c.mutable_metadata()->set_name("../a"); }, "metadata.name"},
+      {[](C& c) { c.clear_image(); }, "image.image"},
+      // P32.
+      {[](C& c) { c.add_command(Nul("a", "b")); }, "command \"a\\000b\""},
+      {[](C& c) { c.add_args(Nul("a", "b")); }, "args \"a\\000b\""},
+      // P10.
+      {[](C& c) { c.set_log_path("/etc/passwd"); }, "log_path"},
+      {[](C& c) { c.set_log_path("../../etc/passwd"); }, "log_path"},
+      {[](C& c) { c.set_log_path("a/../../b"); }, "log_path"},
+      {[](C& c) { c.set_log_path("a/"); }, "log_path"},
+      {[](C& c) { c.set_log_path("."); }, "log_path"},
+      {[](C& c) { c.set_log_path("a\nb"); }, "log_path"},
+      // P04 and the other fields of a mount.
+      {[](C& c) { c.mutable_mounts(0)->set_container_path("data"); }, "container_path \"data\""},
+      {[](C& c) { c.mutable_mounts(0)->set_container_path("/a/../../b"); }, "container_path"},
+      {[](C& c) { c.mutable_mounts(0)->set_container_path(Nul("/a", "b")); }, "container_path"},
+      {[](C& c) { c.mutable_mounts(0)->set_container_path("//./"); }, "root file system"},
+      {[](C& c) { c.mutable_mounts(0)->set_host_path(""); }, "host_path \"\""},
+      {[](C& c) { c.mutable_mounts(0)->set_host_path("srv"); }, "host_path \"srv\""},
+      {[](C& c) { c.mutable_mounts(0)->set_host_path(Nul("/a", "b")); }, "host_path"},
+      {[](C& c) { c.mutable_mounts(0)->set_propagation(runtime::v1::MountPropagation(7)); },
+       "propagation 7"},
+      {[](C& c) { c.mutable_mounts(0)->set_image_sub_path("a"); }, "image_sub_path"},
+      {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(1); }, "mappings"},
+      {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(0); }, "length 0"},
+      {[](C& c) {
+         *c.mutable_mounts(0)->add_uidmappings() =
+             Proto<runtime::v1::IDMapping>("container_id: 4294967295 length: 1");
+       },
+       "length 1"},
+      {[](C& c) {
+         for (int i = 0; i < 341; ++i) c.mutable_mounts(0)->add_uidmappings()->set_length(1);
+       },
+       "uidMappings 341"},
+      {[](C& c) { c.mutable_mounts(0)->set_recursive_read_only(true); }, "recursive_read_only"},
+      {[](C& c) {
+         c.mutable_mounts(0)->set_recursive_read_only(true);
+         c.mutable_mounts(0)->set_readonly(true);
+       },
+       "recursive_read_only"},
+      {[](C& c) {
+         c.mutable_mounts(0)->set_recursive_read_only(true);
+         c.mutable_mounts(0)->set_propagation(runtime::v1::PROPAGATION_PRIVATE);
+       },
+       "recursive_read_only"},
+      // P24, P25.
+      {[](C& c) { c.add_devices()->set_permissions("r"); }, "devices.host_path"},
+      {[](C& c) { *c.add_devices() = Proto<runtime::v1::Device>("host_path: '/dev/null'"); },
+       "permissions \"\""},
+      {[](C& c) {
+         *c.add_devices() = Proto<runtime::v1::Device>("host_path: '/dev/null' permissions: 'rwx'");
+       },
+       "permissions \"rwx\""},
+      {[](C& c) {
+         *c.add_devices() = Proto<runtime::v1::Device>("host_path: '/dev/null' permissions: 'rr'");
+       },
+       "permissions \"rr\""},
+      {[](C& c) {
+         *c.add_devices() = Proto<runtime::v1::Device>(
+             "host_path: '/dev/null' container_path: '/../x' permissions: 'r'");
+       },
+       "devices.container_path"},
+      {[](C& c) {
+         *c.add_devices() = Proto<runtime::v1::Device>(
+             "host_path: '/dev/../etc' container_path: '/x' permissions: 'r'");
+       },
+       "devices.host_path"},
+      {[](C& c) { c.add_cdi_devices()->set_name("vendor.com/gpu=0"); }, "vendor.com/gpu=0"},
+      // P20, P21, P22, P23, P30.
+      {[](C& c) { SecurityOf(c).mutable_capabilities()->add_add_capabilities("NOT_A_CAP"); },
+       "add_capabilities \"NOT_A_CAP\""},
+      {[](C& c) { SecurityOf(c).clear_run_as_user(); }, "run_as_group 2"},
+      {[](C& c) { SecurityOf(c).mutable_run_as_user()->set_value(1LL << 32); }, "run_as_user"},
+      {[](C& c) { SecurityOf(c).mutable_run_as_group()->set_value(-1); }, "run_as_group"},
+      {[](C& c) { SecurityOf(c).add_supplemental_groups(-1); }, "supplemental_groups"},
+      {[](C& c) { SecurityOf(c).set_run_as_username("a\nb"); }, "run_as_username"},
+      {[](C& c) { SecurityOf(c).add_masked_paths("/proc/../etc"); }, "masked_paths"},
+      {[](C& c) { SecurityOf(c).add_masked_paths("etc"); }, "masked_paths"},
+      {[](C& c) { SecurityOf(c).add_readonly_paths("/proc/.."); }, "readonly_paths"},
+      {[](C& c) { SecurityOf(c).set_privileged(true); }, "privileged sandbox"},
+      // P26, P27: more in resources_test.cc.
+      {[](C& c) { c.mutable_linux()->mutable_resources()->set_oom_score_adj(1001); }, "oom_score"},
+      // Namespaces: more in container_spec_test.cc.
+      {[](C& c) { SecurityOf(c).mutable_namespace_options()->set_pid(runtime::v1::NODE); },
+       "namespace_options.pid"},
+      {[](C& c) { SecurityOf(c).mutable_namespace_options()->set_pid(runtime::v1::TARGET); },
+       "target_id"},
+  };
+  const auto sandbox = Proto<PodSandboxConfig>(kSandbox);
+  for (const ContainerCase& test : cases) {
+    auto config = Proto<ContainerConfig>(kContainer);
+    test.damage(config);
+    CAPTURE(test.part);
+    CheckRefused(ValidateContainerConfig(config, sandbox), test.part);
+  }
+}
+
+struct ImageMountCase {
+  const char* mount;
+  const char* part;
+};
+
+TEST_CASE("P28 mounts of images") {
+  const auto sandbox = Proto<PodSandboxConfig>(kSandbox);
+  const auto check = [&](const std::string& mount) {
+    auto config = Proto<ContainerConfig>(kContainer);
+    *config.add_mounts() = Proto<runtime::v1::Mount>("container_path: '/m' " + mount);
+    return ValidateContainerConfig(config, sandbox);
+  };
+  CHECK(check("image { image: 'i' } readonly: true image_sub_path: 'a/b'").ok());
+  CHECK(check("image { image_ref: 'sha256:1' } readonly: true").ok());
+  const ImageMountCase cases[] = {
+      {"image { image: 'i' }", "readonly"},
+      {"image {} readonly: true", "mounts.image.image"},
+      {"image { image: 'i' } readonly: true host_path: '/etc'", "host_path \"/etc\""},
+      {"image { image: 'i' } readonly: true image_sub_path: '../x'", "image_sub_path"},
+      {"image { image: 'i' } readonly: true image_sub_path: 'a/../../x'", "image_sub_path"},
+      {"image { image: 'i' } readonly: true image_sub_path: '/etc'", "image_sub_path"},
+      {"image { image: 'i' } readonly: true propagation: PROPAGATION_BIDIRECTIONAL", "propagation"},
+  };
+  for (const ImageMountCase& test : cases) {
+    CAPTURE(test.mount);
+    CheckRefused(check(test.mount), test.part);
+  }
+}
+
+}  // namespace
+}  // namespace crisp::spec

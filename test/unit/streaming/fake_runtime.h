@@ -1,0 +1,41 @@
+// A StreamingRuntime whose containers are plain child processes of the test.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "streaming/runtime.h"
+
+namespace crisp::streaming {
+
+class FakeRuntime : public StreamingRuntime {
+ public:
+  // Outlives the runtime in calls that are under way.
+  struct Record {
+    std::atomic<int> started = 0;
+    std::atomic<int> killed = 0;
+    std::atomic<int> alive = 0;  // ProcessControl objects
+    absl::Mutex mutex;
+    std::vector<std::pair<int, int>> sizes ABSL_GUARDED_BY(mutex);  // columns, rows
+  };
+
+  // Runs the command. A container id "missing" fails with kNotFound.
+  absl::StatusOr<Process> Exec(const ExecRequest& request) override;
+  // Runs `attach_command`; killing it is not the attachment's business.
+  absl::StatusOr<Process> Attach(const AttachRequest& request) override;
+  // Connects to the port on 127.0.0.1.
+  absl::StatusOr<base::UniqueFd> PortForward(const std::string& sandbox_id, uint16_t port) override;
+
+  std::vector<std::string> attach_command = {"cat"};
+  const std::shared_ptr<Record> record = std::make_shared<Record>();
+
+ private:
+  absl::StatusOr<Process> Run(const std::vector<std::string>& command, const Streams& streams,
+                              bool is_exec);
+};
+
+}  // namespace crisp::streaming

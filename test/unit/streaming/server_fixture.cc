@@ -1,0 +1,75 @@
+#include "server_fixture.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+namespace crisp::streaming {
+namespace {
+
+size_t CountEntries(const char* path) {
+  DIR* dir = opendir(path);
+  size_t count = 0;
+  while (readdir(dir) != nullptr) ++count;
+  closedir(dir);
+  return count;
+}
+
+}  // namespace
+
+bool Eventually(const std::function<bool()>& condition) {
+  for (int i = 0; i < 2000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return false;
+}
+
+size_t OpenDescriptors() { return CountEntries("/proc/self/fd"); }
+size_t Threads() { return CountEntries("/proc/self/task"); }
+
+size_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  size_t total = 0, resident = 0;
+  statm >> total >> resident;
+  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+Target::Target() : fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  REQUIRE(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
+  REQUIRE(listen(fd.get(), 128) == 0);
+  getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  port = ntohs(address.sin_port);
+}
+
+base::UniqueFd Target::Accept() {
+  base::UniqueFd client(accept4(fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  const timeval timeout = {10, 0};
+  setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  return client;
+}
+
+Command::Command(const std::string& url, const Streams& streams, const std::string& protocol)
+    : client(url) {
+  const std::string answer = client.Upgrade({protocol});
+  REQUIRE(answer.find("101 Switching Protocols") != std::string::npos);
+  REQUIRE(answer.find("X-Stream-Protocol-Version: " + protocol + "\r\n") != std::string::npos);
+  error = client.Open({{"streamtype", "error"}});
+  if (streams.in) in = client.Open({{"streamtype", "stdin"}});
+  if (streams.out) out = client.Open({{"streamtype", "stdout"}});
+  if (streams.err) err = client.Open({{"streamtype", "stderr"}});
+  if (streams.tty) resize = client.Open({{"streamtype", "resize"}});
+}
+
+}  // namespace crisp::streaming

@@ -1,0 +1,228 @@
+// The server's outside: addresses, tokens, HTTP answers, and SPDY remote commands.
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "server_fixture.h"
+
+namespace crisp::streaming {
+namespace {
+
+constexpr char kSuccess[] = R"({"metadata":{},"status":"Success"})";
+
+TEST_CASE("only a numeric loopback address is served") {
+  FakeRuntime runtime;
+  for (const char* address : {"0.0.0.0:0", "10.1.2.3:80", "[::]:0", "localhost:0", "127.0.0.1",
+                              "127.0.0.1:70000", "127.0.0.1:x", "", "[::1:0"}) {
+    ServerOptions options;
+    options.address = address;
+    CHECK(Server::Start(options, &runtime).status().code() == absl::StatusCode::kInvalidArgument);
+  }
+  ServerOptions options;
+  options.address = "127.8.9.10:0";
+  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options, &runtime);
+  REQUIRE(server.ok());
+  const std::string url = *(*server)->Url(PortForwardRequest{"pod"});
+  CHECK(url.find("http://127.8.9.10:") == 0);
+  options.address = url.substr(7, url.find('/', 7) - 7);
+  CHECK(Server::Start(options, &runtime).status().message() ==
+        "bind " + options.address + ": EADDRINUSE");
+}
+
+TEST_CASE("URLs are limited, checked and end with the server") {
+  ServerOptions options;
+  options.max_tokens = 2;
+  ServerFixture fixture(options);
+  CHECK(fixture.server->Url(ExecRequest{"c", {"true"}, {}}).status().code() ==
+        absl::StatusCode::kInvalidArgument);
+  fixture.ExecUrl("true", kOut);
+  fixture.ExecUrl("true", kOut);
+  CHECK(fixture.server->Url(PortForwardRequest{"p"}).status().code() ==
+        absl::StatusCode::kResourceExhausted);
+  fixture.server->Stop();
+  CHECK(fixture.server->Url(PortForwardRequest{"p"}).status().code() ==
+        absl::StatusCode::kUnavailable);
+}
+
+std::string Answer(const std::string& url, const std::string& head) {
+  Connection connection(url);
+  connection.Write(head);
+  const std::string answer = connection.ReadAll();
+  return answer.substr(0, answer.find('\r'));
+}
+
+TEST_CASE("what is no proper upgrade gets its HTTP answer") {
+  ServerFixture fixture;
+  const std::string url = fixture.ExecUrl("true", kOut);
+  const std::string path = Connection(url).path();
+  const std::string v4 = "v4.channel.k8s.io";
+  CHECK(Answer(url, SpdyHead("/", {v4})) == "HTTP/1.1 404 Not Found");
+  CHECK(Answer(url, SpdyHead("/nothing/x", {v4})) == "HTTP/1.1 404 Not Found");
+  CHECK(Answer(url, SpdyHead(path + "/x", {v4})) == "HTTP/1.1 404 Not Found");
+  CHECK(Answer(url, SpdyHead("/exec/", {v4})) == "HTTP/1.1 404 Not Found");
+  CHECK(Answer(url, SpdyHead("/exec/" + std::string(64, '0'), {v4})) == "HTTP/1.1 404 Not Found");
+  CHECK(Answer(url, "PUT " + path + " HTTP/1.1\r\nHost: a\r\n\r\n") ==
+        "HTTP/1.1 405 Method Not Allowed");
+  CHECK(Answer(url, "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n") == "HTTP/1.1 400 Bad Request");
+  CHECK(Answer(url, "nonsense\r\n\r\n") == "HTTP/1.1 400 Bad Request");
+  CHECK(Answer(url, WebSocketHead(path, v4) + "early") == "HTTP/1.1 400 Bad Request");
+  CHECK(Answer(url, "GET / HTTP/1.1\r\nX: " + std::string(20000, 'x')) ==
+        "HTTP/1.1 431 Request Header Fields Too Large");
+  // None of these used the token up; this does, though it fails.
+  CHECK(Answer(url, SpdyHead(path, {"v9.channel.k8s.io"})) == "HTTP/1.1 403 Forbidden");
+  CHECK(Answer(url, SpdyHead(path, {v4})) == "HTTP/1.1 404 Not Found");
+  const std::string websocket = fixture.ExecUrl("true", kOut);
+  CHECK(Answer(websocket, WebSocketHead(Connection(websocket).path(), "v9.channel.k8s.io")) ==
+        "HTTP/1.1 400 Bad Request");
+  CHECK(fixture.runtime.record->started == 0);
+}
+
+TEST_CASE("a token is good for one use, of its kind, in time") {
+  ServerFixture fixture;
+  const std::string url = fixture.ExecUrl("true", kOut);
+  const std::string path = Connection(url).path();
+  {  // S16
+    const std::string other = "/attach" + path.substr(5);
+    CHECK(Answer(url, SpdyHead(other, {"v4.channel.k8s.io"})) == "HTTP/1.1 404 Not Found");
+    CHECK(Answer(url, SpdyHead(path, {"v4.channel.k8s.io"})) == "HTTP/1.1 404 Not Found");
+  }
+  {  // S11
+    const std::string again = fixture.ExecUrl("true", kOut);
+    Command command(again, kOut);
+    CHECK(Answer(again, SpdyHead(Connection(again).path(), {"v4.channel.k8s.io"})) ==
+          "HTTP/1.1 404 Not Found");
+    command.client.ReadToEnd();
+  }
+  ServerOptions options;  // S12
+  options.token_lifetime = absl::Milliseconds(20);
+  ServerFixture quick(options);
+  const std::string late = quick.ExecUrl("true", kOut);
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  CHECK(Answer(late, SpdyHead(Connection(late).path(), {})) == "HTTP/1.1 404 Not Found");
+}
+
+TEST_CASE("the best common SPDY protocol is chosen") {
+  ServerFixture fixture;
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"v5.channel.k8s.io", "v4.channel.k8s.io", "v3.channel.k8s.io"}, "v4.channel.k8s.io"},
+      {{"v5.channel.k8s.io"}, "v5.channel.k8s.io"},
+      {{"channel.k8s.io, v2.channel.k8s.io"}, "v2.channel.k8s.io"},
+      {{}, ""}};
+  for (const auto& [offered, chosen] : cases) {
+    SpdyClient client(fixture.ExecUrl("true", kOut));
+    const std::string answer = client.Upgrade(offered);
+    CHECK(answer.find("HTTP/1.1 101 ") == 0);
+    const size_t header = answer.find("X-Stream-Protocol-Version: " + chosen + "\r\n");
+    CHECK((chosen.empty() ? answer.find("X-Stream") == std::string::npos
+                          : header != std::string::npos));
+  }
+}
+
+TEST_CASE("exec: output, result, and the order of ends") {
+  ServerFixture fixture;
+  Command command(fixture.ExecUrl("echo out; echo err >&2", kOutErr), kOutErr);
+  command.client.ReadToEnd();
+  CHECK(command.text(command.out) == "out\n");
+  CHECK(command.text(command.err) == "err\n");
+  CHECK(command.text(command.error) == kSuccess);
+  auto& streams = command.client.streams;
+  CHECK(streams[command.out].end_order == 1);
+  CHECK(streams[command.err].end_order == 2);
+  CHECK(streams[command.error].end_order == 3);
+  CHECK(command.client.goaway == 0u);
+  command.client.connection.Close();
+  CHECK(Eventually([&] { return fixture.server->sessions() == 0; }));
+  CHECK(fixture.runtime.record->killed == 0);
+}
+
+TEST_CASE("exec: exit codes by protocol version") {
+  ServerFixture fixture;
+  for (const char* protocol : {"v5.channel.k8s.io", "v4.channel.k8s.io"}) {
+    Command command(fixture.ExecUrl("exit 7", kOut), kOut, protocol);
+    command.client.ReadToEnd();
+    CHECK(command.text(command.error).find(R"("message":"7","reason":"ExitCode")") !=
+          std::string::npos);
+  }
+  for (const char* protocol : {"v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"}) {
+    Command command(fixture.ExecUrl("exit 7", kOut), kOut, protocol);
+    command.client.ReadToEnd();
+    CHECK(command.text(command.error) ==
+          "command terminated with non-zero exit code: exit status 7");
+    Command good(fixture.ExecUrl("exit 0", kOut), kOut, protocol);
+    good.client.ReadToEnd();
+    CHECK(good.text(good.error).empty());
+  }
+}
+
+TEST_CASE("exec: what cannot start says so") {
+  ServerFixture fixture;
+  Command missing(fixture.Url(ExecRequest{"missing", {"true"}, kOut}), kOut);
+  missing.client.ReadToEnd();
+  CHECK(missing.text(missing.error)
+            .find("error executing command in container: container missing: no such") !=
+        std::string::npos);
+  Command attach(fixture.Url(AttachRequest{"missing", kOut}), kOut, "v2.channel.k8s.io");
+  attach.client.ReadToEnd();
+  CHECK(attach.text(attach.error) ==
+        "Internal error occurred: error attaching to container: container missing: no such");
+}
+
+TEST_CASE("exec: input, its end, and an end that does not wait for it") {
+  ServerFixture fixture;
+  Command cat(fixture.ExecUrl("cat; echo end", kInOut), kInOut);
+  cat.client.Send(cat.in, "one ");
+  cat.client.Send(cat.in, "two\n", true);
+  cat.client.ReadToEnd();
+  CHECK(cat.text(cat.out) == "one two\nend\n");
+  CHECK(cat.text(cat.error) == kSuccess);
+
+  Command open(fixture.ExecUrl("read x; echo $x", kInOut), kInOut);
+  open.client.Send(open.in, "line\n");
+  open.client.ReadToEnd();  // stdin was never closed
+  CHECK(open.text(open.out) == "line\n");
+
+  Command deaf(fixture.ExecUrl("exec <&-; sleep 0.1; echo done", kInOut), kInOut);
+  for (int i = 0; i < 100; ++i) deaf.client.Send(deaf.in, std::string(10000, 'x'));
+  deaf.client.ReadToEnd();
+  CHECK(deaf.text(deaf.out) == "done\n");
+}
+
+TEST_CASE("exec: a child that keeps the output open does not keep the session") {
+  ServerFixture fixture;
+  Command command(fixture.ExecUrl("(sleep 30; echo late) & echo early", kOut), kOut);
+  command.client.ReadToEnd();
+  CHECK(command.text(command.out) == "early\n");
+  CHECK(command.text(command.error) == kSuccess);
+  // Nor does one that never stops writing.
+  Command flood(fixture.ExecUrl("timeout 2 yes & exit 3", kOut), kOut);
+  flood.client.ReadToEnd();
+  CHECK(flood.text(flood.error).find("\"3\"") != std::string::npos);
+}
+
+TEST_CASE("exec: a terminal follows the client's sizes") {
+  ServerFixture fixture;
+  Command command(fixture.ExecUrl("read x; stty size; exit 4", kTerminal), kTerminal);
+  command.client.Send(command.resize, "{\"Width\":100,\"Hei");
+  command.client.Send(command.resize, "ght\":30}\n{\"Width\":123,\"Height\":45}\nrubbish}");
+  CHECK(Eventually([&] {
+    absl::MutexLock lock(&fixture.runtime.record->mutex);
+    const auto& sizes = fixture.runtime.record->sizes;
+    return !sizes.empty() && sizes.back() == std::make_pair(123, 45);
+  }));
+  command.client.Send(command.in, "go\n");
+  command.client.ReadToEnd();
+  CHECK(command.text(command.out).find("45 123") != std::string::npos);
+  CHECK(command.text(command.error).find("\"4\"") != std::string::npos);
+}
+
+TEST_CASE("attach ends with success whatever the exit code") {
+  ServerFixture fixture;
+  fixture.runtime.attach_command = {"sh", "-c", "read x; echo got $x; exit 9"};
+  Command command(fixture.Url(AttachRequest{"c", kInOut}), kInOut);
+  command.client.Send(command.in, "hello\n", true);
+  command.client.ReadToEnd();
+  CHECK(command.text(command.out) == "got hello\n");
+  CHECK(command.text(command.error) == kSuccess);
+}
+
+}  // namespace
+}  // namespace crisp::streaming

@@ -1,0 +1,247 @@
+// Sessions under hostile, slow and vanishing clients; nothing may be left behind.
+#include <sys/socket.h>
+
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "server_fixture.h"
+
+namespace crisp::streaming {
+namespace {
+
+TEST_CASE("a client that breaks the protocol loses its session") {
+  ServerFixture fixture;
+  const std::vector<std::function<void(Command*)>> attacks = {
+      [](Command* c) { c->client.connection.Write("\xff\xff\xff\xff garbage after upgrade"); },
+      [](Command* c) { c->client.Send(0, "x"); },
+      [](Command* c) { c->client.Send(99, "never opened"); },
+      [](Command* c) {
+        c->client.next_id = 1, c->client.Open({{"streamtype", "stdin"}});
+      },
+      [](Command* c) {
+        c->client.next_id = 20, c->client.Open({{"streamtype", "stdin"}});
+      },
+      [](Command* c) { c->client.connection.Write(ControlFrame(4, 0, Big32(0x10000000))); },
+      [](Command* c) {
+        c->client.Open({{"a", std::string(1 << 20, 'x')}});
+      },
+  };
+  int killed = 0;
+  for (const auto& attack : attacks) {
+    Command command(fixture.ExecUrl("echo up; sleep 100", kOut), kOut);
+    while (command.text(command.out) != "up\n") REQUIRE(command.client.ReadFrame());
+    attack(&command);
+    command.client.ReadToEnd();
+    CHECK(command.client.goaway == 1u);
+    ++killed;
+    CHECK(Eventually([&] { return fixture.runtime.record->killed == killed; }));
+  }
+  CHECK(Eventually([&] { return fixture.runtime.record->alive == 0; }));
+}
+
+TEST_CASE("an error on one stream stays there") {
+  ServerFixture fixture;
+  Command command(fixture.ExecUrl("cat; sleep 0.2; echo still", kInOut), kInOut);
+  command.client.Send(command.in, "x", true);
+  command.client.Send(command.in, "after the end");  // S06
+  command.client.connection.Write(ControlFrame(6, 0, Big32(41)) + ControlFrame(6, 0, Big32(42)));
+  for (int i = 0; i < 4096; ++i) {  // S05
+    command.client.connection.Write(command.client.OpenFrame({{"streamtype", "stdin"}}));
+  }
+  // S07: windows are not kept, so they cannot overflow.
+  command.client.connection.Write(ControlFrame(9, 0, Big32(command.out) + Big32(0x7fffffff)));
+  command.client.connection.Write(ControlFrame(9, 0, Big32(command.out) + Big32(0x7fffffff)));
+  command.client.ReadToEnd();
+  CHECK(command.text(command.out) == "xstill\n");
+  CHECK(command.client.streams[command.in].reset == 9);
+  CHECK(command.client.pings == std::vector<uint32_t>{41});
+  CHECK(command.client.streams[command.out + 2].reset == 3);
+  CHECK(command.client.streams[command.out + 2 * 4096].reset == 3);
+  CHECK(command.client.goaway == 0u);
+}
+
+TEST_CASE("streams nobody asked for are ended, unknown and second ones refused") {
+  ServerFixture fixture;
+  SpdyClient client(fixture.ExecUrl("sleep 0.1; echo x", kOut));
+  client.Upgrade({"v4.channel.k8s.io"});
+  const uint32_t unknown = client.Open({{"streamtype", "video"}});
+  const uint32_t extra = client.Open({{"streamtype", "stderr"}});
+  const uint32_t out = client.Open({{"streamtype", "stdout"}});
+  const uint32_t second = client.Open({{"streamtype", "stdout"}});
+  const uint32_t error = client.Open({{"streamtype", "error"}});
+  client.ReadToEnd();
+  CHECK(client.streams[unknown].reset == 3);
+  CHECK(client.streams[second].reset == 3);
+  CHECK(client.streams[extra].fin);
+  CHECK(client.streams[out].data == "x\n");
+  CHECK_FALSE(client.streams[error].data.empty());
+}
+
+TEST_CASE("a dropped output does not stop the process") {
+  ServerFixture fixture;
+  Command command(fixture.ExecUrl("head -c 5000000 /dev/zero; echo done >&2", kOutErr), kOutErr);
+  command.client.connection.Write(ControlFrame(3, 0, Big32(command.out) + Big32(5)));
+  command.client.ReadToEnd();
+  CHECK(command.text(command.err) == "done\n");
+}
+
+// S14. `before` is warm: the allocator has its arenas, the code its pages.
+TEST_CASE("a client that does not read stops its process, at a bounded price") {
+  ServerFixture fixture;
+  constexpr size_t kBytes = 50 << 20;
+  {
+    Command warm(fixture.ExecUrl("head -c 1000000 /dev/zero", kOut), kOut);
+    warm.client.ReadToEnd();
+  }
+  const size_t before = ResidentBytes();
+  Command command(fixture.ExecUrl("head -c 52428800 /dev/zero", kOut), kOut);
+  // Kernel buffers fill within milliseconds; had the server read on, 200 ms would have done for
+  // everything.
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  CHECK(fixture.runtime.record->alive == 1);
+  CHECK(ResidentBytes() < before + kResidentSlack);
+  size_t size = 0;
+  while (command.client.ReadFrame()) {
+    size += command.text(command.out).size();
+    command.client.streams[command.out].data.clear();
+  }
+  CHECK(size == kBytes);
+  CHECK(command.text(command.error).find("Success") != std::string::npos);
+}
+
+TEST_CASE("a process that does not read stops its client, at a bounded price") {
+  ServerFixture fixture;
+  const size_t before = ResidentBytes();
+  Command command(fixture.ExecUrl("sleep 0.3; wc -c", kInOut), kInOut);
+  std::thread writer([&] {
+    const std::string chunk(32 << 10, 'x');
+    for (int i = 0; i < 1000; ++i) command.client.Send(command.in, chunk);
+    command.client.Send(command.in, "", true);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  CHECK(ResidentBytes() < before + kResidentSlack);
+  command.client.ReadToEnd();
+  writer.join();
+  CHECK(command.text(command.out) == "32768000\n");
+}
+
+// Answers to a client that reads none of them must not pile up either.
+TEST_CASE("a flood of pings is bounded") {
+  ServerFixture fixture;
+  Command command(fixture.ExecUrl("sleep 100", kOut), kOut);
+  const size_t before = ResidentBytes();
+  std::string pings;
+  for (int i = 0; i < 5000; ++i) pings += ControlFrame(6, 0, Big32(1));
+  timeval timeout = {0, 300'000};
+  setsockopt(command.client.connection.fd(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+  int sent = 0;
+  while (sent < 1000 && command.client.connection.Write(pings)) ++sent;
+  CHECK(sent < 1000);  // 60 MB: it was stopped long before
+  CHECK(ResidentBytes() < before + kResidentSlack);
+}
+
+TEST_CASE("a client that vanishes takes its process along") {
+  ServerFixture fixture;
+  for (const Streams& streams : {kOut, kInOut, kTerminal}) {
+    const int killed = fixture.runtime.record->killed;
+    {
+      Command command(fixture.ExecUrl("sleep 100", streams), streams);
+      CHECK(Eventually([&] { return fixture.runtime.record->alive == 1; }));
+    }
+    CHECK(Eventually([&] { return fixture.runtime.record->alive == 0; }));
+    CHECK(fixture.runtime.record->killed == killed + 1);
+  }
+  {  // in the middle of a flood both ways, nobody reading
+    Command command(fixture.ExecUrl("yes; sleep 100", kInOut), kInOut);
+    const timeval timeout = {0, 100'000};
+    setsockopt(command.client.connection.fd(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    while (command.client.Send(command.in, std::string(32 << 10, 'x'))) {
+    }
+  }
+  CHECK(Eventually([&] { return fixture.runtime.record->alive == 0; }));
+  CHECK(Eventually([&] { return fixture.server->sessions() == 0; }));
+}
+
+TEST_CASE("idle and unfinished sessions end") {
+  ServerOptions options;
+  options.idle_timeout = absl::Milliseconds(200);
+  options.creation_timeout = absl::Milliseconds(100);
+  ServerFixture fixture(options);
+  Command idle(fixture.ExecUrl("sleep 100", kOut), kOut);
+  idle.client.ReadToEnd();
+  CHECK(Eventually([&] { return fixture.runtime.record->killed == 1; }));
+
+  SpdyClient incomplete(fixture.ExecUrl("true", kOut));
+  incomplete.Upgrade({"v4.channel.k8s.io"});
+  incomplete.Open({{"streamtype", "error"}});
+  incomplete.ReadToEnd();
+  CHECK(incomplete.goaway == 1u);
+
+  Connection silent(fixture.ExecUrl("true", kOut));
+  silent.Write("GET /exec");
+  CHECK(silent.ReadAll().empty());
+  CHECK(fixture.runtime.record->started == 1);
+}
+
+TEST_CASE("more connections than allowed are closed at once") {
+  ServerOptions options;
+  options.max_sessions = 2;
+  ServerFixture fixture(options);
+  Command one(fixture.ExecUrl("sleep 100", kOut), kOut);
+  Command two(fixture.ExecUrl("sleep 100", kOut), kOut);
+  CHECK(Connection(fixture.ExecUrl("true", kOut)).ReadAll().empty());
+  one.client.connection.Close();
+  CHECK(Eventually([&] { return fixture.server->sessions() == 1; }));
+  Command three(fixture.ExecUrl("true", kOut), kOut);
+  three.client.ReadToEnd();
+  CHECK(three.text(three.error).find("Success") != std::string::npos);
+}
+
+TEST_CASE("stopping ends every session") {
+  ServerFixture fixture;
+  const auto record = fixture.runtime.record;
+  Command exec(fixture.ExecUrl("sleep 100", kOut), kOut);
+  WebSocketClient websocket(fixture.ExecUrl("sleep 100", kOut));
+  websocket.Upgrade("v5.channel.k8s.io");
+  Connection silent(fixture.ExecUrl("true", kOut));
+  CHECK(Eventually([&] { return record->alive == 2; }));
+  fixture.server->Stop();
+  CHECK(fixture.server->sessions() == 0);
+  CHECK(record->killed == 2);
+  CHECK(record->alive == 0);
+  exec.client.ReadToEnd();
+}
+
+TEST_CASE("two hundred sessions leave nothing behind") {
+  ServerFixture fixture;
+  {
+    Command warm(fixture.ExecUrl("true", kOutErr), kOutErr);
+    warm.client.ReadToEnd();
+  }
+  REQUIRE(Eventually([&] { return fixture.server->sessions() == 0; }));
+  const size_t descriptors = OpenDescriptors();
+  const size_t threads = Threads();
+  {
+    std::vector<std::unique_ptr<Command>> commands;
+    for (int i = 0; i < 200; ++i) {
+      const char* script = i % 2 == 0 ? "cat" : "sleep 100";
+      commands.push_back(std::make_unique<Command>(fixture.ExecUrl(script, kInOut), kInOut));
+    }
+    CHECK(Eventually([&] { return fixture.runtime.record->alive == 200; }));
+    CHECK(Threads() == threads);
+    for (int i = 0; i < 200; i += 2) {
+      commands[i]->client.Send(commands[i]->in, std::to_string(i), true);
+    }
+    for (int i = 0; i < 200; i += 2) {
+      commands[i]->client.ReadToEnd();
+      CHECK(commands[i]->text(commands[i]->out) == std::to_string(i));
+    }
+  }
+  CHECK(Eventually([&] { return fixture.runtime.record->alive == 0; }));
+  CHECK(Eventually([&] { return fixture.server->sessions() == 0; }));
+  CHECK(OpenDescriptors() == descriptors);
+  CHECK(Threads() == threads);
+}
+
+}  // namespace
+}  // namespace crisp::streaming
