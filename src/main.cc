@@ -1,4 +1,5 @@
-// crispd: reads the configuration, makes the parts, serves CRI until SIGTERM or SIGINT. Containers outlive it.
+// crispd: reads the configuration, makes the parts, serves CRI until SIGTERM or SIGINT. Containers
+// outlive it.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -23,17 +24,20 @@ namespace {
 
 using base::LogLevel;
 
-// The folder crispd runs from holds its helpers in a build; installed, they are in libexec/crisp beside bin.
+// The folder crispd runs from holds its helpers in a build; installed, they are in libexec/crisp
+// beside bin.
 absl::StatusOr<std::string> FindHelper(const std::string& name) {
   char self[4096];
   const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
   if (n <= 0) return base::Errno("readlink", "/proc/self/exe");
   const std::string path(self, static_cast<size_t>(n));
   const std::string dir = path.substr(0, path.rfind('/'));
-  for (const std::string& place : {base::JoinPath(dir, name), base::JoinPath(dir, "../libexec/crisp", name)}) {
+  for (const std::string& place :
+       {base::JoinPath(dir, name), base::JoinPath(dir, "../libexec/crisp", name)}) {
     if (access(place.c_str(), X_OK) == 0) return place;
   }
-  return absl::NotFoundError(absl::StrCat(name, " is neither in ", dir, " nor in ", dir, "/../libexec/crisp"));
+  return absl::NotFoundError(
+      absl::StrCat(name, " is neither in ", dir, " nor in ", dir, "/../libexec/crisp"));
 }
 
 // The root file system of every pause container: the program, and folders for its two mounts.
@@ -41,7 +45,8 @@ absl::StatusOr<std::string> MakePauseRoot(const std::string& state) {
   CRISP_ASSIGN_OR_RETURN(const std::string program, FindHelper("pause"));
   CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(program));
   const std::string root = base::JoinPath(state, "pause");
-  for (const char* dir : {"dev/shm", "proc"}) CRISP_RETURN_IF_ERROR(base::MakeDirs(base::JoinPath(root, dir), 0755));
+  for (const char* dir : {"dev/shm", "proc"})
+    CRISP_RETURN_IF_ERROR(base::MakeDirs(base::JoinPath(root, dir), 0755));
   CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(root, "pause"), text, 0755));
   return root;
 }
@@ -59,7 +64,8 @@ void WarnOfMissingRights() {
   constexpr int kCapSysResource = 24;
   if ((effective >> kCapSysResource & 1) == 0) {
     base::Log(LogLevel::kWarning,
-              "no CAP_SYS_RESOURCE: oom_score_adj cannot be lowered, hard rlimits cannot be raised; going on without");
+              "no CAP_SYS_RESOURCE: oom_score_adj cannot be lowered, hard rlimits cannot be "
+              "raised; going on without");
   }
 }
 
@@ -67,16 +73,20 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   const base::Paths paths(config.root, config.state);
   CRISP_RETURN_IF_ERROR(MakeFolders(config));
   CRISP_ASSIGN_OR_RETURN(const std::string shim_program, FindHelper("crisp-shim"));
-  CRISP_ASSIGN_OR_RETURN(const shim_client::Launcher shims, shim_client::Launcher::Create(shim_program));
+  CRISP_ASSIGN_OR_RETURN(const shim_client::Launcher shims,
+                         shim_client::Launcher::Create(shim_program));
   CRISP_ASSIGN_OR_RETURN(const std::string pause_root, MakePauseRoot(config.state));
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Cgroups> cgroups, cgroup::Cgroups::Open({}));
   std::vector<std::string> problems;
   CRISP_ASSIGN_OR_RETURN(
       std::unique_ptr<snapshot::SnapshotStore> snapshots,
-      snapshot::SnapshotStore::Open({.root = paths.Snapshots(), .new_hasher = cri::NewHasher, .limits = {}}, &problems));
-  for (const std::string& problem : problems) base::Log(LogLevel::kError, "layer given up", {{"error", problem}});
+      snapshot::SnapshotStore::Open(
+          {.root = paths.Snapshots(), .new_hasher = cri::NewHasher, .limits = {}}, &problems));
+  for (const std::string& problem : problems)
+    base::Log(LogLevel::kError, "layer given up", {{"error", problem}});
   cri::LayerStore layers(*snapshots);
-  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> images, image::ImageStore::Open(paths, layers));
+  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> images,
+                         image::ImageStore::Open(paths, layers));
   for (const std::string& file : images->quarantined()) {
     base::Log(LogLevel::kError, "damaged image record, moved to quarantine", {{"error", file}});
   }
@@ -94,7 +104,8 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
                         .pause_root = pause_root});
   CRISP_RETURN_IF_ERROR(service.Recover());
   CRISP_RETURN_IF_ERROR(service.StartStreaming());
-  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cri::GrpcServer> server, cri::GrpcServer::Start(config.address, service));
+  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cri::GrpcServer> server,
+                         cri::GrpcServer::Start(config.address, service));
   base::Log(LogLevel::kInfo, "serving", {{"address", config.address}, {"version", CRISP_VERSION}});
   int signal = 0;
   sigwait(&stop_signals, &signal);
@@ -114,7 +125,8 @@ int Main(int argc, char** argv) {
   if (line->print_version) return printf("crispd %s\n", CRISP_VERSION), 0;
   if (line->print_config) return printf("%s", config::ToToml(line->config).c_str()), 0;
   base::SetLogLevel(*base::ParseLogLevel(line->config.log_level));
-  // Inherited descriptors are nobody's business below us; and a client that hangs up must not end us.
+  // Inherited descriptors are nobody's business below us; and a client that hangs up must not end
+  // us.
   close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   signal(SIGPIPE, SIG_IGN);
   umask(0022);

@@ -1,4 +1,5 @@
-// The two clocks: wall time for what users see, monotonic time for waiting and measuring. Nanoseconds in int64.
+// The two clocks: wall time for what users see, monotonic time for waiting and measuring.
+// Nanoseconds in int64.
 #pragma once
 
 #include <time.h>

@@ -12,8 +12,9 @@ std::string ErrnoName(int error) {
 }
 
 absl::Status Errno(absl::string_view operation, absl::string_view subject, int error) {
-  return absl::Status(absl::ErrnoToStatusCode(error),
-                      absl::StrCat(operation, subject.empty() ? "" : " ", subject, ": ", ErrnoName(error)));
+  return absl::Status(
+      absl::ErrnoToStatusCode(error),
+      absl::StrCat(operation, subject.empty() ? "" : " ", subject, ": ", ErrnoName(error)));
 }
 
 absl::Status Prefix(const absl::Status& status, absl::string_view prefix) {

@@ -1,5 +1,6 @@
 // The one door through which kernel errors become absl::Status.
-// Messages are lower case without a period, outermost operation first: "start container 4f..: mount /data: ENOENT".
+// Messages are lower case without a period, outermost operation first: "start container 4f..: mount
+// /data: ENOENT".
 #pragma once
 
 #include <cerrno>
@@ -13,7 +14,8 @@ namespace crisp::base {
 std::string ErrnoName(int error);
 
 // "<operation> <subject>: ENOENT" with the absl code that fits the errno (absl::ErrnoToStatusCode).
-// `subject` may be empty. Reads errno when `error` is not given: call it before anything else can change errno.
+// `subject` may be empty. Reads errno when `error` is not given: call it before anything else can
+// change errno.
 absl::Status Errno(absl::string_view operation, absl::string_view subject, int error = errno);
 
 // Puts "<prefix>: " before the message of an error, keeping its code; passes OK through.

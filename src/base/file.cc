@@ -29,8 +29,8 @@ absl::StatusOr<UniqueDir> OpenDirAt(int dir_fd, const std::string& name) {
   return UniqueDir(dir);
 }
 
-// Empties the folder; sub-folders that are not empty are moved up into `top_fd` first, so that the walk
-// needs neither stack nor long paths whatever depth a hostile tree has.
+// Empties the folder; sub-folders that are not empty are moved up into `top_fd` first, so that the
+// walk needs neither stack nor long paths whatever depth a hostile tree has.
 absl::Status EmptyFolder(int top_fd, DIR* dir, bool is_top, uint64_t& serial) {
   const int fd = dirfd(dir);
   rewinddir(dir);
@@ -48,7 +48,8 @@ absl::Status EmptyFolder(int top_fd, DIR* dir, bool is_top, uint64_t& serial) {
   return absl::OkStatus();
 }
 
-// Folders left directly below the top, one pass: each is emptied (its children hoisted) and removed.
+// Folders left directly below the top, one pass: each is emptied (its children hoisted) and
+// removed.
 absl::StatusOr<bool> RemoveChildFolders(int top_fd, DIR* top, uint64_t& serial) {
   bool found = false;
   rewinddir(top);
@@ -59,7 +60,8 @@ absl::StatusOr<bool> RemoveChildFolders(int top_fd, DIR* top, uint64_t& serial) 
     CRISP_ASSIGN_OR_RETURN(UniqueDir child, OpenDirAt(top_fd, entry->d_name));
     CRISP_RETURN_IF_ERROR(EmptyFolder(top_fd, child.get(), /*is_top=*/false, serial));
     child.reset();
-    if (unlinkat(top_fd, entry->d_name, AT_REMOVEDIR) != 0 && errno != ENOENT) return Errno("rmdir", name);
+    if (unlinkat(top_fd, entry->d_name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+      return Errno("rmdir", name);
   }
   return found;
 }
@@ -86,7 +88,8 @@ absl::StatusOr<std::string> ReadAll(int fd, size_t max_bytes) {
     if (n < 0) return Errno("read", "");
     if (n == 0) break;
     used += static_cast<size_t>(n);
-    if (used > max_bytes) return absl::ResourceExhaustedError(absl::StrCat("more than ", max_bytes, " bytes"));
+    if (used > max_bytes)
+      return absl::ResourceExhaustedError(absl::StrCat("more than ", max_bytes, " bytes"));
   }
   data.resize(used);
   return data;
@@ -119,11 +122,14 @@ absl::Status WriteExisting(const std::string& path, absl::string_view data) {
   return absl::OkStatus();
 }
 
-absl::Status WriteFileAtomic(const std::string& path, absl::string_view data, mode_t mode, Durability durability) {
+absl::Status WriteFileAtomic(const std::string& path, absl::string_view data, mode_t mode,
+                             Durability durability) {
   const std::string temporary = absl::StrCat(path, ".tmp-", NewId().substr(0, 16));
-  CRISP_ASSIGN_OR_RETURN(UniqueFd fd, Open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
+  CRISP_ASSIGN_OR_RETURN(UniqueFd fd,
+                         Open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
   absl::Status status = Prefix(WriteAll(fd.get(), data), temporary);
-  if (status.ok() && durability == Durability::kPower && fsync(fd.get()) != 0) status = Errno("fsync", temporary);
+  if (status.ok() && durability == Durability::kPower && fsync(fd.get()) != 0)
+    status = Errno("fsync", temporary);
   if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = Errno("rename", path);
   if (!status.ok()) {
     unlink(temporary.c_str());
@@ -131,7 +137,9 @@ absl::Status WriteFileAtomic(const std::string& path, absl::string_view data, mo
   }
   if (durability == Durability::kPower) {
     const size_t slash = path.rfind('/');
-    CRISP_ASSIGN_OR_RETURN(UniqueFd dir, Open(slash == std::string::npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY));
+    CRISP_ASSIGN_OR_RETURN(
+        UniqueFd dir,
+        Open(slash == std::string::npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY));
     if (fsync(dir.get()) != 0) return Errno("fsync folder of", path);
   }
   return absl::OkStatus();
@@ -163,7 +171,8 @@ absl::Status RemoveTree(const std::string& path) {
   CRISP_ASSIGN_OR_RETURN(UniqueDir top, OpenDirAt(AT_FDCWD, path));
   const int top_fd = dirfd(top.get());
   uint64_t serial = 0;
-  CRISP_RETURN_IF_ERROR(Prefix(EmptyFolder(top_fd, top.get(), /*is_top=*/true, serial), absl::StrCat("remove ", path)));
+  CRISP_RETURN_IF_ERROR(Prefix(EmptyFolder(top_fd, top.get(), /*is_top=*/true, serial),
+                               absl::StrCat("remove ", path)));
   while (true) {
     absl::StatusOr<bool> found = RemoveChildFolders(top_fd, top.get(), serial);
     if (!found.ok()) return Prefix(found.status(), absl::StrCat("remove ", path));

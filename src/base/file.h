@@ -1,5 +1,6 @@
-// Whole-file reads and writes on paths that are ours (state folders, /proc, /sys), never on paths inside a rootfs:
-// those go through linux::OpenInRoot. All descriptors are O_CLOEXEC. Thread-safe: no shared state.
+// Whole-file reads and writes on paths that are ours (state folders, /proc, /sys), never on paths
+// inside a rootfs: those go through linux::OpenInRoot. All descriptors are O_CLOEXEC. Thread-safe:
+// no shared state.
 #pragma once
 
 #include <sys/types.h>
@@ -32,8 +33,9 @@ absl::Status WriteExisting(const std::string& path, absl::string_view data);
 
 // Whether a file written this way must survive a power cut, or only the death of its writer.
 enum class Durability { kProcess, kPower };
-// Writes <path>.tmp-<random>, then renames it over `path`: readers see the old or the new file, never a part.
-// kPower also syncs the file before and its folder after the rename. Nothing is left behind on failure.
+// Writes <path>.tmp-<random>, then renames it over `path`: readers see the old or the new file,
+// never a part. kPower also syncs the file before and its folder after the rename. Nothing is left
+// behind on failure.
 absl::Status WriteFileAtomic(const std::string& path, absl::string_view data, mode_t mode,
                              Durability durability = Durability::kProcess);
 
@@ -41,7 +43,8 @@ absl::Status WriteFileAtomic(const std::string& path, absl::string_view data, mo
 absl::Status MakeDirs(const std::string& path, mode_t mode);
 // Names in a folder, without "." and "..", sorted.
 absl::StatusOr<std::vector<std::string>> ListDir(const std::string& path);
-// Removes a tree that is ours without following links, iteratively (depth costs no stack); a missing path is OK.
+// Removes a tree that is ours without following links, iteratively (depth costs no stack); a
+// missing path is OK.
 absl::Status RemoveTree(const std::string& path);
 
 std::string JoinPath(absl::string_view a, absl::string_view b);

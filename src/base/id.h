@@ -1,5 +1,5 @@
-// Object identifiers: 64 lower-case hexadecimal characters from getrandom(2), as every CRI tool (and cAdvisor's
-// cgroup pattern) expects them.
+// Object identifiers: 64 lower-case hexadecimal characters from getrandom(2), as every CRI tool
+// (and cAdvisor's cgroup pattern) expects them.
 #pragma once
 
 #include <string>

@@ -1,9 +1,8 @@
-// The one place where nlohmann-json's exceptions become absl::Status. JSON values never cross a function signature
-// outside a *_codec.cc: a codec turns a typed struct into text and back.
+// The one place where nlohmann-json's exceptions become absl::Status. JSON values never cross a
+// function signature outside a *_codec.cc: a codec turns a typed struct into text and back.
 #pragma once
 
 #include <nlohmann/json.hpp>
-
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -14,7 +13,8 @@ namespace crisp::base {
 
 using Json = nlohmann::json;
 
-// Whether brackets outside strings nest at most `max_depth` deep; hostile documents are refused before parsing.
+// Whether brackets outside strings nest at most `max_depth` deep; hostile documents are refused
+// before parsing.
 inline bool JsonDepthWithin(absl::string_view text, int max_depth) {
   int depth = 0;
   bool in_string = false;
@@ -34,14 +34,15 @@ inline bool JsonDepthWithin(absl::string_view text, int max_depth) {
   return true;
 }
 
-// Runs `decode(const Json&) -> T` on parsed text. Bad syntax, a wrong type or a missing member become
-// kInvalidArgument "<what>: <parser's words>".
+// Runs `decode(const Json&) -> T` on parsed text. Bad syntax, a wrong type or a missing member
+// become kInvalidArgument "<what>: <parser's words>".
 template <typename Decode>
 auto DecodeJson(absl::string_view what, absl::string_view text, Decode decode)
     -> absl::StatusOr<decltype(decode(std::declval<const Json&>()))> {
   constexpr int kMaxDepth = 100;
   if (!JsonDepthWithin(text, kMaxDepth)) {
-    return absl::InvalidArgumentError(absl::StrCat(what, ": nested more than ", kMaxDepth, " deep"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": nested more than ", kMaxDepth, " deep"));
   }
   try {
     const Json value = Json::parse(text.begin(), text.end());

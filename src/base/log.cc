@@ -30,7 +30,8 @@ absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name) {
   for (size_t i = 0; i < std::size(kNames); ++i) {
     if (name == kNames[i]) return static_cast<LogLevel>(i);
   }
-  return absl::InvalidArgumentError(absl::StrCat("log level \"", name, "\" is none of debug, info, warn, error"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("log level \"", name, "\" is none of debug, info, warn, error"));
 }
 
 void SetLogLevel(LogLevel level) { g_level.store(level, std::memory_order_relaxed); }

@@ -1,5 +1,6 @@
-// Structured log lines on stderr: `time level message key=value ...`, one write(2) per line so that lines of
-// several threads never mix. Library code does not log; the RPC interceptor, background loops and main do.
+// Structured log lines on stderr: `time level message key=value ...`, one write(2) per line so that
+// lines of several threads never mix. Library code does not log; the RPC interceptor, background
+// loops and main do.
 #pragma once
 
 #include <initializer_list>

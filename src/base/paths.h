@@ -4,8 +4,8 @@
 //     sandboxes/<id>/record.json      what was asked, undo steps owed, CNI result
 //     containers/<id>/record.json     what was asked
 //     images/<image id>.json          one record per image: references, manifest, config, layers
-//     snapshots/layers/<n>/fs         unpacked layer; <n> is a short number so that overlay options stay short
-//     snapshots/containers/<id>/{fs,work}   upper and work folder of a container
+//     snapshots/layers/<n>/fs         unpacked layer; <n> is a short number so that overlay options
+//     stay short snapshots/containers/<id>/{fs,work}   upper and work folder of a container
 //     snapshots/trash/                renamed here, removed in the background
 //     quarantine/                     damaged records, moved aside at start
 //   <state> (/run/crisp, gone after reboot)
@@ -15,7 +15,8 @@
 //     containers/<id>/seccomp.bpf     compiled filter, if any      (daemon writes)
 //     containers/<id>/shim.sock       SEQPACKET socket of the shim (daemon binds, shim serves)
 //     containers/<id>/init.json       pid, start time, phases      (shim writes once, at start)
-//     containers/<id>/exit.json       exit record                  (shim writes once, before it dies)
+//     containers/<id>/exit.json       exit record                  (shim writes once, before it
+//     dies)
 //   The pause container of a sandbox lives in containers/<sandbox id>/ like any other.
 #pragma once
 

@@ -11,8 +11,8 @@
 #define CRISP_CONCAT_INNER(a, b) a##b
 #define CRISP_CONCAT(a, b) CRISP_CONCAT_INNER(a, b)
 
-#define CRISP_RETURN_IF_ERROR(expr)                    \
-  do {                                                 \
+#define CRISP_RETURN_IF_ERROR(expr)                                                  \
+  do {                                                                               \
     if (absl::Status crisp_status = (expr); !crisp_status.ok()) return crisp_status; \
   } while (false)
 

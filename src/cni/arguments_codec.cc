@@ -65,9 +65,9 @@ absl::StatusOr<std::string> ExecConf(const NetworkConf& network, const PluginCon
     conf["name"] = network.name;
     conf["cniVersion"] = network.cni_version;
     conf.erase("capabilities");
-    const Json args = capability_args.empty() ? Json::object()
-                                              : Json::parse(capability_args.begin(),
-                                                            capability_args.end());
+    const Json args = capability_args.empty()
+                          ? Json::object()
+                          : Json::parse(capability_args.begin(), capability_args.end());
     for (const std::string& capability : plugin.capabilities) {
       if (args.contains(capability)) conf["runtimeConfig"][capability] = args[capability];
     }

@@ -63,9 +63,9 @@ absl::StatusOr<NetworkConf> DecodeList(const Json& document) {
   }
   conf.cni_version = ChooseVersion(list);
   if (conf.cni_version.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "cniVersion ", base::DumpJson(list.value("cniVersion", "").substr(0, 64)),
-        " is not supported"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("cniVersion ", base::DumpJson(list.value("cniVersion", "").substr(0, 64)),
+                     " is not supported"));
   }
   const Json& plugins = list.at("plugins");
   if (!plugins.is_array() || plugins.empty() || plugins.size() > kMaxPlugins) {

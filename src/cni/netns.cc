@@ -79,9 +79,9 @@ std::string NewNetnsName() {
   if (getrandom(b, sizeof(b), 0) != sizeof(b)) abort();
   b[6] = static_cast<unsigned char>((b[6] & 0x0f) | 0x40);  // version 4, RFC 4122
   b[8] = static_cast<unsigned char>((b[8] & 0x3f) | 0x80);
-  return absl::StrFormat(
-      "cni-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
-      b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+  return absl::StrFormat("cni-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                         b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11],
+                         b[12], b[13], b[14], b[15]);
 }
 
 absl::StatusOr<base::UniqueFd> OpenNetns(const std::string& path) {

@@ -84,8 +84,8 @@ absl::StatusOr<Result> ConfiguredNetwork::Add(const NetworkConf& network, const 
     timings.push_back({plugin.type, base::MonotonicNanos() - start});
   }
   if (result.ips.empty()) {
-    return absl::InternalError(absl::StrCat("cni add: network ", network.name,
-                                            " gave no address for ", kPodInterface));
+    return absl::InternalError(
+        absl::StrCat("cni add: network ", network.name, " gave no address for ", kPodInterface));
   }
   return result;
 }
@@ -139,8 +139,8 @@ absl::Status ConfiguredNetwork::Detach(const PodNetworkRequest& request, absl::T
 absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
                                             const PodNetworkRequest& request,
                                             absl::Time deadline) const {
-  absl::StatusOr<NetworkConf> network = found.entry.ok() ? ParseConf(found.entry->config)
-                                                         : found.entry.status();
+  absl::StatusOr<NetworkConf> network =
+      found.entry.ok() ? ParseConf(found.entry->config) : found.entry.status();
   absl::StatusOr<CacheEntry> entry = found.entry;
   if (!network.ok()) {
     // Damaged: the plugins were run, with what is not known; the folder's network must do.

@@ -68,8 +68,7 @@ absl::StatusCode CodeOf(const PluginError& error) {
 absl::StatusOr<std::string> Judge(Verb verb, linux::RunResult run) {
   if (const std::optional<PluginError> error = ParsePluginError(run.out); error.has_value()) {
     if (verb == Verb::kDel && error->code == kUnknownContainer) return std::string();
-    return absl::Status(CodeOf(*error),
-                        absl::StrCat(error->message, " (code ", error->code, ")"));
+    return absl::Status(CodeOf(*error), absl::StrCat(error->message, " (code ", error->code, ")"));
   }
   if (run.signal == 0 && run.exit_code == 0) return std::move(run.out);
   const std::string end = run.signal != 0 ? absl::StrCat("killed by signal ", run.signal)

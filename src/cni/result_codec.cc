@@ -43,9 +43,8 @@ absl::StatusOr<Result> DecodeResult(const Json& document, absl::string_view cni_
   if (!answer.contains("cniVersion")) answer["cniVersion"] = std::string(cni_version);
   const std::string version = answer["cniVersion"].get<std::string>();
   if (VersionRank(version) < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("result: cniVersion ", base::DumpJson(Printable(version)),
-                     " is not supported"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "result: cniVersion ", base::DumpJson(Printable(version)), " is not supported"));
   }
   Result result;
   const auto ips = answer.find("ips");

@@ -37,9 +37,8 @@ absl::Status StatusProbe::Verdict(const NetworkConf& network) {
     wanted_ = network;
     if (!thread_.joinable()) thread_ = std::thread([this] { Loop(); });
   }
-  const auto judged = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return judged_ == network.json;
-  };
+  const auto judged = [&]()
+                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return judged_ == network.json; };
   if (!mutex_.AwaitWithTimeout(absl::Condition(&judged), kFirstVerdict)) {
     return absl::UnavailableError(
         absl::StrCat("cni status of network ", network.name, " is not known yet"));

@@ -14,7 +14,8 @@
 namespace crisp::config {
 namespace {
 
-// Every key there is; unknown ones are refused because a misspelt limit that is ignored is worse than no start.
+// Every key there is; unknown ones are refused because a misspelt limit that is ignored is worse
+// than no start.
 using Setter = std::function<bool(const toml::node&, Config&)>;
 
 Setter String(std::string Config::*member) {
@@ -48,17 +49,21 @@ const std::map<std::string, Setter>& Setters() {
       {"root", String(&Config::root)},
       {"state", String(&Config::state)},
       {"log_level", String(&Config::log_level)},
-      {"cgroup.driver", [](const toml::node& n, Config& c) { return SetString(n, c.cgroup.driver); }},
+      {"cgroup.driver",
+       [](const toml::node& n, Config& c) { return SetString(n, c.cgroup.driver); }},
       {"cni.conf_dir", [](const toml::node& n, Config& c) { return SetString(n, c.cni.conf_dir); }},
-      {"cni.bin_dirs", [](const toml::node& n, Config& c) { return SetStrings(n, c.cni.bin_dirs); }},
+      {"cni.bin_dirs",
+       [](const toml::node& n, Config& c) { return SetStrings(n, c.cni.bin_dirs); }},
       {"cni.native",
        [](const toml::node& n, Config& c) {
          if (!n.is_boolean()) return false;
          c.cni.native = n.as_boolean()->get();
          return true;
        }},
-      {"registry.config_path", [](const toml::node& n, Config& c) { return SetString(n, c.registry.config_path); }},
-      {"streaming.address", [](const toml::node& n, Config& c) { return SetString(n, c.streaming.address); }},
+      {"registry.config_path",
+       [](const toml::node& n, Config& c) { return SetString(n, c.registry.config_path); }},
+      {"streaming.address",
+       [](const toml::node& n, Config& c) { return SetString(n, c.streaming.address); }},
   };
   return *setters;
 }
@@ -66,10 +71,12 @@ const std::map<std::string, Setter>& Setters() {
 absl::Status ApplyTable(const toml::table& table, const std::string& prefix, Config& config) {
   for (const auto& [name, node] : table) {
     const std::string key = absl::StrCat(prefix, std::string(name.str()));
-    const std::string where = absl::StrCat("config key \"", key, "\" in line ", node.source().begin.line);
+    const std::string where =
+        absl::StrCat("config key \"", key, "\" in line ", node.source().begin.line);
     auto setter = Setters().find(key);
     if (setter != Setters().end()) {
-      if (!setter->second(node, config)) return absl::InvalidArgumentError(absl::StrCat(where, " has a wrong type"));
+      if (!setter->second(node, config))
+        return absl::InvalidArgumentError(absl::StrCat(where, " has a wrong type"));
     } else if (node.is_table() && prefix.empty()) {
       CRISP_RETURN_IF_ERROR(ApplyTable(*node.as_table(), absl::StrCat(key, "."), config));
     } else {
@@ -89,7 +96,8 @@ absl::Status CheckPath(absl::string_view key, const std::string& path) {
 absl::Status ApplyToml(absl::string_view text, Config& config) {
   const toml::parse_result result = toml::parse(std::string_view(text.data(), text.size()));
   if (!result) {
-    return absl::InvalidArgumentError(absl::StrCat("config line ", result.error().source().begin.line, ": ",
+    return absl::InvalidArgumentError(absl::StrCat("config line ",
+                                                   result.error().source().begin.line, ": ",
                                                    std::string(result.error().description())));
   }
   return ApplyTable(result.table(), "", config);
@@ -100,11 +108,12 @@ absl::Status Validate(const Config& config) {
   CRISP_RETURN_IF_ERROR(CheckPath("root", config.root));
   CRISP_RETURN_IF_ERROR(CheckPath("state", config.state));
   CRISP_RETURN_IF_ERROR(CheckPath("cni.conf_dir", config.cni.conf_dir));
-  for (const std::string& dir : config.cni.bin_dirs) CRISP_RETURN_IF_ERROR(CheckPath("cni.bin_dirs", dir));
+  for (const std::string& dir : config.cni.bin_dirs)
+    CRISP_RETURN_IF_ERROR(CheckPath("cni.bin_dirs", dir));
   CRISP_RETURN_IF_ERROR(CheckPath("registry.config_path", config.registry.config_path));
   if (config.cgroup.driver != "cgroupfs") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cgroup.driver \"", config.cgroup.driver, "\" is not supported; supported: cgroupfs"));
+    return absl::InvalidArgumentError(absl::StrCat("cgroup.driver \"", config.cgroup.driver,
+                                                   "\" is not supported; supported: cgroupfs"));
   }
   if (config.cni.native) {
     return absl::InvalidArgumentError("cni.native = true: the native engine is not built yet");
@@ -121,7 +130,9 @@ std::string ToToml(const Config& config) {
       {"state", config.state},
       {"log_level", config.log_level},
       {"cgroup", toml::table{{"driver", config.cgroup.driver}}},
-      {"cni", toml::table{{"conf_dir", config.cni.conf_dir}, {"bin_dirs", bin_dirs}, {"native", config.cni.native}}},
+      {"cni", toml::table{{"conf_dir", config.cni.conf_dir},
+                          {"bin_dirs", bin_dirs},
+                          {"native", config.cni.native}}},
       {"registry", toml::table{{"config_path", config.registry.config_path}}},
       {"streaming", toml::table{{"address", config.streaming.address}}},
   };

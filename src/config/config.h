@@ -1,5 +1,5 @@
-// crispd's configuration: defaults here, then the TOML file, then the flags. Read once at start, immutable afterwards.
-// The same keys are documented for operators in deploy/config.toml.
+// crispd's configuration: defaults here, then the TOML file, then the flags. Read once at start,
+// immutable afterwards. The same keys are documented for operators in deploy/config.toml.
 #pragma once
 
 #include <string>
@@ -40,7 +40,8 @@ inline constexpr char kDefaultFile[] = "/etc/crisp/config.toml";
 
 // Applies a TOML document. Unknown keys and wrong types are kInvalidArgument naming key and line.
 absl::Status ApplyToml(absl::string_view text, Config& config);
-// What no single key can know: absolute paths, known driver, numeric address. kInvalidArgument naming the key.
+// What no single key can know: absolute paths, known driver, numeric address. kInvalidArgument
+// naming the key.
 absl::Status Validate(const Config& config);
 
 // What the command line asked for besides the configuration.
@@ -51,8 +52,8 @@ struct CommandLine {
   bool print_help = false;
   std::string help;
 };
-// Reads --config (a missing default file means defaults, a missing named one is an error), then applies the flags, then
-// validates. kInvalidArgument names the unknown flag or key.
+// Reads --config (a missing default file means defaults, a missing named one is an error), then
+// applies the flags, then validates. kInvalidArgument names the unknown flag or key.
 absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv);
 
 // The effective configuration as a TOML document that ApplyToml reads back.

@@ -8,7 +8,8 @@
 namespace crisp::config {
 namespace {
 
-// The flags that were given, applied over the file: CLI11 writes only the members whose flag is present.
+// The flags that were given, applied over the file: CLI11 writes only the members whose flag is
+// present.
 void AddConfigFlags(CLI::App& app, Config& config) {
   app.add_option("--address", config.address, "Unix socket to serve CRI on");
   app.add_option("--root", config.root, "Folder for what survives a reboot");
@@ -19,8 +20,10 @@ void AddConfigFlags(CLI::App& app, Config& config) {
   app.add_option("--cni-bin-dir", config.cni.bin_dirs, "Folder of CNI plugins; may be repeated")
       ->allow_extra_args(false);
   app.add_option("--cni-native", config.cni.native, "true: run known plugins in process");
-  app.add_option("--registry-config-path", config.registry.config_path, "Folder of <host>/hosts.toml");
-  app.add_option("--streaming-address", config.streaming.address, "Address of the exec/attach/port-forward server");
+  app.add_option("--registry-config-path", config.registry.config_path,
+                 "Folder of <host>/hosts.toml");
+  app.add_option("--streaming-address", config.streaming.address,
+                 "Address of the exec/attach/port-forward server");
 }
 
 absl::Status ReadConfigFile(const std::string& file, bool named, Config& config) {
@@ -39,7 +42,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   std::string file = kDefaultFile;
   CLI::App app("crispd: the crisp container runtime, serving CRI v1 to a kubelet", "crispd");
   app.set_help_flag("");
-  CLI::Option* config_flag = app.add_option("--config", file, "TOML file (default /etc/crisp/config.toml)");
+  CLI::Option* config_flag =
+      app.add_option("--config", file, "TOML file (default /etc/crisp/config.toml)");
   app.add_flag("--print-config", line.print_config, "Print the effective configuration and exit");
   app.add_flag("--version", line.print_version, "Print the version and exit");
   app.add_flag("-h,--help", line.print_help, "Print this help and exit");

@@ -30,7 +30,8 @@ absl::Status Container::MarkExited(const store::Outcome& outcome) {
 }
 
 bool Container::WaitExited(absl::Time deadline) const {
-  if (record_.Read([](const store::ContainerRecord& r) { return r.outcome.has_value(); })) return true;
+  if (record_.Read([](const store::ContainerRecord& r) { return r.outcome.has_value(); }))
+    return true;
   absl::MutexLock lock(&mu_);
   return mu_.AwaitWithDeadline(absl::Condition(&exited_), deadline);
 }

@@ -1,10 +1,11 @@
 // A container: its record, what is known of its process, its state.
 //
 //   CreateContainer      StartContainer           init ended, start failed, shim died
-//   --------------> CREATED ----------> RUNNING ------------------------------------> EXITED --> removed
+//   --------------> CREATED ----------> RUNNING ------------------------------------> EXITED -->
+//   removed
 //
-// The state is derived: EXITED iff the record has an outcome, else RUNNING iff its process was started, else CREATED.
-// It never goes backwards, and UNKNOWN does not exist.
+// The state is derived: EXITED iff the record has an outcome, else RUNNING iff its process was
+// started, else CREATED. It never goes backwards, and UNKNOWN does not exist.
 #pragma once
 
 #include <atomic>
@@ -43,7 +44,9 @@ class Container {
   auto Read(Reader read) const {
     return record_.Read(read);
   }
-  absl::Status Update(const std::function<void(store::ContainerRecord&)>& change) { return record_.Update(change); }
+  absl::Status Update(const std::function<void(store::ContainerRecord&)>& change) {
+    return record_.Update(change);
+  }
 
   runtime::v1::ContainerState state() const;
   // Set once by a successful start; kept after the exit.
@@ -54,12 +57,14 @@ class Container {
   void MarkStarted(Init init);
   // The first outcome counts. Kept in memory even if the record cannot be written (returned then).
   absl::Status MarkExited(const store::Outcome& outcome);
-  // True for the first caller: a container is sent its stop signal once, however often it is stopped.
+  // True for the first caller: a container is sent its stop signal once, however often it is
+  // stopped.
   bool TakeStopSignal() { return !stop_signal_sent_.exchange(true); }
   // Waits for an outcome. False when time is up.
   bool WaitExited(absl::Time deadline) const;
 
-  // Serializes Start, Remove and UpdateContainerResources. Never held while waiting for a container to end by itself.
+  // Serializes Start, Remove and UpdateContainerResources. Never held while waiting for a container
+  // to end by itself.
   absl::Mutex& operation() ABSL_LOCK_RETURNED(operation_) { return operation_; }
 
  private:
@@ -70,7 +75,8 @@ class Container {
   std::atomic<bool> stop_signal_sent_{false};
   mutable absl::Mutex mu_;
   std::optional<Init> init_ ABSL_GUARDED_BY(mu_);
-  bool exited_ ABSL_GUARDED_BY(mu_) = false;  // follows the record's outcome; what WaitExited waits for
+  bool exited_ ABSL_GUARDED_BY(mu_) =
+      false;  // follows the record's outcome; what WaitExited waits for
 };
 
 }  // namespace crisp::container

@@ -38,7 +38,8 @@ void Background::Run() {
   absl::MutexLock lock(&mu_);
   while (!stopping_) {
     const absl::Time now = absl::Now();
-    auto due = std::find_if(jobs_.begin(), jobs_.end(), [now](const auto& job) { return job.second.due <= now; });
+    auto due = std::find_if(jobs_.begin(), jobs_.end(),
+                            [now](const auto& job) { return job.second.due <= now; });
     if (due == jobs_.end()) {
       changed_.WaitWithDeadline(&mu_, NextDue());
       continue;

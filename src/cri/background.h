@@ -1,5 +1,5 @@
-// One thread that runs small jobs in order and retries those that ask for it: freeing what an exit left, paying a
-// sandbox's debts. Thread-safe.
+// One thread that runs small jobs in order and retries those that ask for it: freeing what an exit
+// left, paying a sandbox's debts. Thread-safe.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,8 @@ namespace crisp::cri {
 
 class Background {
  public:
-  // A job returns whether it is done; otherwise it is run again after a pause that doubles from 1 s to 1 min.
+  // A job returns whether it is done; otherwise it is run again after a pause that doubles from 1 s
+  // to 1 min.
   using Job = std::function<bool()>;
 
   ~Background() { Stop(); }

@@ -20,14 +20,17 @@ absl::Status WriteBundle(const std::string& bundle, const oci::Spec& spec) {
   CRISP_RETURN_IF_ERROR(base::MakeDirs(bundle, 0700));
   if (spec.linux_.seccomp.has_value()) {
     CRISP_ASSIGN_OR_RETURN(const std::string filter, spec::CompileSeccomp(*spec.linux_.seccomp));
-    CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(bundle, base::kSeccompFile), filter, 0600));
+    CRISP_RETURN_IF_ERROR(
+        base::WriteFileAtomic(base::JoinPath(bundle, base::kSeccompFile), filter, 0600));
   }
-  return base::Prefix(base::WriteFileAtomic(base::JoinPath(bundle, base::kSpecFile), oci::EncodeRuntimeSpec(spec), 0600),
+  return base::Prefix(base::WriteFileAtomic(base::JoinPath(bundle, base::kSpecFile),
+                                            oci::EncodeRuntimeSpec(spec), 0600),
                       "write bundle");
 }
 
 absl::StatusOr<std::string> BundleCgroup(const std::string& bundle) {
-  CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(base::JoinPath(bundle, base::kSpecFile)));
+  CRISP_ASSIGN_OR_RETURN(const std::string text,
+                         base::ReadFile(base::JoinPath(bundle, base::kSpecFile)));
   CRISP_ASSIGN_OR_RETURN(oci::Spec spec, oci::DecodeRuntimeSpec(text));
   return std::move(spec.linux_.cgroups_path);
 }
@@ -47,7 +50,8 @@ int64_t MonotonicDeadline(absl::Time deadline) {
 
 absl::Status CheckHandler(absl::string_view runtime_handler) {
   if (runtime_handler.empty() || runtime_handler == "crisp") return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("runtime_handler \"", runtime_handler, "\" is not configured"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("runtime_handler \"", runtime_handler, "\" is not configured"));
 }
 
 std::string OperationKey(const google::protobuf::Message& request) {

@@ -9,8 +9,8 @@
 namespace crisp::cri {
 
 struct Call {
-  // When the client stops waiting; absl::InfiniteFuture() without a deadline. Wall clock, as gRPC gives it: used only
-  // to bound work done for the caller, never stored.
+  // When the client stops waiting; absl::InfiniteFuture() without a deadline. Wall clock, as gRPC
+  // gives it: used only to bound work done for the caller, never stored.
   absl::Time deadline = absl::InfiniteFuture();
   // Whether the client is gone. Thread-safe.
   std::function<bool()> cancelled = [] { return false; };

@@ -1,4 +1,5 @@
-// CreateContainer: image and user are resolved, the writable layer prepared, the bundle written; no process is made.
+// CreateContainer: image and user are resolved, the writable layer prepared, the bundle written; no
+// process is made.
 #include <google/protobuf/util/message_differencer.h>
 #include <unistd.h>
 
@@ -39,7 +40,8 @@ v1::ContainerUser UserMessage(const spec::ResolvedUser& user) {
   v1::ContainerUser message;
   message.mutable_linux()->set_uid(user.uid);
   message.mutable_linux()->set_gid(user.gid);
-  for (const uint32_t gid : user.additional_gids) message.mutable_linux()->add_supplemental_groups(gid);
+  for (const uint32_t gid : user.additional_gids)
+    message.mutable_linux()->add_supplemental_groups(gid);
   return message;
 }
 
@@ -57,7 +59,8 @@ absl::Status MakeMountSources(const v1::ContainerConfig& config) {
 }
 
 snapshot::Owner RootOwner(const v1::PodSandboxConfig& sandbox) {
-  const v1::UserNamespace& userns = sandbox.linux().security_context().namespace_options().userns_options();
+  const v1::UserNamespace& userns =
+      sandbox.linux().security_context().namespace_options().userns_options();
   if (userns.mode() != v1::POD || userns.uids().empty() || userns.gids().empty()) return {};
   return {.uid = userns.uids(0).host_id(), .gid = userns.gids(0).host_id()};
 }
@@ -69,10 +72,11 @@ absl::StatusOr<std::string> Service::MakeContainer(const SandboxPtr& sandbox,
   const v1::ContainerConfig& config = request.config();
   for (const ContainerPtr& container : ContainersOf(sandbox->id())) {
     // A retry whose first answer got lost.
-    const bool same = container->state() == v1::CONTAINER_CREATED &&
-                      container->Read([&](const store::ContainerRecord& record) {
-                        return google::protobuf::util::MessageDifferencer::Equals(record.config, config);
-                      });
+    const bool same =
+        container->state() == v1::CONTAINER_CREATED &&
+        container->Read([&](const store::ContainerRecord& record) {
+          return google::protobuf::util::MessageDifferencer::Equals(record.config, config);
+        });
     if (same) return container->id();
   }
   store::ContainerRecord record;
@@ -108,36 +112,42 @@ absl::Status Service::PrepareContainer(const sandbox::Sandbox& sandbox, const im
   const store::SandboxRecord pod = sandbox.record();
   const std::optional<sandbox::Pause> pause = sandbox.pause();
   const v1::ContainerConfig& config = record.config;
-  CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView layers, snapshots_.View(TopChainId(record.chain_ids)));
+  CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView layers,
+                         snapshots_.View(TopChainId(record.chain_ids)));
   CRISP_ASSIGN_OR_RETURN(auto users, image_users_.Read(record.image_id, layers));
-  CRISP_ASSIGN_OR_RETURN(spec::ResolvedUser user, spec::ResolveUser(config.linux().security_context(),
-                                                                    image.config.user, users->passwd, users->group));
+  CRISP_ASSIGN_OR_RETURN(spec::ResolvedUser user,
+                         spec::ResolveUser(config.linux().security_context(), image.config.user,
+                                           users->passwd, users->group));
   record.user = UserMessage(user);
   record.log_path = LogPath(pod.config, config);
   CRISP_ASSIGN_OR_RETURN(const int32_t target_pid, TargetPid(sandbox.id(), config));
-  CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path, cgroups_.Path(pod.cgroup_parent, record.id));
+  CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path,
+                         cgroups_.Path(pod.cgroup_parent, record.id));
   const std::string files = paths_.SandboxDir(sandbox.id());
-  CRISP_ASSIGN_OR_RETURN(const std::string hostname, base::ReadFile(base::JoinPath(files, kHostname)));
-  CRISP_ASSIGN_OR_RETURN(spec::ContainerSpecResult result,
-                         spec::ContainerSpec({.config = config,
-                                              .sandbox_config = pod.config,
-                                              .image = image.config,
-                                              .user = std::move(user),
-                                              .id = record.id,
-                                              .sandbox_id = sandbox.id(),
-                                              .sandbox_pid = pause->pid,
-                                              .target_pid = target_pid,
-                                              .cgroup_path = cgroup_path,
-                                              .hostname = hostname.substr(0, hostname.find('\n')),
-                                              .hostname_path = base::JoinPath(files, kHostname),
-                                              .resolv_conf_path = base::JoinPath(files, kResolvConf),
-                                              .hosts_path = base::JoinPath(files, kHosts),
-                                              .cgroup_v2 = cgroups_.layout().v2_only()}));
+  CRISP_ASSIGN_OR_RETURN(const std::string hostname,
+                         base::ReadFile(base::JoinPath(files, kHostname)));
+  CRISP_ASSIGN_OR_RETURN(
+      spec::ContainerSpecResult result,
+      spec::ContainerSpec({.config = config,
+                           .sandbox_config = pod.config,
+                           .image = image.config,
+                           .user = std::move(user),
+                           .id = record.id,
+                           .sandbox_id = sandbox.id(),
+                           .sandbox_pid = pause->pid,
+                           .target_pid = target_pid,
+                           .cgroup_path = cgroup_path,
+                           .hostname = hostname.substr(0, hostname.find('\n')),
+                           .hostname_path = base::JoinPath(files, kHostname),
+                           .resolv_conf_path = base::JoinPath(files, kResolvConf),
+                           .hosts_path = base::JoinPath(files, kHosts),
+                           .cgroup_v2 = cgroups_.layout().v2_only()}));
   record.stop_signal = result.stop_signal;
   CRISP_RETURN_IF_ERROR(MakeMountSources(config));
   if (!record.log_path.empty()) {
-    CRISP_RETURN_IF_ERROR(base::Prefix(base::MakeDirs(record.log_path.substr(0, record.log_path.rfind('/')), 0755),
-                                       "make log folder"));
+    CRISP_RETURN_IF_ERROR(
+        base::Prefix(base::MakeDirs(record.log_path.substr(0, record.log_path.rfind('/')), 0755),
+                     "make log folder"));
   }
   if (!result.image_volumes.empty()) {
     return absl::UnimplementedError("mounts: image volumes are not built yet");
@@ -150,29 +160,32 @@ absl::Status Service::PrepareContainer(const sandbox::Sandbox& sandbox, const im
 }
 
 // The first process of namespace_options.target_id, which must run in this sandbox; 0 without one.
-absl::StatusOr<int32_t> Service::TargetPid(const std::string& sandbox_id, const v1::ContainerConfig& config) const {
+absl::StatusOr<int32_t> Service::TargetPid(const std::string& sandbox_id,
+                                           const v1::ContainerConfig& config) const {
   const v1::NamespaceOption& options = config.linux().security_context().namespace_options();
   if (options.pid() != v1::TARGET) return 0;
   CRISP_ASSIGN_OR_RETURN(const ContainerPtr target, FindRunning(options.target_id()));
   if (target->sandbox_id() != sandbox_id) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("namespace_options.target_id \"", options.target_id(), "\" is in another sandbox"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "namespace_options.target_id \"", options.target_id(), "\" is in another sandbox"));
   }
   return target->init()->pid;
 }
 
-absl::StatusOr<v1::CreateContainerResponse> Service::CreateContainer(const v1::CreateContainerRequest& request,
-                                                                     const Call& call) {
+absl::StatusOr<v1::CreateContainerResponse> Service::CreateContainer(
+    const v1::CreateContainerRequest& request, const Call& call) {
   CRISP_ASSIGN_OR_RETURN(const SandboxPtr sandbox, sandboxes_.Find(request.pod_sandbox_id()));
   if (!sandbox->ready()) {
-    return absl::FailedPreconditionError(absl::StrCat("sandbox \"", sandbox->id(), "\" is not ready"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("sandbox \"", sandbox->id(), "\" is not ready"));
   }
   CRISP_RETURN_IF_ERROR(sandbox->Read([&](const store::SandboxRecord& record) {
     return spec::ValidateContainerConfig(request.config(), record.config);
   }));
-  CRISP_ASSIGN_OR_RETURN(const std::string id,
-                         create_operations_.Run(absl::StrCat(sandbox->id(), OperationKey(request.config())),
-                                                call.deadline, [&] { return MakeContainer(sandbox, request); }));
+  CRISP_ASSIGN_OR_RETURN(
+      const std::string id,
+      create_operations_.Run(absl::StrCat(sandbox->id(), OperationKey(request.config())),
+                             call.deadline, [&] { return MakeContainer(sandbox, request); }));
   v1::CreateContainerResponse response;
   response.set_container_id(id);
   return response;

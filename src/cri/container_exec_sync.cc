@@ -1,5 +1,5 @@
-// ExecSync: a command in a running container, its output in the answer. The command's tree is dead and reaped before
-// a timeout is reported.
+// ExecSync: a command in a running container, its output in the answer. The command's tree is dead
+// and reaped before a timeout is reported.
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -19,8 +19,8 @@ namespace {
 
 // Clients take messages of 16 MiB; both streams together leave room for the rest of the message.
 constexpr size_t kMaxOutputBytes = (16 << 20) - 4096;
-// Between the exit of the command and the end of what it had already written there is no wait; this bounds how often
-// the daemon looks whether its client is still there.
+// Between the exit of the command and the end of what it had already written there is no wait; this
+// bounds how often the daemon looks whether its client is still there.
 constexpr absl::Duration kClientCheck = absl::Seconds(1);
 
 // Reads what is there now; what does not fit is dropped. Closes at end of file.
@@ -46,7 +46,8 @@ class SyncExec {
   SyncExec(shim_client::ExecSession session, Pipe out, Pipe err)
       : session_(std::move(session)), out_(std::move(out.read)), err_(std::move(err.read)) {}
 
-  // Copies output until the command has exited or `deadline`; then nothing of its tree runs any more.
+  // Copies output until the command has exited or `deadline`; then nothing of its tree runs any
+  // more.
   absl::StatusOr<v1::ExecSyncResponse> Run(absl::Time deadline, const Call& call) {
     while (true) {
       const absl::Time now = absl::Now();
@@ -70,7 +71,9 @@ class SyncExec {
     ReadSome(out_, *response_.mutable_stdout(), Room());
     ReadSome(err_, *response_.mutable_stderr(), Room());
   }
-  size_t Room() const { return kMaxOutputBytes - response_.stdout().size() - response_.stderr().size(); }
+  size_t Room() const {
+    return kMaxOutputBytes - response_.stdout().size() - response_.stderr().size();
+  }
 
   absl::Status Abandon(absl::Status why) {
     CRISP_RETURN_IF_ERROR(session_.Kill());
@@ -86,12 +89,15 @@ class SyncExec {
 
 }  // namespace
 
-absl::StatusOr<v1::ExecSyncResponse> Service::ExecSync(const v1::ExecSyncRequest& request, const Call& call) {
+absl::StatusOr<v1::ExecSyncResponse> Service::ExecSync(const v1::ExecSyncRequest& request,
+                                                       const Call& call) {
   if (request.cmd().empty()) return absl::InvalidArgumentError("cmd is empty");
-  if (request.timeout() < 0) return absl::InvalidArgumentError(absl::StrCat("timeout ", request.timeout(), " is negative"));
+  if (request.timeout() < 0)
+    return absl::InvalidArgumentError(absl::StrCat("timeout ", request.timeout(), " is negative"));
   CRISP_ASSIGN_OR_RETURN(const ContainerPtr container, FindRunning(request.container_id()));
-  const absl::Time timeout =
-      request.timeout() == 0 ? absl::InfiniteFuture() : absl::Now() + absl::Seconds(request.timeout());
+  const absl::Time timeout = request.timeout() == 0
+                                 ? absl::InfiniteFuture()
+                                 : absl::Now() + absl::Seconds(request.timeout());
   const absl::Time deadline = std::min(timeout, call.deadline);
   CRISP_ASSIGN_OR_RETURN(Pipe out, MakePipe());
   CRISP_ASSIGN_OR_RETURN(Pipe err, MakePipe());

@@ -3,12 +3,13 @@
 
 namespace crisp::cri {
 
-absl::StatusOr<v1::ListContainersResponse> Service::ListContainers(const v1::ListContainersRequest& request,
-                                                                   const Call&) {
+absl::StatusOr<v1::ListContainersResponse> Service::ListContainers(
+    const v1::ListContainersRequest& request, const Call&) {
   const v1::ContainerFilter& filter = request.filter();
   v1::ListContainersResponse response;
   for (const ContainerPtr& container : containers_.List()) {
-    if (!IdMatches(filter.id(), container->id()) || !IdMatches(filter.pod_sandbox_id(), container->sandbox_id())) {
+    if (!IdMatches(filter.id(), container->id()) ||
+        !IdMatches(filter.pod_sandbox_id(), container->sandbox_id())) {
       continue;
     }
     const v1::ContainerState state = container->state();

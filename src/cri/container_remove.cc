@@ -31,7 +31,8 @@ absl::Status Service::RemoveOne(const ContainerPtr& container, absl::Time give_u
   CRISP_RETURN_IF_ERROR(KillOne(*container, give_up));
   absl::MutexLock lock(&container->operation());
   if (!containers_.Find(container->id()).ok()) return absl::OkStatus();  // another call was faster
-  if (container->running()) return absl::FailedPreconditionError("container was started while it was removed");
+  if (container->running())
+    return absl::FailedPreconditionError("container was started while it was removed");
   const std::string cgroup_path = CgroupPath(*container);
   CRISP_RETURN_IF_ERROR(cgroups_.Kill(cgroup_path));
   CRISP_RETURN_IF_ERROR(cgroups_.Remove(cgroup_path, kKillTime));
@@ -39,12 +40,13 @@ absl::Status Service::RemoveOne(const ContainerPtr& container, absl::Time give_u
   CRISP_RETURN_IF_ERROR(base::RemoveTree(paths_.Bundle(container->id())));
   CRISP_RETURN_IF_ERROR(container_records_.Remove(container->id()));
   containers_.Remove(container->id());
-  ReleaseLayers(container->Read([](const store::ContainerRecord& record) { return record.chain_ids; }));
+  ReleaseLayers(
+      container->Read([](const store::ContainerRecord& record) { return record.chain_ids; }));
   return absl::OkStatus();
 }
 
-absl::StatusOr<v1::RemoveContainerResponse> Service::RemoveContainer(const v1::RemoveContainerRequest& request,
-                                                                     const Call& call) {
+absl::StatusOr<v1::RemoveContainerResponse> Service::RemoveContainer(
+    const v1::RemoveContainerRequest& request, const Call& call) {
   absl::StatusOr<ContainerPtr> container = containers_.Find(request.container_id());
   if (absl::IsNotFound(container.status())) return v1::RemoveContainerResponse();
   CRISP_RETURN_IF_ERROR(container.status());

@@ -3,11 +3,11 @@
 #include "absl/time/clock.h"
 #include "base/clock.h"
 #include "base/errno.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "cri/bundle.h"
 #include "cri/service.h"
 #include "oci/runtime_spec_codec.h"
-#include "base/file.h"
 #include "shim_client/session.h"
 #include "spec/resources.h"
 
@@ -29,7 +29,8 @@ container::Init InitOf(const shim::v1::Started& started) {
                        .start_ticks = started.start_ticks(),
                        .started_at_ns = started.started_at_ns(),
                        .phases = {}};
-  for (const shim::v1::Phase& phase : started.phases()) init.phases.emplace_back(phase.name(), phase.duration_ns());
+  for (const shim::v1::Phase& phase : started.phases())
+    init.phases.emplace_back(phase.name(), phase.duration_ns());
   return init;
 }
 
@@ -38,7 +39,8 @@ container::Init InitOf(const shim::v1::Started& started) {
 std::string Service::CgroupPath(const container::Container& container) const {
   const absl::StatusOr<SandboxPtr> sandbox = sandboxes_.Find(container.sandbox_id());
   const std::string parent =
-      sandbox.ok() ? (*sandbox)->Read([](const store::SandboxRecord& r) { return r.cgroup_parent; }) : "";
+      sandbox.ok() ? (*sandbox)->Read([](const store::SandboxRecord& r) { return r.cgroup_parent; })
+                   : "";
   // The sandbox's own path was valid, so this one is.
   return cgroups_.Path(parent, container.id()).value_or("");
 }
@@ -47,11 +49,14 @@ absl::Status Service::Launch(container::Container& container, absl::Time deadlin
   const store::ContainerRecord record = container.record();
   CRISP_ASSIGN_OR_RETURN(const SandboxPtr sandbox, sandboxes_.Find(record.sandbox_id));
   const std::optional<sandbox::Pause> pause = sandbox->pause();
-  if (!sandbox->ready() || !pause.has_value()) return absl::FailedPreconditionError("its sandbox is not ready");
+  if (!sandbox->ready() || !pause.has_value())
+    return absl::FailedPreconditionError("its sandbox is not ready");
   const std::string bundle = paths_.Bundle(record.id);
-  CRISP_ASSIGN_OR_RETURN(const std::string spec_text, base::ReadFile(base::JoinPath(bundle, base::kSpecFile)));
+  CRISP_ASSIGN_OR_RETURN(const std::string spec_text,
+                         base::ReadFile(base::JoinPath(bundle, base::kSpecFile)));
   CRISP_ASSIGN_OR_RETURN(const oci::Spec spec, oci::DecodeRuntimeSpec(spec_text));
-  CRISP_ASSIGN_OR_RETURN(const cgroup::Resources limits, spec::CgroupResources(record.resources, spec.linux_));
+  CRISP_ASSIGN_OR_RETURN(const cgroup::Resources limits,
+                         spec::CgroupResources(record.resources, spec.linux_));
   const std::string cgroup_path = CgroupPath(container);
   CRISP_RETURN_IF_ERROR(base::Prefix(cgroups_.Create(cgroup_path, limits), "create cgroup"));
   CRISP_ASSIGN_OR_RETURN(
@@ -69,19 +74,20 @@ absl::Status Service::Launch(container::Container& container, absl::Time deadlin
   absl::StatusOr<shim::v1::Started> started =
       shim_client::Start(shim.operation, start, nullptr, MonotonicDeadline(deadline));
   if (started.ok()) container.MarkStarted(InitOf(*started));
-  // Also after a failure: the monitor reaps the shim. A container that ended at once is found by OnShimGone, which
-  // comes after MarkStarted.
+  // Also after a failure: the monitor reaps the shim. A container that ended at once is found by
+  // OnShimGone, which comes after MarkStarted.
   shim.operation.Close();
   CRISP_RETURN_IF_ERROR(monitor_.Watch(record.id, std::move(shim.tether), std::move(shim.pidfd)));
   return started.status();
 }
 
-absl::StatusOr<v1::StartContainerResponse> Service::StartContainer(const v1::StartContainerRequest& request,
-                                                                   const Call& call) {
+absl::StatusOr<v1::StartContainerResponse> Service::StartContainer(
+    const v1::StartContainerRequest& request, const Call& call) {
   CRISP_ASSIGN_OR_RETURN(const ContainerPtr container, containers_.Find(request.container_id()));
   absl::MutexLock lock(&container->operation());
   const v1::ContainerState state = container->state();
-  if (state == v1::CONTAINER_RUNNING) return v1::StartContainerResponse();  // a retry whose first answer got lost
+  if (state == v1::CONTAINER_RUNNING)
+    return v1::StartContainerResponse();  // a retry whose first answer got lost
   if (state != v1::CONTAINER_CREATED) {
     return absl::FailedPreconditionError(
         absl::StrCat("container is ", v1::ContainerState_Name(state), ", not CONTAINER_CREATED"));

@@ -9,14 +9,16 @@
 namespace crisp::cri {
 namespace {
 
-void Set(const cgroup::Count& from, v1::UInt64Value* (v1::MemoryUsage::*to)(), v1::MemoryUsage& memory) {
+void Set(const cgroup::Count& from, v1::UInt64Value* (v1::MemoryUsage::*to)(),
+         v1::MemoryUsage& memory) {
   if (from.has_value()) (memory.*to)()->set_value(*from);
 }
 
 void FillCgroup(const cgroup::Stats& stats, int64_t now, v1::ContainerStats& message) {
   v1::CpuUsage& cpu = *message.mutable_cpu();
   cpu.set_timestamp(now);
-  if (stats.cpu.usage_ns.has_value()) cpu.mutable_usage_core_nano_seconds()->set_value(*stats.cpu.usage_ns);
+  if (stats.cpu.usage_ns.has_value())
+    cpu.mutable_usage_core_nano_seconds()->set_value(*stats.cpu.usage_ns);
   v1::MemoryUsage& memory = *message.mutable_memory();
   memory.set_timestamp(now);
   Set(stats.memory.working_set_bytes, &v1::MemoryUsage::mutable_working_set_bytes, memory);
@@ -57,8 +59,8 @@ v1::ContainerStats Service::StatsOf(const container::Container& container) {
   return message;
 }
 
-absl::StatusOr<v1::ContainerStatsResponse> Service::ContainerStats(const v1::ContainerStatsRequest& request,
-                                                                   const Call&) {
+absl::StatusOr<v1::ContainerStatsResponse> Service::ContainerStats(
+    const v1::ContainerStatsRequest& request, const Call&) {
   CRISP_ASSIGN_OR_RETURN(const ContainerPtr container, containers_.Find(request.container_id()));
   v1::ContainerStatsResponse response;
   *response.mutable_stats() = StatsOf(*container);
@@ -70,13 +72,15 @@ absl::StatusOr<v1::ListContainerStatsResponse> Service::ListContainerStats(
   const v1::ContainerStatsFilter& filter = request.filter();
   v1::ListContainerStatsResponse response;
   for (const ContainerPtr& container : containers_.List()) {
-    if (!IdMatches(filter.id(), container->id()) || !IdMatches(filter.pod_sandbox_id(), container->sandbox_id())) {
+    if (!IdMatches(filter.id(), container->id()) ||
+        !IdMatches(filter.pod_sandbox_id(), container->sandbox_id())) {
       continue;
     }
     const bool labels_match = container->Read([&](const store::ContainerRecord& record) {
       return LabelsMatch(filter.label_selector(), record.config.labels());
     });
-    if (labels_match && container->state() != v1::CONTAINER_EXITED) *response.add_stats() = StatsOf(*container);
+    if (labels_match && container->state() != v1::CONTAINER_EXITED)
+      *response.add_stats() = StatsOf(*container);
   }
   return response;
 }

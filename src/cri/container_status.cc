@@ -22,7 +22,8 @@ void FillLife(const container::Container& container, const store::ContainerRecor
   }
 }
 
-v1::ContainerStatus StatusMessage(const container::Container& container, const store::ContainerRecord& record) {
+v1::ContainerStatus StatusMessage(const container::Container& container,
+                                  const store::ContainerRecord& record) {
   v1::ContainerStatus status;
   status.set_id(record.id);
   *status.mutable_metadata() = record.config.metadata();
@@ -43,14 +44,15 @@ v1::ContainerStatus StatusMessage(const container::Container& container, const s
 
 }  // namespace
 
-absl::StatusOr<v1::ContainerStatusResponse> Service::ContainerStatus(const v1::ContainerStatusRequest& request,
-                                                                     const Call&) {
+absl::StatusOr<v1::ContainerStatusResponse> Service::ContainerStatus(
+    const v1::ContainerStatusRequest& request, const Call&) {
   CRISP_ASSIGN_OR_RETURN(const ContainerPtr container, containers_.Find(request.container_id()));
   const store::ContainerRecord record = container->record();
   v1::ContainerStatusResponse response;
   *response.mutable_status() = StatusMessage(*container, record);
   if (request.verbose()) {
-    (*response.mutable_info())["info"] = ContainerInfo(record, container->init(), paths_.Bundle(record.id));
+    (*response.mutable_info())["info"] =
+        ContainerInfo(record, container->init(), paths_.Bundle(record.id));
   }
   return response;
 }

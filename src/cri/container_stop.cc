@@ -16,11 +16,13 @@
 namespace crisp::cri {
 namespace {
 
-// To exactly the process the shim reported, never to one that got its pid later. Gone already is OK.
+// To exactly the process the shim reported, never to one that got its pid later. Gone already is
+// OK.
 absl::Status SignalInit(const container::Init& init, int signal) {
   base::UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, init.pid, 0)));
   if (!pidfd.valid()) return errno == ESRCH ? absl::OkStatus() : base::Errno("pidfd_open", "");
-  // Asked after the descriptor exists: if the start time fits now, the descriptor is of that process.
+  // Asked after the descriptor exists: if the start time fits now, the descriptor is of that
+  // process.
   const absl::StatusOr<uint64_t> ticks = linux::StartTicks(init.pid);
   if (!ticks.ok() || *ticks != init.start_ticks) return absl::OkStatus();
   if (syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) != 0 && errno != ESRCH) {
@@ -39,14 +41,17 @@ absl::Status Service::KillOne(container::Container& container, absl::Time give_u
   CRISP_RETURN_IF_ERROR(cgroups_.WaitEmpty(CgroupPath(container), kKillTime));
   monitor_.KillShim(container.id());
   if (container.WaitExited(std::min(give_up, absl::Now() + kKillTime))) return absl::OkStatus();
-  return absl::DeadlineExceededError(absl::StrCat("container ", container.id(), " did not end after SIGKILL"));
+  return absl::DeadlineExceededError(
+      absl::StrCat("container ", container.id(), " did not end after SIGKILL"));
 }
 
-absl::Status Service::StopOne(container::Container& container, absl::Duration grace, absl::Time give_up) {
+absl::Status Service::StopOne(container::Container& container, absl::Duration grace,
+                              absl::Time give_up) {
   const std::optional<container::Init> init = container.init();
   if (!container.running() || !init.has_value()) return absl::OkStatus();
   if (grace > absl::ZeroDuration()) {
-    const std::string name = container.Read([](const store::ContainerRecord& r) { return r.stop_signal; });
+    const std::string name =
+        container.Read([](const store::ContainerRecord& r) { return r.stop_signal; });
     CRISP_ASSIGN_OR_RETURN(const int signal, spec::SignalNumber(name));
     if (container.TakeStopSignal()) CRISP_RETURN_IF_ERROR(SignalInit(*init, signal));
     if (container.WaitExited(std::min(give_up, absl::Now() + grace))) return absl::OkStatus();
@@ -55,13 +60,14 @@ absl::Status Service::StopOne(container::Container& container, absl::Duration gr
   return KillOne(container, give_up);
 }
 
-absl::StatusOr<v1::StopContainerResponse> Service::StopContainer(const v1::StopContainerRequest& request,
-                                                                 const Call& call) {
+absl::StatusOr<v1::StopContainerResponse> Service::StopContainer(
+    const v1::StopContainerRequest& request, const Call& call) {
   absl::StatusOr<ContainerPtr> container = containers_.Find(request.container_id());
   if (absl::IsNotFound(container.status())) return v1::StopContainerResponse();
   CRISP_RETURN_IF_ERROR(container.status());
   const absl::Duration grace = absl::Seconds(std::max<int64_t>(0, request.timeout()));
-  // No operation lock: a second call with a shorter grace must be able to cut the first one's short.
+  // No operation lock: a second call with a shorter grace must be able to cut the first one's
+  // short.
   CRISP_RETURN_IF_ERROR(base::Prefix(StopOne(**container, grace, call.deadline), "stop container"));
   return v1::StopContainerResponse();
 }

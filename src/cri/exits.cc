@@ -1,5 +1,5 @@
-// A shim is gone: its container ended. Everything is read from what the shim left on disk, so the same code serves an
-// exit seen live and one found at start.
+// A shim is gone: its container ended. Everything is read from what the shim left on disk, so the
+// same code serves an exit seen live and one found at start.
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -29,13 +29,15 @@ void Service::RecordExit(container::Container& container) {
     outcome.finished_at_ns = exit->finished_at_ns;
     outcome.reason = Reason(*exit);
   } else {
-    // The shim was killed. What it left running has no parent that would report its end: it goes too.
+    // The shim was killed. What it left running has no parent that would report its end: it goes
+    // too.
     const std::string cgroup_path = CgroupPath(container);
     (void)cgroups_.Kill(cgroup_path);
     outcome.exit_code = 137;
     outcome.finished_at_ns = base::WallNanos();
     outcome.reason = "ShimDied";
-    outcome.message = absl::StrCat("the container's shim died without an exit record: ", exit.status().message());
+    outcome.message =
+        absl::StrCat("the container's shim died without an exit record: ", exit.status().message());
   }
   outcome.finished_at_ns = std::max(outcome.finished_at_ns, outcome.started_at_ns);
   const absl::Status written = container.MarkExited(outcome);
@@ -56,8 +58,9 @@ void Service::OnShimGone(const std::string& id) {
   if (!container.ok() || !(*container)->init().has_value()) return;
   RecordExit(**container);
   const std::string cgroup_path = CgroupPath(**container);
-  background_.Add(absl::StrCat("cgroup ", id),
-                  [this, cgroup_path] { return cgroups_.Remove(cgroup_path, absl::Seconds(1)).ok(); });
+  background_.Add(absl::StrCat("cgroup ", id), [this, cgroup_path] {
+    return cgroups_.Remove(cgroup_path, absl::Seconds(1)).ok();
+  });
 }
 
 }  // namespace crisp::cri

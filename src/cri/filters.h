@@ -21,6 +21,8 @@ inline bool LabelsMatch(const Labels& selector, const Labels& labels) {
 }
 
 // An empty filter matches everything; otherwise a prefix (crictl shows 13 characters of an id).
-inline bool IdMatches(absl::string_view filter, absl::string_view id) { return absl::StartsWith(id, filter); }
+inline bool IdMatches(absl::string_view filter, absl::string_view id) {
+  return absl::StartsWith(id, filter);
+}
 
 }  // namespace crisp::cri

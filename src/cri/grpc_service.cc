@@ -28,15 +28,17 @@ constexpr int kMaxThreads = 256;
 Call CallOf(grpc::ServerContext& context) {
   Call call;
   const auto deadline = context.deadline();
-  if (deadline != std::chrono::system_clock::time_point::max()) call.deadline = absl::FromChrono(deadline);
+  if (deadline != std::chrono::system_clock::time_point::max())
+    call.deadline = absl::FromChrono(deadline);
   call.cancelled = [&context] { return context.IsCancelled(); };
   return call;
 }
 
 // Runs one RPC: its arguments to the Service, its result or error to the wire, one log line.
 template <typename Request, typename Response>
-grpc::Status Handle(const char* name, grpc::ServerContext* context, const Request* request, Response* response,
-                    Service& service, absl::StatusOr<Response> (Service::*method)(const Request&, const Call&)) {
+grpc::Status Handle(const char* name, grpc::ServerContext* context, const Request* request,
+                    Response* response, Service& service,
+                    absl::StatusOr<Response> (Service::*method)(const Request&, const Call&)) {
   const int64_t begin = base::MonotonicNanos();
   absl::StatusOr<Response> result = (service.*method)(*request, CallOf(*context));
   const WireStatus wire = ToWire(result.status());
@@ -54,10 +56,10 @@ grpc::Status Handle(const char* name, grpc::ServerContext* context, const Reques
   return grpc::Status(static_cast<grpc::StatusCode>(wire.code), wire.message);
 }
 
-#define CRISP_RPC(Name)                                                                                      \
-  grpc::Status Name(grpc::ServerContext* context, const v1::Name##Request* request, v1::Name##Response* response) \
-      override {                                                                                             \
-    return Handle(#Name, context, request, response, service_, &Service::Name);                              \
+#define CRISP_RPC(Name)                                                             \
+  grpc::Status Name(grpc::ServerContext* context, const v1::Name##Request* request, \
+                    v1::Name##Response* response) override {                        \
+    return Handle(#Name, context, request, response, service_, &Service::Name);     \
   }
 
 class RuntimeRpcs final : public v1::RuntimeService::Service {
@@ -110,7 +112,8 @@ absl::Status ClaimSocket(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(absl::StrCat("address \"", path, "\" is longer than a socket path can be"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("address \"", path, "\" is longer than a socket path can be"));
   }
   path.copy(address.sun_path, path.size());
   base::UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -142,7 +145,8 @@ class GrpcServer::Impl {
     const mode_t old = umask(0177);
     server_ = builder.BuildAndStart();
     umask(old);
-    if (server_ == nullptr) return absl::UnavailableError(absl::StrCat("listen on ", address, " failed"));
+    if (server_ == nullptr)
+      return absl::UnavailableError(absl::StrCat("listen on ", address, " failed"));
     return absl::OkStatus();
   }
 
@@ -163,7 +167,8 @@ GrpcServer::GrpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 GrpcServer::~GrpcServer() { Stop(); }
 void GrpcServer::Stop() { impl_->Stop(); }
 
-absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& address, Service& service) {
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& address,
+                                                              Service& service) {
   CRISP_RETURN_IF_ERROR(ClaimSocket(address));
   auto impl = std::make_unique<Impl>(service);
   CRISP_RETURN_IF_ERROR(impl->Start(address));

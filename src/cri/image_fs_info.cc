@@ -3,11 +3,13 @@
 
 namespace crisp::cri {
 
-absl::StatusOr<v1::ImageFsInfoResponse> Service::ImageFsInfo(const v1::ImageFsInfoRequest&, const Call&) {
+absl::StatusOr<v1::ImageFsInfoResponse> Service::ImageFsInfo(const v1::ImageFsInfoRequest&,
+                                                             const Call&) {
   const snapshot::Usage usage = snapshots_.LayersUsage();
   v1::ImageFsInfoResponse response;
   // Image layers and writable layers share one file system; kubelet wants it in both lists.
-  for (v1::FilesystemUsage* fs : {response.add_image_filesystems(), response.add_container_filesystems()}) {
+  for (v1::FilesystemUsage* fs :
+       {response.add_image_filesystems(), response.add_container_filesystems()}) {
     fs->set_timestamp(base::WallNanos());
     fs->mutable_fs_id()->set_mountpoint(snapshots_.root());
     fs->mutable_used_bytes()->set_value(usage.bytes);

@@ -1,4 +1,5 @@
-// An image of the store as CRI's Image. Pure and deterministic: whatever name it was asked by, the answer is the same.
+// An image of the store as CRI's Image. Pure and deterministic: whatever name it was asked by, the
+// answer is the same.
 #pragma once
 
 #include "image/image_store.h"

@@ -23,14 +23,17 @@ absl::StatusOr<image::Credentials> CredentialsOf(const v1::AuthConfig& auth) {
 
 }  // namespace
 
-absl::StatusOr<v1::PullImageResponse> Service::PullImage(const v1::PullImageRequest& request, const Call& call) {
+absl::StatusOr<v1::PullImageResponse> Service::PullImage(const v1::PullImageRequest& request,
+                                                         const Call& call) {
   CRISP_RETURN_IF_ERROR(CheckHandler(request.image().runtime_handler()));
   absl::StatusOr<oci::Reference> reference = oci::Reference::Parse(request.image().image());
   if (!reference.ok()) return base::Prefix(reference.status(), "image.image");
   absl::StatusOr<image::Credentials> credentials = CredentialsOf(request.auth());
   if (!credentials.ok()) return base::Prefix(credentials.status(), "auth.auth");
-  const image::PullContext context{.deadline_nanos = MonotonicDeadline(call.deadline), .cancelled = call.cancelled};
-  CRISP_ASSIGN_OR_RETURN(const image::ImagePtr image, puller_.Pull(*reference, *credentials, context));
+  const image::PullContext context{.deadline_nanos = MonotonicDeadline(call.deadline),
+                                   .cancelled = call.cancelled};
+  CRISP_ASSIGN_OR_RETURN(const image::ImagePtr image,
+                         puller_.Pull(*reference, *credentials, context));
   v1::PullImageResponse response;
   response.set_image_ref(image->id.str());
   return response;

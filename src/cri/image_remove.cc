@@ -4,7 +4,8 @@
 
 namespace crisp::cri {
 
-absl::StatusOr<v1::RemoveImageResponse> Service::RemoveImage(const v1::RemoveImageRequest& request, const Call&) {
+absl::StatusOr<v1::RemoveImageResponse> Service::RemoveImage(const v1::RemoveImageRequest& request,
+                                                             const Call&) {
   if (request.image().image().empty()) return absl::InvalidArgumentError("image.image is empty");
   absl::MutexLock lock(&layer_use_.mu());
   const absl::StatusOr<image::ImagePtr> image = images_.Find(request.image().image());

@@ -4,7 +4,8 @@
 
 namespace crisp::cri {
 
-absl::StatusOr<v1::ImageStatusResponse> Service::ImageStatus(const v1::ImageStatusRequest& request, const Call&) {
+absl::StatusOr<v1::ImageStatusResponse> Service::ImageStatus(const v1::ImageStatusRequest& request,
+                                                             const Call&) {
   if (request.image().image().empty()) return absl::InvalidArgumentError("image.image is empty");
   v1::ImageStatusResponse response;
   const absl::StatusOr<image::ImagePtr> image = images_.Find(request.image().image());

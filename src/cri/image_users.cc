@@ -14,16 +14,18 @@
 namespace crisp::cri {
 namespace {
 
-// A missing file is empty. O_NONBLOCK: a FIFO in the image must not hold the daemon; then only a regular file counts.
+// A missing file is empty. O_NONBLOCK: a FIFO in the image must not hold the daemon; then only a
+// regular file counts.
 absl::StatusOr<std::string> ReadUserFile(int root_fd, const std::string& path) {
-  absl::StatusOr<base::UniqueFd> fd = linux::OpenInRoot(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  absl::StatusOr<base::UniqueFd> fd =
+      linux::OpenInRoot(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (absl::IsNotFound(fd.status())) return std::string();
   CRISP_RETURN_IF_ERROR(fd.status());
   struct stat info;
   if (fstat(fd->get(), &info) != 0) return base::Errno("stat", path);
   if (!S_ISREG(info.st_mode) || info.st_size > static_cast<off_t>(spec::kMaxUserFileBytes)) {
-    return absl::InvalidArgumentError(absl::StrCat("image's ", path, " is no regular file of at most ",
-                                                   spec::kMaxUserFileBytes, " bytes"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "image's ", path, " is no regular file of at most ", spec::kMaxUserFileBytes, " bytes"));
   }
   absl::StatusOr<std::string> text = base::ReadAll(fd->get(), spec::kMaxUserFileBytes);
   return text.ok() ? text : base::Prefix(text.status(), absl::StrCat("image's ", path));
@@ -31,8 +33,8 @@ absl::StatusOr<std::string> ReadUserFile(int root_fd, const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const UserFiles>> ImageUsers::Read(const std::string& image_id,
-                                                                  const snapshot::RootfsView& view) {
+absl::StatusOr<std::shared_ptr<const UserFiles>> ImageUsers::Read(
+    const std::string& image_id, const snapshot::RootfsView& view) {
   {
     absl::MutexLock lock(&mu_);
     auto it = files_.find(image_id);

@@ -1,6 +1,6 @@
-// /etc/passwd and /etc/group of images, as a container made from them sees them: read through a private, detached
-// overlay mount (a symbolic link in one layer may lead into another), at most once per image while it is remembered.
-// Thread-safe.
+// /etc/passwd and /etc/group of images, as a container made from them sees them: read through a
+// private, detached overlay mount (a symbolic link in one layer may lead into another), at most
+// once per image while it is remembered. Thread-safe.
 #pragma once
 
 #include <map>
@@ -21,8 +21,8 @@ struct UserFiles {
 
 class ImageUsers {
  public:
-  // `image_id` is the key under which the files are remembered. A file that is not regular or larger than
-  // spec::kMaxUserFileBytes is kInvalidArgument.
+  // `image_id` is the key under which the files are remembered. A file that is not regular or
+  // larger than spec::kMaxUserFileBytes is kInvalidArgument.
   absl::StatusOr<std::shared_ptr<const UserFiles>> Read(const std::string& image_id,
                                                         const snapshot::RootfsView& view);
 

@@ -10,7 +10,9 @@ namespace {
 
 using base::Json;
 
-Json ParseOrNull(const std::string& text) { return Json::parse(text, nullptr, /*allow_exceptions=*/false); }
+Json ParseOrNull(const std::string& text) {
+  return Json::parse(text, nullptr, /*allow_exceptions=*/false);
+}
 
 Json MessageJson(const google::protobuf::Message& message) {
   std::string text;
@@ -27,8 +29,8 @@ Json SpecJson(const std::string& bundle) {
 
 }  // namespace
 
-std::string SandboxInfo(const store::SandboxRecord& record, const std::optional<sandbox::Pause>& pause,
-                        const std::string& bundle) {
+std::string SandboxInfo(const store::SandboxRecord& record,
+                        const std::optional<sandbox::Pause>& pause, const std::string& bundle) {
   Json phases = Json::array();
   if (pause.has_value()) {
     for (const sandbox::Phase& phase : pause->phases) {
@@ -43,11 +45,12 @@ std::string SandboxInfo(const store::SandboxRecord& record, const std::optional<
                          {"runtimeSpec", SpecJson(bundle)}});
 }
 
-std::string ContainerInfo(const store::ContainerRecord& record, const std::optional<container::Init>& init,
-                          const std::string& bundle) {
+std::string ContainerInfo(const store::ContainerRecord& record,
+                          const std::optional<container::Init>& init, const std::string& bundle) {
   Json phases = Json::array();
   if (init.has_value()) {
-    for (const auto& [name, nanos] : init->phases) phases.push_back({{"name", name}, {"durationNs", nanos}});
+    for (const auto& [name, nanos] : init->phases)
+      phases.push_back({{"name", name}, {"durationNs", nanos}});
   }
   return base::DumpJson({{"sandboxID", record.sandbox_id},
                          {"pid", init.has_value() ? init->pid : 0},

@@ -1,6 +1,6 @@
-// Operations join: of several calls with one key, the first does the work and the others wait for its result, each for
-// as long as its own client does. A kubelet that retries after a timeout gets the same sandbox; "name is reserved" does
-// not exist. Thread-safe.
+// Operations join: of several calls with one key, the first does the work and the others wait for
+// its result, each for as long as its own client does. A kubelet that retries after a timeout gets
+// the same sandbox; "name is reserved" does not exist. Thread-safe.
 #pragma once
 
 #include <functional>

@@ -9,7 +9,9 @@ namespace {
 class Sink : public image::LayerSink {
  public:
   explicit Sink(std::unique_ptr<snapshot::LayerWriter> writer) : writer_(std::move(writer)) {}
-  absl::Status Write(absl::string_view bytes) override { return writer_->Write({bytes.data(), bytes.size()}); }
+  absl::Status Write(absl::string_view bytes) override {
+    return writer_->Write({bytes.data(), bytes.size()});
+  }
   absl::Status Seal() override { return writer_->Seal(); }
   absl::Status Finish() override { return writer_->Finish(); }
 

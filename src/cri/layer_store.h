@@ -1,5 +1,5 @@
-// The snapshot store as the puller's layer target: image/ and snapshot/ are siblings that do not know each other.
-// Thread-safe as both are.
+// The snapshot store as the puller's layer target: image/ and snapshot/ are siblings that do not
+// know each other. Thread-safe as both are.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,7 @@
-// Which layers containers stand on: RemoveImage must not take a layer away from a container, however it was removed.
-// Thread-safe. `mu()` is held over "find the image and count its layers" and over "remove the image and delete what
-// nobody counts", so that neither can slip between the halves of the other.
+// Which layers containers stand on: RemoveImage must not take a layer away from a container,
+// however it was removed. Thread-safe. `mu()` is held over "find the image and count its layers"
+// and over "remove the image and delete what nobody counts", so that neither can slip between the
+// halves of the other.
 #pragma once
 
 #include <map>

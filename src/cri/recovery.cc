@@ -1,5 +1,5 @@
-// Start: records and the shims' files are read and reconciled, undo that a dead daemon owed is finished, what no record
-// names is removed. Nothing here may fail the start because of one object.
+// Start: records and the shims' files are read and reconciled, undo that a dead daemon owed is
+// finished, what no record names is removed. Nothing here may fail the start because of one object.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/syscall.h>
@@ -22,7 +22,8 @@
 namespace crisp::cri {
 namespace {
 
-// A shim whose daemon died during Start either finishes the start or kills the child; it needs no longer than this.
+// A shim whose daemon died during Start either finishes the start or kills the child; it needs no
+// longer than this.
 constexpr int kSettleMillis = 2000;
 
 // Of the shim that wrote init.json; invalid when it is gone (its pid may be another's by now).
@@ -88,7 +89,8 @@ void Service::RecoverSandbox(store::SandboxRecord record) {
     (void)monitor_.Watch(id, std::move(found.tether), std::move(pidfd));
   }
   const bool acknowledged = sandbox->visible();
-  const bool stopping = sandbox->Read([](const store::SandboxRecord& r) { return r.stopped && !r.owed.empty(); });
+  const bool stopping =
+      sandbox->Read([](const store::SandboxRecord& r) { return r.stopped && !r.owed.empty(); });
   // Never acknowledged: undo and forget. Stop was asked and is not finished: finish it.
   if (!acknowledged || stopping) TeardownLater(sandbox, /*then_forget=*/!acknowledged);
 }
@@ -122,7 +124,9 @@ void Service::RecoverContainer(store::ContainerRecord record) {
 
 // Folders that a crash left before their record was committed, and those of quarantined records.
 void Service::RemoveOrphans() {
-  const auto known = [this](const std::string& id) { return sandboxes_.Find(id).ok() || containers_.Find(id).ok(); };
+  const auto known = [this](const std::string& id) {
+    return sandboxes_.Find(id).ok() || containers_.Find(id).ok();
+  };
   for (const std::string& dir : {paths_.Bundles(), paths_.SandboxDirs()}) {
     const absl::StatusOr<std::vector<std::string>> names = base::ListDir(dir);
     if (!names.ok()) continue;
@@ -152,20 +156,22 @@ absl::Status Service::Recover() {
   CRISP_RETURN_IF_ERROR(base::MakeDirs(paths_.SandboxDirs(), 0700));
   CRISP_RETURN_IF_ERROR(monitor_.Start());
   background_.Start();
-  const auto damaged_sandboxes = sandbox_records_.Load([this](const std::string& id, absl::string_view text) {
-    store::SandboxRecord record;
-    CRISP_RETURN_IF_ERROR(store::Decode(text, record));
-    if (record.id != id) return absl::InvalidArgumentError("record of another id");
-    RecoverSandbox(std::move(record));
-    return absl::OkStatus();
-  });
-  const auto damaged_containers = container_records_.Load([this](const std::string& id, absl::string_view text) {
-    store::ContainerRecord record;
-    CRISP_RETURN_IF_ERROR(store::Decode(text, record));
-    if (record.id != id) return absl::InvalidArgumentError("record of another id");
-    RecoverContainer(std::move(record));
-    return absl::OkStatus();
-  });
+  const auto damaged_sandboxes =
+      sandbox_records_.Load([this](const std::string& id, absl::string_view text) {
+        store::SandboxRecord record;
+        CRISP_RETURN_IF_ERROR(store::Decode(text, record));
+        if (record.id != id) return absl::InvalidArgumentError("record of another id");
+        RecoverSandbox(std::move(record));
+        return absl::OkStatus();
+      });
+  const auto damaged_containers =
+      container_records_.Load([this](const std::string& id, absl::string_view text) {
+        store::ContainerRecord record;
+        CRISP_RETURN_IF_ERROR(store::Decode(text, record));
+        if (record.id != id) return absl::InvalidArgumentError("record of another id");
+        RecoverContainer(std::move(record));
+        return absl::OkStatus();
+      });
   for (const store::Damaged& damaged : damaged_sandboxes) {
     LogDamaged("sandbox", damaged);
     ReclaimDamaged(damaged.id, /*is_sandbox=*/true);
@@ -178,7 +184,8 @@ absl::Status Service::Recover() {
   return absl::OkStatus();
 }
 
-// The id still tells what to free: processes and cgroup by the bundle's spec, the network by its cached result.
+// The id still tells what to free: processes and cgroup by the bundle's spec, the network by its
+// cached result.
 void Service::ReclaimDamaged(const std::string& id, bool is_sandbox) {
   const absl::StatusOr<std::string> cgroup_path = BundleCgroup(paths_.Bundle(id));
   if (cgroup_path.ok()) {
@@ -188,8 +195,9 @@ void Service::ReclaimDamaged(const std::string& id, bool is_sandbox) {
   if (!is_sandbox) return;
   cni::PodNetworkRequest request;
   request.sandbox_id = id;
-  background_.Add(absl::StrCat("damaged ", id),
-                  [this, request] { return network_.Detach(request, absl::Now() + kTeardownTime).ok(); });
+  background_.Add(absl::StrCat("damaged ", id), [this, request] {
+    return network_.Detach(request, absl::Now() + kTeardownTime).ok();
+  });
 }
 
 }  // namespace crisp::cri

@@ -39,15 +39,17 @@ absl::StatusOr<v1::StatusResponse> Service::Status(const v1::StatusRequest& requ
   return response;
 }
 
-absl::StatusOr<v1::RuntimeConfigResponse> Service::RuntimeConfig(const v1::RuntimeConfigRequest&, const Call&) {
+absl::StatusOr<v1::RuntimeConfigResponse> Service::RuntimeConfig(const v1::RuntimeConfigRequest&,
+                                                                 const Call&) {
   v1::RuntimeConfigResponse response;
   response.mutable_linux()->set_cgroup_driver(v1::CGROUPFS);
   return response;
 }
 
-absl::StatusOr<v1::UpdateRuntimeConfigResponse> Service::UpdateRuntimeConfig(const v1::UpdateRuntimeConfigRequest&,
-                                                                             const Call&) {
-  // The node's podCIDR is for runtimes that render a CNI template; ours is configured by files alone.
+absl::StatusOr<v1::UpdateRuntimeConfigResponse> Service::UpdateRuntimeConfig(
+    const v1::UpdateRuntimeConfigRequest&, const Call&) {
+  // The node's podCIDR is for runtimes that render a CNI template; ours is configured by files
+  // alone.
   return v1::UpdateRuntimeConfigResponse();
 }
 

@@ -3,8 +3,8 @@
 
 namespace crisp::cri {
 
-absl::StatusOr<v1::ListPodSandboxResponse> Service::ListPodSandbox(const v1::ListPodSandboxRequest& request,
-                                                                   const Call&) {
+absl::StatusOr<v1::ListPodSandboxResponse> Service::ListPodSandbox(
+    const v1::ListPodSandboxRequest& request, const Call&) {
   const v1::PodSandboxFilter& filter = request.filter();
   v1::ListPodSandboxResponse response;
   for (const SandboxPtr& sandbox : sandboxes_.List()) {

@@ -6,8 +6,8 @@
 
 namespace crisp::cri {
 
-absl::StatusOr<v1::RemovePodSandboxResponse> Service::RemovePodSandbox(const v1::RemovePodSandboxRequest& request,
-                                                                       const Call& call) {
+absl::StatusOr<v1::RemovePodSandboxResponse> Service::RemovePodSandbox(
+    const v1::RemovePodSandboxRequest& request, const Call& call) {
   absl::StatusOr<SandboxPtr> sandbox = sandboxes_.Find(request.pod_sandbox_id());
   if (absl::IsNotFound(sandbox.status())) return v1::RemovePodSandboxResponse();
   CRISP_RETURN_IF_ERROR(sandbox.status());

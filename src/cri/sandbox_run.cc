@@ -1,9 +1,8 @@
-// RunPodSandbox: record -> files -> cgroup -> shim clones pause with its namespaces and parks it -> the daemon pins the
-// network namespace and runs CNI -> pause is released -> acknowledged.
+// RunPodSandbox: record -> files -> cgroup -> shim clones pause with its namespaces and parks it ->
+// the daemon pins the network namespace and runs CNI -> pause is released -> acknowledged.
+#include <google/protobuf/util/message_differencer.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <google/protobuf/util/message_differencer.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -25,7 +24,8 @@
 namespace crisp::cri {
 namespace {
 
-// Nobody waits for a sandbox longer than kubelet does (4 min); a client without a deadline gets this one.
+// Nobody waits for a sandbox longer than kubelet does (4 min); a client without a deadline gets
+// this one.
 constexpr absl::Duration kLongest = absl::Minutes(4);
 
 // Measures consecutive named parts.
@@ -36,7 +36,9 @@ class Timeline {
     phases_.push_back({.name = name, .duration_ns = now - last_});
     last_ = now;
   }
-  void Add(std::string name, int64_t nanos) { phases_.push_back({.name = std::move(name), .duration_ns = nanos}); }
+  void Add(std::string name, int64_t nanos) {
+    phases_.push_back({.name = std::move(name), .duration_ns = nanos});
+  }
   std::vector<sandbox::Phase> Take() { return std::move(phases_); }
 
  private:
@@ -54,16 +56,20 @@ absl::StatusOr<std::string> NodeName() {
   return std::string(name);
 }
 
-absl::Status WriteFiles(const std::string& dir, const store::SandboxRecord& record, const std::string& hostname) {
+absl::Status WriteFiles(const std::string& dir, const store::SandboxRecord& record,
+                        const std::string& hostname) {
   CRISP_RETURN_IF_ERROR(base::MakeDirs(dir, 0700));
   absl::StatusOr<std::string> host_resolv_conf = base::ReadFile("/etc/resolv.conf", 1 << 20);
-  if (!host_resolv_conf.ok() && !absl::IsNotFound(host_resolv_conf.status())) return host_resolv_conf.status();
+  if (!host_resolv_conf.ok() && !absl::IsNotFound(host_resolv_conf.status()))
+    return host_resolv_conf.status();
   const std::string resolv_conf =
       spec::ResolvConf(record.config, host_resolv_conf.ok() ? *host_resolv_conf : std::string());
   CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(dir, kResolvConf), resolv_conf, 0644));
-  CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(dir, kHostname), hostname + "\n", 0644));
+  CRISP_RETURN_IF_ERROR(
+      base::WriteFileAtomic(base::JoinPath(dir, kHostname), hostname + "\n", 0644));
   absl::StatusOr<std::string> hosts = base::ReadFile("/etc/hosts", 1 << 20);
-  return base::WriteFileAtomic(base::JoinPath(dir, kHosts), hosts.ok() ? *hosts : "127.0.0.1 localhost\n", 0644);
+  return base::WriteFileAtomic(base::JoinPath(dir, kHosts),
+                               hosts.ok() ? *hosts : "127.0.0.1 localhost\n", 0644);
 }
 
 }  // namespace
@@ -77,10 +83,11 @@ cni::PodNetworkRequest Service::NetworkRequest(const store::SandboxRecord& recor
   request.netns_path = record.netns_path;
   for (const v1::PortMapping& mapping : record.config.port_mappings()) {
     if (mapping.host_port() == 0) continue;
-    request.port_mappings.push_back({.host_port = static_cast<uint16_t>(mapping.host_port()),
-                                     .container_port = static_cast<uint16_t>(mapping.container_port()),
-                                     .protocol = static_cast<cni::Protocol>(mapping.protocol()),
-                                     .host_ip = mapping.host_ip()});
+    request.port_mappings.push_back(
+        {.host_port = static_cast<uint16_t>(mapping.host_port()),
+         .container_port = static_cast<uint16_t>(mapping.container_port()),
+         .protocol = static_cast<cni::Protocol>(mapping.protocol()),
+         .host_ip = mapping.host_ip()});
   }
   request.annotations = {record.config.annotations().begin(), record.config.annotations().end()};
   return request;
@@ -91,13 +98,15 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
   store::SandboxRecord record = sandbox.record();
   CRISP_ASSIGN_OR_RETURN(const std::string node_name, NodeName());
   const std::string hostname = spec::Hostname(record.config, node_name);
-  CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path, cgroups_.Path(record.cgroup_parent, record.id));
+  CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path,
+                         cgroups_.Path(record.cgroup_parent, record.id));
   CRISP_ASSIGN_OR_RETURN(oci::Spec spec, spec::SandboxSpec({.config = record.config,
                                                             .id = record.id,
                                                             .hostname = hostname,
                                                             .pause_root = pause_root_,
                                                             .cgroup_path = cgroup_path}));
-  CRISP_RETURN_IF_ERROR(base::Prefix(WriteFiles(paths_.SandboxDir(record.id), record, hostname), "write pod files"));
+  CRISP_RETURN_IF_ERROR(
+      base::Prefix(WriteFiles(paths_.SandboxDir(record.id), record, hostname), "write pod files"));
   const std::string bundle = paths_.Bundle(record.id);
   CRISP_RETURN_IF_ERROR(WriteBundle(bundle, spec));
   timeline.Mark("files");
@@ -106,7 +115,8 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
 
   CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim, shims_.Launch(bundle, record.id));
   timeline.Mark("launch shim");
-  // PauseGone answers the tether, so the pause counts as alive from here on, also if the start fails.
+  // PauseGone answers the tether, so the pause counts as alive from here on, also if the start
+  // fails.
   sandbox.SetPause({});
   CRISP_RETURN_IF_ERROR(monitor_.Watch(record.id, std::move(shim.tether), std::move(shim.pidfd)));
   shim::v1::Start start = StartMessage(cgroups_, cgroup_path);
@@ -115,11 +125,13 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
   std::vector<std::string> ips;
   const auto attach = [&](pid_t pid) -> absl::Status {
     timeline.Mark("clone pause");
-    CRISP_ASSIGN_OR_RETURN(base::UniqueFd netns, cni::OpenNetns(absl::StrCat("/proc/", pid, "/ns/net")));
+    CRISP_ASSIGN_OR_RETURN(base::UniqueFd netns,
+                           cni::OpenNetns(absl::StrCat("/proc/", pid, "/ns/net")));
     const std::string name = record.netns_path.substr(record.netns_path.rfind('/') + 1);
     CRISP_RETURN_IF_ERROR(cni::PinNetns(netns.get(), name).status());
     timeline.Mark("pin netns");
-    CRISP_ASSIGN_OR_RETURN(cni::PodNetwork network, network_.Attach(NetworkRequest(record), deadline));
+    CRISP_ASSIGN_OR_RETURN(cni::PodNetwork network,
+                           network_.Attach(NetworkRequest(record), deadline));
     ips = std::move(network.ips);
     for (const cni::PluginTiming& plugin : network.timings) {
       timeline.Add(absl::StrCat("network: ", plugin.type), plugin.nanos);
@@ -127,13 +139,15 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
     timeline.Mark("network");
     return absl::OkStatus();
   };
-  CRISP_ASSIGN_OR_RETURN(shim::v1::Started started,
-                         shim_client::Start(shim.operation, start, attach, MonotonicDeadline(deadline)));
+  CRISP_ASSIGN_OR_RETURN(
+      shim::v1::Started started,
+      shim_client::Start(shim.operation, start, attach, MonotonicDeadline(deadline)));
   timeline.Mark("start pause");
   for (const shim::v1::Phase& phase : started.phases()) {
     timeline.Add(absl::StrCat("pause: ", phase.name()), phase.duration_ns());
   }
-  sandbox.SetPause({.pid = started.pid(), .start_ticks = started.start_ticks(), .phases = timeline.Take()});
+  sandbox.SetPause(
+      {.pid = started.pid(), .start_ticks = started.start_ticks(), .phases = timeline.Take()});
   return sandbox.Update([&](store::SandboxRecord& next) {
     if (!ips.empty()) {
       next.ip.primary = ips.front();
@@ -143,7 +157,8 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
   });
 }
 
-absl::StatusOr<std::string> Service::MakeSandbox(const v1::RunPodSandboxRequest& request, const Call& call) {
+absl::StatusOr<std::string> Service::MakeSandbox(const v1::RunPodSandboxRequest& request,
+                                                 const Call& call) {
   // A retry whose first answer got lost: the sandbox is there.
   for (const SandboxPtr& sandbox : sandboxes_.List()) {
     const bool same = sandbox->ready() && sandbox->Read([&](const store::SandboxRecord& record) {
@@ -183,8 +198,8 @@ absl::StatusOr<std::string> Service::MakeSandbox(const v1::RunPodSandboxRequest&
   return status;
 }
 
-absl::StatusOr<v1::RunPodSandboxResponse> Service::RunPodSandbox(const v1::RunPodSandboxRequest& request,
-                                                                 const Call& call) {
+absl::StatusOr<v1::RunPodSandboxResponse> Service::RunPodSandbox(
+    const v1::RunPodSandboxRequest& request, const Call& call) {
   CRISP_RETURN_IF_ERROR(CheckHandler(request.runtime_handler()));
   CRISP_RETURN_IF_ERROR(spec::ValidateSandboxConfig(request.config()));
   CRISP_ASSIGN_OR_RETURN(const std::string id,

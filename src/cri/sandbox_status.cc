@@ -6,7 +6,8 @@
 namespace crisp::cri {
 namespace {
 
-v1::PodSandboxStatus StatusMessage(const sandbox::Sandbox& sandbox, const store::SandboxRecord& record) {
+v1::PodSandboxStatus StatusMessage(const sandbox::Sandbox& sandbox,
+                                   const store::SandboxRecord& record) {
   v1::PodSandboxStatus status;
   status.set_id(record.id);
   *status.mutable_metadata() = record.config.metadata();
@@ -21,15 +22,16 @@ v1::PodSandboxStatus StatusMessage(const sandbox::Sandbox& sandbox, const store:
   status.mutable_network();
   if (!record.stopped && record.owed.count(store::Debt::kNetwork) > 0) {
     status.mutable_network()->set_ip(record.ip.primary);
-    for (const std::string& ip : record.ip.additional) status.mutable_network()->add_additional_ips()->set_ip(ip);
+    for (const std::string& ip : record.ip.additional)
+      status.mutable_network()->add_additional_ips()->set_ip(ip);
   }
   return status;
 }
 
 }  // namespace
 
-absl::StatusOr<v1::PodSandboxStatusResponse> Service::PodSandboxStatus(const v1::PodSandboxStatusRequest& request,
-                                                                       const Call&) {
+absl::StatusOr<v1::PodSandboxStatusResponse> Service::PodSandboxStatus(
+    const v1::PodSandboxStatusRequest& request, const Call&) {
   CRISP_ASSIGN_OR_RETURN(const SandboxPtr sandbox, sandboxes_.Find(request.pod_sandbox_id()));
   if (!sandbox->visible()) return absl::NotFoundError("sandbox is still being made");
   const store::SandboxRecord record = sandbox->record();

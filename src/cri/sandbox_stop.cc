@@ -6,15 +6,16 @@
 
 namespace crisp::cri {
 
-absl::StatusOr<v1::StopPodSandboxResponse> Service::StopPodSandbox(const v1::StopPodSandboxRequest& request,
-                                                                   const Call& call) {
+absl::StatusOr<v1::StopPodSandboxResponse> Service::StopPodSandbox(
+    const v1::StopPodSandboxRequest& request, const Call& call) {
   absl::StatusOr<SandboxPtr> sandbox = sandboxes_.Find(request.pod_sandbox_id());
   if (absl::IsNotFound(sandbox.status())) return v1::StopPodSandboxResponse();
   CRISP_RETURN_IF_ERROR(sandbox.status());
   absl::MutexLock lock(&(*sandbox)->operation());
   if (!(*sandbox)->Read([](const store::SandboxRecord& record) { return record.stopped; })) {
-    // First on record: from here on no container starts in it, and a restarted daemon goes on stopping. Stopping must
-    // also work on a full disk, so a record that cannot be written does not end it.
+    // First on record: from here on no container starts in it, and a restarted daemon goes on
+    // stopping. Stopping must also work on a full disk, so a record that cannot be written does not
+    // end it.
     (*sandbox)->MarkStopped();
   }
   const absl::Time give_up = std::min(call.deadline, absl::Now() + kTeardownTime);

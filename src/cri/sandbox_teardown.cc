@@ -1,5 +1,5 @@
-// Giving back what a sandbox holds. Every step may be repeated after a crash or a failure at any point; what is done is
-// struck off the record, what is not stays owed.
+// Giving back what a sandbox holds. Every step may be repeated after a crash or a failure at any
+// point; what is done is struck off the record, what is not stays owed.
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/errno.h"
@@ -27,7 +27,8 @@ absl::Status Service::StopPauseOf(sandbox::Sandbox& sandbox) {
 absl::Status Service::Teardown(sandbox::Sandbox& sandbox, absl::Time deadline) {
   const store::SandboxRecord record = sandbox.record();
   absl::Status first;
-  const auto pay = [&](store::Debt debt, absl::string_view what, const std::function<absl::Status()>& step) {
+  const auto pay = [&](store::Debt debt, absl::string_view what,
+                       const std::function<absl::Status()>& step) {
     if (record.owed.count(debt) == 0) return;
     const absl::Status status = step();
     if (status.ok()) {
@@ -36,7 +37,8 @@ absl::Status Service::Teardown(sandbox::Sandbox& sandbox, absl::Time deadline) {
       first = base::Prefix(status, what);
     }
   };
-  // DEL while the namespace and its interfaces are there; a kernel without them makes it cheaper, never impossible.
+  // DEL while the namespace and its interfaces are there; a kernel without them makes it cheaper,
+  // never impossible.
   pay(store::Debt::kNetwork, "detach network", [&] {
     cni::PodNetworkRequest request = NetworkRequest(record);
     if (!cni::OpenNetns(request.netns_path).ok()) request.netns_path.clear();

@@ -40,8 +40,8 @@ absl::StatusOr<Service::ContainerPtr> Service::FindRunning(absl::string_view id)
   if (!container.ok()) return container;
   const v1::ContainerState state = (*container)->state();
   if (state == v1::CONTAINER_RUNNING) return container;
-  return absl::FailedPreconditionError(
-      absl::StrCat("container \"", id, "\" is ", v1::ContainerState_Name(state), ", not CONTAINER_RUNNING"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "container \"", id, "\" is ", v1::ContainerState_Name(state), ", not CONTAINER_RUNNING"));
 }
 
 }  // namespace crisp::cri

@@ -1,7 +1,7 @@
-// The CRI's RuntimeService and ImageService, one method per RPC, each in its own <noun>_<verb>.cc as a straight-line
-// script over the domain objects. Knows CRI messages and absl::Status, nothing of gRPC (grpc_service.cc does).
-// Thread-safe: every method may run on any number of threads. List*, *Status and *Stats take no operation lock and
-// talk to no shim.
+// The CRI's RuntimeService and ImageService, one method per RPC, each in its own <noun>_<verb>.cc
+// as a straight-line script over the domain objects. Knows CRI messages and absl::Status, nothing
+// of gRPC (grpc_service.cc does). Thread-safe: every method may run on any number of threads.
+// List*, *Status and *Stats take no operation lock and talk to no shim.
 #pragma once
 
 #include <memory>
@@ -54,8 +54,9 @@ class Service {
   explicit Service(const Parts& parts);
   ~Service();
 
-  // Reads the records, finds what runs, finishes what a dead daemon owed; then starts the background threads. Never
-  // fails because of one object: those are quarantined and logged. Call once, before serving.
+  // Reads the records, finds what runs, finishes what a dead daemon owed; then starts the
+  // background threads. Never fails because of one object: those are quarantined and logged. Call
+  // once, before serving.
   absl::Status Recover();
   // Listens for exec, attach and port-forward clients.
   absl::Status StartStreaming();
@@ -65,31 +66,44 @@ class Service {
   // runtime_status.cc
   absl::StatusOr<v1::VersionResponse> Version(const v1::VersionRequest&, const Call&);
   absl::StatusOr<v1::StatusResponse> Status(const v1::StatusRequest&, const Call&);
-  absl::StatusOr<v1::RuntimeConfigResponse> RuntimeConfig(const v1::RuntimeConfigRequest&, const Call&);
-  absl::StatusOr<v1::UpdateRuntimeConfigResponse> UpdateRuntimeConfig(const v1::UpdateRuntimeConfigRequest&,
-                                                                      const Call&);
+  absl::StatusOr<v1::RuntimeConfigResponse> RuntimeConfig(const v1::RuntimeConfigRequest&,
+                                                          const Call&);
+  absl::StatusOr<v1::UpdateRuntimeConfigResponse> UpdateRuntimeConfig(
+      const v1::UpdateRuntimeConfigRequest&, const Call&);
 
-  absl::StatusOr<v1::RunPodSandboxResponse> RunPodSandbox(const v1::RunPodSandboxRequest&, const Call&);
-  absl::StatusOr<v1::StopPodSandboxResponse> StopPodSandbox(const v1::StopPodSandboxRequest&, const Call&);
-  absl::StatusOr<v1::RemovePodSandboxResponse> RemovePodSandbox(const v1::RemovePodSandboxRequest&, const Call&);
-  absl::StatusOr<v1::PodSandboxStatusResponse> PodSandboxStatus(const v1::PodSandboxStatusRequest&, const Call&);
-  absl::StatusOr<v1::ListPodSandboxResponse> ListPodSandbox(const v1::ListPodSandboxRequest&, const Call&);
+  absl::StatusOr<v1::RunPodSandboxResponse> RunPodSandbox(const v1::RunPodSandboxRequest&,
+                                                          const Call&);
+  absl::StatusOr<v1::StopPodSandboxResponse> StopPodSandbox(const v1::StopPodSandboxRequest&,
+                                                            const Call&);
+  absl::StatusOr<v1::RemovePodSandboxResponse> RemovePodSandbox(const v1::RemovePodSandboxRequest&,
+                                                                const Call&);
+  absl::StatusOr<v1::PodSandboxStatusResponse> PodSandboxStatus(const v1::PodSandboxStatusRequest&,
+                                                                const Call&);
+  absl::StatusOr<v1::ListPodSandboxResponse> ListPodSandbox(const v1::ListPodSandboxRequest&,
+                                                            const Call&);
 
-  absl::StatusOr<v1::CreateContainerResponse> CreateContainer(const v1::CreateContainerRequest&, const Call&);
-  absl::StatusOr<v1::StartContainerResponse> StartContainer(const v1::StartContainerRequest&, const Call&);
-  absl::StatusOr<v1::StopContainerResponse> StopContainer(const v1::StopContainerRequest&, const Call&);
-  absl::StatusOr<v1::RemoveContainerResponse> RemoveContainer(const v1::RemoveContainerRequest&, const Call&);
-  absl::StatusOr<v1::ContainerStatusResponse> ContainerStatus(const v1::ContainerStatusRequest&, const Call&);
-  absl::StatusOr<v1::ListContainersResponse> ListContainers(const v1::ListContainersRequest&, const Call&);
-  absl::StatusOr<v1::ReopenContainerLogResponse> ReopenContainerLog(const v1::ReopenContainerLogRequest&,
-                                                                    const Call&);
+  absl::StatusOr<v1::CreateContainerResponse> CreateContainer(const v1::CreateContainerRequest&,
+                                                              const Call&);
+  absl::StatusOr<v1::StartContainerResponse> StartContainer(const v1::StartContainerRequest&,
+                                                            const Call&);
+  absl::StatusOr<v1::StopContainerResponse> StopContainer(const v1::StopContainerRequest&,
+                                                          const Call&);
+  absl::StatusOr<v1::RemoveContainerResponse> RemoveContainer(const v1::RemoveContainerRequest&,
+                                                              const Call&);
+  absl::StatusOr<v1::ContainerStatusResponse> ContainerStatus(const v1::ContainerStatusRequest&,
+                                                              const Call&);
+  absl::StatusOr<v1::ListContainersResponse> ListContainers(const v1::ListContainersRequest&,
+                                                            const Call&);
+  absl::StatusOr<v1::ReopenContainerLogResponse> ReopenContainerLog(
+      const v1::ReopenContainerLogRequest&, const Call&);
   absl::StatusOr<v1::ExecSyncResponse> ExecSync(const v1::ExecSyncRequest&, const Call&);
   absl::StatusOr<v1::ExecResponse> Exec(const v1::ExecRequest&, const Call&);
   absl::StatusOr<v1::AttachResponse> Attach(const v1::AttachRequest&, const Call&);
   absl::StatusOr<v1::PortForwardResponse> PortForward(const v1::PortForwardRequest&, const Call&);
-  absl::StatusOr<v1::ContainerStatsResponse> ContainerStats(const v1::ContainerStatsRequest&, const Call&);
-  absl::StatusOr<v1::ListContainerStatsResponse> ListContainerStats(const v1::ListContainerStatsRequest&,
-                                                                    const Call&);
+  absl::StatusOr<v1::ContainerStatsResponse> ContainerStats(const v1::ContainerStatsRequest&,
+                                                            const Call&);
+  absl::StatusOr<v1::ListContainerStatsResponse> ListContainerStats(
+      const v1::ListContainerStatsRequest&, const Call&);
 
   absl::StatusOr<v1::PullImageResponse> PullImage(const v1::PullImageRequest&, const Call&);
   absl::StatusOr<v1::ImageStatusResponse> ImageStatus(const v1::ImageStatusRequest&, const Call&);
@@ -102,29 +116,35 @@ class Service {
   using ContainerPtr = std::shared_ptr<container::Container>;
 
   // sandbox_run.cc
-  absl::StatusOr<std::string> MakeSandbox(const v1::RunPodSandboxRequest& request, const Call& call);
+  absl::StatusOr<std::string> MakeSandbox(const v1::RunPodSandboxRequest& request,
+                                          const Call& call);
   absl::Status BringUp(sandbox::Sandbox& sandbox, absl::Time deadline);
-  // sandbox_teardown.cc: pays what the record says is owed; what cannot be paid now stays owed and is named.
+  // sandbox_teardown.cc: pays what the record says is owed; what cannot be paid now stays owed and
+  // is named.
   absl::Status Teardown(sandbox::Sandbox& sandbox, absl::Time deadline);
   absl::Status StopPauseOf(sandbox::Sandbox& sandbox);
-  // Teardown in the background until it is done; `then_forget`: the sandbox was never acknowledged, or its removal.
+  // Teardown in the background until it is done; `then_forget`: the sandbox was never acknowledged,
+  // or its removal.
   void TeardownLater(const SandboxPtr& sandbox, bool then_forget);
   absl::Status ForgetSandbox(const SandboxPtr& sandbox);
   cni::PodNetworkRequest NetworkRequest(const store::SandboxRecord& record) const;
   std::vector<ContainerPtr> ContainersOf(const std::string& sandbox_id) const;
 
   // container_create.cc, container_start.cc, container_stop.cc, container_remove.cc
-  absl::StatusOr<std::string> MakeContainer(const SandboxPtr& sandbox, const v1::CreateContainerRequest& request);
+  absl::StatusOr<std::string> MakeContainer(const SandboxPtr& sandbox,
+                                            const v1::CreateContainerRequest& request);
   absl::Status PrepareContainer(const sandbox::Sandbox& sandbox, const image::Image& image,
                                 store::ContainerRecord& record);
-  absl::StatusOr<int32_t> TargetPid(const std::string& sandbox_id, const v1::ContainerConfig& config) const;
+  absl::StatusOr<int32_t> TargetPid(const std::string& sandbox_id,
+                                    const v1::ContainerConfig& config) const;
   absl::Status Launch(container::Container& container, absl::Time deadline);
   absl::Status StopOne(container::Container& container, absl::Duration grace, absl::Time give_up);
   absl::Status KillOne(container::Container& container, absl::Time give_up);
   absl::Status RemoveOne(const ContainerPtr& container, absl::Time give_up);
   // Layers the container was the last user of.
   void ReleaseLayers(const std::vector<std::string>& chain_ids);
-  void DeleteLayers(const std::vector<image::LayerLease>& unused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(layer_use_.mu());
+  void DeleteLayers(const std::vector<image::LayerLease>& unused)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(layer_use_.mu());
   absl::StatusOr<ContainerPtr> FindRunning(absl::string_view id) const;
   std::string CgroupPath(const container::Container& container) const;
   v1::ContainerStats StatsOf(const container::Container& container);

@@ -21,7 +21,8 @@ WireStatus ToWire(const absl::Status& status) {
   if (status.ok()) return {};
   int code = static_cast<int>(status.code());
   // kubelet recognizes these by the start of the text, and only when the code is Unknown.
-  if (absl::StartsWith(status.message(), "RegistryUnavailable: ")) code = static_cast<int>(absl::StatusCode::kUnknown);
+  if (absl::StartsWith(status.message(), "RegistryUnavailable: "))
+    code = static_cast<int>(absl::StatusCode::kUnknown);
   return {.code = code, .message = Printable(status.message())};
 }
 

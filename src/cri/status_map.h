@@ -1,5 +1,5 @@
-// The one conversion of an error to what goes over the wire. absl and gRPC codes are the same numbers; the message is
-// cut to what a kubelet event can show, at a UTF-8 boundary.
+// The one conversion of an error to what goes over the wire. absl and gRPC codes are the same
+// numbers; the message is cut to what a kubelet event can show, at a UTF-8 boundary.
 #pragma once
 
 #include <string>

@@ -14,53 +14,62 @@ Streams::Lookup Service::StreamLookup() {
           .netns = [this](const std::string& id) -> absl::StatusOr<base::UniqueFd> {
             CRISP_ASSIGN_OR_RETURN(const SandboxPtr sandbox, sandboxes_.Find(id));
             if (!sandbox->ready()) return absl::FailedPreconditionError("sandbox is not ready");
-            const std::string path = sandbox->Read([](const store::SandboxRecord& r) { return r.netns_path; });
+            const std::string path =
+                sandbox->Read([](const store::SandboxRecord& r) { return r.netns_path; });
             if (path.empty()) return base::UniqueFd();
             return cni::OpenNetns(path);
           }};
 }
 
 absl::Status Service::StartStreaming() {
-  CRISP_ASSIGN_OR_RETURN(streaming_,
-                         streaming::Server::Start({.address = config_.streaming.address}, &streams_));
+  CRISP_ASSIGN_OR_RETURN(
+      streaming_, streaming::Server::Start({.address = config_.streaming.address}, &streams_));
   return absl::OkStatus();
 }
 
 absl::StatusOr<v1::ExecResponse> Service::Exec(const v1::ExecRequest& request, const Call&) {
   CRISP_ASSIGN_OR_RETURN(const ContainerPtr container, FindRunning(request.container_id()));
   v1::ExecResponse response;
-  CRISP_ASSIGN_OR_RETURN(
-      *response.mutable_url(),
-      streaming_->Url(streaming::ExecRequest{
-          .container_id = container->id(),
-          .command = {request.cmd().begin(), request.cmd().end()},
-          .streams = {.in = request.stdin(), .out = request.stdout(), .err = request.stderr(), .tty = request.tty()}}));
+  CRISP_ASSIGN_OR_RETURN(*response.mutable_url(),
+                         streaming_->Url(streaming::ExecRequest{
+                             .container_id = container->id(),
+                             .command = {request.cmd().begin(), request.cmd().end()},
+                             .streams = {.in = request.stdin(),
+                                         .out = request.stdout(),
+                                         .err = request.stderr(),
+                                         .tty = request.tty()}}));
   return response;
 }
 
 absl::StatusOr<v1::AttachResponse> Service::Attach(const v1::AttachRequest& request, const Call&) {
   CRISP_ASSIGN_OR_RETURN(const ContainerPtr container, FindRunning(request.container_id()));
-  const bool tty = container->Read([](const store::ContainerRecord& record) { return record.config.tty(); });
+  const bool tty =
+      container->Read([](const store::ContainerRecord& record) { return record.config.tty(); });
   if (request.tty() != tty) {
-    return absl::InvalidArgumentError(absl::StrCat("tty ", request.tty(), " is not the container's"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("tty ", request.tty(), " is not the container's"));
   }
   v1::AttachResponse response;
-  CRISP_ASSIGN_OR_RETURN(
-      *response.mutable_url(),
-      streaming_->Url(streaming::AttachRequest{
-          .container_id = container->id(),
-          .streams = {.in = request.stdin(), .out = request.stdout(), .err = request.stderr(), .tty = request.tty()}}));
+  CRISP_ASSIGN_OR_RETURN(*response.mutable_url(), streaming_->Url(streaming::AttachRequest{
+                                                      .container_id = container->id(),
+                                                      .streams = {.in = request.stdin(),
+                                                                  .out = request.stdout(),
+                                                                  .err = request.stderr(),
+                                                                  .tty = request.tty()}}));
   return response;
 }
 
-absl::StatusOr<v1::PortForwardResponse> Service::PortForward(const v1::PortForwardRequest& request, const Call&) {
+absl::StatusOr<v1::PortForwardResponse> Service::PortForward(const v1::PortForwardRequest& request,
+                                                             const Call&) {
   CRISP_ASSIGN_OR_RETURN(const SandboxPtr sandbox, sandboxes_.Find(request.pod_sandbox_id()));
   if (!sandbox->ready()) {
-    return absl::FailedPreconditionError(absl::StrCat("sandbox \"", sandbox->id(), "\" is not ready"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("sandbox \"", sandbox->id(), "\" is not ready"));
   }
   v1::PortForwardResponse response;
-  CRISP_ASSIGN_OR_RETURN(*response.mutable_url(),
-                         streaming_->Url(streaming::PortForwardRequest{.sandbox_id = sandbox->id()}));
+  CRISP_ASSIGN_OR_RETURN(
+      *response.mutable_url(),
+      streaming_->Url(streaming::PortForwardRequest{.sandbox_id = sandbox->id()}));
   return response;
 }
 

@@ -101,8 +101,9 @@ absl::StatusOr<streaming::Process> Streams::Exec(const streaming::ExecRequest& r
   const streaming::Streams& wanted = request.streams;
   streaming::Process process;
   if (wanted.tty) {
-    CRISP_ASSIGN_OR_RETURN(shim_client::ExecSession session,
-                           shim_client::ExecSession::Open(bundle, request.command, true, {}, Soon()));
+    CRISP_ASSIGN_OR_RETURN(
+        shim_client::ExecSession session,
+        shim_client::ExecSession::Open(bundle, request.command, true, {}, Soon()));
     process.io.tty = session.take_pty();
     CRISP_ASSIGN_OR_RETURN(process.exited, Duplicate(session.fd()));
     CRISP_ASSIGN_OR_RETURN(base::UniqueFd tty, Duplicate(process.io.tty.get()));
@@ -121,10 +122,10 @@ absl::StatusOr<streaming::Process> Streams::Exec(const streaming::ExecRequest& r
     CRISP_ASSIGN_OR_RETURN(err, MakePipe());
   }
   const auto or_null = [&](const base::UniqueFd& fd) { return fd.valid() ? fd.get() : null.get(); };
-  CRISP_ASSIGN_OR_RETURN(
-      shim_client::ExecSession session,
-      shim_client::ExecSession::Open(bundle, request.command, false,
-                                     {or_null(in.read), or_null(out.write), or_null(err.write)}, Soon()));
+  CRISP_ASSIGN_OR_RETURN(shim_client::ExecSession session,
+                         shim_client::ExecSession::Open(
+                             bundle, request.command, false,
+                             {or_null(in.read), or_null(out.write), or_null(err.write)}, Soon()));
   process.io.in = std::move(in.write);
   process.io.out = std::move(out.read);
   process.io.err = std::move(err.read);
@@ -150,7 +151,8 @@ absl::StatusOr<streaming::Process> Streams::Attach(const streaming::AttachReques
     CRISP_ASSIGN_OR_RETURN(err, MakePipe());
     outputs.push_back(err.write.get());
   }
-  CRISP_ASSIGN_OR_RETURN(shim_client::AttachSession session, shim_client::Attach(bundle, message, outputs, Soon()));
+  CRISP_ASSIGN_OR_RETURN(shim_client::AttachSession session,
+                         shim_client::Attach(bundle, message, outputs, Soon()));
   streaming::Process process;
   // Also with a tty the output comes through the shim, which writes the log.
   process.io.in = std::move(session.stdin_);

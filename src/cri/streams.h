@@ -1,5 +1,6 @@
-// What the streaming server asks of the runtime, answered with shims and network namespaces: exec and attach hand out
-// pipe ends, port-forward a socket connected inside the pod. Thread-safe; every call is bounded in time.
+// What the streaming server asks of the runtime, answered with shims and network namespaces: exec
+// and attach hand out pipe ends, port-forward a socket connected inside the pod. Thread-safe; every
+// call is bounded in time.
 #pragma once
 
 #include <functional>

@@ -18,7 +18,8 @@
 namespace crisp::ipc {
 namespace {
 
-// The address of `path`; a long path is named below an open descriptor of its folder, kept in `dir`.
+// The address of `path`; a long path is named below an open descriptor of its folder, kept in
+// `dir`.
 absl::StatusOr<sockaddr_un> Address(const std::string& path, base::UniqueFd& dir) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -66,10 +67,12 @@ void TakeFds(msghdr& header, std::vector<base::UniqueFd>& fds) {
 
 }  // namespace
 
-absl::Status Channel::Send(const google::protobuf::MessageLite& message, const std::vector<int>& fds) const {
+absl::Status Channel::Send(const google::protobuf::MessageLite& message,
+                           const std::vector<int>& fds) const {
   const std::string data = message.SerializeAsString();
   if (data.size() > kMaxPacketBytes || fds.size() > kMaxPacketFds) {
-    return absl::InvalidArgumentError(absl::StrCat("send: message of ", data.size(), " bytes is too large"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("send: message of ", data.size(), " bytes is too large"));
   }
   // An empty packet would read as end of file; every message of the protocol has a member set.
   iovec io = {.iov_base = const_cast<char*>(data.data()), .iov_len = data.size()};
@@ -88,7 +91,8 @@ absl::Status Channel::Send(const google::protobuf::MessageLite& message, const s
   }
   while (sendmsg(fd_.get(), &header, MSG_NOSIGNAL) < 0) {
     if (errno == EINTR) continue;
-    if (errno == EPIPE || errno == ECONNRESET) return absl::UnavailableError("send: connection closed");
+    if (errno == EPIPE || errno == ECONNRESET)
+      return absl::UnavailableError("send: connection closed");
     return base::Errno("send", "");
   }
   return absl::OkStatus();
@@ -114,7 +118,8 @@ absl::StatusOr<Packet> Channel::Receive(int64_t deadline_ns) const {
     if (n < 0 && errno != ECONNRESET) return base::Errno("receive", "");
     if (n <= 0) return absl::UnavailableError("receive: connection closed");
     TakeFds(header, packet.fds);
-    if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return absl::InvalidArgumentError("receive: packet too large");
+    if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+      return absl::InvalidArgumentError("receive: packet too large");
     packet.data.resize(static_cast<size_t>(n));
     return packet;
   }
@@ -126,9 +131,11 @@ absl::StatusOr<base::UniqueFd> Listen(const std::string& path) {
   base::UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return base::Errno("socket", path);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("unlink", path);
-  // The mode of the socket file is the inode's mode at bind time (unix(7)): no moment at which others may connect.
+  // The mode of the socket file is the inode's mode at bind time (unix(7)): no moment at which
+  // others may connect.
   if (fchmod(fd.get(), 0600) != 0) return base::Errno("fchmod", path);
-  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return base::Errno("bind", path);
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
+    return base::Errno("bind", path);
   if (listen(fd.get(), 64) != 0) return base::Errno("listen", path);
   return fd;
 }
@@ -139,7 +146,8 @@ absl::StatusOr<Channel> Connect(const std::string& path) {
   base::UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return base::Errno("socket", path);
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    if (errno == ECONNREFUSED || errno == EAGAIN) return absl::UnavailableError(absl::StrCat("connect ", path, ": ", base::ErrnoName(errno)));
+    if (errno == ECONNREFUSED || errno == EAGAIN)
+      return absl::UnavailableError(absl::StrCat("connect ", path, ": ", base::ErrnoName(errno)));
     return base::Errno("connect", path);
   }
   return Channel(std::move(fd));

@@ -20,26 +20,32 @@ namespace {
 absl::StatusOr<base::UniqueFd> MountPrivately(const std::string& base, const std::string& options) {
   // The thread ends here: its mount namespace and working folder with it.
   if (unshare(CLONE_NEWNS) != 0) return base::Errno("unshare", "mount namespace");
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return base::Errno("make private", "/");
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return base::Errno("make private", "/");
   if (chdir(base.c_str()) != 0) return base::Errno("chdir", base);
-  // Over the base itself: any folder that exists will do, and names below it were resolved before it is covered.
-  if (mount("overlay", base.c_str(), "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, options.c_str()) != 0) {
+  // Over the base itself: any folder that exists will do, and names below it were resolved before
+  // it is covered.
+  if (mount("overlay", base.c_str(), "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+            options.c_str()) != 0) {
     return base::Errno("mount overlay", options.substr(0, 200));
   }
-  const int tree = static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, base.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  const int tree = static_cast<int>(
+      syscall(SYS_open_tree, AT_FDCWD, base.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
   if (tree < 0) return base::Errno("open_tree", base);
   return base::UniqueFd(tree);
 }
 
 }  // namespace
 
-std::string OverlayOptions(const std::vector<std::string>& lowers, const std::string& upper, const std::string& work) {
+std::string OverlayOptions(const std::vector<std::string>& lowers, const std::string& upper,
+                           const std::string& work) {
   std::string options = absl::StrCat("lowerdir=", absl::StrJoin(lowers, ":"));
   if (!upper.empty()) absl::StrAppend(&options, ",upperdir=", upper, ",workdir=", work);
   return absl::StrCat(options, ",redirect_dir=nofollow,metacopy=off,index=off,xino=off");
 }
 
-absl::StatusOr<base::UniqueFd> OpenOverlay(const std::string& base, const std::vector<std::string>& lowers) {
+absl::StatusOr<base::UniqueFd> OpenOverlay(const std::string& base,
+                                           const std::vector<std::string>& lowers) {
   if (lowers.size() == 1) return base::Open(base::JoinPath(base, lowers[0]), O_PATH | O_DIRECTORY);
   absl::StatusOr<base::UniqueFd> tree = absl::InternalError("");
   std::thread([&] { tree = MountPrivately(base, OverlayOptions(lowers, "", "")); }).join();

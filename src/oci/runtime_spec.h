@@ -1,7 +1,7 @@
-// The OCI runtime specification (runtime-spec v1.2, config.json) as typed structs, in the order of the document.
-// Only what a Linux container of ours can carry; src/oci/runtime_spec_codec.h turns it into text and back, so the same
-// bundle also runs under runc or crun. Absent members are empty containers or std::nullopt. Plain values: copyable,
-// no ownership, thread-compatible.
+// The OCI runtime specification (runtime-spec v1.2, config.json) as typed structs, in the order of
+// the document. Only what a Linux container of ours can carry; src/oci/runtime_spec_codec.h turns
+// it into text and back, so the same bundle also runs under runc or crun. Absent members are empty
+// containers or std::nullopt. Plain values: copyable, no ownership, thread-compatible.
 #pragma once
 
 #include <cstdint>
@@ -61,10 +61,11 @@ struct IdMapping {
 
 struct Mount {
   std::string destination;
-  std::string type;    // "bind", "proc", "tmpfs", "sysfs", "mqueue", "devpts", "cgroup"
+  std::string type;  // "bind", "proc", "tmpfs", "sysfs", "mqueue", "devpts", "cgroup"
   std::string source;
-  // Words of mount(8): rbind, bind, ro, rro, rw, nosuid, noexec, nodev, [r]private, [r]slave, [r]shared, idmap, ...;
-  // what is no flag goes to the file system as data ("mode=755", "size=64m").
+  // Words of mount(8): rbind, bind, ro, rro, rw, nosuid, noexec, nodev, [r]private, [r]slave,
+  // [r]shared, idmap, ...; what is no flag goes to the file system as data ("mode=755",
+  // "size=64m").
   std::vector<std::string> options;
   std::vector<IdMapping> uid_mappings;
   std::vector<IdMapping> gid_mappings;
@@ -87,7 +88,7 @@ struct Device {
 
 struct DeviceRule {
   bool allow = false;
-  char type = 'a';  // 'a', 'c', 'b'
+  char type = 'a';               // 'a', 'c', 'b'
   std::optional<int64_t> major;  // absent: every
   std::optional<int64_t> minor;
   std::string access;  // of "rwm"
@@ -98,7 +99,8 @@ struct HugepageLimit {
   uint64_t limit = 0;     // bytes
 };
 
-// Bytes, microseconds and shares as the document has them. -1 is "no limit" where the kernel knows one.
+// Bytes, microseconds and shares as the document has them. -1 is "no limit" where the kernel knows
+// one.
 struct Resources {
   std::vector<DeviceRule> devices;
   std::optional<int64_t> memory_limit;

@@ -11,7 +11,8 @@ void Sandbox::MarkStopped() {
 }
 
 bool Sandbox::ready() const {
-  if (!record_.Read([](const store::SandboxRecord& r) { return r.ready && !r.stopped; })) return false;
+  if (!record_.Read([](const store::SandboxRecord& r) { return r.ready && !r.stopped; }))
+    return false;
   absl::ReaderMutexLock lock(&mu_);
   return pause_alive_;
 }
@@ -38,9 +39,11 @@ void Sandbox::PauseGone() {
 
 bool Sandbox::WaitPauseGone(absl::Duration timeout) const {
   absl::MutexLock lock(&mu_);
-  return mu_.AwaitWithTimeout(absl::Condition(
-                                  +[](const Sandbox* self) ABSL_NO_THREAD_SAFETY_ANALYSIS { return !self->pause_alive_; }, this),
-                              timeout);
+  return mu_.AwaitWithTimeout(
+      absl::Condition(
+          +[](const Sandbox* self) ABSL_NO_THREAD_SAFETY_ANALYSIS { return !self->pause_alive_; },
+          this),
+      timeout);
 }
 
 }  // namespace crisp::sandbox

@@ -1,9 +1,11 @@
 // A pod sandbox: its record, its pause process, its state.
 //
 //             RunPodSandbox acknowledged            StopPodSandbox, or pause died
-//   (hidden) ---------------------------->  READY ------------------------------>  NOTREADY --> removed
+//   (hidden) ---------------------------->  READY ------------------------------>  NOTREADY -->
+//   removed
 //
-// The state is derived: READY iff the record says ready and not stopped, and the pause process lives.
+// The state is derived: READY iff the record says ready and not stopped, and the pause process
+// lives.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +45,9 @@ class Sandbox {
   auto Read(Reader read) const {
     return record_.Read(read);
   }
-  absl::Status Update(const std::function<void(store::SandboxRecord&)>& change) { return record_.Update(change); }
+  absl::Status Update(const std::function<void(store::SandboxRecord&)>& change) {
+    return record_.Update(change);
+  }
   // StopPodSandbox was asked; in memory even if the record cannot be written.
   void MarkStopped();
   // Strikes a debt off the record; the failure of the write only means that it will be paid again.

@@ -1,5 +1,5 @@
-// What a shim wrote about its container: <bundle>/init.json at the start, <bundle>/exit.json at the end. Each is
-// written once and renamed into place, so a file that exists is complete.
+// What a shim wrote about its container: <bundle>/init.json at the start, <bundle>/exit.json at the
+// end. Each is written once and renamed into place, so a file that exists is complete.
 #pragma once
 
 #include <cstdint>

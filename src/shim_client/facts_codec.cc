@@ -7,7 +7,8 @@
 namespace crisp::shim_client {
 
 absl::StatusOr<shim::v1::Started> ReadInit(const std::string& bundle) {
-  CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(base::JoinPath(bundle, base::kInitFile)));
+  CRISP_ASSIGN_OR_RETURN(const std::string text,
+                         base::ReadFile(base::JoinPath(bundle, base::kInitFile)));
   return base::DecodeJson(base::kInitFile, text, [](const base::Json& json) {
     shim::v1::Started started;
     started.set_pid(json.at("pid"));
@@ -23,7 +24,8 @@ absl::StatusOr<shim::v1::Started> ReadInit(const std::string& bundle) {
 }
 
 absl::StatusOr<ExitFact> ReadExit(const std::string& bundle) {
-  CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(base::JoinPath(bundle, base::kExitFile)));
+  CRISP_ASSIGN_OR_RETURN(const std::string text,
+                         base::ReadFile(base::JoinPath(bundle, base::kExitFile)));
   return base::DecodeJson(base::kExitFile, text, [](const base::Json& json) {
     return ExitFact{.exit_code = json.at("exit_code"),
                     .oom_killed = json.at("oom_killed"),

@@ -15,7 +15,8 @@
 namespace crisp::shim_client {
 namespace {
 
-// Where the child finds the program: the descriptor after the donated socket. The shim closes it first thing.
+// Where the child finds the program: the descriptor after the donated socket. The shim closes it
+// first thing.
 constexpr char kProgramPath[] = "/proc/self/fd/4";
 
 }  // namespace
@@ -27,26 +28,31 @@ absl::StatusOr<Launcher> Launcher::Create(const std::string& program) {
   base::UniqueFd memory(memfd_create("crisp-shim", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory.valid()) return base::Errno("memfd_create", "crisp-shim");
   for (off_t done = 0; done < info.st_size;) {
-    const ssize_t n = sendfile(memory.get(), source.get(), &done, static_cast<size_t>(info.st_size - done));
+    const ssize_t n =
+        sendfile(memory.get(), source.get(), &done, static_cast<size_t>(info.st_size - done));
     if (n <= 0) return base::Errno("copy", program, n == 0 ? EIO : errno);
   }
   if (fchmod(memory.get(), 0555) != 0) return base::Errno("fchmod", "crisp-shim");
   constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
   if (fcntl(memory.get(), F_ADD_SEALS, kSeals) != 0) return base::Errno("seal", "crisp-shim");
   // Executing a file that is open for writing is ETXTBSY: reopen it read-only.
-  CRISP_ASSIGN_OR_RETURN(base::UniqueFd sealed, base::Open(absl::StrCat("/proc/self/fd/", memory.get()), O_RDONLY));
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd sealed,
+                         base::Open(absl::StrCat("/proc/self/fd/", memory.get()), O_RDONLY));
   return Launcher(std::move(sealed));
 }
 
-absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle, const std::string& container_id) const {
+absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
+                                              const std::string& container_id) const {
   const std::string path = base::JoinPath(bundle, base::kShimSocket);
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd socket, ipc::Listen(path));
   const linux::Command command = {
       .path = kProgramPath, .args = {"crisp-shim", bundle, container_id}, .env = {}};
-  CRISP_ASSIGN_OR_RETURN(linux::Child child, linux::Spawn(command, {-1, -1, -1, socket.get(), program_.get()}));
+  CRISP_ASSIGN_OR_RETURN(linux::Child child,
+                         linux::Spawn(command, {-1, -1, -1, socket.get(), program_.get()}));
   LaunchedShim shim;
   shim.pidfd = std::move(child.pidfd);
-  // The socket listens already, so both connects succeed at once, before the shim has run its first instruction.
+  // The socket listens already, so both connects succeed at once, before the shim has run its first
+  // instruction.
   CRISP_ASSIGN_OR_RETURN(shim.tether, ipc::Connect(path));
   CRISP_ASSIGN_OR_RETURN(shim.operation, ipc::Connect(path));
   return shim;

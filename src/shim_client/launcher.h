@@ -1,6 +1,7 @@
-// Starts crisp-shim processes. The program is copied once into a sealed memfd(2) and executed from there, so that no
-// container can reach a writable crisp-shim through /proc/<pid>/exe (CVE-2019-5736), and so that replacing the file on
-// disk never mixes versions within one daemon's life. Thread-safe after Create.
+// Starts crisp-shim processes. The program is copied once into a sealed memfd(2) and executed from
+// there, so that no container can reach a writable crisp-shim through /proc/<pid>/exe
+// (CVE-2019-5736), and so that replacing the file on disk never mixes versions within one daemon's
+// life. Thread-safe after Create.
 #pragma once
 
 #include <string>
@@ -22,9 +23,10 @@ class Launcher {
   // `program`: path of the crisp-shim binary.
   static absl::StatusOr<Launcher> Create(const std::string& program);
 
-  // Binds <bundle>/shim.sock, donates it as fd 3 and spawns `crisp-shim <bundle> <container id>` in the daemon's cgroup
-  // with an empty environment. The bundle folder exists.
-  absl::StatusOr<LaunchedShim> Launch(const std::string& bundle, const std::string& container_id) const;
+  // Binds <bundle>/shim.sock, donates it as fd 3 and spawns `crisp-shim <bundle> <container id>` in
+  // the daemon's cgroup with an empty environment. The bundle folder exists.
+  absl::StatusOr<LaunchedShim> Launch(const std::string& bundle,
+                                      const std::string& container_id) const;
 
  private:
   explicit Launcher(base::UniqueFd program) : program_(std::move(program)) {}

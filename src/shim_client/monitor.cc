@@ -23,7 +23,8 @@ absl::Status Monitor::Start() {
   stop_.reset(eventfd(0, EFD_CLOEXEC));
   if (!epoll_.valid() || !stop_.valid()) return base::Errno("epoll", "shim monitor");
   epoll_event event = {.events = EPOLLIN, .data = {.fd = stop_.get()}};
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &event) != 0) return base::Errno("epoll_ctl", "shim monitor");
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &event) != 0)
+    return base::Errno("epoll_ctl", "shim monitor");
   thread_ = std::thread([this] { Run(); });
   return absl::OkStatus();
 }
@@ -34,10 +35,12 @@ void Monitor::Stop() {
   thread_.join();
 }
 
-absl::Status Monitor::Watch(const std::string& container_id, ipc::Channel tether, base::UniqueFd pidfd) {
+absl::Status Monitor::Watch(const std::string& container_id, ipc::Channel tether,
+                            base::UniqueFd pidfd) {
   absl::MutexLock lock(&mu_);
   const int fd = tether.fd();
-  watched_[fd] = {.container_id = container_id, .tether = std::move(tether), .pidfd = std::move(pidfd)};
+  watched_[fd] = {
+      .container_id = container_id, .tether = std::move(tether), .pidfd = std::move(pidfd)};
   epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data = {.fd = fd}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     absl::Status status = base::Errno("epoll_ctl", "shim tether");
@@ -81,7 +84,8 @@ void Monitor::Gone(int tether_fd) {
     Kill(shim.pidfd.get());
     siginfo_t info;
     // ECHILD for a shim of an earlier daemon: init reaps it.
-    while (waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) < 0 && errno == EINTR) {
+    while (waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) < 0 &&
+           errno == EINTR) {
     }
   }
   on_gone_(shim.container_id);

@@ -1,5 +1,5 @@
-// Watches every running shim by its tether (an idle connection): end of file means the shim is gone and its exit
-// record, if any, is complete. One thread, epoll(7). Thread-safe.
+// Watches every running shim by its tether (an idle connection): end of file means the shim is gone
+// and its exit record, if any, is complete. One thread, epoll(7). Thread-safe.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,8 @@ namespace crisp::shim_client {
 
 class Monitor {
  public:
-  // Called on the monitor's thread, once per watched id, after the shim process is dead and reaped. Must not block.
+  // Called on the monitor's thread, once per watched id, after the shim process is dead and reaped.
+  // Must not block.
   using GoneCallback = std::function<void(const std::string& container_id)>;
 
   explicit Monitor(GoneCallback on_gone) : on_gone_(std::move(on_gone)) {}
@@ -28,8 +29,8 @@ class Monitor {
   // Returns when the callback is not running and will not be called again.
   void Stop();
 
-  // Takes the tether and the shim's pidfd. A shim of ours is reaped here; one that an earlier daemon started is not our
-  // child and its pidfd may be invalid (unknown).
+  // Takes the tether and the shim's pidfd. A shim of ours is reaped here; one that an earlier
+  // daemon started is not our child and its pidfd may be invalid (unknown).
   absl::Status Watch(const std::string& container_id, ipc::Channel tether, base::UniqueFd pidfd);
 
   // SIGKILL to a watched shim that hangs; the callback follows.

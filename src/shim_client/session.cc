@@ -11,8 +11,9 @@
 namespace crisp::shim_client {
 namespace {
 
-// "<step>: <detail>: ENOENT". A command that cannot be run is the caller's input; a full disk or table is a resource;
-// everything else that the kernel refused is internal. Never kNotFound: clients take that for a missing container.
+// "<step>: <detail>: ENOENT". A command that cannot be run is the caller's input; a full disk or
+// table is a resource; everything else that the kernel refused is internal. Never kNotFound:
+// clients take that for a missing container.
 absl::Status FailedStatus(const shim::v1::Failed& failed) {
   std::string message = failed.step();
   if (!failed.detail().empty()) absl::StrAppend(&message, ": ", failed.detail());
@@ -29,7 +30,8 @@ absl::Status FailedStatus(const shim::v1::Failed& failed) {
 
 absl::StatusOr<shim::v1::Reply> ReceiveReply(const ipc::Channel& channel, int64_t deadline_ns,
                                              std::vector<base::UniqueFd>* fds = nullptr) {
-  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, channel.ReceiveMessage<shim::v1::Reply>(fds, deadline_ns));
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply,
+                         channel.ReceiveMessage<shim::v1::Reply>(fds, deadline_ns));
   if (reply.has_failed()) return FailedStatus(reply.failed());
   return reply;
 }
@@ -38,12 +40,14 @@ absl::Status Unexpected() { return absl::InternalError("shim: answer out of orde
 
 absl::StatusOr<ipc::Channel> Open(const std::string& bundle, const shim::v1::Request& request,
                                   const std::vector<int>& fds = {}) {
-  CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, ipc::Connect(base::JoinPath(bundle, base::kShimSocket)));
+  CRISP_ASSIGN_OR_RETURN(ipc::Channel channel,
+                         ipc::Connect(base::JoinPath(bundle, base::kShimSocket)));
   CRISP_RETURN_IF_ERROR(channel.Send(request, fds));
   return channel;
 }
 
-absl::Status Call(const std::string& bundle, const shim::v1::Request& request, int64_t deadline_ns) {
+absl::Status Call(const std::string& bundle, const shim::v1::Request& request,
+                  int64_t deadline_ns) {
   CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, Open(bundle, request));
   CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline_ns));
   return reply.has_done() ? absl::OkStatus() : Unexpected();
@@ -52,7 +56,8 @@ absl::Status Call(const std::string& bundle, const shim::v1::Request& request, i
 }  // namespace
 
 absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
-                                        const std::function<absl::Status(pid_t)>& on_created, int64_t deadline_ns) {
+                                        const std::function<absl::Status(pid_t)>& on_created,
+                                        int64_t deadline_ns) {
   shim::v1::Request request;
   *request.mutable_start() = start;
   CRISP_RETURN_IF_ERROR(channel.Send(request));
@@ -69,7 +74,8 @@ absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim:
   return std::move(*reply.mutable_started());
 }
 
-absl::StatusOr<ExecSession> ExecSession::Open(const std::string& bundle, const std::vector<std::string>& args, bool tty,
+absl::StatusOr<ExecSession> ExecSession::Open(const std::string& bundle,
+                                              const std::vector<std::string>& args, bool tty,
                                               const std::vector<int>& stdio, int64_t deadline_ns) {
   shim::v1::Request request;
   request.mutable_exec()->set_tty(tty);
@@ -108,7 +114,8 @@ absl::StatusOr<AttachSession> Attach(const std::string& bundle, const shim::v1::
   return session;
 }
 
-absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t height, int64_t deadline_ns) {
+absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t height,
+                       int64_t deadline_ns) {
   shim::v1::Request request;
   request.mutable_resize_tty()->set_width(width);
   request.mutable_resize_tty()->set_height(height);

@@ -1,5 +1,6 @@
-// One operation with a shim, from the daemon's side: the calls of proto/shim/v1/shim.proto as functions. Each takes or
-// opens one connection and is used by one thread. A Failed answer becomes an absl::Status that names the step.
+// One operation with a shim, from the daemon's side: the calls of proto/shim/v1/shim.proto as
+// functions. Each takes or opens one connection and is used by one thread. A Failed answer becomes
+// an absl::Status that names the step.
 #pragma once
 
 #include <functional>
@@ -14,16 +15,19 @@
 
 namespace crisp::shim_client {
 
-// Runs Start on a launched shim's operation channel. With start.park set, `on_created(pid)` runs while the child waits
-// at its barrier; its error abandons the start (the shim kills the child).
+// Runs Start on a launched shim's operation channel. With start.park set, `on_created(pid)` runs
+// while the child waits at its barrier; its error abandons the start (the shim kills the child).
 absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
-                                        const std::function<absl::Status(pid_t)>& on_created, int64_t deadline_ns);
+                                        const std::function<absl::Status(pid_t)>& on_created,
+                                        int64_t deadline_ns);
 
 // A process running inside a container. Dropping it kills the process and everything it forked.
 class ExecSession {
  public:
-  // Non-tty: `stdio` are the child's ends of stdin, stdout, stderr. Tty: `stdio` is empty, take_pty() afterwards.
-  static absl::StatusOr<ExecSession> Open(const std::string& bundle, const std::vector<std::string>& args, bool tty,
+  // Non-tty: `stdio` are the child's ends of stdin, stdout, stderr. Tty: `stdio` is empty,
+  // take_pty() afterwards.
+  static absl::StatusOr<ExecSession> Open(const std::string& bundle,
+                                          const std::vector<std::string>& args, bool tty,
                                           const std::vector<int>& stdio, int64_t deadline_ns);
 
   base::UniqueFd take_pty() { return std::move(pty_); }
@@ -48,7 +52,8 @@ struct AttachSession {
 absl::StatusOr<AttachSession> Attach(const std::string& bundle, const shim::v1::Attach& request,
                                      const std::vector<int>& outputs, int64_t deadline_ns);
 
-absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t height, int64_t deadline_ns);
+absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t height,
+                       int64_t deadline_ns);
 absl::Status CloseStdin(const std::string& bundle, int64_t deadline_ns);
 absl::Status ReopenLog(const std::string& bundle, int64_t deadline_ns);
 

@@ -1,4 +1,5 @@
-// Objects of one kind by id, in memory. Thread-safe; readers get shared pointers and hold no lock afterwards.
+// Objects of one kind by id, in memory. Thread-safe; readers get shared pointers and hold no lock
+// afterwards.
 #pragma once
 
 #include <map>
@@ -31,8 +32,8 @@ class Index {
     objects_.erase(id);
   }
 
-  // By id or by a prefix only one object has (crictl shows 13 characters). kNotFound for an empty or unknown one,
-  // kInvalidArgument for an ambiguous one.
+  // By id or by a prefix only one object has (crictl shows 13 characters). kNotFound for an empty
+  // or unknown one, kInvalidArgument for an ambiguous one.
   absl::StatusOr<std::shared_ptr<T>> Find(absl::string_view prefix) const {
     absl::ReaderMutexLock lock(&mu_);
     auto it = objects_.lower_bound(std::string(prefix));
@@ -41,7 +42,8 @@ class Index {
     }
     auto next = std::next(it);
     if (it->first != prefix && next != objects_.end() && absl::StartsWith(next->first, prefix)) {
-      return absl::InvalidArgumentError(absl::StrCat(noun_, " id prefix \"", prefix, "\" is ambiguous"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(noun_, " id prefix \"", prefix, "\" is ambiguous"));
     }
     return it->second;
   }

@@ -1,6 +1,7 @@
-// What crispd writes down about a sandbox or a container before it acts: what was asked, the undo steps owed, and the
-// outcome once it is known. What happened in the kernel is written by the shim (base/paths.h) and read beside it.
-// Plain values; the owner (sandbox::Sandbox, container::Container) guards them.
+// What crispd writes down about a sandbox or a container before it acts: what was asked, the undo
+// steps owed, and the outcome once it is known. What happened in the kernel is written by the shim
+// (base/paths.h) and read beside it. Plain values; the owner (sandbox::Sandbox,
+// container::Container) guards them.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +14,15 @@
 
 namespace crisp::store {
 
-// Things a sandbox may hold outside its own folders. The record lists all it may have acquired *before* the first is
-// acquired; releasing one is idempotent, and it is struck off only when it is gone for certain.
+// Things a sandbox may hold outside its own folders. The record lists all it may have acquired
+// *before* the first is acquired; releasing one is idempotent, and it is struck off only when it is
+// gone for certain.
 enum class Debt {
-  kNetwork,   // CNI DEL
-  kNetns,     // pin in /run/netns
-  kProcesses, // pause and everything in its cgroup
-  kCgroup,    // cgroup leaf
-  kFiles,     // /run folders: bundle, resolv.conf, shm mount
+  kNetwork,    // CNI DEL
+  kNetns,      // pin in /run/netns
+  kProcesses,  // pause and everything in its cgroup
+  kCgroup,     // cgroup leaf
+  kFiles,      // /run folders: bundle, resolv.conf, shm mount
 };
 
 struct PodIp {
@@ -41,7 +43,8 @@ struct SandboxRecord {
   bool stopped = false;  // StopPodSandbox was asked: never comes back, whatever runs
 };
 
-// How a container ended. Reasons are the CRI's words: Completed, Error, OOMKilled, StartError, ShimDied.
+// How a container ended. Reasons are the CRI's words: Completed, Error, OOMKilled, StartError,
+// ShimDied.
 struct Outcome {
   int64_t started_at_ns = 0;
   int64_t finished_at_ns = 0;
@@ -55,13 +58,13 @@ struct ContainerRecord {
   std::string sandbox_id;
   int64_t created_at_ns = 0;
   runtime::v1::ContainerConfig config;
-  std::string image_id;               // sha256:<config digest>
-  std::vector<std::string> chain_ids; // its layers, bottom first: kept while the container exists
-  std::string log_path;               // absolute; empty: no log
-  std::string stop_signal;            // resolved: "SIGTERM"
-  runtime::v1::ContainerUser user;    // resolved, for ContainerStatus
+  std::string image_id;                // sha256:<config digest>
+  std::vector<std::string> chain_ids;  // its layers, bottom first: kept while the container exists
+  std::string log_path;                // absolute; empty: no log
+  std::string stop_signal;             // resolved: "SIGTERM"
+  runtime::v1::ContainerUser user;     // resolved, for ContainerStatus
   runtime::v1::LinuxContainerResources resources;  // as asked, then as updated
-  bool start_asked = false;           // StartContainer began: the shim's files tell the rest
+  bool start_asked = false;  // StartContainer began: the shim's files tell the rest
   std::optional<Outcome> outcome;
 };
 

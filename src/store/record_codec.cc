@@ -21,20 +21,26 @@ Json MessageJson(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   std::string text;
-  // Printing a message that was parsed from the wire cannot fail; bytes that are no UTF-8 are replaced by DumpJson.
-  if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return Json::object();
+  // Printing a message that was parsed from the wire cannot fail; bytes that are no UTF-8 are
+  // replaced by DumpJson.
+  if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok())
+    return Json::object();
   return Json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
 void ParseMessage(const Json& json, google::protobuf::Message& message) {
   google::protobuf::util::JsonParseOptions options;
   options.ignore_unknown_fields = true;  // written by a newer crispd
-  const auto status = google::protobuf::util::JsonStringToMessage(base::DumpJson(json), &message, options);
-  if (!status.ok()) throw Json::other_error::create(599, std::string(status.message()), static_cast<const Json*>(nullptr));
+  const auto status =
+      google::protobuf::util::JsonStringToMessage(base::DumpJson(json), &message, options);
+  if (!status.ok())
+    throw Json::other_error::create(599, std::string(status.message()),
+                                    static_cast<const Json*>(nullptr));
 }
 
 void CheckVersion(const Json& json) {
-  if (json.at("version").get<int>() != kVersion) throw Json::other_error::create(599, "unknown version", static_cast<const Json*>(nullptr));
+  if (json.at("version").get<int>() != kVersion)
+    throw Json::other_error::create(599, "unknown version", static_cast<const Json*>(nullptr));
 }
 
 Json OutcomeJson(const Outcome& outcome) {
@@ -129,11 +135,14 @@ std::string Encode(const ContainerRecord& record) {
 }
 
 absl::Status Decode(absl::string_view text, SandboxRecord& record) {
-  return base::DecodeJson("sandbox record", text, [&](const Json& json) { return ParseSandbox(json, record); }).status();
+  return base::DecodeJson("sandbox record", text,
+                          [&](const Json& json) { return ParseSandbox(json, record); })
+      .status();
 }
 
 absl::Status Decode(absl::string_view text, ContainerRecord& record) {
-  return base::DecodeJson("container record", text, [&](const Json& json) { return ParseContainer(json, record); })
+  return base::DecodeJson("container record", text,
+                          [&](const Json& json) { return ParseContainer(json, record); })
       .status();
 }
 

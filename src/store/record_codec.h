@@ -1,4 +1,5 @@
-// Records as JSON text: {"version": 1, ...}; CRI messages inside are the protobuf JSON mapping with proto field names.
+// Records as JSON text: {"version": 1, ...}; CRI messages inside are the protobuf JSON mapping with
+// proto field names.
 #pragma once
 
 #include <string>

@@ -18,7 +18,8 @@ absl::Status RecordFolder::Init() const {
 absl::Status RecordFolder::Write(const std::string& id, const std::string& text) const {
   const std::string dir = Dir(id);
   CRISP_RETURN_IF_ERROR(base::MakeDirs(dir, 0700));
-  return base::Prefix(base::WriteFileAtomic(base::JoinPath(dir, base::kRecordFile), text, 0600), "write record");
+  return base::Prefix(base::WriteFileAtomic(base::JoinPath(dir, base::kRecordFile), text, 0600),
+                      "write record");
 }
 
 absl::Status RecordFolder::Remove(const std::string& id) const {
@@ -39,7 +40,8 @@ std::vector<Damaged> RecordFolder::Load(
       status = decode(name, *text);
     }
     if (status.ok()) continue;
-    const std::string aside = base::JoinPath(quarantine_, absl::StrCat(name, ".", base::NewId().substr(0, 8)));
+    const std::string aside =
+        base::JoinPath(quarantine_, absl::StrCat(name, ".", base::NewId().substr(0, 8)));
     if (rename(Dir(name).c_str(), aside.c_str()) != 0) status = base::Errno("quarantine", name);
     damaged.push_back({.id = name, .why = status});
   }

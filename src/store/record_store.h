@@ -1,6 +1,7 @@
-// Records on disk: <dir>/<id>/record.json, one file per object, replaced atomically. Survives the death of crispd at
-// any instant (the rename is the commit). It is not synced: after a power cut no container of the node runs any more,
-// and a record that came back empty is quarantined by Load while its id still tells what to clean up.
+// Records on disk: <dir>/<id>/record.json, one file per object, replaced atomically. Survives the
+// death of crispd at any instant (the rename is the commit). It is not synced: after a power cut no
+// container of the node runs any more, and a record that came back empty is quarantined by Load
+// while its id still tells what to clean up.
 #pragma once
 
 #include <functional>
@@ -24,7 +25,8 @@ struct Damaged {
 // One folder of records. Thread-safe as long as one object is written by one thread at a time.
 class RecordFolder {
  public:
-  RecordFolder(std::string dir, std::string quarantine) : dir_(std::move(dir)), quarantine_(std::move(quarantine)) {}
+  RecordFolder(std::string dir, std::string quarantine)
+      : dir_(std::move(dir)), quarantine_(std::move(quarantine)) {}
 
   // Creates the folders (0700).
   absl::Status Init() const;
@@ -33,8 +35,10 @@ class RecordFolder {
   absl::Status Remove(const std::string& id) const;
   std::string Dir(const std::string& id) const { return base::JoinPath(dir_, id); }
 
-  // Calls `decode(text)` for every record; folders whose record does not decode go to the quarantine and are returned.
-  std::vector<Damaged> Load(const std::function<absl::Status(const std::string& id, absl::string_view)>& decode) const;
+  // Calls `decode(text)` for every record; folders whose record does not decode go to the
+  // quarantine and are returned.
+  std::vector<Damaged> Load(
+      const std::function<absl::Status(const std::string& id, absl::string_view)>& decode) const;
 
  private:
   std::string dir_;

@@ -18,14 +18,16 @@ template <typename Record>
 class Recorded {
  public:
   // `folder` is borrowed and outlives this.
-  Recorded(Record record, const RecordFolder* folder) : folder_(folder), record_(std::move(record)) {}
+  Recorded(Record record, const RecordFolder* folder)
+      : folder_(folder), record_(std::move(record)) {}
 
   Record Get() const {
     absl::ReaderMutexLock lock(&mu_);
     return record_;
   }
 
-  // Runs `read(const Record&)` under the lock and returns what it returns: a member without a copy of the whole.
+  // Runs `read(const Record&)` under the lock and returns what it returns: a member without a copy
+  // of the whole.
   template <typename Reader>
   auto Read(Reader read) const {
     absl::ReaderMutexLock lock(&mu_);
@@ -56,7 +58,8 @@ class Recorded {
 
  private:
   const RecordFolder* const folder_;
-  absl::Mutex write_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // held across the write, so that writes do not pass each other
+  absl::Mutex write_mu_
+      ABSL_ACQUIRED_BEFORE(mu_);  // held across the write, so that writes do not pass each other
   mutable absl::Mutex mu_;
   Record record_ ABSL_GUARDED_BY(mu_);
 };

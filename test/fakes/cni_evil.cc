@@ -24,11 +24,12 @@ using crisp::base::Json;
 Json GoodResult(const Json& conf) {
   if (conf.contains("prevResult")) return conf["prevResult"];
   return {{"cniVersion", conf["cniVersion"]},
-          {"interfaces", {{{"name", "host0"}},
-                          {{"name", "eth0"}, {"sandbox", std::getenv("CNI_NETNS")}}}},
-          {"ips", {{{"address", "fd00::7/64"}, {"interface", 1}},
-                   {{"address", "192.0.2.1/24"}, {"interface", 0}},
-                   {{"address", "10.9.8.7/24"}, {"interface", 1}}}}};
+          {"interfaces",
+           {{{"name", "host0"}}, {{"name", "eth0"}, {"sandbox", std::getenv("CNI_NETNS")}}}},
+          {"ips",
+           {{{"address", "fd00::7/64"}, {"interface", 1}},
+            {{"address", "192.0.2.1/24"}, {"interface", 0}},
+            {{"address", "10.9.8.7/24"}, {"interface", 1}}}}};
 }
 
 int Say(const Json& document, int exit_code) {
@@ -98,7 +99,8 @@ int main() {
   const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
   const Json conf = Json::parse(input);
   const std::string verb = std::getenv("CNI_COMMAND");
-  Json call = {{"verb", verb}, {"conf", conf}, {"group", getpgrp()}, {"tag", conf.value("tag", "")}};
+  Json call = {
+      {"verb", verb}, {"conf", conf}, {"group", getpgrp()}, {"tag", conf.value("tag", "")}};
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
     call["env"][text.substr(0, text.find('='))] = text.substr(text.find('=') + 1);

@@ -1,9 +1,10 @@
-// Bad input: a clear error that names step and value, the right code, nothing left behind, and the mended call works.
-#include <catch2/catch.hpp>
-
+// Bad input: a clear error that names step and value, the right code, nothing left behind, and the
+// mended call works.
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <catch2/catch.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
@@ -28,7 +29,8 @@ int Containers(Pod& pod) {
   v1::ListContainersRequest list;
   list.mutable_filter()->set_pod_sandbox_id(pod.id());
   Daemon& daemon = pod.daemon();
-  return daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListContainers, list).containers_size();
+  return daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListContainers, list)
+      .containers_size();
 }
 
 grpc::Status TryPull(Daemon& daemon, const std::string& image) {
@@ -49,8 +51,9 @@ void CreateFails(const std::function<void(v1::ContainerConfig&)>& fault, Code co
 }
 
 // Start must fail and say so in the status; then another container without the fault must run.
-void StartFails(const std::vector<std::string>& command, const std::function<void(v1::ContainerConfig&)>& fault,
-                Code code, const std::vector<std::string>& words) {
+void StartFails(const std::vector<std::string>& command,
+                const std::function<void(v1::ContainerConfig&)>& fault, Code code,
+                const std::vector<std::string>& words) {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Create(pod.ContainerConfig(command, fault));
   Expect(pod.TryStart(container), code, words);
@@ -66,24 +69,30 @@ void StartFails(const std::vector<std::string>& command, const std::function<voi
 }  // namespace
 
 TEST_CASE("unknown image") {
-  CreateFails([](v1::ContainerConfig& config) { config.mutable_image()->set_image("no/such:image"); }, Code::NOT_FOUND,
-              {"no/such"});
+  CreateFails(
+      [](v1::ContainerConfig& config) { config.mutable_image()->set_image("no/such:image"); },
+      Code::NOT_FOUND, {"no/such"});
   Expect(TryPull(Daemon::Shared(), "registry.k8s.io/no/such:image"), Code::NOT_FOUND, {"no/such"});
 }
 
 TEST_CASE("bad digest and bad reference") {
-  Expect(TryPull(Daemon::Shared(), "busybox@sha256:123"), Code::INVALID_ARGUMENT, {"image.image", "sha256:123"});
-  Expect(TryPull(Daemon::Shared(), "some/UPPER"), Code::INVALID_ARGUMENT, {"image.image", "some/UPPER"});
-  Expect(TryPull(Daemon::Shared(), "registry.k8s.io/e2e-test-images/busybox@sha256:" + std::string(64, '0')),
+  Expect(TryPull(Daemon::Shared(), "busybox@sha256:123"), Code::INVALID_ARGUMENT,
+         {"image.image", "sha256:123"});
+  Expect(TryPull(Daemon::Shared(), "some/UPPER"), Code::INVALID_ARGUMENT,
+         {"image.image", "some/UPPER"});
+  Expect(TryPull(Daemon::Shared(),
+                 "registry.k8s.io/e2e-test-images/busybox@sha256:" + std::string(64, '0')),
          Code::NOT_FOUND, {std::string(64, '0')});
 }
 
 TEST_CASE("registry down") {
-  Expect(TryPull(Daemon::Shared(), "127.0.0.1:1/some/image"), Code::UNKNOWN, {"RegistryUnavailable: ", "127.0.0.1:1"});
+  Expect(TryPull(Daemon::Shared(), "127.0.0.1:1/some/image"), Code::UNKNOWN,
+         {"RegistryUnavailable: ", "127.0.0.1:1"});
 }
 
 TEST_CASE("command not found, not executable, a folder") {
-  StartFails({"nope"}, nullptr, Code::INVALID_ARGUMENT, {"nope", "executable file not found in $PATH"});
+  StartFails({"nope"}, nullptr, Code::INVALID_ARGUMENT,
+             {"nope", "executable file not found in $PATH"});
   StartFails({"/etc/passwd"}, nullptr, Code::INVALID_ARGUMENT, {"/etc/passwd", "EACCES"});
   StartFails({"/etc"}, nullptr, Code::INVALID_ARGUMENT, {"/etc", "EACCES"});
 }
@@ -106,22 +115,27 @@ TEST_CASE("host path whose parent is a file") {
     };
   };
   daemon.Pull(kBusybox);
-  Expect(pod.TryCreate(pod.ContainerConfig({"true"}, mounted(file + "/below"))), Code::INVALID_ARGUMENT,
-         {"host_path", file + "/below"});
+  Expect(pod.TryCreate(pod.ContainerConfig({"true"}, mounted(file + "/below"))),
+         Code::INVALID_ARGUMENT, {"host_path", file + "/below"});
   // A missing folder is made, as hostPath volumes without a type expect.
-  CHECK(pod.WaitExited(pod.Run({"test", "-d", "/data"}, mounted(daemon.dir() + "/made/for/it"))).exit_code() == 0);
+  CHECK(pod.WaitExited(pod.Run({"test", "-d", "/data"}, mounted(daemon.dir() + "/made/for/it")))
+            .exit_code() == 0);
 }
 
 TEST_CASE("user not in the image") {
-  CreateFails([](v1::ContainerConfig& config) {
-    config.mutable_linux()->mutable_security_context()->set_run_as_username("nosuchuser");
-  }, Code::INVALID_ARGUMENT, {"nosuchuser"});
+  CreateFails(
+      [](v1::ContainerConfig& config) {
+        config.mutable_linux()->mutable_security_context()->set_run_as_username("nosuchuser");
+      },
+      Code::INVALID_ARGUMENT, {"nosuchuser"});
 }
 
 TEST_CASE("group without user") {
-  CreateFails([](v1::ContainerConfig& config) {
-    config.mutable_linux()->mutable_security_context()->mutable_run_as_group()->set_value(5);
-  }, Code::INVALID_ARGUMENT, {"run_as_group"});
+  CreateFails(
+      [](v1::ContainerConfig& config) {
+        config.mutable_linux()->mutable_security_context()->mutable_run_as_group()->set_value(5);
+      },
+      Code::INVALID_ARGUMENT, {"run_as_group"});
 }
 
 TEST_CASE("bad seccomp JSON, missing profile") {
@@ -139,16 +153,23 @@ TEST_CASE("bad seccomp JSON, missing profile") {
 }
 
 TEST_CASE("unknown capability, path tricks in the log path, bad mount path") {
-  CreateFails([](v1::ContainerConfig& config) {
-    config.mutable_linux()->mutable_security_context()->mutable_capabilities()->add_add_capabilities("FLY");
-  }, Code::INVALID_ARGUMENT, {"FLY"});
-  CreateFails([](v1::ContainerConfig& config) { config.set_log_path("../../escape.log"); }, Code::INVALID_ARGUMENT,
-              {"log_path", "escape.log"});
-  CreateFails([](v1::ContainerConfig& config) {
-    v1::Mount* mount = config.add_mounts();
-    mount->set_host_path("relative");
-    mount->set_container_path("/x");
-  }, Code::INVALID_ARGUMENT, {"host_path", "relative"});
+  CreateFails(
+      [](v1::ContainerConfig& config) {
+        config.mutable_linux()
+            ->mutable_security_context()
+            ->mutable_capabilities()
+            ->add_add_capabilities("FLY");
+      },
+      Code::INVALID_ARGUMENT, {"FLY"});
+  CreateFails([](v1::ContainerConfig& config) { config.set_log_path("../../escape.log"); },
+              Code::INVALID_ARGUMENT, {"log_path", "escape.log"});
+  CreateFails(
+      [](v1::ContainerConfig& config) {
+        v1::Mount* mount = config.add_mounts();
+        mount->set_host_path("relative");
+        mount->set_container_path("/x");
+      },
+      Code::INVALID_ARGUMENT, {"host_path", "relative"});
 }
 
 TEST_CASE("unknown handler, sandbox and container") {
@@ -157,44 +178,50 @@ TEST_CASE("unknown handler, sandbox and container") {
   *run.mutable_config() = PodConfig(daemon);
   run.set_runtime_handler("kata");
   v1::RunPodSandboxResponse ran;
-  Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, run, &ran), Code::INVALID_ARGUMENT,
-         {"runtime_handler", "kata"});
+  Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, run, &ran),
+         Code::INVALID_ARGUMENT, {"runtime_handler", "kata"});
   v1::CreateContainerRequest create;
   create.set_pod_sandbox_id("feedbeef");
   v1::CreateContainerResponse created;
-  Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::CreateContainer, create, &created), Code::NOT_FOUND,
-         {"sandbox", "feedbeef"});
+  Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::CreateContainer, create, &created),
+         Code::NOT_FOUND, {"sandbox", "feedbeef"});
   v1::StartContainerRequest start;
   start.set_container_id("feedbeef");
   v1::StartContainerResponse started;
-  Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::StartContainer, start, &started), Code::NOT_FOUND,
-         {"container", "feedbeef"});
+  Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::StartContainer, start, &started),
+         Code::NOT_FOUND, {"container", "feedbeef"});
 }
 
 TEST_CASE("a sysctl that is not the pod's own") {
   Daemon& daemon = Daemon::Shared();
   for (const char* key : {"kernel.core_pattern", "vm.swappiness", "net/../kernel/panic"}) {
     v1::RunPodSandboxRequest run;
-    *run.mutable_config() = PodConfig(
-        daemon, [&](v1::PodSandboxConfig& config) { (*config.mutable_linux()->mutable_sysctls())[key] = "1"; });
+    *run.mutable_config() = PodConfig(daemon, [&](v1::PodSandboxConfig& config) {
+      (*config.mutable_linux()->mutable_sysctls())[key] = "1";
+    });
     v1::RunPodSandboxResponse ran;
-    Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, run, &ran), Code::INVALID_ARGUMENT,
-           {key});
+    Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, run, &ran),
+           Code::INVALID_ARGUMENT, {key});
   }
-  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, {}).items_size() == 0);
+  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, {}).items_size() ==
+        0);
 }
 
-TEST_CASE("network not configured: only host-network pods run, and the error says which folder is empty") {
+TEST_CASE(
+    "network not configured: only host-network pods run, and the error says which folder is "
+    "empty") {
   Daemon daemon;
   REQUIRE(base::RemoveTree(daemon.dir() + "/net.d").ok());
   v1::RunPodSandboxRequest run;
   *run.mutable_config() = PodConfig(daemon);
   v1::RunPodSandboxResponse ran;
-  Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, run, &ran), Code::UNAVAILABLE,
-         {daemon.dir() + "/net.d"});
-  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, {}).items_size() == 0);
+  Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, run, &ran),
+         Code::UNAVAILABLE, {daemon.dir() + "/net.d"});
+  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, {}).items_size() ==
+        0);
   Pod host(daemon, [](v1::PodSandboxConfig& config) {
-    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(v1::NODE);
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
+        v1::NODE);
   });
   CHECK(host.Status().state() == v1::SANDBOX_READY);
 }

@@ -1,9 +1,8 @@
 // What a container is: its process, exits, execs, logs, limits.
-#include <catch2/catch.hpp>
-
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <catch2/catch.hpp>
 #include <thread>
 
 #include "absl/strings/numbers.h"
@@ -24,22 +23,26 @@ int64_t Millis(int64_t since_nanos) { return (base::MonotonicNanos() - since_nan
 // A file of the container's cgroup, in the hierarchy of `controller` on v1.
 std::string CgroupFile(Pod& pod, const std::string& container, const std::string& controller,
                        const std::string& v1_name, const std::string& v2_name) {
-  const std::string lines = base::ReadFile(absl::StrCat("/proc/", pod.HostPid(container), "/cgroup")).value();
+  const std::string lines =
+      base::ReadFile(absl::StrCat("/proc/", pod.HostPid(container), "/cgroup")).value();
   for (absl::string_view line : absl::StrSplit(lines, '\n', absl::SkipEmpty())) {
     const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
     const std::vector<std::string> names = absl::StrSplit(fields[1], ',');
     if (std::find(names.begin(), names.end(), controller) == names.end()) continue;
     return std::string(absl::StripTrailingAsciiWhitespace(
-        base::ReadFile(absl::StrCat("/sys/fs/cgroup/", controller, fields[2], "/", v1_name)).value()));
+        base::ReadFile(absl::StrCat("/sys/fs/cgroup/", controller, fields[2], "/", v1_name))
+            .value()));
   }
-  const std::string path = std::string(absl::StripPrefix(absl::StripTrailingAsciiWhitespace(lines), "0::"));
+  const std::string path =
+      std::string(absl::StripPrefix(absl::StripTrailingAsciiWhitespace(lines), "0::"));
   return std::string(absl::StripTrailingAsciiWhitespace(
       base::ReadFile(absl::StrCat("/sys/fs/cgroup", path, "/", v2_name)).value()));
 }
 
 // A script that sets a trap must have done so before it is signalled: it says "ready" then.
 void WaitReady(Pod& pod, const std::string& container) {
-  for (int i = 0; i < 2000 && pod.LogText(container).find("ready") == std::string::npos; ++i) usleep(5000);
+  for (int i = 0; i < 2000 && pod.LogText(container).find("ready") == std::string::npos; ++i)
+    usleep(5000);
 }
 
 bool OnV1() { return access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK) == 0; }
@@ -49,24 +52,32 @@ bool OnV1() { return access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK)
 TEST_CASE("exit codes and signals are told truly") {
   Pod pod(Daemon::Shared());
   for (const int code : {0, 1, 42, 127, 255}) {
-    const v1::ContainerStatus status = pod.WaitExited(pod.Run({"sh", "-c", absl::StrCat("exit ", code)}));
+    const v1::ContainerStatus status =
+        pod.WaitExited(pod.Run({"sh", "-c", absl::StrCat("exit ", code)}));
     CHECK(status.exit_code() == code);
     CHECK(status.reason() == (code == 0 ? "Completed" : "Error"));
     CHECK(status.created_at() <= status.started_at());
     CHECK(status.started_at() <= status.finished_at());
   }
-  CHECK(pod.WaitExited(pod.Run({"sh", "-c", "kill -9 $$; sleep 10"}, [](v1::ContainerConfig& config) {
-          config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(v1::POD);
-        })).exit_code() == 137);
+  CHECK(pod.WaitExited(pod.Run({"sh", "-c", "kill -9 $$; sleep 10"},
+                               [](v1::ContainerConfig& config) {
+                                 config.mutable_linux()
+                                     ->mutable_security_context()
+                                     ->mutable_namespace_options()
+                                     ->set_pid(v1::POD);
+                               }))
+            .exit_code() == 137);
 }
 
 TEST_CASE("stop: the signal first, SIGKILL after the grace, at once with none") {
   Pod pod(Daemon::Shared());
-  const std::string polite = pod.Run({"sh", "-c", "trap 'exit 7' TERM; echo ready; while true; do sleep 0.1; done"});
+  const std::string polite =
+      pod.Run({"sh", "-c", "trap 'exit 7' TERM; echo ready; while true; do sleep 0.1; done"});
   WaitReady(pod, polite);
   pod.StopContainer(polite, 20);
   CHECK(pod.ContainerStatus(polite).exit_code() == 7);
-  const std::string deaf = pod.Run({"sh", "-c", "trap '' TERM; echo ready; while true; do sleep 0.1; done"});
+  const std::string deaf =
+      pod.Run({"sh", "-c", "trap '' TERM; echo ready; while true; do sleep 0.1; done"});
   WaitReady(pod, deaf);
   int64_t begin = base::MonotonicNanos();
   pod.StopContainer(deaf, 1);
@@ -82,7 +93,8 @@ TEST_CASE("stop: the signal first, SIGKILL after the grace, at once with none") 
 
 TEST_CASE("a second stop with a shorter grace cuts the first one's short") {
   Pod pod(Daemon::Shared());
-  const std::string deaf = pod.Run({"sh", "-c", "trap '' TERM; echo ready; while true; do sleep 0.1; done"});
+  const std::string deaf =
+      pod.Run({"sh", "-c", "trap '' TERM; echo ready; while true; do sleep 0.1; done"});
   WaitReady(pod, deaf);
   const int64_t begin = base::MonotonicNanos();
   std::thread patient([&] { pod.StopContainer(deaf, 40); });
@@ -125,15 +137,16 @@ TEST_CASE("exec: output, exit code, environment, and a timeout that leaves nothi
   CHECK(both.out == "out\n");
   CHECK(both.err == "err\n");
   CHECK(both.exit_code == 3);
-  CHECK(pod.Exec(container, {"sh", "-c", "echo $GREETING in $PWD"}).out == "two words in /tmp/made/for/it\n");
+  CHECK(pod.Exec(container, {"sh", "-c", "echo $GREETING in $PWD"}).out ==
+        "two words in /tmp/made/for/it\n");
   v1::ExecSyncRequest slow;
   slow.set_container_id(container);
   for (const char* word : {"sh", "-c", "sleep 4321 & sleep 4321"}) slow.add_cmd(word);
   slow.set_timeout(1);
   v1::ExecSyncResponse response;
   Daemon& daemon = pod.daemon();
-  CHECK(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::ExecSync, slow, &response).error_code() ==
-        grpc::StatusCode::DEADLINE_EXCEEDED);
+  CHECK(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::ExecSync, slow, &response)
+            .error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
   const ExecResult left = pod.Exec(container, {"pgrep", "sleep 4321"});
   CHECK(left.out.empty());
   CHECK(left.err.empty());
@@ -181,8 +194,8 @@ TEST_CASE("limits are in the kernel's files") {
 
 TEST_CASE("over its memory limit a container ends with 137 and OOMKilled") {
   Pod pod(Daemon::Shared());
-  const std::string container =
-      pod.Run({"sh", "-c", "dd if=/dev/zero of=/dev/null bs=60M count=1"}, [](v1::ContainerConfig& config) {
+  const std::string container = pod.Run(
+      {"sh", "-c", "dd if=/dev/zero of=/dev/null bs=60M count=1"}, [](v1::ContainerConfig& config) {
         config.mutable_linux()->mutable_resources()->set_memory_limit_in_bytes(15 << 20);
         config.mutable_linux()->mutable_resources()->set_memory_swap_limit_in_bytes(15 << 20);
       });
@@ -194,8 +207,9 @@ TEST_CASE("over its memory limit a container ends with 137 and OOMKilled") {
 
 TEST_CASE("logs: CRI lines, partial lines of 16 KiB, both streams, reopened after a rename") {
   Pod pod(Daemon::Shared());
-  const std::string container = pod.Run(
-      {"sh", "-c", "echo one; echo; echo two >&2; dd if=/dev/zero bs=40000 count=1 2>/dev/null | tr '\\0' x; echo"});
+  const std::string container = pod.Run({"sh", "-c",
+                                         "echo one; echo; echo two >&2; dd if=/dev/zero bs=40000 "
+                                         "count=1 2>/dev/null | tr '\\0' x; echo"});
   pod.WaitExited(container);
   const std::string log = pod.Log(container);
   CHECK(log.find(" stdout F one\n") != std::string::npos);
@@ -235,7 +249,8 @@ TEST_CASE("users, groups, capabilities, no_new_privs, seccomp as configured") {
     context->mutable_seccomp()->set_profile_type(v1::SecurityProfile::RuntimeDefault);
     context->mutable_capabilities()->add_drop_capabilities("ALL");
   });
-  CHECK(pod.Exec(container, {"sh", "-c", "echo $(id -u):$(id -g) $(id -G)"}).out == "1001:1002 1002 1234\n");
+  CHECK(pod.Exec(container, {"sh", "-c", "echo $(id -u):$(id -g) $(id -G)"}).out ==
+        "1001:1002 1002 1234\n");
   const std::string status = pod.Exec(container, {"cat", "/proc/self/status"}).out;
   CHECK(status.find("CapBnd:\t0000000000000000") != std::string::npos);
   CHECK(status.find("CapInh:\t0000000000000000") != std::string::npos);
@@ -275,8 +290,12 @@ TEST_CASE("masked and read-only paths, read-only rootfs, mounts") {
 
 TEST_CASE("stats have cpu, memory and the writable layer") {
   Pod pod(Daemon::Shared());
-  const std::string container = pod.Run({"sh", "-c", "dd if=/dev/zero of=/big bs=1M count=4 2>/dev/null; sleep 1000"});
-  for (int i = 0; i < 200 && pod.Exec(container, {"sh", "-c", "test $(stat -c %s /big) = 4194304"}).exit_code != 0; ++i) {
+  const std::string container =
+      pod.Run({"sh", "-c", "dd if=/dev/zero of=/big bs=1M count=4 2>/dev/null; sleep 1000"});
+  for (int i = 0;
+       i < 200 &&
+       pod.Exec(container, {"sh", "-c", "test $(stat -c %s /big) = 4194304"}).exit_code != 0;
+       ++i) {
   }
   v1::ContainerStatsRequest request;
   request.set_container_id(container);
@@ -288,5 +307,6 @@ TEST_CASE("stats have cpu, memory and the writable layer") {
   CHECK(stats.writable_layer().used_bytes().value() >= 4u << 20);
   v1::ListContainerStatsRequest list;
   list.mutable_filter()->set_pod_sandbox_id(pod.id());
-  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListContainerStats, list).stats_size() == 1);
+  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListContainerStats, list)
+            .stats_size() == 1);
 }

@@ -21,7 +21,8 @@ namespace {
 
 std::string Env(const char* name) {
   const char* value = getenv(name);
-  if (value == nullptr) throw std::runtime_error(absl::StrCat(name, " is not set: run this through test/run"));
+  if (value == nullptr)
+    throw std::runtime_error(absl::StrCat(name, " is not set: run this through test/run"));
   return value;
 }
 
@@ -30,13 +31,16 @@ void MustOk(const absl::Status& status) {
 }
 
 std::string Shell(const std::string& script) {
-  const absl::StatusOr<linux::RunResult> result = linux::Run(
-      {.path = "/bin/sh", .args = {"sh", "-c", script}, .env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}}, "", {});
+  const absl::StatusOr<linux::RunResult> result =
+      linux::Run({.path = "/bin/sh",
+                  .args = {"sh", "-c", script},
+                  .env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}},
+                 "", {});
   return result.ok() ? result->out : "";
 }
 
-// What CNI plugins do to the host once and never undo: forwarding is switched on, portmap's shared chains are made. The
-// first daemon of the program remembers how it was, the last one puts it back.
+// What CNI plugins do to the host once and never undo: forwarding is switched on, portmap's shared
+// chains are made. The first daemon of the program remembers how it was, the last one puts it back.
 class PluginTraces {
  public:
   static void Enter() {
@@ -56,7 +60,8 @@ class PluginTraces {
         $table -w -t nat -F "$chain"
         $table -w -t nat -X "$chain"
       done)"));
-    Shell(absl::StrCat("echo ", forward_.substr(0, 1) == "0" ? "0" : "1", " >/proc/sys/net/ipv4/ip_forward"));
+    Shell(absl::StrCat("echo ", forward_.substr(0, 1) == "0" ? "0" : "1",
+                       " >/proc/sys/net/ipv4/ip_forward"));
   }
 
  private:
@@ -93,18 +98,23 @@ Daemon::Daemon(std::vector<std::string> flags) : flags_(std::move(flags)) {
   socket_ = dir_ + "/crisp.sock";
   const std::string id = base::NewId();
   bridge_ = absl::StrCat("crt", id.substr(0, 8));
-  // Of its own, so that daemons side by side, or what a killed test left, do not take each other's packets.
-  const std::string subnet = absl::StrCat("10.", 192 + id[8] % 32, ".", (id[9] * 7 + id[10]) % 256, ".0/24");
+  // Of its own, so that daemons side by side, or what a killed test left, do not take each other's
+  // packets.
+  const std::string subnet =
+      absl::StrCat("10.", 192 + id[8] % 32, ".", (id[9] * 7 + id[10]) % 256, ".0/24");
   MustOk(base::MakeDirs(dir_ + "/net.d", 0755));
   MustOk(base::MakeDirs(dir_ + "/logs", 0755));
-  MustOk(base::WriteFileAtomic(dir_ + "/net.d/10-test.conflist",
-                               absl::StrReplaceAll(kConflist, {{"NAME", bridge_}, {"DIR", dir_}, {"SUBNET", subnet}}), 0644));
+  MustOk(base::WriteFileAtomic(
+      dir_ + "/net.d/10-test.conflist",
+      absl::StrReplaceAll(kConflist, {{"NAME", bridge_}, {"DIR", dir_}, {"SUBNET", subnet}}),
+      0644));
   Start();
 }
 
 Daemon::~Daemon() {
   try {
-    v1::ListPodSandboxResponse pods = Call(*runtime_, &v1::RuntimeService::Stub::ListPodSandbox, {});
+    v1::ListPodSandboxResponse pods =
+        Call(*runtime_, &v1::RuntimeService::Stub::ListPodSandbox, {});
     for (const v1::PodSandbox& pod : pods.items()) {
       v1::RemovePodSandboxRequest remove;
       remove.set_pod_sandbox_id(pod.id());
@@ -115,7 +125,8 @@ Daemon::~Daemon() {
     fprintf(stderr, "daemon fixture: %s\n", error.what());
     Kill9();
   }
-  (void)linux::Run({.path = "/usr/sbin/ip", .args = {"ip", "link", "delete", bridge_}, .env = {}}, "", {});
+  (void)linux::Run({.path = "/usr/sbin/ip", .args = {"ip", "link", "delete", bridge_}, .env = {}},
+                   "", {});
   (void)base::RemoveTree(dir_);
   PluginTraces::Leave();
 }
@@ -128,37 +139,48 @@ Daemon& Daemon::Shared() {
 void Daemon::Start() {
   const std::string program = Env("CRISP_TEST_BIN_DIR") + "/crispd";
   std::vector<std::string> args = {"crispd",
-                                   "--config", "/dev/null",
-                                   "--address", socket_,
-                                   "--state", state(),
-                                   "--log-level", "debug",
-                                   "--cni-conf-dir", dir_ + "/net.d",
-                                   "--cni-bin-dir", "/usr/lib/cni",
-                                   "--registry-config-path", Env("CRISP_TEST_CERTS_DIR")};
-  if (std::find(flags_.begin(), flags_.end(), "--root") == flags_.end()) args.insert(args.end(), {"--root", root()});
+                                   "--config",
+                                   "/dev/null",
+                                   "--address",
+                                   socket_,
+                                   "--state",
+                                   state(),
+                                   "--log-level",
+                                   "debug",
+                                   "--cni-conf-dir",
+                                   dir_ + "/net.d",
+                                   "--cni-bin-dir",
+                                   "/usr/lib/cni",
+                                   "--registry-config-path",
+                                   Env("CRISP_TEST_CERTS_DIR")};
+  if (std::find(flags_.begin(), flags_.end(), "--root") == flags_.end())
+    args.insert(args.end(), {"--root", root()});
   args.insert(args.end(), flags_.begin(), flags_.end());
-  const absl::StatusOr<base::UniqueFd> log = base::Open(dir_ + "/crispd.log", O_WRONLY | O_CREAT | O_APPEND, 0644);
+  const absl::StatusOr<base::UniqueFd> log =
+      base::Open(dir_ + "/crispd.log", O_WRONLY | O_CREAT | O_APPEND, 0644);
   MustOk(log.status());
   std::vector<std::string> environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
   for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
     if (const char* value = getenv(name)) environment.push_back(absl::StrCat(name, "=", value));
   }
-  const absl::StatusOr<linux::Child> child =
-      linux::Spawn({.path = program, .args = args, .env = environment}, {-1, log->get(), log->get()});
+  const absl::StatusOr<linux::Child> child = linux::Spawn(
+      {.path = program, .args = args, .env = environment}, {-1, log->get(), log->get()});
   MustOk(child.status());
   pid_ = child->pid;
   Connect();
 }
 
 void Daemon::Connect() {
-  // A channel of its own each time: a new daemon is not met with the back-off of the old one's connection.
+  // A channel of its own each time: a new daemon is not met with the back-off of the old one's
+  // connection.
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(17 << 20);
   arguments.SetInt("crisp.test.channel", rand());
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
-  auto channel = grpc::CreateCustomChannel("unix://" + socket_, grpc::InsecureChannelCredentials(), arguments);
+  auto channel =
+      grpc::CreateCustomChannel("unix://" + socket_, grpc::InsecureChannelCredentials(), arguments);
   runtime_ = v1::RuntimeService::NewStub(channel);
   images_ = v1::ImageService::NewStub(channel);
   for (int i = 0; i < 300; ++i) {
@@ -196,17 +218,21 @@ void Daemon::Terminate() {
   }
 }
 
-std::string Daemon::Log() const { return base::ReadFile(dir_ + "/crispd.log", 256 << 20).value_or("no log"); }
+std::string Daemon::Log() const {
+  return base::ReadFile(dir_ + "/crispd.log", 256 << 20).value_or("no log");
+}
 
 void Daemon::Check(const grpc::Status& status) const {
   if (status.ok()) return;
-  throw std::runtime_error(absl::StrCat("code ", static_cast<int>(status.error_code()), ": ", status.error_message()));
+  throw std::runtime_error(
+      absl::StrCat("code ", static_cast<int>(status.error_code()), ": ", status.error_message()));
 }
 
 std::string Daemon::Pull(const std::string& image) {
   v1::ImageStatusRequest wanted;
   wanted.mutable_image()->set_image(image);
-  const v1::ImageStatusResponse present = Call(*images_, &v1::ImageService::Stub::ImageStatus, wanted);
+  const v1::ImageStatusResponse present =
+      Call(*images_, &v1::ImageService::Stub::ImageStatus, wanted);
   if (present.has_image()) return present.image().id();
   v1::PullImageRequest pull;
   pull.mutable_image()->set_image(image);

@@ -1,5 +1,6 @@
-// A crispd of the test's own: temporary root and state, its own CNI network and bridge, the registry of test/run.
-// Everything is gone when it is destroyed. Failures throw std::runtime_error with the daemon's log, which ends the test.
+// A crispd of the test's own: temporary root and state, its own CNI network and bridge, the
+// registry of test/run. Everything is gone when it is destroyed. Failures throw std::runtime_error
+// with the daemon's log, which ends the test.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -25,13 +26,13 @@ class Daemon {
   // The one most tests of a program share; its pods are theirs to remove.
   static Daemon& Shared();
 
-  void Start();    // returns when it serves
-  void Kill9();    // SIGKILL, reaped
+  void Start();      // returns when it serves
+  void Kill9();      // SIGKILL, reaped
   void Terminate();  // SIGTERM, waits; returns its exit status in exit_status
   int exit_status = -1;
 
   pid_t pid() const { return pid_; }
-  const std::string& dir() const { return dir_; }       // temporary folder: root/, state/, net.d/, logs/
+  const std::string& dir() const { return dir_; }  // temporary folder: root/, state/, net.d/, logs/
   const std::string& socket() const { return socket_; }
   std::string root() const { return dir_ + "/root"; }
   std::string state() const { return dir_ + "/state"; }
@@ -40,16 +41,19 @@ class Daemon {
   v1::RuntimeService::Stub& runtime() { return *runtime_; }
   v1::ImageService::Stub& images() { return *images_; }
 
-  // Calls `stub.Method(context, request, response)` with a 60 s deadline and returns the response; throws on an error.
+  // Calls `stub.Method(context, request, response)` with a 60 s deadline and returns the response;
+  // throws on an error.
   template <typename Stub, typename Request, typename Response>
-  Response Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+  Response Call(Stub& stub,
+                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                 const Request& request) {
     Response response;
     Check(Try(stub, method, request, &response));
     return response;
   }
   template <typename Stub, typename Request, typename Response>
-  grpc::Status Try(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+  grpc::Status Try(Stub& stub,
+                   grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                    const Request& request, Response* response, int seconds = 60) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(seconds));

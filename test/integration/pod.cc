@@ -15,7 +15,8 @@ namespace crisp::test {
 
 using Runtime = v1::RuntimeService::Stub;
 
-v1::PodSandboxConfig PodConfig(Daemon& daemon, const std::function<void(v1::PodSandboxConfig&)>& change) {
+v1::PodSandboxConfig PodConfig(Daemon& daemon,
+                               const std::function<void(v1::PodSandboxConfig&)>& change) {
   v1::PodSandboxConfig config;
   const std::string uid = base::NewId().substr(0, 32);
   config.mutable_metadata()->set_name("pod-" + uid.substr(0, 8));
@@ -72,7 +73,8 @@ v1::ContainerConfig Pod::ContainerConfig(const std::vector<std::string>& command
   config.mutable_image()->set_image(kBusybox);
   for (const std::string& word : command) config.add_command(word);
   config.set_log_path(name + ".log");
-  config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(v1::CONTAINER);
+  config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
+      v1::CONTAINER);
   if (change) change(config);
   return config;
 }
@@ -83,7 +85,8 @@ grpc::Status Pod::TryCreate(const v1::ContainerConfig& config, std::string* cont
   *request.mutable_config() = config;
   *request.mutable_sandbox_config() = config_;
   v1::CreateContainerResponse response;
-  grpc::Status status = daemon_.Try(daemon_.runtime(), &Runtime::CreateContainer, request, &response);
+  grpc::Status status =
+      daemon_.Try(daemon_.runtime(), &Runtime::CreateContainer, request, &response);
   if (container != nullptr) *container = response.container_id();
   return status;
 }
@@ -140,12 +143,14 @@ void Pod::RemoveContainer(const std::string& container) {
   daemon_.Call(daemon_.runtime(), &Runtime::RemoveContainer, request);
 }
 
-ExecResult Pod::Exec(const std::string& container, const std::vector<std::string>& command, int timeout_seconds) {
+ExecResult Pod::Exec(const std::string& container, const std::vector<std::string>& command,
+                     int timeout_seconds) {
   v1::ExecSyncRequest request;
   request.set_container_id(container);
   for (const std::string& word : command) request.add_cmd(word);
   request.set_timeout(timeout_seconds);
-  const v1::ExecSyncResponse response = daemon_.Call(daemon_.runtime(), &Runtime::ExecSync, request);
+  const v1::ExecSyncResponse response =
+      daemon_.Call(daemon_.runtime(), &Runtime::ExecSync, request);
   return {.exit_code = response.exit_code(), .out = response.stdout(), .err = response.stderr()};
 }
 

@@ -12,7 +12,8 @@ namespace crisp::test {
 inline constexpr char kBusybox[] = "registry.k8s.io/e2e-test-images/busybox:1.29-2";
 
 // A configuration with a name and uid of its own and the test's log folder; `change` may alter it.
-v1::PodSandboxConfig PodConfig(Daemon& daemon, const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
+v1::PodSandboxConfig PodConfig(Daemon& daemon,
+                               const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
 
 struct ExecResult {
   int exit_code = 0;
@@ -34,9 +35,11 @@ class Pod {
   void Stop();
   void Remove();
 
-  // A busybox container running `command`; pid namespace of its own; `change` may alter the configuration.
-  v1::ContainerConfig ContainerConfig(const std::vector<std::string>& command,
-                                      const std::function<void(v1::ContainerConfig&)>& change = nullptr);
+  // A busybox container running `command`; pid namespace of its own; `change` may alter the
+  // configuration.
+  v1::ContainerConfig ContainerConfig(
+      const std::vector<std::string>& command,
+      const std::function<void(v1::ContainerConfig&)>& change = nullptr);
   std::string Create(const v1::ContainerConfig& config);
   void Start(const std::string& container);
   // Create and start.
@@ -50,7 +53,8 @@ class Pod {
   v1::ContainerStatus WaitExited(const std::string& container);
   void StopContainer(const std::string& container, int seconds);
   void RemoveContainer(const std::string& container);
-  ExecResult Exec(const std::string& container, const std::vector<std::string>& command, int timeout_seconds = 10);
+  ExecResult Exec(const std::string& container, const std::vector<std::string>& command,
+                  int timeout_seconds = 10);
   // The container's log file as it is.
   std::string Log(const std::string& container);
   // The text of all log lines, without time, stream and tag.

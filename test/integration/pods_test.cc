@@ -16,7 +16,8 @@ namespace {
 
 std::string Namespace(int pid, const std::string& type) {
   char target[128] = {};
-  const ssize_t n = readlink(absl::StrCat("/proc/", pid, "/ns/", type).c_str(), target, sizeof(target) - 1);
+  const ssize_t n =
+      readlink(absl::StrCat("/proc/", pid, "/ns/", type).c_str(), target, sizeof(target) - 1);
   return n > 0 ? target : "unreadable";
 }
 
@@ -27,7 +28,9 @@ std::string Fetch(Pod& from, const std::string& container, const std::string& ur
 
 }  // namespace
 
-TEST_CASE("containers of a pod share pause's net, ipc and uts namespaces and have their own mnt and pid") {
+TEST_CASE(
+    "containers of a pod share pause's net, ipc and uts namespaces and have their own mnt and "
+    "pid") {
   Pod pod(Daemon::Shared());
   const int first = pod.HostPid(pod.Run({"sleep", "1000"}));
   const int second = pod.HostPid(pod.Run({"sleep", "1000"}));
@@ -48,7 +51,8 @@ TEST_CASE("pid namespaces: POD shares pause's, NODE is the host's, TARGET is ano
   Pod pod(Daemon::Shared());
   const auto with = [](v1::NamespaceMode mode, const std::string& target = "") {
     return [=](v1::ContainerConfig& config) {
-      auto* options = config.mutable_linux()->mutable_security_context()->mutable_namespace_options();
+      auto* options =
+          config.mutable_linux()->mutable_security_context()->mutable_namespace_options();
       options->set_pid(mode);
       options->set_target_id(target);
     };
@@ -57,16 +61,20 @@ TEST_CASE("pid namespaces: POD shares pause's, NODE is the host's, TARGET is ano
   CHECK(Namespace(pod.HostPid(pod.Run({"sleep", "1000"}, with(v1::POD))), "pid") ==
         Namespace(pod.HostPid(pod.id()), "pid"));
   Pod host(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
-    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(v1::NODE);
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
+        v1::NODE);
   });
-  CHECK(Namespace(host.HostPid(host.Run({"sleep", "1000"}, with(v1::NODE))), "pid") == Namespace(getpid(), "pid"));
+  CHECK(Namespace(host.HostPid(host.Run({"sleep", "1000"}, with(v1::NODE))), "pid") ==
+        Namespace(getpid(), "pid"));
   CHECK(Namespace(pod.HostPid(pod.Run({"sleep", "1000"}, with(v1::TARGET, own))), "pid") ==
         Namespace(pod.HostPid(own), "pid"));
 }
 
 TEST_CASE("localhost works between containers, the pod's IP from outside") {
   Pod pod(Daemon::Shared());
-  pod.Run({"sh", "-c", "mkdir -p /tmp/w && echo over-localhost >/tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w"});
+  pod.Run({"sh", "-c",
+           "mkdir -p /tmp/w && echo over-localhost >/tmp/w/index.html && exec httpd -f -p 8080 -h "
+           "/tmp/w"});
   const std::string client = pod.Run({"sleep", "1000"});
   std::string page;
   for (int i = 0; i < 100 && page.empty(); ++i) {
@@ -75,7 +83,8 @@ TEST_CASE("localhost works between containers, the pod's IP from outside") {
   }
   CHECK(page == "over-localhost\n");
   Pod other(Daemon::Shared());
-  CHECK(Fetch(other, other.Run({"sleep", "1000"}), "http://" + pod.Ip() + ":8080/") == "over-localhost\n");
+  CHECK(Fetch(other, other.Run({"sleep", "1000"}), "http://" + pod.Ip() + ":8080/") ==
+        "over-localhost\n");
 }
 
 TEST_CASE("the pod outlives its containers with the same IP") {
@@ -120,7 +129,8 @@ TEST_CASE("killing pause makes the sandbox NOTREADY; it can be stopped and remov
   REQUIRE(kill(pod.HostPid(pod.id()), SIGKILL) == 0);
   for (int i = 0; i < 500 && pod.Status().state() == v1::SANDBOX_READY; ++i) usleep(5000);
   CHECK(pod.Status().state() == v1::SANDBOX_NOTREADY);
-  CHECK(pod.TryCreate(pod.ContainerConfig({"true"})).error_code() == grpc::StatusCode::FAILED_PRECONDITION);
+  CHECK(pod.TryCreate(pod.ContainerConfig({"true"})).error_code() ==
+        grpc::StatusCode::FAILED_PRECONDITION);
   pod.Stop();
   pod.Remove();
 }
@@ -146,15 +156,19 @@ TEST_CASE("StopPodSandbox frees the IP, kills the containers and may be repeated
   }
 }
 
-TEST_CASE("an equal RunPodSandbox returns the sandbox that is there, a retry after stop makes a new one") {
+TEST_CASE(
+    "an equal RunPodSandbox returns the sandbox that is there, a retry after stop makes a new "
+    "one") {
   Daemon& daemon = Daemon::Shared();
   Pod pod(daemon);
   v1::RunPodSandboxRequest again;
   *again.mutable_config() = pod.config();
-  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, again).pod_sandbox_id() == pod.id());
+  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, again)
+            .pod_sandbox_id() == pod.id());
   pod.Stop();
   const std::string fresh =
-      daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, again).pod_sandbox_id();
+      daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, again)
+          .pod_sandbox_id();
   CHECK(fresh != pod.id());
   v1::RemovePodSandboxRequest remove;
   remove.set_pod_sandbox_id(fresh);
@@ -163,10 +177,12 @@ TEST_CASE("an equal RunPodSandbox returns the sandbox that is there, a retry aft
 
 TEST_CASE("host network: the host's namespace, no IP, the host's name") {
   Pod pod(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
-    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(v1::NODE);
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
+        v1::NODE);
   });
   const std::string container = pod.Run({"sleep", "1000"}, [](v1::ContainerConfig& config) {
-    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(v1::NODE);
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
+        v1::NODE);
   });
   CHECK(pod.Ip().empty());
   CHECK(Namespace(pod.HostPid(container), "net") == Namespace(getpid(), "net"));
@@ -210,17 +226,20 @@ TEST_CASE("containers of a pod share /dev/shm, pods do not") {
 TEST_CASE("a host port answers on 127.0.0.1 until the pod is stopped") {
   Daemon& daemon = Daemon::Shared();
   Pod client(daemon, [](v1::PodSandboxConfig& config) {
-    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(v1::NODE);
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
+        v1::NODE);
   });
   const std::string shell = client.Run({"sleep", "1000"}, [](v1::ContainerConfig& config) {
-    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(v1::NODE);
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
+        v1::NODE);
   });
   Pod pod(daemon, [](v1::PodSandboxConfig& config) {
     v1::PortMapping* mapping = config.add_port_mappings();
     mapping->set_host_port(18080);
     mapping->set_container_port(8080);
   });
-  pod.Run({"sh", "-c", "mkdir -p /tmp/w && echo mapped >/tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w"});
+  pod.Run({"sh", "-c",
+           "mkdir -p /tmp/w && echo mapped >/tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w"});
   std::string page;
   for (int i = 0; i < 100 && page.empty(); ++i) {
     page = Fetch(client, shell, "http://127.0.0.1:18080/");
@@ -231,22 +250,31 @@ TEST_CASE("a host port answers on 127.0.0.1 until the pod is stopped") {
   CHECK(Fetch(client, shell, "http://127.0.0.1:18080/").empty());
 }
 
-TEST_CASE("lists filter by state, id prefix and labels; unknown ids are NOT_FOUND, in Stop and Remove they are fine") {
+TEST_CASE(
+    "lists filter by state, id prefix and labels; unknown ids are NOT_FOUND, in Stop and Remove "
+    "they are fine") {
   Daemon& daemon = Daemon::Shared();
-  Pod pod(daemon, [](v1::PodSandboxConfig& config) { (*config.mutable_labels())["app"] = "listed"; });
+  Pod pod(daemon,
+          [](v1::PodSandboxConfig& config) { (*config.mutable_labels())["app"] = "listed"; });
   v1::ListPodSandboxRequest list;
   list.mutable_filter()->set_id(pod.id().substr(0, 13));
   list.mutable_filter()->mutable_state()->set_state(v1::SANDBOX_READY);
   (*list.mutable_filter()->mutable_label_selector())["app"] = "listed";
-  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, list).items_size() == 1);
+  CHECK(
+      daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, list).items_size() ==
+      1);
   (*list.mutable_filter()->mutable_label_selector())["app"] = "other";
-  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, list).items_size() == 0);
+  CHECK(
+      daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, list).items_size() ==
+      0);
   v1::PodSandboxStatusRequest status;
   v1::PodSandboxStatusResponse response;
-  for (const char* id : {"", "nope", "0000000000000000000000000000000000000000000000000000000000000000"}) {
+  for (const char* id :
+       {"", "nope", "0000000000000000000000000000000000000000000000000000000000000000"}) {
     status.set_pod_sandbox_id(id);
-    CHECK(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::PodSandboxStatus, status, &response).error_code() ==
-          grpc::StatusCode::NOT_FOUND);
+    CHECK(
+        daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::PodSandboxStatus, status, &response)
+            .error_code() == grpc::StatusCode::NOT_FOUND);
     v1::StopPodSandboxRequest stop;
     stop.set_pod_sandbox_id(id);
     daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::StopPodSandbox, stop);

@@ -30,7 +30,8 @@ struct Acknowledged {
 
 }  // namespace
 
-TEST_CASE("kill -9 and SIGTERM leave containers running; exits meanwhile are told; logs have no gap") {
+TEST_CASE(
+    "kill -9 and SIGTERM leave containers running; exits meanwhile are told; logs have no gap") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string ip = pod.Ip();
@@ -45,7 +46,9 @@ TEST_CASE("kill -9 and SIGTERM leave containers running; exits meanwhile are tol
     mount->set_container_path("/gate");
   };
   const std::string counting =
-      pod.Run({"sh", "-c", "i=0; while [ ! -e /gate/open ]; do echo $i; i=$((i+1)); sleep 0.01; done; exit 33"}, gated);
+      pod.Run({"sh", "-c",
+               "i=0; while [ ! -e /gate/open ]; do echo $i; i=$((i+1)); sleep 0.01; done; exit 33"},
+              gated);
   daemon.Kill9();
   REQUIRE(base::WriteFileAtomic(gate + "/open", "", 0644).ok());
   const int dead = pid;  // the gated container ends while nobody watches
@@ -102,12 +105,14 @@ TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop")
 
   const auto worker = [&](int seed) {
     std::mt19937 random(static_cast<unsigned>(seed));
-    auto channel = grpc::CreateChannel("unix://" + daemon.socket(), grpc::InsecureChannelCredentials());
+    auto channel =
+        grpc::CreateChannel("unix://" + daemon.socket(), grpc::InsecureChannelCredentials());
     while (!done && made < 40) {
       auto runtime = v1::RuntimeService::NewStub(channel);
       grpc::ClientContext run_context, create_context, start_context, status_context;
       v1::RunPodSandboxRequest run;
-      *run.mutable_config() = PodConfig(daemon, [](v1::PodSandboxConfig& config) { config.clear_log_directory(); });
+      *run.mutable_config() =
+          PodConfig(daemon, [](v1::PodSandboxConfig& config) { config.clear_log_directory(); });
       v1::RunPodSandboxResponse ran;
       if (!runtime->RunPodSandbox(&run_context, run, &ran).ok()) continue;
       const int code = static_cast<int>(random() % 3 == 0 ? random() % 100 : 0);
@@ -115,8 +120,8 @@ TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop")
       create.set_pod_sandbox_id(ran.pod_sandbox_id());
       create.mutable_config()->mutable_metadata()->set_name("c");
       create.mutable_config()->mutable_image()->set_image(kBusybox);
-      const std::string script =
-          code > 0 ? absl::StrCat("sleep 0.", random() % 9, "; exit ", code) : std::string("sleep 10000");
+      const std::string script = code > 0 ? absl::StrCat("sleep 0.", random() % 9, "; exit ", code)
+                                          : std::string("sleep 10000");
       for (const std::string& word : {std::string("sh"), std::string("-c"), script}) {
         create.mutable_config()->add_command(word);
       }
@@ -128,7 +133,8 @@ TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop")
       if (!runtime->StartContainer(&start_context, start, &started).ok()) continue;
       // The start was acknowledged: from here on it must never be lost.
       const std::string init =
-          base::ReadFile(daemon.state() + "/containers/" + created.container_id() + "/init.json").value();
+          base::ReadFile(daemon.state() + "/containers/" + created.container_id() + "/init.json")
+              .value();
       Acknowledged facts;
       sscanf(init.c_str() + init.find("\"pid\"") + 6, "%d", &facts.pid);
       facts.start_ticks = strtoull(init.c_str() + init.find("\"start_ticks\"") + 14, nullptr, 10);
@@ -161,9 +167,10 @@ TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop")
     v1::ContainerStatus status;
     const int64_t limit = base::MonotonicNanos() + int64_t{20} * 1'000'000'000;
     do {
-      status = daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ContainerStatus, request).status();
-    } while (facts.exit_code >= 0 && status.state() != v1::CONTAINER_EXITED && base::MonotonicNanos() < limit &&
-             usleep(5000) == 0);
+      status = daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ContainerStatus, request)
+                   .status();
+    } while (facts.exit_code >= 0 && status.state() != v1::CONTAINER_EXITED &&
+             base::MonotonicNanos() < limit && usleep(5000) == 0);
     if (facts.exit_code >= 0) {
       CHECK(status.state() == v1::CONTAINER_EXITED);
       CHECK(status.exit_code() == facts.exit_code);
@@ -172,6 +179,6 @@ TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop")
       CHECK(StartTicks(facts.pid) == facts.start_ticks);
     }
   }
-  // What was never acknowledged is gone or can be removed like the rest; the fixture removes all pods, and hostdiff
-  // (test/run) proves that nothing else is left.
+  // What was never acknowledged is gone or can be removed like the rest; the fixture removes all
+  // pods, and hostdiff (test/run) proves that nothing else is left.
 }

@@ -11,7 +11,8 @@ TEST_CASE("Errno names operation, subject and errno and maps the code") {
   const absl::Status status = base::Errno("mount", "/proc", EPERM);
   CHECK(status.code() == absl::StatusCode::kPermissionDenied);
   CHECK(status.message() == "mount /proc: EPERM");
-  CHECK(base::Prefix(status, "start container 4f").message() == "start container 4f: mount /proc: EPERM");
+  CHECK(base::Prefix(status, "start container 4f").message() ==
+        "start container 4f: mount /proc: EPERM");
   CHECK(base::Prefix(absl::OkStatus(), "x").ok());
 }
 
@@ -30,7 +31,8 @@ TEST_CASE("DecodeJson turns every parser exception into InvalidArgument") {
     CHECK(result.status().code() == absl::StatusCode::kInvalidArgument);
   }
   const std::string deep = std::string(200, '[') + std::string(200, ']');
-  CHECK(std::string(base::DecodeJson("doc", deep, decode).status().message()).find("nested") != std::string::npos);
+  CHECK(std::string(base::DecodeJson("doc", deep, decode).status().message()).find("nested") !=
+        std::string::npos);
 }
 
 TEST_CASE("log levels by name") {

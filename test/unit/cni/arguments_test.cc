@@ -37,10 +37,16 @@ TEST_CASE("PodArgs refuses values that would inject an argument") {
 }
 
 TEST_CASE("ParseBandwidth reads Kubernetes quantities") {
-  const std::pair<const char*, uint64_t> good[] = {
-      {"10M", 10'000'000},    {"1k", 1000},           {"1.5Gi", 1'610'612'736}, {"2e6", 2'000'000},
-      {"1P", 1'000'000'000'000'000}, {"1000", 1000}, {"5000000m", 5000},    {"0.1M", 100'000},
-      {"1Ki", 1024},          {"3E3", 3000}};
+  const std::pair<const char*, uint64_t> good[] = {{"10M", 10'000'000},
+                                                   {"1k", 1000},
+                                                   {"1.5Gi", 1'610'612'736},
+                                                   {"2e6", 2'000'000},
+                                                   {"1P", 1'000'000'000'000'000},
+                                                   {"1000", 1000},
+                                                   {"5000000m", 5000},
+                                                   {"0.1M", 100'000},
+                                                   {"1Ki", 1024},
+                                                   {"3E3", 3000}};
   for (const auto& [text, bits] : good) {
     CAPTURE(text);
     CHECK(ParseBandwidth(text).value_or(0) == bits);

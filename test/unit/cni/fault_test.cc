@@ -109,8 +109,7 @@ TEST_CASE("F17, F18: faults of DEL") {
   evil.Configure({{{"DEL", fault.behaviour}}});
   const auto network = NewNetwork(evil.options);
   REQUIRE(network->Attach(PodRequest(), In(kLong)).ok());
-  CheckFault(evil, fault, "del",
-             [&] { return network->Detach(PodRequest(), In(fault.deadline)); });
+  CheckFault(evil, fault, "del", [&] { return network->Detach(PodRequest(), In(fault.deadline)); });
   CHECK(evil.CacheFiles().size() == (fault.code == Code::kOk ? 0 : 1));
 }
 

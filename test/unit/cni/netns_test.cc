@@ -142,7 +142,10 @@ TEST_CASE("RunInNetns enters the namespace, returns the status and leaves the ca
   CHECK(inside == InodeOf(netns.get()));
   CHECK(InodeOf(base::Open("/proc/thread-self/ns/net", O_RDONLY)->get()) == InodeOf(own.get()));
   bool ran = false;
-  CHECK_FALSE(RunInNetns(-1, [&]() { ran = true; return absl::OkStatus(); }).ok());
+  CHECK_FALSE(RunInNetns(-1, [&]() {
+                ran = true;
+                return absl::OkStatus();
+              }).ok());
   CHECK_FALSE(ran);
 }
 

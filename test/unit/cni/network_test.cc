@@ -159,13 +159,11 @@ TEST_CASE("a damaged cache entry is undone with the folder's network, and then r
 TEST_CASE("Attach refuses before any plugin runs") {
   EvilNetwork evil;
   const auto network = NewNetwork(evil.options);
-  CHECK(network->Attach(PodRequest(), In(kLong)).status().code() ==
-        absl::StatusCode::kUnavailable);
+  CHECK(network->Attach(PodRequest(), In(kLong)).status().code() == absl::StatusCode::kUnavailable);
   evil.Configure(kOnePlugin);
   PodNetworkRequest request = PodRequest();
   request.annotations["kubernetes.io/ingress-bandwidth"] = "lots";
-  CHECK(network->Attach(request, In(kLong)).status().code() ==
-        absl::StatusCode::kInvalidArgument);
+  CHECK(network->Attach(request, In(kLong)).status().code() == absl::StatusCode::kInvalidArgument);
   request = PodRequest();
   request.netns_path = evil.dir.Write("plain", "");
   CHECK(network->Attach(request, In(kLong)).status().code() ==
@@ -179,8 +177,8 @@ TEST_CASE("a plugin that is not installed is named with the folders searched") {
   evil.Configure(kOnePlugin);
   REQUIRE(unlink(base::JoinPath(evil.options.plugin_dirs[0], "cni_evil").c_str()) == 0);
   const auto attached = NewNetwork(evil.options)->Attach(PodRequest(), In(kLong));
-  CHECK(Text(attached.status()) == absl::StrCat("cni add: plugin cni_evil: not found in ",
-                                                evil.options.plugin_dirs[0]));
+  CHECK(Text(attached.status()) ==
+        absl::StrCat("cni add: plugin cni_evil: not found in ", evil.options.plugin_dirs[0]));
 }
 
 TEST_CASE("a hanging plugin of one pod delays no other pod") {

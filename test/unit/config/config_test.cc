@@ -19,7 +19,9 @@ std::string Message(const absl::Status& status) { return std::string(status.mess
 
 TEST_CASE("a flag beats the file, the file beats the default") {
   const std::string file = "/tmp/crisp-config-test.toml";
-  REQUIRE(base::WriteFileAtomic(file, "root = '/a'\nstate = '/b'\n[cni]\nbin_dirs = ['/x', '/y']\n", 0600).ok());
+  REQUIRE(base::WriteFileAtomic(file, "root = '/a'\nstate = '/b'\n[cni]\nbin_dirs = ['/x', '/y']\n",
+                                0600)
+              .ok());
   const auto line = Parse({"--config", file.c_str(), "--state", "/c"});
   REQUIRE(line.ok());
   CHECK(line->config.root == "/a");
@@ -31,8 +33,11 @@ TEST_CASE("a flag beats the file, the file beats the default") {
 
 TEST_CASE("unknown keys and flags are errors that name them") {
   config::Config config;
-  CHECK(Message(config::ApplyToml("adress = '/x'", config)).find("\"adress\" in line 1") != std::string::npos);
-  CHECK(Message(config::ApplyToml("[cni]\n\nnativ = true", config)).find("\"cni.nativ\" in line 3") != std::string::npos);
+  CHECK(Message(config::ApplyToml("adress = '/x'", config)).find("\"adress\" in line 1") !=
+        std::string::npos);
+  CHECK(
+      Message(config::ApplyToml("[cni]\n\nnativ = true", config)).find("\"cni.nativ\" in line 3") !=
+      std::string::npos);
   CHECK(Message(config::ApplyToml("root = 3", config)).find("\"root\"") != std::string::npos);
   CHECK(Message(config::ApplyToml("root = ", config)).find("line 1") != std::string::npos);
   const auto line = Parse({"--adress", "/x"});
@@ -46,7 +51,8 @@ TEST_CASE("a named file must exist, the default one need not") {
 }
 
 TEST_CASE("values are checked") {
-  CHECK(Message(Parse({"--root", "relative"}).status()).find("root \"relative\"") != std::string::npos);
+  CHECK(Message(Parse({"--root", "relative"}).status()).find("root \"relative\"") !=
+        std::string::npos);
   CHECK(Message(Parse({"--cgroup-driver", "magic"}).status()).find("magic") != std::string::npos);
   CHECK_FALSE(Parse({"--log-level", "loud"}).ok());
 }

@@ -10,8 +10,9 @@
 using namespace crisp::image;
 
 TEST_CASE("WWW-Authenticate is parsed into challenges") {
-  const auto challenges = ParseChallenges(
-      R"(Negotiate, Basic realm="a, b", BEARER realm = "https://x/t?a=\"1\"",service=reg,scope="s:p:pull,push")");
+  const auto challenges =
+      ParseChallenges(R"(Negotiate, Basic realm="a, b", BEARER realm = "https://x/t?a=\"1\"",)"
+                      R"(service=reg,scope="s:p:pull,push")");
   REQUIRE(challenges.size() == 3);
   CHECK(challenges[0].scheme == "negotiate");
   CHECK(challenges[1].scheme == "basic");

@@ -151,7 +151,8 @@ TEST_CASE("M12 M16 bad digests and foreign layers are refused") {
 
 TEST_CASE("Image config decodes what a container needs") {
   const auto config = DecodeImageConfig(ConfigText(
-      R"({"User":"1000:5","Env":["A=1","B=x\ny"],"Entrypoint":["/e"],"Cmd":["c"],"WorkingDir":"/w",)"
+      R"({"User":"1000:5","Env":["A=1","B=x\ny"],"Entrypoint":["/e"],"Cmd":["c"],)"
+      R"("WorkingDir":"/w",)"
       R"("Volumes":{"/v":{},"/a":{}},"StopSignal":"SIGQUIT","Labels":{"k":"v","n":null}})"));
   REQUIRE(config.ok());
   CHECK(config->user == "1000:5");

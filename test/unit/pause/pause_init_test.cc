@@ -1,12 +1,12 @@
 // What pause does as PID 1 of a pod that shares its PID namespace: pid_namespaces(7). Needs root.
-#include "pause_process.h"
-
 #include <sched.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+
+#include "pause_process.h"
 
 namespace crisp::pause_test {
 namespace {

@@ -23,7 +23,8 @@ class PauseProcess {
  public:
   // Forks (clone_flags: CLONE_NEWPID or 0), runs `before_exec` in the child, then execs pause.
   // pid() is -1 when clone fails (errno is kept). The child dies with the test.
-  explicit PauseProcess(int clone_flags = 0, const std::function<void()>& before_exec = [] {});
+  explicit PauseProcess(
+      int clone_flags = 0, const std::function<void()>& before_exec = [] {});
   ~PauseProcess();
   PauseProcess(const PauseProcess&) = delete;
   PauseProcess& operator=(const PauseProcess&) = delete;

@@ -222,7 +222,8 @@ TEST_CASE("actions, errors and conditions of a profile") {
   // (sigaltstack, mmap, munmap: what a sanitizer does when a process ends.)
   // An allow list: EPERM for what it leaves out, ENOSYS for what is younger than it.
   const std::string deny = R"({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
-      {"names": ["write", "exit_group", "getpid", "seccomp", "sigaltstack", "mmap", "munmap"], "action": "SCMP_ACT_ALLOW"},
+      {"names": ["write", "exit_group", "getpid", "seccomp", "sigaltstack", "mmap", "munmap"],
+       "action": "SCMP_ACT_ALLOW"},
       {"name": "umask", "action": "SCMP_ACT_ERRNO"}]})";
   CHECK(Try(FilterOf(deny), {{SYS_getpid}, {SYS_umask}, {SYS_openat2}, {kFchmodat2}}) ==
         std::vector<int>{0, EPERM, ENOSYS, ENOSYS});
