@@ -19,10 +19,6 @@
 namespace crisp::shim {
 namespace {
 
-absl::Status Invalid(absl::string_view member, absl::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat(member, ": ", why));
-}
-
 struct NamespaceName {
   absl::string_view name;
   int type;
@@ -177,6 +173,10 @@ absl::Status CompileRootfs(const oci::Spec& spec, const ::shim::v1::Start& start
 }
 
 }  // namespace
+
+absl::Status Invalid(absl::string_view member, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat(member, ": ", why));
+}
 
 absl::StatusOr<std::string> CleanPath(const std::string& path, absl::string_view what) {
   if (path.empty() || path[0] != '/')

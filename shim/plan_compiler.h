@@ -24,6 +24,9 @@ absl::Status CompileMounts(const oci::Spec& spec, const ::shim::v1::Start& start
 absl::Status CompileDevices(const oci::Spec& spec, LaunchPlan& plan);
 absl::Status CompileSysctls(const oci::Spec& spec, LaunchPlan& plan);
 
+// kInvalidArgument "<member>: <why>".
+absl::Status Invalid(absl::string_view member, absl::string_view why);
+
 // "/a//b/./c" -> "/a/b/c". kInvalidArgument for a path that is relative, has a ".." or a NUL, or is
 // longer than PATH_MAX: `what` names the member.
 absl::StatusOr<std::string> CleanPath(const std::string& path, absl::string_view what);

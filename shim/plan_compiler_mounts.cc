@@ -17,10 +17,6 @@
 namespace crisp::shim {
 namespace {
 
-absl::Status Invalid(absl::string_view member, absl::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat(member, ": ", why));
-}
-
 // What a bind keeps of /proc when something is mounted onto single files of it (lxcfs); everything
 // else there decides about security and must be the kernel's. The same list as other runtimes have.
 constexpr absl::string_view kProcFiles[] = {"/proc/cpuinfo",

@@ -31,7 +31,7 @@ std::string Quoted(const std::string& word) {
   return absl::StrCat("\"", absl::CHexEscape(word), "\"");
 }
 
-const char* NamespaceName(int type) {
+const char* TypeName(int type) {
   switch (type) {
     case CLONE_NEWPID:
       return "pid";
@@ -69,7 +69,7 @@ void PrintMappings(Text& text, const char* name, const std::vector<oci::IdMappin
 
 void PrintNamespaces(Text& text, const LaunchPlan& plan) {
   for (const NamespacePlan& entry : plan.namespaces) {
-    text.Line("namespace ", NamespaceName(entry.type), entry.path.empty() ? " new" : " join ",
+    text.Line("namespace ", TypeName(entry.type), entry.path.empty() ? " new" : " join ",
               entry.path);
   }
   PrintMappings(text, "uid", plan.uid_mappings);

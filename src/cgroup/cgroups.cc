@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -113,6 +114,10 @@ absl::StatusOr<std::string> Cgroups::Path(absl::string_view cgroup_parent,
   std::string path = absl::StrCat(cgroup_parent.empty() ? "" : "/", cgroup_parent, "/", id);
   CRISP_RETURN_IF_ERROR(CheckPath(path));
   return path;
+}
+
+std::string Cgroups::ParentOf(absl::string_view path) const {
+  return std::string(path.substr(0, std::max<size_t>(path.rfind('/'), 1)));
 }
 
 absl::Status Cgroups::Create(absl::string_view path, const Resources& resources) {

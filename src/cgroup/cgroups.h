@@ -55,6 +55,9 @@ class Cgroups {
   // systemd name ("x.slice").
   absl::StatusOr<std::string> Path(absl::string_view cgroup_parent, absl::string_view id) const;
 
+  // The `cgroup_parent` that gives this path: the inverse of Path.
+  std::string ParentOf(absl::string_view path) const;
+
   // Makes the group in every hierarchy and sets its limits. On failure nothing is left behind, and
   // the error names the file and the value. AlreadyExists when the group is there (a leftover:
   // Remove it first); InvalidArgument for values the kernel or the host refuses.

@@ -102,11 +102,12 @@ CpuStats ReadCpuV2(const Layout& layout, absl::string_view path) {
 }
 
 MemoryStats ReadMemoryV1(Files& files, Count* inactive_file) {
-  constexpr uint64_t kNoLimit = 0x7fff'ffff'0000'0000;  // and above: the page counter's maximum
+  constexpr uint64_t kUnlimitedBytes =
+      0x7fff'ffff'0000'0000;  // and above: the page counter's maximum
   MemoryStats memory;
   memory.usage_bytes = files.Number("memory.usage_in_bytes");
   memory.limit_bytes = files.Number("memory.limit_in_bytes");
-  if (memory.limit_bytes.value_or(0) >= kNoLimit) memory.limit_bytes.reset();
+  if (memory.limit_bytes.value_or(0) >= kUnlimitedBytes) memory.limit_bytes.reset();
   memory.max_usage_bytes = files.Number("memory.max_usage_in_bytes");
   memory.failures = files.Number("memory.failcnt");
   memory.kernel_bytes = files.Number("memory.kmem.usage_in_bytes");

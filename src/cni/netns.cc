@@ -7,11 +7,9 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <system_error>
 #include <thread>
@@ -19,7 +17,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "base/errno.h"
 #include "base/file.h"
@@ -73,15 +70,10 @@ absl::StatusOr<InterfaceStats> ParseLine(absl::string_view line) {
 
 }  // namespace
 
-std::string NewNetnsName() {
-  unsigned char b[16];
-  // 16 bytes never come back short once the pool is initialised (getrandom(2)).
-  if (getrandom(b, sizeof(b), 0) != sizeof(b)) abort();
-  b[6] = static_cast<unsigned char>((b[6] & 0x0f) | 0x40);  // version 4, RFC 4122
-  b[8] = static_cast<unsigned char>((b[8] & 0x3f) | 0x80);
-  return absl::StrFormat("cni-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-                         b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11],
-                         b[12], b[13], b[14], b[15]);
+std::string NetnsPath(absl::string_view sandbox_id) {
+  return absl::StrCat(kNetnsDir, "/cni-", sandbox_id.substr(0, 8), "-", sandbox_id.substr(8, 4),
+                      "-", sandbox_id.substr(12, 4), "-", sandbox_id.substr(16, 4), "-",
+                      sandbox_id.substr(20, 12));
 }
 
 absl::StatusOr<base::UniqueFd> OpenNetns(const std::string& path) {

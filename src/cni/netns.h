@@ -20,8 +20,9 @@ namespace crisp::cni {
 
 inline constexpr char kNetnsDir[] = "/run/netns";
 
-// "cni-<random uuid>", the form other tools look for below /run/netns.
-std::string NewNetnsName();
+// /run/netns/cni-<uuid>, the form other tools look for. The uuid is cut from the sandbox id (64
+// random hex characters), so that the pin of a sandbox can be found without its record.
+std::string NetnsPath(absl::string_view sandbox_id);
 
 // Opens a network namespace: "/proc/<pid>/ns/net" or a pinned path. kFailedPrecondition when the
 // file is not a network namespace (a pin whose mount is gone is an empty plain file).

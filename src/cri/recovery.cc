@@ -11,8 +11,10 @@
 #include "absl/time/clock.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "cni/netns.h"
 #include "cri/bundle.h"
 #include "cri/service.h"
 #include "ipc/channel.h"
@@ -106,7 +108,13 @@ void Service::RecoverContainer(store::ContainerRecord record) {
   containers_.Add(container);
   if (ended) return;
   Found found = Look(paths_.Bundle(id));
-  if (!found.started.has_value()) return;  // CREATED, or a start that never happened
+  if (!found.started.has_value()) {
+    // CREATED, or a start that never happened, whose cgroup is in the way of the next.
+    const std::string cgroup_path = CgroupPath(*container);
+    (void)cgroups_.Kill(cgroup_path);
+    (void)cgroups_.Remove(cgroup_path, kKillTime);
+    return;
+  }
   container::Init init{.pid = found.started->pid(),
                        .start_ticks = found.started->start_ticks(),
                        .started_at_ns = found.started->started_at_ns(),
@@ -174,30 +182,42 @@ absl::Status Service::Recover() {
       });
   for (const store::Damaged& damaged : damaged_sandboxes) {
     LogDamaged("sandbox", damaged);
-    ReclaimDamaged(damaged.id, /*is_sandbox=*/true);
+    if (!base::IsId(damaged.id)) continue;  // nothing of ours bears such a name
+    const absl::Status reclaimed = ReclaimSandbox(damaged.id);
+    if (!reclaimed.ok()) LogDamaged("sandbox", {damaged.id, reclaimed});
   }
   for (const store::Damaged& damaged : damaged_containers) {
     LogDamaged("container", damaged);
-    ReclaimDamaged(damaged.id, /*is_sandbox=*/false);
+    ReclaimContainer(damaged.id);
   }
   RemoveOrphans();
   return absl::OkStatus();
 }
 
-// The id still tells what to free: processes and cgroup by the bundle's spec, the network by its
-// cached result.
-void Service::ReclaimDamaged(const std::string& id, bool is_sandbox) {
+// In place of a record that could not be read: one of a sandbox that was never acknowledged and
+// owes all that its id and its bundle still tell. A host-network pod has neither pin nor cached
+// result.
+absl::Status Service::ReclaimSandbox(const std::string& id) {
+  store::SandboxRecord record;
+  record.id = id;
+  record.created_at_ns = base::WallNanos();
+  record.netns_path = cni::NetnsPath(id);
+  record.owed = {store::Debt::kNetwork, store::Debt::kNetns, store::Debt::kFiles};
   const absl::StatusOr<std::string> cgroup_path = BundleCgroup(paths_.Bundle(id));
   if (cgroup_path.ok()) {
-    (void)cgroups_.Kill(*cgroup_path);
-    (void)cgroups_.Remove(*cgroup_path, kKillTime);
+    record.cgroup_parent = cgroups_.ParentOf(*cgroup_path);
+    record.owed.insert({store::Debt::kProcesses, store::Debt::kCgroup});
   }
-  if (!is_sandbox) return;
-  cni::PodNetworkRequest request;
-  request.sandbox_id = id;
-  background_.Add(absl::StrCat("damaged ", id), [this, request] {
-    return network_.Detach(request, absl::Now() + kTeardownTime).ok();
-  });
+  CRISP_RETURN_IF_ERROR(sandbox_records_.Write(id, store::Encode(record)));
+  RecoverSandbox(std::move(record));
+  return absl::OkStatus();
+}
+
+void Service::ReclaimContainer(const std::string& id) {
+  const absl::StatusOr<std::string> cgroup_path = BundleCgroup(paths_.Bundle(id));
+  if (!cgroup_path.ok()) return;
+  (void)cgroups_.Kill(*cgroup_path);
+  (void)cgroups_.Remove(*cgroup_path, kKillTime);
 }
 
 }  // namespace crisp::cri

@@ -175,7 +175,7 @@ absl::StatusOr<std::string> Service::MakeSandbox(const v1::RunPodSandboxRequest&
   record.cgroup_parent = request.config().linux().cgroup_parent();
   record.owed = {store::Debt::kProcesses, store::Debt::kCgroup, store::Debt::kFiles};
   if (!HostNetwork(request.config())) {
-    record.netns_path = base::JoinPath(cni::kNetnsDir, cni::NewNetnsName());
+    record.netns_path = cni::NetnsPath(record.id);
     record.owed.insert({store::Debt::kNetwork, store::Debt::kNetns});
   }
   CRISP_RETURN_IF_ERROR(cgroups_.Path(record.cgroup_parent, record.id).status());

@@ -159,7 +159,8 @@ class Service {
   void RecoverSandbox(store::SandboxRecord record);
   void RecoverContainer(store::ContainerRecord record);
   void RemoveOrphans();
-  void ReclaimDamaged(const std::string& id, bool is_sandbox);
+  absl::Status ReclaimSandbox(const std::string& id);
+  void ReclaimContainer(const std::string& id);
 
   const config::Config& config_;
   const base::Paths& paths_;

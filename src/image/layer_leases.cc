@@ -9,7 +9,7 @@ namespace crisp::image {
 namespace {
 
 // A cancellation is a flag somebody else sets: it can only be looked at now and then.
-constexpr absl::Duration kCancelPoll = absl::Milliseconds(20);
+constexpr absl::Duration kLeasePoll = absl::Milliseconds(20);
 
 }  // namespace
 
@@ -48,7 +48,7 @@ absl::StatusOr<LayerLease> LayerLeases::Acquire(const oci::Digest& chain_id,
   absl::MutexLock lock(&mu_);
   while (holders_[chain_id].exclusive) {
     CRISP_RETURN_IF_ERROR(context.Check());
-    changed_.WaitWithTimeout(&mu_, kCancelPoll);
+    changed_.WaitWithTimeout(&mu_, kLeasePoll);
   }
   Holders& holders = holders_[chain_id];
   holders.exclusive = true;

@@ -16,7 +16,7 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-constexpr char kField[] = "apparmor";
+constexpr char kAppArmorField[] = "apparmor";
 
 absl::StatusOr<v1::SecurityProfile> Choice(const v1::LinuxContainerSecurityContext& context) {
   if (context.has_apparmor()) return context.apparmor();
@@ -76,11 +76,11 @@ absl::StatusOr<std::string> AppArmorProfile(const v1::LinuxContainerSecurityCont
   if (context.privileged()) return std::string();
   if (!host.enabled) {
     return absl::FailedPreconditionError(
-        absl::StrCat(kField, " \"", name, "\": the host has no AppArmor"));
+        absl::StrCat(kAppArmorField, " \"", name, "\": the host has no AppArmor"));
   }
   if (!IsLoaded(host, name)) {
     return absl::FailedPreconditionError(
-        absl::StrCat(kField, " \"", name, "\": the profile is not loaded"));
+        absl::StrCat(kAppArmorField, " \"", name, "\": the profile is not loaded"));
   }
   return std::string(name);
 }

@@ -15,7 +15,7 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-constexpr char kField[] = "linux.sysctls";
+constexpr char kSysctlsField[] = "linux.sysctls";
 
 bool IsNameCharacter(char c) {
   return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("_-.:@", c);
@@ -26,12 +26,12 @@ bool IsNameCharacter(char c) {
 // ("net.ipv4.conf.eth0/100.forwarding").
 absl::StatusOr<std::string> SysctlPath(const std::string& key) {
   const size_t first = key.find_first_of("./");
-  if (first == std::string::npos) return Invalid(kField, key, "is no sysctl");
+  if (first == std::string::npos) return Invalid(kSysctlsField, key, "is no sysctl");
   std::string path = key[first] == '.' ? absl::StrReplaceAll(key, {{".", "/"}, {"/", "."}}) : key;
   for (const absl::string_view part : absl::StrSplit(path, '/')) {
     if (part.empty() || part == "." || part == ".." ||
         !std::all_of(part.begin(), part.end(), IsNameCharacter)) {
-      return Invalid(kField, key, "is no sysctl");
+      return Invalid(kSysctlsField, key, "is no sysctl");
     }
   }
   return path;
@@ -42,14 +42,14 @@ absl::Status CheckNamespaced(const std::string& key, const std::string& path,
   using absl::StartsWith;
   if (StartsWith(path, "net/")) {
     if (options.network() != v1::NODE) return absl::OkStatus();
-    return Invalid(kField, key, "would change the host's network");
+    return Invalid(kSysctlsField, key, "would change the host's network");
   }
   if (StartsWith(path, "kernel/shm") || StartsWith(path, "kernel/msg") || path == "kernel/sem" ||
       StartsWith(path, "fs/mqueue/")) {
     if (options.ipc() != v1::NODE) return absl::OkStatus();
-    return Invalid(kField, key, "would change the host's ipc");
+    return Invalid(kSysctlsField, key, "would change the host's ipc");
   }
-  return Invalid(kField, key, "is not a namespaced sysctl");
+  return Invalid(kSysctlsField, key, "is not a namespaced sysctl");
 }
 
 }  // namespace
@@ -61,10 +61,10 @@ absl::StatusOr<std::map<std::string, std::string>> PodSysctls(const v1::PodSandb
   for (const auto& [key, value] : config.linux().sysctls()) {
     CRISP_ASSIGN_OR_RETURN(const std::string path, SysctlPath(key));
     CRISP_RETURN_IF_ERROR(CheckNamespaced(key, path, options));
-    CRISP_RETURN_IF_ERROR(CheckText(absl::StrCat(kField, "[\"", key, "\"]"),
+    CRISP_RETURN_IF_ERROR(CheckText(absl::StrCat(kSysctlsField, "[\"", key, "\"]"),
                                     absl::StrReplaceAll(value, {{"\t", " "}}), kMaxValue));
     if (!result.emplace(absl::StrReplaceAll(path, {{"/", "."}, {".", "/"}}), value).second) {
-      return Invalid(kField, key, "is set twice");
+      return Invalid(kSysctlsField, key, "is set twice");
     }
   }
   if (options.network() == v1::NODE) return result;

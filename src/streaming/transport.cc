@@ -1,8 +1,7 @@
 #include "streaming/transport.h"
 
-// The kernel's header, not glibc's <netinet/tcp.h>: tcp_info has grown since.
-#include <linux/tcp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"

@@ -108,7 +108,13 @@ Daemon::Daemon(std::vector<std::string> flags) : flags_(std::move(flags)) {
       dir_ + "/net.d/10-test.conflist",
       absl::StrReplaceAll(kConflist, {{"NAME", bridge_}, {"DIR", dir_}, {"SUBNET", subnet}}),
       0644));
-  Start();
+  try {
+    Start();
+  } catch (...) {
+    (void)base::RemoveTree(dir_);
+    PluginTraces::Leave();
+    throw;
+  }
 }
 
 Daemon::~Daemon() {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "cni/netns.h"
 #include "integration/pod.h"
 #include "linux/process_identity.h"
 
@@ -92,6 +93,43 @@ TEST_CASE("kill -9 of a shim ends its container, told as ShimDied, also while cr
     for (int i = 0; i < 500 && StartTicks(pid) != 0; ++i) usleep(5000);
     CHECK(StartTicks(pid) == 0);
   }
+}
+
+TEST_CASE("a damaged record is set aside, and what its sandbox and container held is given back") {
+  Daemon daemon;
+  Pod healthy(daemon);
+  std::string netns, sandbox, container;
+  int pause = 0, pid = 0;
+  {
+    Pod pod(daemon);
+    sandbox = pod.id();
+    container = pod.Run({"sleep", "1000"});
+    pause = pod.HostPid(sandbox);
+    pid = pod.HostPid(container);
+    netns = cni::NetnsPath(sandbox);
+    REQUIRE(access(netns.c_str(), F_OK) == 0);
+    daemon.Kill9();
+    for (const std::string& record :
+         {"/sandboxes/" + sandbox + "/record.json", "/containers/" + container + "/record.json"}) {
+      REQUIRE(access((daemon.root() + record).c_str(), F_OK) == 0);
+      REQUIRE(base::WriteFileAtomic(daemon.root() + record, "{\"id\": \"", 0600).ok());
+    }
+    daemon.Start();
+    const v1::ListContainersResponse listed = daemon.Call(
+        daemon.runtime(), &v1::RuntimeService::Stub::ListContainers, v1::ListContainersRequest());
+    CHECK(listed.containers_size() == 0);
+  }
+  const auto held = [&] {
+    return StartTicks(pause) != 0 || StartTicks(pid) != 0 || access(netns.c_str(), F_OK) == 0 ||
+           access((daemon.root() + "/sandboxes/" + sandbox).c_str(), F_OK) == 0 ||
+           access((daemon.state() + "/containers/" + sandbox).c_str(), F_OK) == 0;
+  };
+  const int64_t give_up = base::MonotonicNanos() + int64_t{20} * 1'000'000'000;
+  while (held() && base::MonotonicNanos() < give_up) usleep(5000);
+  CHECK_FALSE(held());
+  CHECK(base::ListDir(daemon.root() + "/quarantine").value().size() == 2);
+  CHECK(daemon.Log().find("damaged sandbox record") != std::string::npos);
+  CHECK(healthy.Status().state() == v1::SANDBOX_READY);
 }
 
 TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop") {

@@ -122,12 +122,9 @@ TEST_CASE("PinNetns refuses bad names and descriptors and leaves nothing") {
   CHECK(base::ListDir(dir.path)->empty());
 }
 
-TEST_CASE("NewNetnsName is a version 4 uuid") {
-  const std::string name = NewNetnsName();
-  CHECK(name.size() == 40);
-  CHECK(name.substr(0, 4) == "cni-");
-  CHECK(name[18] == '4');
-  CHECK(name != NewNetnsName());
+TEST_CASE("NetnsPath is a uuid cut from the sandbox id") {
+  CHECK(NetnsPath("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef") ==
+        "/run/netns/cni-01234567-89ab-cdef-0123-456789abcdef");
 }
 
 TEST_CASE("RunInNetns enters the namespace, returns the status and leaves the caller alone") {

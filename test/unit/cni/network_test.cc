@@ -14,7 +14,7 @@ using namespace crisp::cni;
 
 namespace {
 
-const absl::Duration kLong = absl::Seconds(20);
+const absl::Duration kEnough = absl::Seconds(20);
 const base::Json kTwoPlugins = {{{"tag", "a"}},
                                 {{"tag", "b"}, {"capabilities", {{"portMappings", true}}}}};
 
@@ -26,7 +26,7 @@ TEST_CASE("Attach runs the plugins in order, Detach in reverse with the result")
   const auto network = NewNetwork(evil.options);
   PodNetworkRequest request = PodRequest();
   request.port_mappings = {{8080, 80, Protocol::kTcp, ""}};
-  const auto attached = network->Attach(request, In(kLong));
+  const auto attached = network->Attach(request, In(kEnough));
   INFO(attached.status().message());
   REQUIRE(attached.ok());
   CHECK(attached->ips == std::vector<std::string>{"10.9.8.7", "fd00::7"});
@@ -35,7 +35,7 @@ TEST_CASE("Attach runs the plugins in order, Detach in reverse with the result")
   CHECK(evil.CacheFiles() ==
         std::vector<std::string>{absl::StrCat("evilnet-", request.sandbox_id, "-eth0")});
 
-  REQUIRE(network->Detach(request, In(kLong)).ok());
+  REQUIRE(network->Detach(request, In(kEnough)).ok());
   CHECK(evil.CallNames() == "ADD:a ADD:b DEL:b DEL:a");
   CHECK(evil.CacheFiles().empty());
 
@@ -67,7 +67,7 @@ TEST_CASE("the preferred family comes first") {
   const auto ips = [&](IpPreference preference) {
     evil.options.ip_preference = preference;
     const auto network = NewNetwork(evil.options);
-    const auto attached = network->Attach(PodRequest(), In(kLong));
+    const auto attached = network->Attach(PodRequest(), In(kEnough));
     return attached->ips;
   };
   CHECK(ips(IpPreference::kIpv4) == std::vector<std::string>{"10.9.8.7", "fd00::7"});
@@ -81,8 +81,8 @@ TEST_CASE("prevResult goes to DEL from version 0.4.0 on") {
     EvilNetwork evil;
     evil.Configure(kOnePlugin, version);
     const auto network = NewNetwork(evil.options);
-    REQUIRE(network->Attach(PodRequest(), In(kLong)).ok());
-    REQUIRE(network->Detach(PodRequest(), In(kLong)).ok());
+    REQUIRE(network->Attach(PodRequest(), In(kEnough)).ok());
+    REQUIRE(network->Detach(PodRequest(), In(kEnough)).ok());
     CHECK(evil.Calls()[1]["conf"].contains("prevResult") == expected);
   }
 }
@@ -90,11 +90,11 @@ TEST_CASE("prevResult goes to DEL from version 0.4.0 on") {
 TEST_CASE("Detach uses the configuration of the ADD, whatever the folder holds now") {
   EvilNetwork evil;
   evil.Configure({{{"tag", "old"}}}, "1.0.0", "oldnet");
-  REQUIRE(NewNetwork(evil.options)->Attach(PodRequest(), In(kLong)).ok());
+  REQUIRE(NewNetwork(evil.options)->Attach(PodRequest(), In(kEnough)).ok());
   SECTION("another network") { evil.Configure({{{"tag", "new"}}}, "1.0.0", "newnet"); }
   SECTION("an empty folder") { REQUIRE(base::RemoveTree(evil.options.conf_dir).ok()); }
   // A new object: nothing is kept in memory.
-  REQUIRE(NewNetwork(evil.options)->Detach(PodRequest(), In(kLong)).ok());
+  REQUIRE(NewNetwork(evil.options)->Detach(PodRequest(), In(kEnough)).ok());
   CHECK(evil.CallNames() == "ADD:old DEL:old");
   CHECK(evil.Calls()[1]["conf"]["name"] == "oldnet");
   CHECK(evil.CacheFiles().empty());
@@ -103,29 +103,30 @@ TEST_CASE("Detach uses the configuration of the ADD, whatever the folder holds n
 TEST_CASE("Detach is idempotent, and OK where nothing was ever attached") {
   EvilNetwork evil;
   const auto network = NewNetwork(evil.options);
-  CHECK(network->Detach(PodRequest(), In(kLong)).ok());
+  CHECK(network->Detach(PodRequest(), In(kEnough)).ok());
   CHECK(evil.Calls().empty());
   evil.Configure({{{"tag", "a"}}});
-  CHECK(network->Detach(PodRequest(), In(kLong)).ok());
-  CHECK(network->Detach(PodRequest(), In(kLong)).ok());
+  CHECK(network->Detach(PodRequest(), In(kEnough)).ok());
+  CHECK(network->Detach(PodRequest(), In(kEnough)).ok());
   CHECK(evil.CallNames() == "DEL:a DEL:a");
   PodNetworkRequest refused = PodRequest();
   refused.pod_name = "a;b";
-  CHECK(network->Attach(refused, In(kLong)).status().code() == absl::StatusCode::kInvalidArgument);
-  CHECK(network->Detach(refused, In(kLong)).ok());
+  CHECK(network->Attach(refused, In(kEnough)).status().code() ==
+        absl::StatusCode::kInvalidArgument);
+  CHECK(network->Detach(refused, In(kEnough)).ok());
   CHECK(evil.CallNames() == "DEL:a DEL:a");
 }
 
 TEST_CASE("F19: Detach keeps what it needs until a failing DEL works") {
   EvilNetwork evil;
   evil.Configure({{{"tag", "a"}, {"DEL", "fail:2"}}, {{"tag", "b"}}});
-  REQUIRE(NewNetwork(evil.options)->Attach(PodRequest(), In(kLong)).ok());
+  REQUIRE(NewNetwork(evil.options)->Attach(PodRequest(), In(kEnough)).ok());
   for (int i = 0; i < 2; ++i) {
-    const absl::Status status = NewNetwork(evil.options)->Detach(PodRequest(), In(kLong));
+    const absl::Status status = NewNetwork(evil.options)->Detach(PodRequest(), In(kEnough));
     CHECK(Text(status) == "cni del: plugin cni_evil: evil thing: happened (code 5)");
     CHECK(evil.CacheFiles().size() == 1);
   }
-  CHECK(NewNetwork(evil.options)->Detach(PodRequest(), In(kLong)).ok());
+  CHECK(NewNetwork(evil.options)->Detach(PodRequest(), In(kEnough)).ok());
   CHECK(evil.CacheFiles().empty());
   CHECK(evil.CallNames() == "ADD:a ADD:b DEL:b DEL:a DEL:b DEL:a DEL:b DEL:a");
   CHECK(evil.Calls().back()["conf"].contains("prevResult"));
@@ -135,12 +136,12 @@ TEST_CASE("F32: Detach with the namespace gone or replaced says so by an empty C
   EvilNetwork evil;
   evil.Configure(kOnePlugin);
   const auto network = NewNetwork(evil.options);
-  REQUIRE(network->Attach(PodRequest(), In(kLong)).ok());
+  REQUIRE(network->Attach(PodRequest(), In(kEnough)).ok());
   PodNetworkRequest request = PodRequest();
   SECTION("no path") { request.netns_path = ""; }
   SECTION("missing") { request.netns_path = base::JoinPath(evil.dir.path, "missing"); }
   SECTION("plain file") { request.netns_path = evil.dir.Write("plain", ""); }
-  CHECK(network->Detach(request, In(kLong)).ok());
+  CHECK(network->Detach(request, In(kEnough)).ok());
   CHECK(evil.Calls()[1]["env"]["CNI_NETNS"] == "");
   CHECK(evil.Calls()[1]["conf"].contains("prevResult"));
 }
@@ -149,9 +150,9 @@ TEST_CASE("a damaged cache entry is undone with the folder's network, and then r
   EvilNetwork evil;
   evil.Configure({{{"tag", "a"}}});
   const auto network = NewNetwork(evil.options);
-  REQUIRE(network->Attach(PodRequest(), In(kLong)).ok());
+  REQUIRE(network->Attach(PodRequest(), In(kEnough)).ok());
   (void)evil.dir.Write(base::JoinPath("cache/results", evil.CacheFiles()[0]), "{");
-  CHECK(network->Detach(PodRequest(), In(kLong)).ok());
+  CHECK(network->Detach(PodRequest(), In(kEnough)).ok());
   CHECK(evil.CallNames() == "ADD:a DEL:a");
   CHECK(evil.CacheFiles().empty());
 }
@@ -159,14 +160,16 @@ TEST_CASE("a damaged cache entry is undone with the folder's network, and then r
 TEST_CASE("Attach refuses before any plugin runs") {
   EvilNetwork evil;
   const auto network = NewNetwork(evil.options);
-  CHECK(network->Attach(PodRequest(), In(kLong)).status().code() == absl::StatusCode::kUnavailable);
+  CHECK(network->Attach(PodRequest(), In(kEnough)).status().code() ==
+        absl::StatusCode::kUnavailable);
   evil.Configure(kOnePlugin);
   PodNetworkRequest request = PodRequest();
   request.annotations["kubernetes.io/ingress-bandwidth"] = "lots";
-  CHECK(network->Attach(request, In(kLong)).status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(network->Attach(request, In(kEnough)).status().code() ==
+        absl::StatusCode::kInvalidArgument);
   request = PodRequest();
   request.netns_path = evil.dir.Write("plain", "");
-  CHECK(network->Attach(request, In(kLong)).status().code() ==
+  CHECK(network->Attach(request, In(kEnough)).status().code() ==
         absl::StatusCode::kFailedPrecondition);
   CHECK(evil.Calls().empty());
   CHECK(evil.CacheFiles().empty());
@@ -176,7 +179,7 @@ TEST_CASE("a plugin that is not installed is named with the folders searched") {
   EvilNetwork evil;
   evil.Configure(kOnePlugin);
   REQUIRE(unlink(base::JoinPath(evil.options.plugin_dirs[0], "cni_evil").c_str()) == 0);
-  const auto attached = NewNetwork(evil.options)->Attach(PodRequest(), In(kLong));
+  const auto attached = NewNetwork(evil.options)->Attach(PodRequest(), In(kEnough));
   CHECK(Text(attached.status()) ==
         absl::StrCat("cni add: plugin cni_evil: not found in ", evil.options.plugin_dirs[0]));
 }
@@ -194,7 +197,7 @@ TEST_CASE("a hanging plugin of one pod delays no other pod") {
   while (evil.Calls().empty()) absl::SleepFor(absl::Milliseconds(5));
   evil.Configure(kOnePlugin);
   const absl::Time start = absl::Now();
-  CHECK(network->Attach(PodRequest(), In(kLong)).ok());
+  CHECK(network->Attach(PodRequest(), In(kEnough)).ok());
   CHECK(absl::Now() - start < absl::Seconds(1));
   other.join();
   CHECK(hung.code() == absl::StatusCode::kDeadlineExceeded);

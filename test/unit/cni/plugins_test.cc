@@ -86,7 +86,8 @@ struct Pod {
     request.pod_name = absl::StrCat("pod-", std::string(1, id));
     request.pod_namespace = "default";
     request.pod_uid = "uid";
-    request.netns_path = *PinNetns(netns.get(), NewNetnsName(), base::JoinPath(dir, "netns"));
+    request.netns_path = *PinNetns(netns.get(), absl::StrCat("cni-", std::string(1, id)),
+                                   base::JoinPath(dir, "netns"));
   }
   void Serve() {
     server = *SocketIn(netns.get());

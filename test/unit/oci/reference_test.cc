@@ -7,7 +7,7 @@ using crisp::oci::Digest;
 using crisp::oci::Reference;
 
 namespace {
-const std::string kHex(64, 'a');
+const std::string kDigestHex(64, 'a');
 }
 
 TEST_CASE("Reference normalises as Docker and containerd do") {
@@ -32,8 +32,8 @@ TEST_CASE("Reference normalises as Docker and containerd do") {
       {"[::1]:5000/a", "[::1]:5000", "a", "[::1]:5000/a:latest"},
       {"[fd00::2]/a", "[fd00::2]", "a", "[fd00::2]/a:latest"},
       {"REGISTRY/a", "REGISTRY", "a", "REGISTRY/a:latest"},
-      {"a/b@sha256:" + kHex, "docker.io", "a/b", "docker.io/a/b@sha256:" + kHex},
-      {"quay.io/a:v1@sha256:" + kHex, "quay.io", "a", "quay.io/a@sha256:" + kHex},
+      {"a/b@sha256:" + kDigestHex, "docker.io", "a/b", "docker.io/a/b@sha256:" + kDigestHex},
+      {"quay.io/a:v1@sha256:" + kDigestHex, "quay.io", "a", "quay.io/a@sha256:" + kDigestHex},
       {"h.io/a__b/c-d/e---f.g_h:_T", "h.io", "a__b/c-d/e---f.g_h", "h.io/a__b/c-d/e---f.g_h:_T"},
       {"a:" + std::string(128, 't'), "docker.io", "library/a",
        "docker.io/library/a:" + std::string(128, 't')},
@@ -95,10 +95,10 @@ TEST_CASE("M13 references outside the grammar are refused") {
                                "file:///etc/passwd",
                                "/var/lib/x",
                                "~/a",
-                               "a@sha256:" + kHex.substr(1),
-                               "a@sha256:" + kHex + "@sha256:" + kHex,
-                               "a@md5:" + kHex,
-                               kHex,
+                               "a@sha256:" + kDigestHex.substr(1),
+                               "a@sha256:" + kDigestHex + "@sha256:" + kDigestHex,
+                               "a@md5:" + kDigestHex,
+                               kDigestHex,
                                "quay.io/" + std::string(256, 'a'),
                                std::string(10240, 'a'),
                                std::string(300, 'h') + ".io/a",
@@ -114,9 +114,9 @@ TEST_CASE("M13 references outside the grammar are refused") {
 }
 
 TEST_CASE("Reference::WithDigest keeps the repository and drops the tag") {
-  const Digest digest = *Digest::Parse("sha256:" + kHex);
+  const Digest digest = *Digest::Parse("sha256:" + kDigestHex);
   const Reference reference = Reference::Parse("quay.io/a/b:v1")->WithDigest(digest);
-  CHECK(reference.ToString() == "quay.io/a/b@sha256:" + kHex);
+  CHECK(reference.ToString() == "quay.io/a/b@sha256:" + kDigestHex);
   CHECK(reference.Object() == digest.str());
   CHECK(reference.tag().empty());
 }

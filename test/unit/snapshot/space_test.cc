@@ -51,11 +51,12 @@ std::string Random(size_t size) {
 }
 
 TEST_CASE("F11: the watermark stops an unpack before the disk is full") {
-  SmallFs fs("size=16m");
+  SmallFs fs("size=32m");
   StoreFixture fix(fs.path + "/store");
-  fix.limits.min_free_bytes = 8 << 20;
+  // The guard looks every 8 MiB, just before a write: after 24 MiB it must see less than 12 left.
+  fix.limits.min_free_bytes = 12 << 20;
   fix.Reopen();
-  CheckRefused(fix, fs, TarBuilder().File("f", Random(12 << 20)).Done(), "min_free_bytes");
+  CheckRefused(fix, fs, TarBuilder().File("f", Random(28 << 20)).Done(), "min_free_bytes");
   REQUIRE(fix.Unpack(TarBuilder().File("small", "fits").Done()).ok());
 }
 

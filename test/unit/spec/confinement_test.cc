@@ -14,10 +14,6 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-std::string Security(const std::string& text) {
-  return absl::StrCat(" linux { security_context { ", text, " } } ");
-}
-
 TEST_CASE("capabilities") {
   const linux::CapabilityMask all = (linux::CapabilityMask{1} << 41) - 1;
   const auto caps = [&](const std::string& text, linux::CapabilityMask held) {

@@ -11,21 +11,6 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-std::string Security(const std::string& text) {
-  return absl::StrCat(" linux { security_context { ", text, " } } ");
-}
-std::string Options(const std::string& text) {
-  return Security(absl::StrCat("namespace_options { ", text, " }"));
-}
-
-std::string NamespacesOf(const oci::Spec& spec) {
-  std::string text;
-  for (const oci::Namespace& entry : spec.linux_.namespaces) {
-    absl::StrAppend(&text, entry.type, "=", entry.path, " ");
-  }
-  return text;
-}
-
 TEST_CASE("what runs: command and args over entrypoint and cmd") {
   struct Case {
     const char* config;

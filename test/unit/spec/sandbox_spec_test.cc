@@ -26,17 +26,6 @@ std::string Linux(const std::string& text) { return absl::StrCat("linux { ", tex
 std::string Context(const std::string& text) {
   return Linux(absl::StrCat("security_context { ", text, " }"));
 }
-std::string Options(const std::string& text) {
-  return Context(absl::StrCat("namespace_options { ", text, " }"));
-}
-
-std::string NamespacesOf(const oci::Spec& spec) {
-  std::string text;
-  for (const oci::Namespace& entry : spec.linux_.namespaces) {
-    absl::StrAppend(&text, entry.type, "=", entry.path, " ");
-  }
-  return text;
-}
 
 TEST_CASE("namespaces of pause") {
   CHECK(NamespacesOf(*Make("")) == "mount= network= uts= ipc= pid= ");

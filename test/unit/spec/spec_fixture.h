@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "runtime/v1/api.pb.h"
 #include "spec/container_spec.h"
 
@@ -26,6 +27,23 @@ inline void CheckRefused(const absl::Status& status, const std::string& part) {
   INFO(status);
   CHECK(absl::IsInvalidArgument(status));
   CHECK_THAT(std::string(status.message()), Catch::Contains(part));
+}
+
+// Text of a configuration that has only this security context, or only these namespace options.
+inline std::string Security(const std::string& text) {
+  return absl::StrCat(" linux { security_context { ", text, " } } ");
+}
+inline std::string Options(const std::string& text) {
+  return Security(absl::StrCat("namespace_options { ", text, " }"));
+}
+
+// "mount= network=/proc/1/ns/net ..." in the order of the spec.
+inline std::string NamespacesOf(const oci::Spec& spec) {
+  std::string text;
+  for (const oci::Namespace& entry : spec.linux_.namespaces) {
+    absl::StrAppend(&text, entry.type, "=", entry.path, " ");
+  }
+  return text;
 }
 
 // A container of a sandbox whose pause is process 4711.

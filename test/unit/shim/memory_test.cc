@@ -1,0 +1,44 @@
+// The budget of a resident shim: 128 KiB of private memory, after a start, log lines and an exec.
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "bundle.h"
+
+namespace crisp::test {
+namespace {
+
+constexpr int kBudgetKib = 128;
+
+int PrivateKib(pid_t pid) {
+  const std::string rollup = Slurp(absl::StrCat("/proc/", pid, "/smaps_rollup"));
+  int total = 0;
+  for (const char* name : {"Private_Clean:", "Private_Dirty:"}) {
+    const size_t at = rollup.find(name);
+    REQUIRE(at != std::string::npos);
+    total += atoi(rollup.c_str() + at + 14);
+  }
+  return total;
+}
+
+}  // namespace
+
+TEST_CASE("an idle shim keeps to its memory budget", "[shim][memory]") {
+#ifdef __SANITIZE_ADDRESS__
+  printf("skipped: an idle shim keeps to its memory budget: AddressSanitizer's own memory\n");
+#else
+  Bundle bundle;
+  REQUIRE(bundle.Start(ShellSpec("seq 1 1000; exec sleep 1000")).ok());
+  const int started_kib = PrivateKib(bundle.shim_pid());
+  REQUIRE(bundle.Exec({"seq", "1", "1000"}).ok());
+  Await(bundle.log_path(),
+        [](const std::string& log) { return log.find(" 1000\n") != std::string::npos; });
+  const int idle_kib = PrivateKib(bundle.shim_pid());
+  printf("shim: %d KiB private after the start, %d KiB after output and an exec (budget %d KiB)\n",
+         started_kib, idle_kib, kBudgetKib);
+  CHECK(idle_kib <= kBudgetKib);
+#endif
+}
+
+}  // namespace crisp::test
