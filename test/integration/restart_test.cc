@@ -50,11 +50,17 @@ TEST_CASE(
       pod.Run({"sh", "-c",
                "i=0; while [ ! -e /gate/open ]; do echo $i; i=$((i+1)); sleep 0.01; done; exit 33"},
               gated);
+  const int gated_pid = pod.HostPid(counting);
+  const auto wait_for = [](const std::function<bool()>& done) {
+    const int64_t give_up = base::MonotonicNanos() + int64_t{20} * 1'000'000'000;
+    while (!done() && base::MonotonicNanos() < give_up) usleep(5000);
+    REQUIRE(done());
+  };
+  wait_for([&] { return !pod.LogText(counting).empty(); });
   daemon.Kill9();
+  // The gated container ends while nobody watches.
   REQUIRE(base::WriteFileAtomic(gate + "/open", "", 0644).ok());
-  const int dead = pid;  // the gated container ends while nobody watches
-  (void)dead;
-  usleep(300'000);  // no one to ask while crispd is down
+  wait_for([&] { return StartTicks(gated_pid) == 0; });
   daemon.Start();
   const v1::ContainerStatus status = pod.WaitExited(counting);
   CHECK(status.exit_code() == 33);
