@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kBudgetKib = 128;
 
-int PrivateKib(pid_t pid) {
+[[maybe_unused]] int PrivateKib(pid_t pid) {
   const std::string rollup = Slurp(absl::StrCat("/proc/", pid, "/smaps_rollup"));
   int total = 0;
   for (const char* name : {"Private_Clean:", "Private_Dirty:"}) {
