@@ -119,6 +119,7 @@ void Output::Listener::OnEvent(uint32_t) {
 
 // Goes on when nobody is behind any more: the chunk may be overwritten.
 void Output::Resume() {
+  if (buffer_ == nullptr) return;  // a stream this container does not have
   for (const Listener& listener : listeners_) {
     if (listener.behind) return;
   }

@@ -5,6 +5,8 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
+
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/file.h"
@@ -18,6 +20,18 @@ namespace {
 // Where the child finds the program: the descriptor after the donated socket. The shim closes it
 // first thing.
 constexpr char kProgramPath[] = "/proc/self/fd/4";
+
+std::vector<std::string> ShimEnvironment() {
+  std::vector<std::string> environment;
+#ifdef __SANITIZE_ADDRESS__
+  // A shim has no stderr: its reports go where the daemon's go.
+  for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS"}) {
+    const char* value = getenv(name);
+    if (value != nullptr) environment.push_back(absl::StrCat(name, "=", value));
+  }
+#endif
+  return environment;
+}
 
 }  // namespace
 
@@ -46,7 +60,7 @@ absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
   const std::string path = base::JoinPath(bundle, base::kShimSocket);
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd socket, ipc::Listen(path));
   const linux::Command command = {
-      .path = kProgramPath, .args = {"crisp-shim", bundle, container_id}, .env = {}};
+      .path = kProgramPath, .args = {"crisp-shim", bundle, container_id}, .env = ShimEnvironment()};
   CRISP_ASSIGN_OR_RETURN(linux::Child child,
                          linux::Spawn(command, {-1, -1, -1, socket.get(), program_.get()}));
   LaunchedShim shim;
