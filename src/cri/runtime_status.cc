@@ -32,6 +32,7 @@ absl::StatusOr<v1::StatusResponse> Service::Status(const v1::StatusRequest& requ
     handler->mutable_features()->set_user_namespaces(true);
   }
   response.mutable_features()->set_supplemental_groups_policy(true);
+  response.mutable_features()->set_mount_options(true);
   if (request.verbose()) {
     (*response.mutable_info())["config"] = ConfigInfo(config_);
     (*response.mutable_info())["network"] = NetworkInfo(network);

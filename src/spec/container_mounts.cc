@@ -97,6 +97,12 @@ const char* PropagationWord(v1::MountPropagation propagation) {
   }
 }
 
+// KEP-5855 knows these three; any other word could undo what other fields ask for.
+absl::Status CheckMountOption(absl::string_view option) {
+  if (option == "noexec" || option == "nodev" || option == "nosuid") return absl::OkStatus();
+  return Invalid("mounts.mount_options", option, "is not noexec, nodev or nosuid");
+}
+
 bool IsBelow(absl::string_view path, absl::string_view folder) {
   return absl::StartsWith(path, absl::StrCat(folder, "/"));
 }
@@ -126,6 +132,10 @@ absl::StatusOr<oci::Mount> HostMount(const v1::Mount& mount) {
   }
   const char* access = mount.recursive_read_only() ? "rro" : mount.readonly() ? "ro" : "rw";
   result.options = {"rbind", propagation, access};
+  for (const std::string& option : mount.mount_options()) {
+    CRISP_RETURN_IF_ERROR(CheckMountOption(option));
+    result.options.push_back(option);
+  }
   CRISP_ASSIGN_OR_RETURN(result.uid_mappings, IdRanges("mounts.uidMappings", mount.uidmappings()));
   CRISP_ASSIGN_OR_RETURN(result.gid_mappings, IdRanges("mounts.gidMappings", mount.gidmappings()));
   if (result.uid_mappings.empty() != result.gid_mappings.empty()) {

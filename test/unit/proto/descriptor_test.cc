@@ -92,6 +92,12 @@ Table Published() {
   return table;
 }
 
+// What we take from cri-api 0.37 already. Numbers as published there.
+const Table kNewer = {
+    "field Mount.mount_options 11 repeated string mountOptions",
+    "field RuntimeFeatures.mount_options 3 optional bool mountOptions",
+};
+
 Table OnlyIn(const Table& left, const Table& right) {
   Table difference;
   std::set_difference(left.begin(), left.end(), right.begin(), right.end(),
@@ -99,7 +105,7 @@ Table OnlyIn(const Table& left, const Table& right) {
   return difference;
 }
 
-TEST_CASE("the CRI descriptor equals cri-api v0.36.3") {
+TEST_CASE("the CRI descriptor equals cri-api v0.36.3 and what is named of 0.37") {
   const Table ours = Ours();
   const Table published = Published();
   // 41 calls: a table cut short by a failed regeneration must not pass.
@@ -107,7 +113,7 @@ TEST_CASE("the CRI descriptor equals cri-api v0.36.3") {
             return absl::StartsWith(line, "rpc ");
           }) == 41);
   // Compared as text so that a failure prints the lines that differ and nothing else.
-  CHECK(absl::StrJoin(OnlyIn(ours, published), "\n") == "");
+  CHECK(absl::StrJoin(OnlyIn(ours, published), "\n") == absl::StrJoin(kNewer, "\n"));
   CHECK(absl::StrJoin(OnlyIn(published, ours), "\n") == "");
 }
 

@@ -235,6 +235,15 @@ TEST_CASE("configured mounts: order, options, what they stand in for") {
             .linux_.rootfs_propagation == "rshared");
 }
 
+TEST_CASE("mount options follow those of the other fields") {
+  const oci::Spec spec = Container(R"(mounts { container_path: "/x" host_path: "/x" readonly: true
+      mount_options: ["noexec", "nodev", "nosuid"] })")
+                             .Spec();
+  const Strings mounts = MountsOf(spec);
+  CHECK(std::count(mounts.begin(), mounts.end(),
+                   "/x bind /x rbind,rprivate,ro,noexec,nodev,nosuid,") == 1);
+}
+
 TEST_CASE("idmapped mounts") {
   const oci::Spec spec = Container(R"(mounts { container_path: "/x" host_path: "/x"
       uidMappings { host_id: 5 container_id: 1 length: 2 }

@@ -152,6 +152,7 @@ TEST_CASE("containers that are refused") {
       {[](C& c) { c.mutable_mounts(0)->set_propagation(runtime::v1::MountPropagation(7)); },
        "propagation 7"},
       {[](C& c) { c.mutable_mounts(0)->set_image_sub_path("a"); }, "image_sub_path"},
+      {[](C& c) { c.mutable_mounts(0)->add_mount_options("exec"); }, "mount_options \"exec\""},
       {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(1); }, "mappings"},
       {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(0); }, "length 0"},
       {[](C& c) {
