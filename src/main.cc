@@ -1,6 +1,7 @@
 // crispd: reads the configuration, makes the parts, serves CRI until SIGTERM or SIGINT. Containers
 // outlive it.
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -130,6 +131,9 @@ int Main(int argc, char** argv) {
   close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   signal(SIGPIPE, SIG_IGN);
   umask(0022);
+  // glibc's own value, but fixed: it would grow with the first large block freed, and what one
+  // large answer took would stay with every thread's arena from then on (mallopt(3)).
+  mallopt(M_MMAP_THRESHOLD, 128 << 10);
   // Blocked before any thread exists, so that only sigwait gets them.
   sigset_t stop_signals;
   sigemptyset(&stop_signals);

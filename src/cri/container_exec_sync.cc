@@ -23,28 +23,50 @@ constexpr size_t kMaxOutputBytes = (16 << 20) - 4096;
 // bounds how often the daemon looks whether its client is still there.
 constexpr absl::Duration kClientCheck = absl::Seconds(1);
 
-// Reads what is there now; what does not fit is dropped. Closes at end of file.
-void ReadSome(base::UniqueFd& fd, std::string& output, size_t room) {
-  char buffer[64 << 10];
-  while (fd.valid()) {
-    const ssize_t n = read(fd.get(), buffer, sizeof(buffer));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return;
-    if (n <= 0) {
-      fd.reset();
-      return;
+// One stream of the command: its read end and what was kept of it.
+class Capture {
+ public:
+  Capture(base::UniqueFd fd, std::string* output) : fd_(std::move(fd)), output_(output) {}
+
+  int fd() const { return fd_.get(); }
+
+  // Reads what is there now, that is at most what the pipe holds: a command may write faster than
+  // this reads. What there is no room for is dropped. Closes at end of file.
+  void Drain(OutputBudget::Share& share) {
+    char buffer[64 << 10];
+    for (int left = fd_.valid() ? fcntl(fd_.get(), F_GETPIPE_SZ) : 0; left > 0;) {
+      const ssize_t n = read(fd_.get(), buffer, sizeof(buffer));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && errno == EAGAIN) return;
+      if (n <= 0) return fd_.reset();
+      Keep({buffer, static_cast<size_t>(n)}, share);
+      left -= static_cast<int>(n);
     }
-    const size_t kept = std::min(room, static_cast<size_t>(n));
-    output.append(buffer, kept);
-    room -= kept;
-    if (static_cast<size_t>(n) < sizeof(buffer)) return;
   }
-}
+
+ private:
+  void Keep(absl::string_view bytes, OutputBudget::Share& share) {
+    // Once something was dropped the rest is, too: an answer has an end, but no holes.
+    if (full_) return;
+    const size_t kept = share.Take(bytes.size());
+    full_ = kept < bytes.size();
+    // Memory that is reserved costs nothing until it is written to; growing would copy.
+    if (output_->size() + kept > output_->capacity()) output_->reserve(kMaxOutputBytes);
+    output_->append(bytes.data(), kept);
+  }
+
+  base::UniqueFd fd_;
+  std::string* const output_;
+  bool full_ = false;
+};
 
 class SyncExec {
  public:
-  SyncExec(shim_client::ExecSession session, Pipe out, Pipe err)
-      : session_(std::move(session)), out_(std::move(out.read)), err_(std::move(err.read)) {}
+  SyncExec(shim_client::ExecSession session, Pipe out, Pipe err, OutputBudget& budget)
+      : session_(std::move(session)),
+        share_(budget, kMaxOutputBytes),
+        out_(std::move(out.read), response_.mutable_stdout()),
+        err_(std::move(err.read), response_.mutable_stderr()) {}
 
   // Copies output until the command has exited or `deadline`; then nothing of its tree runs any
   // more.
@@ -53,7 +75,7 @@ class SyncExec {
       const absl::Time now = absl::Now();
       if (now >= deadline) return Abandon(absl::DeadlineExceededError("command timed out"));
       if (call.cancelled()) return Abandon(absl::CancelledError("client is gone"));
-      pollfd fds[] = {{session_.fd(), POLLIN, 0}, {out_.get(), POLLIN, 0}, {err_.get(), POLLIN, 0}};
+      pollfd fds[] = {{session_.fd(), POLLIN, 0}, {out_.fd(), POLLIN, 0}, {err_.fd(), POLLIN, 0}};
       const absl::Duration wait = std::min(deadline - now, kClientCheck);
       poll(fds, 3, static_cast<int>(absl::ToInt64Milliseconds(wait) + 1));
       Drain();
@@ -68,11 +90,8 @@ class SyncExec {
 
  private:
   void Drain() {
-    ReadSome(out_, *response_.mutable_stdout(), Room());
-    ReadSome(err_, *response_.mutable_stderr(), Room());
-  }
-  size_t Room() const {
-    return kMaxOutputBytes - response_.stdout().size() - response_.stderr().size();
+    out_.Drain(share_);
+    err_.Drain(share_);
   }
 
   absl::Status Abandon(absl::Status why) {
@@ -82,9 +101,10 @@ class SyncExec {
   }
 
   shim_client::ExecSession session_;
-  base::UniqueFd out_;
-  base::UniqueFd err_;
   v1::ExecSyncResponse response_;
+  OutputBudget::Share share_;
+  Capture out_;
+  Capture err_;
 };
 
 }  // namespace
@@ -111,7 +131,8 @@ absl::StatusOr<v1::ExecSyncResponse> Service::ExecSync(const v1::ExecSyncRequest
   if (!session.ok()) return base::Prefix(session.status(), "exec");
   out.write.reset();
   err.write.reset();
-  return SyncExec(*std::move(session), std::move(out), std::move(err)).Run(deadline, call);
+  return SyncExec(*std::move(session), std::move(out), std::move(err), exec_output_)
+      .Run(deadline, call);
 }
 
 }  // namespace crisp::cri

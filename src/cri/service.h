@@ -20,6 +20,7 @@
 #include "cri/image_users.h"
 #include "cri/joined.h"
 #include "cri/layer_use.h"
+#include "cri/output_budget.h"
 #include "cri/streams.h"
 #include "image/image_store.h"
 #include "image/puller.h"
@@ -35,6 +36,10 @@
 namespace crisp::cri {
 
 namespace v1 = runtime::v1;
+
+// Output that all ExecSyncs together hold; a single one may have half of it. gRPC's copy of the
+// answers comes on top, so this is to be a quarter of what crispd may take.
+inline constexpr size_t kExecOutputBytes = 32 << 20;
 
 // What the service works with; made by main, outlives the service.
 struct Parts {
@@ -180,6 +185,7 @@ class Service {
   Joined<std::string> create_operations_;
   LayerUse layer_use_;
   ImageUsers image_users_;
+  OutputBudget exec_output_{kExecOutputBytes};
   Background background_;
   shim_client::Monitor monitor_;
   Streams streams_;
