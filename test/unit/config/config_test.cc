@@ -1,7 +1,9 @@
 #include "config/config.h"
 
 #include <catch2/catch.hpp>
+#include <regex>
 
+#include "absl/strings/str_split.h"
 #include "base/file.h"
 
 using namespace crisp;
@@ -63,4 +65,25 @@ TEST_CASE("the printed configuration reads back the same") {
   config.cni.bin_dirs = {"/one", "/two"};
   REQUIRE(config::ApplyToml(config::ToToml(config), again).ok());
   CHECK(config::ToToml(again) == config::ToToml(config));
+}
+
+// Every value is another one than the default first, so a key the file leaves out shows, too.
+TEST_CASE("deploy/config.toml holds every key with its default") {
+  const std::string defaults = config::ToToml(config::Config());
+  std::string others = std::regex_replace(defaults, std::regex("'([^']*)'"), "'$1/other'");
+  others = std::regex_replace(others, std::regex("false"), "true");
+  const std::vector<std::string> before = absl::StrSplit(defaults, '\n');
+  const std::vector<std::string> after = absl::StrSplit(others, '\n');
+  REQUIRE(before.size() == after.size());
+  for (size_t i = 0; i < before.size(); ++i) {
+    INFO(before[i]);
+    if (before[i].find(" = ") != std::string::npos) REQUIRE(before[i] != after[i]);
+  }
+  config::Config config;
+  REQUIRE(config::ApplyToml(others, config).ok());
+  REQUIRE(config::ToToml(config) == others);
+  const absl::StatusOr<std::string> shipped = base::ReadFile(CRISP_DEPLOY_CONFIG);
+  REQUIRE(shipped.ok());
+  REQUIRE(config::ApplyToml(*shipped, config).ok());
+  CHECK(config::ToToml(config) == defaults);
 }

@@ -1,0 +1,82 @@
+#include "shim_client/launcher.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "temp_dir.h"
+
+namespace crisp::shim_client {
+namespace {
+
+// A script is no use here: its interpreter would have to open /proc/self/fd/4. The programs are
+// copies of ones every system has.
+std::string CopyOf(const TempDir& dir, const char* program) {
+  const std::string path = dir.path + "/program";
+  const absl::StatusOr<std::string> bytes = base::ReadFile(program, 64 << 20);
+  REQUIRE(bytes.ok());
+  REQUIRE(base::WriteFileAtomic(path, *bytes, 0755).ok());
+  return path;
+}
+
+int ExitCode(const LaunchedShim& shim) {
+  siginfo_t info = {};
+  REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
+  REQUIRE(info.si_code == CLD_EXITED);
+  return info.si_status;
+}
+
+TEST_CASE("the program is executed from the copy taken at the start") {
+  const TempDir dir;
+  const std::string path = CopyOf(dir, "/bin/false");
+  const absl::StatusOr<Launcher> launcher = Launcher::Create(path);
+  REQUIRE(launcher.ok());
+  REQUIRE(CopyOf(dir, "/bin/true") == path);  // an upgrade
+  const absl::StatusOr<LaunchedShim> shim = launcher->Launch(dir.path, "id");
+  REQUIRE(shim.ok());
+  CHECK(ExitCode(*shim) == 1);
+  // It never accepted: both connections end with it.
+  CHECK(absl::IsUnavailable(shim->tether.Receive().status()));
+  CHECK(absl::IsUnavailable(shim->operation.Receive().status()));
+}
+
+TEST_CASE("nobody can write to what is executed") {
+  const TempDir dir;
+  const absl::StatusOr<Launcher> launcher = Launcher::Create(CopyOf(dir, "/bin/true"));
+  REQUIRE(launcher.ok());
+  int sealed = 0;
+  const std::vector<std::string> fds = *base::ListDir("/proc/self/fd");
+  for (const std::string& name : fds) {
+    const std::string path = "/proc/self/fd/" + name;
+    char target[256] = {};
+    if (readlink(path.c_str(), target, sizeof(target) - 1) < 0) continue;
+    if (!absl::StrContains(target, "memfd:crisp-shim")) continue;
+    ++sealed;
+    const int fd = std::stoi(name);
+    constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+    CHECK(fcntl(fd, F_GET_SEALS) == kSeals);
+    CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY);
+    // Through /proc, as a container would come: opening is possible, writing is not.
+    const base::UniqueFd again(open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (again.valid()) CHECK(write(again.get(), "x", 1) < 0);
+  }
+  CHECK(sealed == 1);
+}
+
+TEST_CASE("a missing program or bundle is an error that names it") {
+  const TempDir dir;
+  const absl::StatusOr<Launcher> none = Launcher::Create(dir.path + "/none");
+  CHECK(absl::IsNotFound(none.status()));
+  CHECK_THAT(std::string(none.status().message()), Catch::Contains(dir.path + "/none"));
+  const absl::StatusOr<Launcher> launcher = Launcher::Create(CopyOf(dir, "/bin/true"));
+  REQUIRE(launcher.ok());
+  const absl::StatusOr<LaunchedShim> shim = launcher->Launch(dir.path + "/gone", "id");
+  CHECK(absl::IsNotFound(shim.status()));
+  CHECK_THAT(std::string(shim.status().message()), Catch::Contains(dir.path + "/gone"));
+}
+
+}  // namespace
+}  // namespace crisp::shim_client

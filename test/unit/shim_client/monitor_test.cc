@@ -1,0 +1,140 @@
+// Tethers held by child processes, which stand for shims: they end when told to, or are killed.
+#include "shim_client/monitor.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "base/file.h"
+
+namespace crisp::shim_client {
+namespace {
+
+struct Gone {
+  void Add(const std::string& id) {
+    absl::MutexLock lock(&mu);
+    ids.push_back(id);
+  }
+  bool Await(size_t count) {
+    absl::MutexLock lock(&mu);
+    const auto enough = [this, count]()
+                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return ids.size() >= count; };
+    return mu.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(10));
+  }
+  absl::Mutex mu;
+  std::vector<std::string> ids ABSL_GUARDED_BY(mu);
+};
+
+// A process that holds the other end of `tether` and waits for a byte on it.
+struct TetherHolder {
+  TetherHolder() {
+    int fds[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+    pid = fork();
+    REQUIRE(pid >= 0);
+    if (pid == 0) {
+      close(fds[0]);
+      pause();
+      _exit(0);
+    }
+    close(fds[1]);
+    tether = ipc::Channel(base::UniqueFd(fds[0]));
+    pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    REQUIRE(pidfd.valid());
+  }
+  pid_t pid;
+  ipc::Channel tether;
+  base::UniqueFd pidfd;
+};
+
+bool IsMyChild(pid_t pid) {
+  siginfo_t info = {};
+  return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+size_t OpenFds() { return base::ListDir("/proc/self/fd")->size(); }
+
+TEST_CASE("a shim that dies is reaped and told of, once") {
+  const size_t before = OpenFds();
+  {
+    Gone gone;
+    Monitor monitor([&](const std::string& id) { gone.Add(id); });
+    REQUIRE(monitor.Start().ok());
+    TetherHolder one, two;
+    REQUIRE(monitor.Watch("one", std::move(one.tether), std::move(one.pidfd)).ok());
+    REQUIRE(monitor.Watch("two", std::move(two.tether), std::move(two.pidfd)).ok());
+    kill(one.pid, SIGKILL);
+    REQUIRE(gone.Await(1));
+    CHECK_FALSE(IsMyChild(one.pid));
+    CHECK(IsMyChild(two.pid));
+    monitor.KillShim("nobody");
+    monitor.KillShim("two");
+    REQUIRE(gone.Await(2));
+    CHECK_FALSE(IsMyChild(two.pid));
+    absl::MutexLock lock(&gone.mu);
+    CHECK(gone.ids == std::vector<std::string>{"one", "two"});
+  }
+  CHECK(OpenFds() == before);
+}
+
+TEST_CASE("a shim that closes its tether but lives on is killed") {
+  Gone gone;
+  Monitor monitor([&](const std::string& id) { gone.Add(id); });
+  REQUIRE(monitor.Start().ok());
+  TetherHolder shim;
+  int fds[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+  REQUIRE(monitor.Watch("x", ipc::Channel(base::UniqueFd(fds[0])), std::move(shim.pidfd)).ok());
+  close(fds[1]);
+  REQUIRE(gone.Await(1));
+  CHECK_FALSE(IsMyChild(shim.pid));
+}
+
+TEST_CASE("a shim of an earlier daemon is told of, too") {
+  Gone gone;
+  Monitor monitor([&](const std::string& id) { gone.Add(id); });
+  REQUIRE(monitor.Start().ok());
+  int fds[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+  // Its pidfd is unknown: it was gone before we looked.
+  REQUIRE(monitor.Watch("old", ipc::Channel(base::UniqueFd(fds[0])), base::UniqueFd()).ok());
+  close(fds[1]);
+  CHECK(gone.Await(1));
+}
+
+TEST_CASE("a tether that is closed already when the watch begins counts") {
+  Gone gone;
+  Monitor monitor([&](const std::string& id) { gone.Add(id); });
+  REQUIRE(monitor.Start().ok());
+  TetherHolder shim;
+  kill(shim.pid, SIGKILL);
+  siginfo_t info;
+  REQUIRE(waitid(P_PID, static_cast<id_t>(shim.pid), &info, WEXITED | WNOWAIT) == 0);
+  REQUIRE(monitor.Watch("x", std::move(shim.tether), std::move(shim.pidfd)).ok());
+  CHECK(gone.Await(1));
+}
+
+TEST_CASE("after Stop nothing is told; a bad tether is an error") {
+  Gone gone;
+  TetherHolder shim;
+  {
+    Monitor monitor([&](const std::string& id) { gone.Add(id); });
+    REQUIRE(monitor.Start().ok());
+    CHECK_FALSE(monitor.Watch("bad", ipc::Channel(), base::UniqueFd()).ok());
+    REQUIRE(monitor.Watch("x", std::move(shim.tether), std::move(shim.pidfd)).ok());
+    monitor.Stop();
+    kill(shim.pid, SIGKILL);
+    monitor.Stop();
+  }
+  REQUIRE(waitpid(shim.pid, nullptr, 0) == shim.pid);
+  absl::MutexLock lock(&gone.mu);
+  CHECK(gone.ids.empty());
+}
+
+}  // namespace
+}  // namespace crisp::shim_client

@@ -1,0 +1,258 @@
+// The daemon's half of each operation against a shim that says what the test wants, right or wrong.
+#include "shim_client/session.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+#include <thread>
+
+#include "base/clock.h"
+#include "temp_dir.h"
+
+namespace crisp::shim_client {
+namespace {
+
+namespace shim = ::shim::v1;
+
+int64_t Soon() { return base::MonotonicNanos() + int64_t{5} * 1'000'000'000; }
+
+// Serves one connection of <bundle>/shim.sock with `script`.
+class FakeShim {
+ public:
+  explicit FakeShim(std::function<void(const ipc::Channel&)> script) {
+    absl::StatusOr<base::UniqueFd> listener = ipc::Listen(dir_.path + "/shim.sock");
+    REQUIRE(listener.ok());
+    listener_ = *std::move(listener);
+    thread_ = std::thread([this, script = std::move(script)] {
+      const ipc::Channel channel(
+          base::UniqueFd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+      if (channel.valid()) script(channel);
+    });
+  }
+  ~FakeShim() {
+    shutdown(listener_.get(), SHUT_RDWR);
+    thread_.join();
+  }
+  const std::string& bundle() const { return dir_.path; }
+
+ private:
+  TempDir dir_;
+  base::UniqueFd listener_;
+  std::thread thread_;
+};
+
+shim::Request Next(const ipc::Channel& channel, std::vector<base::UniqueFd>* fds = nullptr) {
+  return channel.ReceiveMessage<shim::Request>(fds, Soon()).value_or(shim::Request());
+}
+
+void Send(const ipc::Channel& channel, const std::function<void(shim::Reply&)>& fill,
+          const std::vector<int>& fds = {}) {
+  shim::Reply reply;
+  fill(reply);
+  (void)channel.Send(reply, fds);  // the peer may have hung up: what it saw is the test's matter
+}
+
+void SendDone(const ipc::Channel& channel) {
+  Send(channel, [](shim::Reply& reply) { reply.mutable_done(); });
+}
+
+std::function<void(shim::Reply&)> Failure(const std::string& step, int error,
+                                          const std::string& detail) {
+  return [=](shim::Reply& reply) {
+    reply.mutable_failed()->set_step(step);
+    reply.mutable_failed()->set_error(error);
+    reply.mutable_failed()->set_detail(detail);
+  };
+}
+
+TEST_CASE("start: the caller acts while the child is parked, then it is released") {
+  int fds[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+  const ipc::Channel ours{base::UniqueFd(fds[0])};
+  std::atomic<bool> acted = false;
+  bool released = false;
+  std::thread peer([&, theirs = ipc::Channel(base::UniqueFd(fds[1]))] {
+    if (!Next(theirs).start().park()) return;
+    Send(theirs, [](shim::Reply& reply) { reply.mutable_created()->set_pid(77); });
+    const auto control = theirs.ReceiveMessage<shim::Control>(nullptr, Soon());
+    released = control.ok() && control->has_release() && acted;
+    Send(theirs, [](shim::Reply& reply) { reply.mutable_started()->set_pid(77); });
+  });
+  shim::Start start;
+  start.set_park(true);
+  const auto started = Start(
+      ours, start,
+      [&](pid_t pid) {
+        acted = pid == 77;
+        return absl::OkStatus();
+      },
+      Soon());
+  peer.join();
+  REQUIRE(started.ok());
+  CHECK(started->pid() == 77);
+  CHECK(released);
+}
+
+TEST_CASE("start: the caller's error is the answer, and no release is sent") {
+  int fds[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+  ipc::Channel ours{base::UniqueFd(fds[0])};
+  absl::Status after;
+  std::thread peer([&, theirs = ipc::Channel(base::UniqueFd(fds[1]))] {
+    Next(theirs);
+    Send(theirs, [](shim::Reply& reply) { reply.mutable_created()->set_pid(77); });
+    after = theirs.Receive(Soon()).status();
+  });
+  shim::Start start;
+  start.set_park(true);
+  const auto started = Start(
+      ours, start, [](pid_t) { return absl::UnavailableError("no network"); }, Soon());
+  ours.Close();
+  peer.join();
+  CHECK(started.status() == absl::UnavailableError("no network"));
+  CHECK(absl::IsUnavailable(after));
+}
+
+TEST_CASE("a failed step becomes an error that names it, never kNotFound") {
+  struct Case {
+    const char* step;
+    int error;
+    const char* detail;
+    absl::StatusCode code;
+    const char* message;
+  };
+  for (const Case& one : std::vector<Case>{
+           {"mount entries", ENOENT, "/data", absl::StatusCode::kInternal,
+            "mount entries: /data: ENOENT"},
+           {"exec", ENOENT, "nope", absl::StatusCode::kInvalidArgument, "exec: nope: ENOENT"},
+           {"working directory", ENOTDIR, "", absl::StatusCode::kInvalidArgument,
+            "working directory: ENOTDIR"},
+           {"spec", 0, "bad member", absl::StatusCode::kInvalidArgument, "spec: bad member"},
+           {"clone", EAGAIN, "", absl::StatusCode::kResourceExhausted, "clone: EAGAIN"},
+           {"exec", ENOMEM, "x", absl::StatusCode::kResourceExhausted, "exec: x: ENOMEM"},
+           {"rootfs", ENOSPC, "", absl::StatusCode::kResourceExhausted, "rootfs: ENOSPC"},
+           {"log", EDQUOT, "", absl::StatusCode::kResourceExhausted, "log: EDQUOT"},
+           {"odd", 9999, "", absl::StatusCode::kInternal, "odd: errno 9999"}}) {
+    INFO(one.message);
+    const FakeShim shim([&](const ipc::Channel& channel) {
+      Next(channel);
+      Send(channel, Failure(one.step, one.error, one.detail));
+    });
+    const auto session = ExecSession::Open(shim.bundle(), {"x"}, true, {}, Soon());
+    CHECK(session.status() == absl::Status(one.code, one.message));
+  }
+}
+
+TEST_CASE("exec: descriptors go over, the kill and the exit code come back") {
+  const FakeShim shim([&](const ipc::Channel& channel) {
+    std::vector<base::UniqueFd> stdio;
+    const shim::Request request = Next(channel, &stdio);
+    if (stdio.size() != 3 || request.exec().tty() || request.exec().args_size() != 2) return;
+    (void)base::WriteAll(stdio[1].get(), "hello");
+    stdio.clear();
+    Send(channel, [](shim::Reply& reply) { reply.mutable_exec_started()->set_pid(5); });
+    const auto control = channel.ReceiveMessage<shim::Control>(nullptr, Soon());
+    if (!control.ok() || !control->has_kill_exec()) return;
+    Send(channel, [](shim::Reply& reply) { reply.mutable_exec_exited()->set_exit_code(137); });
+  });
+  int pipe_fds[2];
+  REQUIRE(pipe2(pipe_fds, O_CLOEXEC) == 0);
+  const base::UniqueFd out(pipe_fds[0]);
+  base::UniqueFd write_end(pipe_fds[1]);
+  auto session = ExecSession::Open(shim.bundle(), {"a", "b"}, false,
+                                   {write_end.get(), write_end.get(), write_end.get()}, Soon());
+  write_end.reset();
+  REQUIRE(session.ok());
+  CHECK(*base::ReadAll(out.get(), 100) == "hello");
+  CHECK(absl::IsDeadlineExceeded(session->Wait(base::MonotonicNanos()).status()));
+  REQUIRE(session->Kill().ok());
+  const absl::StatusOr<int> code = session->Wait(Soon());
+  REQUIRE(code.ok());
+  CHECK(*code == 137);
+  CHECK(absl::IsUnavailable(session->Wait(Soon()).status()));
+}
+
+TEST_CASE("exec with a terminal gives its master, and exactly one descriptor will do") {
+  for (const int count : {0, 1, 2}) {
+    INFO(count);
+    const FakeShim shim([&](const ipc::Channel& channel) {
+      if (!Next(channel).exec().tty()) return;
+      Send(
+          channel, [](shim::Reply& reply) { reply.mutable_exec_started()->set_pid(5); },
+          std::vector<int>(static_cast<size_t>(count), 0));
+    });
+    auto session = ExecSession::Open(shim.bundle(), {"sh"}, true, {}, Soon());
+    CHECK(session.ok() == (count == 1));
+    if (session.ok()) CHECK(session->take_pty().valid());
+  }
+}
+
+TEST_CASE("answers out of order are an error of the shim's") {
+  const FakeShim shim([](const ipc::Channel& channel) {
+    Next(channel);
+    SendDone(channel);
+  });
+  CHECK(absl::IsInternal(ExecSession::Open(shim.bundle(), {"x"}, true, {}, Soon()).status()));
+  const FakeShim other([](const ipc::Channel& channel) {
+    Next(channel);
+    Send(channel, [](shim::Reply& reply) { reply.mutable_attached(); });
+  });
+  CHECK(absl::IsInternal(ReopenLog(other.bundle(), Soon())));
+  const FakeShim mute([](const ipc::Channel& channel) { Next(channel); });
+  CHECK(absl::IsUnavailable(ReopenLog(mute.bundle(), Soon())));
+}
+
+TEST_CASE("a shim that says nothing is given up at the deadline; one that is gone at once") {
+  const FakeShim shim([](const ipc::Channel& channel) {
+    Next(channel);
+    Next(channel);  // until the caller hangs up
+  });
+  CHECK(absl::IsDeadlineExceeded(ReopenLog(shim.bundle(), base::MonotonicNanos() + 30'000'000)));
+  const TempDir empty;
+  const absl::Status gone = ReopenLog(empty.path, Soon());
+  CHECK_FALSE(gone.ok());
+  CHECK_FALSE(absl::IsDeadlineExceeded(gone));
+}
+
+TEST_CASE("attach, resize, close stdin, reopen: what is asked arrives") {
+  {
+    const FakeShim shim([](const ipc::Channel& channel) {
+      std::vector<base::UniqueFd> outputs;
+      const shim::Request request = Next(channel, &outputs);
+      if (outputs.size() != 2 || !request.attach().stdin() || !request.attach().stdout()) return;
+      Send(channel, [](shim::Reply& reply) { reply.mutable_attached(); }, {0});
+    });
+    shim::Attach attach;
+    attach.set_stdin(true);
+    attach.set_stdout(true);
+    attach.set_stderr(true);
+    const auto session = Attach(shim.bundle(), attach, {0, 0}, Soon());
+    REQUIRE(session.ok());
+    CHECK(session->stdin_.valid());
+  }
+  {
+    const FakeShim shim([](const ipc::Channel& channel) {
+      const shim::Request request = Next(channel);
+      if (request.resize_tty().width() == 80 && request.resize_tty().height() == 25)
+        SendDone(channel);
+    });
+    CHECK(ResizeTty(shim.bundle(), 80, 25, Soon()).ok());
+  }
+  {
+    const FakeShim shim([](const ipc::Channel& channel) {
+      if (Next(channel).has_close_stdin()) SendDone(channel);
+    });
+    CHECK(CloseStdin(shim.bundle(), Soon()).ok());
+  }
+  {
+    const FakeShim shim([](const ipc::Channel& channel) {
+      if (Next(channel).has_reopen_log()) Send(channel, Failure("log", EACCES, "/x"));
+    });
+    CHECK(ReopenLog(shim.bundle(), Soon()) == absl::InternalError("log: /x: EACCES"));
+  }
+}
+
+}  // namespace
+}  // namespace crisp::shim_client

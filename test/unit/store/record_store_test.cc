@@ -1,0 +1,187 @@
+// Records on disk: what a crash at any point of a write leaves, and what a damaged one does.
+#include "store/record_store.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <map>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "store/recorded.h"
+
+namespace crisp::store {
+namespace {
+
+struct Fixture {
+  Fixture() {
+    char name[] = "/tmp/crisp-store-XXXXXX";
+    REQUIRE(mkdtemp(name) != nullptr);
+    dir = name;
+    folder = std::make_unique<RecordFolder>(dir + "/containers", dir + "/quarantine");
+    REQUIRE(folder->Init().ok());
+  }
+  ~Fixture() { (void)base::RemoveTree(dir); }
+
+  std::map<std::string, ContainerRecord> Load(std::vector<Damaged>* damaged = nullptr) {
+    std::map<std::string, ContainerRecord> records;
+    std::vector<Damaged> bad = folder->Load(
+        [&](const std::string& id, absl::string_view text) { return Decode(text, records[id]); });
+    for (const Damaged& one : bad) records.erase(one.id);
+    if (damaged != nullptr) *damaged = bad;
+    return records;
+  }
+
+  std::string dir;
+  std::unique_ptr<RecordFolder> folder;
+};
+
+std::string Id(char letter) { return std::string(64, letter); }
+
+ContainerRecord Record(const std::string& id, const std::string& image) {
+  ContainerRecord record;
+  record.id = id;
+  record.image_id = image;
+  return record;
+}
+
+// Runs `body` in a child that dies by SIGXFSZ as soon as it writes byte `limit` of any file: a
+// crash in the middle of a write.
+void DieWriting(rlim_t limit, const std::function<void()>& body) {
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const rlimit sizes = {limit, limit};
+    const rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    setrlimit(RLIMIT_FSIZE, &sizes);
+    signal(SIGXFSZ, SIG_DFL);
+    body();
+    _exit(0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  REQUIRE(WTERMSIG(status) == SIGXFSZ);
+}
+
+TEST_CASE("a record is private, replaced whole, and removed with its folder") {
+  Fixture fix;
+  REQUIRE(fix.folder->Write(Id('a'), Encode(Record(Id('a'), "one"))).ok());
+  REQUIRE(fix.folder->Write(Id('a'), Encode(Record(Id('a'), "two"))).ok());
+  struct stat info;
+  REQUIRE(stat((fix.folder->Dir(Id('a')) + "/record.json").c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0600);
+  REQUIRE(stat(fix.folder->Dir(Id('a')).c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0700);
+  CHECK(base::ListDir(fix.folder->Dir(Id('a')))->size() == 1);
+  CHECK(fix.Load().at(Id('a')).image_id == "two");
+  REQUIRE(fix.folder->Remove(Id('a')).ok());
+  REQUIRE(fix.folder->Remove(Id('a')).ok());
+  CHECK(fix.Load().empty());
+}
+
+TEST_CASE("a crash between write and rename keeps the old record") {
+  Fixture fix;
+  REQUIRE(fix.folder->Write(Id('a'), Encode(Record(Id('a'), "old"))).ok());
+  DieWriting(50, [&] { (void)fix.folder->Write(Id('a'), Encode(Record(Id('a'), "new"))); });
+  REQUIRE(base::ListDir(fix.folder->Dir(Id('a')))->size() == 2);  // the half-written one is there
+  std::vector<Damaged> damaged;
+  CHECK(fix.Load(&damaged).at(Id('a')).image_id == "old");
+  CHECK(damaged.empty());
+  REQUIRE(fix.folder->Write(Id('a'), Encode(Record(Id('a'), "next"))).ok());
+  CHECK(fix.Load().at(Id('a')).image_id == "next");
+  REQUIRE(fix.folder->Remove(Id('a')).ok());
+  CHECK(base::ListDir(fix.dir + "/containers")->empty());
+}
+
+TEST_CASE("a crash in the first write leaves an id to clean up, and no record") {
+  Fixture fix;
+  DieWriting(50, [&] { (void)fix.folder->Write(Id('a'), Encode(Record(Id('a'), "new"))); });
+  std::vector<Damaged> damaged;
+  CHECK(fix.Load(&damaged).empty());
+  REQUIRE(damaged.size() == 1);
+  CHECK(damaged[0].id == Id('a'));
+  CHECK(fix.Load(&damaged).empty());
+  CHECK(damaged.empty());
+}
+
+TEST_CASE("damaged records go to the quarantine, the others are loaded") {
+  Fixture fix;
+  REQUIRE(fix.folder->Write(Id('1'), Encode(Record(Id('1'), "good"))).ok());
+  const std::string text = Encode(Record(Id('2'), "cut"));
+  REQUIRE(fix.folder->Write(Id('2'), text.substr(0, text.size() / 2)).ok());
+  REQUIRE(fix.folder->Write(Id('3'), "").ok());  // what a power cut leaves
+  REQUIRE(fix.folder->Write(Id('4'), std::string(100, '\0')).ok());
+  REQUIRE(base::MakeDirs(fix.folder->Dir(Id('5')) + "/record.json", 0700).ok());  // a folder
+  REQUIRE(base::MakeDirs(fix.folder->Dir("no-id"), 0700).ok());
+  REQUIRE(fix.folder->Write(Id('6'), Encode(Record(Id('6'), "good"))).ok());
+
+  std::vector<Damaged> damaged;
+  const auto records = fix.Load(&damaged);
+  CHECK(records.size() == 2);
+  CHECK(records.count(Id('1')) == 1);
+  CHECK(records.count(Id('6')) == 1);
+  std::vector<std::string> ids;
+  for (const Damaged& one : damaged) {
+    CHECK_FALSE(one.why.ok());
+    ids.push_back(one.id);
+  }
+  CHECK(ids == std::vector<std::string>{Id('2'), Id('3'), Id('4'), Id('5'), "no-id"});
+  // Set aside with all that was in them, under a name that does not collide the next time.
+  const std::vector<std::string> aside = *base::ListDir(fix.dir + "/quarantine");
+  REQUIRE(aside.size() == 5);
+  CHECK(absl::StartsWith(aside[0], Id('2') + "."));
+  CHECK(*base::ReadFile(absl::StrCat(fix.dir, "/quarantine/", aside[0], "/record.json")) ==
+        text.substr(0, text.size() / 2));
+  REQUIRE(fix.folder->Write(Id('2'), "again").ok());
+  CHECK(fix.Load(&damaged).size() == 2);
+  CHECK(damaged.size() == 1);
+  CHECK(base::ListDir(fix.dir + "/quarantine")->size() == 6);
+}
+
+TEST_CASE("a change that cannot be written is not published, a fact is") {
+  Fixture fix;
+  Recorded<ContainerRecord> recorded(Record(Id('a'), "old"), fix.folder.get());
+  const auto set_image = [](const char* image) {
+    return [image](ContainerRecord& record) { record.image_id = image; };
+  };
+  REQUIRE(recorded.Update(set_image("written")).ok());
+  CHECK(fix.Load().at(Id('a')).image_id == "written");
+  // The folder's place is taken by a file: nothing can be written, whoever asks.
+  REQUIRE(fix.folder->Remove(Id('a')).ok());
+  REQUIRE(base::WriteFileAtomic(fix.folder->Dir(Id('a')), "", 0600).ok());
+  CHECK_FALSE(recorded.Update(set_image("lost")).ok());
+  CHECK(recorded.Get().image_id == "written");
+  CHECK_FALSE(recorded.UpdateAnyway(set_image("a fact")).ok());
+  CHECK(recorded.Get().image_id == "a fact");
+}
+
+TEST_CASE("concurrent changes are all kept, in memory and on disk") {
+  Fixture fix;
+  Recorded<ContainerRecord> recorded(Record(Id('a'), ""), fix.folder.get());
+  constexpr int kThreads = 4, kChanges = 50;
+  std::vector<std::thread> threads;
+  std::atomic<int> failed = 0;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      for (int j = 0; j < kChanges; ++j) {
+        if (!recorded.Update([](ContainerRecord& r) { r.image_id += "x"; }).ok()) ++failed;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(failed == 0);
+  CHECK(recorded.Get().image_id.size() == kThreads * kChanges);
+  CHECK(fix.Load().at(Id('a')).image_id.size() == kThreads * kChanges);
+}
+
+}  // namespace
+}  // namespace crisp::store
