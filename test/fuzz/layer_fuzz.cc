@@ -1,0 +1,130 @@
+// A layer as it comes from a registry, unpacked by a real store on top of a small parent layer.
+// Whatever is in it: the folder beside the store is not touched, what was refused leaves nothing,
+// and the error is never one of our own (kInternal). Needs root, as crispd does.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/paths.h"
+#include "snapshot/snapshot_store.h"
+
+namespace {
+
+namespace base = crisp::base;
+using crisp::snapshot::LayerSpec;
+using crisp::snapshot::SnapshotStore;
+
+// The diff id is the registry's word, and checked by others: here every layer has the one it
+// claims.
+const std::string kParent = "sha256:" + std::string(64, '1');
+const std::string kLayer = "sha256:" + std::string(64, '2');
+const std::string* digest = &kParent;
+
+class Agreeable : public crisp::snapshot::Hasher {
+ public:
+  void Update(absl::Span<const char>) override {}
+  std::string Digest() override { return *digest; }
+};
+
+void Must(bool condition) {
+  if (!condition) __builtin_trap();
+}
+
+void MustOk(const absl::Status& status) {
+  if (status.ok()) return;
+  fprintf(stderr, "%s\n", status.ToString().c_str());
+  __builtin_trap();
+}
+
+class Scratch {
+ public:
+  Scratch() {
+    // In memory: a disk would wait for syncfs at every layer.
+    char name[] = "/dev/shm/crisp-fuzz-XXXXXX";
+    Must(mkdtemp(name) != nullptr);
+    dir_ = name;
+    canary_ = base::JoinPath(dir_, "canary");
+    MustOk(base::MakeDirs(base::JoinPath(canary_, "folder"), 0700));
+    MustOk(base::WriteFileAtomic(base::JoinPath(canary_, "secret"), "canary", 0600));
+    before_ = Canary();
+    auto opened = SnapshotStore::Open({.root = base::JoinPath(dir_, "store"),
+                                       .new_hasher = [] { return std::make_unique<Agreeable>(); },
+                                       .limits = {.max_ratio = 16, .ratio_from_bytes = 1 << 20}});
+    MustOk(opened.status());
+    store_ = *std::move(opened);
+    PublishParent();
+  }
+  ~Scratch() {
+    store_.reset();
+    (void)base::RemoveTree(dir_);
+  }
+
+  void Unpack(absl::string_view blob) {
+    const absl::Status status = UnpackAs({kLayer, kParent, kLayer}, blob);
+    if (absl::IsInternal(status) || absl::IsUnknown(status)) MustOk(status);
+    Must(store_->Has(kLayer) == status.ok());
+    if (status.ok()) MustOk(store_->RemoveLayers({kLayer}));
+    store_->WaitForTrash();
+    Must(base::ListDir(base::JoinPath(dir_, "store/staging"))->empty());
+    Must(base::ListDir(base::JoinPath(dir_, "store/layers"))->size() == 1);
+    Must(Canary() == before_);
+  }
+
+ private:
+  // A layer made by hand, as every tar header counts as a crash to find here.
+  void PublishParent() {
+    const std::string tar = base::JoinPath(dir_, "parent.tar");
+    const std::string script = absl::StrCat(
+        "set -e; cd ", dir_, "; mkdir -m 0750 -p p/folder/sub p/gone; echo x >p/folder/file; ",
+        "ln -s folder p/link; ln p/folder/file p/hard; tar -C p -cf parent.tar .; rm -r p");
+    Must(system(script.c_str()) == 0);
+    const absl::StatusOr<std::string> blob = base::ReadFile(tar);
+    MustOk(blob.status());
+    MustOk(UnpackAs({kParent, "", kParent}, *blob));
+    digest = &kLayer;
+  }
+
+  absl::Status UnpackAs(const LayerSpec& spec, absl::string_view blob) {
+    auto writer = store_->BeginLayer(spec);
+    MustOk(writer.status());
+    constexpr size_t kStep = 1000;
+    for (size_t at = 0; at < blob.size(); at += kStep) {
+      const absl::Status status = (*writer)->Write(blob.substr(at, kStep));
+      if (!status.ok()) return status;
+    }
+    return (*writer)->Finish();
+  }
+
+  // Contents cannot change without these times.
+  std::string Canary() const {
+    std::string all;
+    for (const char* name : {"", "/folder", "/secret"}) {
+      struct stat info;
+      Must(lstat((canary_ + name).c_str(), &info) == 0);
+      absl::StrAppend(&all, info.st_ino, " ", info.st_nlink, " ", info.st_mtim.tv_nsec, " ",
+                      info.st_ctim.tv_nsec, " ");
+    }
+    return all;
+  }
+
+  std::string dir_;
+  std::string canary_;
+  std::string before_;
+  std::unique_ptr<SnapshotStore> store_;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static Scratch scratch;
+  scratch.Unpack(absl::string_view(reinterpret_cast<const char*>(data), size));
+  return 0;
+}
