@@ -5,9 +5,7 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -23,20 +21,11 @@ int64_t Millis(int64_t since_nanos) { return (base::MonotonicNanos() - since_nan
 // A file of the container's cgroup, in the hierarchy of `controller` on v1.
 std::string CgroupFile(Pod& pod, const std::string& container, const std::string& controller,
                        const std::string& v1_name, const std::string& v2_name) {
-  const std::string lines =
-      base::ReadFile(absl::StrCat("/proc/", pod.HostPid(container), "/cgroup")).value();
-  for (absl::string_view line : absl::StrSplit(lines, '\n', absl::SkipEmpty())) {
-    const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
-    const std::vector<std::string> names = absl::StrSplit(fields[1], ',');
-    if (std::find(names.begin(), names.end(), controller) == names.end()) continue;
-    return std::string(absl::StripTrailingAsciiWhitespace(
-        base::ReadFile(absl::StrCat("/sys/fs/cgroup/", controller, fields[2], "/", v1_name))
-            .value()));
-  }
-  const std::string path =
-      std::string(absl::StripPrefix(absl::StripTrailingAsciiWhitespace(lines), "0::"));
+  const std::string folder = pod.CgroupFolder(container, controller);
+  const std::string v1_path = absl::StrCat(folder, "/", v1_name);
+  const bool on_v1 = !v1_name.empty() && access(v1_path.c_str(), F_OK) == 0;
   return std::string(absl::StripTrailingAsciiWhitespace(
-      base::ReadFile(absl::StrCat("/sys/fs/cgroup", path, "/", v2_name)).value()));
+      base::ReadFile(on_v1 ? v1_path : absl::StrCat(folder, "/", v2_name)).value()));
 }
 
 // A script that sets a trap must have done so before it is signalled: it says "ready" then.

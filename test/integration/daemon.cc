@@ -45,7 +45,7 @@ class PluginTraces {
  public:
   static void Enter() {
     if (live_++ > 0) return;
-    forward_ = Shell("cat /proc/sys/net/ipv4/ip_forward");
+    forward_ = Shell(absl::StrCat("head -qn 1 ", kForwarding));
     chains_ = Shell(absl::StrCat(kChains, "echo \"$found\""));
   }
   static void Leave() {
@@ -60,11 +60,14 @@ class PluginTraces {
         $table -w -t nat -F "$chain"
         $table -w -t nat -X "$chain"
       done)"));
-    Shell(absl::StrCat("echo ", forward_.substr(0, 1) == "0" ? "0" : "1",
-                       " >/proc/sys/net/ipv4/ip_forward"));
+    Shell(absl::StrCat("set -- ", kForwarding, "; for value in ",
+                       absl::StrReplaceAll(forward_, {{"\n", " "}}),
+                       "; do echo $value >$1; shift; done"));
   }
 
  private:
+  static constexpr char kForwarding[] =
+      "/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding";
   static constexpr char kChains[] = R"(
     found=
     for table in iptables ip6tables; do
@@ -74,7 +77,7 @@ class PluginTraces {
     done
   )";
   static inline int live_ = 0;
-  static inline std::string forward_ = "1";
+  static inline std::string forward_;  // one line for each
   static inline std::string chains_;
 };
 
@@ -144,23 +147,16 @@ Daemon& Daemon::Shared() {
 
 void Daemon::Start() {
   const std::string program = Env("CRISP_TEST_BIN_DIR") + "/crispd";
-  std::vector<std::string> args = {"crispd",
-                                   "--config",
-                                   "/dev/null",
-                                   "--address",
-                                   socket_,
-                                   "--state",
-                                   state(),
-                                   "--log-level",
-                                   "debug",
-                                   "--cni-conf-dir",
-                                   dir_ + "/net.d",
-                                   "--cni-bin-dir",
-                                   "/usr/lib/cni",
-                                   "--registry-config-path",
-                                   Env("CRISP_TEST_CERTS_DIR")};
-  if (std::find(flags_.begin(), flags_.end(), "--root") == flags_.end())
-    args.insert(args.end(), {"--root", root()});
+  std::vector<std::string> args = {
+      "crispd",        "--config",      "/dev/null",   "--address", socket_,
+      "--state",       state(),         "--log-level", "debug",     "--cni-conf-dir",
+      dir_ + "/net.d", "--cni-bin-dir", "/usr/lib/cni"};
+  // Those a test may want to be others.
+  for (const auto& [flag, value] : {std::pair<std::string, std::string>{"--root", root()},
+                                    {"--registry-config-path", Env("CRISP_TEST_CERTS_DIR")}}) {
+    if (std::find(flags_.begin(), flags_.end(), flag) == flags_.end())
+      args.insert(args.end(), {flag, value});
+  }
   args.insert(args.end(), flags_.begin(), flags_.end());
   const absl::StatusOr<base::UniqueFd> log =
       base::Open(dir_ + "/crispd.log", O_WRONLY | O_CREAT | O_APPEND, 0644);

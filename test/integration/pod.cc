@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "absl/strings/numbers.h"
@@ -189,6 +190,22 @@ int Pod::HostPid(const std::string& container) {
     throw std::runtime_error("no pid in " + info);
   }
   return pid;
+}
+
+std::string Pod::CgroupFolder(const std::string& container, const std::string& controller) {
+  const std::string lines =
+      base::ReadFile(absl::StrCat("/proc/", HostPid(container), "/cgroup")).value();
+  std::string v2;
+  for (absl::string_view line : absl::StrSplit(lines, '\n', absl::SkipEmpty())) {
+    // <number>:<controllers>:<path>; cgroup2's has no controllers.
+    const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
+    const std::vector<std::string> names = absl::StrSplit(fields[1], ',');
+    if (fields[1].empty()) v2 = fields[2];
+    if (std::find(names.begin(), names.end(), controller) != names.end())
+      return absl::StrCat("/sys/fs/cgroup/", controller, fields[2]);
+  }
+  const bool hybrid = access("/sys/fs/cgroup/unified", F_OK) == 0;
+  return absl::StrCat("/sys/fs/cgroup", hybrid ? "/unified" : "", v2);
 }
 
 }  // namespace crisp::test

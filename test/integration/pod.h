@@ -61,6 +61,8 @@ class Pod {
   std::string LogText(const std::string& container);
   // info.pid of the container or, for the pod's id, of pause.
   int HostPid(const std::string& container);
+  // Its folder in the hierarchy that has `controller`: on v1 the controller's own, else cgroup2's.
+  std::string CgroupFolder(const std::string& container, const std::string& controller);
 
  private:
   Daemon& daemon_;

@@ -1,0 +1,293 @@
+// Images as kubelet asks for them: every way to name one, every shape a registry offers, and what
+// is told of them afterwards.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <set>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/file.h"
+#include "integration/pod.h"
+
+using namespace crisp;
+using namespace crisp::test;
+using Images = v1::ImageService::Stub;
+
+namespace {
+
+constexpr char kBusyboxName[] = "registry.k8s.io/e2e-test-images/busybox";
+
+std::string Pull(Daemon& daemon, const std::string& image) {
+  v1::PullImageRequest pull;
+  pull.mutable_image()->set_image(image);
+  return daemon.Call(daemon.images(), &Images::PullImage, pull).image_ref();
+}
+
+v1::ImageStatusResponse Status(Daemon& daemon, const std::string& image) {
+  v1::ImageStatusRequest request;
+  request.mutable_image()->set_image(image);
+  return daemon.Call(daemon.images(), &Images::ImageStatus, request);
+}
+
+void Remove(Daemon& daemon, const std::string& image) {
+  v1::RemoveImageRequest request;
+  request.mutable_image()->set_image(image);
+  daemon.Call(daemon.images(), &Images::RemoveImage, request);
+}
+
+std::set<std::string> ListedIds(Daemon& daemon) {
+  const v1::ListImagesResponse list = daemon.Call(daemon.images(), &Images::ListImages, {});
+  std::set<std::string> ids;
+  for (const v1::Image& image : list.images()) CHECK(ids.insert(image.id()).second);
+  return ids;
+}
+
+v1::FilesystemUsage FsInfo(Daemon& daemon) {
+  const v1::ImageFsInfoResponse info = daemon.Call(daemon.images(), &Images::ImageFsInfo, {});
+  REQUIRE(info.image_filesystems_size() == 1);
+  REQUIRE(info.container_filesystems_size() == 1);
+  return info.image_filesystems(0);
+}
+
+std::function<void(v1::ContainerConfig&)> Of(const std::string& image) {
+  return [image](v1::ContainerConfig& config) { config.mutable_image()->set_image(image); };
+}
+
+// "<name>@sha256:..." of an image that was pulled by its tag.
+std::string DigestOf(Daemon& daemon, const std::string& image) {
+  const v1::Image known = Status(daemon, image).image();
+  REQUIRE(known.repo_digests_size() == 1);
+  return known.repo_digests(0);
+}
+
+}  // namespace
+
+TEST_CASE("a name without registry and tag is Docker Hub's latest, under all its names") {
+  Daemon daemon;
+  const std::string id = Pull(daemon, "busybox");
+  for (const char* name : {"busybox", "busybox:latest", "library/busybox", "docker.io/busybox",
+                           "docker.io/library/busybox:latest", "index.docker.io/library/busybox"}) {
+    INFO(name);
+    CHECK(Pull(daemon, name) == id);
+    CHECK(Status(daemon, name).image().id() == id);
+  }
+  CHECK(Status(daemon, id).image().id() == id);
+  CHECK(Status(daemon, std::string(absl::StripPrefix(id, "sha256:"))).image().id() == id);
+  CHECK(Status(daemon, id.substr(7, 12)).image().id() == id);
+  const v1::Image image = Status(daemon, id).image();
+  REQUIRE(image.repo_tags_size() == 1);
+  CHECK(image.repo_tags(0) == "docker.io/library/busybox:latest");
+  REQUIRE(image.repo_digests_size() == 1);
+  CHECK(absl::StartsWith(image.repo_digests(0), "docker.io/library/busybox@sha256:"));
+  CHECK(image.size() > 0);
+  CHECK(image.has_uid());
+  CHECK(ListedIds(daemon) == std::set<std::string>{id});
+}
+
+TEST_CASE("pulled by digest an image has the same id and no tag") {
+  Daemon daemon;
+  const std::string id = Pull(daemon, kBusybox);
+  const std::string by_digest = DigestOf(daemon, kBusybox);
+  CHECK(Pull(daemon, by_digest) == id);
+  Remove(daemon, id);
+  CHECK(ListedIds(daemon).empty());
+  CHECK(Pull(daemon, by_digest) == id);
+  CHECK(Status(daemon, id).image().repo_tags_size() == 0);
+  CHECK(DigestOf(daemon, id) == by_digest);
+  // A tag beside the digest says nothing: the digest decides.
+  const std::string digest = by_digest.substr(by_digest.find('@'));
+  CHECK(Pull(daemon, absl::StrCat(kBusyboxName, ":no-such-tag", digest)) == id);
+  CHECK_FALSE(Status(daemon, kBusybox).has_image());
+  CHECK(Pull(daemon, kBusybox) == id);
+  CHECK(Status(daemon, id).image().repo_tags(0) == kBusybox);
+}
+
+TEST_CASE("every shape of image is pulled and runs: lists, Docker's schema 2, all compressions") {
+  Pod pod(Daemon::Shared());
+  const auto first_line = [&](const std::string& image, const std::string& script) {
+    const std::string container = pod.Run({"sh", "-c", script}, Of(image));
+    CHECK(pod.WaitExited(container).exit_code() == 0);
+    return pod.LogText(container);
+  };
+  // An OCI index with zstd layers; a Docker list; one Docker manifest of 100 gzip and plain layers.
+  CHECK(first_line(kBusybox, "uname -s") == "Linux\n");
+  CHECK(first_line("registry.k8s.io/e2e-test-images/nginx:1.14-2", "cat /etc/e2e; echo ok") ==
+        "ok\n");
+  CHECK(first_line("docker.io/crisp/layers-100:1",
+                   "cat /layers/last; ls /layers | grep -v last | wc -l") == "99\n98\n");
+  // One OCI manifest whose layers (gzip, zstd, plain) take things away from each other.
+  CHECK(first_line("docker.io/crisp/whiteouts:1", "cd /w; ls -1; ls opaque; cat returns kept") ==
+        "dir-to-file\nfile-to-dir\nkept\nopaque\nreturns\nnew\n31");
+}
+
+TEST_CASE("what the image's configuration says is what runs") {
+  Pod pod(Daemon::Shared());
+  const std::string container = pod.Run({}, Of("docker.io/crisp/annotated:1"));
+  CHECK(pod.WaitExited(container).exit_code() == 0);
+  const std::string text = pod.LogText(container);
+  CHECK(absl::StartsWith(text, "/made/by/the/runtime\nuid=65534(nobody)"));
+  CHECK(absl::StrContains(text, "ANSWER=42\n"));
+  CHECK(Status(pod.daemon(), "docker.io/crisp/annotated:1").image().username() == "nobody");
+}
+
+TEST_CASE("the id of an image is one and the same everywhere") {
+  Daemon& daemon = Daemon::Shared();
+  Pod pod(daemon);
+  const std::string id = Pull(daemon, kBusybox);
+  CHECK(absl::StartsWith(id, "sha256:"));
+  CHECK(Status(daemon, kBusybox).image().id() == id);
+  CHECK(ListedIds(daemon).count(id) == 1);
+  // As kubelet creates: by id, with the user's words beside it.
+  const std::string container = pod.Run({"sleep", "1000"}, [&](v1::ContainerConfig& config) {
+    config.mutable_image()->set_image(id);
+    config.mutable_image()->set_user_specified_image(kBusybox);
+  });
+  CHECK(pod.ContainerStatus(container).image_id() == id);
+  CHECK(pod.ContainerStatus(container).image_ref() == id);
+  v1::ListContainersRequest list;
+  list.mutable_filter()->set_id(container);
+  const auto listed =
+      daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListContainers, list);
+  REQUIRE(listed.containers_size() == 1);
+  CHECK(listed.containers(0).image_id() == id);
+  CHECK(listed.containers(0).image_ref() == id);
+}
+
+TEST_CASE("several tags of one image are removed together") {
+  Daemon daemon;
+  const std::string name = "gcr.io/k8s-staging-cri-tools/test-image-tags:";
+  const std::string id = Pull(daemon, name + "1");
+  CHECK(Pull(daemon, name + "2") == id);
+  CHECK(Pull(daemon, name + "3") == id);
+  const v1::Image image = Status(daemon, id).image();
+  CHECK(std::set<std::string>(image.repo_tags().begin(), image.repo_tags().end()) ==
+        std::set<std::string>{name + "1", name + "2", name + "3"});
+  Remove(daemon, id);
+  for (const char* tag : {"1", "2", "3"}) CHECK_FALSE(Status(daemon, name + tag).has_image());
+  CHECK(ListedIds(daemon).empty());
+}
+
+TEST_CASE("an image that is not there is no error, and removing it neither") {
+  Daemon daemon;
+  for (const std::string& name : {std::string("registry.k8s.io/no/such:image"),
+                                  std::string(64, 'a'), "sha256:" + std::string(64, 'a')}) {
+    INFO(name);
+    CHECK_FALSE(Status(daemon, name).has_image());
+    Remove(daemon, name);
+  }
+  // What can be no name of an image is not there either, but nobody means to remove it.
+  CHECK_FALSE(Status(daemon, "NO!such name").has_image());
+  v1::RemoveImageRequest remove;
+  remove.mutable_image()->set_image("NO!such name");
+  v1::RemoveImageResponse removed;
+  CHECK(daemon.Try(daemon.images(), &Images::RemoveImage, remove, &removed).error_code() ==
+        grpc::StatusCode::INVALID_ARGUMENT);
+  v1::ImageStatusResponse response;
+  CHECK(daemon.Try(daemon.images(), &Images::ImageStatus, {}, &response).error_code() ==
+        grpc::StatusCode::INVALID_ARGUMENT);
+  const std::string id = Pull(daemon, kBusybox);
+  std::vector<std::thread> removers;  // at the same time, as critest does
+  for (int i = 0; i < 4; ++i) removers.emplace_back([&] { Remove(daemon, id); });
+  for (std::thread& remover : removers) remover.join();
+  CHECK_FALSE(Status(daemon, id).has_image());
+}
+
+TEST_CASE("a removed image lives on under its containers, and its space comes back after them") {
+  Daemon daemon;
+  const uint64_t before = FsInfo(daemon).used_bytes().value();
+  Pod pod(daemon);
+  const std::string id = Pull(daemon, kBusybox);
+  const uint64_t pulled = FsInfo(daemon).used_bytes().value();
+  CHECK(pulled > before);
+  const std::string container = pod.Run({"sleep", "1000"});
+  const std::string created = pod.Create(pod.ContainerConfig({"echo", "still there"}));
+  Remove(daemon, id);
+  CHECK_FALSE(Status(daemon, id).has_image());
+  CHECK(FsInfo(daemon).used_bytes().value() == pulled);
+  CHECK(pod.Exec(container, {"echo", "alive"}).out == "alive\n");
+  pod.Start(created);
+  pod.WaitExited(created);
+  CHECK(pod.LogText(created) == "still there\n");
+  CHECK(pod.ContainerStatus(container).image_id() == id);
+  CHECK(pod.TryCreate(pod.ContainerConfig({"true"})).error_code() == grpc::StatusCode::NOT_FOUND);
+
+  pod.RemoveContainer(created);
+  CHECK(FsInfo(daemon).used_bytes().value() == pulled);
+  pod.RemoveContainer(container);
+  CHECK(FsInfo(daemon).used_bytes().value() == before);
+  CHECK(Pull(daemon, kBusybox) == id);
+  CHECK(pod.WaitExited(pod.Run({"true"})).exit_code() == 0);
+}
+
+TEST_CASE("the image file system is told as kubelet needs it") {
+  Daemon daemon;
+  const v1::FilesystemUsage empty = FsInfo(daemon);
+  struct stat info;
+  REQUIRE(stat(empty.fs_id().mountpoint().c_str(), &info) == 0);
+  CHECK(S_ISDIR(info.st_mode));
+  CHECK(empty.timestamp() > 0);
+  REQUIRE(empty.has_used_bytes());
+  REQUIRE(empty.has_inodes_used());
+  const std::string id = Pull(daemon, kBusybox);
+  const v1::FilesystemUsage full = FsInfo(daemon);
+  CHECK(full.used_bytes().value() > empty.used_bytes().value());
+  CHECK(full.inodes_used().value() > empty.inodes_used().value());
+  // The same after a restart, which reads records instead of measuring.
+  daemon.Kill9();
+  daemon.Start();
+  CHECK(FsInfo(daemon).used_bytes().value() == full.used_bytes().value());
+  CHECK(ListedIds(daemon) == std::set<std::string>{id});
+  Remove(daemon, id);
+  CHECK(FsInfo(daemon).used_bytes().value() == empty.used_bytes().value());
+}
+
+TEST_CASE("pulls of one image at the same time all get it") {
+  Daemon daemon;
+  std::vector<std::thread> pullers;
+  std::vector<std::string> ids(6);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    pullers.emplace_back([&, i] { ids[i] = Pull(daemon, kBusybox); });
+  }
+  for (std::thread& puller : pullers) puller.join();
+  CHECK(std::set<std::string>(ids.begin(), ids.end()).size() == 1);
+  CHECK(ListedIds(daemon) == std::set<std::string>{ids[0]});
+}
+
+TEST_CASE("hosts.toml sends a registry to its mirrors, in order, and is read anew") {
+  const char* registry = getenv("CRISP_TEST_REGISTRY");
+  REQUIRE(registry != nullptr);
+  char dir[] = "/tmp/crisp-certs-XXXXXX";
+  REQUIRE(mkdtemp(dir) != nullptr);
+  const auto write_hosts = [&](const std::string& hosts) {
+    const std::string folder = absl::StrCat(dir, "/mirrored.example");
+    REQUIRE(base::MakeDirs(folder, 0755).ok());
+    // Nothing must ever go to the upstream itself.
+    REQUIRE(base::WriteFileAtomic(folder + "/hosts.toml",
+                                  "server = \"http://127.0.0.1:1\"\n" + hosts, 0644)
+                .ok());
+  };
+  const auto host = [](absl::string_view address) {
+    return absl::StrCat("[host.\"http://", address,
+                        "\"]\n  capabilities = [\"pull\", \"resolve\"]\n");
+  };
+  {
+    Daemon daemon({"--registry-config-path", dir});
+    const std::string name = "mirrored.example/e2e-test-images/busybox:1.29-2";
+    write_hosts(host("127.0.0.1:2"));
+    v1::PullImageRequest pull;
+    v1::PullImageResponse response;
+    pull.mutable_image()->set_image(name);
+    const grpc::Status down = daemon.Try(daemon.images(), &Images::PullImage, pull, &response);
+    CHECK(down.error_code() == grpc::StatusCode::UNKNOWN);
+    CHECK(absl::StartsWith(down.error_message(), "RegistryUnavailable: "));
+    write_hosts(absl::StrCat(host("127.0.0.1:2"), host(registry)));  // the first is down
+    const std::string id = Pull(daemon, name);
+    CHECK(Status(daemon, id).image().repo_tags(0) == name);
+    CHECK(absl::StartsWith(DigestOf(daemon, id), "mirrored.example/e2e-test-images/busybox@"));
+  }
+  CHECK(base::RemoveTree(dir).ok());
+}
