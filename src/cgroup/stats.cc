@@ -108,6 +108,10 @@ MemoryStats ReadMemoryV1(Files& files, Count* inactive_file) {
   memory.usage_bytes = files.Number("memory.usage_in_bytes");
   memory.limit_bytes = files.Number("memory.limit_in_bytes");
   if (memory.limit_bytes.value_or(0) >= kUnlimitedBytes) memory.limit_bytes.reset();
+  const Count total = files.Number("memory.memsw.limit_in_bytes");
+  if (memory.limit_bytes && total && *total < kUnlimitedBytes) {
+    memory.swap_limit_bytes = *total - std::min(*total, *memory.limit_bytes);
+  }
   memory.max_usage_bytes = files.Number("memory.max_usage_in_bytes");
   memory.failures = files.Number("memory.failcnt");
   memory.kernel_bytes = files.Number("memory.kmem.usage_in_bytes");
@@ -128,6 +132,7 @@ MemoryStats ReadMemoryV2(Files& files, Count* inactive_file) {
   memory.limit_bytes = files.Number("memory.max");
   memory.max_usage_bytes = files.Number("memory.peak");
   memory.swap_bytes = files.Number("memory.swap.current");
+  memory.swap_limit_bytes = files.Number("memory.swap.max");
   ReadFields(files.Read("memory.stat"), {{"anon", &memory.rss_bytes},
                                          {"file", &memory.cache_bytes},
                                          {"kernel", &memory.kernel_bytes},

@@ -35,6 +35,7 @@ struct MemoryStats {        // v1 file                     v2 file
   Count cache_bytes;        // memory.stat total_cache     memory.stat file
   Count mapped_file_bytes;  // total_mapped_file           file_mapped
   Count swap_bytes;         // total_swap                  memory.swap.current
+  Count swap_limit_bytes;   // memsw.limit - limit             memory.swap.max; absent without
   Count kernel_bytes;       // memory.kmem.usage_in_bytes  memory.stat kernel (Linux 5.18)
   Count page_faults;        // total_pgfault               pgfault
   Count major_page_faults;  // total_pgmajfault            pgmajfault

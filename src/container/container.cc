@@ -20,18 +20,18 @@ void Container::MarkStarted(Init init) {
   init_ = std::move(init);
 }
 
-absl::Status Container::MarkExited(const store::Outcome& outcome) {
+absl::Status Container::MarkExited(const store::Outcome& outcome,
+                                   const std::function<void()>& announce) {
   absl::Status status = record_.UpdateAnyway([&](store::ContainerRecord& record) {
     if (!record.outcome.has_value()) record.outcome = outcome;
   });
+  announce();
   absl::MutexLock lock(&mu_);
   exited_ = true;
   return status;
 }
 
 bool Container::WaitExited(absl::Time deadline) const {
-  if (record_.Read([](const store::ContainerRecord& r) { return r.outcome.has_value(); }))
-    return true;
   absl::MutexLock lock(&mu_);
   return mu_.AwaitWithDeadline(absl::Condition(&exited_), deadline);
 }

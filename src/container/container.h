@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "cgroup/usage_rate.h"
 #include "store/record.h"
 #include "store/recorded.h"
 
@@ -35,7 +37,10 @@ struct Init {
 class Container {
  public:
   Container(store::ContainerRecord record, const store::RecordFolder* folder)
-      : id_(record.id), sandbox_id_(record.sandbox_id), record_(std::move(record), folder) {}
+      : id_(record.id),
+        sandbox_id_(record.sandbox_id),
+        exited_(record.outcome.has_value()),
+        record_(std::move(record), folder) {}
 
   const std::string& id() const { return id_; }
   const std::string& sandbox_id() const { return sandbox_id_; }
@@ -56,12 +61,15 @@ class Container {
 
   void MarkStarted(Init init);
   // The first outcome counts. Kept in memory even if the record cannot be written (returned then).
-  absl::Status MarkExited(const store::Outcome& outcome);
+  // `announce` is called when the new state is seen by readers and before WaitExited returns.
+  absl::Status MarkExited(const store::Outcome& outcome, const std::function<void()>& announce);
   // True for the first caller: a container is sent its stop signal once, however often it is
   // stopped.
   bool TakeStopSignal() { return !stop_signal_sent_.exchange(true); }
-  // Waits for an outcome. False when time is up.
+  // Waits for an outcome that is announced. False when time is up.
   bool WaitExited(absl::Time deadline) const;
+
+  cgroup::UsageRate& cpu_rate() { return cpu_rate_; }
 
   // Serializes Start, Remove and UpdateContainerResources. Never held while waiting for a container
   // to end by itself.
@@ -70,13 +78,13 @@ class Container {
  private:
   const std::string id_;
   const std::string sandbox_id_;
-  store::Recorded<store::ContainerRecord> record_;
   absl::Mutex operation_;
   std::atomic<bool> stop_signal_sent_{false};
   mutable absl::Mutex mu_;
   std::optional<Init> init_ ABSL_GUARDED_BY(mu_);
-  bool exited_ ABSL_GUARDED_BY(mu_) =
-      false;  // follows the record's outcome; what WaitExited waits for
+  bool exited_ ABSL_GUARDED_BY(mu_);  // follows the record's outcome; what WaitExited waits for
+  cgroup::UsageRate cpu_rate_;
+  store::Recorded<store::ContainerRecord> record_;
 };
 
 }  // namespace crisp::container

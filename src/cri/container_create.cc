@@ -102,9 +102,12 @@ absl::StatusOr<std::string> Service::MakeContainer(const SandboxPtr& sandbox,
     ReleaseLayers(record.chain_ids);
     return status;
   }
-  const std::string id = record.id;
-  containers_.Add(std::make_shared<container::Container>(std::move(record), &container_records_));
-  return id;
+  auto container = std::make_shared<container::Container>(std::move(record), &container_records_);
+  // Nobody starts or removes it before it is announced.
+  absl::MutexLock lock(&container->operation());
+  containers_.Add(container);
+  Announce(v1::CONTAINER_CREATED_EVENT, *container);
+  return container->id();
 }
 
 absl::Status Service::PrepareContainer(const sandbox::Sandbox& sandbox, const image::Image& image,

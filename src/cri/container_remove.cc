@@ -33,6 +33,9 @@ absl::Status Service::RemoveOne(const ContainerPtr& container, absl::Time give_u
   if (!containers_.Find(container->id()).ok()) return absl::OkStatus();  // another call was faster
   if (container->running())
     return absl::FailedPreconditionError("container was started while it was removed");
+  // Its end is seen already but may not be announced yet.
+  if (container->state() == v1::CONTAINER_EXITED && !container->WaitExited(give_up))
+    return absl::DeadlineExceededError("its end is still being recorded");
   const std::string cgroup_path = CgroupPath(*container);
   CRISP_RETURN_IF_ERROR(cgroups_.Kill(cgroup_path));
   CRISP_RETURN_IF_ERROR(cgroups_.Remove(cgroup_path, kKillTime));
@@ -40,6 +43,7 @@ absl::Status Service::RemoveOne(const ContainerPtr& container, absl::Time give_u
   CRISP_RETURN_IF_ERROR(base::RemoveTree(paths_.Bundle(container->id())));
   CRISP_RETURN_IF_ERROR(container_records_.Remove(container->id()));
   containers_.Remove(container->id());
+  Announce(v1::CONTAINER_DELETED_EVENT, *container);
   ReleaseLayers(
       container->Read([](const store::ContainerRecord& record) { return record.chain_ids; }));
   return absl::OkStatus();

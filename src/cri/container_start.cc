@@ -63,7 +63,6 @@ absl::Status Service::Launch(container::Container& container, absl::Time deadlin
       const snapshot::RootfsView view,
       snapshots_.ContainerView(record.id, record.chain_ids.empty() ? "" : record.chain_ids.back()));
 
-  CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim, shims_.Launch(bundle, record.id));
   shim::v1::Start start = StartMessage(cgroups_, cgroup_path);
   FillRootfs(view, *start.mutable_rootfs());
   start.set_log_path(record.log_path);
@@ -71,9 +70,13 @@ absl::Status Service::Launch(container::Container& container, absl::Time deadlin
   start.set_stdin_once(record.config.stdin_once());
   start.set_sandbox_pid(pause->pid);
   start.set_sandbox_start_ticks(pause->start_ticks);
+  CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim, shims_.Launch(bundle, record.id));
   absl::StatusOr<shim::v1::Started> started =
       shim_client::Start(shim.operation, start, nullptr, MonotonicDeadline(deadline));
-  if (started.ok()) container.MarkStarted(InitOf(*started));
+  if (started.ok()) {
+    container.MarkStarted(InitOf(*started));
+    Announce(v1::CONTAINER_STARTED_EVENT, container);
+  }
   // Also after a failure: the monitor reaps the shim. A container that ended at once is found by
   // OnShimGone, which comes after MarkStarted.
   shim.operation.Close();
@@ -100,7 +103,8 @@ absl::StatusOr<v1::StartContainerResponse> Service::StartContainer(
                                .finished_at_ns = now,
                                .exit_code = 128,
                                .reason = "StartError",
-                               .message = std::string(status.message())});
+                               .message = std::string(status.message())},
+                              [&] { Announce(v1::CONTAINER_STOPPED_EVENT, *container); });
   const std::string cgroup_path = CgroupPath(*container);
   (void)cgroups_.Kill(cgroup_path);
   (void)cgroups_.Remove(cgroup_path, kKillTime);

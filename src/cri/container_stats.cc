@@ -1,41 +1,12 @@
-#include <sys/stat.h>
-
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/status_macros.h"
 #include "cri/filters.h"
 #include "cri/service.h"
+#include "cri/stats_message.h"
 
 namespace crisp::cri {
-namespace {
 
-void Set(const cgroup::Count& from, v1::UInt64Value* (v1::MemoryUsage::*to)(),
-         v1::MemoryUsage& memory) {
-  if (from.has_value()) (memory.*to)()->set_value(*from);
-}
-
-void FillCgroup(const cgroup::Stats& stats, int64_t now, v1::ContainerStats& message) {
-  v1::CpuUsage& cpu = *message.mutable_cpu();
-  cpu.set_timestamp(now);
-  if (stats.cpu.usage_ns.has_value())
-    cpu.mutable_usage_core_nano_seconds()->set_value(*stats.cpu.usage_ns);
-  v1::MemoryUsage& memory = *message.mutable_memory();
-  memory.set_timestamp(now);
-  Set(stats.memory.working_set_bytes, &v1::MemoryUsage::mutable_working_set_bytes, memory);
-  Set(stats.memory.available_bytes, &v1::MemoryUsage::mutable_available_bytes, memory);
-  Set(stats.memory.usage_bytes, &v1::MemoryUsage::mutable_usage_bytes, memory);
-  Set(stats.memory.rss_bytes, &v1::MemoryUsage::mutable_rss_bytes, memory);
-  Set(stats.memory.page_faults, &v1::MemoryUsage::mutable_page_faults, memory);
-  Set(stats.memory.major_page_faults, &v1::MemoryUsage::mutable_major_page_faults, memory);
-  if (stats.memory.swap_bytes.has_value()) {
-    message.mutable_swap()->set_timestamp(now);
-    message.mutable_swap()->mutable_swap_usage_bytes()->set_value(*stats.memory.swap_bytes);
-  }
-}
-
-}  // namespace
-
-v1::ContainerStats Service::StatsOf(const container::Container& container) {
+v1::ContainerStats Service::StatsOf(container::Container& container) {
   const int64_t now = base::WallNanos();
   v1::ContainerStats message;
   container.Read([&](const store::ContainerRecord& record) {
@@ -47,7 +18,15 @@ v1::ContainerStats Service::StatsOf(const container::Container& container) {
   });
   // What vanished meanwhile or never ran has no numbers; it does not fail the list.
   const absl::StatusOr<cgroup::Stats> stats = cgroups_.ReadStats(CgroupPath(container));
-  if (stats.ok()) FillCgroup(*stats, now, message);
+  if (stats.ok()) {
+    std::optional<uint64_t> nano_cores;
+    if (stats->cpu.usage_ns.has_value())
+      nano_cores = container.cpu_rate().Update(*stats->cpu.usage_ns, base::MonotonicNanos());
+    FillCpu(*stats, nano_cores, now, *message.mutable_cpu());
+    FillMemory(*stats, now, *message.mutable_memory());
+    if (stats->memory.swap_bytes.has_value()) FillSwap(*stats, now, *message.mutable_swap());
+    if (stats->io_pressure.has_value()) FillIo(*stats, now, *message.mutable_io());
+  }
   const absl::StatusOr<snapshot::Usage> usage = snapshots_.ContainerUsage(container.id());
   if (usage.ok()) {
     v1::FilesystemUsage& layer = *message.mutable_writable_layer();

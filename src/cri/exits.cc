@@ -40,7 +40,8 @@ void Service::RecordExit(container::Container& container) {
         absl::StrCat("the container's shim died without an exit record: ", exit.status().message());
   }
   outcome.finished_at_ns = std::max(outcome.finished_at_ns, outcome.started_at_ns);
-  const absl::Status written = container.MarkExited(outcome);
+  const absl::Status written =
+      container.MarkExited(outcome, [&] { Announce(v1::CONTAINER_STOPPED_EVENT, container); });
   if (!written.ok()) {
     base::Log(base::LogLevel::kWarning, "exit is not on record, ignoring",
               {{"container", container.id()}, {"error", std::string(written.message())}});
@@ -50,7 +51,7 @@ void Service::RecordExit(container::Container& container) {
 void Service::OnShimGone(const std::string& id) {
   const absl::StatusOr<SandboxPtr> sandbox = sandboxes_.Find(id);
   if (sandbox.ok()) {
-    (*sandbox)->PauseGone();
+    (*sandbox)->PauseGone([&] { Announce(v1::CONTAINER_STOPPED_EVENT, **sandbox); });
     return;
   }
   const absl::StatusOr<ContainerPtr> container = containers_.Find(id);

@@ -14,6 +14,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "cri/batches.h"
+#include "cri/grpc_events.h"
 #include "cri/status_map.h"
 #include "runtime/v1/api.grpc.pb.h"
 
@@ -62,9 +64,49 @@ grpc::Status Handle(const char* name, grpc::ServerContext* context, const Reques
     return Handle(#Name, context, request, response, service_, &Service::Name);     \
   }
 
-class RuntimeRpcs final : public v1::RuntimeService::Service {
+// A Stream call: the answer of its List twin, in batches.
+template <typename Request, typename Response, typename ListRequest, typename ListResponse,
+          typename Item>
+grpc::Status HandleStream(const char* name, grpc::ServerContext* context, const Request& request,
+                          grpc::ServerWriter<Response>* writer, Service& service,
+                          absl::StatusOr<ListResponse> (Service::*list)(const ListRequest&,
+                                                                        const Call&),
+                          google::protobuf::RepeatedPtrField<Item>* (ListResponse::*items)(),
+                          google::protobuf::RepeatedPtrField<Item>* (Response::*batch_items)()) {
+  ListRequest list_request;
+  if constexpr (requires { request.filter(); }) {
+    if (request.has_filter()) *list_request.mutable_filter() = request.filter();
+  }
+  ListResponse all;
+  const grpc::Status status = Handle(name, context, &list_request, &all, service, list);
+  if (!status.ok()) return status;
+  SendBatches(*(all.*items)(), [&](google::protobuf::RepeatedPtrField<Item> batch) {
+    Response response;
+    *(response.*batch_items)() = std::move(batch);
+    return writer->Write(response);
+  });
+  return grpc::Status::OK;
+}
+
+#define CRISP_STREAM(Name, List, items, batch_items)                                \
+  grpc::Status Name(grpc::ServerContext* context, const v1::Name##Request* request, \
+                    grpc::ServerWriter<v1::Name##Response>* writer) override {      \
+    return HandleStream(#Name, context, *request, writer, service_, &Service::List, \
+                        &v1::List##Response::mutable_##items,                       \
+                        &v1::Name##Response::mutable_##batch_items);                \
+  }
+
+// Everything on gRPC's synchronous interface but the events, which may stay open for ever.
+using RuntimeBase =
+    v1::RuntimeService::WithCallbackMethod_GetContainerEvents<v1::RuntimeService::Service>;
+
+class RuntimeRpcs final : public RuntimeBase {
  public:
   explicit RuntimeRpcs(cri::Service& service) : service_(service) {}
+  grpc::ServerWriteReactor<v1::ContainerEventResponse>* GetContainerEvents(
+      grpc::CallbackServerContext*, const v1::GetEventsRequest*) override {
+    return NewEventStream(service_.events());
+  }
   using Service = cri::Service;
   CRISP_RPC(Version)
   CRISP_RPC(Status)
@@ -88,6 +130,17 @@ class RuntimeRpcs final : public v1::RuntimeService::Service {
   CRISP_RPC(PortForward)
   CRISP_RPC(ContainerStats)
   CRISP_RPC(ListContainerStats)
+  CRISP_RPC(UpdateContainerResources)
+  CRISP_RPC(UpdatePodSandboxResources)
+  CRISP_RPC(PodSandboxStats)
+  CRISP_RPC(ListPodSandboxStats)
+  CRISP_RPC(ListMetricDescriptors)
+  CRISP_RPC(ListPodSandboxMetrics)
+  CRISP_STREAM(StreamPodSandboxes, ListPodSandbox, items, pod_sandboxes)
+  CRISP_STREAM(StreamContainers, ListContainers, containers, containers)
+  CRISP_STREAM(StreamContainerStats, ListContainerStats, stats, container_stats)
+  CRISP_STREAM(StreamPodSandboxStats, ListPodSandboxStats, stats, pod_sandbox_stats)
+  CRISP_STREAM(StreamPodSandboxMetrics, ListPodSandboxMetrics, pod_metrics, pod_sandbox_metrics)
 
  private:
   cri::Service& service_;
@@ -102,6 +155,7 @@ class ImageRpcs final : public v1::ImageService::Service {
   CRISP_RPC(ListImages)
   CRISP_RPC(RemoveImage)
   CRISP_RPC(ImageFsInfo)
+  CRISP_STREAM(StreamImages, ListImages, images, images)
 
  private:
   cri::Service& service_;
@@ -129,7 +183,7 @@ absl::Status ClaimSocket(const std::string& path) {
 
 class GrpcServer::Impl {
  public:
-  explicit Impl(Service& service) : runtime_(service), image_(service) {}
+  explicit Impl(Service& service) : events_(service.events()), runtime_(service), image_(service) {}
 
   absl::Status Start(const std::string& address) {
     grpc::ServerBuilder builder;
@@ -152,12 +206,14 @@ class GrpcServer::Impl {
 
   void Stop() {
     if (server_ == nullptr) return;
+    events_.Close();
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
     server_.reset();
   }
 
  private:
+  EventHub& events_;
   RuntimeRpcs runtime_;
   ImageRpcs image_;
   std::unique_ptr<grpc::Server> server_;

@@ -83,7 +83,7 @@ void Service::RecoverSandbox(store::SandboxRecord record) {
         {.pid = found.started->pid(), .start_ticks = found.started->start_ticks(), .phases = {}});
   }
   const bool alive = found.tether.valid();
-  if (!alive) sandbox->PauseGone();
+  if (!alive) sandbox->PauseGone([] {});
   sandboxes_.Add(sandbox);
   if (alive) {
     base::UniqueFd pidfd = found.started.has_value() ? ShimPidfd(*found.started) : base::UniqueFd();
@@ -91,6 +91,7 @@ void Service::RecoverSandbox(store::SandboxRecord record) {
     (void)monitor_.Watch(id, std::move(found.tether), std::move(pidfd));
   }
   const bool acknowledged = sandbox->visible();
+  if (acknowledged) sandbox->MarkAnnounced([] {});
   const bool stopping =
       sandbox->Read([](const store::SandboxRecord& r) { return r.stopped && !r.owed.empty(); });
   // Never acknowledged: undo and forget. Stop was asked and is not finished: finish it.
@@ -128,6 +129,12 @@ void Service::RecoverContainer(store::ContainerRecord record) {
     return;
   }
   (void)monitor_.Watch(id, std::move(found.tether), ShimPidfd(*found.started));
+  // The daemon may have died between writing down an update and doing it.
+  const absl::Status applied = ApplyResources(*container);
+  if (!applied.ok() && !absl::IsNotFound(applied)) {
+    base::Log(base::LogLevel::kWarning, "limits on record cannot be applied",
+              {{"container", id}, {"error", std::string(applied.message())}});
+  }
 }
 
 // Folders that a crash left before their record was committed, and those of quarantined records.

@@ -186,7 +186,12 @@ absl::StatusOr<std::string> Service::MakeSandbox(const v1::RunPodSandboxRequest&
 
   absl::MutexLock lock(&sandbox->operation());
   const absl::Status status = BringUp(*sandbox, std::min(call.deadline, absl::Now() + kLongest));
-  if (status.ok()) return sandbox->id();
+  if (status.ok()) {
+    Announce(v1::CONTAINER_CREATED_EVENT, *sandbox);
+    Announce(v1::CONTAINER_STARTED_EVENT, *sandbox);
+    sandbox->MarkAnnounced([&] { Announce(v1::CONTAINER_STOPPED_EVENT, *sandbox); });
+    return sandbox->id();
+  }
   const absl::Status undone = Teardown(*sandbox, absl::Now() + kTeardownTime);
   if (undone.ok()) {
     (void)ForgetSandbox(sandbox);

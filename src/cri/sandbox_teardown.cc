@@ -77,6 +77,7 @@ absl::Status Service::ForgetSandbox(const SandboxPtr& sandbox) {
   CRISP_RETURN_IF_ERROR(base::RemoveTree(paths_.Bundle(sandbox->id())));
   CRISP_RETURN_IF_ERROR(sandbox_records_.Remove(sandbox->id()));
   sandboxes_.Remove(sandbox->id());
+  Announce(v1::CONTAINER_DELETED_EVENT, *sandbox);
   return absl::OkStatus();
 }
 

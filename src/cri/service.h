@@ -4,6 +4,7 @@
 // List*, *Status and *Stats take no operation lock and talk to no shim.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,11 +13,13 @@
 #include "absl/status/statusor.h"
 #include "base/paths.h"
 #include "cgroup/cgroups.h"
+#include "cni/netns.h"
 #include "cni/network.h"
 #include "config/config.h"
 #include "container/container.h"
 #include "cri/background.h"
 #include "cri/call.h"
+#include "cri/event_hub.h"
 #include "cri/image_users.h"
 #include "cri/joined.h"
 #include "cri/layer_use.h"
@@ -75,6 +78,8 @@ class Service {
                                                           const Call&);
   absl::StatusOr<v1::UpdateRuntimeConfigResponse> UpdateRuntimeConfig(
       const v1::UpdateRuntimeConfigRequest&, const Call&);
+  // What GetContainerEvents serves; every change of a visible object is announced here.
+  EventHub& events() { return events_; }
 
   absl::StatusOr<v1::RunPodSandboxResponse> RunPodSandbox(const v1::RunPodSandboxRequest&,
                                                           const Call&);
@@ -86,6 +91,16 @@ class Service {
                                                                 const Call&);
   absl::StatusOr<v1::ListPodSandboxResponse> ListPodSandbox(const v1::ListPodSandboxRequest&,
                                                             const Call&);
+  absl::StatusOr<v1::UpdatePodSandboxResourcesResponse> UpdatePodSandboxResources(
+      const v1::UpdatePodSandboxResourcesRequest&, const Call&);
+  absl::StatusOr<v1::PodSandboxStatsResponse> PodSandboxStats(const v1::PodSandboxStatsRequest&,
+                                                              const Call&);
+  absl::StatusOr<v1::ListPodSandboxStatsResponse> ListPodSandboxStats(
+      const v1::ListPodSandboxStatsRequest&, const Call&);
+  absl::StatusOr<v1::ListMetricDescriptorsResponse> ListMetricDescriptors(
+      const v1::ListMetricDescriptorsRequest&, const Call&);
+  absl::StatusOr<v1::ListPodSandboxMetricsResponse> ListPodSandboxMetrics(
+      const v1::ListPodSandboxMetricsRequest&, const Call&);
 
   absl::StatusOr<v1::CreateContainerResponse> CreateContainer(const v1::CreateContainerRequest&,
                                                               const Call&);
@@ -99,6 +114,8 @@ class Service {
                                                               const Call&);
   absl::StatusOr<v1::ListContainersResponse> ListContainers(const v1::ListContainersRequest&,
                                                             const Call&);
+  absl::StatusOr<v1::UpdateContainerResourcesResponse> UpdateContainerResources(
+      const v1::UpdateContainerResourcesRequest&, const Call&);
   absl::StatusOr<v1::ReopenContainerLogResponse> ReopenContainerLog(
       const v1::ReopenContainerLogRequest&, const Call&);
   absl::StatusOr<v1::ExecSyncResponse> ExecSync(const v1::ExecSyncRequest&, const Call&);
@@ -152,7 +169,25 @@ class Service {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(layer_use_.mu());
   absl::StatusOr<ContainerPtr> FindRunning(absl::string_view id) const;
   std::string CgroupPath(const container::Container& container) const;
-  v1::ContainerStats StatsOf(const container::Container& container);
+  // container_update.cc: makes the running container's group have the limits on record.
+  absl::Status ApplyResources(const container::Container& container);
+  v1::ContainerStats StatsOf(container::Container& container);
+
+  // sandbox_stats.cc
+  std::map<std::string, int> PodsByCgroupParent() const;
+  // `own_parent`: no other pod has the same cgroup parent.
+  v1::PodSandboxStats StatsOf(sandbox::Sandbox& sandbox, bool own_parent);
+  // kNotFound for a pod on the host's network.
+  absl::StatusOr<std::vector<cni::InterfaceStats>> InterfacesOf(
+      const store::SandboxRecord& record) const;
+  // metrics_list.cc
+  v1::ContainerMetrics MetricsOf(const container::Container& container,
+                                 const store::SandboxRecord& pod);
+
+  // events.cc: tells the subscribers what became of an object that clients know; called after the
+  // change, in the order of the changes of one object.
+  void Announce(v1::ContainerEventType type, const container::Container& container);
+  void Announce(v1::ContainerEventType type, const sandbox::Sandbox& sandbox);
 
   // exits.cc: a shim is gone; runs on the monitor's thread.
   void OnShimGone(const std::string& id);
@@ -188,6 +223,7 @@ class Service {
   OutputBudget exec_output_{kExecOutputBytes};
   Background background_;
   shim_client::Monitor monitor_;
+  EventHub events_;
   Streams streams_;
   std::unique_ptr<streaming::Server> streaming_;
 };

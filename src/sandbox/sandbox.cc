@@ -30,20 +30,34 @@ void Sandbox::SetPause(Pause pause) {
   absl::MutexLock lock(&mu_);
   pause_ = std::move(pause);
   pause_alive_ = true;
+  settled_ = false;
 }
 
-void Sandbox::PauseGone() {
+void Sandbox::PauseGone(const std::function<void()>& announce) {
+  bool known = false;
+  {
+    absl::MutexLock lock(&mu_);
+    known = announced_ && pause_alive_;
+    pause_alive_ = false;
+  }
+  if (known) announce();
   absl::MutexLock lock(&mu_);
-  pause_alive_ = false;
+  settled_ = true;
+}
+
+void Sandbox::MarkAnnounced(const std::function<void()>& announce_end) {
+  bool ended = false;
+  {
+    absl::MutexLock lock(&mu_);
+    announced_ = true;
+    ended = !pause_alive_;
+  }
+  if (ended) announce_end();
 }
 
 bool Sandbox::WaitPauseGone(absl::Duration timeout) const {
   absl::MutexLock lock(&mu_);
-  return mu_.AwaitWithTimeout(
-      absl::Condition(
-          +[](const Sandbox* self) ABSL_NO_THREAD_SAFETY_ANALYSIS { return !self->pause_alive_; },
-          this),
-      timeout);
+  return mu_.AwaitWithTimeout(absl::Condition(&settled_), timeout);
 }
 
 }  // namespace crisp::sandbox

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "cgroup/usage_rate.h"
 #include "store/record.h"
 #include "store/recorded.h"
 
@@ -58,10 +60,15 @@ class Sandbox {
   bool visible() const;
   std::optional<Pause> pause() const;
   void SetPause(Pause pause);
-  // The pause process is dead and reaped.
-  void PauseGone();
+  // The pause process is dead and reaped. `announce` is called when readers see the new state and
+  // before WaitPauseGone returns, unless clients do not know the sandbox yet.
+  void PauseGone(const std::function<void()>& announce);
+  // Clients know the sandbox. A pause that ended meanwhile is announced now.
+  void MarkAnnounced(const std::function<void()>& announce_end);
   // Waits for PauseGone. False when time is up.
   bool WaitPauseGone(absl::Duration timeout) const;
+
+  cgroup::UsageRate& cpu_rate() { return cpu_rate_; }
 
   // Serializes Stop, Remove and teardown. Taken before any container's.
   absl::Mutex& operation() ABSL_LOCK_RETURNED(operation_) { return operation_; }
@@ -73,6 +80,9 @@ class Sandbox {
   mutable absl::Mutex mu_;
   std::optional<Pause> pause_ ABSL_GUARDED_BY(mu_);
   bool pause_alive_ ABSL_GUARDED_BY(mu_) = false;
+  bool announced_ ABSL_GUARDED_BY(mu_) = false;
+  bool settled_ ABSL_GUARDED_BY(mu_) = true;  // no pause, and its end is announced
+  cgroup::UsageRate cpu_rate_;
 };
 
 }  // namespace crisp::sandbox

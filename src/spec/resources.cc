@@ -176,6 +176,9 @@ LinuxContainerResources Merge(const LinuxContainerResources& current,
     result.set_memory_swap_limit_in_bytes(memory + current.memory_swap_limit_in_bytes() -
                                           current.memory_limit_in_bytes());
   }
+  // Nothing is limited in total when memory is not.
+  if (memory == kUnlimited && current.memory_swap_limit_in_bytes() > 0)
+    result.set_memory_swap_limit_in_bytes(kUnlimited);
   if (memory != 0) result.set_memory_limit_in_bytes(memory);
   if (update.memory_swap_limit_in_bytes() != 0) {
     result.set_memory_swap_limit_in_bytes(update.memory_swap_limit_in_bytes());

@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "integration/cgroup_files.h"
 #include "integration/pod.h"
 
 using namespace crisp;
@@ -18,23 +19,11 @@ namespace {
 
 int64_t Millis(int64_t since_nanos) { return (base::MonotonicNanos() - since_nanos) / 1'000'000; }
 
-// A file of the container's cgroup, in the hierarchy of `controller` on v1.
-std::string CgroupFile(Pod& pod, const std::string& container, const std::string& controller,
-                       const std::string& v1_name, const std::string& v2_name) {
-  const std::string folder = pod.CgroupFolder(container, controller);
-  const std::string v1_path = absl::StrCat(folder, "/", v1_name);
-  const bool on_v1 = !v1_name.empty() && access(v1_path.c_str(), F_OK) == 0;
-  return std::string(absl::StripTrailingAsciiWhitespace(
-      base::ReadFile(on_v1 ? v1_path : absl::StrCat(folder, "/", v2_name)).value()));
-}
-
 // A script that sets a trap must have done so before it is signalled: it says "ready" then.
 void WaitReady(Pod& pod, const std::string& container) {
   for (int i = 0; i < 2000 && pod.LogText(container).find("ready") == std::string::npos; ++i)
     usleep(5000);
 }
-
-bool OnV1() { return access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK) == 0; }
 
 }  // namespace
 

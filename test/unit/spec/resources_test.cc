@@ -142,6 +142,10 @@ TEST_CASE("what is in force after an update") {
       cpu_period: 5000 cpu_quota: 50000 cpu_shares: 3 memory_limit_in_bytes: 5000
       memory_swap_limit_in_bytes: 5000 oom_score_adj: 5 cpuset_cpus: "1"
       hugepage_limits { page_size: "2MB" limit: 4 } unified { key: "a.b" value: "1" })")));
+  // Without a memory limit there is none in total, as the kernel has it.
+  CHECK(same(Merge(Parse("memory_limit_in_bytes: 10000 memory_swap_limit_in_bytes: 12000"),
+                   Parse("memory_limit_in_bytes: -1")),
+             Parse("memory_limit_in_bytes: -1 memory_swap_limit_in_bytes: -1")));
 }
 
 }  // namespace

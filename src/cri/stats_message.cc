@@ -1,0 +1,105 @@
+#include "cri/stats_message.h"
+
+#include <algorithm>
+
+namespace crisp::cri {
+namespace {
+
+namespace v1 = runtime::v1;
+
+template <typename Message>
+void Set(const cgroup::Count& from, v1::UInt64Value* (Message::*to)(), Message& message) {
+  if (from.has_value()) (message.*to)()->set_value(*from);
+}
+
+void FillPressureLine(const cgroup::PressureLine& line, v1::PsiData& data) {
+  data.set_total(line.total_ns);
+  data.set_avg10(line.avg10);
+  data.set_avg60(line.avg60);
+  data.set_avg300(line.avg300);
+}
+
+template <typename Message>
+void FillPressure(const std::optional<cgroup::Pressure>& pressure, Message& message) {
+  if (!pressure.has_value()) return;
+  FillPressureLine(pressure->some, *message.mutable_psi()->mutable_some());
+  FillPressureLine(pressure->full, *message.mutable_psi()->mutable_full());
+}
+
+void FillInterface(const cni::InterfaceStats& from, v1::NetworkInterfaceUsage& to) {
+  to.set_name(from.name);
+  to.mutable_rx_bytes()->set_value(from.rx_bytes);
+  to.mutable_rx_errors()->set_value(from.rx_errors);
+  to.mutable_tx_bytes()->set_value(from.tx_bytes);
+  to.mutable_tx_errors()->set_value(from.tx_errors);
+}
+
+}  // namespace
+
+void FillCpu(const cgroup::Stats& stats, std::optional<uint64_t> nano_cores, int64_t now_ns,
+             v1::CpuUsage& cpu) {
+  cpu.set_timestamp(now_ns);
+  Set(stats.cpu.usage_ns, &v1::CpuUsage::mutable_usage_core_nano_seconds, cpu);
+  Set(nano_cores, &v1::CpuUsage::mutable_usage_nano_cores, cpu);
+  FillPressure(stats.cpu_pressure, cpu);
+}
+
+void FillMemory(const cgroup::Stats& stats, int64_t now_ns, v1::MemoryUsage& memory) {
+  memory.set_timestamp(now_ns);
+  Set(stats.memory.working_set_bytes, &v1::MemoryUsage::mutable_working_set_bytes, memory);
+  Set(stats.memory.available_bytes, &v1::MemoryUsage::mutable_available_bytes, memory);
+  Set(stats.memory.usage_bytes, &v1::MemoryUsage::mutable_usage_bytes, memory);
+  Set(stats.memory.rss_bytes, &v1::MemoryUsage::mutable_rss_bytes, memory);
+  Set(stats.memory.page_faults, &v1::MemoryUsage::mutable_page_faults, memory);
+  Set(stats.memory.major_page_faults, &v1::MemoryUsage::mutable_major_page_faults, memory);
+  FillPressure(stats.memory_pressure, memory);
+}
+
+void FillSwap(const cgroup::Stats& stats, int64_t now_ns, v1::SwapUsage& swap) {
+  swap.set_timestamp(now_ns);
+  Set(stats.memory.swap_bytes, &v1::SwapUsage::mutable_swap_usage_bytes, swap);
+  if (stats.memory.swap_bytes.has_value() && stats.memory.swap_limit_bytes.has_value()) {
+    const uint64_t limit = *stats.memory.swap_limit_bytes;
+    swap.mutable_swap_available_bytes()->set_value(limit -
+                                                   std::min(limit, *stats.memory.swap_bytes));
+  }
+}
+
+void FillIo(const cgroup::Stats& stats, int64_t now_ns, v1::IoUsage& io) {
+  io.set_timestamp(now_ns);
+  FillPressure(stats.io_pressure, io);
+}
+
+bool FillNetwork(const std::vector<cni::InterfaceStats>& interfaces, int64_t now_ns,
+                 v1::NetworkUsage& network) {
+  const auto is_lo = [](const cni::InterfaceStats& interface) { return interface.name == "lo"; };
+  auto first = std::find_if(interfaces.begin(), interfaces.end(),
+                            [](const cni::InterfaceStats& i) { return i.name == "eth0"; });
+  if (first == interfaces.end())
+    first = std::find_if_not(interfaces.begin(), interfaces.end(), is_lo);
+  if (first == interfaces.end()) return false;
+  network.set_timestamp(now_ns);
+  FillInterface(*first, *network.mutable_default_interface());
+  for (auto it = interfaces.begin(); it != interfaces.end(); ++it) {
+    if (it != first && !is_lo(*it)) FillInterface(*it, *network.add_interfaces());
+  }
+  return true;
+}
+
+cgroup::Stats SumUsage(const std::vector<cgroup::Stats>& groups) {
+  cgroup::Stats sum;
+  const auto add = [](const cgroup::Count& more, cgroup::Count& total) {
+    if (more.has_value()) total = total.value_or(0) + *more;
+  };
+  for (const cgroup::Stats& group : groups) {
+    add(group.cpu.usage_ns, sum.cpu.usage_ns);
+    add(group.memory.usage_bytes, sum.memory.usage_bytes);
+    add(group.memory.working_set_bytes, sum.memory.working_set_bytes);
+    add(group.memory.rss_bytes, sum.memory.rss_bytes);
+    add(group.memory.page_faults, sum.memory.page_faults);
+    add(group.memory.major_page_faults, sum.memory.major_page_faults);
+  }
+  return sum;
+}
+
+}  // namespace crisp::cri
