@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "cri/bundle.h"
+#include "cri/image_volumes.h"
 #include "cri/service.h"
 #include "spec/container_spec.h"
 #include "spec/resources.h"
@@ -19,12 +20,6 @@
 
 namespace crisp::cri {
 namespace {
-
-std::vector<std::string> ChainIds(const image::Image& image) {
-  std::vector<std::string> chain_ids;
-  for (const image::Layer& layer : image.layers) chain_ids.push_back(layer.chain_id.str());
-  return chain_ids;
-}
 
 std::string TopChainId(const std::vector<std::string>& chain_ids) {
   return chain_ids.empty() ? std::string() : chain_ids.back();
@@ -85,7 +80,8 @@ absl::StatusOr<std::string> Service::MakeContainer(const SandboxPtr& sandbox,
     absl::MutexLock lock(&layer_use_.mu());
     CRISP_ASSIGN_OR_RETURN(image, images_.Find(config.image().image()));
     record.chain_ids = ChainIds(*image);
-    layer_use_.Add(record.chain_ids);
+    CRISP_ASSIGN_OR_RETURN(record.image_volumes, FindImageVolumes(images_, config));
+    layer_use_.Add(UsedLayers(record));
   }
   record.id = base::NewId();
   record.sandbox_id = sandbox->id();
@@ -99,7 +95,7 @@ absl::StatusOr<std::string> Service::MakeContainer(const SandboxPtr& sandbox,
   if (!status.ok()) {
     (void)base::RemoveTree(paths_.Bundle(record.id));
     (void)snapshots_.RemoveContainer(record.id);
-    ReleaseLayers(record.chain_ids);
+    ReleaseLayers(UsedLayers(record));
     return status;
   }
   auto container = std::make_shared<container::Container>(std::move(record), &container_records_);
@@ -152,9 +148,7 @@ absl::Status Service::PrepareContainer(const sandbox::Sandbox& sandbox, const im
         base::Prefix(base::MakeDirs(record.log_path.substr(0, record.log_path.rfind('/')), 0755),
                      "make log folder"));
   }
-  if (!result.image_volumes.empty()) {
-    return absl::UnimplementedError("mounts: image volumes are not built yet");
-  }
+  CRISP_RETURN_IF_ERROR(CheckImageVolumes(snapshots_, record.image_volumes));
   // Limits the host cannot give are the caller's error now, not StartContainer's later.
   CRISP_RETURN_IF_ERROR(spec::CgroupResources(record.resources, result.spec.linux_).status());
   CRISP_RETURN_IF_ERROR(

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "cri/bundle.h"
+#include "cri/image_volumes.h"
 #include "cri/service.h"
 
 namespace crisp::cri {
@@ -44,8 +45,7 @@ absl::Status Service::RemoveOne(const ContainerPtr& container, absl::Time give_u
   CRISP_RETURN_IF_ERROR(container_records_.Remove(container->id()));
   containers_.Remove(container->id());
   Announce(v1::CONTAINER_DELETED_EVENT, *container);
-  ReleaseLayers(
-      container->Read([](const store::ContainerRecord& record) { return record.chain_ids; }));
+  ReleaseLayers(container->Read(UsedLayers));
   return absl::OkStatus();
 }
 

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "cri/bundle.h"
+#include "cri/image_volumes.h"
 #include "cri/service.h"
 #include "oci/runtime_spec_codec.h"
 #include "shim_client/session.h"
@@ -16,13 +17,6 @@ namespace {
 
 // The container's start is over within this, whatever the client waits for.
 constexpr absl::Duration kLongest = absl::Minutes(2);
-
-void FillRootfs(const snapshot::RootfsView& view, shim::v1::Rootfs& rootfs) {
-  rootfs.set_base(view.base);
-  for (const std::string& lower : view.lowers) rootfs.add_lowers(lower);
-  rootfs.set_upper(view.upper);
-  rootfs.set_work(view.work);
-}
 
 container::Init InitOf(const shim::v1::Started& started) {
   container::Init init{.pid = started.pid(),
@@ -65,6 +59,7 @@ absl::Status Service::Launch(container::Container& container, absl::Time deadlin
 
   shim::v1::Start start = StartMessage(cgroups_, cgroup_path);
   FillRootfs(view, *start.mutable_rootfs());
+  CRISP_RETURN_IF_ERROR(AddImageMounts(snapshots_, record.image_volumes, start));
   start.set_log_path(record.log_path);
   start.set_stdin(record.config.stdin());
   start.set_stdin_once(record.config.stdin_once());

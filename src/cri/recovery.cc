@@ -16,6 +16,7 @@
 #include "base/status_macros.h"
 #include "cni/netns.h"
 #include "cri/bundle.h"
+#include "cri/image_volumes.h"
 #include "cri/service.h"
 #include "ipc/channel.h"
 #include "linux/process_identity.h"
@@ -102,7 +103,7 @@ void Service::RecoverContainer(store::ContainerRecord record) {
   const std::string id = record.id;
   {
     absl::MutexLock lock(&layer_use_.mu());
-    layer_use_.Add(record.chain_ids);
+    layer_use_.Add(UsedLayers(record));
   }
   const bool ended = record.outcome.has_value();
   auto container = std::make_shared<container::Container>(std::move(record), &container_records_);

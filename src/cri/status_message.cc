@@ -40,6 +40,12 @@ v1::ContainerStatus StatusMessage(const container::Container& container) {
   *status.mutable_labels() = record.config.labels();
   *status.mutable_annotations() = record.config.annotations();
   *status.mutable_mounts() = record.config.mounts();
+  auto volume = record.image_volumes.begin();
+  for (v1::Mount& mount : *status.mutable_mounts()) {
+    if (!mount.has_image() || volume == record.image_volumes.end()) continue;
+    mount.mutable_image()->set_image_ref(volume->image_id);
+    ++volume;
+  }
   status.set_log_path(record.log_path);
   *status.mutable_resources()->mutable_linux() = record.resources;
   *status.mutable_user() = record.user;

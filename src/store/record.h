@@ -53,6 +53,14 @@ struct Outcome {
   std::string message;
 };
 
+// An image mounted into a container.
+struct ImageVolume {
+  std::string container_path;
+  std::string image_id;
+  std::vector<std::string> chain_ids;  // bottom first: kept while the container exists
+  std::string sub_path;                // a folder inside the image; empty: all of it
+};
+
 struct ContainerRecord {
   std::string id;
   std::string sandbox_id;
@@ -60,9 +68,10 @@ struct ContainerRecord {
   runtime::v1::ContainerConfig config;
   std::string image_id;                // sha256:<config digest>
   std::vector<std::string> chain_ids;  // its layers, bottom first: kept while the container exists
-  std::string log_path;                // absolute; empty: no log
-  std::string stop_signal;             // resolved: "SIGTERM"
-  runtime::v1::ContainerUser user;     // resolved, for ContainerStatus
+  std::vector<ImageVolume> image_volumes;          // in the order of the configuration's mounts
+  std::string log_path;                            // absolute; empty: no log
+  std::string stop_signal;                         // resolved: "SIGTERM"
+  runtime::v1::ContainerUser user;                 // resolved, for ContainerStatus
   runtime::v1::LinuxContainerResources resources;  // as asked, then as updated
   bool start_asked = false;  // StartContainer began: the shim's files tell the rest
   std::optional<Outcome> outcome;

@@ -59,6 +59,28 @@ Outcome ParseOutcome(const Json& json) {
           .message = json.at("message")};
 }
 
+Json VolumesJson(const std::vector<ImageVolume>& volumes) {
+  Json json = Json::array();
+  for (const ImageVolume& volume : volumes) {
+    json.push_back({{"container_path", volume.container_path},
+                    {"image_id", volume.image_id},
+                    {"chain_ids", volume.chain_ids},
+                    {"sub_path", volume.sub_path}});
+  }
+  return json;
+}
+
+std::vector<ImageVolume> ParseVolumes(const Json& json) {
+  std::vector<ImageVolume> volumes;
+  for (const Json& volume : json) {
+    volumes.push_back({.container_path = volume.at("container_path"),
+                       .image_id = volume.at("image_id"),
+                       .chain_ids = volume.at("chain_ids").get<std::vector<std::string>>(),
+                       .sub_path = volume.at("sub_path")});
+  }
+  return volumes;
+}
+
 bool ParseSandbox(const Json& json, SandboxRecord& record) {
   CheckVersion(json);
   record.id = json.at("id");
@@ -87,6 +109,7 @@ bool ParseContainer(const Json& json, ContainerRecord& record) {
   ParseMessage(json.at("config"), record.config);
   record.image_id = json.at("image_id");
   record.chain_ids = json.at("chain_ids").get<std::vector<std::string>>();
+  if (json.contains("image_volumes")) record.image_volumes = ParseVolumes(json.at("image_volumes"));
   record.log_path = json.at("log_path");
   record.stop_signal = json.at("stop_signal");
   ParseMessage(json.at("user"), record.user);
@@ -130,6 +153,7 @@ std::string Encode(const ContainerRecord& record) {
                {"user", MessageJson(record.user)},
                {"resources", MessageJson(record.resources)},
                {"start_asked", record.start_asked}};
+  if (!record.image_volumes.empty()) json["image_volumes"] = VolumesJson(record.image_volumes);
   if (record.outcome.has_value()) json["outcome"] = OutcomeJson(*record.outcome);
   return base::DumpJson(json);
 }
