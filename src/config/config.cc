@@ -60,6 +60,8 @@ const std::map<std::string, Setter>& Setters() {
          c.cni.native = n.as_boolean()->get();
          return true;
        }},
+      {"cdi.spec_dirs",
+       [](const toml::node& n, Config& c) { return SetStrings(n, c.cdi.spec_dirs); }},
       {"registry.config_path",
        [](const toml::node& n, Config& c) { return SetString(n, c.registry.config_path); }},
       {"streaming.address",
@@ -110,6 +112,8 @@ absl::Status Validate(const Config& config) {
   CRISP_RETURN_IF_ERROR(CheckPath("cni.conf_dir", config.cni.conf_dir));
   for (const std::string& dir : config.cni.bin_dirs)
     CRISP_RETURN_IF_ERROR(CheckPath("cni.bin_dirs", dir));
+  for (const std::string& dir : config.cdi.spec_dirs)
+    CRISP_RETURN_IF_ERROR(CheckPath("cdi.spec_dirs", dir));
   CRISP_RETURN_IF_ERROR(CheckPath("registry.config_path", config.registry.config_path));
   if (config.cgroup.driver != "cgroupfs") {
     return absl::InvalidArgumentError(absl::StrCat("cgroup.driver \"", config.cgroup.driver,
@@ -124,6 +128,8 @@ absl::Status Validate(const Config& config) {
 std::string ToToml(const Config& config) {
   toml::array bin_dirs;
   for (const std::string& dir : config.cni.bin_dirs) bin_dirs.push_back(dir);
+  toml::array cdi_dirs;
+  for (const std::string& dir : config.cdi.spec_dirs) cdi_dirs.push_back(dir);
   const toml::table table{
       {"address", config.address},
       {"root", config.root},
@@ -133,6 +139,7 @@ std::string ToToml(const Config& config) {
       {"cni", toml::table{{"conf_dir", config.cni.conf_dir},
                           {"bin_dirs", bin_dirs},
                           {"native", config.cni.native}}},
+      {"cdi", toml::table{{"spec_dirs", cdi_dirs}}},
       {"registry", toml::table{{"config_path", config.registry.config_path}}},
       {"streaming", toml::table{{"address", config.streaming.address}}},
   };

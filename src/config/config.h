@@ -27,6 +27,10 @@ struct Config {
     bool native = false;  // the in-process engine for bridge, host-local, portmap, loopback
   } cni;
 
+  struct Cdi {
+    std::vector<std::string> spec_dirs = {"/etc/cdi", "/var/run/cdi"};  // later ones win
+  } cdi;
+
   struct Registry {
     std::string config_path = "/etc/crisp/certs.d";  // containerd's certs.d layout
   } registry;

@@ -20,6 +20,9 @@ void AddConfigFlags(CLI::App& app, Config& config) {
   app.add_option("--cni-bin-dir", config.cni.bin_dirs, "Folder of CNI plugins; may be repeated")
       ->allow_extra_args(false);
   app.add_option("--cni-native", config.cni.native, "true: run known plugins in process");
+  app.add_option("--cdi-spec-dir", config.cdi.spec_dirs,
+                 "Folder of CDI specifications; may be repeated, later ones win")
+      ->allow_extra_args(false);
   app.add_option("--registry-config-path", config.registry.config_path,
                  "Folder of <host>/hosts.toml");
   app.add_option("--streaming-address", config.streaming.address,

@@ -140,7 +140,8 @@ absl::Status Service::PrepareContainer(const sandbox::Sandbox& sandbox, const im
                            .hostname_path = base::JoinPath(files, kHostname),
                            .resolv_conf_path = base::JoinPath(files, kResolvConf),
                            .hosts_path = base::JoinPath(files, kHosts),
-                           .cgroup_v2 = cgroups_.layout().v2_only()}));
+                           .cgroup_v2 = cgroups_.layout().v2_only(),
+                           .cdi_folders = config_.cdi.spec_dirs}));
   record.stop_signal = result.stop_signal;
   CRISP_RETURN_IF_ERROR(MakeMountSources(config));
   if (!record.log_path.empty()) {

@@ -6,6 +6,7 @@
 #include "base/status_macros.h"
 #include "spec/apparmor.h"
 #include "spec/capabilities.h"
+#include "spec/cdi.h"
 #include "spec/container_mounts.h"
 #include "spec/container_process.h"
 #include "spec/deprecated_fields.h"
@@ -113,6 +114,9 @@ absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input) {
   CRISP_ASSIGN_OR_RETURN(spec.linux_.resources, OciResources(input.config.linux().resources()));
   spec.linux_.resources->devices = std::move(devices.rules);
   spec.linux_.cgroups_path = input.cgroup_path;
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> cdi_devices, CdiNames(input.config));
+  CRISP_ASSIGN_OR_RETURN(const CdiEdits edits, ResolveCdi(cdi_devices, input.cdi_folders));
+  CRISP_RETURN_IF_ERROR(ApplyCdi(edits, context.privileged(), spec));
   return result;
 }
 

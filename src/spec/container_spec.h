@@ -27,7 +27,8 @@ struct ContainerInput {
   std::string hostname_path;
   std::string resolv_conf_path;
   std::string hosts_path;
-  bool cgroup_v2 = false;  // the host has only cgroup v2
+  bool cgroup_v2 = false;                     // the host has only cgroup v2
+  std::vector<std::string> cdi_folders = {};  // spec/cdi.h
 };
 
 struct ImageVolume {

@@ -4,6 +4,7 @@
 #include "absl/strings/match.h"
 #include "base/status_macros.h"
 #include "spec/capabilities.h"
+#include "spec/cdi.h"
 #include "spec/container_mounts.h"
 #include "spec/devices.h"
 #include "spec/fields.h"
@@ -79,9 +80,7 @@ absl::Status ValidateContainerConfig(const v1::ContainerConfig& config,
   CRISP_RETURN_IF_ERROR(CheckLogPath(config.log_path()));
   CRISP_RETURN_IF_ERROR(CheckMounts(config));
   for (const v1::Device& device : config.devices()) CRISP_RETURN_IF_ERROR(CheckDevice(device));
-  for (const v1::CDIDevice& device : config.cdi_devices()) {
-    return Invalid("CDI_devices.name", device.name(), "is not known on this node");
-  }
+  CRISP_RETURN_IF_ERROR(CdiNames(config).status());
   CRISP_RETURN_IF_ERROR(OciResources(config.linux().resources()).status());
   return CheckSecurityContext(config.linux().security_context(),
                               sandbox.linux().security_context());

@@ -197,7 +197,7 @@ TEST_CASE("containers that are refused") {
              "host_path: '/dev/../etc' container_path: '/x' permissions: 'r'");
        },
        "devices.host_path"},
-      {[](C& c) { c.add_cdi_devices()->set_name("vendor.com/gpu=0"); }, "vendor.com/gpu=0"},
+      {[](C& c) { c.add_cdi_devices()->set_name("vendor.com/gpu"); }, "vendor.com/gpu"},
       // P20, P21, P22, P23, P30.
       {[](C& c) { SecurityOf(c).mutable_capabilities()->add_add_capabilities("NOT_A_CAP"); },
        "add_capabilities \"NOT_A_CAP\""},

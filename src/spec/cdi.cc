@@ -1,0 +1,231 @@
+#include "spec/cdi.h"
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "spec/fields.h"
+
+namespace crisp::spec {
+namespace {
+
+namespace v1 = ::runtime::v1;
+
+constexpr char kNameField[] = "CDI_devices.name";
+constexpr char kAnnotationPrefix[] = "cdi.k8s.io/";
+
+// "vendor.com/class=name", as SPEC.md, "CDI JSON Specification", bounds it.
+absl::Status CheckQualifiedName(const std::string& name) {
+  constexpr size_t kMaxName = 512;
+  const size_t slash = name.find('/');
+  const size_t equals = name.find('=');
+  const auto is_part = [](absl::string_view part) {
+    return !part.empty() && absl::ascii_isalnum(static_cast<unsigned char>(part.front())) &&
+           absl::ascii_isalnum(static_cast<unsigned char>(part.back())) &&
+           std::all_of(part.begin(), part.end(), [](char c) {
+             return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+                    absl::StrContains("._-:", c);
+           });
+  };
+  const absl::string_view view = name;
+  if (name.size() <= kMaxName && slash != name.npos && equals != name.npos && slash < equals &&
+      is_part(view.substr(0, slash)) && is_part(view.substr(slash + 1, equals - slash - 1)) &&
+      is_part(view.substr(equals + 1))) {
+    return absl::OkStatus();
+  }
+  return Invalid(kNameField, name, "is not like \"vendor.com/class=name\"");
+}
+
+// Where a device is described.
+struct Found {
+  const CdiSpec* spec = nullptr;
+  bool twice = false;  // in one folder
+};
+
+// What is described in the folders.
+class Registry {
+ public:
+  explicit Registry(absl::Span<const std::string> folders) {
+    for (const std::string& folder : folders) ReadFolder(folder);
+  }
+
+  absl::StatusOr<const CdiSpec*> Find(const std::string& name) const {
+    const auto it = devices_.find(name);
+    if (it == devices_.end()) {
+      return Invalid(kNameField, name,
+                     skipped_.empty() ? "is not known on this node"
+                                      : absl::StrCat("is not known on this node (not read: ",
+                                                     absl::StrJoin(skipped_, "; "), ")"));
+    }
+    if (it->second.twice) return Invalid(kNameField, name, "is described by two files");
+    return it->second.spec;
+  }
+
+ private:
+  void ReadFolder(const std::string& folder) {
+    std::map<std::string, Found> here;
+    for (const std::string& file : base::ListDir(folder).value_or(std::vector<std::string>())) {
+      const std::string path = base::JoinPath(folder, file);
+      if (absl::EndsWith(file, ".yaml")) skipped_.push_back(absl::StrCat(path, ": is YAML"));
+      if (!absl::EndsWith(file, ".json")) continue;
+      const absl::StatusOr<std::string> text = base::ReadFile(path);
+      absl::StatusOr<CdiSpec> spec =
+          text.ok() ? DecodeCdiSpec(*text) : absl::StatusOr<CdiSpec>(text.status());
+      if (!spec.ok()) {
+        skipped_.push_back(absl::StrCat(path, ": ", spec.status().message()));
+        continue;
+      }
+      specs_.push_back(std::make_unique<CdiSpec>(*std::move(spec)));
+      for (const auto& [name, edits] : specs_.back()->devices) {
+        Found& found = here[absl::StrCat(specs_.back()->kind, "=", name)];
+        found.twice = found.spec != nullptr;
+        found.spec = specs_.back().get();
+      }
+    }
+    for (const auto& [name, found] : here) devices_[name] = found;
+  }
+
+  std::vector<std::unique_ptr<CdiSpec>> specs_;
+  std::map<std::string, Found> devices_;
+  std::vector<std::string> skipped_;
+};
+
+absl::Status Append(const std::string& name, const CdiEdits& more, CdiEdits& all) {
+  if (!more.unsupported.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat("CDI device \"", name, "\" needs ",
+                                                      more.unsupported.front(),
+                                                      ", which crisp does not support"));
+  }
+  all.env.insert(all.env.end(), more.env.begin(), more.env.end());
+  all.nodes.insert(all.nodes.end(), more.nodes.begin(), more.nodes.end());
+  all.mounts.insert(all.mounts.end(), more.mounts.begin(), more.mounts.end());
+  all.additional_gids.insert(all.additional_gids.end(), more.additional_gids.begin(),
+                             more.additional_gids.end());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<oci::Device> MakeNode(const CdiNode& node, const oci::User& user) {
+  oci::Device device;
+  CRISP_ASSIGN_OR_RETURN(device.path, CleanAbsolute("CDI deviceNodes.path", node.path));
+  const std::string& host_path = node.host_path.empty() ? node.path : node.host_path;
+  struct stat info = {};
+  const bool complete = node.type.has_value() &&
+                        (*node.type == 'p' || (node.major.has_value() && node.minor.has_value()));
+  const bool found = stat(host_path.c_str(), &info) == 0;
+  if (!found && !complete) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("CDI device node ", host_path, ": ", base::ErrnoName(errno)));
+  }
+  if (found && !complete && !S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("CDI device node ", host_path, ": is no device"));
+  }
+  device.type = node.type.value_or(S_ISBLK(info.st_mode) ? 'b' : 'c');
+  device.major = node.major.value_or(major(info.st_rdev));
+  device.minor = node.minor.value_or(minor(info.st_rdev));
+  device.file_mode = node.file_mode;
+  if (!device.file_mode.has_value() && found) device.file_mode = info.st_mode & 07777;
+  // As other runtimes do: a process that is not root gets devices it can use.
+  device.uid = node.uid.has_value() || user.uid == 0 ? node.uid : std::optional(user.uid);
+  device.gid = node.gid.has_value() || user.gid == 0 ? node.gid : std::optional(user.gid);
+  return device;
+}
+
+// A later setting of a variable takes the place of an earlier one.
+void SetVariable(const std::string& entry, std::vector<std::string>& env) {
+  const absl::string_view name = absl::string_view(entry).substr(0, entry.find('=') + 1);
+  const auto same = std::find_if(env.begin(), env.end(), [&](const std::string& other) {
+    return absl::StartsWith(other, name);
+  });
+  if (same == env.end()) {
+    env.push_back(entry);
+  } else {
+    *same = entry;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> CdiNames(const v1::ContainerConfig& config) {
+  std::vector<std::string> names;
+  const auto add = [&](const std::string& name) -> absl::Status {
+    CRISP_RETURN_IF_ERROR(CheckQualifiedName(name));
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    return absl::OkStatus();
+  };
+  for (const v1::CDIDevice& device : config.cdi_devices())
+    CRISP_RETURN_IF_ERROR(add(device.name()));
+  const std::map<std::string, std::string> annotations(config.annotations().begin(),
+                                                       config.annotations().end());
+  for (const auto& [key, value] : annotations) {
+    if (!absl::StartsWith(key, kAnnotationPrefix)) continue;
+    for (absl::string_view name : absl::StrSplit(value, ','))
+      CRISP_RETURN_IF_ERROR(add(std::string(name)));
+  }
+  return names;
+}
+
+absl::StatusOr<CdiEdits> ResolveCdi(const std::vector<std::string>& names,
+                                    absl::Span<const std::string> folders) {
+  CdiEdits all;
+  if (names.empty()) return all;
+  const Registry registry(folders);
+  std::set<const CdiSpec*> used;
+  for (const std::string& name : names) {
+    CRISP_ASSIGN_OR_RETURN(const CdiSpec* spec, registry.Find(name));
+    if (used.insert(spec).second) CRISP_RETURN_IF_ERROR(Append(name, spec->edits, all));
+    CRISP_RETURN_IF_ERROR(Append(name, spec->devices.at(name.substr(name.find('=') + 1)), all));
+  }
+  return all;
+}
+
+absl::Status ApplyCdi(const CdiEdits& edits, bool privileged, oci::Spec& spec) {
+  for (const std::string& entry : edits.env) SetVariable(entry, spec.process.env);
+  for (const CdiNode& node : edits.nodes) {
+    CRISP_ASSIGN_OR_RETURN(oci::Device device, MakeNode(node, spec.process.user));
+    if (device.type != 'p' && !privileged) {
+      spec.linux_.resources->devices.push_back({.allow = true,
+                                                .type = device.type,
+                                                .major = device.major,
+                                                .minor = device.minor,
+                                                .access = node.permissions});
+    }
+    std::vector<oci::Device>& devices = spec.linux_.devices;
+    devices.erase(std::remove_if(devices.begin(), devices.end(),
+                                 [&](const oci::Device& d) { return d.path == device.path; }),
+                  devices.end());
+    devices.push_back(std::move(device));
+  }
+  for (oci::Mount mount : edits.mounts) {
+    CRISP_ASSIGN_OR_RETURN(mount.destination,
+                           CleanAbsolute("CDI mounts.containerPath", mount.destination));
+    const auto is_bind = [](const std::string& o) { return o == "bind" || o == "rbind"; };
+    if (mount.type == "bind" && std::none_of(mount.options.begin(), mount.options.end(), is_bind)) {
+      mount.options.insert(mount.options.begin(), "rbind");
+    }
+    // Before anything that is mounted below it, else it would hide that.
+    const auto below =
+        std::find_if(spec.mounts.begin(), spec.mounts.end(), [&](const oci::Mount& other) {
+          return absl::StartsWith(other.destination, absl::StrCat(mount.destination, "/"));
+        });
+    spec.mounts.insert(below, std::move(mount));
+  }
+  for (const uint32_t gid : edits.additional_gids) {
+    std::vector<uint32_t>& gids = spec.process.user.additional_gids;
+    if (gid != 0 && std::find(gids.begin(), gids.end(), gid) == gids.end()) gids.push_back(gid);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace crisp::spec

@@ -1,0 +1,192 @@
+#include "spec/cdi.h"
+
+#include <stdlib.h>
+
+#include <catch2/catch.hpp>
+
+#include "absl/strings/match.h"
+#include "base/file.h"
+
+namespace crisp::spec {
+namespace {
+
+namespace v1 = ::runtime::v1;
+
+// Two folders of specifications, the second one before the first.
+struct Folders {
+  std::string path;
+  std::vector<std::string> list;
+  Folders() {
+    char name[] = "/tmp/crisp-cdi-test-XXXXXX";
+    path = mkdtemp(name);
+    list = {path + "/etc", path + "/run"};
+    for (const std::string& folder : list) REQUIRE(base::MakeDirs(folder, 0755).ok());
+  }
+  ~Folders() { (void)base::RemoveTree(path); }
+  void Put(const std::string& file, const std::string& text) {
+    REQUIRE(base::WriteFileAtomic(path + "/" + file, text, 0644).ok());
+  }
+};
+
+constexpr char kVendor[] = R"({
+  "cdiVersion": "0.6.0", "kind": "vendor.com/gpu",
+  "containerEdits": {"env": ["ALL=1"]},
+  "devices": [
+    {"name": "0", "containerEdits": {
+      "env": ["GPU=0"],
+      "deviceNodes": [
+        {"path": "/dev/gpu0", "hostPath": "/dev/null", "permissions": "rw"},
+        {"path": "/dev/gpu0ctl", "type": "c", "major": 240, "minor": 7, "fileMode": 432, "uid": 5}],
+      "mounts": [{"hostPath": "/usr/lib/gpu", "containerPath": "/usr/lib/gpu",
+                  "options": ["ro", "nosuid", "nodev", "bind"]}],
+      "additionalGids": [44, 0]}},
+    {"name": "1", "containerEdits": {"env": ["GPU=1"]}},
+    {"name": "hooked", "containerEdits": {
+      "hooks": [{"hookName": "createContainer", "path": "/usr/bin/vendor-hook"}]}}
+  ]})";
+
+oci::Spec Spec() {
+  oci::Spec spec;
+  spec.linux_.resources.emplace();
+  spec.process.env = {"PATH=/bin", "GPU=none"};
+  for (const char* destination : {"/proc", "/usr/lib/gpu/below"})
+    spec.mounts.emplace_back().destination = destination;
+  return spec;
+}
+
+v1::ContainerConfig Asking(const std::vector<std::string>& names) {
+  v1::ContainerConfig config;
+  for (const std::string& name : names) config.add_cdi_devices()->set_name(name);
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("CDI: edits of devices and of their file, once, in the order asked") {
+  Folders folders;
+  folders.Put("etc/vendor.json", kVendor);
+  const auto edits = ResolveCdi({"vendor.com/gpu=1", "vendor.com/gpu=0"}, folders.list);
+  REQUIRE(edits.ok());
+  CHECK(edits->env == std::vector<std::string>{"ALL=1", "GPU=1", "GPU=0"});
+  oci::Spec spec = Spec();
+  REQUIRE(ApplyCdi(*edits, /*privileged=*/false, spec).ok());
+  CHECK(spec.process.env == std::vector<std::string>{"PATH=/bin", "GPU=0", "ALL=1"});
+  CHECK(spec.process.user.additional_gids == std::vector<uint32_t>{44});
+  REQUIRE(spec.linux_.devices.size() == 2);
+  CHECK(spec.linux_.devices[0].path == "/dev/gpu0");
+  CHECK(spec.linux_.devices[0].type == 'c');
+  CHECK(spec.linux_.devices[0].major == 1);
+  CHECK(spec.linux_.devices[0].minor == 3);
+  CHECK(spec.linux_.devices[1].major == 240);
+  CHECK(spec.linux_.devices[1].file_mode == 0660u);
+  CHECK(spec.linux_.devices[1].uid == 5u);
+  const auto& rules = spec.linux_.resources->devices;
+  REQUIRE(rules.size() == 2);
+  CHECK(rules[0].access == "rw");
+  CHECK(rules[1].access == "rwm");
+  CHECK(rules[1].major == 240);
+  REQUIRE(spec.mounts.size() == 3);
+  CHECK(spec.mounts[1].destination == "/usr/lib/gpu");
+  CHECK(spec.mounts[1].type == "bind");
+  oci::Spec privileged = Spec();
+  REQUIRE(ApplyCdi(*edits, /*privileged=*/true, privileged).ok());
+  CHECK(privileged.linux_.resources->devices.empty());
+}
+
+TEST_CASE("CDI: a process that is not root gets devices it can use") {
+  Folders folders;
+  folders.Put("etc/vendor.json", kVendor);
+  oci::Spec spec = Spec();
+  spec.process.user.uid = 1000;
+  spec.process.user.gid = 1001;
+  REQUIRE(ApplyCdi(*ResolveCdi({"vendor.com/gpu=0"}, folders.list), false, spec).ok());
+  CHECK(spec.linux_.devices[0].uid == 1000u);
+  CHECK(spec.linux_.devices[0].gid == 1001u);
+  CHECK(spec.linux_.devices[1].uid == 5u);
+}
+
+TEST_CASE("CDI: a later folder hides an earlier, two files of one folder are ambiguous") {
+  Folders folders;
+  folders.Put("etc/vendor.json", kVendor);
+  folders.Put("run/vendor.json", R"({"cdiVersion": "0.6.0", "kind": "vendor.com/gpu",
+      "devices": [{"name": "0", "containerEdits": {"env": ["GPU=run"]}}]})");
+  CHECK(ResolveCdi({"vendor.com/gpu=0"}, folders.list)->env == std::vector<std::string>{"GPU=run"});
+  CHECK(ResolveCdi({"vendor.com/gpu=1"}, folders.list)->env ==
+        std::vector<std::string>{"ALL=1", "GPU=1"});
+  folders.Put("etc/again.json", kVendor);
+  CHECK(ResolveCdi({"vendor.com/gpu=0"}, folders.list).ok());
+  const auto ambiguous = ResolveCdi({"vendor.com/gpu=1"}, folders.list);
+  CHECK(absl::IsInvalidArgument(ambiguous.status()));
+  CHECK(absl::StrContains(ambiguous.status().message(), "vendor.com/gpu=1"));
+}
+
+TEST_CASE("CDI: an unknown device names itself and what could not be read") {
+  Folders folders;
+  const auto none = ResolveCdi({"vendor.com/gpu=0"}, folders.list);
+  CHECK(absl::IsInvalidArgument(none.status()));
+  CHECK(none.status().message() ==
+        "CDI_devices.name \"vendor.com/gpu=0\" is not known on this node");
+  folders.Put("run/nvidia.yaml", "cdiVersion: 0.5.0\n");
+  folders.Put("run/broken.json", R"({"kind": "vendor.com/gpu"})");
+  const auto skipped = ResolveCdi({"vendor.com/gpu=0"}, folders.list);
+  CHECK(absl::StrContains(skipped.status().message(), "nvidia.yaml: is YAML"));
+  CHECK(absl::StrContains(skipped.status().message(), "broken.json: "));
+  CHECK(ResolveCdi({"vendor.com/gpu=0"}, {}).status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(ResolveCdi({}, folders.list).ok());
+}
+
+TEST_CASE("CDI: what is not supported is refused, not left out") {
+  Folders folders;
+  folders.Put("etc/vendor.json", kVendor);
+  const auto hooked = ResolveCdi({"vendor.com/gpu=hooked"}, folders.list);
+  CHECK(absl::IsFailedPrecondition(hooked.status()));
+  CHECK(absl::StrContains(hooked.status().message(), "vendor.com/gpu=hooked"));
+  CHECK(absl::StrContains(hooked.status().message(), "createContainer /usr/bin/vendor-hook"));
+  CHECK(ResolveCdi({"vendor.com/gpu=1"}, folders.list).ok());
+}
+
+TEST_CASE("CDI: a node that is not there is named") {
+  Folders folders;
+  folders.Put("etc/v.json", R"({"cdiVersion": "0.6.0", "kind": "v.com/x", "devices": [
+      {"name": "gone", "containerEdits": {"deviceNodes": [{"path": "/dev/no-such-device"}]}},
+      {"name": "file", "containerEdits": {"deviceNodes": [
+          {"path": "/dev/x", "hostPath": "/etc/passwd"}]}}]})");
+  for (const char* name : {"v.com/x=gone", "v.com/x=file"}) {
+    oci::Spec spec = Spec();
+    const absl::Status status = ApplyCdi(*ResolveCdi({name}, folders.list), false, spec);
+    INFO(status);
+    CHECK(absl::IsFailedPrecondition(status));
+  }
+}
+
+TEST_CASE("CDI: names come from the field and from annotations, each once") {
+  v1::ContainerConfig config = Asking({"a.com/b=c", "a.com/b=d"});
+  (*config.mutable_annotations())["cdi.k8s.io/plugin"] = "a.com/b=e,a.com/b=c";
+  (*config.mutable_annotations())["other.k8s.io/plugin"] = "not a device";
+  CHECK(*CdiNames(config) == std::vector<std::string>{"a.com/b=c", "a.com/b=d", "a.com/b=e"});
+  for (const char* bad : {"", "a.com/b", "a.com=b", "=", "/=", "a.com/b=", "a.com/b=c d", "../b=c",
+                          "a.com/b/c=d", "a.com/b=c,a.com/b=d"}) {
+    INFO(bad);
+    CHECK(absl::IsInvalidArgument(CdiNames(Asking({bad})).status()));
+  }
+}
+
+TEST_CASE("CDI: damaged specifications are refused") {
+  for (const char* text :
+       {"", "[]", "{}", R"({"cdiVersion": "0.6.0", "kind": "a.com/b"})",
+        R"({"cdiVersion": "0.6.0", "kind": "a.com/b", "devices": [{"name": "x"}]})",
+        R"({"cdiVersion": "0.6.0", "kind": "a.com/b", "devices": [
+            {"name": "x", "containerEdits": {"env": ["NOVALUE"]}}]})",
+        R"({"cdiVersion": "0.6.0", "kind": "a.com/b", "devices": [
+            {"name": "x", "containerEdits": {"deviceNodes": [{"path": "/x", "type": "z"}]}}]})",
+        R"({"cdiVersion": "0.6.0", "kind": "a.com/b", "devices": [
+            {"name": "x", "containerEdits": {"deviceNodes": [
+                {"path": "/x", "permissions": "a"}]}}]})",
+        R"({"cdiVersion": "0.6.0", "kind": "a.com/b", "devices": [
+            {"name": "x", "containerEdits": {}}, {"name": "x", "containerEdits": {}}]})"}) {
+    INFO(text);
+    CHECK(absl::IsInvalidArgument(DecodeCdiSpec(text).status()));
+  }
+}
+
+}  // namespace crisp::spec
