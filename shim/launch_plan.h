@@ -127,6 +127,7 @@ struct ProcessPlan {
   int console_socket = -1;         // where the pty master goes, if terminal
   int private_proc = -1;           // a procfs of our own, detached; only when some step needs it
   std::vector<int> v1_tasks;       // `tasks` of the container's cgroup v1 groups
+  int cgroup_namespace = -1;       // for an exec: the container's, if it has one
 };
 
 struct LaunchPlan {

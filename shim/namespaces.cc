@@ -127,6 +127,15 @@ bool JoinContainer(BuildContext& context) {
   for (const NamespacePlan& entry : context.plan.namespaces) types |= entry.type;
   const base::UniqueFd pidfd(linux::PidfdOpen(context.input.init));
   if (!pidfd.valid()) return context.Fail("the container has ended");
+  if ((types & CLONE_NEWCGROUP) != 0) {
+    // Left to the child: where the namespaces are borders for moves (the mount option nsdelegate,
+    // which systemd sets), nobody inside this one can clone from the shim's group, which is
+    // outside.
+    types &= ~CLONE_NEWCGROUP;
+    const std::string path = absl::StrCat("/proc/", context.input.init, "/ns/cgroup");
+    context.plan.process.cgroup_namespace = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (context.plan.process.cgroup_namespace < 0) return context.Fail(path);
+  }
   context.plan.process.in_user_namespace = (types & CLONE_NEWUSER) != 0;
   return setns(pidfd.get(), types) == 0 || context.Fail("setns");
 }

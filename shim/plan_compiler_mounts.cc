@@ -166,10 +166,15 @@ absl::Status CompileMounts(const oci::Spec& spec, const ::shim::v1::Start& start
         [&](const MountPlan& other) { return IsBelow(other.destination, image.destination); });
     plan.mounts.insert(below, std::move(image));
   }
-  for (const MountPlan& mount : plan.mounts) {
+  for (MountPlan& mount : plan.mounts) {
     if (mount.destination == "/dev") plan.populate_dev = mount.kind == MountKind::kFilesystem;
-    if (mount.kind == MountKind::kCgroup && plan.cgroup_binds.empty()) {
-      CRISP_RETURN_IF_ERROR(CompileCgroupBinds(start, plan));
+    if (mount.kind != MountKind::kCgroup) continue;
+    if (plan.cgroup_binds.empty()) CRISP_RETURN_IF_ERROR(CompileCgroupBinds(start, plan));
+    if (plan.cgroup_binds.empty() && !plan.IsNew(CLONE_NEWCGROUP)) {
+      // There is one cgroup2 file system: mounted anew from the host's cgroup namespace, it would
+      // take the options of this mount, and nsdelegate would be off for the whole host.
+      mount.kind = MountKind::kBind;
+      mount.source = "/sys/fs/cgroup";
     }
   }
   return absl::OkStatus();

@@ -26,6 +26,11 @@ bool ApplyCgroupNamespace(Child& child) {
   return unshare(CLONE_NEWCGROUP) == 0 || child.Fail("unshare");
 }
 
+bool ApplyContainerCgroupNamespace(Child& child) {
+  const int fd = child.process.cgroup_namespace;
+  return fd < 0 || setns(fd, CLONE_NEWCGROUP) == 0 || child.Fail("setns");
+}
+
 bool ApplySession(Child& child) { return setsid() >= 0 || child.Fail("setsid"); }
 
 bool ApplyUserNamespace(Child& child) {

@@ -54,6 +54,7 @@ bool ApplyExecConsole(Child& child);
 // kernel.cc: namespaces and what is set in them
 bool ApplyCgroups(Child& child);
 bool ApplyCgroupNamespace(Child& child);
+bool ApplyContainerCgroupNamespace(Child& child);
 bool ApplySession(Child& child);
 bool ApplyUserNamespace(Child& child);
 bool ApplyHostname(Child& child);

@@ -39,6 +39,7 @@ constexpr Step kInitSteps[] = {
 // An exec finds the container made; it only becomes one of its processes.
 constexpr Step kExecSteps[] = {
     {"cgroup", ApplyCgroups},
+    {"cgroup namespace", ApplyContainerCgroupNamespace},
     {"session", ApplySession},
     {"user namespace", ApplyUserNamespace},
     {"console", ApplyExecConsole},
