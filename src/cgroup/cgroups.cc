@@ -21,6 +21,7 @@
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "cgroup/device_program.h"
 #include "cgroup/join.h"
 #include "cgroup/libcgroup.h"
 #include "cgroup/settings.h"
@@ -139,6 +140,9 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
   }
   absl::Status applied = FillCpuset(leaf);
   if (applied.ok()) applied = Apply(leaf, resources, /*is_new=*/true);
+  if (applied.ok() && !resources.devices.empty() && layout_.Find("devices") == nullptr) {
+    applied = AttachDeviceProgram(layout_.At(path).v2, CompileDeviceProgram(resources.devices));
+  }
   if (!applied.ok()) {
     (void)RemoveFolders(path);  // as above
     absl::MutexLock lock(&parents_mutex_);

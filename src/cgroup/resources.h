@@ -39,7 +39,7 @@ struct Resources {
   std::vector<HugepageLimit> hugepage_limits;  // 0 for a size the host cannot limit is fine
   // cgroup v2 files verbatim; they win over the fields above. InvalidArgument on hybrid hosts.
   std::map<std::string, std::string> unified;
-  // Create only, in order. Enforced on v1 only as long as there is no device BPF program.
+  // Create only, in order. The files of v1's controller, or a BPF program where there is none.
   std::vector<DeviceRule> devices;
 };
 

@@ -250,13 +250,14 @@ class Planner {
   }
 
   absl::Status PlanDevices() {
-    if (OnV2("devices") || layout_.Find("devices") == nullptr) return absl::OkStatus();
+    const bool has_files = layout_.Find("devices") != nullptr;  // otherwise: device_program.h
     for (const DeviceRule& rule : resources_.devices) {
       const bool valid_type = rule.type == 'a' || rule.type == 'b' || rule.type == 'c';
       if (!valid_type || rule.access.empty() || rule.access.size() > 3 ||
           rule.access.find_first_not_of("rwm") != std::string::npos) {
         return Invalid("device rule", DeviceLine(rule), "not like \"c 1:3 rwm\"");
       }
+      if (!has_files) continue;
       const absl::string_view file = rule.allow ? "devices.allow" : "devices.deny";
       const std::string line = DeviceLine(rule);
       // Neighbours go into one setting, which libcgroup writes line by line into one open file.
