@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -19,6 +20,8 @@
 #include "cri/grpc_service.h"
 #include "cri/layer_store.h"
 #include "cri/service.h"
+#include "linux/apparmor.h"
+#include "spec/apparmor_default.h"
 
 namespace crisp {
 namespace {
@@ -42,10 +45,11 @@ absl::StatusOr<std::string> FindHelper(const std::string& name) {
 }
 
 // The root file system of every pause container: the program, and folders for its two mounts.
-absl::StatusOr<std::string> MakePauseRoot(const std::string& state) {
+// Not below `state`, which on most machines is a tmpfs that forbids executing.
+absl::StatusOr<std::string> MakePauseRoot(const std::string& parent) {
   CRISP_ASSIGN_OR_RETURN(const std::string program, FindHelper("pause"));
   CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(program));
-  const std::string root = base::JoinPath(state, "pause");
+  const std::string root = base::JoinPath(parent, "pause");
   for (const char* dir : {"dev/shm", "proc"})
     CRISP_RETURN_IF_ERROR(base::MakeDirs(base::JoinPath(root, dir), 0755));
   CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(root, "pause"), text, 0755));
@@ -70,13 +74,23 @@ void WarnOfMissingRights() {
   }
 }
 
+// Also when it is loaded already: an older crispd may have done that.
+void LoadDefaultAppArmorProfile() {
+  if (!linux::ReadAppArmor().enabled) return;
+  const absl::Status loaded =
+      linux::LoadAppArmorPolicy(spec::kDefaultAppArmorPolicy, absl::Now() + absl::Seconds(30));
+  if (loaded.ok()) return;
+  base::Log(LogLevel::kWarning, "the default AppArmor profile cannot be loaded; going on without",
+            {{"profile", spec::kDefaultAppArmorProfile}, {"error", std::string(loaded.message())}});
+}
+
 absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   const base::Paths paths(config.root, config.state);
   CRISP_RETURN_IF_ERROR(MakeFolders(config));
   CRISP_ASSIGN_OR_RETURN(const std::string shim_program, FindHelper("crisp-shim"));
   CRISP_ASSIGN_OR_RETURN(const shim_client::Launcher shims,
                          shim_client::Launcher::Create(shim_program));
-  CRISP_ASSIGN_OR_RETURN(const std::string pause_root, MakePauseRoot(config.state));
+  CRISP_ASSIGN_OR_RETURN(const std::string pause_root, MakePauseRoot(config.root));
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Cgroups> cgroups, cgroup::Cgroups::Open({}));
   std::vector<std::string> problems;
   CRISP_ASSIGN_OR_RETURN(
@@ -141,6 +155,7 @@ int Main(int argc, char** argv) {
   sigaddset(&stop_signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr);
   WarnOfMissingRights();
+  LoadDefaultAppArmorProfile();
   const absl::Status status = Serve(line->config, stop_signals);
   if (!status.ok()) {
     base::Log(LogLevel::kError, "crispd cannot run", {{"error", std::string(status.message())}});

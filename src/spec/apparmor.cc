@@ -1,13 +1,9 @@
 #include "spec/apparmor.h"
 
-#include <algorithm>
-
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "base/file.h"
 #include "base/status_macros.h"
+#include "spec/apparmor_default.h"
 #include "spec/deprecated_fields.h"
 #include "spec/fields.h"
 
@@ -33,34 +29,24 @@ absl::StatusOr<v1::SecurityProfile> Choice(const v1::LinuxContainerSecurityConte
   return profile;
 }
 
-bool IsLoaded(const AppArmorHost& host, absl::string_view name) {
-  const std::vector<absl::string_view> lines = absl::StrSplit(host.profiles, '\n');
-  return std::any_of(lines.begin(), lines.end(), [&](absl::string_view line) {
-    return absl::StartsWith(line, absl::StrCat(name, " ("));
-  });
+absl::Status NotLoaded(absl::string_view name) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(kAppArmorField, " \"", name, "\": the profile is not loaded"));
 }
 
 }  // namespace
 
-AppArmorHost ReadAppArmorHost() {
-  AppArmorHost host;
-  const absl::StatusOr<std::string> enabled =
-      base::ReadFile("/sys/module/apparmor/parameters/enabled");
-  host.enabled = enabled.ok() && absl::StartsWith(*enabled, "Y");
-  if (!host.enabled) return host;
-  // Unreadable is like empty: no profile counts as loaded.
-  absl::StatusOr<std::string> profiles = base::ReadFile("/sys/kernel/security/apparmor/profiles");
-  if (profiles.ok()) host.profiles = *std::move(profiles);
-  return host;
-}
-
 absl::StatusOr<std::string> AppArmorProfile(const v1::LinuxContainerSecurityContext& context,
-                                            const AppArmorHost& host) {
+                                            const linux::AppArmor& host) {
   CRISP_ASSIGN_OR_RETURN(const v1::SecurityProfile profile, Choice(context));
   switch (profile.profile_type()) {
     case v1::SecurityProfile::RuntimeDefault:
       if (!host.enabled || context.privileged()) return std::string();
-      return std::string(kDefaultAppArmorProfile);
+      if (host.IsLoaded(kDefaultAppArmorProfile)) return std::string(kDefaultAppArmorProfile);
+      if (context.has_apparmor() || !AppArmorProfileName(context).empty()) {
+        return NotLoaded(kDefaultAppArmorProfile);
+      }
+      return std::string();
     case v1::SecurityProfile::Unconfined:
       return std::string();
     case v1::SecurityProfile::Localhost:
@@ -78,10 +64,7 @@ absl::StatusOr<std::string> AppArmorProfile(const v1::LinuxContainerSecurityCont
     return absl::FailedPreconditionError(
         absl::StrCat(kAppArmorField, " \"", name, "\": the host has no AppArmor"));
   }
-  if (!IsLoaded(host, name)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(kAppArmorField, " \"", name, "\": the profile is not loaded"));
-  }
+  if (!host.IsLoaded(name)) return NotLoaded(name);
   return std::string(name);
 }
 

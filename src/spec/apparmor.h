@@ -4,23 +4,16 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "linux/apparmor.h"
 #include "runtime/v1/api.pb.h"
 
 namespace crisp::spec {
 
-// The profile of RuntimeDefault. Whoever starts the daemon loads it into the kernel.
-inline constexpr char kDefaultAppArmorProfile[] = "crisp-default";
-
-// What the host's kernel knows.
-struct AppArmorHost {
-  bool enabled = false;
-  std::string profiles;  // securityfs apparmor/profiles: "name (mode)" lines
-};
-AppArmorHost ReadAppArmorHost();
-
-// Empty: none. Fails closed: kFailedPrecondition for a profile on a host without AppArmor or one
-// that is not loaded. Without any choice RuntimeDefault is meant (kubernetes#51746).
+// Empty: none. Fails closed: kFailedPrecondition for a Localhost profile on a host without
+// AppArmor, and for one that is not loaded. RuntimeDefault means nothing on a host without
+// AppArmor. Without any choice RuntimeDefault is meant (kubernetes#51746), but not insisted on: a
+// host that could not load it still runs such containers.
 absl::StatusOr<std::string> AppArmorProfile(
-    const runtime::v1::LinuxContainerSecurityContext& context, const AppArmorHost& host);
+    const runtime::v1::LinuxContainerSecurityContext& context, const linux::AppArmor& host);
 
 }  // namespace crisp::spec

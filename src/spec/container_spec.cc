@@ -69,7 +69,7 @@ absl::Status AddConfinement(const v1::LinuxContainerSecurityContext& context, oc
   CRISP_ASSIGN_OR_RETURN(spec.process.capabilities,
                          ContainerCapabilities(context, HeldCapabilities()));
   CRISP_ASSIGN_OR_RETURN(spec.process.apparmor_profile,
-                         AppArmorProfile(context, ReadAppArmorHost()));
+                         AppArmorProfile(context, linux::ReadAppArmor()));
   CRISP_ASSIGN_OR_RETURN(std::vector<std::string> masked,
                          Paths("masked_paths", context.masked_paths()));
   CRISP_ASSIGN_OR_RETURN(std::vector<std::string> readonly,

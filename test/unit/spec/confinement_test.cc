@@ -163,15 +163,21 @@ TEST_CASE("P24 devices by link, by folder, and what is none") {
 }
 
 TEST_CASE("P18 AppArmor profiles fail closed") {
-  const AppArmorHost without;
-  const AppArmorHost with = {.enabled = true, .profiles = "crisp-default (enforce)\nmine (x)\n"};
-  const auto profile = [](const std::string& text, const AppArmorHost& host) {
+  const linux::AppArmor without;
+  const linux::AppArmor with = {.enabled = true, .profiles = "crisp-default (enforce)\nmine (x)\n"};
+  const linux::AppArmor without_default = {.enabled = true, .profiles = "mine (x)\n"};
+  const auto profile = [](const std::string& text, const linux::AppArmor& host) {
     return AppArmorProfile(Proto<runtime::v1::LinuxContainerSecurityContext>(text), host);
   };
   const std::string local = "apparmor { profile_type: Localhost localhost_ref: ";
   CHECK(*profile("", with) == "crisp-default");
   CHECK(*profile("", without) == "");
+  CHECK(*profile("", without_default) == "");
   CHECK(*profile("apparmor {}", with) == "crisp-default");
+  CHECK(*profile("apparmor {}", without) == "");
+  CHECK(absl::IsFailedPrecondition(profile("apparmor {}", without_default).status()));
+  CHECK(absl::IsFailedPrecondition(
+      profile("apparmor_profile: 'runtime/default'", without_default).status()));
   CHECK(*profile("apparmor { profile_type: Unconfined }", with) == "");
   CHECK(*profile(local + "'mine' }", with) == "mine");
   CHECK(*profile(local + "'localhost/mine' }", with) == "mine");
