@@ -91,7 +91,11 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   CRISP_ASSIGN_OR_RETURN(const shim_client::Launcher shims,
                          shim_client::Launcher::Create(shim_program));
   CRISP_ASSIGN_OR_RETURN(const std::string pause_root, MakePauseRoot(config.root));
-  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Cgroups> cgroups, cgroup::Cgroups::Open({}));
+  cgroup::Cgroups::Options groups;
+  if (config.cgroup.driver == config::kSystemdDriver) groups.driver = cgroup::Driver::kSystemd;
+  CRISP_ASSIGN_OR_RETURN(groups.holder_program, FindHelper("pause"));
+  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Cgroups> cgroups,
+                         cgroup::Cgroups::Open(std::move(groups)));
   std::vector<std::string> problems;
   CRISP_ASSIGN_OR_RETURN(
       std::unique_ptr<snapshot::SnapshotStore> snapshots,

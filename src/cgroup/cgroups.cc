@@ -25,6 +25,8 @@
 #include "cgroup/join.h"
 #include "cgroup/libcgroup.h"
 #include "cgroup/settings.h"
+#include "cgroup/systemd.h"
+#include "cgroup/unit_name.h"
 
 namespace crisp::cgroup {
 namespace {
@@ -32,6 +34,8 @@ namespace {
 // On folders made as parents; only these are removed again (attributes of cgroupfs live in memory
 // with the folder). "trusted" so that no container can set it.
 constexpr char kMadeByUs[] = "trusted.crisp";
+
+constexpr char kDefaultSlice[] = "crisp.slice";
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
@@ -97,8 +101,38 @@ absl::Status RemoveGroupTree(const std::string& folder) {
 absl::StatusOr<std::unique_ptr<Cgroups>> Cgroups::Open(Options options) {
   CRISP_RETURN_IF_ERROR(CheckPath(options.default_parent));
   CRISP_ASSIGN_OR_RETURN(const Layout* layout, Detect());
+  if (options.driver == Driver::kSystemd) {
+    CRISP_RETURN_IF_ERROR(base::Prefix(SystemdVersion().status(), "cgroup driver systemd"));
+    if (!layout->v2_only()) {
+      return absl::FailedPreconditionError(
+          "cgroup driver systemd: this host has controllers on cgroup v1; use cgroupfs");
+    }
+  }
   CRISP_RETURN_IF_ERROR(InitLibcgroup());
   return std::unique_ptr<Cgroups>(new Cgroups(*layout, std::move(options)));
+}
+
+absl::StatusOr<std::string> Cgroups::PodParent(absl::string_view cgroup_parent,
+                                               absl::string_view sandbox_id) const {
+  if (options_.driver == Driver::kCgroupfs) {
+    CRISP_RETURN_IF_ERROR(Path(cgroup_parent, sandbox_id).status());
+    return std::string(cgroup_parent);
+  }
+  if (cgroup_parent.empty()) return PodScopePath(kDefaultSlice, sandbox_id);
+  CRISP_ASSIGN_OR_RETURN(const std::string slice, ParseSlice(cgroup_parent));
+  return PodScopePath(slice, sandbox_id);
+}
+
+absl::Status Cgroups::CreatePod(const std::string& pod_parent, absl::string_view sandbox_id,
+                                absl::Time deadline) {
+  if (!IsPodScope(pod_parent, sandbox_id)) return absl::OkStatus();
+  return scopes_.Create(pod_parent, deadline);
+}
+
+absl::Status Cgroups::RemovePod(const std::string& pod_parent, absl::string_view sandbox_id,
+                                absl::Time deadline) {
+  if (!IsPodScope(pod_parent, sandbox_id)) return absl::OkStatus();
+  return scopes_.Remove(pod_parent, deadline);
 }
 
 absl::StatusOr<std::string> Cgroups::Path(absl::string_view cgroup_parent,
@@ -157,6 +191,10 @@ absl::Status Cgroups::MakeParents(absl::string_view path) {
   parents.pop_back();
   if (parents.empty()) return EnableControllers("");
   if (!ExistsEverywhere(layout_, parents.back())) {
+    if (absl::EndsWith(parents.back(), ".scope")) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("create cgroup ", path, ": the pod's scope is gone"));
+    }
     for (const std::string& parent : parents) {
       std::vector<std::string> missing;
       for (std::string& folder : AllFolders(layout_, parent)) {

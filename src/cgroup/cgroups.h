@@ -14,6 +14,9 @@
 // last leaf below them. Only marked folders are ever removed, so this holds across restarts of the
 // daemon. The default parent stays until reboot.
 //
+// With the systemd driver a sandbox's PodParent is a scope (pod_scope.h), made by CreatePod and
+// removed by RemovePod; everything in it is as with cgroupfs.
+//
 // Thread-safe: operations on different paths run in parallel except for the moments parents are
 // made or removed; operations on one path are serialized by the caller (the container's operation
 // lock). Kill, WaitEmpty and ReadStats may run beside anything.
@@ -29,31 +32,44 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "cgroup/layout.h"
+#include "cgroup/pod_scope.h"
 #include "cgroup/resources.h"
 #include "cgroup/stats.h"
 
 namespace crisp::cgroup {
 
-// Who owns the hierarchy's inner folders and how a cgroup_parent is written.
-enum class Driver { kCgroupfs };
+// Who owns the hierarchy's inner folders and how a cgroup_parent is written: a path, or a slice.
+enum class Driver { kCgroupfs, kSystemd };
 
 class Cgroups {
  public:
   struct Options {
     Driver driver = Driver::kCgroupfs;
-    std::string default_parent = "/crisp";
+    std::string default_parent = "/crisp";  // crisp.slice with the systemd driver
+    std::string holder_program;             // systemd driver: see pod_scope.h
   };
 
   // Detects the layout and initializes libcgroup; once per process. FailedPrecondition naming what
-  // to mount when the host has no usable hierarchy.
+  // to mount when the host has no usable hierarchy, and for the systemd driver on a host whose PID
+  // 1 is another or whose controllers are on cgroup v1.
   static absl::StatusOr<std::unique_ptr<Cgroups>> Open(Options options);
 
   const Layout& layout() const { return layout_; }
 
-  // The path of a leaf, to be kept in the object's record. `cgroup_parent` is CRI's, may be empty
-  // or relative. InvalidArgument for "..", control characters and, with the cgroupfs driver, a bare
-  // systemd name ("x.slice").
-  absl::StatusOr<std::string> Path(absl::string_view cgroup_parent, absl::string_view id) const;
+  // The parent of all groups of a pod, to be kept in the sandbox's record. `cgroup_parent` is
+  // CRI's, may be empty or relative. InvalidArgument for "..", control characters and, with the
+  // cgroupfs driver, a bare systemd name ("x.slice"); with the systemd driver for all but slices.
+  absl::StatusOr<std::string> PodParent(absl::string_view cgroup_parent,
+                                        absl::string_view sandbox_id) const;
+  // Before the first Create and after the last Remove below a PodParent; both do nothing for one of
+  // the cgroupfs driver. RemovePod kills what is left, and may be repeated after any failure.
+  absl::Status CreatePod(const std::string& pod_parent, absl::string_view sandbox_id,
+                         absl::Time deadline);
+  absl::Status RemovePod(const std::string& pod_parent, absl::string_view sandbox_id,
+                         absl::Time deadline);
+
+  // The path of a leaf. `parent` is a PodParent; InvalidArgument as there.
+  absl::StatusOr<std::string> Path(absl::string_view parent, absl::string_view id) const;
 
   // The `cgroup_parent` that gives this path: the inverse of Path.
   std::string ParentOf(absl::string_view path) const;
@@ -85,7 +101,8 @@ class Cgroups {
   }
 
  private:
-  Cgroups(const Layout& layout, Options options) : layout_(layout), options_(std::move(options)) {}
+  Cgroups(const Layout& layout, Options options)
+      : layout_(layout), options_(std::move(options)), scopes_(layout, options_.holder_program) {}
 
   absl::Status MakeParents(absl::string_view path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(parents_mutex_);
   absl::Status MakeGroup(const std::string& path);
@@ -97,6 +114,7 @@ class Cgroups {
 
   const Layout& layout_;
   const Options options_;
+  PodScopes scopes_;
   // Held while parents are made together with the leaf below them, and while parents are removed:
   // no leaf loses the parent it is about to be made in.
   absl::Mutex parents_mutex_;

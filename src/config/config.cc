@@ -115,9 +115,9 @@ absl::Status Validate(const Config& config) {
   for (const std::string& dir : config.cdi.spec_dirs)
     CRISP_RETURN_IF_ERROR(CheckPath("cdi.spec_dirs", dir));
   CRISP_RETURN_IF_ERROR(CheckPath("registry.config_path", config.registry.config_path));
-  if (config.cgroup.driver != "cgroupfs") {
+  if (config.cgroup.driver != kCgroupfsDriver && config.cgroup.driver != kSystemdDriver) {
     return absl::InvalidArgumentError(absl::StrCat("cgroup.driver \"", config.cgroup.driver,
-                                                   "\" is not supported; supported: cgroupfs"));
+                                                   "\" is neither cgroupfs nor systemd"));
   }
   if (config.cni.native) {
     return absl::InvalidArgumentError("cni.native = true: the native engine is not built yet");

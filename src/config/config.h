@@ -11,6 +11,9 @@
 
 namespace crisp::config {
 
+inline constexpr char kCgroupfsDriver[] = "cgroupfs";
+inline constexpr char kSystemdDriver[] = "systemd";
+
 struct Config {
   std::string address = "/run/crisp/crisp.sock";  // CRI socket
   std::string root = "/var/lib/crisp";            // survives reboot
@@ -18,7 +21,7 @@ struct Config {
   std::string log_level = "info";
 
   struct Cgroup {
-    std::string driver = "cgroupfs";
+    std::string driver = kCgroupfsDriver;
   } cgroup;
 
   struct Cni {

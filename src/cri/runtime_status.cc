@@ -43,7 +43,8 @@ absl::StatusOr<v1::StatusResponse> Service::Status(const v1::StatusRequest& requ
 absl::StatusOr<v1::RuntimeConfigResponse> Service::RuntimeConfig(const v1::RuntimeConfigRequest&,
                                                                  const Call&) {
   v1::RuntimeConfigResponse response;
-  response.mutable_linux()->set_cgroup_driver(v1::CGROUPFS);
+  response.mutable_linux()->set_cgroup_driver(
+      config_.cgroup.driver == config::kSystemdDriver ? v1::SYSTEMD : v1::CGROUPFS);
   return response;
 }
 

@@ -110,6 +110,7 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
   const std::string bundle = paths_.Bundle(record.id);
   CRISP_RETURN_IF_ERROR(WriteBundle(bundle, spec));
   timeline.Mark("files");
+  CRISP_RETURN_IF_ERROR(cgroups_.CreatePod(record.cgroup_parent, record.id, deadline));
   CRISP_RETURN_IF_ERROR(base::Prefix(cgroups_.Create(cgroup_path, {}), "create sandbox cgroup"));
   timeline.Mark("cgroup");
 
@@ -172,13 +173,13 @@ absl::StatusOr<std::string> Service::MakeSandbox(const v1::RunPodSandboxRequest&
   record.created_at_ns = base::WallNanos();
   record.runtime_handler = request.runtime_handler();
   record.config = request.config();
-  record.cgroup_parent = request.config().linux().cgroup_parent();
+  CRISP_ASSIGN_OR_RETURN(record.cgroup_parent,
+                         cgroups_.PodParent(request.config().linux().cgroup_parent(), record.id));
   record.owed = {store::Debt::kProcesses, store::Debt::kCgroup, store::Debt::kFiles};
   if (!HostNetwork(request.config())) {
     record.netns_path = cni::NetnsPath(record.id);
     record.owed.insert({store::Debt::kNetwork, store::Debt::kNetns});
   }
-  CRISP_RETURN_IF_ERROR(cgroups_.Path(record.cgroup_parent, record.id).status());
   // Write-ahead: from here on a crash leaves a trail of everything that may exist.
   CRISP_RETURN_IF_ERROR(sandbox_records_.Write(record.id, store::Encode(record)));
   auto sandbox = std::make_shared<sandbox::Sandbox>(std::move(record), &sandbox_records_);

@@ -231,7 +231,7 @@ TEST_CASE("parents that exist are left, ours are removed, the default one stays"
   for (const std::string& folder : folders.v1) CHECK(rmdir(folder.c_str()) == 0);
 
   const std::string by_default = absl::StrCat(kernel.root, "/default");
-  auto other = cgroup::Cgroups::Open({.default_parent = by_default});
+  auto other = cgroup::Cgroups::Open({.default_parent = by_default, .holder_program = {}});
   REQUIRE(other.ok());
   const std::string leaf = *(*other)->Path("", base::NewId());
   CHECK(leaf.rfind(by_default, 0) == 0);

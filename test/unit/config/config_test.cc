@@ -56,6 +56,7 @@ TEST_CASE("values are checked") {
   CHECK(Message(Parse({"--root", "relative"}).status()).find("root \"relative\"") !=
         std::string::npos);
   CHECK(Message(Parse({"--cgroup-driver", "magic"}).status()).find("magic") != std::string::npos);
+  CHECK(Parse({"--cgroup-driver", "systemd"}).ok());
   CHECK_FALSE(Parse({"--log-level", "loud"}).ok());
 }
 

@@ -1,0 +1,110 @@
+#include "cgroup/pod_scope.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "cgroup/systemd.h"
+#include "cgroup/unit_name.h"
+
+namespace crisp::cgroup {
+namespace {
+
+std::string ScopeUnit(absl::string_view sandbox_id) {
+  return absl::StrCat("crisp-", sandbox_id, ".scope");
+}
+
+// The last component: the unit's name.
+std::string UnitOf(absl::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
+
+// "-.slice" for a scope right below the root.
+std::string SliceOf(absl::string_view scope_path) {
+  const absl::string_view parent = scope_path.substr(0, scope_path.rfind('/'));
+  return parent.empty() ? "-.slice" : UnitOf(parent);
+}
+
+}  // namespace
+
+std::string PodScopePath(absl::string_view slice, absl::string_view sandbox_id) {
+  return absl::StrCat(SlicePath(slice), "/", ScopeUnit(sandbox_id));
+}
+
+bool IsPodScope(absl::string_view path, absl::string_view sandbox_id) {
+  return absl::EndsWith(path, absl::StrCat("/", ScopeUnit(sandbox_id)));
+}
+
+absl::Status PodScopes::Create(const std::string& path, absl::Time deadline) {
+  if (access(layout_.At(path).v2.c_str(), F_OK) == 0) {
+    return absl::AlreadyExistsError(absl::StrCat("start ", UnitOf(path), ": exists"));
+  }
+  const absl::Status started = StartHolder(path, deadline);
+  // The cause says more than what the undo has to say.
+  if (!started.ok()) (void)Remove(path, deadline);
+  return started;
+}
+
+absl::Status PodScopes::StartHolder(const std::string& path, absl::Time deadline) {
+  CRISP_ASSIGN_OR_RETURN(
+      linux::Child child,
+      linux::Spawn({.path = holder_program_, .args = {"crisp-holder", UnitOf(path)}, .env = {}},
+                   {-1, -1, -1}));
+  const pid_t pid = child.pid;
+  {
+    absl::MutexLock lock(&mutex_);
+    holders_[path] = std::move(child);
+  }
+  Scope scope = {.unit = UnitOf(path),
+                 .slice = SliceOf(path),
+                 .new_slices = {},
+                 .description = "containers of a crisp pod",
+                 .pid = pid};
+  for (std::string& slice : SliceChain(scope.slice)) {
+    const std::string folder = layout_.At(SlicePath(slice)).v2;
+    if (access(folder.c_str(), F_OK) != 0) scope.new_slices.push_back(std::move(slice));
+  }
+  absl::Status started = StartScope(scope, deadline);
+  if (absl::IsAlreadyExists(started) && !scope.new_slices.empty()) {
+    // A slice that has a unit file, or that somebody made meanwhile: it is not ours to configure.
+    scope.new_slices.clear();
+    started = StartScope(scope, deadline);
+  }
+  CRISP_RETURN_IF_ERROR(started);
+  // Only a group without processes of its own can give controllers to those below it.
+  const std::string folder = absl::StrCat(layout_.At(path).v2, "/holder");
+  if (mkdir(folder.c_str(), 0755) != 0) return base::Errno("make cgroup", folder);
+  return base::Prefix(base::WriteExisting(absl::StrCat(folder, "/cgroup.procs"), absl::StrCat(pid)),
+                      "move the scope's holder");
+}
+
+absl::Status PodScopes::Remove(const std::string& path, absl::Time deadline) {
+  const std::string folder = layout_.At(path).v2;
+  const absl::Status killed = base::WriteExisting(absl::StrCat(folder, "/cgroup.kill"), "1");
+  if (!killed.ok() && !absl::IsNotFound(killed)) return base::Prefix(killed, "kill scope");
+  ReapHolder(path);
+  return StopUnit(UnitOf(path), deadline);
+}
+
+// Also one that never came to be in the scope.
+void PodScopes::ReapHolder(const std::string& path) {
+  linux::Child child;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto holder = holders_.find(path);
+    if (holder == holders_.end()) return;
+    child = std::move(holder->second);
+    holders_.erase(holder);
+  }
+  (void)kill(child.pid, SIGKILL);  // not reaped yet, so the pid is its own
+  (void)waitpid(child.pid, nullptr, 0);
+}
+
+}  // namespace crisp::cgroup

@@ -1,0 +1,39 @@
+#include "cgroup/unit_name.h"
+
+#include <catch2/catch.hpp>
+
+#include "cgroup/pod_scope.h"
+
+using namespace crisp::cgroup;
+
+TEST_CASE("a cgroup_parent as the systemd driver takes it") {
+  CHECK(*ParseSlice("test.slice") == "test.slice");
+  CHECK(*ParseSlice("/test.slice") == "test.slice");  // critest
+  CHECK(*ParseSlice("kubepods-besteffort-pod12_ab.slice") == "kubepods-besteffort-pod12_ab.slice");
+  CHECK(*ParseSlice("/a.slice/a-b.slice") == "a-b.slice");
+  CHECK(*ParseSlice("a.slice/a-b.slice/") == "a-b.slice");
+  CHECK(*ParseSlice("-.slice") == "-.slice");
+  for (const char* bad : {"", "/", "pods", "/kubepods/burstable/pod1", ".slice", "-a.slice",
+                          "a-.slice", "a--b.slice", "a b.slice", "a/b.slice", "/b.slice/a-b.slice",
+                          "a.slice/../b.slice", "crisp.scope", "x\n.slice"}) {
+    INFO(bad);
+    CHECK(absl::IsInvalidArgument(ParseSlice(bad).status()));
+  }
+  CHECK(ParseSlice(std::string(249, 'a') + ".slice").ok());
+  CHECK_FALSE(ParseSlice(std::string(250, 'a') + ".slice").ok());
+}
+
+TEST_CASE("where slices and scopes are") {
+  using Names = std::vector<std::string>;
+  CHECK(SliceChain("a-b-c.slice") == Names{"a.slice", "a-b.slice", "a-b-c.slice"});
+  CHECK(SliceChain("-.slice").empty());
+  CHECK(SlicePath("a-b.slice") == "/a.slice/a-b.slice");
+  CHECK(SlicePath("-.slice").empty());
+  CHECK(PodScopePath("a-b.slice", "1f") == "/a.slice/a-b.slice/crisp-1f.scope");
+  CHECK(PodScopePath("-.slice", "1f") == "/crisp-1f.scope");
+  CHECK(IsPodScope("/a.slice/crisp-1f.scope", "1f"));
+  // Nothing that was not made for this very sandbox.
+  CHECK_FALSE(IsPodScope("/a.slice/crisp-1f.scope", "2f"));
+  CHECK_FALSE(IsPodScope("/a.slice", "1f"));
+  CHECK_FALSE(IsPodScope("/crisp-1f.scope/x", "1f"));
+}
