@@ -5,6 +5,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/bind_handler.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -27,6 +28,8 @@ using Tcp = asio::ip::tcp;
 namespace {
 
 constexpr size_t kReadBytes = 32 << 10;
+// A close frame with code 1000, normal closure (RFC 6455, sections 5.5.1 and 7.4.1).
+constexpr unsigned char kCloseFrame[] = {0x88, 2, 1000 >> 8, 1000 & 0xff};
 
 // Beast finds async_teardown() by the type of the socket. Its own, before it reports anything,
 // waits for the peer to close, and a hostile peer would keep its session by not doing so.
@@ -43,7 +46,8 @@ void async_teardown(boost::beast::role_type, Socket& socket, Handler&& handler) 
 class WebSocketTransport : public Transport,
                            public std::enable_shared_from_this<WebSocketTransport> {
  public:
-  WebSocketTransport(Loop* loop, bool text) : loop_(loop), socket_(loop->context()), text_(text) {}
+  WebSocketTransport(Loop* loop, bool text)
+      : loop_(loop), socket_(loop->context()), linger_(loop), text_(text) {}
 
   bool Accept(base::UniqueFd fd, absl::string_view head, std::string protocol);
 
@@ -60,9 +64,11 @@ class WebSocketTransport : public Transport,
   void OnReadSome(const Error& error, size_t size);
   void WriteNext();
   void OnWritten(const Error& error);
+  void SendClose();
 
   Loop* const loop_;
   websocket::stream<Socket> socket_;
+  Timer linger_;
   const bool text_;
   int fd_ = -1;
   std::shared_ptr<TransportUser> user_;
@@ -89,7 +95,7 @@ bool WebSocketTransport::Accept(base::UniqueFd fd, absl::string_view head, std::
   fd_ = fd.release();
   Moved();
   websocket::stream_base::timeout timeouts = {};  // idleness is Check()'s, vanished peers too
-  timeouts.handshake_timeout = absl::ToChronoSeconds(kLinger);  // and of the closing handshake
+  timeouts.handshake_timeout = absl::ToChronoSeconds(kLinger);
   timeouts.idle_timeout = websocket::stream_base::none();
   socket_.set_option(timeouts);
   socket_.set_option(websocket::stream_base::decorator(
@@ -152,17 +158,26 @@ void WebSocketTransport::Send(absl::string_view head, absl::string_view body) {
 void WebSocketTransport::WriteNext() {
   if (!open_ || writing_ || closed_ || close_sent_) return;
   if (messages_.empty()) {
-    if (!closing_) return;
-    close_sent_ = true;
-    Read();  // the peer's answer to the close frame
-    socket_.async_close(websocket::close_code::normal,
-                        [self = shared_from_this()](const Error&) { self->Abort(); });
+    if (closing_) SendClose();
     return;
   }
   writing_ = true;
   socket_.async_write(
       asio::buffer(messages_.front()),
       [self = shared_from_this()](const Error& error, size_t) { self->OnWritten(error); });
+}
+
+// Not by Beast's async_close(): beside a read it waits until that lets go of the stream, and if the
+// peer's next frame is a bad one, the read waits for the close; neither ever ends (Boost 1.74). So
+// the read goes on, drops what comes and ends with the peer's own close frame or its hanging up.
+void WebSocketTransport::SendClose() {
+  close_sent_ = true;
+  Read();
+  asio::async_write(socket_.next_layer(), asio::buffer(kCloseFrame),
+                    [self = shared_from_this()](const Error& error, size_t) {
+                      if (error) self->Abort();
+                    });
+  linger_.Start(kLinger, [this] { Abort(); });
 }
 
 void WebSocketTransport::OnWritten(const Error& error) {
@@ -186,6 +201,7 @@ void WebSocketTransport::Close() {
 void WebSocketTransport::Abort() {
   if (closed_) return;
   closed_ = true;
+  linger_.Cancel();
   Error ignored;
   socket_.next_layer().close(ignored);
   if (!user_) return;

@@ -1,9 +1,15 @@
 // WebSocket remote commands.
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <thread>
 
 #include "absl/strings/escaping.h"
+#include "absl/synchronization/notification.h"
 #include "server_fixture.h"
+#include "streaming/loop.h"
+#include "streaming/websocket_transport.h"
 
 namespace crisp::streaming {
 namespace {
@@ -49,6 +55,44 @@ TEST_CASE("WebSocket: the older protocols") {
     CHECK(client.channels['1'] == absl::Base64Escape("line\n"));
     CHECK(client.close_code == 1000);
   }
+}
+
+// Says everything back; ends at the message "close".
+class Echo : public TransportUser {
+ public:
+  Echo(Transport* transport, absl::Notification* closed) : transport_(transport), closed_(closed) {}
+  void OnBytes(absl::string_view bytes, bool) override {
+    transport_->Send("", bytes);
+    if (bytes == "close") transport_->Close();
+  }
+  void OnWritable() override {}
+  void OnClosed() override { closed_->Notify(); }
+
+ private:
+  Transport* const transport_;
+  absl::Notification* const closed_;
+};
+
+// Found by fuzzing: Beast's close and read waited for each other, and the session stayed for ever.
+TEST_CASE("WebSocket: a bad frame that comes while the server closes ends the session") {
+  const auto loop = *Loop::Start(1);
+  int ends[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+  const base::UniqueFd client(ends[0]);
+  absl::Notification closed;
+  loop->Post([&, server = ends[1]] {
+    auto transport = AcceptWebSocket(loop.get(), base::UniqueFd(server),
+                                     WebSocketHead("/exec/x", ""), "v5.channel.k8s.io", false);
+    transport->Start(std::make_shared<Echo>(transport.get(), &closed));
+  });
+  const auto frame = [](char first, const std::string& payload) {
+    return std::string{first, static_cast<char>(0x80 | payload.size())} + std::string(4, '\0') +
+           payload;
+  };
+  // In one piece, so that all of it is there before the server has said goodbye.
+  const std::string frames = frame('\x82', "close") + frame('\x82', "more") + frame('\x13', "bad");
+  REQUIRE(write(client.get(), frames.data(), frames.size()) == static_cast<ssize_t>(frames.size()));
+  CHECK(closed.WaitForNotificationWithTimeout(absl::Seconds(4)));
 }
 
 TEST_CASE("WebSocket: a terminal's size, and pings") {
