@@ -6,7 +6,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,108 +20,11 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "cgroup/cgroups.h"
-#include "cgroup/device_program.h"
 #include "cgroup/join.h"
+#include "kernel_fixture.h"
 
 using namespace crisp;
-using cgroup::Resources;
-
-namespace {
-
-constexpr int64_t kMiB = 1 << 20;
-constexpr absl::Duration kPatience = absl::Seconds(20);
-// Every child ends by itself, should the test die before it has killed the group.
-constexpr unsigned kChildSeconds = 60;
-
-std::string Message(const absl::Status& status) { return std::string(status.message()); }
-bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
-
-// Groups below /crisp-test-<pid>, which must all be gone at the end.
-struct Kernel {
-  const std::string root = absl::StrCat("/crisp-test-", getpid());
-  std::unique_ptr<cgroup::Cgroups> groups;
-  Kernel() {
-    auto opened = cgroup::Cgroups::Open({});
-    REQUIRE(opened.ok());
-    groups = std::move(*opened);
-    // Orphans of the groups' trees come here to be reaped.
-    REQUIRE(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
-  }
-  ~Kernel() {
-    const bool left = ExistsAnywhere(root);
-    CHECK_FALSE(left);
-    if (left) (void)groups->Kill(root);
-    while (waitpid(-1, nullptr, left ? 0 : WNOHANG) > 0) {
-    }
-    if (left) (void)groups->Remove(root, kPatience);
-  }
-  const cgroup::Layout& layout() const { return groups->layout(); }
-  bool ExistsAnywhere(const std::string& path) const {
-    cgroup::Folders folders = layout().At(path);
-    bool found = Exists(folders.v2);
-    for (const std::string& folder : folders.v1) found = found || Exists(folder);
-    return found;
-  }
-  std::string NewPath() const { return *groups->Path(root + "/pods", base::NewId()); }
-  std::string Read(const std::string& path, absl::string_view controller,
-                   absl::string_view file) const {
-    const auto text =
-        base::ReadFile(absl::StrCat(layout().Find(controller)->mount_point, path, "/", file));
-    return text.ok() ? std::string(absl::StripSuffix(*text, "\n")) : "<missing>";
-  }
-  // What `v1_file` holds on v1, `v2_file` on v2.
-  std::string Read(const std::string& path, absl::string_view controller, absl::string_view v1_file,
-                   absl::string_view v2_file) const {
-    return Read(path, controller, layout().v2_only() ? v2_file : v1_file);
-  }
-};
-
-// A child born in the cgroup2 group and joined to the v1 groups; exits with what `run` returns.
-pid_t Start(const cgroup::JoinFds& join, int v2_fd, const std::function<int()>& run) {
-  clone_args args = {};
-  args.flags = CLONE_INTO_CGROUP;
-  args.exit_signal = SIGCHLD;
-  args.cgroup = static_cast<uint64_t>(v2_fd);
-  const pid_t pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
-  if (pid == 0) {
-    alarm(kChildSeconds);
-    _exit(cgroup::JoinSelf(join.tasks).ok() ? run() : 99);
-  }
-  REQUIRE(pid > 0);
-  return pid;
-}
-
-int Wait(pid_t pid) {
-  int status = -1;
-  REQUIRE(waitpid(pid, &status, 0) == pid);
-  return status;
-}
-
-struct Pipe {
-  int fds[2];
-  Pipe() { REQUIRE(pipe2(fds, O_CLOEXEC) == 0); }
-  ~Pipe() {
-    close(fds[0]);
-    close(fds[1]);
-  }
-  void Tell() const { (void)!write(fds[1], "x", 1); }
-  // False when nobody tells for too long.
-  bool Hear() const {
-    pollfd poll_fd = {fds[0], POLLIN, 0};
-    char byte;
-    return poll(&poll_fd, 1, 20'000) == 1 && read(fds[0], &byte, 1) == 1;
-  }
-};
-
-void KillAndRemove(Kernel& kernel, const std::string& path) {
-  CHECK(kernel.groups->Kill(path).ok());
-  const absl::Status removed = kernel.groups->Remove(path, kPatience);
-  INFO(removed);
-  CHECK(removed.ok());
-  CHECK_FALSE(kernel.ExistsAnywhere(path));
-}
-
-}  // namespace
+using namespace crisp::cgroup_test;
 
 TEST_CASE("limits are in the kernel's files") {
   Kernel kernel;
@@ -395,94 +297,6 @@ TEST_CASE("an exec's tree dies whole and the container lives on") {
   // One more that nobody removes: the container's removal takes it along.
   REQUIRE(cgroup::MakeExecGroup(join->v2.get(), 8).ok());
   KillAndRemove(kernel, path);
-}
-
-namespace {
-
-bool Opens(const char* path, int flags) {
-  const int fd = open(path, flags | O_CLOEXEC);
-  if (fd >= 0) close(fd);
-  return fd >= 0;
-}
-
-// Not just any failure: the kernel's answer to a forbidden device.
-bool Refuses(const char* path, int flags) { return !Opens(path, flags) && errno == EPERM; }
-
-bool MakesNode(const std::string& path, mode_t type, dev_t device) {
-  if (mknod(path.c_str(), type | 0600, device) != 0) return false;
-  return unlink(path.c_str()) == 0;
-}
-
-}  // namespace
-
-TEST_CASE("device rules hold") {
-  Kernel kernel;
-  const std::string path = kernel.NewPath();
-  Resources resources;
-  resources.devices = {
-      {false, 'a', {}, {}, "rwm"}, {true, 'c', 1, 3, "rwm"}, {true, 'c', 1, 7, "r"}};
-  REQUIRE(kernel.groups->Create(path, resources).ok());
-  const auto join = cgroup::OpenJoin(kernel.layout().At(path));
-  REQUIRE(join.ok());
-  CHECK(Wait(Start(*join, join->v2.get(), [] {
-          return Opens("/dev/null", O_RDWR) && Opens("/dev/full", O_RDONLY) &&
-                         Refuses("/dev/full", O_RDWR) && Refuses("/dev/zero", O_RDONLY)
-                     ? 0
-                     : 1;
-        })) == 0);
-  CHECK(kernel.groups->Remove(path, kPatience).ok());
-}
-
-TEST_CASE("bad device rules are refused on v1 and v2") {
-  Kernel kernel;
-  Resources resources;
-  resources.devices = {{true, 'x', 1, 3, "r"}};
-  CHECK(absl::IsInvalidArgument(kernel.groups->Create(kernel.NewPath(), resources)));
-  resources.devices = {{true, 'c', 1, 3, "q"}};
-  CHECK(absl::IsInvalidArgument(kernel.groups->Create(kernel.NewPath(), resources)));
-}
-
-// The program works in any cgroup2 folder, so this holds it to its rules on hybrid hosts too.
-TEST_CASE("the device program: the last matching rule decides each access") {
-  Kernel kernel;
-  const std::string path = kernel.NewPath();
-  REQUIRE(kernel.groups->Create(path, {}).ok());
-  const cgroup::Folders folders = kernel.layout().At(path);
-  const auto join = cgroup::OpenJoin(folders);
-  REQUIRE(join.ok());
-  const std::string node = absl::StrCat("/tmp/crisp-test-node-", getpid());
-  // Without a program everything is allowed: what fails below fails by the program.
-  CHECK(Wait(Start(*join, join->v2.get(), [&] {
-          return Opens("/dev/null", O_RDWR) && Opens("/dev/zero", O_RDWR) &&
-                         Opens("/dev/full", O_RDWR) && Opens("/dev/random", O_RDWR) &&
-                         MakesNode(node, S_IFCHR, makedev(1, 8)) &&
-                         MakesNode(node, S_IFBLK, makedev(7, 0))
-                     ? 0
-                     : 1;
-        })) == 0);
-  const std::vector<cgroup::DeviceRule> rules = {
-      {false, 'a', {}, {}, "rwm"}, {true, 'c', {}, {}, "m"}, {true, 'c', 1, {}, "r"},
-      {true, 'c', 1, 3, "rwm"},    {false, 'c', 1, 5, "w"},  {true, 'c', 1, 7, "w"},
-      {false, 'c', 1, 8, "r"},     {true, 'b', 1, 8, "rw"}};
-  const absl::Status attached =
-      cgroup::AttachDeviceProgram(folders.v2, cgroup::CompileDeviceProgram(rules));
-  INFO(attached);
-  REQUIRE(attached.ok());
-  // One bit per expectation, so that a failure tells which.
-  CHECK(Wait(Start(*join, join->v2.get(), [&] {
-          const bool holds[] = {Opens("/dev/null", O_RDWR),
-                                Opens("/dev/zero", O_RDONLY),
-                                Refuses("/dev/zero", O_RDWR),
-                                Opens("/dev/full", O_RDWR),
-                                Refuses("/dev/random", O_RDONLY),
-                                Refuses("/dev/random", O_WRONLY),
-                                MakesNode(node, S_IFCHR, makedev(1, 8)),
-                                !MakesNode(node, S_IFBLK, makedev(7, 0))};
-          int failed = 0;
-          for (size_t i = 0; i < std::size(holds); ++i) failed |= holds[i] ? 0 : 1 << i;
-          return failed;
-        })) == 0);
-  CHECK(kernel.groups->Remove(path, kPatience).ok());
 }
 
 TEST_CASE("unified keys reach the kernel on v2") {
