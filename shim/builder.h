@@ -28,6 +28,7 @@ struct BuilderInput {
   const cgroup::JoinFds* cgroup = nullptr;
   int clone_into = -1;  // cgroup2 folder
   pid_t init = 0;       // for an exec: whose namespaces to join
+  uint64_t init_start_ticks = 0;
 };
 
 // Run in the forked process; never return.

@@ -24,8 +24,11 @@ void ExecSession::Start(const ExecHost& host, uint64_t serial, Connection& conne
   group_ = *std::move(group);
   absl::StatusOr<base::UniqueFd> events = cgroup::OpenEvents(group_.get());
   if (events.ok()) events_ = *std::move(events);
-  BuilderInput input = {
-      .bundle = host.bundle, .cgroup = host.cgroup, .clone_into = group_.get(), .init = host.init};
+  BuilderInput input = {.bundle = host.bundle,
+                        .cgroup = host.cgroup,
+                        .clone_into = group_.get(),
+                        .init = host.init,
+                        .init_start_ticks = host.init_start_ticks};
   for (size_t i = 0; i < stdio.size(); ++i) input.stdio[i] = stdio[i].get();
   if (events_.valid()) (void)IsEmpty();  // read once, so that the next event is a change
   const bool ok = events_.valid() && host.loop->Add(events_.get(), EPOLLPRI, *this) &&
@@ -97,7 +100,7 @@ void ExecSession::Advance() {
     return;
   }
   Report();
-  if (gone) Finish();
+  if (launch_.builder() == 0) Finish();
 }
 
 void ExecSession::Report() {
@@ -119,8 +122,9 @@ void ExecSession::Finish() {
   if (events_.valid()) host_->loop->Remove(events_.get());
   events_.reset();
   group_.reset();
-  (void)cgroup::RemoveExecGroup(host_->cgroup->v2.get(),
-                                serial_);  // empty, or gone with the container's
+  // Gone with the container's, empty, or kept by what the exec has left running.
+  const absl::Status removed = cgroup::RemoveExecGroup(host_->cgroup->v2.get(), serial_);
+  if (absl::IsFailedPrecondition(removed)) host_->leftover_groups->push_back(serial_);
   active_ = false;
 }
 

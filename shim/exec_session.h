@@ -1,10 +1,13 @@
 // A process added to the container, from the request to the last of its children: launching ->
 // running -> gone. It has its own cgroup2 group, so that killing it kills what it forked; what it
-// leaves behind on purpose (a daemon started by hand) stays, and with it the group, until the last
-// of them ends.
+// leaves behind on purpose (a daemon started by hand) stays, and with it the group, but not the
+// session: the number of those is limited.
 #pragma once
 
 #include <sys/types.h>
+
+#include <cstdint>
+#include <vector>
 
 #include "cgroup/join.h"
 #include "shim/connection.h"
@@ -16,14 +19,16 @@ namespace crisp::shim {
 // What all sessions of a container share.
 struct ExecHost {
   EventLoop* loop = nullptr;
+  std::vector<uint64_t>* leftover_groups = nullptr;  // serials of groups that outlived their exec
   const char* bundle = nullptr;
   const cgroup::JoinFds* cgroup = nullptr;
   pid_t init = 0;
+  uint64_t init_start_ticks = 0;
 };
 
 class ExecSession final : public EventSource, public LaunchOwner {
  public:
-  // In use: from Start until both process and group are gone.
+  // In use: from Start until the process is gone, and after a kill everything it forked.
   bool is_active() const { return active_; }
   bool is_alive() const { return active_ && !exited_; }
 

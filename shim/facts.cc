@@ -29,9 +29,10 @@ absl::Status WriteFact(int bundle_fd, const char* name, absl::string_view text) 
 }  // namespace
 
 absl::Status WriteInit(int bundle_fd, const ::shim::v1::Started& started) {
-  std::string text =
-      absl::StrCat("{\"pid\":", started.pid(), ",\"start_ticks\":", started.start_ticks(),
-                   ",\"started_at_ns\":", started.started_at_ns(), ",\"phases\":[");
+  std::string text = absl::StrCat(
+      "{\"pid\":", started.pid(), ",\"start_ticks\":", started.start_ticks(),
+      ",\"started_at_ns\":", started.started_at_ns(), ",\"shim_pid\":", started.shim_pid(),
+      ",\"shim_start_ticks\":", started.shim_start_ticks(), ",\"phases\":[");
   const char* separator = "";
   for (const ::shim::v1::Phase& phase : started.phases()) {
     // Names are literals of ours: nothing to escape.

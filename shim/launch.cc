@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <new>
 
@@ -50,8 +52,13 @@ bool Launch::Prepare(EventLoop& loop, LaunchOwner& owner, BuilderInput& input, O
 
 template <typename Build>
 bool Launch::Fork(const BuilderInput& input, Build build) {
+  const pid_t shim = getpid();
   builder_ = fork();
-  if (builder_ == 0) build(input);
+  if (builder_ == 0) {
+    // Without the shim nobody may make a container any more: it would run unseen.
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != shim) _exit(1);
+    build(input);
+  }
   child_done_.reset();
   child_barrier_.reset();
   child_console_.reset();

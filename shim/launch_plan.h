@@ -124,6 +124,7 @@ struct ProcessPlan {
   std::vector<char*> envp;
   int stdio[3] = {-1, -1, -1};
   bool in_user_namespace = false;  // the builder joins one: the child becomes its root first
+  int done = -1;                   // the only descriptor besides 0 to 2 that execve may find
   int console_socket = -1;         // where the pty master goes, if terminal
   int private_proc = -1;           // a procfs of our own, detached; only when some step needs it
   std::vector<int> v1_tasks;       // `tasks` of the container's cgroup v1 groups

@@ -126,7 +126,11 @@ bool JoinContainer(BuildContext& context) {
   int types = CLONE_NEWNS;
   for (const NamespacePlan& entry : context.plan.namespaces) types |= entry.type;
   const base::UniqueFd pidfd(linux::PidfdOpen(context.input.init));
-  if (!pidfd.valid()) return context.Fail("the container has ended");
+  // Asked after the descriptor exists: if the start time fits now, it is of that process.
+  if (!pidfd.valid() ||
+      linux::StartTicks(context.input.init).value_or(0) != context.input.init_start_ticks) {
+    return context.Fail("the container has ended", ESRCH);
+  }
   if ((types & CLONE_NEWCGROUP) != 0) {
     // Left to the child: where the namespaces are borders for moves (the mount option nsdelegate,
     // which systemd sets), nobody inside this one can clone from the shim's group, which is

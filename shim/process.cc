@@ -100,6 +100,7 @@ bool PrepareProcess(BuildContext& context) {
   ProcessPlan& process = context.plan.process;
   process.argv = Pointers(process.args);
   process.envp = Pointers(process.env);
+  process.done = context.input.done;
   process.console_socket = context.input.console_socket;
   for (const base::UniqueFd& tasks : context.input.cgroup->tasks)
     process.v1_tasks.push_back(tasks.get());

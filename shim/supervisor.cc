@@ -256,7 +256,12 @@ void Supervisor::OnRunning() {
   }
   starter_ = nullptr;
   launch_.Close();
-  exec_host_ = {.loop = &loop_, .bundle = bundle_, .cgroup = &cgroup_, .init = init_};
+  exec_host_ = {.loop = &loop_,
+                .leftover_groups = &leftover_groups_,
+                .bundle = bundle_,
+                .cgroup = &cgroup_,
+                .init = init_,
+                .init_start_ticks = started.start_ticks()};
   state_ = State::kRunning;
   (void)malloc_trim(0);
 }
@@ -275,6 +280,7 @@ void Supervisor::AdvanceAbandoning() {
   // Only now: what the builder cloned in its last moment is killed too.
   (void)cgroup::KillGroup(cgroup_.v2.get());
   if (launch_.pending() || (init_ != 0 && !init_reaped_) || !group_events_.IsEmpty()) return;
+  (void)unlinkat(bundle_fd_.get(), base::kInitFile, 0);  // if it got as far as that
   state_ = State::kEnded;
   if (starter_ == nullptr) return;
   const Report& report = launch_.report();
@@ -293,6 +299,11 @@ void Supervisor::WatchGroup() {
 
 void Supervisor::Exec(Connection& connection, const ::shim::v1::Exec& exec,
                       const std::vector<base::UniqueFd>& fds) {
+  const auto is_gone = [this](uint64_t serial) {
+    return !absl::IsFailedPrecondition(cgroup::RemoveExecGroup(cgroup_.v2.get(), serial));
+  };
+  leftover_groups_.erase(std::remove_if(leftover_groups_.begin(), leftover_groups_.end(), is_gone),
+                         leftover_groups_.end());
   for (auto& session : execs_) {
     if (session != nullptr) continue;
     session = std::make_unique<ExecSession>();

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <vector>
 
 #include "cgroup/join.h"
 #include "shim/connection.h"
@@ -113,6 +114,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   base::UniqueFd child_stdio_[3];
   ExecHost exec_host_;
   uint64_t exec_serial_ = 0;
+  std::vector<uint64_t> leftover_groups_;
 
   Connection connections_[kMaxConnections];
   std::unique_ptr<ExecSession> execs_[kMaxExecs];

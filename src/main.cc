@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,6 +62,16 @@ absl::Status MakeFolders(const config::Config& config) {
   return base::MakeDirs(config.state, 0711);
 }
 
+// Folders have one crispd: a second would take what the first is in the middle of for leftovers.
+// The lock ends with the process, however that ends.
+absl::StatusOr<base::UniqueFd> Claim(const std::string& folder, const char* name) {
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd lock, base::Open(base::JoinPath(folder, name),
+                                                         O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno != EWOULDBLOCK) return base::Errno("lock", folder);
+  return absl::AlreadyExistsError(absl::StrCat("another crispd uses ", folder));
+}
+
 void WarnOfMissingRights() {
   const absl::StatusOr<std::string> status = base::ReadFile("/proc/self/status");
   const size_t at = status.ok() ? status->find("CapEff:\t") : std::string::npos;
@@ -87,6 +98,8 @@ void LoadDefaultAppArmorProfile() {
 absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   const base::Paths paths(config.root, config.state);
   CRISP_RETURN_IF_ERROR(MakeFolders(config));
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root_lock, Claim(config.root, "root.lock"));
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd state_lock, Claim(config.state, "state.lock"));
   CRISP_ASSIGN_OR_RETURN(const std::string shim_program, FindHelper("crisp-shim"));
   CRISP_ASSIGN_OR_RETURN(const shim_client::Launcher shims,
                          shim_client::Launcher::Create(shim_program));

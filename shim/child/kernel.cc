@@ -1,6 +1,7 @@
 // Namespaces, and what is set in them.
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -31,7 +32,16 @@ bool ApplyContainerCgroupNamespace(Child& child) {
   return fd < 0 || setns(fd, CLONE_NEWCGROUP) == 0 || child.Fail("setns");
 }
 
-bool ApplySession(Child& child) { return setsid() >= 0 || child.Fail("setsid"); }
+bool ApplySession(Child& child) {
+  // Without a keyring of its own the process would share that of crispd's session, and with it keys
+  // of the host and of other containers (session-keyring(7)). No kernel keyrings, or a quota of
+  // them that is used up: then without.
+  const long keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
+  if (keyring < 0 && errno != ENOSYS && errno != EDQUOT && errno != EPERM) {
+    return child.Fail("session keyring");
+  }
+  return setsid() >= 0 || child.Fail("setsid");
+}
 
 bool ApplyUserNamespace(Child& child) {
   if (!child.process.in_user_namespace) return true;

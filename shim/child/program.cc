@@ -1,7 +1,6 @@
 // The last moments before the program: its descriptors, its folder, its name.
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/close_range.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -66,8 +65,13 @@ bool ApplyWorkdirAsUser(Child& child) {
   return !child.retry_workdir || EnterWorkdir(child) || child.Fail(child.process.cwd.c_str());
 }
 
+// Really closed: execve looks for the program, and for its interpreter, before it closes what is
+// close-on-exec, and both names are the image's ("/proc/self/fd/7/../..", CVE-2024-21626). The pipe
+// that tells of the exec by its end leads nowhere.
 bool ApplyDescriptors(Child& child) {
-  return close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) == 0 || child.Fail("close_range");
+  const auto done = static_cast<unsigned>(child.process.done);
+  const bool below = done <= 3 || close_range(3, done - 1, 0) == 0;
+  return (below && close_range(done + 1, ~0u, 0) == 0) || child.Fail("close_range");
 }
 
 bool ApplyProgram(Child& child) {

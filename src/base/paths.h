@@ -6,11 +6,12 @@
 //     images/<image id>.json          one record per image: references, manifest, config, layers
 //     snapshots/layers/<n>/fs         unpacked layer; <n> is a short number so that overlay options
 //     stay short snapshots/containers/<id>/{fs,work}   upper and work folder of a container
+//     pods/<id>/{resolv.conf,hostname,hosts}   writable by the pod, so not in /run's memory
 //     snapshots/trash/                renamed here, removed in the background
 //     quarantine/                     damaged records, moved aside at start
 //   <state> (/run/crisp, gone after reboot)
+//     state.lock                      held by the crispd that serves; <root>/root.lock too
 //     crisp.sock                      CRI (unless `address` says otherwise)
-//     sandboxes/<id>/{resolv.conf,hostname,hosts,shm}
 //     containers/<id>/config.json     OCI runtime spec            (daemon writes)
 //     containers/<id>/seccomp.bpf     compiled filter, if any      (daemon writes)
 //     containers/<id>/shim.sock       SEQPACKET socket of the shim (daemon binds, shim serves)

@@ -32,9 +32,10 @@ container::Init InitOf(const shim::v1::Started& started) {
 
 std::string Service::CgroupPath(const container::Container& container) const {
   const absl::StatusOr<SandboxPtr> sandbox = sandboxes_.Find(container.sandbox_id());
+  // A container can outlive what is known of its sandbox: a damaged record.
+  if (!sandbox.ok()) return BundleCgroup(paths_.Bundle(container.id())).value_or("");
   const std::string parent =
-      sandbox.ok() ? (*sandbox)->Read([](const store::SandboxRecord& r) { return r.cgroup_parent; })
-                   : "";
+      (*sandbox)->Read([](const store::SandboxRecord& r) { return r.cgroup_parent; });
   // The sandbox's own path was valid, so this one is.
   return cgroups_.Path(parent, container.id()).value_or("");
 }
@@ -101,8 +102,12 @@ absl::StatusOr<v1::StartContainerResponse> Service::StartContainer(
                                .message = std::string(status.message())},
                               [&] { Announce(v1::CONTAINER_STOPPED_EVENT, *container); });
   const std::string cgroup_path = CgroupPath(*container);
-  (void)cgroups_.Kill(cgroup_path);
-  (void)cgroups_.Remove(cgroup_path, kKillTime);
+  // Again and again: a shim that was killed may have cloned in its last moment.
+  const auto remove = [this, cgroup_path] {
+    (void)cgroups_.Kill(cgroup_path);
+    return cgroups_.Remove(cgroup_path, absl::Seconds(1)).ok();
+  };
+  if (!remove()) background_.Add(absl::StrCat("cgroup ", container->id()), remove);
   return base::Prefix(status, absl::StrCat("start container ", container->id().substr(0, 12)));
 }
 

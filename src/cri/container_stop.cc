@@ -33,7 +33,12 @@ absl::Status SignalInit(const container::Init& init, int signal) {
 
 }  // namespace
 
+void Service::AwaitStart(container::Container& container) {
+  if (container.state() == v1::CONTAINER_CREATED) absl::MutexLock lock(&container.operation());
+}
+
 absl::Status Service::KillOne(container::Container& container, absl::Time give_up) {
+  AwaitStart(container);
   if (!container.running()) return absl::OkStatus();
   CRISP_RETURN_IF_ERROR(cgroups_.Kill(CgroupPath(container)));
   if (container.WaitExited(absl::Now() + absl::Seconds(2))) return absl::OkStatus();
@@ -47,6 +52,7 @@ absl::Status Service::KillOne(container::Container& container, absl::Time give_u
 
 absl::Status Service::StopOne(container::Container& container, absl::Duration grace,
                               absl::Time give_up) {
+  AwaitStart(container);
   const std::optional<container::Init> init = container.init();
   if (!container.running() || !init.has_value()) return absl::OkStatus();
   if (grace > absl::ZeroDuration()) {

@@ -24,8 +24,9 @@ namespace {
 
 // As clients and other runtimes have it; larger requests are refused by gRPC.
 constexpr int kMaxMessage = 16 << 20;
-// Calls in flight; kubelet needs a few dozen, a flood waits in the kernel.
-constexpr int kMaxThreads = 256;
+// Calls in flight; beyond them a call is refused. A node that is drained waits in three or four
+// stops for each of its pods, and Status and the lists must get through beside them.
+constexpr int kMaxThreads = 1024;
 
 Call CallOf(grpc::ServerContext& context) {
   Call call;

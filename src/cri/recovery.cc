@@ -41,7 +41,15 @@ base::UniqueFd ShimPidfd(const shim::v1::Started& started) {
 struct Found {
   std::optional<shim::v1::Started> started;
   ipc::Channel tether;
+  bool mute = false;  // the shim may live, but does not take connections now
+
+  bool alive() const { return tether.valid() || mute; }
 };
+
+// Nobody listens: a dead shim's socket, of this boot or an earlier one, or none.
+bool IsGone(const absl::Status& connect) {
+  return absl::IsUnavailable(connect) || absl::IsNotFound(connect);
+}
 
 Found Look(const std::string& bundle) {
   Found found;
@@ -56,15 +64,13 @@ Found Look(const std::string& bundle) {
     }
     if (!started.ok()) started = shim_client::ReadInit(bundle);
   }
-  if (tether.ok()) found.tether = *std::move(tether);
+  if (tether.ok()) {
+    found.tether = *std::move(tether);
+  } else {
+    found.mute = !IsGone(tether.status());
+  }
   if (started.ok()) found.started = *std::move(started);
   return found;
-}
-
-// Facts of an earlier boot are about processes that no longer exist; /run may be no tmpfs.
-bool IsStale(const shim::v1::Started& started) {
-  const int64_t boot_ns = base::WallNanos() - base::ClockNanos(CLOCK_BOOTTIME);
-  return started.started_at_ns() < boot_ns - 1'000'000'000;
 }
 
 void LogDamaged(absl::string_view noun, const store::Damaged& damaged) {
@@ -79,17 +85,16 @@ void Service::RecoverSandbox(store::SandboxRecord record) {
   const std::string bundle = paths_.Bundle(id);
   auto sandbox = std::make_shared<sandbox::Sandbox>(std::move(record), &sandbox_records_);
   Found found = Look(bundle);
-  if (found.started.has_value() && !IsStale(*found.started)) {
+  if (found.started.has_value()) {
     sandbox->SetPause(
         {.pid = found.started->pid(), .start_ticks = found.started->start_ticks(), .phases = {}});
   }
-  const bool alive = found.tether.valid();
-  if (!alive) sandbox->PauseGone([] {});
+  if (!found.alive()) sandbox->PauseGone([] {});
   sandboxes_.Add(sandbox);
-  if (alive) {
+  if (found.alive()) {
     base::UniqueFd pidfd = found.started.has_value() ? ShimPidfd(*found.started) : base::UniqueFd();
     if (!found.started.has_value()) sandbox->SetPause({});
-    (void)monitor_.Watch(id, std::move(found.tether), std::move(pidfd));
+    Tie(id, std::move(found.tether), std::move(pidfd));
   }
   const bool acknowledged = sandbox->visible();
   if (acknowledged) sandbox->MarkAnnounced([] {});
@@ -125,17 +130,39 @@ void Service::RecoverContainer(store::ContainerRecord record) {
     init.phases.emplace_back(phase.name(), phase.duration_ns());
   }
   container->MarkStarted(std::move(init));
-  if (!found.tether.valid() || IsStale(*found.started)) {
+  if (!found.alive()) {
     OnShimGone(id);
     return;
   }
-  (void)monitor_.Watch(id, std::move(found.tether), ShimPidfd(*found.started));
+  Tie(id, std::move(found.tether), ShimPidfd(*found.started));
   // The daemon may have died between writing down an update and doing it.
   const absl::Status applied = ApplyResources(*container);
   if (!applied.ok() && !absl::IsNotFound(applied)) {
     base::Log(base::LogLevel::kWarning, "limits on record cannot be applied",
               {{"container", id}, {"error", std::string(applied.message())}});
   }
+}
+
+// Watches a shim; one that does not take connections now is asked again until it does or is gone.
+void Service::Tie(const std::string& id, ipc::Channel tether, base::UniqueFd pidfd) {
+  if (tether.valid()) {
+    (void)monitor_.Watch(id, std::move(tether), std::move(pidfd));
+    return;
+  }
+  base::Log(base::LogLevel::kWarning, "a shim does not answer", {{"id", id}});
+  const auto shim = std::make_shared<base::UniqueFd>(std::move(pidfd));
+  background_.Add(absl::StrCat("tether ", id), [this, id, shim] {
+    absl::StatusOr<ipc::Channel> again =
+        ipc::Connect(base::JoinPath(paths_.Bundle(id), base::kShimSocket));
+    if (again.ok()) {
+      (void)monitor_.Watch(id, *std::move(again), std::move(*shim));
+    } else if (IsGone(again.status())) {
+      OnShimGone(id);
+    } else {
+      return false;
+    }
+    return true;
+  });
 }
 
 // Folders that a crash left before their record was committed, and those of quarantined records.
@@ -217,6 +244,10 @@ absl::Status Service::ReclaimSandbox(const std::string& id) {
     record.owed.insert({store::Debt::kProcesses, store::Debt::kCgroup});
   }
   CRISP_RETURN_IF_ERROR(sandbox_records_.Write(id, store::Encode(record)));
+  // Nobody can ask for them to be stopped through their sandbox any more.
+  for (const ContainerPtr& container : ContainersOf(id)) {
+    (void)cgroups_.Kill(BundleCgroup(paths_.Bundle(container->id())).value_or(""));
+  }
   RecoverSandbox(std::move(record));
   return absl::OkStatus();
 }

@@ -162,6 +162,8 @@ class Service {
   absl::Status Launch(container::Container& container, absl::Time deadline);
   absl::Status StopOne(container::Container& container, absl::Duration grace, absl::Time give_up);
   absl::Status KillOne(container::Container& container, absl::Time give_up);
+  // Until a start that is under way is over: what it makes must be stopped too.
+  void AwaitStart(container::Container& container);
   absl::Status RemoveOne(const ContainerPtr& container, absl::Time give_up);
   // Layers the container was the last user of.
   void ReleaseLayers(const std::vector<std::string>& chain_ids);
@@ -198,6 +200,7 @@ class Service {
   // recovery.cc
   void RecoverSandbox(store::SandboxRecord record);
   void RecoverContainer(store::ContainerRecord record);
+  void Tie(const std::string& id, ipc::Channel tether, base::UniqueFd pidfd);
   void RemoveOrphans();
   absl::Status ReclaimSandbox(const std::string& id);
   void ReclaimContainer(const std::string& id);

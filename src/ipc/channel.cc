@@ -143,13 +143,17 @@ absl::StatusOr<base::UniqueFd> Listen(const std::string& path) {
 absl::StatusOr<Channel> Connect(const std::string& path) {
   base::UniqueFd dir;
   CRISP_ASSIGN_OR_RETURN(const sockaddr_un address, Address(path, dir));
-  base::UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  // Non-blocking: a shim that hangs accepts nothing, and connect(2) would wait for ever.
+  base::UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return base::Errno("socket", path);
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    if (errno == ECONNREFUSED || errno == EAGAIN)
-      return absl::UnavailableError(absl::StrCat("connect ", path, ": ", base::ErrnoName(errno)));
-    return base::Errno("connect", path);
+    const int error = errno;
+    const std::string text = absl::StrCat("connect ", path, ": ", base::ErrnoName(error));
+    if (error == ECONNREFUSED) return absl::UnavailableError(text);
+    if (error == EAGAIN) return absl::ResourceExhaustedError(text);
+    return base::Errno("connect", path, error);
   }
+  if (fcntl(fd.get(), F_SETFL, 0) != 0) return base::Errno("fcntl", path);
   return Channel(std::move(fd));
 }
 

@@ -14,6 +14,8 @@ absl::StatusOr<shim::v1::Started> ReadInit(const std::string& bundle) {
     started.set_pid(json.at("pid"));
     started.set_start_ticks(json.at("start_ticks"));
     started.set_started_at_ns(json.at("started_at_ns"));
+    started.set_shim_pid(json.at("shim_pid"));
+    started.set_shim_start_ticks(json.at("shim_start_ticks"));
     for (const base::Json& entry : json.at("phases")) {
       shim::v1::Phase* phase = started.add_phases();
       phase->set_name(entry.at("name"));

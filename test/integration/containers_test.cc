@@ -288,3 +288,20 @@ TEST_CASE("stats have cpu, memory and the writable layer") {
   CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListContainerStats, list)
             .stats_size() == 1);
 }
+
+TEST_CASE("a stop beside a start is carried out after it") {
+  Daemon& daemon = Daemon::Shared();
+  for (const bool whole_pod : {false, true, false, true, false, true}) {
+    Pod pod(daemon);
+    const std::string container = pod.Create(pod.ContainerConfig({"sleep", "1000"}));
+    grpc::Status started;
+    std::thread start([&] { started = pod.TryStart(container); });
+    // In the middle of the start: as soon as the shim has made its socket.
+    const std::string socket = daemon.state() + "/containers/" + container + "/shim.sock";
+    while (access(socket.c_str(), F_OK) != 0) std::this_thread::yield();
+    whole_pod ? pod.Stop() : pod.StopContainer(container, 0);
+    start.join();
+    INFO(started.error_message());
+    CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_EXITED);
+  }
+}

@@ -138,6 +138,46 @@ TEST_CASE("a damaged record is set aside, and what its sandbox and container hel
   CHECK(healthy.Status().state() == v1::SANDBOX_READY);
 }
 
+TEST_CASE("the containers of a sandbox whose record is damaged are stopped and can be removed") {
+  Daemon daemon;
+  int pid = 0;
+  std::string container;
+  {
+    Pod pod(daemon, [](v1::PodSandboxConfig& config) {
+      config.mutable_linux()->set_cgroup_parent(absl::StrCat("/crisp-test-", getpid(), "/pod"));
+    });
+    container = pod.Run({"sleep", "1000"});
+    pid = pod.HostPid(container);
+    daemon.Kill9();
+    REQUIRE(
+        base::WriteFileAtomic(daemon.root() + "/sandboxes/" + pod.id() + "/record.json", "", 0600)
+            .ok());
+    daemon.Start();
+    CHECK(pod.WaitExited(container).exit_code() == 137);
+  }
+  CHECK(StartTicks(pid) == 0);
+  v1::RemoveContainerRequest remove;
+  remove.set_container_id(container);
+  daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RemoveContainer, remove);
+}
+
+TEST_CASE("a shim that hangs stops neither the start of crispd nor the end of its container") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container = pod.Run({"sleep", "1000"});
+  const int pid = pod.HostPid(container);
+  const std::string stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat")).value();
+  const int shim = atoi(stat.c_str() + stat.rfind(')') + 4);
+  daemon.Kill9();
+  REQUIRE(kill(shim, SIGSTOP) == 0);
+  daemon.Start();
+  CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
+  pod.StopContainer(container, 0);
+  CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_EXITED);
+  CHECK(StartTicks(pid) == 0);
+  CHECK(StartTicks(shim) == 0);
+}
+
 TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop") {
   Daemon daemon;
   daemon.Pull(kBusybox);

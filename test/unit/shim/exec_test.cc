@@ -160,6 +160,18 @@ TEST_CASE("what an exec leaves running on purpose stays", "[shim][exec]") {
   CHECK(ExecGroups(bundle) == 0);
 }
 
+TEST_CASE("execs that leave a process behind do not use up the number of execs", "[shim][exec]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
+  for (int i = 0; i < 70; ++i) {
+    const auto result = bundle.Exec({"sh", "-c", "sleep 4321 >/dev/null 2>&1 &"});
+    INFO(i << ": " << result.status());
+    REQUIRE(result.ok());
+    REQUIRE(result->exit_code == 0);
+  }
+  CHECK(Running(bundle, "4321") == 70);
+}
+
 TEST_CASE("an exec with a terminal", "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());

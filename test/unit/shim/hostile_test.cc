@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "bundle.h"
+#include "linux/process_identity.h"
 
 namespace crisp::test {
 namespace {
@@ -272,6 +273,29 @@ TEST_CASE("C07, C08: a working folder that leads to a descriptor or up", "[shim]
   Link(made, "up", canary.Up() + "/new");
   spec.process.cwd = "/up/deep";
   CHECK(Try(made, spec) == canary.path() + "/new/deep\n");
+}
+
+TEST_CASE("CVE-2024-21626: no descriptor of the host is a way to the program or its interpreter",
+          "[shim][hostile]") {
+  const std::string outside = WorkFolder() + "/layer/bin/busybox";
+  for (int fd = 3; fd < 24; ++fd) {
+    // O_PATH of /proc/<pid> of the sandbox, folders of cgroups, of the bundle, of the host's root.
+    for (const char* up : {"root", "..", "../../../../../.."}) {
+      const std::string program = absl::StrCat("/proc/self/fd/", fd, "/", up, outside);
+      Bundle bundle;
+      bundle.request().set_sandbox_pid(getpid());
+      bundle.request().set_sandbox_start_ticks(*linux::StartTicks(getpid()));
+      INFO(program);
+      CHECK(absl::StartsWith(Try(bundle, DefaultSpec({program, "echo", "ESCAPED"})),
+                             "refused: exec: "));
+      if (up[0] != 'r') continue;
+      Bundle script;
+      script.request().set_sandbox_pid(getpid());
+      script.request().set_sandbox_start_ticks(*linux::StartTicks(getpid()));
+      script.AddFile("script", absl::StrCat("#!", program, " echo\n"));
+      CHECK(absl::StartsWith(Try(script, DefaultSpec({"/script"})), "refused: exec: "));
+    }
+  }
 }
 
 // Linked statically but for the sanitizer's build, which needs a library the container lacks.

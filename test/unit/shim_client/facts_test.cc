@@ -14,13 +14,16 @@ TEST_CASE("what a shim wrote is read, what is not there is kNotFound") {
   CHECK(absl::IsNotFound(ReadInit(dir.path).status()));
   CHECK(absl::IsNotFound(ReadExit(dir.path).status()));
   Write(dir, "init.json",
-        R"({"pid": 42, "start_ticks": 7, "started_at_ns": 9,
-            "phases": [{"name": "clone", "duration_ns": 5}], "of a newer shim": true})");
+        R"({"pid": 42, "start_ticks": 7, "started_at_ns": 9, "shim_pid": 41,
+            "shim_start_ticks": 6, "phases": [{"name": "clone", "duration_ns": 5}],
+            "of a newer shim": true})");
   const auto started = ReadInit(dir.path);
   REQUIRE(started.ok());
   CHECK(started->pid() == 42);
   CHECK(started->start_ticks() == 7);
   CHECK(started->started_at_ns() == 9);
+  CHECK(started->shim_pid() == 41);
+  CHECK(started->shim_start_ticks() == 6);
   REQUIRE(started->phases_size() == 1);
   CHECK(started->phases(0).name() == "clone");
   CHECK(started->phases(0).duration_ns() == 5);
@@ -36,7 +39,8 @@ TEST_CASE("what a shim wrote is read, what is not there is kNotFound") {
 TEST_CASE("a damaged file is neither a fact nor the absence of one") {
   const TempDir dir;
   for (const char* text : {"", "{", "[]", "null", R"({"exit_code": "137"})", R"({"exit_code": 1})",
-                           R"({"pid": [1], "start_ticks": 1, "started_at_ns": 1, "phases": []})"}) {
+                           R"({"pid": [1], "start_ticks": 1, "started_at_ns": 1, "shim_pid": 1,
+                               "shim_start_ticks": 1, "phases": []})"}) {
     INFO(text);
     Write(dir, "init.json", text);
     Write(dir, "exit.json", text);
