@@ -53,6 +53,9 @@ void Supervisor::Run(const char* bundle, base::UniqueFd listener) {
     if (!loop_.RunOnce(TimeoutMs())) OnTime();
     if (reap_) Reap();
     FreeExecs();
+    if (!accepting_ && FreeConnection() != nullptr) {
+      accepting_ = loop_.Add(listener_.get(), EPOLLIN, *this);
+    }
   }
 }
 
@@ -77,14 +80,23 @@ void Supervisor::OnTime() {
 
 // --- connections
 
-void Supervisor::OnEvent(uint32_t) {
-  base::UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!fd.valid()) return;
+Connection* Supervisor::FreeConnection() {
   for (Connection& connection : connections_) {
-    if (connection.is_open()) continue;
-    if (connection.Open(loop_, *this, std::move(fd)) && state_ == State::kIdle) deadline_ns_ = 0;
+    if (!connection.is_open()) return &connection;
+  }
+  return nullptr;
+}
+
+void Supervisor::OnEvent(uint32_t) {
+  Connection* connection = FreeConnection();
+  if (connection == nullptr) {
+    loop_.Remove(listener_.get());
+    accepting_ = false;
     return;
   }
+  base::UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!fd.valid()) return;
+  if (connection->Open(loop_, *this, std::move(fd)) && state_ == State::kIdle) deadline_ns_ = 0;
 }
 
 void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& request,

@@ -38,8 +38,8 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   void OnLaunched() override;
 
  private:
-  static constexpr int kMaxConnections = 64;
   static constexpr int kMaxExecs = 64;
+  static constexpr int kMaxConnections = kMaxExecs + 32;  // the tether, log rotation, resizing, ...
 
   enum class State : uint8_t { kIdle, kStarting, kRunning, kEnding, kAbandoning, kEnded };
 
@@ -58,6 +58,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   };
 
   bool Prepare(const char* bundle, base::UniqueFd listener);
+  Connection* FreeConnection();  // null: all are in use
   int TimeoutMs() const;
   void OnTime();
 
@@ -88,6 +89,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
 
   EventLoop loop_;
   base::UniqueFd listener_;
+  bool accepting_ = true;  // false: all connections are in use, the others wait to be accepted
   base::UniqueFd bundle_fd_;
   const char* bundle_ = nullptr;
   ChildSignal child_signal_;

@@ -117,6 +117,11 @@ absl::StatusOr<PodNetwork> ConfiguredNetwork::Attach(const PodNetworkRequest& re
   CRISP_ASSIGN_OR_RETURN(CacheEntry entry, NewEntry(request, network));
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, OpenNetns(request.netns_path));
   CRISP_RETURN_IF_ERROR(SetLoopbackUp(netns.get()));
+  // Before anything is run, so that nothing is owed to a plugin that is not there.
+  for (const PluginConf& plugin : network.plugins) {
+    CRISP_RETURN_IF_ERROR(base::Prefix(FindPlugin(options_.plugin_dirs, plugin.type).status(),
+                                       absl::StrCat("cni add: plugin ", plugin.type)));
+  }
   CRISP_RETURN_IF_ERROR(cache_.Write(entry));
   PodNetwork attached;
   CRISP_ASSIGN_OR_RETURN(Result result, Add(network, entry, deadline, attached.timings));
@@ -162,6 +167,9 @@ absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
   if (!folder.network.ok()) return absl::OkStatus();
   const absl::StatusOr<CacheEntry> entry = NewEntry(request, *folder.network);
   if (!entry.ok()) return absl::OkStatus();  // Attach refuses such a request before any plugin runs
+  for (const PluginConf& plugin : folder.network->plugins) {
+    if (!FindPlugin(options_.plugin_dirs, plugin.type).ok()) return absl::OkStatus();  // as above
+  }
   return Del(*folder.network, *entry, deadline);
 }
 

@@ -37,16 +37,6 @@ VerbName NameOf(Verb verb) {
   return {"", ""};
 }
 
-absl::StatusOr<std::string> FindPlugin(const std::vector<std::string>& dirs,
-                                       const std::string& type) {
-  for (const std::string& dir : dirs) {
-    std::string path = base::JoinPath(dir, type);
-    struct stat info;
-    if (stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode)) return path;
-  }
-  return absl::NotFoundError(absl::StrCat("not found in ", absl::StrJoin(dirs, ":")));
-}
-
 std::vector<std::string> Environment(const std::vector<std::string>& dirs, const PluginCall& call) {
   std::vector<std::string> env = {kPath, absl::StrCat("CNI_COMMAND=", NameOf(call.verb).command),
                                   absl::StrCat("CNI_PATH=", absl::StrJoin(dirs, ":"))};
@@ -77,6 +67,16 @@ absl::StatusOr<std::string> Judge(Verb verb, linux::RunResult run) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::string> FindPlugin(const std::vector<std::string>& dirs,
+                                       const std::string& type) {
+  for (const std::string& dir : dirs) {
+    std::string path = base::JoinPath(dir, type);
+    struct stat info;
+    if (stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode)) return path;
+  }
+  return absl::FailedPreconditionError(absl::StrCat("not found in ", absl::StrJoin(dirs, ":")));
+}
 
 absl::StatusOr<std::string> RunPlugin(const std::vector<std::string>& plugin_dirs,
                                       const PluginCall& call, absl::Time deadline) {

@@ -22,6 +22,10 @@ struct PluginCall {
   std::string args;          // CNI_ARGS
 };
 
+// The path of a plugin; kFailedPrecondition when no folder has it.
+absl::StatusOr<std::string> FindPlugin(const std::vector<std::string>& dirs,
+                                       const std::string& type);
+
 // Runs the plugin found first in `plugin_dirs` with a clean environment until `deadline`, and
 // returns its standard output. An error object fails the call whatever the exit code says. Errors
 // read "cni add: plugin bridge: <why>"; kUnavailable when the plugin asks to try again later.

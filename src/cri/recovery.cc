@@ -37,6 +37,8 @@ base::UniqueFd ShimPidfd(const shim::v1::Started& started) {
   return pidfd;
 }
 
+using Names = std::vector<std::string>;
+
 // What is left of a container: its facts, and the tether of its shim if that lives.
 struct Found {
   std::optional<shim::v1::Started> started;
@@ -165,17 +167,22 @@ void Service::Tie(const std::string& id, ipc::Channel tether, base::UniqueFd pid
   });
 }
 
-// Folders that a crash left before their record was committed, and those of quarantined records.
+// What a crash left before its record was committed, what quarantined records were about, and what
+// still runs although the records are gone (an emptied root).
 void Service::RemoveOrphans() {
   const auto known = [this](const std::string& id) {
     return sandboxes_.Find(id).ok() || containers_.Find(id).ok();
   };
-  for (const std::string& dir : {paths_.Bundles(), paths_.SandboxDirs()}) {
-    const absl::StatusOr<std::vector<std::string>> names = base::ListDir(dir);
-    if (!names.ok()) continue;
-    for (const std::string& name : *names) {
-      if (!known(name)) (void)base::RemoveTree(base::JoinPath(dir, name));
+  for (const std::string& id : base::ListDir(paths_.Bundles()).value_or(Names())) {
+    if (known(id)) continue;
+    if (base::IsId(id) && access(cni::NetnsPath(id).c_str(), F_OK) == 0) {
+      if (ReclaimSandbox(id).ok()) continue;
     }
+    ReclaimContainer(id);
+    (void)base::RemoveTree(paths_.Bundle(id));
+  }
+  for (const std::string& id : base::ListDir(paths_.SandboxDirs()).value_or(Names())) {
+    if (!known(id)) (void)base::RemoveTree(paths_.SandboxDir(id));
   }
   const absl::StatusOr<std::vector<std::string>> writable = snapshots_.Containers();
   if (writable.ok()) {

@@ -136,7 +136,7 @@ absl::StatusOr<base::UniqueFd> Listen(const std::string& path) {
   if (fchmod(fd.get(), 0600) != 0) return base::Errno("fchmod", path);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
     return base::Errno("bind", path);
-  if (listen(fd.get(), 64) != 0) return base::Errno("listen", path);
+  if (listen(fd.get(), 1024) != 0) return base::Errno("listen", path);
   return fd;
 }
 

@@ -1,5 +1,7 @@
 #include "store/record_store.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
@@ -18,8 +20,11 @@ absl::Status RecordFolder::Init() const {
 absl::Status RecordFolder::Write(const std::string& id, const std::string& text) const {
   const std::string dir = Dir(id);
   CRISP_RETURN_IF_ERROR(base::MakeDirs(dir, 0700));
-  return base::Prefix(base::WriteFileAtomic(base::JoinPath(dir, base::kRecordFile), text, 0600),
-                      "write record");
+  const absl::Status written =
+      base::WriteFileAtomic(base::JoinPath(dir, base::kRecordFile), text, 0600);
+  // An object that never got a record must not look like one whose record is lost.
+  if (!written.ok()) (void)rmdir(dir.c_str());
+  return base::Prefix(written, "write record");
 }
 
 absl::Status RecordFolder::Remove(const std::string& id) const {

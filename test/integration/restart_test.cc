@@ -15,6 +15,7 @@
 #include "cni/netns.h"
 #include "integration/pod.h"
 #include "linux/process_identity.h"
+#include "linux/spawn.h"
 
 using namespace crisp;
 using namespace crisp::test;
@@ -159,6 +160,42 @@ TEST_CASE("the containers of a sandbox whose record is damaged are stopped and c
   v1::RemoveContainerRequest remove;
   remove.set_container_id(container);
   daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RemoveContainer, remove);
+}
+
+TEST_CASE("what runs although the records are gone is ended") {
+  Daemon daemon;
+  std::vector<int> pids;
+  std::string netns;
+  {
+    Pod pod(daemon);
+    pids = {pod.HostPid(pod.Run({"sleep", "1000"})), pod.HostPid(pod.id())};
+    netns = cni::NetnsPath(pod.id());
+    daemon.Kill9();
+    for (const char* folder : {"/sandboxes", "/containers"}) {
+      REQUIRE(base::RemoveTree(daemon.root() + folder).ok());
+    }
+    daemon.Start();
+  }
+  const auto left = [&] {
+    return StartTicks(pids[0]) != 0 || StartTicks(pids[1]) != 0 || access(netns.c_str(), F_OK) == 0;
+  };
+  const int64_t give_up = base::MonotonicNanos() + int64_t{20} * 1'000'000'000;
+  while (left() && base::MonotonicNanos() < give_up) usleep(5000);
+  CHECK_FALSE(left());
+}
+
+TEST_CASE("a second crispd on the same folders is refused before it touches them") {
+  Daemon daemon;
+  const absl::StatusOr<linux::RunResult> second = linux::Run(
+      {.path = std::string(getenv("CRISP_TEST_BIN_DIR")) + "/crispd",
+       .args = {"crispd", "--config=/dev/null", "--address=" + daemon.dir() + "/other.sock",
+                "--root=" + daemon.root(), "--state=" + daemon.dir() + "/other"},
+       .env = {}},
+      "", {});
+  REQUIRE(second.ok());
+  CHECK(second->exit_code != 0);
+  CHECK((second->out + second->err).find("another crispd uses " + daemon.root()) !=
+        std::string::npos);
 }
 
 TEST_CASE("a shim that hangs stops neither the start of crispd nor the end of its container") {

@@ -179,9 +179,12 @@ TEST_CASE("a plugin that is not installed is named with the folders searched") {
   EvilNetwork evil;
   evil.Configure(kOnePlugin);
   REQUIRE(unlink(base::JoinPath(evil.options.plugin_dirs[0], "cni_evil").c_str()) == 0);
-  const auto attached = NewNetwork(evil.options)->Attach(PodRequest(), In(kEnough));
+  const auto network = NewNetwork(evil.options);
+  const auto attached = network->Attach(PodRequest(), In(kEnough));
   CHECK(Text(attached.status()) ==
         absl::StrCat("cni add: plugin cni_evil: not found in ", evil.options.plugin_dirs[0]));
+  CHECK(evil.CacheFiles().empty());
+  CHECK(network->Detach(PodRequest(), In(kEnough)).ok());  // nothing is owed
 }
 
 TEST_CASE("a hanging plugin of one pod delays no other pod") {
