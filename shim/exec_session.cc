@@ -100,7 +100,14 @@ void ExecSession::Advance() {
     return;
   }
   Report();
-  if (launch_.builder() == 0) Finish();
+  if (gone) Finish();
+}
+
+bool ExecSession::GiveUp() {
+  const bool over = active_ && exited_ && !killed_ && started_ && connection_ == nullptr &&
+                    !launch_.pending() && launch_.builder() == 0;
+  if (over) Finish();
+  return over;
 }
 
 void ExecSession::Report() {

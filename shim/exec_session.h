@@ -1,7 +1,7 @@
 // A process added to the container, from the request to the last of its children: launching ->
 // running -> gone. It has its own cgroup2 group, so that killing it kills what it forked; what it
-// leaves behind on purpose (a daemon started by hand) stays, and with it the group, but not the
-// session: the number of those is limited.
+// leaves behind on purpose (a daemon started by hand) stays, and with it the group, until the last
+// of them ends, or until somebody else needs the session's place.
 #pragma once
 
 #include <sys/types.h>
@@ -28,7 +28,7 @@ struct ExecHost {
 
 class ExecSession final : public EventSource, public LaunchOwner {
  public:
-  // In use: from Start until the process is gone, and after a kill everything it forked.
+  // In use: from Start until both process and group are gone, or it is given up.
   bool is_active() const { return active_; }
   bool is_alive() const { return active_ && !exited_; }
 
@@ -38,6 +38,8 @@ class ExecSession final : public EventSource, public LaunchOwner {
   // SIGKILL to everything; the exit is reported when all of it is gone.
   void Kill();
   void Hangup();  // of the connection: nobody waits any more, so Kill()
+  // Forgets what the exec has left running; false when its own process still runs or is killed.
+  bool GiveUp();
   pid_t pid() const { return pid_; }
   const Connection* connection() const { return connection_; }
 

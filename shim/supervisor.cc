@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/errno.h"
+#include "base/paths.h"
 #include "linux/process_identity.h"
 #include "shim/facts.h"
 
@@ -316,10 +317,15 @@ void Supervisor::Exec(Connection& connection, const ::shim::v1::Exec& exec,
   };
   leftover_groups_.erase(std::remove_if(leftover_groups_.begin(), leftover_groups_.end(), is_gone),
                          leftover_groups_.end());
-  for (auto& session : execs_) {
-    if (session != nullptr) continue;
-    session = std::make_unique<ExecSession>();
-    return session->Start(exec_host_, ++exec_serial_, connection, exec, fds);
+  const auto is_free = [](const auto& session) { return session == nullptr; };
+  auto* place = std::find_if(std::begin(execs_), std::end(execs_), is_free);
+  if (place == std::end(execs_)) {
+    place = std::find_if(std::begin(execs_), std::end(execs_),
+                         [](const auto& session) { return session->GiveUp(); });
+  }
+  if (place != std::end(execs_)) {
+    *place = std::make_unique<ExecSession>();
+    return (*place)->Start(exec_host_, ++exec_serial_, connection, exec, fds);
   }
   connection.Fail("exec", EAGAIN, "too many processes were added to the container");
 }

@@ -271,10 +271,10 @@ TEST_CASE("an image mount is read-only, executable and confined", "[shim][isolat
   add("/one", {"a"}, "");
   add("/two", {"b", "a"}, "");
   add("/sub", {"b", "a"}, "sub");
-  const std::string text =
-      bundle.Run(ShellSpec("/one/sub/tool; cat /two/top; /two/sub/tool; /sub/tool; touch /one/x "
-                           "/two/x; ls -d /two/escape/passwd"),
-                 0);
+  const std::string text = bundle.Run(
+      ShellSpec("exec 2>&1; /one/sub/tool; cat /two/top; /two/sub/tool; /sub/tool; touch /one/x "
+                "/two/x; ls -d /two/escape/passwd"),
+      0);
   CHECK(text ==
         "tool\ntop\ntool\ntool\ntouch: /one/x: Read-only file system\ntouch: /two/x: Read-only "
         "file system\n"

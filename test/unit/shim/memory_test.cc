@@ -1,4 +1,6 @@
 // The budget of a resident shim: 128 KiB of private memory, after a start, log lines and an exec.
+#include <poll.h>
+
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -28,17 +30,23 @@ TEST_CASE("an idle shim keeps to its memory budget", "[shim][memory]") {
 #ifdef __SANITIZE_ADDRESS__
   printf("skipped: an idle shim keeps to its memory budget: AddressSanitizer's own memory\n");
 #else
-  // Pages of the program count as private as long as one process maps them.
+  // Pages of the program count as private as long as only one process has touched them: a neighbour
+  // does all that the measured shim does.
   Bundle neighbour;
-  REQUIRE(neighbour.Start(ShellSpec("exec sleep 1000")).ok());
-  REQUIRE(neighbour.Exec({"true"}).ok());
+  REQUIRE(neighbour.Start(ShellSpec("seq 1 1000; exec sleep 1000")).ok());
+  REQUIRE(neighbour.Exec({"seq", "1", "1000"}).ok());
   Bundle bundle;
   REQUIRE(bundle.Start(ShellSpec("seq 1 1000; exec sleep 1000")).ok());
   const int started_kib = PrivateKib(bundle.shim_pid());
   REQUIRE(bundle.Exec({"seq", "1", "1000"}).ok());
   Await(bundle.log_path(),
         [](const std::string& log) { return log.find(" 1000\n") != std::string::npos; });
-  const int idle_kib = PrivateKib(bundle.shim_pid());
+  // Idle is what follows the answer to the exec: its session is freed then.
+  int idle_kib = PrivateKib(bundle.shim_pid());
+  for (int i = 0; i < 1000 && idle_kib > kBudgetKib; ++i) {
+    poll(nullptr, 0, 5);
+    idle_kib = PrivateKib(bundle.shim_pid());
+  }
   printf("shim: %d KiB private after the start, %d KiB after output and an exec (budget %d KiB)\n",
          started_kib, idle_kib, kBudgetKib);
   CHECK(idle_kib <= kBudgetKib);
