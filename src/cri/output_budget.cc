@@ -3,6 +3,7 @@
 namespace crisp::cri {
 
 size_t OutputBudget::Take(size_t wanted, size_t held) {
+  if (wanted == 0) return 0;
   absl::MutexLock lock(&mu_);
   // Half of the difference: afterwards the call holds at most what is free.
   const size_t taken = std::min(wanted, free_ > held ? (free_ - held) / 2 : 0);

@@ -1,6 +1,8 @@
-// What all running ExecSyncs together may keep of their commands' output. Fair without a queue: a
-// call may grow as long as it holds less than what is free, so one alone gets half of the total, n
-// of them total / (n + 1) each, and a late one always finds room. Thread-safe.
+// What all running ExecSyncs together may keep of their commands' output. Every call has a little
+// for certain, more than any probe prints. Beyond that it may grow as long as it holds less than
+// what is free: one alone gets half of the total, n that grow side by side total / (n + 1) each,
+// and one that comes when others are full half of what they left. Nobody waits for anybody.
+// Thread-safe.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +15,8 @@ namespace crisp::cri {
 
 class OutputBudget {
  public:
+  static constexpr size_t kCertainBytes = 64 << 10;  // of each call, not counted in the total
+
   explicit OutputBudget(size_t total_bytes) : free_(total_bytes) {}
   OutputBudget(const OutputBudget&) = delete;
 
@@ -21,20 +25,24 @@ class OutputBudget {
    public:
     // `max_bytes`: more than this the call never needs.
     Share(OutputBudget& budget, size_t max_bytes) : budget_(budget), max_bytes_(max_bytes) {}
-    ~Share() { budget_.Return(held_); }
+    ~Share() { budget_.Return(shared_); }
     Share(const Share&) = delete;
 
     // How many of `wanted` bytes may be kept; they are the caller's from now on.
     size_t Take(size_t wanted) {
-      const size_t taken = budget_.Take(std::min(wanted, max_bytes_ - held_), held_);
-      held_ += taken;
-      return taken;
+      wanted = std::min(wanted, max_bytes_ - certain_ - shared_);
+      const size_t certain = std::min(wanted, kCertainBytes - certain_);
+      const size_t shared = budget_.Take(wanted - certain, shared_);
+      certain_ += certain;
+      shared_ += shared;
+      return certain + shared;
     }
 
    private:
     OutputBudget& budget_;
     const size_t max_bytes_;
-    size_t held_ = 0;
+    size_t certain_ = 0;
+    size_t shared_ = 0;
   };
 
  private:
