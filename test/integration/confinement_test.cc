@@ -56,9 +56,13 @@ Change Profile(v1::SecurityProfile::ProfileType type, const std::string& name = 
   };
 }
 
+// The field older kubelets fill.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 Change Deprecated(const std::string& profile) {
   return [=](v1::LinuxContainerSecurityContext& context) { context.set_apparmor_profile(profile); };
 }
+#pragma GCC diagnostic pop
 
 // What init and an exec'd process say they run under.
 void CheckLabel(Pod& pod, const Change& change, const std::string& label) {

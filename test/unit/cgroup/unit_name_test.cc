@@ -24,8 +24,8 @@ TEST_CASE("a cgroup_parent as the systemd driver takes it") {
 }
 
 TEST_CASE("where slices and scopes are") {
-  using Names = std::vector<std::string>;
-  CHECK(SliceChain("a-b-c.slice") == Names{"a.slice", "a-b.slice", "a-b-c.slice"});
+  using Slices = std::vector<std::string>;
+  CHECK(SliceChain("a-b-c.slice") == Slices{"a.slice", "a-b.slice", "a-b-c.slice"});
   CHECK(SliceChain("-.slice").empty());
   CHECK(SlicePath("a-b.slice") == "/a.slice/a-b.slice");
   CHECK(SlicePath("-.slice").empty());
