@@ -99,7 +99,10 @@ void TimedPod::Exec() {
 
 void TimedPod::Down() {
   // PID 1 of a namespace ignores TERM until its handler is there; nothing signals that moment.
-  while (!Catches(container_.pid, SIGTERM)) usleep(1000);
+  for (int i = 0; !Catches(container_.pid, SIGTERM); ++i) {
+    if (i == 10'000) throw std::runtime_error("the container installs no handler of SIGTERM");
+    usleep(1000);
+  }
   v1::StopContainerRequest stop;
   stop.set_container_id(container_id_);
   stop.set_timeout(10);

@@ -30,7 +30,7 @@ std::string MustExecute(const std::string& path, const std::vector<std::string>&
   return result.out;
 }
 
-void Must(const absl::Status& status) {
+void MustRun(const absl::Status& status) {
   if (!status.ok()) throw std::runtime_error(std::string(status.message()));
 }
 
@@ -40,13 +40,13 @@ constexpr char kRunc[] = "/usr/sbin/runc";
 
 Runc::Runc(const std::string& dir, pid_t container, const std::string& spec)
     : dir_(dir), rootfs_(dir + "/rootfs"), id_("crisp-bench-" + base::NewId().substr(0, 8)) {
-  Must(base::MakeDirs(rootfs_, 0755));
+  MustRun(base::MakeDirs(rootfs_, 0755));
   // One file system: the merged overlay, with empty folders where something is mounted.
   MustExecute("/bin/cp", {"cp", "-a", "--one-file-system",
                           absl::StrCat("/proc/", container, "/root/."), rootfs_});
   for (const bool own_network : {false, true}) {
-    Must(base::MakeDirs(Bundle(own_network), 0755));
-    Must(base::WriteFileAtomic(
+    MustRun(base::MakeDirs(Bundle(own_network), 0755));
+    MustRun(base::WriteFileAtomic(
         Bundle(own_network) + "/config.json",
         RuncSpec(spec, {.rootfs = rootfs_, .cgroup = "/" + id_, .own_network = own_network}),
         0644));
