@@ -53,6 +53,23 @@ bool ExistsEverywhere(const Layout& layout, absl::string_view path) {
   return true;
 }
 
+// Between daemons that share a parent: F_RDLCK while groups are made; F_WRLCK, only if nobody makes
+// one, while a shared parent is removed. Only root can open the file for the latter, so nobody else
+// can keep a daemon waiting. Released with the descriptor.
+absl::StatusOr<base::UniqueFd> LockRoot(const Layout& layout, short type) {
+  const bool shared = type == F_RDLCK;
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd fd,
+                         base::Open(absl::StrCat(layout.v2.mount_point, "/cgroup.procs"),
+                                    shared ? O_RDONLY : O_WRONLY));
+  struct flock range = {};
+  range.l_type = type;
+  range.l_whence = SEEK_SET;
+  if (fcntl(fd.get(), shared ? F_OFD_SETLKW : F_OFD_SETLK, &range) != 0) {
+    return base::Errno("lock", "cgroups");
+  }
+  return fd;
+}
+
 CurrentValue ReaderOf(const Layout& layout, absl::string_view path) {
   return [&layout, path](absl::string_view controller,
                          absl::string_view file) -> std::optional<std::string> {
@@ -164,11 +181,12 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
     if (Exists(layout_.At(path).v2)) {
       return absl::AlreadyExistsError(absl::StrCat("create cgroup ", path, ": exists"));
     }
+    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd others, LockRoot(layout_, F_RDLCK));
     absl::Status made = MakeParents(path);
     if (made.ok()) made = MakeGroup(leaf);
     if (!made.ok()) {
       (void)RemoveFolders(path);  // the reason why it was not made says more
-      RemoveParents(path);
+      RemoveParents(path, options_.default_parent);
       return made;
     }
   }
@@ -180,7 +198,7 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
   if (!applied.ok()) {
     (void)RemoveFolders(path);  // as above
     absl::MutexLock lock(&parents_mutex_);
-    RemoveParents(path);
+    RemoveParents(path, options_.default_parent);
     return base::Prefix(applied, absl::StrCat("limit cgroup ", path));
   }
   return absl::OkStatus();
@@ -357,8 +375,15 @@ absl::Status Cgroups::Remove(absl::string_view path, absl::Duration timeout) {
   CRISP_RETURN_IF_ERROR(WaitEmpty(path, timeout));
   CRISP_RETURN_IF_ERROR(RemoveFolders(path));
   absl::MutexLock lock(&parents_mutex_);
-  RemoveParents(path);
+  RemoveParents(path, options_.default_parent);
   return absl::OkStatus();
+}
+
+void Cgroups::RemoveDefaultParent() {
+  absl::MutexLock lock(&parents_mutex_);
+  const absl::StatusOr<base::UniqueFd> others = LockRoot(layout_, F_WRLCK);
+  if (!others.ok()) return;  // the last daemon to stop does it
+  RemoveParents(absl::StrCat(options_.default_parent, "/leaf"), /*keep=*/"");
 }
 
 absl::Status Cgroups::RemoveFolders(absl::string_view path) {
@@ -368,12 +393,12 @@ absl::Status Cgroups::RemoveFolders(absl::string_view path) {
   return absl::OkStatus();
 }
 
-// Innermost first, until one is in use, not ours, or the default parent.
-void Cgroups::RemoveParents(absl::string_view path) {
+// Innermost first, until one is in use, not ours, or `keep` or above it.
+void Cgroups::RemoveParents(absl::string_view path, absl::string_view keep) {
   std::vector<std::string> parents = PathPrefixes(path);
   parents.pop_back();
-  const std::string keep = absl::StrCat(options_.default_parent, "/");
-  while (!parents.empty() && !absl::StartsWith(keep, absl::StrCat(parents.back(), "/"))) {
+  const std::string kept = absl::StrCat(keep, "/");
+  while (!parents.empty() && !absl::StartsWith(kept, absl::StrCat(parents.back(), "/"))) {
     bool removed = false;
     for (const std::string& folder : AllFolders(layout_, parents.back())) {
       if (getxattr(folder.c_str(), kMadeByUs, nullptr, 0) == 0 && rmdir(folder.c_str()) == 0) {

@@ -12,7 +12,7 @@
 // Parents that exist are left as they are (on v2, controllers crisp needs are enabled in them);
 // missing ones are created, marked by the extended attribute trusted.crisp, and removed with the
 // last leaf below them. Only marked folders are ever removed, so this holds across restarts of the
-// daemon. The default parent stays until reboot.
+// daemon. The default parent stays as long as the daemon serves, for the next pod to find it.
 //
 // With the systemd driver a sandbox's PodParent is a scope (pod_scope.h), made by CreatePod and
 // removed by RemovePod; everything in it is as with cgroupfs.
@@ -96,6 +96,10 @@ class Cgroups {
   // be repeated after any failure.
   absl::Status Remove(absl::string_view path, absl::Duration timeout);
 
+  // For a daemon that stops: the default parent goes if it is ours and nothing is in it, nor about
+  // to be by another daemon.
+  void RemoveDefaultParent();
+
   absl::StatusOr<Stats> ReadStats(absl::string_view path) const {
     return cgroup::ReadStats(layout_, path);
   }
@@ -110,7 +114,8 @@ class Cgroups {
   absl::Status EnableControllers(const std::string& parent);
   absl::Status Apply(const std::string& path, const Resources& resources, bool is_new);
   absl::Status RemoveFolders(absl::string_view path);
-  void RemoveParents(absl::string_view path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(parents_mutex_);
+  void RemoveParents(absl::string_view path, absl::string_view keep)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(parents_mutex_);
 
   const Layout& layout_;
   const Options options_;

@@ -35,8 +35,10 @@ absl::StatusOr<std::vector<Cache::Found>> Cache::Find(absl::string_view containe
   if (!names.ok()) return names.status();
   const std::string suffix = Suffix(container_id);
   for (const std::string& name : *names) {
-    if (!absl::EndsWith(name, suffix)) continue;
     std::string path = base::JoinPath(results_dir_, name);
+    // A writer died before its rename.
+    if (absl::StrContains(name, absl::StrCat(suffix, ".tmp-"))) CRISP_RETURN_IF_ERROR(Remove(path));
+    if (!absl::EndsWith(name, suffix)) continue;
     const absl::StatusOr<std::string> text = base::ReadFile(path, kMaxEntryBytes);
     absl::StatusOr<CacheEntry> entry =
         text.ok() ? DecodeCacheEntry(*text) : absl::StatusOr<CacheEntry>(text.status());

@@ -41,7 +41,7 @@ class Cache {
     std::string path;
     absl::StatusOr<CacheEntry> entry;  // an error when the file is damaged
   };
-  // Ours for this container, under whatever network name.
+  // Ours for this container, under whatever network name. What a writer that died left goes.
   absl::StatusOr<std::vector<Found>> Find(absl::string_view container_id) const;
   // A missing file is OK.
   absl::Status Remove(const std::string& path) const;

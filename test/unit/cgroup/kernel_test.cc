@@ -117,7 +117,7 @@ TEST_CASE("Update changes all limits or none") {
   CHECK(kernel.groups->Remove(path, kPatience).ok());
 }
 
-TEST_CASE("parents that exist are left, ours are removed, the default one stays") {
+TEST_CASE("parents that exist are left, ours are removed, the default one at the end") {
   Kernel kernel;
   const std::string foreign = kernel.root;
   cgroup::Folders folders = kernel.layout().At(foreign);
@@ -138,9 +138,37 @@ TEST_CASE("parents that exist are left, ours are removed, the default one stays"
   const std::string leaf = *(*other)->Path("", base::NewId());
   CHECK(leaf.rfind(by_default, 0) == 0);
   REQUIRE((*other)->Create(leaf, {}).ok());
+  (*other)->RemoveDefaultParent();  // in use
+  CHECK(kernel.ExistsAnywhere(leaf));
   CHECK((*other)->Remove(leaf, kPatience).ok());
   CHECK(kernel.ExistsAnywhere(by_default));
-  CHECK(kernel.groups->Remove(by_default, kPatience).ok());
+  (*other)->RemoveDefaultParent();
+  CHECK_FALSE(kernel.ExistsAnywhere(by_default));
+}
+
+TEST_CASE("a daemon that stops takes no parent away from another's new group") {
+  Kernel kernel;
+  const cgroup::Cgroups::Options options = {.default_parent = kernel.root + "/shared",
+                                            .holder_program = {}};
+  auto serving = cgroup::Cgroups::Open(options), stopping = cgroup::Cgroups::Open(options);
+  REQUIRE((serving.ok() && stopping.ok()));
+  std::atomic<bool> done{false};
+  std::thread stops([&] {
+    while (!done) (*stopping)->RemoveDefaultParent();
+  });
+  std::vector<std::string> errors;
+  for (int i = 0; i < 300; ++i) {
+    const std::string leaf = *(*serving)->Path("", base::NewId());
+    for (const absl::Status& status :
+         {(*serving)->Create(leaf, {}), (*serving)->Remove(leaf, kPatience)}) {
+      if (!status.ok()) errors.push_back(Message(status));
+    }
+  }
+  done = true;
+  stops.join();
+  (*stopping)->RemoveDefaultParent();
+  CHECK(errors == std::vector<std::string>());
+  CHECK_FALSE(kernel.ExistsAnywhere(options.default_parent));
 }
 
 TEST_CASE("paths of leaves") {

@@ -66,6 +66,17 @@ TEST_CASE("an entry comes back as it was written, also without a result") {
   CHECK(cache.Find("c1")->empty());
 }
 
+TEST_CASE("what a writer that was killed left is removed with the entry it was for") {
+  TempDir dir;
+  const Cache cache(dir.path);
+  REQUIRE(base::MakeDirs(base::JoinPath(dir.path, "results"), 0700).ok());
+  (void)dir.Write("results/net-c1-eth0.tmp-5706858df6a947c0", "{");
+  (void)dir.Write("results/net-c2-eth0.tmp-5706858df6a947c0", "{");
+  CHECK(cache.Find("c1")->empty());
+  CHECK(*base::ListDir(base::JoinPath(dir.path, "results")) ==
+        std::vector<std::string>{"net-c2-eth0.tmp-5706858df6a947c0"});
+}
+
 TEST_CASE("entries of other runtimes are left alone, damaged ones reported") {
   TempDir dir;
   const Cache cache(dir.path);
