@@ -89,7 +89,7 @@ absl::StatusOr<std::string> ReadAll(int fd, size_t max_bytes) {
     if (n == 0) break;
     used += static_cast<size_t>(n);
     if (used > max_bytes)
-      return absl::ResourceExhaustedError(absl::StrCat("more than ", max_bytes, " bytes"));
+      return absl::OutOfRangeError(absl::StrCat("more than ", max_bytes, " bytes"));
   }
   data.resize(used);
   return data;
@@ -100,6 +100,12 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
   absl::StatusOr<std::string> data = ReadAll(fd.get(), max_bytes);
   if (!data.ok()) return Prefix(data.status(), path);
   return data;
+}
+
+absl::Status CheckFileSize(absl::string_view text) {
+  if (text.size() <= kMaxFileBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(text.size(), " bytes are more than ", kMaxFileBytes));
 }
 
 absl::Status WriteAll(int fd, absl::string_view data) {

@@ -22,7 +22,7 @@ inline constexpr size_t kMaxFileBytes = 16 << 20;
 absl::StatusOr<UniqueFd> Open(const std::string& path, int flags, mode_t mode = 0);
 absl::StatusOr<UniqueFd> OpenAt(int dir_fd, const std::string& path, int flags, mode_t mode = 0);
 
-// Reads from the current offset to the end; kResourceExhausted when there is more than `max_bytes`.
+// Reads from the current offset to the end; kOutOfRange when there is more than `max_bytes`.
 absl::StatusOr<std::string> ReadAll(int fd, size_t max_bytes = kMaxFileBytes);
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes = kMaxFileBytes);
 
@@ -33,6 +33,9 @@ absl::Status WriteExisting(const std::string& path, absl::string_view data);
 
 // Whether a file written this way must survive a power cut, or only the death of its writer.
 enum class Durability { kProcess, kPower };
+// kInvalidArgument for text that ReadFile would not read back.
+absl::Status CheckFileSize(absl::string_view text);
+
 // Writes <path>.tmp-<random>, then renames it over `path`: readers see the old or the new file,
 // never a part. kPower also syncs the file before and its folder after the rename. Nothing is left
 // behind on failure.

@@ -73,7 +73,6 @@ struct ContainerRecord {
   std::string stop_signal;                         // resolved: "SIGTERM"
   runtime::v1::ContainerUser user;                 // resolved, for ContainerStatus
   runtime::v1::LinuxContainerResources resources;  // as asked, then as updated
-  bool start_asked = false;  // StartContainer began: the shim's files tell the rest
   std::optional<Outcome> outcome;
 };
 

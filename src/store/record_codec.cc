@@ -114,7 +114,6 @@ bool ParseContainer(const Json& json, ContainerRecord& record) {
   record.stop_signal = json.at("stop_signal");
   ParseMessage(json.at("user"), record.user);
   ParseMessage(json.at("resources"), record.resources);
-  record.start_asked = json.at("start_asked");
   if (json.contains("outcome")) record.outcome = ParseOutcome(json.at("outcome"));
   return true;
 }
@@ -151,8 +150,7 @@ std::string Encode(const ContainerRecord& record) {
                {"log_path", record.log_path},
                {"stop_signal", record.stop_signal},
                {"user", MessageJson(record.user)},
-               {"resources", MessageJson(record.resources)},
-               {"start_asked", record.start_asked}};
+               {"resources", MessageJson(record.resources)}};
   if (!record.image_volumes.empty()) json["image_volumes"] = VolumesJson(record.image_volumes);
   if (record.outcome.has_value()) json["outcome"] = OutcomeJson(*record.outcome);
   return base::DumpJson(json);

@@ -18,6 +18,7 @@ absl::Status RecordFolder::Init() const {
 }
 
 absl::Status RecordFolder::Write(const std::string& id, const std::string& text) const {
+  CRISP_RETURN_IF_ERROR(base::Prefix(base::CheckFileSize(text), "record"));
   const std::string dir = Dir(id);
   CRISP_RETURN_IF_ERROR(base::MakeDirs(dir, 0700));
   const absl::Status written =
@@ -31,14 +32,14 @@ absl::Status RecordFolder::Remove(const std::string& id) const {
   return base::Prefix(base::RemoveTree(Dir(id)), "remove record");
 }
 
-std::vector<Damaged> RecordFolder::Load(
+absl::StatusOr<std::vector<Damaged>> RecordFolder::Load(
     const std::function<absl::Status(const std::string&, absl::string_view)>& decode) const {
   std::vector<Damaged> damaged;
-  absl::StatusOr<std::vector<std::string>> names = base::ListDir(dir_);
-  if (!names.ok()) return damaged;
-  for (const std::string& name : *names) {
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(dir_));
+  for (const std::string& name : names) {
     absl::StatusOr<std::string> text = base::ReadFile(base::JoinPath(Dir(name), base::kRecordFile));
     absl::Status status = text.status();
+    if (absl::IsResourceExhausted(status)) return base::Prefix(status, "read record");
     if (!base::IsId(name)) {
       status = absl::InvalidArgumentError("folder name is no id");
     } else if (text.ok()) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "store/record_codec.h"
@@ -36,8 +37,9 @@ class RecordFolder {
   std::string Dir(const std::string& id) const { return base::JoinPath(dir_, id); }
 
   // Calls `decode(text)` for every record; folders whose record does not decode go to the
-  // quarantine and are returned.
-  std::vector<Damaged> Load(
+  // quarantine and are returned. An error when the records cannot be read at all, or not now (out
+  // of descriptors or memory): what is unread must not be taken for damaged.
+  absl::StatusOr<std::vector<Damaged>> Load(
       const std::function<absl::Status(const std::string& id, absl::string_view)>& decode) const;
 
  private:

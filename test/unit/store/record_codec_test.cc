@@ -45,7 +45,6 @@ ContainerRecord Container() {
   record.user.mutable_linux()->set_uid(1000);
   record.user.mutable_linux()->add_supplemental_groups(7);
   record.resources.set_cpu_shares(512);
-  record.start_asked = true;
   record.outcome = Outcome{.started_at_ns = 6,
                            .finished_at_ns = 7,
                            .exit_code = 137,
@@ -84,7 +83,6 @@ TEST_CASE("a container's record reads back as it was, with and without an outcom
   CHECK(after.stop_signal == before.stop_signal);
   CHECK(MessageDifferencer::Equals(after.user, before.user));
   CHECK(MessageDifferencer::Equals(after.resources, before.resources));
-  CHECK(after.start_asked);
   REQUIRE(after.outcome.has_value());
   CHECK(after.outcome->exit_code == 137);
   CHECK(after.outcome->reason == "OOMKilled");

@@ -32,10 +32,11 @@ struct Fixture {
 
   std::map<std::string, ContainerRecord> Load(std::vector<Damaged>* damaged = nullptr) {
     std::map<std::string, ContainerRecord> records;
-    std::vector<Damaged> bad = folder->Load(
+    const absl::StatusOr<std::vector<Damaged>> bad = folder->Load(
         [&](const std::string& id, absl::string_view text) { return Decode(text, records[id]); });
-    for (const Damaged& one : bad) records.erase(one.id);
-    if (damaged != nullptr) *damaged = bad;
+    REQUIRE(bad.ok());
+    for (const Damaged& one : *bad) records.erase(one.id);
+    if (damaged != nullptr) *damaged = *bad;
     return records;
   }
 
@@ -145,6 +146,49 @@ TEST_CASE("damaged records go to the quarantine, the others are loaded") {
   CHECK(fix.Load(&damaged).size() == 2);
   CHECK(damaged.size() == 1);
   CHECK(base::ListDir(fix.dir + "/quarantine")->size() == 6);
+}
+
+TEST_CASE("a record that could not be read back is refused; one that is there stops no start") {
+  Fixture fix;
+  const std::string huge(base::kMaxFileBytes + 1, ' ');
+  CHECK(absl::IsInvalidArgument(fix.folder->Write(Id('1'), huge)));
+  CHECK(base::ListDir(fix.dir + "/containers")->empty());
+  REQUIRE(base::MakeDirs(fix.folder->Dir(Id('1')), 0700).ok());
+  REQUIRE(base::WriteFileAtomic(fix.folder->Dir(Id('1')) + "/record.json", huge, 0600).ok());
+  std::vector<Damaged> damaged;
+  CHECK(fix.Load(&damaged).empty());
+  CHECK(damaged.size() == 1);
+}
+
+TEST_CASE("records that cannot be read now are an error, and stay where they are") {
+  Fixture fix;
+  REQUIRE(fix.folder->Write(Id('1'), Encode(Record(Id('1'), "good"))).ok());
+  REQUIRE(fix.folder->Write(Id('2'), Encode(Record(Id('2'), "good"))).ok());
+  rlimit files;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &files) == 0);
+  const int lowest = dup(0);
+  REQUIRE(lowest >= 0);
+  close(lowest);
+  const rlimit none = {static_cast<rlim_t>(lowest), files.rlim_max};
+  // Descriptors run out after the first record, and before it.
+  std::vector<absl::Status> seen;
+  for (const bool at_once : {false, true}) {
+    if (at_once) setrlimit(RLIMIT_NOFILE, &none);
+    seen.push_back(fix.folder
+                       ->Load([&](const std::string&, absl::string_view) {
+                         setrlimit(RLIMIT_NOFILE, &none);
+                         return absl::OkStatus();
+                       })
+                       .status());
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  for (const absl::Status& status : seen) {
+    INFO(status);
+    CHECK(absl::IsResourceExhausted(status));
+  }
+  std::vector<Damaged> damaged;
+  CHECK(fix.Load(&damaged).size() == 2);
+  CHECK(damaged.empty());
 }
 
 TEST_CASE("a change that cannot be written is not published, a fact is") {
