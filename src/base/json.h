@@ -48,7 +48,9 @@ auto DecodeJson(absl::string_view what, absl::string_view text, Decode decode)
     const Json value = Json::parse(text.begin(), text.end());
     return decode(value);
   } catch (const Json::exception& error) {
-    return absl::InvalidArgumentError(absl::StrCat(what, ": ", error.what()));
+    // "[json.exception.parse_error.101] parse error at ...": the number helps no reader.
+    const absl::string_view words = error.what();
+    return absl::InvalidArgumentError(absl::StrCat(what, ": ", words.substr(words.find("] ") + 2)));
   }
 }
 

@@ -11,9 +11,9 @@ namespace {
 constexpr uint64_t kBytesBetweenLooks = 8 << 20;
 constexpr uint64_t kInodesBetweenLooks = 256;
 
-absl::Status TooLittle(const char* what, uint64_t left, const char* limit, uint64_t value) {
-  return absl::ResourceExhaustedError(
-      absl::StrCat("file system has ", left, " ", what, " left, ", limit, " is ", value));
+absl::Status TooLittle(const char* what, uint64_t left, uint64_t reserve) {
+  return absl::ResourceExhaustedError(absl::StrCat("file system has ", left, " ", what, " left; ",
+                                                   reserve, " are kept free for what runs"));
 }
 
 }  // namespace
@@ -32,11 +32,11 @@ absl::Status SpaceGuard::Check() {
   if (fstatvfs(fd_, &now) != 0) return base::Errno("statvfs", "");
   const uint64_t free_bytes = uint64_t{now.f_bavail} * now.f_frsize;
   if (free_bytes < limits_.min_free_bytes) {
-    return TooLittle("bytes", free_bytes, "min_free_bytes", limits_.min_free_bytes);
+    return TooLittle("bytes", free_bytes, limits_.min_free_bytes);
   }
   // File systems without an inode table (btrfs) report zero of zero.
   if (now.f_files != 0 && now.f_favail < limits_.min_free_inodes) {
-    return TooLittle("inodes", now.f_favail, "min_free_inodes", limits_.min_free_inodes);
+    return TooLittle("inodes", now.f_favail, limits_.min_free_inodes);
   }
   return absl::OkStatus();
 }

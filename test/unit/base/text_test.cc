@@ -29,6 +29,8 @@ TEST_CASE("DecodeJson turns every parser exception into InvalidArgument") {
   for (const char* bad : {"", "{", R"({"n":"x"})", "{}", "[1,2]", "\xff"}) {
     const auto result = base::DecodeJson("doc", bad, decode);
     CHECK(result.status().code() == absl::StatusCode::kInvalidArgument);
+    CHECK(result.status().message().substr(0, 5) == "doc: ");
+    CHECK(result.status().message().find("exception") == absl::string_view::npos);
   }
   const std::string deep = std::string(200, '[') + std::string(200, ']');
   CHECK(std::string(base::DecodeJson("doc", deep, decode).status().message()).find("nested") !=

@@ -56,7 +56,7 @@ TEST_CASE("F11: the watermark stops an unpack before the disk is full") {
   // The guard looks every 8 MiB, just before a write: after 24 MiB it must see less than 12 left.
   fix.limits.min_free_bytes = 12 << 20;
   fix.Reopen();
-  CheckRefused(fix, fs, TarBuilder().File("f", Random(28 << 20)).Done(), "min_free_bytes");
+  CheckRefused(fix, fs, TarBuilder().File("f", Random(28 << 20)).Done(), "12582912 are kept free");
   REQUIRE(fix.Unpack(TarBuilder().File("small", "fits").Done()).ok());
 }
 
@@ -78,7 +78,7 @@ TEST_CASE("L65, F16: an inode bomb is stopped by the free inodes") {
   fix.Reopen();
   TarBuilder tar;
   for (int i = 0; i < 5000; ++i) tar.File(absl::StrCat("f", i), "");
-  CheckRefused(fix, fs, tar.Done(), "min_free_inodes");
+  CheckRefused(fix, fs, tar.Done(), "1000 are kept free");
 }
 
 TEST_CASE("a store without room says so before the first byte is downloaded") {
