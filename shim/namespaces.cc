@@ -95,6 +95,10 @@ bool PrepareNamespaces(BuildContext& context) {
       context.joins.push_back(fd);
     }
   }
+  // Asked after the path is open: if the start time fits now, what was opened is the target's.
+  const int target = context.start->target_pid();
+  if (target != 0 && linux::StartTicks(target).value_or(0) != context.start->target_start_ticks())
+    return context.Fail("the target container has ended", ESRCH);
   if (context.plan.IsNew(CLONE_NEWUSER)) {
     context.user_namespace =
         MakeUserNamespace(context.plan.uid_mappings, context.plan.gid_mappings);

@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -28,6 +29,9 @@ namespace crisp {
 namespace {
 
 using base::LogLevel;
+
+// Calls that end by themselves have this long after SIGTERM.
+constexpr absl::Duration kStopTime = absl::Seconds(2);
 
 // The folder crispd runs from holds its helpers in a build; installed, they are in libexec/crisp
 // beside bin.
@@ -142,8 +146,15 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   int signal = 0;
   sigwait(&stop_signals, &signal);
   base::Log(LogLevel::kInfo, "stopping; containers run on", {{"signal", absl::StrCat(signal)}});
+  // A call may wait for minutes, for a container's grace period or a plugin, and cannot be told to
+  // end. What it was asked for is on disk.
+  std::thread([] {
+    absl::SleepFor(kStopTime);
+    _exit(0);
+  }).detach();
   server->Stop();
   service.Stop();
+  cgroups->RemoveDefaultParent();
   return absl::OkStatus();
 }
 

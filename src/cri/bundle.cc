@@ -23,8 +23,9 @@ absl::Status WriteBundle(const std::string& bundle, const oci::Spec& spec) {
     CRISP_RETURN_IF_ERROR(
         base::WriteFileAtomic(base::JoinPath(bundle, base::kSeccompFile), filter, 0600));
   }
-  return base::Prefix(base::WriteFileAtomic(base::JoinPath(bundle, base::kSpecFile),
-                                            oci::EncodeRuntimeSpec(spec), 0600),
+  const std::string text = oci::EncodeRuntimeSpec(spec);
+  CRISP_RETURN_IF_ERROR(base::Prefix(base::CheckFileSize(text), "runtime spec"));
+  return base::Prefix(base::WriteFileAtomic(base::JoinPath(bundle, base::kSpecFile), text, 0600),
                       "write bundle");
 }
 

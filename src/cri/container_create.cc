@@ -13,6 +13,7 @@
 #include "cri/bundle.h"
 #include "cri/image_volumes.h"
 #include "cri/service.h"
+#include "linux/propagation.h"
 #include "spec/container_spec.h"
 #include "spec/resources.h"
 #include "spec/user.h"
@@ -40,15 +41,29 @@ v1::ContainerUser UserMessage(const spec::ResolvedUser& user) {
   return message;
 }
 
+// Nothing would be propagated from or to a mount that is private, and nobody would be told.
+absl::Status CheckPropagation(const v1::Mount& mount) {
+  if (mount.host_path().empty() || mount.propagation() == v1::PROPAGATION_PRIVATE)
+    return absl::OkStatus();
+  const bool both_ways = mount.propagation() == v1::PROPAGATION_BIDIRECTIONAL;
+  CRISP_ASSIGN_OR_RETURN(const linux::Propagation host, linux::PropagationOf(mount.host_path()));
+  if (host.shared || (host.slave && !both_ways)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("mounts: propagation ", v1::MountPropagation_Name(mount.propagation()),
+                   ": host_path \"", mount.host_path(), "\" is on ", host.mount_point,
+                   ", which is not a shared ", both_ways ? "" : "or slave ", "mount"));
+}
+
 // hostPath volumes without a type expect a missing folder to be made; what is there stays as it is.
 absl::Status MakeMountSources(const v1::ContainerConfig& config) {
   for (const v1::Mount& mount : config.mounts()) {
-    if (mount.host_path().empty() || access(mount.host_path().c_str(), F_OK) == 0) continue;
-    const absl::Status made = base::MakeDirs(mount.host_path(), 0755);
+    const bool missing = !mount.host_path().empty() && access(mount.host_path().c_str(), F_OK) != 0;
+    const absl::Status made = missing ? base::MakeDirs(mount.host_path(), 0755) : absl::OkStatus();
     if (!made.ok()) {
       return absl::InvalidArgumentError(
           absl::StrCat("mounts: host_path \"", mount.host_path(), "\": ", made.message()));
     }
+    CRISP_RETURN_IF_ERROR(CheckPropagation(mount));
   }
   return absl::OkStatus();
 }
@@ -90,6 +105,11 @@ absl::StatusOr<std::string> Service::MakeContainer(const SandboxPtr& sandbox,
   record.image_id = image->id.str();
   record.resources = config.linux().resources();
   absl::Status status = PrepareContainer(*sandbox, *image, record);
+  // A sandbox that is stopped or removed meanwhile must not be left with a container.
+  absl::MutexLock sandbox_lock(&sandbox->operation());
+  if (status.ok() && sandbox->Read([](const store::SandboxRecord& pod) { return pod.stopped; })) {
+    status = absl::FailedPreconditionError("its sandbox was stopped");
+  }
   // The commit: without a record everything made so far is an orphan that the next start removes.
   if (status.ok()) status = container_records_.Write(record.id, store::Encode(record));
   if (!status.ok()) {
@@ -119,7 +139,7 @@ absl::Status Service::PrepareContainer(const sandbox::Sandbox& sandbox, const im
                                            users->passwd, users->group));
   record.user = UserMessage(user);
   record.log_path = LogPath(pod.config, config);
-  CRISP_ASSIGN_OR_RETURN(const int32_t target_pid, TargetPid(sandbox.id(), config));
+  CRISP_ASSIGN_OR_RETURN(const container::Init target, Target(sandbox.id(), config));
   CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path,
                          cgroups_.Path(pod.cgroup_parent, record.id));
   const std::string files = paths_.SandboxDir(sandbox.id());
@@ -134,7 +154,7 @@ absl::Status Service::PrepareContainer(const sandbox::Sandbox& sandbox, const im
                            .id = record.id,
                            .sandbox_id = sandbox.id(),
                            .sandbox_pid = pause->pid,
-                           .target_pid = target_pid,
+                           .target_pid = target.pid,
                            .cgroup_path = cgroup_path,
                            .hostname = hostname.substr(0, hostname.find('\n')),
                            .hostname_path = base::JoinPath(files, kHostname),
@@ -157,17 +177,18 @@ absl::Status Service::PrepareContainer(const sandbox::Sandbox& sandbox, const im
   return WriteBundle(paths_.Bundle(record.id), result.spec);
 }
 
-// The first process of namespace_options.target_id, which must run in this sandbox; 0 without one.
-absl::StatusOr<int32_t> Service::TargetPid(const std::string& sandbox_id,
-                                           const v1::ContainerConfig& config) const {
+// The first process of namespace_options.target_id, which must run in this sandbox; pid 0 without
+// one.
+absl::StatusOr<container::Init> Service::Target(const std::string& sandbox_id,
+                                                const v1::ContainerConfig& config) const {
   const v1::NamespaceOption& options = config.linux().security_context().namespace_options();
-  if (options.pid() != v1::TARGET) return 0;
+  if (options.pid() != v1::TARGET) return container::Init();
   CRISP_ASSIGN_OR_RETURN(const ContainerPtr target, FindRunning(options.target_id()));
   if (target->sandbox_id() != sandbox_id) {
     return absl::InvalidArgumentError(absl::StrCat(
         "namespace_options.target_id \"", options.target_id(), "\" is in another sandbox"));
   }
-  return target->init()->pid;
+  return *target->init();
 }
 
 absl::StatusOr<v1::CreateContainerResponse> Service::CreateContainer(

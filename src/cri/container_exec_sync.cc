@@ -12,6 +12,7 @@
 #include "cri/bundle.h"
 #include "cri/pipe.h"
 #include "cri/service.h"
+#include "linux/null_device.h"
 #include "shim_client/session.h"
 
 namespace crisp::cri {
@@ -124,7 +125,7 @@ absl::StatusOr<v1::ExecSyncResponse> Service::ExecSync(const v1::ExecSyncRequest
   for (const Pipe* pipe : {&out, &err}) {
     if (fcntl(pipe->read.get(), F_SETFL, O_NONBLOCK) != 0) return base::Errno("fcntl", "pipe");
   }
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd null, OpenNull());
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd null, linux::OpenNull());
   absl::StatusOr<shim_client::ExecSession> session = shim_client::ExecSession::Open(
       paths_.Bundle(container->id()), {request.cmd().begin(), request.cmd().end()}, /*tty=*/false,
       {null.get(), out.write.get(), err.write.get()}, MonotonicDeadline(deadline));

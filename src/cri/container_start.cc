@@ -46,6 +46,7 @@ absl::Status Service::Launch(container::Container& container, absl::Time deadlin
   const std::optional<sandbox::Pause> pause = sandbox->pause();
   if (!sandbox->ready() || !pause.has_value())
     return absl::FailedPreconditionError("its sandbox is not ready");
+  CRISP_ASSIGN_OR_RETURN(const container::Init target, Target(sandbox->id(), record.config));
   const std::string bundle = paths_.Bundle(record.id);
   CRISP_ASSIGN_OR_RETURN(const std::string spec_text,
                          base::ReadFile(base::JoinPath(bundle, base::kSpecFile)));
@@ -66,6 +67,8 @@ absl::Status Service::Launch(container::Container& container, absl::Time deadlin
   start.set_stdin_once(record.config.stdin_once());
   start.set_sandbox_pid(pause->pid);
   start.set_sandbox_start_ticks(pause->start_ticks);
+  start.set_target_pid(target.pid);
+  start.set_target_start_ticks(target.start_ticks);
   CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim, shims_.Launch(bundle, record.id));
   absl::StatusOr<shim::v1::Started> started =
       shim_client::Start(shim.operation, start, nullptr, MonotonicDeadline(deadline));

@@ -108,6 +108,10 @@ class RuntimeRpcs final : public RuntimeBase {
       grpc::CallbackServerContext*, const v1::GetEventsRequest*) override {
     return NewEventStream(service_.events());
   }
+  grpc::Status CheckpointContainer(grpc::ServerContext*, const v1::CheckpointContainerRequest*,
+                                   v1::CheckpointContainerResponse*) override {
+    return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "crisp does not checkpoint containers");
+  }
   using Service = cri::Service;
   CRISP_RPC(Version)
   CRISP_RPC(Status)

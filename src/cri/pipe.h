@@ -21,10 +21,4 @@ inline absl::StatusOr<Pipe> MakePipe() {
   return Pipe{base::UniqueFd(fds[0]), base::UniqueFd(fds[1])};
 }
 
-inline absl::StatusOr<base::UniqueFd> OpenNull() {
-  base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null.valid()) return base::Errno("open", "/dev/null");
-  return null;
-}
-
 }  // namespace crisp::cri

@@ -75,6 +75,18 @@ Found Look(const std::string& bundle) {
   return found;
 }
 
+// Decodes a record and hands it on.
+template <typename Record>
+auto Reader(std::function<void(Record)> recover) {
+  return [recover = std::move(recover)](const std::string& id, absl::string_view text) {
+    Record record;
+    CRISP_RETURN_IF_ERROR(store::Decode(text, record));
+    if (record.id != id) return absl::InvalidArgumentError("record of another id");
+    recover(std::move(record));
+    return absl::OkStatus();
+  };
+}
+
 void LogDamaged(absl::string_view noun, const store::Damaged& damaged) {
   base::Log(base::LogLevel::kError, absl::StrCat("damaged ", noun, " record, moved to quarantine"),
             {{"id", damaged.id}, {"error", std::string(damaged.why.message())}});
@@ -87,23 +99,27 @@ void Service::RecoverSandbox(store::SandboxRecord record) {
   const std::string bundle = paths_.Bundle(id);
   auto sandbox = std::make_shared<sandbox::Sandbox>(std::move(record), &sandbox_records_);
   Found found = Look(bundle);
+  base::UniqueFd pidfd;
   if (found.started.has_value()) {
-    sandbox->SetPause(
+    pidfd = ShimPidfd(*found.started);
+    (void)sandbox->SetPause(
         {.pid = found.started->pid(), .start_ticks = found.started->start_ticks(), .phases = {}});
   }
-  if (!found.alive()) sandbox->PauseGone([] {});
+  if (found.alive()) sandbox->MarkLaunched();
   sandboxes_.Add(sandbox);
-  if (found.alive()) {
-    base::UniqueFd pidfd = found.started.has_value() ? ShimPidfd(*found.started) : base::UniqueFd();
-    if (!found.started.has_value()) sandbox->SetPause({});
-    Tie(id, std::move(found.tether), std::move(pidfd));
+  if (found.alive()) Tie(id, std::move(found.tether), std::move(pidfd));
+  if (sandbox->visible()) sandbox->MarkAnnounced([] {});
+}
+
+// Of every sandbox, once the containers are known too.
+void Service::FinishTeardowns() {
+  for (const SandboxPtr& sandbox : sandboxes_.List()) {
+    const bool acknowledged = sandbox->visible();
+    const bool stopping =
+        sandbox->Read([](const store::SandboxRecord& r) { return r.stopped && !r.owed.empty(); });
+    // Never acknowledged: undo and forget. Stop was asked and is not finished: finish it.
+    if (!acknowledged || stopping) TeardownLater(sandbox, /*then_forget=*/!acknowledged);
   }
-  const bool acknowledged = sandbox->visible();
-  if (acknowledged) sandbox->MarkAnnounced([] {});
-  const bool stopping =
-      sandbox->Read([](const store::SandboxRecord& r) { return r.stopped && !r.owed.empty(); });
-  // Never acknowledged: undo and forget. Stop was asked and is not finished: finish it.
-  if (!acknowledged || stopping) TeardownLater(sandbox, /*then_forget=*/!acknowledged);
 }
 
 void Service::RecoverContainer(store::ContainerRecord record) {
@@ -117,6 +133,16 @@ void Service::RecoverContainer(store::ContainerRecord record) {
   containers_.Add(container);
   if (ended) return;
   Found found = Look(paths_.Bundle(id));
+  if (!found.started.has_value() && access(paths_.Bundle(id).c_str(), F_OK) != 0) {
+    // The host was restarted. Whether it ran or was still to be started, it never will again.
+    (void)container->MarkExited({.started_at_ns = 0,
+                                 .finished_at_ns = base::WallNanos(),
+                                 .exit_code = 255,
+                                 .reason = "Unknown",
+                                 .message = "what it left in /run is gone with the host's restart"},
+                                [] {});
+    return;
+  }
   if (!found.started.has_value()) {
     // CREATED, or a start that never happened, whose cgroup is in the way of the next.
     const std::string cgroup_path = CgroupPath(*container);
@@ -206,22 +232,14 @@ absl::Status Service::Recover() {
   CRISP_RETURN_IF_ERROR(base::MakeDirs(paths_.SandboxDirs(), 0700));
   CRISP_RETURN_IF_ERROR(monitor_.Start());
   background_.Start();
-  const auto damaged_sandboxes =
-      sandbox_records_.Load([this](const std::string& id, absl::string_view text) {
-        store::SandboxRecord record;
-        CRISP_RETURN_IF_ERROR(store::Decode(text, record));
-        if (record.id != id) return absl::InvalidArgumentError("record of another id");
-        RecoverSandbox(std::move(record));
-        return absl::OkStatus();
-      });
-  const auto damaged_containers =
-      container_records_.Load([this](const std::string& id, absl::string_view text) {
-        store::ContainerRecord record;
-        CRISP_RETURN_IF_ERROR(store::Decode(text, record));
-        if (record.id != id) return absl::InvalidArgumentError("record of another id");
-        RecoverContainer(std::move(record));
-        return absl::OkStatus();
-      });
+  CRISP_ASSIGN_OR_RETURN(
+      const std::vector<store::Damaged> damaged_sandboxes,
+      sandbox_records_.Load(Reader<store::SandboxRecord>(
+          [this](store::SandboxRecord record) { RecoverSandbox(std::move(record)); })));
+  CRISP_ASSIGN_OR_RETURN(
+      const std::vector<store::Damaged> damaged_containers,
+      container_records_.Load(Reader<store::ContainerRecord>(
+          [this](store::ContainerRecord record) { RecoverContainer(std::move(record)); })));
   for (const store::Damaged& damaged : damaged_sandboxes) {
     LogDamaged("sandbox", damaged);
     if (!base::IsId(damaged.id)) continue;  // nothing of ours bears such a name
@@ -233,6 +251,7 @@ absl::Status Service::Recover() {
     ReclaimContainer(damaged.id);
   }
   RemoveOrphans();
+  FinishTeardowns();
   return absl::OkStatus();
 }
 
@@ -251,10 +270,6 @@ absl::Status Service::ReclaimSandbox(const std::string& id) {
     record.owed.insert({store::Debt::kProcesses, store::Debt::kCgroup});
   }
   CRISP_RETURN_IF_ERROR(sandbox_records_.Write(id, store::Encode(record)));
-  // Nobody can ask for them to be stopped through their sandbox any more.
-  for (const ContainerPtr& container : ContainersOf(id)) {
-    (void)cgroups_.Kill(BundleCgroup(paths_.Bundle(container->id())).value_or(""));
-  }
   RecoverSandbox(std::move(record));
   return absl::OkStatus();
 }

@@ -118,7 +118,7 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
   timeline.Mark("launch shim");
   // PauseGone answers the tether, so the pause counts as alive from here on, also if the start
   // fails.
-  sandbox.SetPause({});
+  sandbox.MarkLaunched();
   CRISP_RETURN_IF_ERROR(monitor_.Watch(record.id, std::move(shim.tether), std::move(shim.pidfd)));
   shim::v1::Start start = StartMessage(cgroups_, cgroup_path);
   const bool own_network = !record.netns_path.empty();
@@ -147,8 +147,11 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
   for (const shim::v1::Phase& phase : started.phases()) {
     timeline.Add(absl::StrCat("pause: ", phase.name()), phase.duration_ns());
   }
-  sandbox.SetPause(
-      {.pid = started.pid(), .start_ticks = started.start_ticks(), .phases = timeline.Take()});
+  if (!sandbox.SetPause({.pid = started.pid(),
+                         .start_ticks = started.start_ticks(),
+                         .phases = timeline.Take()})) {
+    return absl::AbortedError("pause ended as soon as it was started");
+  }
   return sandbox.Update([&](store::SandboxRecord& next) {
     if (!ips.empty()) {
       next.ip.primary = ips.front();

@@ -19,12 +19,6 @@ absl::StatusOr<v1::StopPodSandboxResponse> Service::StopPodSandbox(
     (*sandbox)->MarkStopped();
   }
   const absl::Time give_up = std::min(call.deadline, absl::Now() + kTeardownTime);
-  for (const ContainerPtr& container : ContainersOf((*sandbox)->id())) {
-    if (container->running()) (void)cgroups_.Kill(CgroupPath(*container));
-  }
-  for (const ContainerPtr& container : ContainersOf((*sandbox)->id())) {
-    CRISP_RETURN_IF_ERROR(KillOne(*container, give_up));
-  }
   const absl::Status status = Teardown(**sandbox, give_up);
   if (!status.ok()) {
     TeardownLater(*sandbox, /*then_forget=*/false);

@@ -26,6 +26,13 @@ absl::Status Service::StopPauseOf(sandbox::Sandbox& sandbox) {
 
 absl::Status Service::Teardown(sandbox::Sandbox& sandbox, absl::Time deadline) {
   const store::SandboxRecord record = sandbox.record();
+  // None may run on without the pod's network. All are killed before the first is waited for.
+  for (const ContainerPtr& container : ContainersOf(record.id)) {
+    if (container->running()) (void)cgroups_.Kill(CgroupPath(*container));
+  }
+  for (const ContainerPtr& container : ContainersOf(record.id)) {
+    CRISP_RETURN_IF_ERROR(KillOne(*container, deadline));
+  }
   absl::Status first;
   const auto pay = [&](store::Debt debt, absl::string_view what,
                        const std::function<absl::Status()>& step) {

@@ -157,8 +157,8 @@ class Service {
                                             const v1::CreateContainerRequest& request);
   absl::Status PrepareContainer(const sandbox::Sandbox& sandbox, const image::Image& image,
                                 store::ContainerRecord& record);
-  absl::StatusOr<int32_t> TargetPid(const std::string& sandbox_id,
-                                    const v1::ContainerConfig& config) const;
+  absl::StatusOr<container::Init> Target(const std::string& sandbox_id,
+                                         const v1::ContainerConfig& config) const;
   absl::Status Launch(container::Container& container, absl::Time deadline);
   absl::Status StopOne(container::Container& container, absl::Duration grace, absl::Time give_up);
   absl::Status KillOne(container::Container& container, absl::Time give_up);
@@ -199,6 +199,7 @@ class Service {
 
   // recovery.cc
   void RecoverSandbox(store::SandboxRecord record);
+  void FinishTeardowns();
   void RecoverContainer(store::ContainerRecord record);
   void Tie(const std::string& id, ipc::Channel tether, base::UniqueFd pidfd);
   void RemoveOrphans();

@@ -13,6 +13,7 @@
 #include "base/status_macros.h"
 #include "cni/netns.h"
 #include "cri/pipe.h"
+#include "linux/null_device.h"
 #include "shim_client/session.h"
 
 namespace crisp::cri {
@@ -110,7 +111,7 @@ absl::StatusOr<streaming::Process> Streams::Exec(const streaming::ExecRequest& r
     process.control = std::make_unique<ExecControl>(std::move(session), std::move(tty));
     return process;
   }
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd null, OpenNull());
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd null, linux::OpenNull());
   Pipe in, out, err;
   if (wanted.in) {
     CRISP_ASSIGN_OR_RETURN(in, MakePipe());

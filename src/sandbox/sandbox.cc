@@ -26,11 +26,16 @@ std::optional<Pause> Sandbox::pause() const {
   return pause_;
 }
 
-void Sandbox::SetPause(Pause pause) {
+void Sandbox::MarkLaunched() {
   absl::MutexLock lock(&mu_);
-  pause_ = std::move(pause);
   pause_alive_ = true;
   settled_ = false;
+}
+
+bool Sandbox::SetPause(Pause pause) {
+  absl::MutexLock lock(&mu_);
+  pause_ = std::move(pause);
+  return pause_alive_;
 }
 
 void Sandbox::PauseGone(const std::function<void()>& announce) {

@@ -59,7 +59,10 @@ class Sandbox {
   // Acknowledged once, so clients may know of it: hidden sandboxes are not listed.
   bool visible() const;
   std::optional<Pause> pause() const;
-  void SetPause(Pause pause);
+  // A shim that will tell the end of its pause is watched.
+  void MarkLaunched();
+  // What is known of the pause. False when it has ended already.
+  bool SetPause(Pause pause);
   // The pause process is dead and reaped. `announce` is called when readers see the new state and
   // before WaitPauseGone returns, unless clients do not know the sandbox yet.
   void PauseGone(const std::function<void()>& announce);

@@ -1,9 +1,13 @@
 #include "shim_client/launcher.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -31,6 +35,14 @@ std::vector<std::string> ShimEnvironment() {
   }
 #endif
   return environment;
+}
+
+// SIGKILL, and waits: nobody else would.
+void End(int pidfd) {
+  (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+  siginfo_t info;
+  while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED) < 0 && errno == EINTR) {
+  }
 }
 
 }  // namespace
@@ -67,8 +79,14 @@ absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
   shim.pidfd = std::move(child.pidfd);
   // The socket listens already, so both connects succeed at once, before the shim has run its first
   // instruction.
-  CRISP_ASSIGN_OR_RETURN(shim.tether, ipc::Connect(path));
-  CRISP_ASSIGN_OR_RETURN(shim.operation, ipc::Connect(path));
+  for (ipc::Channel* channel : {&shim.tether, &shim.operation}) {
+    absl::StatusOr<ipc::Channel> connected = ipc::Connect(path);
+    if (!connected.ok()) {
+      End(shim.pidfd.get());
+      return connected.status();
+    }
+    *channel = *std::move(connected);
+  }
   return shim;
 }
 

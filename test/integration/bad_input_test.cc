@@ -192,6 +192,42 @@ TEST_CASE("unknown handler, sandbox and container") {
          Code::NOT_FOUND, {"container", "feedbeef"});
 }
 
+TEST_CASE("propagation from or to a host path that is on a private mount") {
+  char name[] = "/var/lib/crisp-private-XXXXXX";
+  const std::string folder = mkdtemp(name);
+  REQUIRE(mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND, nullptr) == 0);
+  REQUIRE(mount(nullptr, folder.c_str(), nullptr, MS_PRIVATE, nullptr) == 0);
+  const auto fault = [&](v1::MountPropagation propagation) {
+    return [&folder, propagation](v1::ContainerConfig& config) {
+      v1::Mount* mount = config.add_mounts();
+      mount->set_host_path(folder);
+      mount->set_container_path("/data");
+      mount->set_propagation(propagation);
+    };
+  };
+  for (const auto kind : {v1::PROPAGATION_HOST_TO_CONTAINER, v1::PROPAGATION_BIDIRECTIONAL}) {
+    CreateFails(fault(kind), Code::INVALID_ARGUMENT,
+                {v1::MountPropagation_Name(kind), folder, "not a shared"});
+  }
+  REQUIRE(mount(nullptr, folder.c_str(), nullptr, MS_SHARED, nullptr) == 0);
+  {
+    Pod pod(Daemon::Shared());
+    for (const auto kind : {v1::PROPAGATION_HOST_TO_CONTAINER, v1::PROPAGATION_BIDIRECTIONAL}) {
+      CHECK(pod.WaitExited(pod.Run({"true"}, fault(kind))).exit_code() == 0);
+    }
+  }
+  CHECK(umount2(folder.c_str(), MNT_DETACH) == 0);
+  CHECK(rmdir(folder.c_str()) == 0);
+}
+
+TEST_CASE("what is not built says so") {
+  Daemon& daemon = Daemon::Shared();
+  v1::CheckpointContainerResponse response;
+  Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::CheckpointContainer,
+                    v1::CheckpointContainerRequest(), &response),
+         Code::UNIMPLEMENTED, {"checkpoint"});
+}
+
 TEST_CASE("a sysctl that is not the pod's own") {
   Daemon& daemon = Daemon::Shared();
   for (const char* key : {"kernel.core_pattern", "vm.swappiness", "net/../kernel/panic"}) {

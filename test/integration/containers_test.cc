@@ -134,6 +134,22 @@ TEST_CASE("exec: output, exit code, environment, and a timeout that leaves nothi
   CHECK(Millis(begin) < 10000);
 }
 
+TEST_CASE("an exec cannot change the host's /dev/null through its stdin") {
+  Pod pod(Daemon::Shared());
+  const std::string container = pod.Run({"sleep", "1000"});
+  struct stat before, after;
+  REQUIRE(stat("/dev/null", &before) == 0);
+  for (const char* change : {"chmod 0600 /proc/self/fd/0", "chown 1:1 /proc/self/fd/0"}) {
+    CHECK(pod.Exec(container, {"sh", "-c", change}).exit_code != 0);
+  }
+  REQUIRE(stat("/dev/null", &after) == 0);
+  REQUIRE(chmod("/dev/null", before.st_mode & 07777) == 0);
+  REQUIRE(chown("/dev/null", before.st_uid, before.st_gid) == 0);
+  CHECK(after.st_mode == before.st_mode);
+  CHECK(after.st_uid == before.st_uid);
+  CHECK(pod.Exec(container, {"sh", "-c", "cat; echo into nothing >&0"}).exit_code == 0);
+}
+
 TEST_CASE("exec output is cut at what fits one message") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Run({"sleep", "1000"});

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "cni/netns.h"
@@ -24,11 +25,38 @@ namespace {
 
 uint64_t StartTicks(int pid) { return linux::StartTicks(pid).value_or(0); }
 
+int ShimOf(int pid) {
+  const std::string stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat")).value();
+  return atoi(stat.c_str() + stat.rfind(')') + 4);  // its parent
+}
+
 struct Acknowledged {
   int pid = 0;
   uint64_t start_ticks = 0;
   int exit_code = -1;  // -1: runs until it is stopped
 };
+
+// As kubelet does: a stop is repeated until it is acknowledged. Without a container: of the pod.
+void StopUntilAcknowledged(v1::RuntimeService::Stub& runtime, const std::string& pod,
+                           const std::string& container) {
+  const int64_t give_up = base::MonotonicNanos() + int64_t{60} * 1'000'000'000;
+  bool stopped = false;
+  while (!stopped && base::MonotonicNanos() < give_up) {
+    grpc::ClientContext context;
+    context.set_wait_for_ready(true);
+    if (container.empty()) {
+      v1::StopPodSandboxRequest request;
+      v1::StopPodSandboxResponse response;
+      request.set_pod_sandbox_id(pod);
+      stopped = runtime.StopPodSandbox(&context, request, &response).ok();
+    } else {
+      v1::StopContainerRequest request;
+      v1::StopContainerResponse response;
+      request.set_container_id(container);
+      stopped = runtime.StopContainer(&context, request, &response).ok();
+    }
+  }
+}
 
 }  // namespace
 
@@ -88,8 +116,7 @@ TEST_CASE("kill -9 of a shim ends its container, told as ShimDied, also while cr
   for (const bool down : {false, true}) {
     const std::string container = pod.Run({"sleep", "1000"});
     const int pid = pod.HostPid(container);
-    const std::string stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat")).value();
-    const int shim = atoi(stat.c_str() + stat.rfind(')') + 4);
+    const int shim = ShimOf(pid);
     REQUIRE(shim > 1);
     if (down) daemon.Kill9();
     REQUIRE(kill(shim, SIGKILL) == 0);
@@ -184,6 +211,67 @@ TEST_CASE("what runs although the records are gone is ended") {
   CHECK_FALSE(left());
 }
 
+TEST_CASE("after a restart of the host containers are EXITED and sandboxes NOTREADY") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string ran = pod.Run({"sleep", "1000"});
+  const std::string created = pod.Create(pod.ContainerConfig({"true"}));
+  const std::vector<int> pids = {ShimOf(pod.HostPid(ran)), ShimOf(pod.HostPid(pod.id())),
+                                 pod.HostPid(ran), pod.HostPid(pod.id())};
+  daemon.Kill9();
+  for (const int pid : pids) REQUIRE(kill(pid, SIGKILL) == 0);
+  REQUIRE(base::RemoveTree(daemon.state() + "/containers").ok());  // /run is empty
+  daemon.Start();
+  for (const std::string& container : {ran, created}) {
+    const v1::ContainerStatus status = pod.ContainerStatus(container);
+    CHECK(status.state() == v1::CONTAINER_EXITED);
+    CHECK(status.exit_code() == 255);
+    CHECK(status.reason() == "Unknown");
+    CHECK(status.finished_at() > 0);
+  }
+  CHECK(pod.Status().state() == v1::SANDBOX_NOTREADY);
+}
+
+TEST_CASE("a stop that died with its daemon is finished by the next one") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container = pod.Run({"sleep", "1000"});
+  daemon.Kill9();
+  const std::string path = daemon.root() + "/sandboxes/" + pod.id() + "/record.json";
+  const std::string record = absl::StrReplaceAll(base::ReadFile(path).value(),
+                                                 {{"\"stopped\":false", "\"stopped\":true"}});
+  REQUIRE(record.find("\"stopped\":true") != std::string::npos);
+  REQUIRE(base::WriteFileAtomic(path, record, 0600).ok());
+  daemon.Start();
+  CHECK(pod.WaitExited(container).exit_code() == 137);
+}
+
+TEST_CASE("SIGTERM ends crispd at once, whatever calls wait for") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container =
+      pod.Run({"sh", "-c", "trap 'echo signalled' TERM; echo ready; while :; do sleep 1; done"});
+  std::thread stop([&] {
+    v1::StopContainerRequest request;
+    request.set_container_id(container);
+    request.set_timeout(50);
+    v1::StopContainerResponse response;
+    (void)daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::StopContainer, request,
+                     &response);
+  });
+  // The signal has arrived, so the call waits.
+  for (int i = 0; i < 4000; ++i, usleep(5000)) {
+    if (pod.LogText(container).find("signalled") != std::string::npos) break;
+  }
+  const int64_t begin = base::MonotonicNanos();
+  daemon.Terminate();
+  CHECK(base::MonotonicNanos() - begin < int64_t{20} * 1'000'000'000);
+  CHECK(daemon.exit_status == 0);
+  stop.join();
+  daemon.Start();
+  CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
+}
+
 TEST_CASE("a second crispd on the same folders is refused before it touches them") {
   Daemon daemon;
   const absl::StatusOr<linux::RunResult> second = linux::Run(
@@ -203,8 +291,7 @@ TEST_CASE("a shim that hangs stops neither the start of crispd nor the end of it
   Pod pod(daemon);
   const std::string container = pod.Run({"sleep", "1000"});
   const int pid = pod.HostPid(container);
-  const std::string stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat")).value();
-  const int shim = atoi(stat.c_str() + stat.rfind(')') + 4);
+  const int shim = ShimOf(pid);
   daemon.Kill9();
   REQUIRE(kill(shim, SIGSTOP) == 0);
   daemon.Start();
@@ -262,6 +349,11 @@ TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop")
       sscanf(init.c_str() + init.find("\"pid\"") + 6, "%d", &facts.pid);
       facts.start_ticks = strtoull(init.c_str() + init.find("\"start_ticks\"") + 14, nullptr, 10);
       facts.exit_code = code > 0 ? code : -1;
+      if (code == 0 && random() % 3 == 0) {
+        StopUntilAcknowledged(*runtime, ran.pod_sandbox_id(),
+                              random() % 2 == 0 ? created.container_id() : "");
+        facts.exit_code = 137;
+      }
       std::lock_guard<std::mutex> lock(mutex);
       containers[created.container_id()] = facts;
       pods.push_back(ran.pod_sandbox_id());

@@ -204,6 +204,10 @@ TEST_CASE("a start that fails names the step and what it was about", "[shim]") {
           b.request().set_sandbox_pid(getpid());
           b.request().set_sandbox_start_ticks(1);
         }) == absl::StrCat("namespaces: process ", getpid(), " is gone"));
+  CHECK(FailureOf(spec, [](Bundle& b) {
+          b.request().set_target_pid(getpid());
+          b.request().set_target_start_ticks(1);
+        }) == "namespaces: the target container has ended: ESRCH");
 }
 
 TEST_CASE("namespaces of a sandbox are joined, whoever has the path's pid later", "[shim]") {
