@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "cni/netns.h"
 #include "integration/pod.h"
+#include "ipc/channel.h"
 #include "linux/process_identity.h"
 #include "linux/spawn.h"
 
@@ -302,6 +303,34 @@ TEST_CASE("a shim that hangs stops neither the start of crispd nor the end of it
   for (int i = 0; i < 2000 && StartTicks(pid) + StartTicks(shim) != 0; ++i) usleep(5000);
   CHECK(StartTicks(pid) == 0);
   CHECK(StartTicks(shim) == 0);
+}
+
+TEST_CASE("a shim that takes no connections when crispd starts is watched as soon as it does") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container = pod.Run({"sleep", "1000"});
+  const int pid = pod.HostPid(container);
+  const int shim = ShimOf(pid);
+  daemon.Kill9();
+  REQUIRE(kill(shim, SIGSTOP) == 0);
+  {
+    std::vector<ipc::Channel> waiting;
+    absl::Status refused;
+    while (refused.ok()) {
+      auto channel = ipc::Connect(daemon.state() + "/containers/" + container + "/shim.sock");
+      refused = channel.status();
+      if (channel.ok()) waiting.push_back(*std::move(channel));
+    }
+    CHECK(absl::IsResourceExhausted(refused));
+    daemon.Start();
+    CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
+  }
+  REQUIRE(kill(shim, SIGCONT) == 0);
+  CHECK(pod.Exec(container, {"echo", "alive"}).out == "alive\n");
+  // Only who watches the shim hears of this.
+  REQUIRE(kill(pid, SIGKILL) == 0);
+  CHECK(pod.WaitExited(container).exit_code() == 137);
+  CHECK(pod.ContainerStatus(container).reason() == "Error");
 }
 
 TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop") {
