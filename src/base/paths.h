@@ -4,10 +4,11 @@
 //     sandboxes/<id>/record.json      what was asked, undo steps owed, CNI result
 //     containers/<id>/record.json     what was asked
 //     images/<image id>.json          one record per image: references, manifest, config, layers
-//     snapshots/layers/<n>/fs         unpacked layer; <n> is a short number so that overlay options
-//     stay short snapshots/containers/<id>/{fs,work}   upper and work folder of a container
+//     snapshots/layers/<n>/fs         unpacked layer; a short number keeps overlay's options short
+//     snapshots/containers/<id>/{fs,work}   upper and work folder of a container
 //     pods/<id>/{resolv.conf,hostname,hosts}   writable by the pod, so not in /run's memory
 //     snapshots/trash/                renamed here, removed in the background
+//     snapshots/quarantine/           damaged layers, moved aside at start
 //     quarantine/                     damaged records, moved aside at start
 //   <state> (/run/crisp, gone after reboot)
 //     state.lock                      held by the crispd that serves; <root>/root.lock too

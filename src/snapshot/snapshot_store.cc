@@ -12,6 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/clock.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/id.h"
@@ -96,7 +97,7 @@ SnapshotStore::~SnapshotStore() = default;
 absl::StatusOr<std::unique_ptr<SnapshotStore>> SnapshotStore::Open(
     StoreOptions options, std::vector<std::string>* problems) {
   CRISP_RETURN_IF_ERROR(base::MakeDirs(options.root, kPrivate));
-  for (const char* name : {"", "layers", "staging", "containers", "trash"}) {
+  for (const char* name : {"", "layers", "staging", "containers", "trash", "quarantine"}) {
     const std::string path = base::JoinPath(options.root, name);
     CRISP_RETURN_IF_ERROR(base::MakeDirs(path, kPrivate));
     if (chmod(path.c_str(), kPrivate) != 0) return base::Errno("chmod", path);
@@ -130,9 +131,14 @@ absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
   for (const std::string& name : leftovers) {
     CRISP_RETURN_IF_ERROR(trash.Throw(base::JoinPath(staging_dir, name)));
   }
-  auto give_up = [&](const std::string& name, absl::string_view why) {
-    problems.push_back(absl::StrCat("layer ", name, ": ", why));
-    return trash.Throw(base::JoinPath(layers_dir, name));
+  // Kept: containers may run on it, and renaming does not disturb them.
+  auto give_up = [&](const std::string& name, absl::string_view why) -> absl::Status {
+    const std::string aside =
+        absl::StrCat(options.root, "/quarantine/", name, "-", base::WallNanos());
+    problems.push_back(absl::StrCat("layer ", name, " is now ", aside, ": ", why));
+    const std::string from = base::JoinPath(layers_dir, name);
+    return rename(from.c_str(), aside.c_str()) == 0 ? absl::OkStatus()
+                                                    : base::Errno("rename", from);
   };
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(layers_dir));
   for (const std::string& name : names) {
@@ -141,6 +147,8 @@ absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
     auto record = is_ours ? LoadLayer(base::JoinPath(layers_dir, name))
                           : absl::InvalidArgumentError("name is not a number");
     if (is_ours) next_number = std::max(next_number, number + 1);
+    // Not now is not damaged.
+    if (absl::IsResourceExhausted(record.status())) return record.status();
     if (record.ok() && layers.contains(record->info.chain_id)) {
       record = absl::AlreadyExistsError("second layer with this chain id");
     }

@@ -183,6 +183,8 @@ TEST_CASE("F14: a damaged record costs its layer and what stands on it, nothing 
     fix.store->WaitForTrash();
     REQUIRE(*base::ListDir(fix.root() + "/layers") == std::vector<std::string>{"1"});
     REQUIRE(fix.store->LayersUsage().inodes == 2);
+    // Containers may run on them: both are set aside, not deleted.
+    REQUIRE(base::ListDir(fix.root() + "/quarantine")->size() == 2);
     // A re-pull repairs it.
     REQUIRE(fix.Unpack(Tar("a")).ok());
     REQUIRE(fix.Unpack(Tar("b"), lower).ok());
