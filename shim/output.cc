@@ -14,6 +14,9 @@
 namespace crisp::shim {
 namespace {
 
+// More than a terminal keeps of what was written to it.
+constexpr size_t kTerminalBytes = 64 << 10;
+
 void SetNonBlocking(int fd) { (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
 }  // namespace
@@ -161,22 +164,32 @@ void Output::OnEvent(uint32_t) {
   }
 }
 
-void Output::Finish(int64_t deadline_ns) {
-  while (is_open() && base::MonotonicNanos() < deadline_ns) {
-    for (Listener& listener : listeners_) {
-      while (listener.behind) {
-        pollfd entry = {.fd = listener.pipe.get(), .events = POLLOUT, .revents = 0};
-        const int64_t left_ms = (deadline_ns - base::MonotonicNanos()) / 1'000'000;
-        if (left_ms <= 0 || poll(&entry, 1, static_cast<int>(left_ms)) == 0) {
-          Drop(listener);
-        } else {
-          listener.OnEvent(0);
-        }
+void Output::AwaitListeners(int64_t deadline_ns) {
+  for (Listener& listener : listeners_) {
+    while (listener.behind) {
+      pollfd entry = {.fd = listener.pipe.get(), .events = POLLOUT, .revents = 0};
+      const int64_t left_ms = (deadline_ns - base::MonotonicNanos()) / 1'000'000;
+      if (left_ms <= 0 || poll(&entry, 1, static_cast<int>(left_ms)) == 0) {
+        Drop(listener);
+      } else {
+        listener.OnEvent(0);
       }
     }
-    Resume();
-    if (!Read() || errno == EAGAIN) break;
+  }
+  Resume();
+}
+
+void Output::Finish(int64_t deadline_ns) {
+  if (!is_open()) return;
+  // What a container that is dead has said is in the pipe: no more than that is read, but all of
+  // it, however long the listeners took. A terminal is no pipe; it holds less.
+  const int capacity = fcntl(fd_.get(), F_GETPIPE_SZ);
+  size_t left = capacity > 0 ? static_cast<size_t>(capacity) : kTerminalBytes;
+  AwaitListeners(deadline_ns);
+  while (left > 0 && Read() && errno != EAGAIN) {
+    left -= std::min(left, end_ - chunk_begin_);
     HandOn();
+    AwaitListeners(deadline_ns);
   }
   End();
 }

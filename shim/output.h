@@ -35,9 +35,9 @@ class Output final : public EventSource {
   int64_t deadline_ns() const { return deadline_ns_; }
   void DropLate();
 
-  // Reads and hands on what is there, without waiting for more, then ends the stream. Listeners
-  // that are behind, and a writer that never stops (somebody outside the container has the pipe),
-  // get until `deadline_ns`.
+  // For a container that is dead: reads what is there, without waiting for more and at most what
+  // the pipe can hold (somebody outside the container may have it and never stop writing), and ends
+  // the stream. The log gets all of it; listeners that are behind get until `deadline_ns`.
   void Finish(int64_t deadline_ns);
 
   void OnEvent(uint32_t events) override;
@@ -58,6 +58,7 @@ class Output final : public EventSource {
   void HandOn();
   bool Send(Listener& listener);
   void Drop(Listener& listener);
+  void AwaitListeners(int64_t deadline_ns);
   void Resume();
   void End();
 

@@ -26,7 +26,8 @@ constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kLonelyNs = 30 * kSecond;
 // How long processes that do not die (uninterruptible sleep) may hold up the exit record.
 constexpr int64_t kDyingNs = 10 * kSecond;
-// How long listeners may take for the last output.
+// How long listeners may take for the last output. The daemon waits longer before it kills a shim
+// (kShimEndTime in src/cri/container_stop.cc).
 constexpr int64_t kLastOutputNs = 2 * kSecond;
 
 }  // namespace

@@ -16,6 +16,11 @@
 namespace crisp::cri {
 namespace {
 
+// How long a shim may live on without its container. It gives listeners that do not read 2 s
+// (kLastOutputNs in shim/supervisor.cc) and then writes what is left in the pipes to the log: who
+// kills it before loses the container's last words.
+constexpr absl::Duration kShimEndTime = absl::Seconds(5);
+
 // To exactly the process the shim reported, never to one that got its pid later. Gone already is
 // OK.
 absl::Status SignalInit(const container::Init& init, int signal) {
@@ -42,8 +47,10 @@ absl::Status Service::KillOne(container::Container& container, absl::Time give_u
   if (!container.running()) return absl::OkStatus();
   CRISP_RETURN_IF_ERROR(cgroups_.Kill(CgroupPath(container)));
   if (container.WaitExited(absl::Now() + absl::Seconds(2))) return absl::OkStatus();
-  // Dead or not, its shim did not say so: without a shim the daemon finds out by itself (exits.cc).
+  // Dead or not, its shim did not say so. It has its time from when nothing is left of the
+  // container; then, without a shim, the daemon finds out by itself (exits.cc).
   CRISP_RETURN_IF_ERROR(cgroups_.WaitEmpty(CgroupPath(container), kKillTime));
+  if (container.WaitExited(absl::Now() + kShimEndTime)) return absl::OkStatus();
   monitor_.KillShim(container.id());
   if (container.WaitExited(std::min(give_up, absl::Now() + kKillTime))) return absl::OkStatus();
   return absl::DeadlineExceededError(

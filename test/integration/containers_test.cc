@@ -1,8 +1,10 @@
 // What a container is: its process, exits, execs, logs, limits.
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +13,7 @@
 #include "base/file.h"
 #include "integration/cgroup_files.h"
 #include "integration/pod.h"
+#include "shim_client/session.h"
 
 using namespace crisp;
 using namespace crisp::test;
@@ -303,6 +306,33 @@ TEST_CASE("stats have cpu, memory and the writable layer") {
   list.mutable_filter()->set_pod_sandbox_id(pod.id());
   CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListContainerStats, list)
             .stats_size() == 1);
+}
+
+TEST_CASE("a container killed beside an attach that does not read keeps its last words") {
+  Daemon& daemon = Daemon::Shared();
+  Pod pod(daemon);
+  // More than the attach's pipe and a chunk of the shim take; the rest waits in the container's.
+  const std::string container =
+      pod.Run({"sh", "-c",
+               "while ! test -e /go; do sleep 0.01; done; yes last-words | head -n 10000; "
+               "echo ready >&2; exec sleep 1000"});
+  int fds[2];
+  REQUIRE(pipe2(fds, O_CLOEXEC) == 0);
+  const base::UniqueFd unread(fds[0]);
+  const base::UniqueFd output(fds[1]);
+  shim::v1::Attach request;
+  request.set_stdout(true);
+  const auto attached = shim_client::Attach(daemon.state() + "/containers/" + container, request,
+                                            {output.get()}, base::MonotonicNanos() + 5'000'000'000);
+  INFO(attached.status());
+  REQUIRE(attached.ok());
+  CHECK(pod.Exec(container, {"touch", "/go"}).exit_code == 0);
+  WaitReady(pod, container);
+  pod.StopContainer(container, 0);
+  const v1::ContainerStatus status = pod.ContainerStatus(container);
+  CHECK(status.exit_code() == 137);
+  CHECK(status.reason() == "Error");
+  CHECK(pod.LogText(container).size() == 10'000 * strlen("last-words\n") + strlen("ready\n"));
 }
 
 TEST_CASE("a stop beside a start is carried out after it") {

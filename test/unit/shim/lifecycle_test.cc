@@ -267,4 +267,20 @@ TEST_CASE("a process elsewhere that holds the output does not hold up the record
   CHECK(bundle.LogText() == "first\n");
 }
 
+TEST_CASE("a process elsewhere that never stops writing does not hold up the record", "[shim]") {
+  Bundle bundle;
+  const auto started =
+      bundle.Start(ShellSpec("while ! test -e /stop; do sleep 0.01; done; exit 4"));
+  REQUIRE(started.ok());
+  // Ends by SIGPIPE when the shim does.
+  REQUIRE(system(absl::StrCat("yes >/proc/", started->pid(), "/fd/1 &").c_str()) == 0);
+  Await(bundle.log_path(), [](const std::string& text) { return !text.empty(); });
+  REQUIRE(bundle.Exec({"touch", "/stop"}).ok());
+  const int64_t begin_ns = base::MonotonicNanos();
+  const auto fact = bundle.WaitExit();
+  REQUIRE(fact.ok());
+  CHECK(fact->exit_code == 4);
+  CHECK(base::MonotonicNanos() - begin_ns < 1'500'000'000);
+}
+
 }  // namespace crisp::test

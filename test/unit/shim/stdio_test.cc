@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "bundle.h"
@@ -129,6 +130,31 @@ TEST_CASE("a listener that does not read is dropped, the container goes on", "[s
   CHECK(base::MonotonicNanos() - begin_ns < 8'000'000'000);
   REQUIRE(bundle.WaitExit().ok());
   CHECK(bundle.LogText().size() == out.size());
+}
+
+TEST_CASE("a listener that does not read takes nothing of a container's last words from the log",
+          "[shim][stdio]") {
+  Bundle bundle;
+  bundle.request().set_stdin(true);
+  // More than the listener's pipe and one chunk of the shim, and the rest no more than a pipe
+  // takes: the container ends with its output unread.
+  REQUIRE(bundle
+              .Start(ShellSpec("read go; yes last-output | head -n 10000; "
+                               "yes last-trace! | head -n 10000 >&2; exit 3"))
+              .ok());
+  Attached lazy = Attach(bundle, true);
+  Type(lazy.session.stdin_, "go\n");
+  const auto fact = bundle.WaitExit();
+  REQUIRE(fact.ok());
+  CHECK(fact->exit_code == 3);
+  const std::string text = bundle.LogText();
+  int lines[2] = {};
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    lines[0] += line == "last-output" ? 1 : 0;
+    lines[1] += line == "last-trace!" ? 1 : 0;
+  }
+  CHECK(lines[0] == 10'000);
+  CHECK(lines[1] == 10'000);
 }
 
 TEST_CASE("a container with a terminal", "[shim][stdio]") {
