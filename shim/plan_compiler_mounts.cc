@@ -181,6 +181,11 @@ absl::Status CompileMounts(const oci::Spec& spec, const ::shim::v1::Start& start
 }
 
 absl::Status CompileDevices(const oci::Spec& spec, LaunchPlan& plan) {
+  // A volume at /dev is somebody else's, often the host's own: it comes with its nodes, or without.
+  const auto at_dev = [](const MountPlan& mount) { return mount.destination == "/dev"; };
+  if (!plan.populate_dev && std::any_of(plan.mounts.begin(), plan.mounts.end(), at_dev)) {
+    return absl::OkStatus();
+  }
   for (const oci::Device& device : spec.linux_.devices) {
     DevicePlan added;
     CRISP_ASSIGN_OR_RETURN(added.path, CleanPath(device.path, "linux.devices.path"));

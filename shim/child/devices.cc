@@ -44,12 +44,14 @@ bool Make(Child& child, const DevicePlan& device) {
   const base::UniqueFd parent(OpenParent(child, device, name));
   if (!parent.valid()) return child.Fail(path);
   if (mknodat(parent.get(), name, device.mode, device.device) != 0) {
-    // An image may bring the node; it must be the same one and no link to elsewhere.
+    if (errno != EEXIST) return child.Fail(path);
+    // An image or a volume may bring the node; it must be the same one and no link to elsewhere. It
+    // stays as it is: in a volume it may be the host's own.
     struct stat info;
-    if (errno != EEXIST || fstatat(parent.get(), name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
-        (info.st_mode & S_IFMT) != (device.mode & S_IFMT) || info.st_rdev != device.device) {
-      return child.Refuse(EEXIST, path, ": something else is there");
-    }
+    const bool same = fstatat(parent.get(), name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+                      (info.st_mode & S_IFMT) == (device.mode & S_IFMT) &&
+                      info.st_rdev == device.device;
+    return same || child.Refuse(EEXIST, path, ": something else is there");
   }
   return fchownat(parent.get(), name, device.uid, device.gid, AT_SYMLINK_NOFOLLOW) == 0 ||
          child.Fail(path, ": chown");

@@ -218,6 +218,43 @@ TEST_CASE("P07: a volume at /dev with a null that is something else", "[shim][ho
   }
 }
 
+// What the host's /dev is to a container that has it as a volume.
+TEST_CASE("a volume at /dev gets no nodes, and those it has stay as they are", "[shim][hostile]") {
+  for (const char* access : {"ro", "rw"}) {
+    Bundle bundle;
+    Canary host(bundle);  // nothing in it may change
+    oci::Spec spec = ShellSpec("ls /dev; stat -c '%a %u %t:%T' /dev/null");
+    spec.mounts.resize(1);  // /proc
+    spec.mounts.push_back({"/dev", "bind", host.path(), {"rbind", access}, {}, {}});
+    spec.linux_.devices.push_back({"/dev/null", 'c', 1, 3, 0666, 1000, 1000});
+    spec.linux_.devices.push_back({"/dev/renamed", 'c', 1, 5, 0666, 0, 0});
+    spec.linux_.devices.push_back({"/dev/new/zero", 'c', 1, 5, 0666, 0, 0});
+    INFO(access);
+    CHECK(Try(bundle, spec) == "file\nfolder\nnull\n600 0 1:3\n");
+  }
+}
+
+TEST_CASE("a node that a volume below /dev has already stays as it is", "[shim][hostile]") {
+  for (const char* access : {"ro", "rw"}) {
+    Bundle bundle;
+    Canary host(bundle);
+    oci::Spec spec = ShellSpec("stat -c '%a %u %t:%T' /dev/bus/usb/null");
+    spec.mounts.push_back({"/dev/bus/usb", "bind", host.path(), {"rbind", access}, {}, {}});
+    spec.linux_.devices.push_back({"/dev/bus/usb/null", 'c', 1, 3, 0666, 1000, 1000});
+    INFO(access);
+    CHECK(Try(bundle, spec) == "600 0 1:3\n");
+    Bundle other;
+    spec.linux_.devices.back().minor = 5;
+    CHECK(Try(other, spec) ==
+          "refused: devices: /dev/bus/usb/null: something else is there: EEXIST");
+    Bundle missing;
+    spec.linux_.devices.back().path = "/dev/bus/usb/new";
+    if (std::string(access) == "ro") {
+      CHECK(Try(missing, spec) == "refused: devices: /dev/bus/usb/new: EROFS");
+    }
+  }
+}
+
 TEST_CASE("P08: a terminal with a volume at /dev/pts or a link at /dev/console",
           "[shim][hostile]") {
   for (const char* where : {"/dev/pts", "/dev"}) {
