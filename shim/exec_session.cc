@@ -77,7 +77,8 @@ bool ExecSession::OnExit(pid_t pid, int status) {
     Advance();
     return true;
   }
-  if (pid != pid_) return false;
+  // The pid of a session that only waits for what it has left running is free for others.
+  if (pid != pid_ || exited_) return false;
   exited_ = true;
   exit_code_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   Advance();

@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <csignal>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
@@ -38,9 +40,9 @@ size_t ExecGroups(const Bundle& bundle) {
   return count;
 }
 
-// How many processes of the container, execs included, have `word` as an argument.
-size_t Running(const Bundle& bundle, const std::string& word) {
-  size_t count = 0;
+// The processes of the container, execs included, that have `word` as an argument.
+std::vector<pid_t> Pids(const Bundle& bundle, const std::string& word) {
+  std::vector<pid_t> found;
   std::vector<std::string> groups = {bundle.group()};
   for (const std::string& name : Names(bundle.group())) {
     if (absl::StartsWith(name, "exec-")) groups.push_back(bundle.group() + "/" + name);
@@ -50,11 +52,14 @@ size_t Running(const Bundle& bundle, const std::string& word) {
     for (const absl::string_view pid : absl::StrSplit(pids, '\n', absl::SkipEmpty())) {
       const std::string line = base::ReadFile(absl::StrCat("/proc/", pid, "/cmdline")).value_or("");
       const std::vector<std::string> args = absl::StrSplit(line, '\0');
-      count += std::find(args.begin(), args.end(), word) != args.end() ? 1 : 0;
+      if (std::find(args.begin(), args.end(), word) == args.end()) continue;
+      REQUIRE(absl::SimpleAtoi(pid, &found.emplace_back()));
     }
   }
-  return count;
+  return found;
 }
+
+size_t Running(const Bundle& bundle, const std::string& word) { return Pids(bundle, word).size(); }
 
 std::string ReadPty(int fd, const std::string& until) {
   std::string text;
@@ -158,6 +163,45 @@ TEST_CASE("what an exec leaves running on purpose stays", "[shim][exec]") {
   for (int i = 0; i < 200 && ExecGroups(bundle) > 0; ++i)
     CHECK(bundle.Exec({"true"})->exit_code == 0);
   CHECK(ExecGroups(bundle) == 0);
+}
+
+TEST_CASE("the end of an exec whose pid another had before it is its own", "[shim][exec]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
+  base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  const auto open_exec = [&](const std::string& script) {
+    auto session =
+        shim_client::ExecSession::Open(bundle.path(), {"sh", "-c", script}, false,
+                                       {null.get(), null.get(), null.get()}, DeadlineIn(5000));
+    REQUIRE(session.ok());
+    return *std::move(session);
+  };
+  // Leaves a daemon behind, which is of another session: that of the exec has its pid as its id.
+  auto first = open_exec("setsid sleep 4321 & exec sleep 4322");
+  for (int i = 0; i < 2000 && Pids(bundle, "4321").empty(); ++i) poll(nullptr, 0, 2);
+  for (int i = 0; i < 2000 && Pids(bundle, "4322").empty(); ++i) poll(nullptr, 0, 2);
+  REQUIRE(Pids(bundle, "4322").size() == 1);
+  const pid_t pid = Pids(bundle, "4322")[0];
+  REQUIRE(kill(pid, SIGKILL) == 0);
+  CHECK(*first.Wait(DeadlineIn(5000)) == 137);
+  // The builder gets the pid before it, unless somebody else on this machine is faster.
+  bool same = false;
+  for (int i = 0; i < 500 && !same; ++i) {
+    base::UniqueFd last(open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC));
+    const std::string number = absl::StrCat(pid - 2);
+    REQUIRE(write(last.get(), number.data(), number.size()) == static_cast<ssize_t>(number.size()));
+    auto second = open_exec("exec sleep 4323");
+    std::vector<pid_t> pids;
+    for (int k = 0; k < 2000 && pids.empty(); ++k, poll(nullptr, 0, 1)) pids = Pids(bundle, "4323");
+    REQUIRE(pids.size() == 1);
+    same = pids[0] == pid;
+    REQUIRE(kill(pids[0], SIGKILL) == 0);
+    const auto code = second.Wait(DeadlineIn(5000));
+    INFO(code.status());
+    REQUIRE(code.ok());
+    CHECK(*code == 137);
+  }
+  CHECK(same);
 }
 
 TEST_CASE("execs that leave a process behind do not use up the number of execs", "[shim][exec]") {
