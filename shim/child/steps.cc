@@ -25,12 +25,12 @@ constexpr Step kInitSteps[] = {
     {"stdio", ApplyStdio},
     {"working directory",
      ApplyWorkdir},  // as root, as other runtimes do; once more as the user if that is refused
+    {"descriptors", ApplyDescriptors},    // the next step may forbid close_range
     {"seccomp", ApplySeccompPrivileged},  // without no_new_privs it takes CAP_SYS_ADMIN
     {"bounding set", ApplyBoundingSet},   // takes CAP_SETPCAP
     {"user", ApplyUser},                  // takes CAP_SETUID and CAP_SETGID
     {"working directory", ApplyWorkdirAsUser},
     {"capabilities", ApplyCapabilities},  // the last privileged step
-    {"descriptors", ApplyDescriptors},    // the next step may forbid close_range
     {"no new privileges", ApplyNoNewPrivileges},
     {"seccomp", ApplySeccomp},  // as late as possible: the filter need not allow what setup does
     {"exec", ApplyProgram},
@@ -47,12 +47,12 @@ constexpr Step kExecSteps[] = {
     {"apparmor", ApplyAppArmor},
     {"stdio", ApplyStdio},
     {"working directory", ApplyWorkdir},
+    {"descriptors", ApplyDescriptors},
     {"seccomp", ApplySeccompPrivileged},
     {"bounding set", ApplyBoundingSet},
     {"user", ApplyUser},
     {"working directory", ApplyWorkdirAsUser},
     {"capabilities", ApplyCapabilities},
-    {"descriptors", ApplyDescriptors},
     {"no new privileges", ApplyNoNewPrivileges},
     {"seccomp", ApplySeccomp},
     {"exec", ApplyProgram},
