@@ -9,12 +9,15 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
+#include "ipc/seccomp_file.h"
 #include "linux/syscalls.h"
 #include "oci/runtime_spec_codec.h"
 #include "shim/build_context.h"
@@ -46,19 +49,24 @@ absl::StatusOr<oci::Spec> ReadSpec(const char* bundle) {
   return oci::DecodeRuntimeSpecWithoutSeccomp(text);
 }
 
-// The compiled filter, an array of sock_filter as the kernel takes it; no file: no filter.
+// The compiled filter and its flags; no file: no filter.
 absl::Status ReadSeccomp(const char* bundle, ProcessPlan& process) {
   const absl::StatusOr<std::string> bytes =
       base::ReadFile(base::JoinPath(bundle, base::kSeccompFile));
   if (absl::IsNotFound(bytes.status())) return absl::OkStatus();
   if (!bytes.ok()) return bytes.status();
-  if (bytes->empty() || bytes->size() % sizeof(sock_filter) != 0 ||
-      bytes->size() / sizeof(sock_filter) > BPF_MAXINSNS) {
+  ipc::SeccompHead head;
+  if (bytes->size() >= sizeof(head)) memcpy(&head, bytes->data(), sizeof(head));
+  const absl::string_view filter = absl::ClippedSubstr(*bytes, sizeof(head));
+  if (filter.empty() || filter.size() % sizeof(sock_filter) != 0 ||
+      filter.size() / sizeof(sock_filter) > BPF_MAXINSNS ||
+      (head.flags & ~ipc::kSeccompFlags) != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat(base::kSeccompFile, ": ", bytes->size(), " bytes are no filter"));
   }
-  process.seccomp.resize(bytes->size() / sizeof(sock_filter));
-  memcpy(process.seccomp.data(), bytes->data(), bytes->size());
+  process.seccomp_flags = head.flags;
+  process.seccomp.resize(filter.size() / sizeof(sock_filter));
+  memcpy(process.seccomp.data(), filter.data(), filter.size());
   return absl::OkStatus();
 }
 

@@ -118,6 +118,7 @@ struct ProcessPlan {
   std::vector<RlimitPlan> rlimits;
   std::optional<int> oom_score_adj;
   std::vector<sock_filter> seccomp;
+  uint64_t seccomp_flags = 0;  // SECCOMP_FILTER_FLAG_*
 
   // Builder's part.
   std::vector<char*> argv;  // into args and env, with the final nullptr

@@ -42,7 +42,8 @@ bool LoadSeccomp(Child& child) {
   if (filter.empty()) return true;
   const sock_fprog program = {.len = static_cast<uint16_t>(filter.size()),
                               .filter = const_cast<sock_filter*>(filter.data())};
-  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ||
+  const uint64_t flags = child.process.seccomp_flags;
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) == 0 ||
          child.Fail("load the filter");
 }
 

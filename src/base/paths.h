@@ -14,7 +14,7 @@
 //     state.lock                      held by the crispd that serves; <root>/root.lock too
 //     crisp.sock                      CRI (unless `address` says otherwise)
 //     containers/<id>/config.json     OCI runtime spec            (daemon writes)
-//     containers/<id>/seccomp.bpf     compiled filter, if any      (daemon writes)
+//     containers/<id>/seccomp.bpf     flags, compiled filter, if any (daemon writes)
 //     containers/<id>/shim.sock       SEQPACKET socket of the shim (daemon binds, shim serves)
 //     containers/<id>/init.json       pid, start time, phases      (shim writes once, at start)
 //     containers/<id>/exit.json       exit record                  (shim writes once, before it

@@ -2,6 +2,7 @@
 // (seccomp(2)). Thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -19,7 +20,12 @@ absl::StatusOr<std::optional<oci::Seccomp>> SelectSeccomp(
     const runtime::v1::SecurityProfile* profile, absl::string_view deprecated_path,
     const oci::Capabilities& capabilities);
 
-// The filter as raw `struct sock_filter`s. Compiled once per distinct profile and cached.
+// The profile's flags as seccomp(2) takes them, of ipc::kSeccompFlags. kInvalidArgument names one
+// that is not supported.
+absl::StatusOr<uint64_t> SeccompFlags(const oci::Seccomp& profile);
+
+// What goes into a bundle's seccomp.bpf, see ipc/seccomp_file.h. A filter is compiled once per
+// distinct profile and cached.
 absl::StatusOr<std::string> CompileSeccomp(const oci::Seccomp& profile);
 
 }  // namespace crisp::spec

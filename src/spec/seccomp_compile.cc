@@ -29,6 +29,7 @@
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "ipc/seccomp_file.h"
 #include "spec/fields.h"
 #include "spec/seccomp.h"
 
@@ -284,14 +285,33 @@ class Cache {
 
 }  // namespace
 
+absl::StatusOr<uint64_t> SeccompFlags(const oci::Seccomp& profile) {
+  uint64_t flags = 0;
+  for (const std::string& flag : profile.flags) {
+    if (flag == "SECCOMP_FILTER_FLAG_LOG") {
+      flags |= SECCOMP_FILTER_FLAG_LOG;
+    } else if (flag == "SECCOMP_FILTER_FLAG_SPEC_ALLOW") {
+      flags |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    } else if (flag != "SECCOMP_FILTER_FLAG_TSYNC") {  // of no use to the one thread there is
+      return Invalid("seccomp flag", flag, "is not supported");
+    }
+  }
+  return flags;
+}
+
 absl::StatusOr<std::string> CompileSeccomp(const oci::Seccomp& profile) {
   static Cache& cache = *new Cache;
+  ipc::SeccompHead head;
+  CRISP_ASSIGN_OR_RETURN(head.flags, SeccompFlags(profile));
+  const absl::string_view first(reinterpret_cast<const char*>(&head), sizeof(head));
   std::string key = Key(profile);
-  if (std::optional<std::string> known = cache.Find(key); known.has_value()) return *known;
-  absl::StatusOr<std::string> filter = Compile(profile);
+  if (std::optional<std::string> known = cache.Find(key); known.has_value()) {
+    return absl::StrCat(first, *known);
+  }
+  const absl::StatusOr<std::string> filter = Compile(profile);
   if (!filter.ok()) return base::Prefix(filter.status(), "compile seccomp profile");
   cache.Add(std::move(key), *filter);
-  return filter;
+  return absl::StrCat(first, *filter);
 }
 
 }  // namespace crisp::spec

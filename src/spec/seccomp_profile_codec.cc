@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/json.h"
+#include "spec/seccomp.h"
 
 namespace crisp::spec {
 namespace {
@@ -24,9 +25,6 @@ constexpr absl::string_view kActions[] = {
 constexpr absl::string_view kOperators[] = {"SCMP_CMP_NE",       "SCMP_CMP_LT", "SCMP_CMP_LE",
                                             "SCMP_CMP_EQ",       "SCMP_CMP_GE", "SCMP_CMP_GT",
                                             "SCMP_CMP_MASKED_EQ"};
-constexpr absl::string_view kFlags[] = {"SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG",
-                                        "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-                                        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"};
 
 // Thrown as the parser's own exception: DecodeJson turns both into kInvalidArgument.
 [[noreturn]] void Refuse(const std::string& what) {
@@ -158,11 +156,8 @@ oci::Seccomp DecodeProfile(const Json& value, const oci::Capabilities& capabilit
   profile.default_errno_ret = ErrnoRet(value, "defaultErrnoRet", profile.default_action);
   profile.architectures = Architectures(value, host);
   profile.flags = Strings(value, "flags");
-  for (const std::string& flag : profile.flags) {
-    if (std::find(std::begin(kFlags), std::end(kFlags), flag) == std::end(kFlags)) {
-      Refuse(absl::StrCat("flag \"", flag, "\" is not supported"));
-    }
-  }
+  const absl::Status flags = SeccompFlags(profile).status();
+  if (!flags.ok()) Refuse(std::string(flags.message()));
   const Json* rules = Find(value, "syscalls");
   if (rules == nullptr) return profile;
   if (!rules->is_array()) Refuse("syscalls is no array");

@@ -16,6 +16,7 @@
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
+#include "ipc/seccomp_file.h"
 #include "spec/seccomp.h"
 #include "spec/seccomp_default.h"
 #include "spec/seccomp_profile_codec.h"
@@ -66,11 +67,12 @@ std::vector<int> Try(const std::string& filter, const std::vector<Call>& calls) 
 }
 
 std::string FilterOf(const oci::Seccomp& profile) {
-  const absl::StatusOr<std::string> filter = CompileSeccomp(profile);
-  INFO(filter.status());
-  REQUIRE(filter.ok());
-  CHECK(filter->size() % sizeof(sock_filter) == 0);
-  return *filter;
+  const absl::StatusOr<std::string> file = CompileSeccomp(profile);
+  INFO(file.status());
+  REQUIRE(file.ok());
+  REQUIRE(file->size() > sizeof(ipc::SeccompHead));
+  CHECK((file->size() - sizeof(ipc::SeccompHead)) % sizeof(sock_filter) == 0);
+  return file->substr(sizeof(ipc::SeccompHead));
 }
 
 std::string FilterOf(const std::string& text) {
@@ -229,8 +231,30 @@ TEST_CASE("actions, errors and conditions of a profile") {
         std::vector<int>{0, EPERM, ENOSYS, ENOSYS});
 }
 
+TEST_CASE("the flags of a profile stand before its filter") {
+  oci::Seccomp profile = DefaultWith({});
+  const auto flags = [&](const std::vector<std::string>& names) {
+    profile.flags = names;
+    const absl::StatusOr<std::string> file = CompileSeccomp(profile);
+    REQUIRE(file.ok());
+    ipc::SeccompHead head;
+    memcpy(&head, file->data(), sizeof(head));
+    return head.flags;
+  };
+  CHECK(flags({}) == 0);
+  CHECK(flags({"SECCOMP_FILTER_FLAG_TSYNC"}) == 0);
+  CHECK(flags({"SECCOMP_FILTER_FLAG_LOG"}) == SECCOMP_FILTER_FLAG_LOG);
+  CHECK(flags({"SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_LOG"}) ==
+        (SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_LOG));
+  CHECK(flags({}) == 0);  // and not those of the filter that is in the cache
+}
+
 TEST_CASE("profiles that cannot be compiled") {
   oci::Seccomp profile;
+  profile.default_action = "SCMP_ACT_ALLOW";
+  profile.flags = {"SECCOMP_FILTER_FLAG_NEW_LISTENER"};
+  CheckRefused(CompileSeccomp(profile).status(), "\"SECCOMP_FILTER_FLAG_NEW_LISTENER\"");
+  profile.flags = {};
   profile.default_action = "SCMP_ACT_NOTIFY";
   CheckRefused(CompileSeccomp(profile).status(), "SCMP_ACT_NOTIFY");
   profile.default_action = "SCMP_ACT_ALLOW";
