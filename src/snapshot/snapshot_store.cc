@@ -63,7 +63,7 @@ struct SnapshotStore::State {
   absl::StatusOr<LayerRecord> LoadLayer(const std::string& folder) const;
   absl::StatusOr<std::vector<std::string>> Lowers(absl::string_view chain_id) const;
   absl::Status Publish(uint64_t number, const LayerRecord& record);
-  absl::StatusOr<std::vector<uint64_t>> Unlist(absl::Span<const std::string> chain_ids);
+  std::vector<uint64_t> Unlist(absl::Span<const std::string> chain_ids);
   absl::StatusOr<RootfsView> WithUpper(absl::string_view container_id, RootfsView view) const;
 
   std::string LayerDir(uint64_t number) const {
@@ -264,15 +264,15 @@ absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& r
 }
 
 // Takes the layers out of the index; the folders are the caller's to remove.
-absl::StatusOr<std::vector<uint64_t>> SnapshotStore::State::Unlist(
-    absl::Span<const std::string> chain_ids) {
-  const std::set<std::string> gone(chain_ids.begin(), chain_ids.end());
+std::vector<uint64_t> SnapshotStore::State::Unlist(absl::Span<const std::string> chain_ids) {
+  const std::set<std::string> asked(chain_ids.begin(), chain_ids.end());
+  std::set<std::string> gone = asked;
   absl::MutexLock lock(&mu);
   for (const auto& [chain_id, layer] : layers) {
-    if (gone.count(layer.record.info.parent) > 0 && gone.count(chain_id) == 0) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("layer ", layer.record.info.parent, " is the parent of ", chain_id));
-    }
+    if (asked.count(chain_id) > 0) continue;
+    // It stays, and so does all it stands on; below what another one kept, all is kept already.
+    std::string below = layer.record.info.parent;
+    while (gone.erase(below) > 0) below = layers.at(below).record.info.parent;
   }
   std::vector<uint64_t> numbers;
   for (const std::string& chain_id : gone) {
@@ -289,7 +289,7 @@ absl::StatusOr<std::vector<uint64_t>> SnapshotStore::State::Unlist(
 absl::Status SnapshotStore::RemoveLayers(absl::Span<const std::string> chain_ids) {
   State& state = *state_;
   absl::MutexLock change(&state.change_mu);
-  CRISP_ASSIGN_OR_RETURN(const std::vector<uint64_t> numbers, state.Unlist(chain_ids));
+  const std::vector<uint64_t> numbers = state.Unlist(chain_ids);
   if (numbers.empty()) return absl::OkStatus();
   // Out of layers/ for good before the first file goes: after a power cut a layer that is listed
   // must be whole.

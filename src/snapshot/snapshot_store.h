@@ -71,7 +71,7 @@ class SnapshotStore {
   // Starts an unpack. The writer must not outlive the store.
   absl::StatusOr<std::unique_ptr<LayerWriter>> BeginLayer(const LayerSpec& spec);
   // Which layers are unused is known above (images and containers). A layer that another one, not
-  // among these, stands on is kFailedPrecondition and nothing is removed; unknown ids are ignored.
+  // among these, stands on stays, and so does what it stands on itself; unknown ids are ignored.
   absl::Status RemoveLayers(absl::Span<const std::string> chain_ids);
 
   // The layers alone, read-only; an empty chain id is an image without layers. kNotFound for an
