@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "cri/bundle.h"
+#include "cri/image_message.h"
 #include "cri/image_volumes.h"
 #include "cri/service.h"
 #include "linux/propagation.h"
@@ -103,6 +104,9 @@ absl::StatusOr<std::string> Service::MakeContainer(const SandboxPtr& sandbox,
   record.created_at_ns = base::WallNanos();
   record.config = config;
   record.image_id = image->id.str();
+  ImageNames names = NamesFor(*image, config.image());
+  record.image_name = std::move(names.name);
+  record.image_ref = std::move(names.ref);
   record.resources = config.linux().resources();
   absl::Status status = PrepareContainer(*sandbox, *image, record);
   // A sandbox that is stopped or removed meanwhile must not be left with a container.

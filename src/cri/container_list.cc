@@ -20,6 +20,8 @@ absl::StatusOr<v1::ListContainersResponse> Service::ListContainers(
       item->set_id(record.id);
       item->set_pod_sandbox_id(record.sandbox_id);
       *item->mutable_metadata() = record.config.metadata();
+      // As created and by id, as containerd has it: kubelets before 1.30 match image_ref with the
+      // images they may collect, and crictl looks up what image says, where a tag may have moved.
       *item->mutable_image() = record.config.image();
       item->set_image_ref(record.image_id);
       item->set_image_id(record.image_id);

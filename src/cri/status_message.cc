@@ -35,7 +35,8 @@ v1::ContainerStatus StatusMessage(const container::Container& container) {
   *status.mutable_metadata() = record.config.metadata();
   FillLife(container, record, status);
   *status.mutable_image() = record.config.image();
-  status.set_image_ref(record.image_id);
+  if (!record.image_name.empty()) status.mutable_image()->set_image(record.image_name);
+  status.set_image_ref(record.image_ref.empty() ? record.image_id : record.image_ref);
   status.set_image_id(record.image_id);
   *status.mutable_labels() = record.config.labels();
   *status.mutable_annotations() = record.config.annotations();

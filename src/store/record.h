@@ -66,7 +66,11 @@ struct ContainerRecord {
   std::string sandbox_id;
   int64_t created_at_ns = 0;
   runtime::v1::ContainerConfig config;
-  std::string image_id;                // sha256:<config digest>
+  std::string image_id;  // sha256:<config digest>
+  // How the image was called when the container was made: by a tag where it had one, and by digest.
+  // Empty in records of a crispd that did not write them.
+  std::string image_name;
+  std::string image_ref;
   std::vector<std::string> chain_ids;  // its layers, bottom first: kept while the container exists
   std::vector<ImageVolume> image_volumes;          // in the order of the configuration's mounts
   std::string log_path;                            // absolute; empty: no log

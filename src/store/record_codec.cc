@@ -108,6 +108,8 @@ bool ParseContainer(const Json& json, ContainerRecord& record) {
   record.created_at_ns = json.at("created_at_ns");
   ParseMessage(json.at("config"), record.config);
   record.image_id = json.at("image_id");
+  record.image_name = json.value("image_name", "");
+  record.image_ref = json.value("image_ref", "");
   record.chain_ids = json.at("chain_ids").get<std::vector<std::string>>();
   if (json.contains("image_volumes")) record.image_volumes = ParseVolumes(json.at("image_volumes"));
   record.log_path = json.at("log_path");
@@ -146,6 +148,8 @@ std::string Encode(const ContainerRecord& record) {
                {"created_at_ns", record.created_at_ns},
                {"config", MessageJson(record.config)},
                {"image_id", record.image_id},
+               {"image_name", record.image_name},
+               {"image_ref", record.image_ref},
                {"chain_ids", record.chain_ids},
                {"log_path", record.log_path},
                {"stop_signal", record.stop_signal},

@@ -9,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "base/file.h"
 #include "integration/pod.h"
@@ -147,7 +148,6 @@ TEST_CASE("the id of an image is one and the same everywhere") {
     config.mutable_image()->set_user_specified_image(kBusybox);
   });
   CHECK(pod.ContainerStatus(container).image_id() == id);
-  CHECK(pod.ContainerStatus(container).image_ref() == id);
   v1::ListContainersRequest list;
   list.mutable_filter()->set_id(container);
   const auto listed =
@@ -155,6 +155,75 @@ TEST_CASE("the id of an image is one and the same everywhere") {
   REQUIRE(listed.containers_size() == 1);
   CHECK(listed.containers(0).image_id() == id);
   CHECK(listed.containers(0).image_ref() == id);
+  // What crictl looks up to see which images are used.
+  CHECK(listed.containers(0).image().image() == id);
+}
+
+TEST_CASE("a container's status names its image as users know it: tag and digest, not the id") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string id = Pull(daemon, kBusybox);
+  const std::string digest = DigestOf(daemon, id);
+  const auto create = [&](const std::string& user_specified) {
+    return pod.Create(pod.ContainerConfig({"true"}, [&](v1::ContainerConfig& config) {
+      config.mutable_metadata()->set_name(absl::StrCat("c", user_specified.size()));
+      config.mutable_image()->set_image(id);
+      config.mutable_image()->set_user_specified_image(user_specified);
+    }));
+  };
+  const auto check = [&](const std::string& container, const std::string& name,
+                         const std::string& ref) {
+    const v1::ContainerStatus status = pod.ContainerStatus(container);
+    CHECK(status.image().image() == name);
+    CHECK(status.image_ref() == ref);
+    CHECK(status.image_id() == id);
+  };
+  const std::string by_tag = create(kBusybox);
+  const std::string unsaid = create("");
+  check(by_tag, kBusybox, digest);
+  check(unsaid, kBusybox, digest);
+  Remove(daemon, id);
+  REQUIRE(Pull(daemon, digest) == id);
+  const std::string by_digest = create(digest);
+  check(by_digest, digest, digest);
+  // What it was when the container was made, whatever became of the tag; also after a restart.
+  check(by_tag, kBusybox, digest);
+  daemon.Kill9();
+  const std::string record = daemon.root() + "/containers/" + unsaid + "/record.json";
+  const std::string text = *base::ReadFile(record);
+  const std::string older =
+      absl::StrReplaceAll(text, {{"\"image_name\"", "\"a\""}, {"\"image_ref\"", "\"b\""}});
+  REQUIRE(older != text);
+  REQUIRE(base::WriteFileAtomic(record, older, 0600).ok());
+  daemon.Start();
+  check(by_tag, kBusybox, digest);
+  check(by_digest, digest, digest);
+  // An older crispd wrote the id only.
+  check(unsaid, id, id);
+}
+
+TEST_CASE("of several names of its image a container's status has the one the user wrote") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string name = "gcr.io/k8s-staging-cri-tools/test-image-tags:";
+  const std::string id = Pull(daemon, name + "1");
+  REQUIRE(Pull(daemon, name + "2") == id);
+  const auto told = [&](const std::string& image, const std::string& user_specified) {
+    const std::string container = pod.Create(pod.ContainerConfig({"/x"}, [&](auto& config) {
+      config.mutable_image()->set_image(image);
+      config.mutable_image()->set_user_specified_image(user_specified);
+    }));
+    const v1::ContainerStatus status = pod.ContainerStatus(container);
+    CHECK(status.image_ref() == DigestOf(daemon, id));
+    pod.RemoveContainer(container);
+    return status.image().image();
+  };
+  CHECK(told(id, name + "1") == name + "1");
+  CHECK(told(id, name + "2") == name + "2");
+  CHECK(told(name + "2", "") == name + "2");
+  // Words that are no name of the image are not repeated.
+  CHECK(told(id, "docker.io/library/other:1") == name + "1");
+  CHECK(told(id, "NO name") == name + "1");
 }
 
 TEST_CASE("several tags of one image are removed together") {

@@ -39,6 +39,8 @@ ContainerRecord Container() {
   record.config.mutable_metadata()->set_name("c");
   record.config.set_stop_signal(v1::SIGNAL_SIGUSR1);
   record.image_id = "sha256:1";
+  record.image_name = "docker.io/library/a:1";
+  record.image_ref = "docker.io/library/a@sha256:0";
   record.chain_ids = {"sha256:2", "sha256:3"};
   record.log_path = "/var/log/pods/x/0.log";
   record.stop_signal = "SIGUSR1";
@@ -78,6 +80,8 @@ TEST_CASE("a container's record reads back as it was, with and without an outcom
   CHECK(after.id == before.id);
   CHECK(after.sandbox_id == before.sandbox_id);
   CHECK(MessageDifferencer::Equals(after.config, before.config));
+  CHECK(after.image_name == before.image_name);
+  CHECK(after.image_ref == before.image_ref);
   CHECK(after.chain_ids == before.chain_ids);
   CHECK(after.log_path == before.log_path);
   CHECK(after.stop_signal == before.stop_signal);
