@@ -21,6 +21,7 @@
 #include "config/config.h"
 #include "cri/grpc_service.h"
 #include "cri/layer_store.h"
+#include "cri/layer_use.h"
 #include "cri/service.h"
 #include "linux/apparmor.h"
 #include "spec/apparmor_default.h"
@@ -126,7 +127,9 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   for (const std::string& file : images->quarantined()) {
     base::Log(LogLevel::kError, "damaged image record, moved to quarantine", {{"error", file}});
   }
-  image::Puller puller({.registry_config_dirs = {config.registry.config_path}}, *images, layers);
+  cri::LayerUse layer_use(*images, *snapshots);
+  image::Puller puller({.registry_config_dirs = {config.registry.config_path}}, *images, layers,
+                       [&] { layer_use.DeleteUnused(); });
   const std::unique_ptr<cni::Network> network =
       cni::NewNetwork({.conf_dir = config.cni.conf_dir, .plugin_dirs = config.cni.bin_dirs});
   cri::Service service({.config = config,
@@ -135,6 +138,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
                         .snapshots = *snapshots,
                         .images = *images,
                         .puller = puller,
+                        .layer_use = layer_use,
                         .network = *network,
                         .shims = shims,
                         .pause_root = pause_root});

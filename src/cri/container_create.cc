@@ -119,7 +119,7 @@ absl::StatusOr<std::string> Service::MakeContainer(const SandboxPtr& sandbox,
   if (!status.ok()) {
     (void)base::RemoveTree(paths_.Bundle(record.id));
     (void)snapshots_.RemoveContainer(record.id);
-    ReleaseLayers(UsedLayers(record));
+    layer_use_.Release(UsedLayers(record));
     return status;
   }
   auto container = std::make_shared<container::Container>(std::move(record), &container_records_);

@@ -8,26 +8,6 @@
 
 namespace crisp::cri {
 
-void Service::ReleaseLayers(const std::vector<std::string>& chain_ids) {
-  absl::MutexLock lock(&layer_use_.mu());
-  layer_use_.Drop(chain_ids);
-  std::vector<oci::Digest> candidates;
-  for (const std::string& chain_id : chain_ids) {
-    absl::StatusOr<oci::Digest> digest = oci::Digest::Parse(chain_id);
-    if (digest.ok() && !layer_use_.InUse(chain_id)) candidates.push_back(*std::move(digest));
-  }
-  DeleteLayers(images_.Unused(candidates));
-}
-
-void Service::DeleteLayers(const std::vector<image::LayerLease>& unused) {
-  std::vector<std::string> chain_ids;
-  for (const image::LayerLease& lease : unused) {
-    if (!layer_use_.InUse(lease.chain_id().str())) chain_ids.push_back(lease.chain_id().str());
-  }
-  // A layer that another one still stands on stays; it goes with that one.
-  if (!chain_ids.empty()) (void)snapshots_.RemoveLayers(chain_ids);
-}
-
 absl::Status Service::RemoveOne(const ContainerPtr& container, absl::Time give_up) {
   CRISP_RETURN_IF_ERROR(KillOne(*container, give_up));
   absl::MutexLock lock(&container->operation());
@@ -45,7 +25,7 @@ absl::Status Service::RemoveOne(const ContainerPtr& container, absl::Time give_u
   CRISP_RETURN_IF_ERROR(container_records_.Remove(container->id()));
   containers_.Remove(container->id());
   Announce(v1::CONTAINER_DELETED_EVENT, *container);
-  ReleaseLayers(container->Read(UsedLayers));
+  layer_use_.Release(container->Read(UsedLayers));
   return absl::OkStatus();
 }
 

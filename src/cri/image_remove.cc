@@ -7,14 +7,13 @@ namespace crisp::cri {
 absl::StatusOr<v1::RemoveImageResponse> Service::RemoveImage(const v1::RemoveImageRequest& request,
                                                              const Call&) {
   if (request.image().image().empty()) return absl::InvalidArgumentError("image.image is empty");
-  absl::MutexLock lock(&layer_use_.mu());
   const absl::StatusOr<image::ImagePtr> image = images_.Find(request.image().image());
   if (absl::IsNotFound(image.status())) return v1::RemoveImageResponse();
   CRISP_RETURN_IF_ERROR(image.status());
-  absl::StatusOr<std::vector<image::LayerLease>> unused = images_.Remove((*image)->id);
-  if (absl::IsNotFound(unused.status())) return v1::RemoveImageResponse();
-  if (!unused.ok()) return base::Prefix(unused.status(), "remove image");
-  DeleteLayers(*unused);
+  const absl::Status removed = images_.Remove((*image)->id);
+  if (absl::IsNotFound(removed)) return v1::RemoveImageResponse();
+  CRISP_RETURN_IF_ERROR(base::Prefix(removed, "remove image"));
+  layer_use_.DeleteUnused();
   return v1::RemoveImageResponse();
 }
 

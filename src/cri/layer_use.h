@@ -1,7 +1,7 @@
-// Which layers containers stand on: RemoveImage must not take a layer away from a container,
-// however it was removed. Thread-safe. `mu()` is held over "find the image and count its layers"
-// and over "remove the image and delete what nobody counts", so that neither can slip between the
-// halves of the other.
+// Which layers are needed, and the end of the others. A layer is needed by the images made of it,
+// by the containers that stand on it or mount it, however their image was removed, and by the pulls
+// that hold it. All that may end such a need tells so here, and what nobody needs then is deleted:
+// layers of no image are seen by no client, so nobody could ask for it later. Thread-safe.
 #pragma once
 
 #include <map>
@@ -10,29 +10,35 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "image/image_store.h"
+#include "snapshot/snapshot_store.h"
 
 namespace crisp::cri {
 
 class LayerUse {
  public:
+  // Borrows both.
+  LayerUse(image::ImageStore& images, snapshot::SnapshotStore& layers)
+      : images_(images), layers_(layers) {}
+
+  // Held over "find the image and count its layers", so that no deletion comes in between.
   absl::Mutex& mu() ABSL_LOCK_RETURNED(mu_) { return mu_; }
 
-  void Add(const std::vector<std::string>& chain_ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    for (const std::string& id : chain_ids) ++users_[id];
-  }
-  void Drop(const std::vector<std::string>& chain_ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    for (const std::string& id : chain_ids) {
-      auto it = users_.find(id);
-      if (it != users_.end() && --it->second == 0) users_.erase(it);
-    }
-  }
-  bool InUse(const std::string& chain_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return users_.count(chain_id) > 0;
-  }
+  // A container's layers, before they are looked at.
+  void Add(const std::vector<std::string>& chain_ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The container is gone: deletes those of its layers that nobody needs.
+  void Release(const std::vector<std::string>& chain_ids) ABSL_LOCKS_EXCLUDED(mu_);
+  // Deletes every layer that nobody needs: when an image was removed, when a pull failed, and at
+  // start, after the containers were counted.
+  void DeleteUnused() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  void DeleteUnusedOf(const std::vector<std::string>& chain_ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  image::ImageStore& images_;
+  snapshot::SnapshotStore& layers_;
   absl::Mutex mu_;
-  std::map<std::string, int> users_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, int> containers_ ABSL_GUARDED_BY(mu_);  // how many count on a layer
 };
 
 }  // namespace crisp::cri

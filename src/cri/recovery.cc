@@ -216,13 +216,7 @@ void Service::RemoveOrphans() {
       if (!known(id)) (void)snapshots_.RemoveContainer(id);
     }
   }
-  std::vector<oci::Digest> layers;
-  for (const snapshot::LayerInfo& layer : snapshots_.Layers()) {
-    absl::StatusOr<oci::Digest> digest = oci::Digest::Parse(layer.chain_id);
-    if (digest.ok()) layers.push_back(*std::move(digest));
-  }
-  absl::MutexLock lock(&layer_use_.mu());
-  DeleteLayers(images_.Unused(layers));
+  layer_use_.DeleteUnused();
 }
 
 absl::Status Service::Recover() {

@@ -11,6 +11,7 @@ Service::Service(const Parts& parts)
       snapshots_(parts.snapshots),
       images_(parts.images),
       puller_(parts.puller),
+      layer_use_(parts.layer_use),
       network_(parts.network),
       shims_(parts.shims),
       pause_root_(parts.pause_root),

@@ -52,6 +52,7 @@ struct Parts {
   snapshot::SnapshotStore& snapshots;
   image::ImageStore& images;
   image::Puller& puller;
+  LayerUse& layer_use;
   cni::Network& network;
   const shim_client::Launcher& shims;
   std::string pause_root;  // rootfs of every pause container
@@ -165,10 +166,6 @@ class Service {
   // Until a start that is under way is over: what it makes must be stopped too.
   void AwaitStart(container::Container& container);
   absl::Status RemoveOne(const ContainerPtr& container, absl::Time give_up);
-  // Layers the container was the last user of.
-  void ReleaseLayers(const std::vector<std::string>& chain_ids);
-  void DeleteLayers(const std::vector<image::LayerLease>& unused)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(layer_use_.mu());
   absl::StatusOr<ContainerPtr> FindRunning(absl::string_view id) const;
   std::string CgroupPath(const container::Container& container) const;
   // container_update.cc: makes the running container's group have the limits on record.
@@ -212,6 +209,7 @@ class Service {
   snapshot::SnapshotStore& snapshots_;
   image::ImageStore& images_;
   image::Puller& puller_;
+  LayerUse& layer_use_;
   cni::Network& network_;
   const shim_client::Launcher& shims_;
   const std::string pause_root_;
@@ -222,7 +220,6 @@ class Service {
   store::Index<container::Container> containers_{"container"};
   Joined<std::string> run_operations_;
   Joined<std::string> create_operations_;
-  LayerUse layer_use_;
   ImageUsers image_users_;
   OutputBudget exec_output_{kExecOutputBytes};
   Background background_;

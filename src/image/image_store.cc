@@ -228,7 +228,7 @@ absl::StatusOr<ImagePtr> ImageStore::Put(Image image) {
   return published;
 }
 
-absl::StatusOr<std::vector<LayerLease>> ImageStore::Remove(const oci::Digest& id) {
+absl::Status ImageStore::Remove(const oci::Digest& id) {
   absl::MutexLock write_lock(&write_mu_);
   {
     absl::ReaderMutexLock lock(&mu_);
@@ -241,18 +241,14 @@ absl::StatusOr<std::vector<LayerLease>> ImageStore::Remove(const oci::Digest& id
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd folder, base::Open(folder_, O_RDONLY | O_DIRECTORY));
   if (fsync(folder.get()) != 0) return base::Errno("fsync", folder_);
   absl::MutexLock lock(&mu_);
-  std::vector<oci::Digest> chain_ids;
-  for (const Layer& layer : images_.at(id)->layers) chain_ids.push_back(layer.chain_id);
   UnpublishLocked(id);
-  return UnusedLocked(chain_ids);
+  return absl::OkStatus();
 }
 
 std::vector<LayerLease> ImageStore::Unused(const std::vector<oci::Digest>& chain_ids) {
+  // Held to the end: a pull publishes its image before it lets go of the layers, so a layer is seen
+  // used or seen held.
   absl::ReaderMutexLock lock(&mu_);
-  return UnusedLocked(chain_ids);
-}
-
-std::vector<LayerLease> ImageStore::UnusedLocked(const std::vector<oci::Digest>& chain_ids) {
   std::set<oci::Digest> used;
   for (const auto& [id, image] : images_) {
     for (const Layer& layer : image->layers) used.insert(layer.chain_id);
@@ -260,7 +256,6 @@ std::vector<LayerLease> ImageStore::UnusedLocked(const std::vector<oci::Digest>&
   std::vector<LayerLease> unused;
   for (const oci::Digest& chain_id : chain_ids) {
     if (used.contains(chain_id)) continue;
-    // A pull publishes its image before it lets go of the layers, so held means wanted.
     if (std::optional<LayerLease> lease = leases_.TryAcquire(chain_id)) {
       unused.push_back(*std::move(lease));
     }

@@ -65,12 +65,11 @@ class ImageStore {
   absl::StatusOr<ImagePtr> Put(Image image);
 
   // Removes the image with all its references; gone from List() and Find() on return. kNotFound
-  // when it is already gone. Returns its layers that no image and no running pull needs: delete
-  // them while holding the leases (a pull that wants one waits until its lease is dropped).
-  absl::StatusOr<std::vector<LayerLease>> Remove(const oci::Digest& id);
+  // when it is already gone. Its layers are the caller's to delete: Unused() tells which.
+  absl::Status Remove(const oci::Digest& id);
 
-  // Of `chain_ids`, those that no image and no running pull needs, leased as above: what a failed
-  // pull or a crash left behind.
+  // Of `chain_ids`, those that no image and no running pull needs: delete them while holding the
+  // leases (a pull that wants one waits until its lease is dropped).
   std::vector<LayerLease> Unused(const std::vector<oci::Digest>& chain_ids);
 
   LayerLeases& leases() { return leases_; }
@@ -85,8 +84,6 @@ class ImageStore {
   std::vector<ImagePtr> LosersLocked(const Image& winner) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void PublishLocked(ImagePtr image) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void UnpublishLocked(const oci::Digest& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::vector<LayerLease> UnusedLocked(const std::vector<oci::Digest>& chain_ids)
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   const std::string folder_;
   const std::string quarantine_;

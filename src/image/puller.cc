@@ -198,8 +198,12 @@ absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
 
 }  // namespace
 
-Puller::Puller(PullOptions options, ImageStore& store, LayerTarget& target)
-    : options_(std::move(options)), store_(store), target_(target) {}
+Puller::Puller(PullOptions options, ImageStore& store, LayerTarget& target,
+               std::function<void()> after_failure)
+    : options_(std::move(options)),
+      store_(store),
+      target_(target),
+      after_failure_(std::move(after_failure)) {}
 
 Puller::~Puller() {
   std::list<std::shared_ptr<Flight>> flights;
@@ -230,7 +234,10 @@ void Puller::Run(const std::shared_ptr<Flight>& flight) {
     });
   };
   absl::StatusOr<ImagePtr> result = pull();
-  if (!result.ok()) result = ForCaller(result.status(), flight->reference);
+  if (!result.ok()) {
+    result = ForCaller(result.status(), flight->reference);
+    if (after_failure_) after_failure_();
+  }
   absl::MutexLock lock(&mu_);
   flight->result = std::move(result);
   flight->done = true;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -33,8 +34,11 @@ struct PullProgress {
 
 class Puller {
  public:
-  // Borrows both; they outlive the puller.
-  Puller(PullOptions options, ImageStore& store, LayerTarget& target);
+  // Borrows both; they outlive the puller. `after_failure` (may be empty) runs on the pull's own
+  // thread when a pull ended without an image and holds no layer any more: those it put in place
+  // are nobody's now. Callers who still wait hear of the failure after that.
+  Puller(PullOptions options, ImageStore& store, LayerTarget& target,
+         std::function<void()> after_failure);
   // Cancels what runs and waits for it.
   ~Puller();
 
@@ -61,6 +65,7 @@ class Puller {
   const PullOptions options_;
   ImageStore& store_;
   LayerTarget& target_;
+  const std::function<void()> after_failure_;
 
   mutable absl::Mutex mu_;
   absl::CondVar finished_;

@@ -12,7 +12,10 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "base/file.h"
+#include "evil_registry.h"
+#include "image_fixture.h"
 #include "integration/pod.h"
+#include "unit/snapshot/tar_builder.h"
 
 using namespace crisp;
 using namespace crisp::test;
@@ -312,6 +315,70 @@ TEST_CASE("the image file system is told as kubelet needs it") {
   CHECK(ListedIds(daemon) == std::set<std::string>{id});
   Remove(daemon, id);
   CHECK(FsInfo(daemon).used_bytes().value() == empty.used_bytes().value());
+}
+
+TEST_CASE(
+    "a pull that fails leaves none of its layers, and the image it shared some with goes whole") {
+  Daemon daemon;
+  image::EvilRegistry registry;
+  const auto layer = [](const std::string& content) {
+    return snapshot::TarBuilder().File("file", content).Done();
+  };
+  const std::string bad = layer("bad");
+  Serve(registry, image::MakeImage({layer("1"), layer("2"), layer("good")}), "good");
+  Serve(registry, image::MakeImage({layer("1"), layer("2"), layer("own"), bad}), "bad");
+  const uint64_t empty = FsInfo(daemon).inodes_used().value();
+  Pull(daemon, registry.host() + "/repo:good");
+  const uint64_t before = FsInfo(daemon).inodes_used().value();
+  std::atomic<uint64_t> at_failure = 0;
+  image::EvilReply missing{.status = 404};
+  missing.before_reply = [&] {
+    for (int i = 0; i < 2000 && at_failure <= before; ++i) {
+      v1::ImageFsInfoResponse info;
+      (void)daemon.Try(daemon.images(), &Images::ImageFsInfo, {}, &info);
+      at_failure = info.image_filesystems(0).inodes_used().value();
+      usleep(5000);
+    }
+  };
+  registry.Serve(image::BlobPath(bad), missing);
+  v1::PullImageRequest pull;
+  v1::PullImageResponse response;
+  pull.mutable_image()->set_image(registry.host() + "/repo:bad");
+  CHECK_FALSE(daemon.Try(daemon.images(), &Images::PullImage, pull, &response).ok());
+  CHECK(at_failure > before);
+  CHECK(FsInfo(daemon).inodes_used().value() == before);
+  CHECK(ListedIds(daemon).size() == 1);
+  Remove(daemon, registry.host() + "/repo:good");
+  CHECK(FsInfo(daemon).inodes_used().value() == empty);
+}
+
+TEST_CASE("a pull that is given up leaves none of its layers") {
+  Daemon daemon;
+  image::EvilRegistry registry;
+  const std::string first = snapshot::TarBuilder().File("file", "first").Done();
+  const std::string stuck = snapshot::TarBuilder().File("file", "stuck").Done();
+  Serve(registry, image::MakeImage({first, stuck}));
+  registry.Serve(image::BlobPath(stuck), image::EvilReply{.body = stuck, .stall_after = 100});
+  const uint64_t empty = FsInfo(daemon).inodes_used().value();
+  const auto await_inodes = [&](bool some) {
+    for (int i = 0; i < 2000; ++i) {
+      if ((FsInfo(daemon).inodes_used().value() > empty) == some) return true;
+      usleep(5000);
+    }
+    return false;
+  };
+  grpc::ClientContext context;
+  std::thread caller([&] {
+    v1::PullImageRequest pull;
+    v1::PullImageResponse response;
+    pull.mutable_image()->set_image(registry.host() + "/repo:v1");
+    (void)daemon.images().PullImage(&context, pull, &response);
+  });
+  CHECK(await_inodes(true));
+  context.TryCancel();
+  caller.join();
+  // The caller leaves at once, the pull ends behind it.
+  CHECK(await_inodes(false));
 }
 
 TEST_CASE("pulls of one image at the same time all get it") {

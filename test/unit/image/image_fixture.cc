@@ -178,7 +178,7 @@ oci::Reference PullFixture::Ref(const std::string& text) const {
 }
 
 Puller& PullFixture::MakePuller() {
-  if (puller == nullptr) puller = std::make_unique<Puller>(options, *store, target);
+  if (puller == nullptr) puller = std::make_unique<Puller>(options, *store, target, after_failure);
   return *puller;
 }
 

@@ -2,6 +2,7 @@
 // folder of the test's own.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -83,7 +84,8 @@ struct PullFixture {
   FakeTarget target;
   std::unique_ptr<ImageStore> store;
   PullOptions options;
-  std::unique_ptr<Puller> puller;  // made by the first Pull(), from `options`
+  std::function<void()> after_failure;
+  std::unique_ptr<Puller> puller;  // made by the first Pull(), from the two above
 
   PullFixture();
   // "repo:v1" -> the evil registry's; text with a '/' is taken as it is.

@@ -222,10 +222,15 @@ class BesidePull {
 
 // Waits until `condition` holds; the condition is another thread's doing.
 template <typename Condition>
-void Await(Condition condition) {
+bool Happens(Condition condition) {
   const int64_t end = base::MonotonicNanos() + 20'000'000'000;
   while (!condition() && base::MonotonicNanos() < end) std::this_thread::yield();
-  CHECK(condition());
+  return condition();
+}
+
+template <typename Condition>
+void Await(Condition condition) {
+  CHECK(Happens(condition));
 }
 
 }  // namespace
@@ -328,6 +333,31 @@ TEST_CASE("When the pull that unpacks a shared layer fails, the other takes over
   CHECK(second.Join().ok());
   CHECK(f.store->List().size() == 1);
   CHECK(f.target.layers().size() == 1);
+}
+
+TEST_CASE("A failed pull holds none of its layers when the end of it is told") {
+  PullFixture f;
+  const TestImage good = MakeImage({"shared", "good"});
+  const TestImage bad = MakeImage({"shared", "published", "bad"});
+  Serve(f.registry, good, "good");
+  Serve(f.registry, bad, "bad");
+  EvilReply missing{.status = 404};
+  // Catch's macros are for the main thread; one layer too few shows below.
+  missing.before_reply = [&] { Happens([&] { return f.target.layers().size() == 3; }); };
+  f.registry.Serve(BlobPath("bad"), missing);
+  std::vector<std::string> unused;
+  int failures = 0;
+  f.after_failure = [&] {
+    ++failures;
+    for (const auto& [chain_id, content] : f.target.layers()) {
+      if (!f.store->Unused({chain_id}).empty()) unused.push_back(content);
+    }
+  };
+  REQUIRE(f.Pull("repo:good").ok());
+  CHECK(failures == 0);
+  CHECK_FALSE(f.Pull("repo:bad").ok());
+  CHECK(failures == 1);
+  CHECK(unused == std::vector<std::string>{"published"});
 }
 
 TEST_CASE("Many layers, repeated ones too, are published bottom-up") {
