@@ -363,8 +363,11 @@ absl::Status Cgroups::WaitEmpty(absl::string_view path, absl::Duration timeout) 
     if (!populated.ok() || !*populated) return absl::OkStatus();
     const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
     pollfd poll_fd = {events->get(), POLLPRI, 0};
-    if (left <= 0 || (poll(&poll_fd, 1, static_cast<int>(std::min<int64_t>(left, 1 << 30))) < 0 &&
-                      errno != EINTR)) {
+    // The kernel holds a notice back for up to 10 ms after the one before, and drops it when
+    // somebody removes the group meanwhile (kernel/cgroup/cgroup.c, cgroup_file_notify): hence a
+    // look now and then.
+    if (left <= 0 ||
+        (poll(&poll_fd, 1, static_cast<int>(std::min<int64_t>(left, 50))) < 0 && errno != EINTR)) {
       return absl::DeadlineExceededError(absl::StrCat("cgroup ", path, ": a process is left after ",
                                                       absl::FormatDuration(timeout)));
     }

@@ -171,6 +171,26 @@ TEST_CASE("a daemon that stops takes no parent away from another's new group") {
   CHECK_FALSE(kernel.ExistsAnywhere(options.default_parent));
 }
 
+TEST_CASE("who waits for a group to be empty is not kept by another who removes it") {
+  Kernel kernel;
+  for (int i = 0; i < 50; ++i) {
+    const std::string path = kernel.NewPath();
+    REQUIRE(kernel.groups->Create(path, {}).ok());
+    const auto join = cgroup::OpenJoin(kernel.layout().At(path));
+    REQUIRE(join.ok());
+    const auto v2 = base::Open(kernel.layout().At(path).v2, O_RDONLY | O_DIRECTORY);
+    REQUIRE(v2.ok());
+    const pid_t child = Start(*join, v2->get(), [] { return pause(); });
+    const absl::Time begin = absl::Now();
+    std::thread waiter([&] { CHECK(kernel.groups->WaitEmpty(path, kPatience).ok()); });
+    REQUIRE(kernel.groups->Kill(path).ok());
+    (void)Wait(child);
+    CHECK(kernel.groups->Remove(path, kPatience).ok());
+    waiter.join();
+    CHECK(absl::Now() - begin < kPatience / 2);
+  }
+}
+
 TEST_CASE("paths of leaves") {
   Kernel kernel;
   const auto path = [&](const char* parent) { return kernel.groups->Path(parent, "c"); };
