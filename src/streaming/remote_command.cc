@@ -1,6 +1,8 @@
 #include "streaming/remote_command.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -15,6 +17,25 @@ namespace {
 // How long the outputs may stay open after the process has exited before only what is in them now
 // is still sent: a child in the background may hold them for ever.
 constexpr absl::Duration kDrainDelay = absl::Milliseconds(200);
+
+// More than a terminal holds. FIONREAD counts n_tty's 4 KiB only. Behind them is the flip buffer,
+// limited to 8 KiB of nominal size plus the write that passes it; each may hold twice its size (22
+// KiB in all were seen).
+constexpr size_t kTerminalBytes = 32 << 10;
+
+bool IsReadable(int fd) {
+  pollfd entry = {fd, POLLIN, 0};
+  return poll(&entry, 1, 0) > 0;
+}
+
+// At least what has been written by now and not been read; 0 only when there is nothing.
+size_t BytesWaiting(int fd) {
+  if (!IsReadable(fd)) return 0;
+  if (isatty(fd) != 0) return kTerminalBytes;
+  int waiting = 0;
+  ioctl(fd, FIONREAD, &waiting);
+  return static_cast<size_t>(std::max(waiting, 0));
+}
 
 }  // namespace
 
@@ -131,9 +152,7 @@ void RemoteCommand::Exited(absl::StatusOr<int> exit_code) {
 void RemoteCommand::DrainOutputs() {
   for (Output& output : outputs_) {
     if (output.ended) continue;
-    int waiting = 0;
-    ioctl(output.stream->fd(), FIONREAD, &waiting);
-    output.left = static_cast<size_t>(std::max(waiting, 0));
+    output.left = BytesWaiting(output.stream->fd());
     if (*output.left == 0) EndOutput(&output);
   }
   FinishIfDone();
@@ -287,7 +306,7 @@ void RemoteCommand::OnRead(FdStream* stream, absl::string_view data) {
   if (!output->ignored) link_->Send(output->channel, data);
   if (!output->left) return;
   *output->left -= data.size();
-  if (*output->left > 0) return;
+  if (*output->left > 0 && IsReadable(stream->fd())) return;
   EndOutput(output);
   FinishIfDone();
 }

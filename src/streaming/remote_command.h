@@ -83,8 +83,9 @@ class RemoteCommand : public std::enable_shared_from_this<RemoteCommand>, privat
     Channel channel;
     bool ended = true;
     bool ignored = false;
-    std::optional<size_t> left =
-        std::nullopt;  // set once the process has exited without closing it
+    // Set once the process has exited without closing it: read until nothing waits, but no more
+    // than this.
+    std::optional<size_t> left = std::nullopt;
   };
   Output* Find(const FdStream* stream);
   void EndOutput(Output* output);

@@ -36,6 +36,7 @@ class Child : public ProcessControl {
     int status = 0;
     if (waitpid(pid_, &status, 0) != pid_) return base::Errno("waitpid", "");
     pid_ = 0;
+    ++record_->waited;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
   absl::Status Resize(uint16_t columns, uint16_t rows) override {

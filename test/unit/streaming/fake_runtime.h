@@ -17,6 +17,7 @@ class FakeRuntime : public StreamingRuntime {
   // Outlives the runtime in calls that are under way.
   struct Record {
     std::atomic<int> started = 0;
+    std::atomic<int> waited = 0;
     std::atomic<int> killed = 0;
     std::atomic<int> alive = 0;  // ProcessControl objects
     absl::Mutex mutex;

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
+#include "absl/time/clock.h"
 #include "server_fixture.h"
 
 namespace crisp::streaming {
@@ -196,6 +197,26 @@ TEST_CASE("exec: a child that keeps the output open does not keep the session") 
   Command flood(fixture.ExecUrl("timeout 2 yes & exit 3", kOut), kOut);
   flood.client.ReadToEnd();
   CHECK(flood.text(flood.error).find("\"3\"") != std::string::npos);
+}
+
+// Likewise on a terminal, which the children keep though its session has ended.
+TEST_CASE("exec: a child that keeps the terminal open does not keep the session") {
+  ServerFixture fixture;
+  Command quiet(fixture.ExecUrl("trap '' HUP; sleep 30 & echo early", kTerminal), kTerminal);
+  quiet.client.ReadToEnd();
+  CHECK(quiet.text(quiet.out) == "early\r\n");
+  CHECK(quiet.text(quiet.error) == kSuccess);
+  // Nor one that never stops writing, and that is ahead of the client.
+  Command flood(fixture.ExecUrl("trap '' HUP; timeout 20 yes & read go; exit 3", kTerminal),
+                kTerminal);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  flood.client.Send(flood.in, "go\n");
+  REQUIRE(Eventually([&] { return fixture.runtime.record->waited == 2; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  const absl::Time start = absl::Now();
+  flood.client.ReadToEnd();
+  CHECK(flood.text(flood.error).find("\"3\"") != std::string::npos);
+  CHECK(absl::Now() - start < absl::Seconds(10));
 }
 
 TEST_CASE("exec: a terminal follows the client's sizes") {

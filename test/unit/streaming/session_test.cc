@@ -1,5 +1,8 @@
 // Sessions under hostile, slow and vanishing clients; nothing may be left behind.
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <thread>
@@ -107,6 +110,37 @@ TEST_CASE("a client that does not read stops its process, at a bounded price") {
   }
   CHECK(size == kBytes);
   CHECK(command.text(command.error).find("Success") != std::string::npos);
+}
+
+// FIONREAD counts only the first of the two buffers of a terminal. A child keeps it open, so that
+// its end does not come.
+TEST_CASE("the end of a terminal's output reaches a slow client") {
+  ServerFixture fixture;
+  const base::UniqueFd written(memfd_create("written", MFD_CLOEXEC));  // one byte for every 1000
+  const std::string path =
+      "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(written.get());
+  const auto bytes_written = [&] {
+    struct stat status = {};
+    fstat(written.get(), &status);
+    return static_cast<size_t>(status.st_size) * 1000;
+  };
+  Command command(fixture.ExecUrl("trap '' HUP; sleep 60 & stty raw -echo; exec 3>>" + path +
+                                      "; while printf %01000d 1; do printf . >&3; done & read go; "
+                                      "kill -9 $!; wait $! 2>/dev/null; exit 3",
+                                  kTerminal),
+                  kTerminal);
+  REQUIRE(Eventually([&] { return bytes_written() > 0; }));
+  // Until nothing moves: every buffer up to the client is full.
+  for (size_t before = 1; before != bytes_written();) {
+    before = bytes_written();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  }
+  command.client.Send(command.in, "go\n");
+  REQUIRE(Eventually([&] { return fixture.runtime.record->waited == 1; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));  // longer than the server waits
+  command.client.ReadToEnd();
+  CHECK(command.text(command.out).size() >= bytes_written());
+  CHECK(command.text(command.error).find("\"3\"") != std::string::npos);
 }
 
 TEST_CASE("a process that does not read stops its client, at a bounded price") {
