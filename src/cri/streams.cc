@@ -1,7 +1,6 @@
 #include "cri/streams.h"
 
-#include <netinet/in.h>
-#include <poll.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <termios.h>
@@ -19,9 +18,8 @@
 namespace crisp::cri {
 namespace {
 
-// For one round trip to a shim, and for a connect inside a pod.
+// For one round trip to a shim.
 constexpr int64_t kRoundTripNanos = int64_t{10} * 1'000'000'000;
-constexpr int kConnectMillis = 5000;
 
 int64_t Soon() { return base::MonotonicNanos() + kRoundTripNanos; }
 
@@ -65,34 +63,10 @@ class AttachControl : public streaming::ProcessControl {
   ipc::Channel channel_;  // closing it detaches
 };
 
-// Connected, or the errno that says why not.
-absl::StatusOr<base::UniqueFd> ConnectTo(const sockaddr* address, socklen_t size) {
-  base::UniqueFd fd(socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+absl::StatusOr<base::UniqueFd> NewSocket(int family) {
+  base::UniqueFd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return base::Errno("socket", "");
-  if (connect(fd.get(), address, size) == 0) return fd;
-  if (errno != EINPROGRESS) return base::Errno("connect", "localhost");
-  pollfd entry = {fd.get(), POLLOUT, 0};
-  if (poll(&entry, 1, kConnectMillis) == 0) return base::Errno("connect", "localhost", ETIMEDOUT);
-  int error = 0;
-  socklen_t length = sizeof(error);
-  getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &length);
-  if (error != 0) return base::Errno("connect", "localhost", error);
   return fd;
-}
-
-absl::StatusOr<base::UniqueFd> ConnectLocalhost(uint16_t port) {
-  sockaddr_in v4 = {};
-  v4.sin_family = AF_INET;
-  v4.sin_port = htons(port);
-  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  absl::StatusOr<base::UniqueFd> fd = ConnectTo(reinterpret_cast<sockaddr*>(&v4), sizeof(v4));
-  if (fd.ok()) return fd;
-  sockaddr_in6 v6 = {};
-  v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(port);
-  v6.sin6_addr = in6addr_loopback;
-  absl::StatusOr<base::UniqueFd> second = ConnectTo(reinterpret_cast<sockaddr*>(&v6), sizeof(v6));
-  return second.ok() ? std::move(second) : std::move(fd);
 }
 
 }  // namespace
@@ -164,12 +138,12 @@ absl::StatusOr<streaming::Process> Streams::Attach(const streaming::AttachReques
   return process;
 }
 
-absl::StatusOr<base::UniqueFd> Streams::PortForward(const std::string& sandbox_id, uint16_t port) {
+absl::StatusOr<base::UniqueFd> Streams::PodSocket(const std::string& sandbox_id, int family) {
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, lookup_.netns(sandbox_id));
-  if (!netns.valid()) return ConnectLocalhost(port);
+  if (!netns.valid()) return NewSocket(family);
   absl::StatusOr<base::UniqueFd> fd = absl::InternalError("");
   CRISP_RETURN_IF_ERROR(cni::RunInNetns(netns.get(), [&] {
-    fd = ConnectLocalhost(port);
+    fd = NewSocket(family);
     return absl::OkStatus();
   }));
   return fd;

@@ -1,5 +1,5 @@
 // What the streaming server asks of the runtime, answered with shims and network namespaces: exec
-// and attach hand out pipe ends, port-forward a socket connected inside the pod. Thread-safe; every
+// and attach hand out pipe ends, port-forward a socket made inside the pod. Thread-safe; every
 // call is bounded in time.
 #pragma once
 
@@ -22,7 +22,7 @@ class Streams : public streaming::StreamingRuntime {
 
   absl::StatusOr<streaming::Process> Exec(const streaming::ExecRequest& request) override;
   absl::StatusOr<streaming::Process> Attach(const streaming::AttachRequest& request) override;
-  absl::StatusOr<base::UniqueFd> PortForward(const std::string& sandbox_id, uint16_t port) override;
+  absl::StatusOr<base::UniqueFd> PodSocket(const std::string& sandbox_id, int family) override;
 
  private:
   const Lookup lookup_;

@@ -28,6 +28,7 @@ struct SessionContext {
   Loop* loop;
   StreamingRuntime* runtime;
   absl::Duration creation_timeout;
+  absl::Duration connect_timeout;
   std::shared_ptr<void> ticket;
 };
 

@@ -1,5 +1,8 @@
 #include "streaming/port_forward.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <deque>
 #include <optional>
 #include <string>
@@ -9,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/errno.h"
 #include "streaming/fd_stream.h"
 #include "streaming/spdy_session.h"
 
@@ -17,23 +21,53 @@ namespace {
 
 // Over all connections of a session; one connection may keep kMaxUnsentBytes of it.
 constexpr size_t kMaxInputBytes = 4 << 20;
+// Of a session, at a time. A pod that does not answer keeps each for two timeouts; the others wait.
+constexpr size_t kMaxDials = 16;
 
 // One forwarded connection.
 struct Forward {
-  explicit Forward(Loop* loop) : creation_timer(loop) {}
+  explicit Forward(Loop* loop) : timer(loop) {}
 
   std::string request_id;
   uint32_t error_id = 0;  // 0 until the stream is there
   uint32_t data_id = 0;
   uint16_t port = 0;  // of the data stream
-  Timer creation_timer;
+  Timer timer;        // until both streams are there, then of the connect
   bool dialing = false;
+  std::unique_ptr<FdWatch> connecting;
+  absl::Status v4_error;
   std::shared_ptr<FdStream> target;
   std::string early_input;
   bool input_ended = false;
   size_t waiting = 0;  // bytes of input, as last accounted
   bool waits_for_room = false;
 };
+
+// Begins to connect to localhost: the socket will be writable once that has ended.
+absl::StatusOr<base::UniqueFd> StartConnect(absl::StatusOr<base::UniqueFd> socket, int family,
+                                            uint16_t port) {
+  if (!socket.ok()) return socket;
+  sockaddr_in v4 = {};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(port);
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6 = {};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(port);
+  v6.sin6_addr = in6addr_loopback;
+  const int result = family == AF_INET
+                         ? connect(socket->get(), reinterpret_cast<sockaddr*>(&v4), sizeof(v4))
+                         : connect(socket->get(), reinterpret_cast<sockaddr*>(&v6), sizeof(v6));
+  if (result != 0 && errno != EINPROGRESS) return base::Errno("connect", "localhost");
+  return socket;
+}
+
+// How a connect has ended: 0 or an errno.
+int ConnectError(int fd) {
+  int error = 0;
+  socklen_t size = sizeof(error);
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+}
 
 class PortForward : public TransportUser,
                     public std::enable_shared_from_this<PortForward>,
@@ -72,8 +106,14 @@ class PortForward : public TransportUser,
   void OnWritten(FdStream* stream) override;
   void OnWriteEnd(FdStream* stream, int error) override;
 
-  void Dial(const std::shared_ptr<Forward>& forward);
-  void Dialed(const std::shared_ptr<Forward>& forward, absl::StatusOr<base::UniqueFd> target);
+  void DialNext();
+  void Dial(const std::shared_ptr<Forward>& forward, int family);
+  void DialStarted(const std::shared_ptr<Forward>& forward, int family,
+                   absl::StatusOr<base::UniqueFd> socket);
+  void DialEnded(const std::shared_ptr<Forward>& forward, int family, int error);
+  void DialFailed(const std::shared_ptr<Forward>& forward, int family, const absl::Status& error);
+  void LeaveDial(Forward* forward);
+  void Connected(const std::shared_ptr<Forward>& forward, base::UniqueFd target);
   // Ends both streams: with a FIN, or with a reset of the data stream when the connection broke.
   void EndForward(const std::shared_ptr<Forward>& forward, bool broken);
   void Forget(const std::shared_ptr<Forward>& forward);
@@ -92,6 +132,8 @@ class PortForward : public TransportUser,
   std::unordered_map<std::string, std::shared_ptr<Forward>> by_request_;
   std::unordered_map<uint32_t, std::shared_ptr<Forward>> by_stream_;  // both streams of each
   std::unordered_map<const FdStream*, std::shared_ptr<Forward>> by_target_;
+  std::deque<std::shared_ptr<Forward>> waiting_to_dial_;
+  size_t dials_ = 0;                                     // forwards that are dialing
   size_t input_bytes_ = 0;                               // all Forward::waiting
   size_t full_ = 0;                                      // forwards with kMaxUnsentBytes waiting
   std::deque<std::weak_ptr<Forward>> waiting_for_room_;  // first come, first served
@@ -112,11 +154,9 @@ bool PortForward::OnStream(uint32_t id, const SpdyHeaders& headers) {
   if (!forward) {
     forward = std::make_shared<Forward>(context_.loop);
     forward->request_id = request_id;
-    forward->creation_timer.Start(context_.creation_timeout,
-                                  [this, weak = std::weak_ptr<Forward>(forward)] {
-                                    if (auto late = weak.lock())
-                                      Fail(late, "timed out waiting for streams");
-                                  });
+    forward->timer.Start(context_.creation_timeout, [this, weak = std::weak_ptr(forward)] {
+      if (auto late = weak.lock()) Fail(late, "timed out waiting for streams");
+    });
   }
   uint32_t& own_id = is_error ? forward->error_id : forward->data_id;
   if (own_id != 0) return false;
@@ -128,31 +168,81 @@ bool PortForward::OnStream(uint32_t id, const SpdyHeaders& headers) {
 
 void PortForward::OnStreamOpen(uint32_t id) {
   const std::shared_ptr<Forward> forward = by_stream_[id];
-  if (forward->error_id != 0 && forward->data_id != 0) Dial(forward);
+  if (forward->error_id == 0 || forward->data_id == 0) return;
+  forward->timer.Cancel();
+  waiting_to_dial_.push_back(forward);
+  DialNext();
 }
 
-void PortForward::Dial(const std::shared_ptr<Forward>& forward) {
-  forward->creation_timer.Cancel();
-  forward->dialing = true;
-  context_.loop->RunOnWorker([self = shared_from_this(), forward] {
-    auto target = std::make_shared<absl::StatusOr<base::UniqueFd>>(
-        self->context_.runtime->PortForward(self->request_.sandbox_id, forward->port));
-    self->context_.loop->Post(
-        [self, forward, target] { self->Dialed(forward, std::move(*target)); });
+void PortForward::DialNext() {
+  while (dials_ < kMaxDials && !waiting_to_dial_.empty()) {
+    const std::shared_ptr<Forward> forward = std::move(waiting_to_dial_.front());
+    waiting_to_dial_.pop_front();
+    forward->dialing = true;
+    ++dials_;
+    Dial(forward, AF_INET);
+  }
+}
+
+void PortForward::Dial(const std::shared_ptr<Forward>& forward, int family) {
+  context_.loop->RunOnWorker([self = shared_from_this(), forward, family] {
+    auto socket = std::make_shared<absl::StatusOr<base::UniqueFd>>(
+        StartConnect(self->context_.runtime->PodSocket(self->request_.sandbox_id, family), family,
+                     forward->port));
+    self->context_.loop->Post([self, forward, family, socket] {
+      self->DialStarted(forward, family, std::move(*socket));
+    });
   });
 }
 
-void PortForward::Dialed(const std::shared_ptr<Forward>& forward,
-                         absl::StatusOr<base::UniqueFd> target) {
-  if (closed_ || by_stream_.count(forward->data_id) == 0) return;
-  forward->dialing = false;
-  if (!target.ok()) {
-    Fail(forward, absl::StrCat("error forwarding port ", forward->port, " to pod ",
-                               request_.sandbox_id, ", uid : ", target.status().message()));
-    return;
+void PortForward::DialStarted(const std::shared_ptr<Forward>& forward, int family,
+                              absl::StatusOr<base::UniqueFd> socket) {
+  if (closed_ || by_stream_.count(forward->data_id) == 0) return LeaveDial(forward.get());
+  if (!socket.ok()) return DialFailed(forward, family, socket.status());
+  forward->connecting = std::make_unique<FdWatch>(context_.loop, *std::move(socket));
+  const std::weak_ptr<Forward> weak = forward;
+  forward->connecting->WhenWritable([this, weak, family] {
+    if (auto ended = weak.lock()) DialEnded(ended, family, ConnectError(ended->connecting->fd()));
+  });
+  forward->timer.Start(context_.connect_timeout, [this, weak, family] {
+    if (auto late = weak.lock()) DialEnded(late, family, ETIMEDOUT);
+  });
+}
+
+void PortForward::DialEnded(const std::shared_ptr<Forward>& forward, int family, int error) {
+  forward->timer.Cancel();
+  base::UniqueFd socket = forward->connecting->Release();
+  forward->connecting.reset();
+  // Was connected and has been reset since.
+  const bool broken = error == ECONNRESET || error == EPIPE;
+  if (error != 0 && !broken) {
+    return DialFailed(forward, family, base::Errno("connect", "localhost", error));
   }
+  LeaveDial(forward.get());
+  if (broken) return EndForward(forward, true);
+  Connected(forward, std::move(socket));
+}
+
+void PortForward::DialFailed(const std::shared_ptr<Forward>& forward, int family,
+                             const absl::Status& error) {
+  if (family == AF_INET) {
+    forward->v4_error = error;
+    return Dial(forward, AF_INET6);
+  }
+  LeaveDial(forward.get());
+  Fail(forward, absl::StrCat("error forwarding port ", forward->port, " to pod ",
+                             request_.sandbox_id, ", uid : ", forward->v4_error.message()));
+}
+
+void PortForward::LeaveDial(Forward* forward) {
+  forward->dialing = false;
+  --dials_;
+  DialNext();
+}
+
+void PortForward::Connected(const std::shared_ptr<Forward>& forward, base::UniqueFd target) {
   forward->target =
-      FdStream::Create(context_.loop, *std::move(target), FdStream::AtEnd::kShutdown, this);
+      FdStream::Create(context_.loop, std::move(target), FdStream::AtEnd::kShutdown, this);
   by_target_[forward->target.get()] = forward;
   forward->target->Write(forward->early_input, "");
   forward->early_input = std::string();
@@ -180,7 +270,12 @@ void PortForward::Fail(const std::shared_ptr<Forward>& forward, absl::string_vie
 }
 
 void PortForward::Forget(const std::shared_ptr<Forward>& forward) {
-  forward->creation_timer.Cancel();
+  forward->timer.Cancel();
+  if (forward->connecting) {
+    forward->connecting.reset();
+    LeaveDial(forward.get());
+  }
+  if (!forward->dialing) std::erase(waiting_to_dial_, forward);
   by_request_.erase(forward->request_id);
   by_stream_.erase(forward->error_id);
   by_stream_.erase(forward->data_id);
@@ -195,9 +290,11 @@ void PortForward::Forget(const std::shared_ptr<Forward>& forward) {
 
 void PortForward::CloseAll() {
   for (const auto& [request_id, forward] : by_request_) {
-    forward->creation_timer.Cancel();
+    forward->timer.Cancel();
+    forward->connecting.reset();
     if (forward->target) forward->target->Close();
   }
+  waiting_to_dial_.clear();
   by_request_.clear();
   by_stream_.clear();
   by_target_.clear();

@@ -70,10 +70,10 @@ class StreamingRuntime {
   virtual absl::StatusOr<Process> Exec(const ExecRequest& request) = 0;
   virtual absl::StatusOr<Process> Attach(const AttachRequest& request) = 0;
 
-  // A stream socket connected to localhost:`port` inside the sandbox's network namespace, 127.0.0.1
-  // first, then ::1.
-  virtual absl::StatusOr<base::UniqueFd> PortForward(const std::string& sandbox_id,
-                                                     uint16_t port) = 0;
+  // A new TCP socket of the sandbox's network namespace, non-blocking and not connected: a pod's
+  // process may take any time to answer, so connecting is not for a worker to wait for. `family` is
+  // AF_INET or AF_INET6.
+  virtual absl::StatusOr<base::UniqueFd> PodSocket(const std::string& sandbox_id, int family) = 0;
 };
 
 }  // namespace crisp::streaming

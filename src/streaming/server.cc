@@ -154,8 +154,10 @@ void Server::Impl::AcceptClients() {
     context->loop = loop_.get();
     context->head_timeout = options_.creation_timeout;
     context->route = [this, ticket](const HttpHead& head) {
-      return RouteRequest(
-          head, SessionContext{loop_.get(), runtime_, options_.creation_timeout, ticket}, &tokens_);
+      return RouteRequest(head,
+                          SessionContext{loop_.get(), runtime_, options_.creation_timeout,
+                                         options_.connect_timeout, ticket},
+                          &tokens_);
     };
     context->watch = [this](const std::shared_ptr<Transport>& transport) { Watch(transport); };
     ServeHttp(std::move(context), std::move(fd));

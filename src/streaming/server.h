@@ -26,6 +26,7 @@ struct ServerOptions {
   absl::Duration idle_timeout = absl::Hours(4);  // no byte in either direction
   absl::Duration creation_timeout =
       absl::Seconds(30);  // request head, and all streams after the upgrade
+  absl::Duration connect_timeout = absl::Seconds(5);  // port-forward: 127.0.0.1, then ::1
   absl::Duration token_lifetime = absl::Seconds(60);
   size_t max_tokens = 1000;    // URLs handed out and not used yet
   size_t max_sessions = 1000;  // connections; more are closed as they come

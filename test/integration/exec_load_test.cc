@@ -140,6 +140,7 @@ class Bench {
   }
 
   Daemon& daemon() { return daemon_; }
+  Pod& pod() { return pod_; }
 
  private:
   Daemon daemon_;
@@ -229,6 +230,35 @@ TEST_CASE("1000 commands that do not exist leave nothing") { AThousand(BadComman
 TEST_CASE("1000 execs with a terminal leave nothing") { AThousand(Terminals); }
 TEST_CASE("1000 clients killed in mid-stream leave nothing") { AThousand(KilledClients); }
 TEST_CASE("1000 execs that time out leave nothing") { AThousand(Timeouts); }
+
+TEST_CASE("100 connects to a server that hangs hold up no exec") {
+  Bench bench;
+  // For the one that is stopped the kernel takes a few connections and drops what else comes.
+  bench.pod().Run({"sh", "-c",
+                   "nc -l -p 81 & until grep -q :0051 /proc/net/tcp*; do :; done; kill -STOP $!; "
+                   "exec nc -ll -p 80 -e echo hello"});
+  v1::ExecSyncResponse listening;
+  REQUIRE(bench.Exec({"sh", "-c", "until grep -q :0050 /proc/net/tcp*; do :; done"}, 10, &listening)
+              .ok());
+  v1::PortForwardRequest request;
+  request.set_pod_sandbox_id(bench.pod().id());
+  streaming::SpdyClient client(
+      bench.daemon().Call(bench.daemon().runtime(), &Runtime::PortForward, request).url());
+  client.Upgrade({"portforward.k8s.io"});
+  const auto forward = [&](int port, int id) {
+    streaming::HeaderList headers = {
+        {"streamtype", "error"}, {"port", absl::StrCat(port)}, {"requestid", absl::StrCat(id)}};
+    client.Open(headers);
+    headers[0].second = "data";
+    return client.Open(headers);
+  };
+  const uint32_t good = forward(80, 0);
+  while (client.streams[good].data != "hello\n") REQUIRE(client.ReadFrame());
+  for (int i = 1; i <= 100; ++i) forward(81, i);
+  client.connection.Write(streaming::ControlFrame(6, 0, streaming::Big32(1)));
+  while (client.pings.empty()) REQUIRE(client.ReadFrame());
+  Terminals(bench, 10);
+}
 
 TEST_CASE("20 endless outputs at a time: crispd stays small, nobody goes without an answer") {
   Bench bench;

@@ -1,8 +1,6 @@
 #include "fake_runtime.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <pty.h>
 #include <signal.h>
 #include <spawn.h>
@@ -12,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 
@@ -139,17 +136,9 @@ absl::StatusOr<Process> FakeRuntime::Run(const std::vector<std::string>& command
   return process;
 }
 
-absl::StatusOr<base::UniqueFd> FakeRuntime::PortForward(const std::string& sandbox_id,
-                                                        uint16_t port) {
-  base::UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
-    return base::Errno("connect", absl::StrCat("127.0.0.1:", port, " in ", sandbox_id));
-  }
-  return fd;
+absl::StatusOr<base::UniqueFd> FakeRuntime::PodSocket(const std::string&, int family) {
+  ++record->sockets;
+  return base::UniqueFd(socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
 }  // namespace crisp::streaming

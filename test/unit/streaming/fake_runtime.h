@@ -19,7 +19,8 @@ class FakeRuntime : public StreamingRuntime {
     std::atomic<int> started = 0;
     std::atomic<int> waited = 0;
     std::atomic<int> killed = 0;
-    std::atomic<int> alive = 0;  // ProcessControl objects
+    std::atomic<int> sockets = 0;  // PodSocket()
+    std::atomic<int> alive = 0;    // ProcessControl objects
     absl::Mutex mutex;
     std::vector<std::pair<int, int>> sizes ABSL_GUARDED_BY(mutex);  // columns, rows
   };
@@ -28,8 +29,8 @@ class FakeRuntime : public StreamingRuntime {
   absl::StatusOr<Process> Exec(const ExecRequest& request) override;
   // Runs `attach_command`; killing it is not the attachment's business.
   absl::StatusOr<Process> Attach(const AttachRequest& request) override;
-  // Connects to the port on 127.0.0.1.
-  absl::StatusOr<base::UniqueFd> PortForward(const std::string& sandbox_id, uint16_t port) override;
+  // The pod is this process.
+  absl::StatusOr<base::UniqueFd> PodSocket(const std::string& sandbox_id, int family) override;
 
   std::vector<std::string> attach_command = {"cat"};
   const std::shared_ptr<Record> record = std::make_shared<Record>();

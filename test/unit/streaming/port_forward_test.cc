@@ -1,4 +1,5 @@
 // Port-forward sessions, over SPDY and tunnelled through WebSocket.
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
@@ -35,7 +36,8 @@ void SendText(int fd, const std::string& text) {
 }
 
 struct Session {
-  Session() : client(fixture.Url(PortForwardRequest{"pod"})) {
+  explicit Session(const ServerOptions& options = ServerOptions())
+      : fixture(options), client(fixture.Url(PortForwardRequest{"pod"})) {
     const std::string answer = client.Upgrade({"portforward.k8s.io"});
     REQUIRE(answer.find("X-Stream-Protocol-Version: portforward.k8s.io\r\n") != std::string::npos);
   }
@@ -89,8 +91,7 @@ TEST_CASE("port-forward: connections are independent") {
   while (!client.streams[refused.error].fin) REQUIRE(client.ReadFrame());
   CHECK(client.streams[refused.error].data ==
         "error forwarding port " + std::to_string(dead_port) +
-            " to pod pod, uid : connect 127.0.0.1:" + std::to_string(dead_port) +
-            " in pod: ECONNREFUSED");
+            " to pod pod, uid : connect localhost: ECONNREFUSED");
   CHECK(client.streams[refused.data].reset == 5);
   // After all that the second one still works.
   client.Send(unnumbered.data, "ping");
@@ -100,6 +101,98 @@ TEST_CASE("port-forward: connections are independent") {
   client.connection.Close();
   CHECK(Receive(good_end.get(), 1).empty());
   CHECK(Eventually([&] { return session.fixture.server->sessions() == 0; }));
+}
+
+// Listens, but accepts nobody, and its backlog is full: the kernel drops what else comes.
+struct HungTarget : Target {
+  HungTarget() {
+    REQUIRE(listen(fd.get(), 0) == 0);
+    sockaddr_in address = {};
+    socklen_t size = sizeof(address);
+    getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    REQUIRE(connect(filler.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
+  }
+  base::UniqueFd filler{socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+};
+
+// Everything sent before has been handled when this returns.
+void WaitForServer(SpdyClient* client) {
+  client->connection.Write(ControlFrame(6, 0, Big32(1)));
+  const size_t before = client->pings.size();
+  while (client->pings.size() == before) REQUIRE(client->ReadFrame());
+}
+
+TEST_CASE("port-forward: a target that hangs holds up no exec") {
+  Session session;
+  HungTarget hung;
+  for (int i = 0; i < 100; ++i) OpenPair(&session.client, hung.port, std::to_string(i));
+  WaitForServer(&session.client);
+  Command command(session.fixture.ExecUrl("echo up", kOut), kOut);
+  command.client.ReadToEnd();
+  CHECK(command.text(command.out) == "up\n");
+}
+
+TEST_CASE("port-forward: sixteen connects at a time, the others wait") {
+  ServerOptions options;
+  options.connect_timeout = absl::Hours(1);
+  Session session(options);
+  HungTarget hung;
+  Target target;
+  std::vector<Pair> pairs;
+  for (int i = 0; i < 18; ++i) {
+    pairs.push_back(OpenPair(&session.client, hung.port, std::to_string(i)));
+  }
+  const Pair good = OpenPair(&session.client, target.port, "good");
+  const auto& sockets = session.fixture.runtime.record->sockets;
+  CHECK(Eventually([&] { return sockets == 16; }));
+  // One that waits gives up, and then three that connect: their turns are free at once.
+  for (const int i : {16, 2, 3, 15}) {
+    session.client.connection.Write(ControlFrame(3, 0, Big32(pairs[i].data) + Big32(5)));
+  }
+  base::UniqueFd end = target.Accept();
+  CHECK(sockets == 18);
+  SendText(end.get(), "pong");
+  while (session.client.streams[good.data].data != "pong") REQUIRE(session.client.ReadFrame());
+  // Nor does a connect that is under way keep the session.
+  session.client.connection.Close();
+  CHECK(Eventually([&] { return session.fixture.server->sessions() == 0; }));
+}
+
+TEST_CASE("port-forward: a connect that takes too long says so") {
+  ServerOptions options;
+  options.connect_timeout = absl::Milliseconds(50);
+  ServerFixture fixture(options);
+  HungTarget hung;
+  SpdyClient client(fixture.Url(PortForwardRequest{"pod"}));
+  client.Upgrade({});
+  const Pair pair = OpenPair(&client, hung.port, "0");
+  while (!client.streams[pair.error].fin) REQUIRE(client.ReadFrame());
+  CHECK(client.streams[pair.error].data.find(", uid : connect localhost: ETIMEDOUT") !=
+        std::string::npos);
+  CHECK(fixture.runtime.record->sockets == 2);
+}
+
+TEST_CASE("port-forward: a target that listens on ::1 only is found") {
+  Session session;
+  Target target(AF_INET6);
+  OpenPair(&session.client, target.port, "0");
+  SendText(target.Accept().get(), "hello");
+  while (session.client.streams[3].data != "hello") REQUIRE(session.client.ReadFrame());
+}
+
+// It may be over before the server knows that it was there. The kernel tells the two apart: a
+// connect that is refused ends with ECONNREFUSED.
+TEST_CASE("port-forward: a connection that is reset at once is no failed connect") {
+  Session session;
+  Target target;
+  for (int i = 0; i < 300; ++i) {
+    const Pair pair = OpenPair(&session.client, target.port, std::to_string(i));
+    const linger abort = {1, 0};
+    setsockopt(target.Accept().get(), SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
+    while (!session.client.streams[pair.error].fin) REQUIRE(session.client.ReadFrame());
+    REQUIRE(session.client.streams[pair.data].reset == 5);
+    REQUIRE(session.client.streams[pair.error].data.empty());
+  }
 }
 
 TEST_CASE("port-forward: bad streams are refused") {

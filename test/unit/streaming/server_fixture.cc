@@ -42,15 +42,25 @@ size_t ResidentBytes() {
   return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
-Target::Target() : fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+Target::Target(int family) : fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  union {
+    sockaddr any;
+    sockaddr_in v4;
+    sockaddr_in6 v6;
+  } address = {};
+  address.any.sa_family = static_cast<sa_family_t>(family);
+  if (family == AF_INET) {
+    address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  } else {
+    address.v6.sin6_addr = in6addr_loopback;
+  }
   socklen_t size = sizeof(address);
-  REQUIRE(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
+  REQUIRE(bind(fd.get(), &address.any, size) == 0);
   REQUIRE(listen(fd.get(), 128) == 0);
-  getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
-  port = ntohs(address.sin_port);
+  const timeval timeout = {10, 0};  // of Accept()
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  getsockname(fd.get(), &address.any, &size);
+  port = ntohs(family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 }
 
 base::UniqueFd Target::Accept() {

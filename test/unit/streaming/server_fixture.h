@@ -1,6 +1,8 @@
 // A server over the fake runtime, and what the tests ask of the process they run in.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
@@ -52,9 +54,9 @@ inline constexpr size_t kResidentSlack = 64 << 20;
 inline constexpr size_t kResidentSlack = 4 << 20;
 #endif
 
-// A listening TCP socket on 127.0.0.1.
+// A listening TCP socket on 127.0.0.1, or on ::1.
 struct Target {
-  Target();
+  explicit Target(int family = AF_INET);
   base::UniqueFd Accept();
   base::UniqueFd fd;
   uint16_t port = 0;
