@@ -71,10 +71,12 @@ class HttpConnection : public TransportUser {
 
 }  // namespace
 
-void ServeHttp(std::shared_ptr<const HttpContext> context, base::UniqueFd fd) {
+std::shared_ptr<Transport> ServeHttp(std::shared_ptr<const HttpContext> context,
+                                     base::UniqueFd fd) {
   auto transport = SocketTransport::Create(context->loop, std::move(fd));
   context->watch(transport);
   transport->Start(std::make_shared<HttpConnection>(context, transport));
+  return transport;
 }
 
 }  // namespace crisp::streaming

@@ -22,14 +22,15 @@ struct Route {
   std::function<std::shared_ptr<TransportUser>(std::shared_ptr<Transport>)> new_session;
 };
 
+// Lives until the connection is a session or closed.
 struct HttpContext {
   Loop* loop;
   absl::Duration head_timeout;
   std::function<Route(const HttpHead&)> route;
   std::function<void(const std::shared_ptr<Transport>&)> watch;  // hears of every transport made
+  std::shared_ptr<void> ticket;                                  // only held
 };
 
-// `context` is let go of once the request is answered.
-void ServeHttp(std::shared_ptr<const HttpContext> context, base::UniqueFd fd);
+std::shared_ptr<Transport> ServeHttp(std::shared_ptr<const HttpContext> context, base::UniqueFd fd);
 
 }  // namespace crisp::streaming

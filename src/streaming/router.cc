@@ -90,7 +90,8 @@ absl::string_view PathOf(const Request& request) {
   return std::holds_alternative<AttachRequest>(request) ? "attach" : "portforward";
 }
 
-Route RouteRequest(const HttpHead& head, const SessionContext& context, TokenStore* tokens) {
+Route RouteRequest(const HttpHead& head, const std::function<SessionContext()>& new_context,
+                   TokenStore* tokens) {
   const absl::string_view path = head.path;
   const size_t slash = path.rfind('/');
   const absl::string_view folder = path.substr(0, slash == path.npos ? 0 : slash);
@@ -104,7 +105,10 @@ Route RouteRequest(const HttpHead& head, const SessionContext& context, TokenSto
   } else {
     std::optional<Request> request = tokens->Take(std::string(path.substr(slash + 1)));
     if (request && PathOf(*request) == folder.substr(1)) {
-      return Accept(head, context, *std::move(request));
+      const SessionContext context = new_context();
+      if (context.ticket) return Accept(head, context, *std::move(request));
+      route.refusal = HttpAnswer("503 Service Unavailable", "");
+      return route;
     }
     route.refusal = HttpAnswer("404 Not Found", "");
   }

@@ -1,6 +1,8 @@
 // Which request is answered how: paths, methods, tokens and subprotocols. I/O thread only.
 #pragma once
 
+#include <functional>
+
 #include "streaming/command_session.h"
 #include "streaming/http_connection.h"
 #include "streaming/http_head.h"
@@ -12,7 +14,9 @@ namespace crisp::streaming {
 absl::string_view PathOf(const Request& request);
 
 // Takes the token's request, even when the answer is a refusal: an attempt to use a token is its
-// use. `context` goes into the session.
-Route RouteRequest(const HttpHead& head, const SessionContext& context, TokenStore* tokens);
+// use. `new_context` is called for a valid one and goes into the session; its ticket is null when
+// there are enough sessions.
+Route RouteRequest(const HttpHead& head, const std::function<SessionContext()>& new_context,
+                   TokenStore* tokens);
 
 }  // namespace crisp::streaming

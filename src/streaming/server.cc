@@ -105,9 +105,19 @@ class Server::Impl {
   size_t sessions() const;
 
  private:
+  // A connection without a token so far, as long as the ticket lives.
+  struct Stranger {
+    std::weak_ptr<void> ticket;
+    std::weak_ptr<Transport> transport;
+  };
+
   void WaitForClient();
-  void AcceptClients();
-  std::shared_ptr<void> NewTicket();
+  void AcceptClient();
+  void Welcome(base::UniqueFd client);
+  std::shared_ptr<void> NewTicket(size_t* count, size_t max);
+  bool IsQuiet() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return sessions_ == 0 && stranger_count_ == 0;
+  }
   void Watch(const std::shared_ptr<Transport>& transport);
   void CheckTransports();
 
@@ -117,6 +127,7 @@ class Server::Impl {
   TokenStore tokens_;
   mutable absl::Mutex mutex_;
   size_t sessions_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t stranger_count_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 
   std::unique_ptr<Loop> loop_;
@@ -125,6 +136,7 @@ class Server::Impl {
   Timer check_timer_;
   std::unique_ptr<FdWatch> listener_;
   std::vector<std::weak_ptr<Transport>> transports_;
+  std::vector<Stranger> strangers_;  // oldest first
 };
 
 void Server::Impl::Serve(base::UniqueFd listener) {
@@ -135,43 +147,54 @@ void Server::Impl::Serve(base::UniqueFd listener) {
 }
 
 void Server::Impl::WaitForClient() {
-  listener_->WhenReadable([this] { AcceptClients(); });
+  listener_->WhenReadable([this] { AcceptClient(); });
 }
 
-void Server::Impl::AcceptClients() {
-  while (true) {
-    base::UniqueFd fd(accept4(listener_->fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd.valid()) {
-      if (errno == EINTR || errno == ECONNABORTED) continue;
-      if (errno == EAGAIN) return WaitForClient();
-      // Out of descriptors or memory: the client waits in the queue until some are free.
-      accept_retry_.Start(kAcceptRetry, [this] { AcceptClients(); });
-      return;
-    }
-    std::shared_ptr<void> ticket = NewTicket();
-    if (!ticket) continue;
-    auto context = std::make_shared<HttpContext>();
-    context->loop = loop_.get();
-    context->head_timeout = options_.creation_timeout;
-    context->route = [this, ticket](const HttpHead& head) {
-      return RouteRequest(head,
-                          SessionContext{loop_.get(), runtime_, options_.creation_timeout,
-                                         options_.connect_timeout, ticket},
-                          &tokens_);
-    };
-    context->watch = [this](const std::shared_ptr<Transport>& transport) { Watch(transport); };
-    ServeHttp(std::move(context), std::move(fd));
+// One at a time: what earlier clients have sent is read before the next one can push them out.
+void Server::Impl::AcceptClient() {
+  base::UniqueFd fd(accept4(listener_->fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (fd.valid()) {
+    Welcome(std::move(fd));
+  } else if (errno != EINTR && errno != ECONNABORTED && errno != EAGAIN) {
+    // Out of descriptors or memory: the client waits in the queue until some are free.
+    accept_retry_.Start(kAcceptRetry, [this] { WaitForClient(); });
+    return;
   }
+  WaitForClient();
 }
 
-// Counts one connection until the last copy is gone; null when there are enough.
-std::shared_ptr<void> Server::Impl::NewTicket() {
+// Anyone on the node can connect, so who has no token must not take the place of who has one.
+void Server::Impl::Welcome(base::UniqueFd client) {
+  std::erase_if(strangers_, [](const Stranger& each) { return each.ticket.expired(); });
+  if (strangers_.size() >= options_.max_strangers) {
+    if (auto oldest = strangers_.front().transport.lock()) oldest->Abort();
+    strangers_.erase(strangers_.begin());
+  }
+  auto context = std::make_shared<HttpContext>();
+  context->loop = loop_.get();
+  context->head_timeout = options_.head_timeout;
+  context->route = [this](const HttpHead& head) {
+    const auto new_context = [this] {
+      return SessionContext{loop_.get(), runtime_, options_.creation_timeout,
+                            options_.connect_timeout, NewTicket(&sessions_, options_.max_sessions)};
+    };
+    return RouteRequest(head, new_context, &tokens_);
+  };
+  context->watch = [this](const std::shared_ptr<Transport>& transport) { Watch(transport); };
+  context->ticket = NewTicket(&stranger_count_, SIZE_MAX);
+  if (!context->ticket) return;  // stopped
+  const std::weak_ptr<void> ticket = context->ticket;
+  strangers_.push_back({ticket, ServeHttp(std::move(context), std::move(client))});
+}
+
+// Counts one more until the last copy is gone; null when there are enough.
+std::shared_ptr<void> Server::Impl::NewTicket(size_t* count, size_t max) {
   absl::MutexLock lock(&mutex_);
-  if (stopped_ || sessions_ >= options_.max_sessions) return nullptr;
-  ++sessions_;
-  return std::shared_ptr<void>(this, [this](void*) {
+  if (stopped_ || *count >= max) return nullptr;
+  ++*count;
+  return std::shared_ptr<void>(this, [this, count](void*) {
     absl::MutexLock release(&mutex_);
-    --sessions_;
+    --*count;
   });
 }
 
@@ -220,8 +243,7 @@ void Server::Impl::Stop() {
   });
   {
     absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(
-        +[](size_t* sessions) { return *sessions == 0; }, &sessions_));
+    mutex_.Await(absl::Condition(this, &Impl::IsQuiet));
   }
   loop_->Stop();
 }

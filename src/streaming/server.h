@@ -23,13 +23,14 @@ namespace crisp::streaming {
 
 struct ServerOptions {
   std::string address = "127.0.0.1:0";  // <IPv4>:<port> or [<IPv6>]:<port>; port 0 picks a free one
-  absl::Duration idle_timeout = absl::Hours(4);  // no byte in either direction
-  absl::Duration creation_timeout =
-      absl::Seconds(30);  // request head, and all streams after the upgrade
-  absl::Duration connect_timeout = absl::Seconds(5);  // port-forward: 127.0.0.1, then ::1
+  absl::Duration idle_timeout = absl::Hours(4);         // no byte in either direction
+  absl::Duration head_timeout = absl::Seconds(5);       // request head
+  absl::Duration creation_timeout = absl::Seconds(30);  // all streams after the upgrade
+  absl::Duration connect_timeout = absl::Seconds(5);    // port-forward: 127.0.0.1, then ::1
   absl::Duration token_lifetime = absl::Seconds(60);
   size_t max_tokens = 1000;    // URLs handed out and not used yet
-  size_t max_sessions = 1000;  // connections; more are closed as they come
+  size_t max_sessions = 1000;  // connections that came with a token; more are answered 503
+  size_t max_strangers = 256;  // other connections, at least 1; the oldest makes room for a new one
 };
 
 class Server {
@@ -49,7 +50,7 @@ class Server {
   // Ends every session (exec'd processes are killed) and waits for the threads. Idempotent.
   void Stop();
 
-  // For metrics and tests.
+  // Connections that came with a token. For metrics and tests.
   size_t sessions() const;
 
  private:

@@ -200,6 +200,7 @@ TEST_CASE("idle and unfinished sessions end") {
   ServerOptions options;
   options.idle_timeout = absl::Milliseconds(200);
   options.creation_timeout = absl::Milliseconds(100);
+  options.head_timeout = absl::Milliseconds(100);
   ServerFixture fixture(options);
   Command idle(fixture.ExecUrl("sleep 100", kOut), kOut);
   idle.client.ReadToEnd();
@@ -217,13 +218,46 @@ TEST_CASE("idle and unfinished sessions end") {
   CHECK(fixture.runtime.record->started == 1);
 }
 
-TEST_CASE("more connections than allowed are closed at once") {
+TEST_CASE("connections without a token use up no session") {
+  ServerOptions options;
+  options.max_sessions = 2;
+  ServerFixture fixture(options);
+  const std::string url = fixture.ExecUrl("true", kOut);
+  std::vector<std::unique_ptr<Connection>> silent;
+  for (int i = 0; i < 50; ++i) silent.push_back(std::make_unique<Connection>(url));
+  Command command(url, kOut);
+  command.client.ReadToEnd();
+  CHECK(command.text(command.error).find("Success") != std::string::npos);
+}
+
+TEST_CASE("the oldest connection without a token makes room") {
+  ServerOptions options;
+  options.max_strangers = 3;
+  options.head_timeout = absl::Hours(1);
+  ServerFixture fixture(options);
+  const std::string url = fixture.ExecUrl("cat", kInOut);
+  Connection first(url), second(url);
+  Connection refused(url);  // its answer is there, but it does not leave
+  refused.Write("nonsense\r\n\r\n");
+  CHECK(refused.ReadSome().find("HTTP/1.1 400 ") == 0);
+  Command command(url, kInOut);  // a stranger for a moment
+  CHECK(first.ReadAll().empty());
+  Connection third(url);
+  command.client.Send(command.in, "still", true);
+  command.client.ReadToEnd();
+  CHECK(command.text(command.out) == "still");
+  second.Write("nonsense\r\n\r\n");
+  CHECK(second.ReadSome().find("HTTP/1.1 400 ") == 0);
+}
+
+TEST_CASE("more sessions than allowed are refused") {
   ServerOptions options;
   options.max_sessions = 2;
   ServerFixture fixture(options);
   Command one(fixture.ExecUrl("sleep 100", kOut), kOut);
   Command two(fixture.ExecUrl("sleep 100", kOut), kOut);
-  CHECK(Connection(fixture.ExecUrl("true", kOut)).ReadAll().empty());
+  SpdyClient refused(fixture.ExecUrl("true", kOut));
+  CHECK(refused.Upgrade({}).find("HTTP/1.1 503 ") == 0);
   one.client.connection.Close();
   CHECK(Eventually([&] { return fixture.server->sessions() == 1; }));
   Command three(fixture.ExecUrl("true", kOut), kOut);
