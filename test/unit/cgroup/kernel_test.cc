@@ -178,9 +178,7 @@ TEST_CASE("who waits for a group to be empty is not kept by another who removes 
     REQUIRE(kernel.groups->Create(path, {}).ok());
     const auto join = cgroup::OpenJoin(kernel.layout().At(path));
     REQUIRE(join.ok());
-    const auto v2 = base::Open(kernel.layout().At(path).v2, O_RDONLY | O_DIRECTORY);
-    REQUIRE(v2.ok());
-    const pid_t child = Start(*join, v2->get(), [] { return pause(); });
+    const pid_t child = Start(*join, join->v2.get(), [] { return pause(); });
     const absl::Time begin = absl::Now();
     std::thread waiter([&] { CHECK(kernel.groups->WaitEmpty(path, kPatience).ok()); });
     REQUIRE(kernel.groups->Kill(path).ok());
