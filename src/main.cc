@@ -24,6 +24,7 @@
 #include "cri/layer_use.h"
 #include "cri/service.h"
 #include "linux/apparmor.h"
+#include "linux/null_device.h"
 #include "spec/apparmor_default.h"
 
 namespace crisp {
@@ -102,6 +103,7 @@ void LoadDefaultAppArmorProfile() {
 
 absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   const base::Paths paths(config.root, config.state);
+  CRISP_RETURN_IF_ERROR(linux::OpenNull().status());  // what every exec needs, before the first
   CRISP_RETURN_IF_ERROR(MakeFolders(config));
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root_lock, Claim(config.root, "root.lock"));
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd state_lock, Claim(config.state, "state.lock"));

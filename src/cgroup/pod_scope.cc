@@ -52,6 +52,30 @@ absl::Status PodScopes::Create(const std::string& path, absl::Time deadline) {
   return started;
 }
 
+// Which slices are missing is only known from systemd's answers: it forgets one that nobody needs in
+// its own time, and the folder goes before or after.
+absl::Status PodScopes::StartIn(const std::vector<std::string>& chain, Scope& scope,
+                                absl::Time deadline) {
+  for (const std::string& slice : chain) {
+    if (access(layout_.At(SlicePath(slice)).v2.c_str(), F_OK) != 0) {
+      scope.new_slices.push_back(slice);
+    }
+  }
+  size_t forgotten = 0;  // the innermost go first
+  while (true) {
+    const absl::Status started = StartScope(scope, deadline);
+    if (absl::IsAlreadyExists(started) && !scope.new_slices.empty()) {
+      // A slice that has a unit file, or that somebody made meanwhile: it is not ours to configure.
+      scope.new_slices.clear();
+    } else if (absl::IsNotFound(started) && forgotten < chain.size()) {
+      ++forgotten;
+      scope.new_slices.assign(chain.end() - static_cast<ptrdiff_t>(forgotten), chain.end());
+    } else {
+      return started;
+    }
+  }
+}
+
 absl::Status PodScopes::StartHolder(const std::string& path, absl::Time deadline) {
   CRISP_ASSIGN_OR_RETURN(
       linux::Child child,
@@ -67,17 +91,7 @@ absl::Status PodScopes::StartHolder(const std::string& path, absl::Time deadline
                  .new_slices = {},
                  .description = "containers of a crisp pod",
                  .pid = pid};
-  for (std::string& slice : SliceChain(scope.slice)) {
-    const std::string folder = layout_.At(SlicePath(slice)).v2;
-    if (access(folder.c_str(), F_OK) != 0) scope.new_slices.push_back(std::move(slice));
-  }
-  absl::Status started = StartScope(scope, deadline);
-  if (absl::IsAlreadyExists(started) && !scope.new_slices.empty()) {
-    // A slice that has a unit file, or that somebody made meanwhile: it is not ours to configure.
-    scope.new_slices.clear();
-    started = StartScope(scope, deadline);
-  }
-  CRISP_RETURN_IF_ERROR(started);
+  CRISP_RETURN_IF_ERROR(StartIn(SliceChain(scope.slice), scope, deadline));
   // Only a group without processes of its own can give controllers to those below it.
   const std::string folder = absl::StrCat(layout_.At(path).v2, "/holder");
   if (mkdir(folder.c_str(), 0755) != 0) return base::Errno("make cgroup", folder);

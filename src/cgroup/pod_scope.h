@@ -13,6 +13,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -20,6 +21,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "cgroup/layout.h"
+#include "cgroup/systemd.h"
 #include "linux/spawn.h"
 
 namespace crisp::cgroup {
@@ -44,6 +46,8 @@ class PodScopes {
 
  private:
   absl::Status StartHolder(const std::string& path, absl::Time deadline);
+  // `chain`: the slices the scope is in, outermost first.
+  absl::Status StartIn(const std::vector<std::string>& chain, Scope& scope, absl::Time deadline);
   void ReapHolder(const std::string& path);
 
   const Layout& layout_;
