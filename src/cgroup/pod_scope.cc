@@ -52,8 +52,8 @@ absl::Status PodScopes::Create(const std::string& path, absl::Time deadline) {
   return started;
 }
 
-// Which slices are missing is only known from systemd's answers: it forgets one that nobody needs in
-// its own time, and the folder goes before or after.
+// Which slices are missing is only known from systemd's answers: it forgets one that nobody needs
+// in its own time, and the folder goes before or after.
 absl::Status PodScopes::StartIn(const std::vector<std::string>& chain, Scope& scope,
                                 absl::Time deadline) {
   for (const std::string& slice : chain) {
