@@ -14,7 +14,7 @@ bool Sandbox::ready() const {
   if (!record_.Read([](const store::SandboxRecord& r) { return r.ready && !r.stopped; }))
     return false;
   absl::ReaderMutexLock lock(&mu_);
-  return pause_alive_;
+  return pause_alive_ && pause_.has_value();
 }
 
 bool Sandbox::visible() const {

@@ -4,8 +4,8 @@
 //   (hidden) ---------------------------->  READY ------------------------------>  NOTREADY -->
 //   removed
 //
-// The state is derived: READY iff the record says ready and not stopped, and the pause process
-// lives.
+// The state is derived: READY iff the record says ready and not stopped, and the pause process is
+// known and lives.
 #pragma once
 
 #include <cstdint>

@@ -20,6 +20,7 @@ TEST_CASE("a sandbox is ready while its pause lives, and its end is told once it
   Fixture fix;
   CHECK_FALSE(fix.sandbox.ready());
   fix.sandbox.MarkLaunched();
+  CHECK_FALSE(fix.sandbox.ready());  // containers could not join it
   CHECK(fix.sandbox.SetPause({.pid = 7, .start_ticks = 8, .phases = {}}));
   CHECK(fix.sandbox.ready());
   fix.sandbox.MarkAnnounced([&] { ++fix.announced; });
