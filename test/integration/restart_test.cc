@@ -252,6 +252,12 @@ TEST_CASE("SIGTERM ends crispd at once, whatever calls wait for") {
   Pod pod(daemon);
   const std::string container =
       pod.Run({"sh", "-c", "trap 'echo signalled' TERM; echo ready; while :; do sleep 1; done"});
+  const auto says = [&](const char* word) {
+    for (int i = 0; i < 4000 && pod.LogText(container).find(word) == std::string::npos; ++i) {
+      usleep(5000);
+    }
+  };
+  says("ready");  // the trap is set
   std::thread stop([&] {
     v1::StopContainerRequest request;
     request.set_container_id(container);
@@ -260,10 +266,7 @@ TEST_CASE("SIGTERM ends crispd at once, whatever calls wait for") {
     (void)daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::StopContainer, request,
                      &response);
   });
-  // The signal has arrived, so the call waits.
-  for (int i = 0; i < 4000; ++i, usleep(5000)) {
-    if (pod.LogText(container).find("signalled") != std::string::npos) break;
-  }
+  says("signalled");  // so the call waits
   const int64_t begin = base::MonotonicNanos();
   daemon.Terminate();
   CHECK(base::MonotonicNanos() - begin < int64_t{20} * 1'000'000'000);
