@@ -1,5 +1,6 @@
 // kill -9 of crispd at any time: containers, logs and exits stay; the next start finds them all.
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -316,6 +317,10 @@ TEST_CASE("a shim that takes no connections when crispd starts is watched as soo
   const int shim = ShimOf(pid);
   daemon.Kill9();
   REQUIRE(kill(shim, SIGSTOP) == 0);
+  rlimit files;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &files) == 0);
+  const rlimit all = {files.rlim_max, files.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &all) == 0);
   {
     std::vector<ipc::Channel> waiting;
     absl::Status refused;
@@ -328,6 +333,7 @@ TEST_CASE("a shim that takes no connections when crispd starts is watched as soo
     daemon.Start();
     CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
   }
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &files) == 0);
   REQUIRE(kill(shim, SIGCONT) == 0);
   CHECK(pod.Exec(container, {"echo", "alive"}).out == "alive\n");
   // Only who watches the shim hears of this.
