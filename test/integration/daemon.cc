@@ -185,11 +185,11 @@ void Daemon::Connect() {
       grpc::CreateCustomChannel("unix://" + socket_, grpc::InsecureChannelCredentials(), arguments);
   runtime_ = v1::RuntimeService::NewStub(channel);
   images_ = v1::ImageService::NewStub(channel);
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 120; ++i) {
     v1::VersionResponse response;
     grpc::ClientContext context;
     context.set_wait_for_ready(true);
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
     if (runtime_->Version(&context, {}, &response).ok()) return;
     if (waitpid(pid_, nullptr, WNOHANG) == pid_) {
       pid_ = 0;
