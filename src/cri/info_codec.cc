@@ -11,7 +11,8 @@ namespace {
 using base::Json;
 
 Json ParseOrNull(const std::string& text) {
-  return Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return json.is_discarded() ? Json(nullptr) : json;
 }
 
 Json MessageJson(const google::protobuf::Message& message) {

@@ -42,6 +42,7 @@ using Names = std::vector<std::string>;
 // What is left of a container: its facts, and the tether of its shim if that lives.
 struct Found {
   std::optional<shim::v1::Started> started;
+  absl::Status damage;  // why init.json, which is there, cannot be read
   ipc::Channel tether;
   bool mute = false;  // the shim may live, but does not take connections now
 
@@ -71,7 +72,11 @@ Found Look(const std::string& bundle) {
   } else {
     found.mute = !IsGone(tether.status());
   }
-  if (started.ok()) found.started = *std::move(started);
+  if (started.ok()) {
+    found.started = *std::move(started);
+  } else if (!absl::IsNotFound(started.status())) {
+    found.damage = started.status();
+  }
   return found;
 }
 
@@ -134,14 +139,18 @@ void Service::RecoverContainer(store::ContainerRecord record) {
   if (ended) return;
   Found found = Look(paths_.Bundle(id));
   if (!found.started.has_value() && access(paths_.Bundle(id).c_str(), F_OK) != 0) {
-    // The host was restarted. Whether it ran or was still to be started, it never will again.
+    // Whether it ran or was still to be started, it never will again.
+    found.damage = absl::NotFoundError("what it left in /run is gone with the host's restart");
+  }
+  if (!found.damage.ok()) {
+    base::Log(base::LogLevel::kError, "a container is lost",
+              {{"id", id}, {"error", std::string(found.damage.message())}});
     (void)container->MarkExited({.started_at_ns = 0,
                                  .finished_at_ns = base::WallNanos(),
                                  .exit_code = 255,
                                  .reason = "Unknown",
-                                 .message = "what it left in /run is gone with the host's restart"},
+                                 .message = std::string(found.damage.message())},
                                 [] {});
-    return;
   }
   if (!found.started.has_value()) {
     // CREATED, or a start that never happened, whose cgroup is in the way of the next.

@@ -234,6 +234,32 @@ TEST_CASE("after a restart of the host containers are EXITED and sandboxes NOTRE
   CHECK(pod.Status().state() == v1::SANDBOX_NOTREADY);
 }
 
+TEST_CASE("a container whose facts are damaged is ended, and says so") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container = pod.Run({"sleep", "1000"});
+  const int pid = pod.HostPid(container);
+  daemon.Kill9();
+  const std::string bundle = daemon.state() + "/containers/" + container;
+  REQUIRE(base::WriteFileAtomic(bundle + "/init.json", "<", 0600).ok());
+  REQUIRE(base::WriteFileAtomic(bundle + "/config.json", "<", 0600).ok());
+  daemon.Start();
+  const v1::ContainerStatus status = pod.ContainerStatus(container);
+  CHECK(status.state() == v1::CONTAINER_EXITED);
+  CHECK(status.message().find("init.json") != std::string::npos);
+  CHECK(daemon.Log().find("a container is lost") != std::string::npos);
+  v1::ContainerStatusRequest verbose;
+  verbose.set_container_id(container);
+  verbose.set_verbose(true);
+  const std::string info =
+      daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ContainerStatus, verbose)
+          .info()
+          .at("info");
+  CHECK(info.find("\"runtimeSpec\":null") != std::string::npos);
+  for (int i = 0; i < 2000 && StartTicks(pid) != 0; ++i) usleep(5000);
+  CHECK(StartTicks(pid) == 0);
+}
+
 TEST_CASE("a stop that died with its daemon is finished by the next one") {
   Daemon daemon;
   Pod pod(daemon);
