@@ -172,17 +172,20 @@ void Daemon::Start() {
   Connect();
 }
 
-void Daemon::Connect() {
-  // A channel of its own each time: a new daemon is not met with the back-off of the old one's
-  // connection.
+std::shared_ptr<grpc::Channel> Daemon::NewChannel() const {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(17 << 20);
   arguments.SetInt("crisp.test.channel", rand());
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
-  auto channel =
-      grpc::CreateCustomChannel("unix://" + socket_, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel("unix://" + socket_, grpc::InsecureChannelCredentials(),
+                                   arguments);
+}
+
+void Daemon::Connect() {
+  // A new daemon is not met with the back-off of the old one's connection.
+  const auto channel = NewChannel();
   runtime_ = v1::RuntimeService::NewStub(channel);
   images_ = v1::ImageService::NewStub(channel);
   for (int i = 0; i < 120; ++i) {

@@ -38,6 +38,8 @@ class Daemon {
   std::string state() const { return dir_ + "/state"; }
   std::string Log() const;
 
+  // A connection of its own, for another thread; follows the daemon through its restarts.
+  std::shared_ptr<grpc::Channel> NewChannel() const;
   v1::RuntimeService::Stub& runtime() { return *runtime_; }
   v1::ImageService::Stub& images() { return *images_; }
 

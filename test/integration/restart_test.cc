@@ -379,11 +379,13 @@ TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop")
 
   const auto worker = [&](int seed) {
     std::mt19937 random(static_cast<unsigned>(seed));
-    auto channel =
-        grpc::CreateChannel("unix://" + daemon.socket(), grpc::InsecureChannelCredentials());
+    const auto channel = daemon.NewChannel();
     while (!done && made < 40) {
       auto runtime = v1::RuntimeService::NewStub(channel);
-      grpc::ClientContext run_context, create_context, start_context, status_context;
+      grpc::ClientContext run_context, create_context, start_context;
+      for (grpc::ClientContext* context : {&run_context, &create_context, &start_context}) {
+        context->set_wait_for_ready(true);  // while there is no crispd
+      }
       v1::RunPodSandboxRequest run;
       *run.mutable_config() =
           PodConfig(daemon, [](v1::PodSandboxConfig& config) { config.clear_log_directory(); });
