@@ -199,6 +199,7 @@ void Daemon::Connect() {
       break;
     }
   }
+  Kill9();
   throw std::runtime_error("crispd does not serve:\n" + Log());
 }
 
