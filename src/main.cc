@@ -158,6 +158,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
     absl::SleepFor(kStopTime);
     _exit(0);
   }).detach();
+  service.StopStreaming();
   server->Stop();
   service.Stop();
   cgroups->RemoveDefaultParent();

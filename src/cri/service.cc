@@ -22,8 +22,12 @@ Service::Service(const Parts& parts)
 
 Service::~Service() { Stop(); }
 
-void Service::Stop() {
+void Service::StopStreaming() {
   if (streaming_ != nullptr) streaming_->Stop();
+}
+
+void Service::Stop() {
+  StopStreaming();
   monitor_.Stop();
   background_.Stop();
 }

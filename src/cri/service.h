@@ -69,6 +69,9 @@ class Service {
   absl::Status Recover();
   // Listens for exec, attach and port-forward clients.
   absl::Status StartStreaming();
+  // Ends exec, attach and port-forward; their clients are told. First, so that no call that takes
+  // its time keeps it from them.
+  void StopStreaming();
   // Stops the threads; containers run on.
   void Stop();
 

@@ -78,8 +78,9 @@ void RemoteCommand::Begin() {
 }
 
 void RemoteCommand::Started(absl::StatusOr<Process> process) {
+  const bool over = link_ == nullptr || finished_;
   if (!process.ok()) {
-    if (link_ == nullptr) return;
+    if (over) return;
     Finish(EncodeFailure(absl::StrCat(is_exec_ ? "error executing command in container: "
                                                : "error attaching to container: ",
                                       process.status().message()),
@@ -91,7 +92,7 @@ void RemoteCommand::Started(absl::StatusOr<Process> process) {
     absl::MutexLock lock(&control_->mutex);
     control_->process = std::move(process->control);
   }
-  if (link_ == nullptr) {  // the client left while the process was starting
+  if (over) {  // the client left, or crispd stops, while the process was starting
     ReleaseProcess(true);
     return;
   }
@@ -167,9 +168,9 @@ void RemoteCommand::FinishIfDone() {
   }
 }
 
-void RemoteCommand::Finish(const std::string& result) {
+void RemoteCommand::Finish(const std::string& result, bool kill) {
   finished_ = true;
-  ReleaseProcess(false);
+  ReleaseProcess(kill);
   link_->End(Channel::kOut);
   link_->End(Channel::kErr);
   link_->End(Channel::kIn);
@@ -183,6 +184,12 @@ void RemoteCommand::Detach() {
   if (link_ == nullptr) return;
   link_ = nullptr;
   ReleaseProcess(!finished_ && !exit_code_);
+}
+
+bool RemoteCommand::Stop() {
+  if (link_ == nullptr) return false;
+  if (!finished_) Finish(EncodeFailure("crispd is stopping", status_as_json_), !exit_code_);
+  return true;
 }
 
 void RemoteCommand::ReleaseProcess(bool kill) {

@@ -51,6 +51,9 @@ class RemoteCommand : public std::enable_shared_from_this<RemoteCommand>, privat
       Channel channel);  // the client dropped this output; the process is not to notice
   void OnRoom();         // Room() went up
   void Detach();         // the client is gone; kills what still runs
+  // crispd stops: kills what still runs and tells the client, who would take a bare end of the
+  // connection for success. False when there is no client to tell.
+  bool Stop();
 
  private:
   struct Control;  // ProcessControl with the lock that keeps its calls apart
@@ -64,7 +67,7 @@ class RemoteCommand : public std::enable_shared_from_this<RemoteCommand>, privat
   void Exited(absl::StatusOr<int> exit_code);
   void DrainOutputs();
   void FinishIfDone();
-  void Finish(const std::string& result);
+  void Finish(const std::string& result, bool kill = false);
   void ReleaseProcess(bool kill);
   void FlushEarlyInput();
   void SendResize();

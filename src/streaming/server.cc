@@ -23,6 +23,8 @@ namespace {
 
 constexpr int kWorkers = 8;
 constexpr absl::Duration kCheckInterval = absl::Seconds(5);
+// What a client has to take the news that the server stops.
+constexpr absl::Duration kGoodbye = absl::Seconds(1);
 constexpr absl::Duration kAcceptRetry = absl::Milliseconds(100);
 
 union SocketAddress {
@@ -120,6 +122,7 @@ class Server::Impl {
   }
   void Watch(const std::shared_ptr<Transport>& transport);
   void CheckTransports();
+  void ForEachTransport(void (Transport::*call)());
 
   const ServerOptions options_;
   StreamingRuntime* const runtime_;
@@ -217,6 +220,12 @@ void Server::Impl::CheckTransports() {
   }
 }
 
+void Server::Impl::ForEachTransport(void (Transport::*call)()) {
+  for (const std::weak_ptr<Transport>& weak : transports_) {
+    if (const std::shared_ptr<Transport> transport = weak.lock()) ((*transport).*call)();
+  }
+}
+
 absl::StatusOr<std::string> Server::Impl::Url(Request request) {
   CRISP_RETURN_IF_ERROR(Validate(request));
   {
@@ -237,9 +246,8 @@ void Server::Impl::Stop() {
     accept_retry_.Cancel();
     check_timer_.Cancel();
     listener_.reset();
-    for (const std::weak_ptr<Transport>& weak : transports_) {
-      if (const std::shared_ptr<Transport> transport = weak.lock()) transport->Abort();
-    }
+    ForEachTransport(&Transport::Stop);
+    check_timer_.Start(kGoodbye, [this] { ForEachTransport(&Transport::Abort); });
   });
   {
     absl::MutexLock lock(&mutex_);

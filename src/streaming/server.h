@@ -47,7 +47,8 @@ class Server {
   // max_tokens are outstanding, kUnavailable after Stop().
   absl::StatusOr<std::string> Url(Request request);
 
-  // Ends every session (exec'd processes are killed) and waits for the threads. Idempotent.
+  // Ends every session (exec'd processes are killed, clients are told) and waits for the threads.
+  // Idempotent.
   void Stop();
 
   // Connections that came with a token. For metrics and tests.

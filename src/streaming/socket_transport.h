@@ -34,6 +34,7 @@ class SocketTransport : public Transport,
  private:
   explicit SocketTransport(Loop* loop) : loop_(loop), linger_(loop) {}
 
+  std::shared_ptr<TransportUser> user() const override { return user_; }
   size_t ReadRoom(FdStream* stream) override;
   void OnRead(FdStream* stream, absl::string_view data) override;
   void OnReadEnd(FdStream* stream, int error) override;

@@ -48,6 +48,7 @@ class SpdyCommand : public TransportUser, private SpdySession::Handler, private 
       transport_->Close();
     }
   }
+  bool OnStop() override { return command_->Stop(); }
   void OnWritable() override {
     session_.OnWritable();
     command_->OnRoom();

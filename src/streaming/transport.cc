@@ -40,6 +40,11 @@ void Transport::Check(absl::Duration idle_timeout) {
   if (quiet >= idle_timeout || PeerIsGone(fd())) Abort();
 }
 
+void Transport::Stop() {
+  const std::shared_ptr<TransportUser> leaving = user();
+  if (!leaving || !leaving->OnStop()) Abort();
+}
+
 void SetSocketOptions(int fd) {
   SetInt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   SetInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);

@@ -24,6 +24,8 @@ class TransportUser {
   // A piece of what the peer sent; `end` with the last piece of a message (never on a byte
   // transport).
   virtual void OnBytes(absl::string_view bytes, bool end) = 0;
+  // The server stops. True when the peer has been told and the transport is being closed.
+  virtual bool OnStop() { return false; }
   virtual void OnWritable() = 0;  // unsent() is at most half of kMaxUnsentBytes again
   virtual void OnClosed() = 0;    // the last call; never from within a call to the transport
 };
@@ -51,8 +53,11 @@ class Transport {
   // gone though the socket has not told its reader (paused reading, a network that drops
   // everything).
   void Check(absl::Duration idle_timeout);
+  // Lets the user take its leave, and aborts where it has nothing to say.
+  void Stop();
 
  protected:
+  virtual std::shared_ptr<TransportUser> user() const = 0;
   void Moved();  // bytes went one way or the other
   bool writable() const { return unsent() <= kMaxUnsentBytes / 2; }
 

@@ -35,6 +35,7 @@ class WebSocketCommand : public TransportUser, private ChannelLink {
       transport_->Close();
     }
   }
+  bool OnStop() override { return command_->Stop(); }
   void OnWritable() override { command_->OnRoom(); }
   void OnClosed() override { command_->Detach(); }
 

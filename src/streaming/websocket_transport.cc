@@ -60,6 +60,7 @@ class WebSocketTransport : public Transport,
   int fd() const override { return closed_ ? -1 : fd_; }
 
  private:
+  std::shared_ptr<TransportUser> user() const override { return user_; }
   void Read();
   void OnReadSome(const Error& error, size_t size);
   void WriteNext();

@@ -28,6 +28,8 @@ class NullTransport : public Transport {
   int fd() const override { return -1; }
 
  private:
+  std::shared_ptr<TransportUser> user() const override { return nullptr; }
+
   size_t unsent_ = 0;
 };
 

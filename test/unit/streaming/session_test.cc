@@ -265,7 +265,7 @@ TEST_CASE("more sessions than allowed are refused") {
   CHECK(three.text(three.error).find("Success") != std::string::npos);
 }
 
-TEST_CASE("stopping ends every session") {
+TEST_CASE("stopping ends every session, and tells its client") {
   ServerFixture fixture;
   const auto record = fixture.runtime.record;
   Command exec(fixture.ExecUrl("sleep 100", kOut), kOut);
@@ -277,7 +277,11 @@ TEST_CASE("stopping ends every session") {
   CHECK(fixture.server->sessions() == 0);
   CHECK(record->killed == 2);
   CHECK(record->alive == 0);
+  // A bare end of the connection would be success to crictl.
   exec.client.ReadToEnd();
+  CHECK(exec.text(exec.error).find("crispd is stopping") != std::string::npos);
+  websocket.ReadToEnd();
+  CHECK(websocket.channels['\3'].find("crispd is stopping") != std::string::npos);
 }
 
 TEST_CASE("two hundred sessions leave nothing behind") {
