@@ -16,6 +16,9 @@ struct BuildContext {
   const BuilderInput& input;
   const ::shim::v1::Start* start = nullptr;
   const ::shim::v1::Exec* exec = nullptr;
+  oci::Spec spec = {};
+  std::vector<sock_filter> seccomp = {};
+  uint64_t seccomp_flags = 0;  // SECCOMP_FILTER_FLAG_*
   LaunchPlan plan = {};
   std::vector<int> joins = {};  // namespaces to join before the clone, all but the user namespace
   int user_namespace = -1;

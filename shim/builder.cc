@@ -43,16 +43,17 @@ void CloseInherited(const BuilderInput& input) {
   close_range(next, ~0u, 0);
 }
 
-absl::StatusOr<oci::Spec> ReadSpec(const char* bundle) {
+absl::Status ReadSpec(BuildContext& context) {
   CRISP_ASSIGN_OR_RETURN(const std::string text,
-                         base::ReadFile(base::JoinPath(bundle, base::kSpecFile)));
-  return oci::DecodeRuntimeSpecWithoutSeccomp(text);
+                         base::ReadFile(base::JoinPath(context.input.bundle, base::kSpecFile)));
+  CRISP_ASSIGN_OR_RETURN(context.spec, oci::DecodeRuntimeSpecWithoutSeccomp(text));
+  return absl::OkStatus();
 }
 
 // The compiled filter and its flags; no file: no filter.
-absl::Status ReadSeccomp(const char* bundle, ProcessPlan& process) {
+absl::Status ReadSeccomp(BuildContext& context) {
   const absl::StatusOr<std::string> bytes =
-      base::ReadFile(base::JoinPath(bundle, base::kSeccompFile));
+      base::ReadFile(base::JoinPath(context.input.bundle, base::kSeccompFile));
   if (absl::IsNotFound(bytes.status())) return absl::OkStatus();
   if (!bytes.ok()) return bytes.status();
   ipc::SeccompHead head;
@@ -64,32 +65,36 @@ absl::Status ReadSeccomp(const char* bundle, ProcessPlan& process) {
     return absl::InvalidArgumentError(
         absl::StrCat(base::kSeccompFile, ": ", bytes->size(), " bytes are no filter"));
   }
-  process.seccomp_flags = head.flags;
-  process.seccomp.resize(filter.size() / sizeof(sock_filter));
-  memcpy(process.seccomp.data(), filter.data(), filter.size());
+  context.seccomp_flags = head.flags;
+  context.seccomp.resize(filter.size() / sizeof(sock_filter));
+  memcpy(context.seccomp.data(), filter.data(), filter.size());
   return absl::OkStatus();
 }
 
-bool CompileContainer(BuildContext& context) {
-  const absl::StatusOr<oci::Spec> spec = ReadSpec(context.input.bundle);
-  if (!spec.ok()) return context.Fail(spec.status());
-  absl::StatusOr<LaunchPlan> plan = CompileLaunch(*spec, *context.start);
+// A step apart from "spec": files that crispd wrote and nobody can read are not the caller's fault.
+bool ReadBundle(BuildContext& context) {
+  absl::Status status = ReadSpec(context);
+  if (status.ok()) status = ReadSeccomp(context);
+  return status.ok() || context.Fail(status);
+}
+
+bool TakePlan(BuildContext& context, absl::StatusOr<LaunchPlan> plan) {
   if (!plan.ok()) return context.Fail(plan.status());
   context.plan = *std::move(plan);
+  context.plan.process.seccomp = std::move(context.seccomp);
+  context.plan.process.seccomp_flags = context.seccomp_flags;
+  return true;
+}
+
+bool CompileContainer(BuildContext& context) {
+  if (!TakePlan(context, CompileLaunch(context.spec, *context.start))) return false;
   context.plan.bundle = context.input.bundle;
   context.plan.barrier = context.input.barrier;
-  const absl::Status seccomp = ReadSeccomp(context.input.bundle, context.plan.process);
-  return seccomp.ok() || context.Fail(seccomp);
+  return true;
 }
 
 bool CompileProcessToAdd(BuildContext& context) {
-  const absl::StatusOr<oci::Spec> spec = ReadSpec(context.input.bundle);
-  if (!spec.ok()) return context.Fail(spec.status());
-  absl::StatusOr<LaunchPlan> plan = CompileExec(*spec, *context.exec);
-  if (!plan.ok()) return context.Fail(plan.status());
-  context.plan = *std::move(plan);
-  const absl::Status seccomp = ReadSeccomp(context.input.bundle, context.plan.process);
-  return seccomp.ok() || context.Fail(seccomp);
+  return TakePlan(context, CompileExec(context.spec, *context.exec));
 }
 
 [[noreturn]] void RunChild(const BuildContext& context) {
@@ -118,6 +123,7 @@ struct BuildStep {
 };
 
 constexpr BuildStep kContainerSteps[] = {
+    {"bundle", ReadBundle},
     {"spec", CompileContainer},
     {"namespaces", PrepareNamespaces},       // opened first: a reused pid must not be joined
     {"mount sources", PrepareMountSources},  // as the host has them
@@ -132,9 +138,8 @@ constexpr BuildStep kContainerSteps[] = {
 };
 
 constexpr BuildStep kExecSteps[] = {
-    {"spec", CompileProcessToAdd},
-    {"process", PrepareProcess},
-    {"join namespaces", JoinContainer},
+    {"bundle", ReadBundle},      {"spec", CompileProcessToAdd},
+    {"process", PrepareProcess}, {"join namespaces", JoinContainer},
     {"clone", CloneChild},
 };
 

@@ -129,6 +129,8 @@ TEST_CASE("a failed step becomes an error that names it, never kNotFound") {
            {"exec", ENOENT, "nope", absl::StatusCode::kInvalidArgument, "exec: nope: ENOENT"},
            {"working directory", ENOTDIR, "", absl::StatusCode::kInvalidArgument,
             "working directory: ENOTDIR"},
+           {"bundle", 0, "config.json: not JSON", absl::StatusCode::kInternal,
+            "bundle: config.json: not JSON"},
            {"spec", 0, "bad member", absl::StatusCode::kInvalidArgument, "spec: bad member"},
            {"clone", EAGAIN, "", absl::StatusCode::kResourceExhausted, "clone: EAGAIN"},
            {"exec", ENOMEM, "x", absl::StatusCode::kResourceExhausted, "exec: x: ENOMEM"},
