@@ -18,10 +18,15 @@ std::string Reason(const shim_client::ExitFact& exit) {
 
 }  // namespace
 
-void Service::RecordExit(container::Container& container) {
+bool Service::RecordExit(container::Container& container) {
   const std::optional<container::Init> init = container.init();
   const std::string bundle = paths_.Bundle(container.id());
   const absl::StatusOr<shim_client::ExitFact> exit = shim_client::ReadExit(bundle);
+  if (absl::IsResourceExhausted(exit.status())) {
+    base::Log(base::LogLevel::kWarning, "an exit cannot be read now, trying again",
+              {{"container", container.id()}, {"error", std::string(exit.status().message())}});
+    return false;
+  }
   store::Outcome outcome;
   outcome.started_at_ns = init.has_value() ? init->started_at_ns : 0;
   if (exit.ok()) {
@@ -46,6 +51,7 @@ void Service::RecordExit(container::Container& container) {
     base::Log(base::LogLevel::kWarning, "exit is not on record, ignoring",
               {{"container", container.id()}, {"error", std::string(written.message())}});
   }
+  return true;
 }
 
 void Service::OnShimGone(const std::string& id) {
@@ -57,7 +63,10 @@ void Service::OnShimGone(const std::string& id) {
   const absl::StatusOr<ContainerPtr> container = containers_.Find(id);
   // A start that failed is recorded by StartContainer, which knows why.
   if (!container.ok() || !(*container)->init().has_value()) return;
-  RecordExit(**container);
+  if (!RecordExit(**container)) {
+    background_.Add(absl::StrCat("exit ", id),
+                    [this, later = *container] { return RecordExit(*later); });
+  }
   const std::string cgroup_path = CgroupPath(**container);
   background_.Add(absl::StrCat("cgroup ", id), [this, cgroup_path] {
     return cgroups_.Remove(cgroup_path, absl::Seconds(1)).ok();

@@ -54,7 +54,8 @@ bool IsGone(const absl::Status& connect) {
   return absl::IsUnavailable(connect) || absl::IsNotFound(connect);
 }
 
-Found Look(const std::string& bundle) {
+// kResourceExhausted when that cannot be told now.
+absl::StatusOr<Found> Look(const std::string& bundle) {
   Found found;
   absl::StatusOr<ipc::Channel> tether = ipc::Connect(base::JoinPath(bundle, base::kShimSocket));
   absl::StatusOr<shim::v1::Started> started = shim_client::ReadInit(bundle);
@@ -67,6 +68,7 @@ Found Look(const std::string& bundle) {
     }
     if (!started.ok()) started = shim_client::ReadInit(bundle);
   }
+  if (absl::IsResourceExhausted(started.status())) return started.status();
   if (tether.ok()) {
     found.tether = *std::move(tether);
   } else {
@@ -82,13 +84,12 @@ Found Look(const std::string& bundle) {
 
 // Decodes a record and hands it on.
 template <typename Record>
-auto Reader(std::function<void(Record)> recover) {
+auto Reader(std::function<absl::Status(Record)> recover) {
   return [recover = std::move(recover)](const std::string& id, absl::string_view text) {
     Record record;
     CRISP_RETURN_IF_ERROR(store::Decode(text, record));
     if (record.id != id) return absl::InvalidArgumentError("record of another id");
-    recover(std::move(record));
-    return absl::OkStatus();
+    return recover(std::move(record));
   };
 }
 
@@ -99,11 +100,11 @@ void LogDamaged(absl::string_view noun, const store::Damaged& damaged) {
 
 }  // namespace
 
-void Service::RecoverSandbox(store::SandboxRecord record) {
+absl::Status Service::RecoverSandbox(store::SandboxRecord record) {
   const std::string id = record.id;
   const std::string bundle = paths_.Bundle(id);
   auto sandbox = std::make_shared<sandbox::Sandbox>(std::move(record), &sandbox_records_);
-  Found found = Look(bundle);
+  CRISP_ASSIGN_OR_RETURN(Found found, Look(bundle));
   base::UniqueFd pidfd;
   if (found.started.has_value()) {
     pidfd = ShimPidfd(*found.started);
@@ -114,6 +115,7 @@ void Service::RecoverSandbox(store::SandboxRecord record) {
   sandboxes_.Add(sandbox);
   if (found.alive()) Tie(id, std::move(found.tether), std::move(pidfd));
   if (sandbox->visible()) sandbox->MarkAnnounced([] {});
+  return absl::OkStatus();
 }
 
 // Of every sandbox, once the containers are known too.
@@ -127,7 +129,7 @@ void Service::FinishTeardowns() {
   }
 }
 
-void Service::RecoverContainer(store::ContainerRecord record) {
+absl::Status Service::RecoverContainer(store::ContainerRecord record) {
   const std::string id = record.id;
   {
     absl::MutexLock lock(&layer_use_.mu());
@@ -136,8 +138,8 @@ void Service::RecoverContainer(store::ContainerRecord record) {
   const bool ended = record.outcome.has_value();
   auto container = std::make_shared<container::Container>(std::move(record), &container_records_);
   containers_.Add(container);
-  if (ended) return;
-  Found found = Look(paths_.Bundle(id));
+  if (ended) return absl::OkStatus();
+  CRISP_ASSIGN_OR_RETURN(Found found, Look(paths_.Bundle(id)));
   if (!found.started.has_value() && access(paths_.Bundle(id).c_str(), F_OK) != 0) {
     // Whether it ran or was still to be started, it never will again.
     found.damage = absl::NotFoundError("what it left in /run is gone with the host's restart");
@@ -157,7 +159,7 @@ void Service::RecoverContainer(store::ContainerRecord record) {
     const std::string cgroup_path = CgroupPath(*container);
     (void)cgroups_.Kill(cgroup_path);
     (void)cgroups_.Remove(cgroup_path, kKillTime);
-    return;
+    return absl::OkStatus();
   }
   container::Init init{.pid = found.started->pid(),
                        .start_ticks = found.started->start_ticks(),
@@ -169,7 +171,7 @@ void Service::RecoverContainer(store::ContainerRecord record) {
   container->MarkStarted(std::move(init));
   if (!found.alive()) {
     OnShimGone(id);
-    return;
+    return absl::OkStatus();
   }
   Tie(id, std::move(found.tether), ShimPidfd(*found.started));
   // The daemon may have died between writing down an update and doing it.
@@ -178,6 +180,7 @@ void Service::RecoverContainer(store::ContainerRecord record) {
     base::Log(base::LogLevel::kWarning, "limits on record cannot be applied",
               {{"container", id}, {"error", std::string(applied.message())}});
   }
+  return absl::OkStatus();
 }
 
 // Watches a shim; one that does not take connections now is asked again until it does or is gone.
@@ -238,11 +241,11 @@ absl::Status Service::Recover() {
   CRISP_ASSIGN_OR_RETURN(
       const std::vector<store::Damaged> damaged_sandboxes,
       sandbox_records_.Load(Reader<store::SandboxRecord>(
-          [this](store::SandboxRecord record) { RecoverSandbox(std::move(record)); })));
+          [this](store::SandboxRecord record) { return RecoverSandbox(std::move(record)); })));
   CRISP_ASSIGN_OR_RETURN(
       const std::vector<store::Damaged> damaged_containers,
       container_records_.Load(Reader<store::ContainerRecord>(
-          [this](store::ContainerRecord record) { RecoverContainer(std::move(record)); })));
+          [this](store::ContainerRecord record) { return RecoverContainer(std::move(record)); })));
   for (const store::Damaged& damaged : damaged_sandboxes) {
     LogDamaged("sandbox", damaged);
     if (!base::IsId(damaged.id)) continue;  // nothing of ours bears such a name
@@ -273,8 +276,7 @@ absl::Status Service::ReclaimSandbox(const std::string& id) {
     record.owed.insert({store::Debt::kProcesses, store::Debt::kCgroup});
   }
   CRISP_RETURN_IF_ERROR(sandbox_records_.Write(id, store::Encode(record)));
-  RecoverSandbox(std::move(record));
-  return absl::OkStatus();
+  return RecoverSandbox(std::move(record));
 }
 
 void Service::ReclaimContainer(const std::string& id) {

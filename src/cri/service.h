@@ -193,14 +193,15 @@ class Service {
 
   // exits.cc: a shim is gone; runs on the monitor's thread.
   void OnShimGone(const std::string& id);
-  void RecordExit(container::Container& container);
+  // False when what the shim left cannot be read now (out of descriptors or memory).
+  bool RecordExit(container::Container& container);
 
   Streams::Lookup StreamLookup();
 
   // recovery.cc
-  void RecoverSandbox(store::SandboxRecord record);
+  absl::Status RecoverSandbox(store::SandboxRecord record);
   void FinishTeardowns();
-  void RecoverContainer(store::ContainerRecord record);
+  absl::Status RecoverContainer(store::ContainerRecord record);
   void Tie(const std::string& id, ipc::Channel tether, base::UniqueFd pidfd);
   void RemoveOrphans();
   absl::Status ReclaimSandbox(const std::string& id);

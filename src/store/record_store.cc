@@ -39,13 +39,13 @@ absl::StatusOr<std::vector<Damaged>> RecordFolder::Load(
   for (const std::string& name : names) {
     absl::StatusOr<std::string> text = base::ReadFile(base::JoinPath(Dir(name), base::kRecordFile));
     absl::Status status = text.status();
-    if (absl::IsResourceExhausted(status)) return base::Prefix(status, "read record");
     if (!base::IsId(name)) {
       status = absl::InvalidArgumentError("folder name is no id");
     } else if (text.ok()) {
       status = decode(name, *text);
     }
     if (status.ok()) continue;
+    if (absl::IsResourceExhausted(status)) return base::Prefix(status, "read record");
     const std::string aside =
         base::JoinPath(quarantine_, absl::StrCat(name, ".", base::NewId().substr(0, 8)));
     if (rename(Dir(name).c_str(), aside.c_str()) != 0) status = base::Errno("quarantine", name);

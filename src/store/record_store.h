@@ -38,7 +38,8 @@ class RecordFolder {
 
   // Calls `decode(text)` for every record; folders whose record does not decode go to the
   // quarantine and are returned. An error when the records cannot be read at all, or not now (out
-  // of descriptors or memory): what is unread must not be taken for damaged.
+  // of descriptors or memory), which `decode` may say too: what is unread must not be taken for
+  // damaged.
   absl::StatusOr<std::vector<Damaged>> Load(
       const std::function<absl::Status(const std::string& id, absl::string_view)>& decode) const;
 

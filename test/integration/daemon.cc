@@ -146,11 +146,42 @@ Daemon& Daemon::Shared() {
 }
 
 void Daemon::Start() {
+  Spawn("");
+  Connect();
+}
+
+bool Daemon::ServesWith(int descriptors) {
+  const size_t before = Log().size();
+  Spawn(absl::StrCat("ulimit -n ", descriptors, "; "));
+  while (waitpid(pid_, nullptr, WNOHANG) == 0) {
+    if (Log().find("serving", before) != std::string::npos) {
+      Kill9();
+      return true;
+    }
+    usleep(5000);
+  }
+  pid_ = 0;
+  return false;
+}
+
+void Daemon::Spawn(const std::string& shell_setup) {
   const std::string program = Env("CRISP_TEST_BIN_DIR") + "/crispd";
-  std::vector<std::string> args = {
-      "crispd",        "--config",      "/dev/null",   "--address", socket_,
-      "--state",       state(),         "--log-level", "debug",     "--cni-conf-dir",
-      dir_ + "/net.d", "--cni-bin-dir", "/usr/lib/cni"};
+  std::vector<std::string> args = {"sh",
+                                   "-c",
+                                   shell_setup + "exec \"$0\" \"$@\"",
+                                   program,
+                                   "--config",
+                                   "/dev/null",
+                                   "--address",
+                                   socket_,
+                                   "--state",
+                                   state(),
+                                   "--log-level",
+                                   "debug",
+                                   "--cni-conf-dir",
+                                   dir_ + "/net.d",
+                                   "--cni-bin-dir",
+                                   "/usr/lib/cni"};
   // Those a test may want to be others.
   for (const auto& [flag, value] : {std::pair<std::string, std::string>{"--root", root()},
                                     {"--registry-config-path", Env("CRISP_TEST_CERTS_DIR")}}) {
@@ -166,10 +197,9 @@ void Daemon::Start() {
     if (const char* value = getenv(name)) environment.push_back(absl::StrCat(name, "=", value));
   }
   const absl::StatusOr<linux::Child> child = linux::Spawn(
-      {.path = program, .args = args, .env = environment}, {-1, log->get(), log->get()});
+      {.path = "/bin/sh", .args = args, .env = environment}, {-1, log->get(), log->get()});
   MustOk(child.status());
   pid_ = child->pid;
-  Connect();
 }
 
 std::shared_ptr<grpc::Channel> Daemon::NewChannel() const {

@@ -26,7 +26,10 @@ class Daemon {
   // The one most tests of a program share; its pods are theirs to remove.
   static Daemon& Shared();
 
-  void Start();      // returns when it serves
+  void Start();  // returns when it serves
+  // Starts it with no more than so many descriptors and kills it as soon as it serves; false when
+  // it ended before.
+  bool ServesWith(int descriptors);
   void Kill9();      // SIGKILL, reaped
   void Terminate();  // SIGTERM, waits; returns its exit status in exit_status
   int exit_status = -1;
@@ -69,6 +72,7 @@ class Daemon {
 
  private:
   void Connect();
+  void Spawn(const std::string& shell_setup);
   std::string dir_;
   std::string socket_;
   std::string bridge_;

@@ -239,10 +239,16 @@ TEST_CASE("a container whose facts are damaged is ended, and says so") {
   Pod pod(daemon);
   const std::string container = pod.Run({"sleep", "1000"});
   const int pid = pod.HostPid(container);
-  daemon.Kill9();
   const std::string bundle = daemon.state() + "/containers/" + container;
-  REQUIRE(base::WriteFileAtomic(bundle + "/init.json", "<", 0600).ok());
   REQUIRE(base::WriteFileAtomic(bundle + "/config.json", "<", 0600).ok());
+  v1::ExecSyncRequest exec;
+  exec.set_container_id(container);
+  exec.add_cmd("true");
+  v1::ExecSyncResponse response;
+  CHECK(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::ExecSync, exec, &response)
+            .error_code() == grpc::StatusCode::INTERNAL);
+  daemon.Kill9();
+  REQUIRE(base::WriteFileAtomic(bundle + "/init.json", "<", 0600).ok());
   daemon.Start();
   const v1::ContainerStatus status = pod.ContainerStatus(container);
   CHECK(status.state() == v1::CONTAINER_EXITED);
@@ -301,6 +307,33 @@ TEST_CASE("SIGTERM ends crispd at once, whatever calls wait for") {
   stop.join();
   daemon.Start();
   CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
+}
+
+TEST_CASE("an exec that SIGTERM cuts off fails and says why") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container = pod.Run({"sleep", "1000"});
+  for (const char* transport : {"spdy", "websocket"}) {
+    absl::StatusOr<linux::RunResult> exec;
+    std::thread client([&] {
+      exec = linux::Run({.path = getenv("CRISP_TEST_CRICTL"),
+                         .args = {"crictl", "--runtime-endpoint=unix://" + daemon.socket(), "exec",
+                                  absl::StrCat("--transport=", transport), container, "sh", "-c",
+                                  absl::StrCat("touch /tmp/", transport, "; exec sleep 1000")},
+                         .env = {}},
+                        "", {});
+    });
+    for (int i = 0; i < 2000; ++i) {
+      if (pod.Exec(container, {"ls", absl::StrCat("/tmp/", transport)}).exit_code == 0) break;
+      usleep(5000);
+    }
+    daemon.Terminate();
+    client.join();
+    REQUIRE(exec.ok());
+    CHECK(exec->exit_code == 1);
+    CHECK(exec->err.find("crispd is stopping") != std::string::npos);
+    daemon.Start();
+  }
 }
 
 TEST_CASE("a second crispd on the same folders is refused before it touches them") {
