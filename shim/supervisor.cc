@@ -299,8 +299,11 @@ void Supervisor::AdvanceAbandoning() {
   if (starter_ == nullptr) return;
   const Report& report = launch_.report();
   if (report.failed) return starter_->Fail(report.step(), report.error, report.detail);
-  const int signal = WIFSIGNALED(init_status_) ? WTERMSIG(init_status_) : 0;
-  starter_->Fail(report.step(), 0, absl::StrCat("killed by signal ", signal));
+  // No step's own failure: somebody killed the child, or the builder.
+  const std::string how = WIFSIGNALED(init_status_)
+                              ? absl::StrCat("killed by signal ", WTERMSIG(init_status_))
+                              : "killed";
+  starter_->Fail("launch", 0, absl::StrCat(how, " in step ", report.step()));
 }
 
 void Supervisor::WatchGroup() {

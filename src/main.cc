@@ -33,7 +33,7 @@ namespace {
 using base::LogLevel;
 
 // Calls that end by themselves have this long after SIGTERM.
-constexpr absl::Duration kStopTime = absl::Seconds(2);
+constexpr absl::Duration kStopTime = absl::Seconds(3);
 
 // The folder crispd runs from holds its helpers in a build; installed, they are in libexec/crisp
 // beside bin.

@@ -66,6 +66,8 @@ class Container {
   // True for the first caller: a container is sent its stop signal once, however often it is
   // stopped.
   bool TakeStopSignal() { return !stop_signal_sent_.exchange(true); }
+  // It could not be sent: the next caller is the first again.
+  void ReturnStopSignal() { stop_signal_sent_ = false; }
   // Waits for an outcome that is announced. False when time is up.
   bool WaitExited(absl::Time deadline) const;
 

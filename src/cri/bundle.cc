@@ -29,10 +29,17 @@ absl::Status WriteBundle(const std::string& bundle, const oci::Spec& spec) {
                       "write bundle");
 }
 
+absl::StatusOr<oci::Spec> ReadSpec(const std::string& bundle) {
+  const absl::StatusOr<std::string> text = base::ReadFile(base::JoinPath(bundle, base::kSpecFile));
+  if (absl::IsResourceExhausted(text.status())) return text.status();
+  if (!text.ok()) return absl::InternalError(text.status().message());
+  absl::StatusOr<oci::Spec> spec = oci::DecodeRuntimeSpec(*text);
+  if (!spec.ok()) return absl::InternalError(spec.status().message());
+  return spec;
+}
+
 absl::StatusOr<std::string> BundleCgroup(const std::string& bundle) {
-  CRISP_ASSIGN_OR_RETURN(const std::string text,
-                         base::ReadFile(base::JoinPath(bundle, base::kSpecFile)));
-  CRISP_ASSIGN_OR_RETURN(oci::Spec spec, oci::DecodeRuntimeSpec(text));
+  CRISP_ASSIGN_OR_RETURN(oci::Spec spec, ReadSpec(bundle));
   return std::move(spec.linux_.cgroups_path);
 }
 

@@ -27,6 +27,9 @@ inline constexpr absl::Duration kKillTime = absl::Seconds(10);
 // Writes config.json and, when the spec has a seccomp profile, the compiled filter beside it.
 absl::Status WriteBundle(const std::string& bundle, const oci::Spec& spec);
 
+// kResourceExhausted when it cannot be read now, kInternal when it never can: clients take other
+// codes for their own mistakes, or for a missing container.
+absl::StatusOr<oci::Spec> ReadSpec(const std::string& bundle);
 // linux.cgroupsPath of the bundle's spec.
 absl::StatusOr<std::string> BundleCgroup(const std::string& bundle);
 

@@ -48,9 +48,7 @@ absl::Status Service::Launch(container::Container& container, absl::Time deadlin
     return absl::FailedPreconditionError("its sandbox is not ready");
   CRISP_ASSIGN_OR_RETURN(const container::Init target, Target(sandbox->id(), record.config));
   const std::string bundle = paths_.Bundle(record.id);
-  CRISP_ASSIGN_OR_RETURN(const std::string spec_text,
-                         base::ReadFile(base::JoinPath(bundle, base::kSpecFile)));
-  CRISP_ASSIGN_OR_RETURN(const oci::Spec spec, oci::DecodeRuntimeSpec(spec_text));
+  CRISP_ASSIGN_OR_RETURN(const oci::Spec spec, ReadSpec(bundle));
   CRISP_ASSIGN_OR_RETURN(const cgroup::Resources limits,
                          spec::CgroupResources(record.resources, spec.linux_));
   const std::string cgroup_path = CgroupPath(container);

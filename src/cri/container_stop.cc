@@ -29,6 +29,7 @@ absl::Status SignalInit(const container::Init& init, int signal) {
   // Asked after the descriptor exists: if the start time fits now, the descriptor is of that
   // process.
   const absl::StatusOr<uint64_t> ticks = linux::StartTicks(init.pid);
+  if (absl::IsResourceExhausted(ticks.status())) return ticks.status();
   if (!ticks.ok() || *ticks != init.start_ticks) return absl::OkStatus();
   if (syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) != 0 && errno != ESRCH) {
     return base::Errno("signal container", "");
@@ -66,7 +67,13 @@ absl::Status Service::StopOne(container::Container& container, absl::Duration gr
     const std::string name =
         container.Read([](const store::ContainerRecord& r) { return r.stop_signal; });
     CRISP_ASSIGN_OR_RETURN(const int signal, spec::SignalNumber(name));
-    if (container.TakeStopSignal()) CRISP_RETURN_IF_ERROR(SignalInit(*init, signal));
+    if (container.TakeStopSignal()) {
+      const absl::Status sent = SignalInit(*init, signal);
+      if (!sent.ok()) {
+        container.ReturnStopSignal();
+        return sent;
+      }
+    }
     if (container.WaitExited(std::min(give_up, absl::Now() + grace))) return absl::OkStatus();
     if (absl::Now() >= give_up) return absl::DeadlineExceededError("container is still stopping");
   }

@@ -63,12 +63,22 @@ void Service::OnShimGone(const std::string& id) {
   const absl::StatusOr<ContainerPtr> container = containers_.Find(id);
   // A start that failed is recorded by StartContainer, which knows why.
   if (!container.ok() || !(*container)->init().has_value()) return;
-  if (!RecordExit(**container)) {
-    background_.Add(absl::StrCat("exit ", id),
-                    [this, later = *container] { return RecordExit(*later); });
+  EndContainer(*container);
+}
+
+void Service::EndContainer(const ContainerPtr& container) {
+  if (!RecordExit(*container)) {
+    // Every second, not ever later: clients wait for it.
+    const auto again = [this, container] {
+      EndContainer(container);
+      return true;
+    };
+    background_.Add(absl::StrCat("exit ", container->id()), again, absl::Seconds(1));
+    return;
   }
-  const std::string cgroup_path = CgroupPath(**container);
-  background_.Add(absl::StrCat("cgroup ", id), [this, cgroup_path] {
+  const std::string cgroup_path = CgroupPath(*container);
+  if (cgroup_path.empty()) return;  // unknown; the next start looks again
+  background_.Add(absl::StrCat("cgroup ", container->id()), [this, cgroup_path] {
     return cgroups_.Remove(cgroup_path, absl::Seconds(1)).ok();
   });
 }

@@ -20,7 +20,10 @@ absl::StatusOr<std::string> ReadUserFile(int root_fd, const std::string& path) {
   absl::StatusOr<base::UniqueFd> fd =
       linux::OpenInRoot(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (absl::IsNotFound(fd.status())) return std::string();
-  CRISP_RETURN_IF_ERROR(fd.status());
+  if (absl::IsResourceExhausted(fd.status())) return fd.status();
+  if (!fd.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("image's ", path, ": ", fd.status().message()));
+  }
   struct stat info;
   if (fstat(fd->get(), &info) != 0) return base::Errno("stat", path);
   if (!S_ISREG(info.st_mode) || info.st_size > static_cast<off_t>(spec::kMaxUserFileBytes)) {

@@ -94,6 +94,7 @@ auto Reader(std::function<absl::Status(Record)> recover) {
 }
 
 void LogDamaged(absl::string_view noun, const store::Damaged& damaged) {
+  if (absl::IsNotFound(damaged.why)) return;
   base::Log(base::LogLevel::kError, absl::StrCat("damaged ", noun, " record, moved to quarantine"),
             {{"id", damaged.id}, {"error", std::string(damaged.why.message())}});
 }
@@ -185,36 +186,31 @@ absl::Status Service::RecoverContainer(store::ContainerRecord record) {
 
 // Watches a shim; one that does not take connections now is asked again until it does or is gone.
 void Service::Tie(const std::string& id, ipc::Channel tether, base::UniqueFd pidfd) {
-  if (tether.valid()) {
-    (void)monitor_.Watch(id, std::move(tether), std::move(pidfd));
-    return;
-  }
+  if (tether.valid() && monitor_.Watch(id, std::move(tether), std::move(pidfd)).ok()) return;
   base::Log(base::LogLevel::kWarning, "a shim does not answer", {{"id", id}});
   const auto shim = std::make_shared<base::UniqueFd>(std::move(pidfd));
   background_.Add(absl::StrCat("tether ", id), [this, id, shim] {
     absl::StatusOr<ipc::Channel> again =
         ipc::Connect(base::JoinPath(paths_.Bundle(id), base::kShimSocket));
-    if (again.ok()) {
-      (void)monitor_.Watch(id, *std::move(again), std::move(*shim));
-    } else if (IsGone(again.status())) {
-      OnShimGone(id);
-    } else {
-      return false;
-    }
+    if (again.ok()) return monitor_.Watch(id, *std::move(again), std::move(*shim)).ok();
+    if (!IsGone(again.status())) return false;
+    OnShimGone(id);
     return true;
   });
 }
 
 // What a crash left before its record was committed, what quarantined records were about, and what
 // still runs although the records are gone (an emptied root).
-void Service::RemoveOrphans() {
+absl::Status Service::RemoveOrphans() {
   const auto known = [this](const std::string& id) {
     return sandboxes_.Find(id).ok() || containers_.Find(id).ok();
   };
   for (const std::string& id : base::ListDir(paths_.Bundles()).value_or(Names())) {
     if (known(id)) continue;
     if (base::IsId(id) && access(cni::NetnsPath(id).c_str(), F_OK) == 0) {
-      if (ReclaimSandbox(id).ok()) continue;
+      const absl::Status reclaimed = ReclaimSandbox(id);
+      if (absl::IsResourceExhausted(reclaimed)) return reclaimed;
+      if (reclaimed.ok()) continue;
     }
     ReclaimContainer(id);
     (void)base::RemoveTree(paths_.Bundle(id));
@@ -229,6 +225,7 @@ void Service::RemoveOrphans() {
     }
   }
   layer_use_.DeleteUnused();
+  return absl::OkStatus();
 }
 
 absl::Status Service::Recover() {
@@ -242,21 +239,22 @@ absl::Status Service::Recover() {
       const std::vector<store::Damaged> damaged_sandboxes,
       sandbox_records_.Load(Reader<store::SandboxRecord>(
           [this](store::SandboxRecord record) { return RecoverSandbox(std::move(record)); })));
-  CRISP_ASSIGN_OR_RETURN(
-      const std::vector<store::Damaged> damaged_containers,
-      container_records_.Load(Reader<store::ContainerRecord>(
-          [this](store::ContainerRecord record) { return RecoverContainer(std::move(record)); })));
   for (const store::Damaged& damaged : damaged_sandboxes) {
     LogDamaged("sandbox", damaged);
     if (!base::IsId(damaged.id)) continue;  // nothing of ours bears such a name
     const absl::Status reclaimed = ReclaimSandbox(damaged.id);
+    if (absl::IsResourceExhausted(reclaimed)) return reclaimed;
     if (!reclaimed.ok()) LogDamaged("sandbox", {damaged.id, reclaimed});
   }
+  CRISP_ASSIGN_OR_RETURN(
+      const std::vector<store::Damaged> damaged_containers,
+      container_records_.Load(Reader<store::ContainerRecord>(
+          [this](store::ContainerRecord record) { return RecoverContainer(std::move(record)); })));
   for (const store::Damaged& damaged : damaged_containers) {
     LogDamaged("container", damaged);
     ReclaimContainer(damaged.id);
   }
-  RemoveOrphans();
+  CRISP_RETURN_IF_ERROR(RemoveOrphans());
   FinishTeardowns();
   return absl::OkStatus();
 }
@@ -271,6 +269,7 @@ absl::Status Service::ReclaimSandbox(const std::string& id) {
   record.netns_path = cni::NetnsPath(id);
   record.owed = {store::Debt::kNetwork, store::Debt::kNetns, store::Debt::kFiles};
   const absl::StatusOr<std::string> cgroup_path = BundleCgroup(paths_.Bundle(id));
+  if (absl::IsResourceExhausted(cgroup_path.status())) return cgroup_path.status();
   if (cgroup_path.ok()) {
     record.cgroup_parent = cgroups_.ParentOf(*cgroup_path);
     record.owed.insert({store::Debt::kProcesses, store::Debt::kCgroup});

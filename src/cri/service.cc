@@ -23,11 +23,11 @@ Service::Service(const Parts& parts)
 Service::~Service() { Stop(); }
 
 void Service::StopStreaming() {
-  if (streaming_ != nullptr) streaming_->Stop();
+  if (streaming_ != nullptr) streaming_->BeginStop();
 }
 
 void Service::Stop() {
-  StopStreaming();
+  if (streaming_ != nullptr) streaming_->Stop();
   monitor_.Stop();
   background_.Stop();
 }

@@ -69,8 +69,7 @@ class Service {
   absl::Status Recover();
   // Listens for exec, attach and port-forward clients.
   absl::Status StartStreaming();
-  // Ends exec, attach and port-forward; their clients are told. First, so that no call that takes
-  // its time keeps it from them.
+  // Begins to end exec, attach and port-forward, whose clients are told.
   void StopStreaming();
   // Stops the threads; containers run on.
   void Stop();
@@ -193,6 +192,7 @@ class Service {
 
   // exits.cc: a shim is gone; runs on the monitor's thread.
   void OnShimGone(const std::string& id);
+  void EndContainer(const ContainerPtr& container);
   // False when what the shim left cannot be read now (out of descriptors or memory).
   bool RecordExit(container::Container& container);
 
@@ -203,7 +203,7 @@ class Service {
   void FinishTeardowns();
   absl::Status RecoverContainer(store::ContainerRecord record);
   void Tie(const std::string& id, ipc::Channel tether, base::UniqueFd pidfd);
-  void RemoveOrphans();
+  absl::Status RemoveOrphans();
   absl::Status ReclaimSandbox(const std::string& id);
   void ReclaimContainer(const std::string& id);
 

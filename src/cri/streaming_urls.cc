@@ -66,6 +66,11 @@ absl::StatusOr<v1::PortForwardResponse> Service::PortForward(const v1::PortForwa
     return absl::FailedPreconditionError(
         absl::StrCat("sandbox \"", sandbox->id(), "\" is not ready"));
   }
+  for (const int32_t port : request.port()) {
+    if (port < 1 || port > UINT16_MAX) {
+      return absl::InvalidArgumentError(absl::StrCat("port ", port, " is no port"));
+    }
+  }
   v1::PortForwardResponse response;
   CRISP_ASSIGN_OR_RETURN(
       *response.mutable_url(),

@@ -22,7 +22,8 @@ absl::Status FailedStatus(const shim::v1::Failed& failed) {
   if (error == ENOSPC || error == EDQUOT || error == ENOMEM || error == EAGAIN) {
     return absl::ResourceExhaustedError(message);
   }
-  if (failed.step() == "exec" || failed.step() == "working directory" || failed.step() == "spec") {
+  if (failed.step() == "exec" || failed.step() == "working directory" || failed.step() == "spec" ||
+      (failed.step() == "sysctls" && error == EINVAL)) {
     return absl::InvalidArgumentError(message);
   }
   return absl::InternalError(message);

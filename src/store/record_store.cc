@@ -46,10 +46,19 @@ absl::StatusOr<std::vector<Damaged>> RecordFolder::Load(
     }
     if (status.ok()) continue;
     if (absl::IsResourceExhausted(status)) return base::Prefix(status, "read record");
-    const std::string aside =
-        base::JoinPath(quarantine_, absl::StrCat(name, ".", base::NewId().substr(0, 8)));
-    if (rename(Dir(name).c_str(), aside.c_str()) != 0) status = base::Errno("quarantine", name);
     damaged.push_back({.id = name, .why = status});
+  }
+  // Only now that all could be read: what is set aside is not found by the next start.
+  for (Damaged& each : damaged) {
+    if (absl::IsNotFound(each.why)) {  // nothing that is worth to be kept
+      (void)Remove(each.id);
+      continue;
+    }
+    const std::string aside =
+        base::JoinPath(quarantine_, absl::StrCat(each.id, ".", base::NewId().substr(0, 8)));
+    if (rename(Dir(each.id).c_str(), aside.c_str()) != 0) {
+      each.why = base::Errno("quarantine", each.id);
+    }
   }
   return damaged;
 }

@@ -17,7 +17,8 @@
 
 namespace crisp::store {
 
-// An object whose record could not be read; its folder was moved to the quarantine.
+// An object whose record could not be read; its folder was moved to the quarantine. kNotFound: it
+// has none, because its first write or its removal was cut short; the folder was removed.
 struct Damaged {
   std::string id;
   absl::Status why;

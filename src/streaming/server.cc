@@ -103,6 +103,7 @@ class Server::Impl {
 
   void Serve(base::UniqueFd listener);
   absl::StatusOr<std::string> Url(Request request);
+  void BeginStop();
   void Stop();
   size_t sessions() const;
 
@@ -237,9 +238,10 @@ absl::StatusOr<std::string> Server::Impl::Url(Request request) {
   return absl::StrCat(url_base_, path, token);
 }
 
-void Server::Impl::Stop() {
+void Server::Impl::BeginStop() {
   {
     absl::MutexLock lock(&mutex_);
+    if (stopped_) return;
     stopped_ = true;
   }
   loop_->Post([this] {
@@ -249,6 +251,10 @@ void Server::Impl::Stop() {
     ForEachTransport(&Transport::Stop);
     check_timer_.Start(kGoodbye, [this] { ForEachTransport(&Transport::Abort); });
   });
+}
+
+void Server::Impl::Stop() {
+  BeginStop();
   {
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(this, &Impl::IsQuiet));
@@ -276,6 +282,8 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() { Stop(); }
 
 absl::StatusOr<std::string> Server::Url(Request request) { return impl_->Url(std::move(request)); }
+
+void Server::BeginStop() { impl_->BeginStop(); }
 
 void Server::Stop() { impl_->Stop(); }
 

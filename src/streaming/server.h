@@ -47,6 +47,8 @@ class Server {
   // max_tokens are outstanding, kUnavailable after Stop().
   absl::StatusOr<std::string> Url(Request request);
 
+  // Begins what Stop() waits for.
+  void BeginStop();
   // Ends every session (exec'd processes are killed, clients are told) and waits for the threads.
   // Idempotent.
   void Stop();

@@ -228,12 +228,15 @@ TEST_CASE("what is not built says so") {
          Code::UNIMPLEMENTED, {"checkpoint"});
 }
 
-TEST_CASE("a sysctl that is not the pod's own") {
+TEST_CASE("a sysctl that is not the pod's own, and a value the kernel refuses") {
   Daemon& daemon = Daemon::Shared();
-  for (const char* key : {"kernel.core_pattern", "vm.swappiness", "net/../kernel/panic"}) {
+  for (const auto& [key, value] : {std::pair<std::string, std::string>{"kernel.core_pattern", "1"},
+                                   {"vm.swappiness", "1"},
+                                   {"net/../kernel/panic", "1"},
+                                   {"net.ipv4.ip_forward", "zzz"}}) {
     v1::RunPodSandboxRequest run;
     *run.mutable_config() = PodConfig(daemon, [&](v1::PodSandboxConfig& config) {
-      (*config.mutable_linux()->mutable_sysctls())[key] = "1";
+      (*config.mutable_linux()->mutable_sysctls())[key] = value;
     });
     v1::RunPodSandboxResponse ran;
     Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, run, &ran),
@@ -241,6 +244,19 @@ TEST_CASE("a sysctl that is not the pod's own") {
   }
   CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, {}).items_size() ==
         0);
+}
+
+TEST_CASE("a port that is none is not forwarded") {
+  Pod pod(Daemon::Shared());
+  for (const int port : {-1, 0, 70000}) {
+    v1::PortForwardRequest request;
+    request.set_pod_sandbox_id(pod.id());
+    request.add_port(port);
+    v1::PortForwardResponse response;
+    Expect(pod.daemon().Try(pod.daemon().runtime(), &v1::RuntimeService::Stub::PortForward, request,
+                            &response),
+           Code::INVALID_ARGUMENT, {std::to_string(port)});
+  }
 }
 
 TEST_CASE(

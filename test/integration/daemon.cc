@@ -153,15 +153,19 @@ void Daemon::Start() {
 bool Daemon::ServesWith(int descriptors) {
   const size_t before = Log().size();
   Spawn(absl::StrCat("ulimit -n ", descriptors, "; "));
-  while (waitpid(pid_, nullptr, WNOHANG) == 0) {
+  for (int i = 0; i < 12'000; ++i) {
+    if (waitpid(pid_, nullptr, WNOHANG) != 0) {
+      pid_ = 0;
+      return false;
+    }
     if (Log().find("serving", before) != std::string::npos) {
       Kill9();
       return true;
     }
     usleep(5000);
   }
-  pid_ = 0;
-  return false;
+  Kill9();
+  throw std::runtime_error("crispd does not serve:\n" + Log());
 }
 
 void Daemon::Spawn(const std::string& shell_setup) {

@@ -28,7 +28,7 @@ class Daemon {
 
   void Start();  // returns when it serves
   // Starts it with no more than so many descriptors and kills it as soon as it serves; false when
-  // it ended before.
+  // it ended before, in whatever way: gRPC aborts when it gets none. Throws when it does neither.
   bool ServesWith(int descriptors);
   void Kill9();      // SIGKILL, reaped
   void Terminate();  // SIGTERM, waits; returns its exit status in exit_status

@@ -22,6 +22,27 @@ bool Eventually(const Condition& condition) {
   return condition();
 }
 
+// As long as it lives, crispd gets no new descriptor.
+class NoDescriptors {
+ public:
+  explicit NoDescriptors(const Daemon& daemon) : pid_(daemon.pid()) {
+    REQUIRE(prlimit(pid_, RLIMIT_NOFILE, nullptr, &before_) == 0);
+    const rlimit none = {0, before_.rlim_max};
+    REQUIRE(prlimit(pid_, RLIMIT_NOFILE, &none, nullptr) == 0);
+  }
+  ~NoDescriptors() { prlimit(pid_, RLIMIT_NOFILE, &before_, nullptr); }
+
+ private:
+  const pid_t pid_;
+  rlimit before_ = {};
+};
+
+std::string RunTrap(Pod& pod) {
+  std::string container = pod.Run({"sh", "-c", "trap 'exit 7' TERM; echo set; sleep 1000 & wait"});
+  REQUIRE(Eventually([&] { return pod.LogText(container) == "set\n"; }));
+  return container;
+}
+
 }  // namespace
 
 TEST_CASE("descriptors that run out at any point of a start lose nothing") {
@@ -52,19 +73,34 @@ TEST_CASE("descriptors that run out at any point of a start lose nothing") {
 TEST_CASE("an exit that cannot be read now is told as soon as it can be") {
   Daemon daemon;
   Pod pod(daemon);
-  const std::string container =
-      pod.Run({"sh", "-c", "trap 'exit 7' TERM; echo set; sleep 1000 & wait"});
-  REQUIRE(Eventually([&] { return pod.LogText(container) == "set\n"; }));
+  const std::string container = RunTrap(pod);
   const int pid = pod.HostPid(container);
-  rlimit files;
-  REQUIRE(prlimit(daemon.pid(), RLIMIT_NOFILE, nullptr, &files) == 0);
-  const rlimit none = {0, files.rlim_max};
-  REQUIRE(prlimit(daemon.pid(), RLIMIT_NOFILE, &none, nullptr) == 0);
-  REQUIRE(kill(pid, SIGTERM) == 0);
-  CHECK(
-      Eventually([&] { return daemon.Log().find("an exit cannot be read") != std::string::npos; }));
-  CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
-  REQUIRE(prlimit(daemon.pid(), RLIMIT_NOFILE, &files, nullptr) == 0);
+  {
+    const NoDescriptors none(daemon);
+    REQUIRE(kill(pid, SIGTERM) == 0);
+    CHECK(Eventually(
+        [&] { return daemon.Log().find("an exit cannot be read") != std::string::npos; }));
+    CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
+  }
   CHECK(pod.WaitExited(container).exit_code() == 7);
   CHECK(pod.ContainerStatus(container).reason() == "Error");
+}
+
+TEST_CASE("a stop signal that could not be sent is sent by the next stop") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container = RunTrap(pod);
+  // UBSan needs a pipe to look at an object of a class for the first time.
+  pod.StopContainer(std::string(64, '0'), 1);
+  {
+    const NoDescriptors none(daemon);
+    v1::StopContainerRequest request;
+    request.set_container_id(container);
+    request.set_timeout(20);
+    v1::StopContainerResponse response;
+    CHECK(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::StopContainer, request, &response)
+              .error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  }
+  pod.StopContainer(container, 20);
+  CHECK(pod.WaitExited(container).exit_code() == 7);
 }

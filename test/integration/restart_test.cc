@@ -247,6 +247,11 @@ TEST_CASE("a container whose facts are damaged is ended, and says so") {
   v1::ExecSyncResponse response;
   CHECK(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::ExecSync, exec, &response)
             .error_code() == grpc::StatusCode::INTERNAL);
+  const std::string created = pod.Create(pod.ContainerConfig({"true"}));
+  REQUIRE(
+      base::WriteFileAtomic(daemon.state() + "/containers/" + created + "/config.json", "<", 0600)
+          .ok());
+  CHECK(pod.TryStart(created).error_code() == grpc::StatusCode::INTERNAL);
   daemon.Kill9();
   REQUIRE(base::WriteFileAtomic(bundle + "/init.json", "<", 0600).ok());
   daemon.Start();
@@ -278,62 +283,6 @@ TEST_CASE("a stop that died with its daemon is finished by the next one") {
   REQUIRE(base::WriteFileAtomic(path, record, 0600).ok());
   daemon.Start();
   CHECK(pod.WaitExited(container).exit_code() == 137);
-}
-
-TEST_CASE("SIGTERM ends crispd at once, whatever calls wait for") {
-  Daemon daemon;
-  Pod pod(daemon);
-  const std::string container =
-      pod.Run({"sh", "-c", "trap 'echo signalled' TERM; echo ready; while :; do sleep 1; done"});
-  const auto says = [&](const char* word) {
-    for (int i = 0; i < 4000 && pod.LogText(container).find(word) == std::string::npos; ++i) {
-      usleep(5000);
-    }
-  };
-  says("ready");  // the trap is set
-  std::thread stop([&] {
-    v1::StopContainerRequest request;
-    request.set_container_id(container);
-    request.set_timeout(50);
-    v1::StopContainerResponse response;
-    (void)daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::StopContainer, request,
-                     &response);
-  });
-  says("signalled");  // so the call waits
-  const int64_t begin = base::MonotonicNanos();
-  daemon.Terminate();
-  CHECK(base::MonotonicNanos() - begin < int64_t{20} * 1'000'000'000);
-  CHECK(daemon.exit_status == 0);
-  stop.join();
-  daemon.Start();
-  CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
-}
-
-TEST_CASE("an exec that SIGTERM cuts off fails and says why") {
-  Daemon daemon;
-  Pod pod(daemon);
-  const std::string container = pod.Run({"sleep", "1000"});
-  for (const char* transport : {"spdy", "websocket"}) {
-    absl::StatusOr<linux::RunResult> exec;
-    std::thread client([&] {
-      exec = linux::Run({.path = getenv("CRISP_TEST_CRICTL"),
-                         .args = {"crictl", "--runtime-endpoint=unix://" + daemon.socket(), "exec",
-                                  absl::StrCat("--transport=", transport), container, "sh", "-c",
-                                  absl::StrCat("touch /tmp/", transport, "; exec sleep 1000")},
-                         .env = {}},
-                        "", {});
-    });
-    for (int i = 0; i < 2000; ++i) {
-      if (pod.Exec(container, {"ls", absl::StrCat("/tmp/", transport)}).exit_code == 0) break;
-      usleep(5000);
-    }
-    daemon.Terminate();
-    client.join();
-    REQUIRE(exec.ok());
-    CHECK(exec->exit_code == 1);
-    CHECK(exec->err.find("crispd is stopping") != std::string::npos);
-    daemon.Start();
-  }
 }
 
 TEST_CASE("a second crispd on the same folders is refused before it touches them") {

@@ -132,6 +132,8 @@ TEST_CASE("a failed step becomes an error that names it, never kNotFound") {
            {"bundle", 0, "config.json: not JSON", absl::StatusCode::kInternal,
             "bundle: config.json: not JSON"},
            {"spec", 0, "bad member", absl::StatusCode::kInvalidArgument, "spec: bad member"},
+           {"sysctls", EINVAL, "net/ipv4/ip_forward", absl::StatusCode::kInvalidArgument,
+            "sysctls: net/ipv4/ip_forward: EINVAL"},
            {"clone", EAGAIN, "", absl::StatusCode::kResourceExhausted, "clone: EAGAIN"},
            {"exec", ENOMEM, "x", absl::StatusCode::kResourceExhausted, "exec: x: ENOMEM"},
            {"rootfs", ENOSPC, "", absl::StatusCode::kResourceExhausted, "rootfs: ENOSPC"},

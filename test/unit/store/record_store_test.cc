@@ -110,6 +110,9 @@ TEST_CASE("a crash in the first write leaves an id to clean up, and no record") 
   CHECK(fix.Load(&damaged).empty());
   REQUIRE(damaged.size() == 1);
   CHECK(damaged[0].id == Id('a'));
+  CHECK(absl::IsNotFound(damaged[0].why));
+  CHECK(base::ListDir(fix.dir + "/containers")->empty());
+  CHECK(base::ListDir(fix.dir + "/quarantine")->empty());
   CHECK(fix.Load(&damaged).empty());
   CHECK(damaged.empty());
 }

@@ -1,0 +1,69 @@
+// SIGTERM: crispd stops serving at once and tells who listens; containers run on.
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "integration/pod.h"
+#include "linux/spawn.h"
+
+using namespace crisp;
+using namespace crisp::test;
+
+TEST_CASE("SIGTERM ends crispd at once, whatever calls wait for") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container =
+      pod.Run({"sh", "-c", "trap 'echo signalled' TERM; echo ready; while :; do sleep 1; done"});
+  const auto says = [&](const char* word) {
+    for (int i = 0; i < 4000 && pod.LogText(container).find(word) == std::string::npos; ++i) {
+      usleep(5000);
+    }
+  };
+  says("ready");  // the trap is set
+  std::thread stop([&] {
+    v1::StopContainerRequest request;
+    request.set_container_id(container);
+    request.set_timeout(50);
+    v1::StopContainerResponse response;
+    (void)daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::StopContainer, request,
+                     &response);
+  });
+  says("signalled");  // so the call waits
+  const int64_t begin = base::MonotonicNanos();
+  daemon.Terminate();
+  CHECK(base::MonotonicNanos() - begin < int64_t{20} * 1'000'000'000);
+  CHECK(daemon.exit_status == 0);
+  stop.join();
+  daemon.Start();
+  CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
+}
+
+TEST_CASE("an exec that SIGTERM cuts off fails and says why") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container = pod.Run({"sleep", "1000"});
+  for (const char* transport : {"spdy", "websocket"}) {
+    absl::StatusOr<linux::RunResult> exec;
+    std::thread client([&] {
+      exec = linux::Run({.path = getenv("CRISP_TEST_CRICTL"),
+                         .args = {"crictl", "--runtime-endpoint=unix://" + daemon.socket(), "exec",
+                                  absl::StrCat("--transport=", transport), container, "sh", "-c",
+                                  absl::StrCat("touch /tmp/", transport, "; exec sleep 1000")},
+                         .env = {}},
+                        "", {});
+    });
+    for (int i = 0; i < 2000; ++i) {
+      if (pod.Exec(container, {"ls", absl::StrCat("/tmp/", transport)}).exit_code == 0) break;
+      usleep(5000);
+    }
+    daemon.Terminate();
+    client.join();
+    REQUIRE(exec.ok());
+    CHECK(exec->exit_code == 1);
+    CHECK(exec->err.find("crispd is stopping") != std::string::npos);
+    daemon.Start();
+  }
+}
