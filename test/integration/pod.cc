@@ -161,7 +161,9 @@ std::string Pod::Log(const std::string& container) {
 
 std::string Pod::LogText(const std::string& container) {
   std::string text;
-  for (absl::string_view line : absl::StrSplit(Log(container), '\n', absl::SkipEmpty())) {
+  std::string log = Log(container);
+  log.resize(log.rfind('\n') + 1);  // the last line may be on its way
+  for (absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
     const std::vector<absl::string_view> fields = absl::StrSplit(line, absl::MaxSplits(' ', 3));
     if (fields.size() != 4) throw std::runtime_error(absl::StrCat("bad log line: ", line));
     absl::StrAppend(&text, fields[3], fields[2] == "F" ? "\n" : "");
