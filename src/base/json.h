@@ -2,8 +2,10 @@
 // function signature outside a *_codec.cc: a codec turns a typed struct into text and back.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -34,6 +36,18 @@ inline bool JsonDepthWithin(absl::string_view text, int max_depth) {
   return true;
 }
 
+// The library casts a fraction to whatever integer is asked for, which is undefined where it does
+// not fit. No number of ours is a fraction: one that would not fit every integer becomes null,
+// which is no number.
+inline void DropLargeFractions(Json& value) {
+  if (value.is_structured()) {
+    for (Json& member : value) DropLargeFractions(member);
+  } else if (value.is_number_float()) {
+    const double number = value.get<double>();
+    if (!(number >= 0 && number <= UINT16_MAX)) value = nullptr;
+  }
+}
+
 // Runs `decode(const Json&) -> T` on parsed text. Bad syntax, a wrong type or a missing member
 // become kInvalidArgument "<what>: <parser's words>".
 template <typename Decode>
@@ -45,8 +59,9 @@ auto DecodeJson(absl::string_view what, absl::string_view text, Decode decode)
         absl::StrCat(what, ": nested more than ", kMaxDepth, " deep"));
   }
   try {
-    const Json value = Json::parse(text.begin(), text.end());
-    return decode(value);
+    Json value = Json::parse(text.begin(), text.end());
+    DropLargeFractions(value);
+    return decode(std::as_const(value));
   } catch (const Json::exception& error) {
     // "[json.exception.parse_error.101] parse error at ...": the number helps no reader.
     const absl::string_view words = error.what();

@@ -23,6 +23,15 @@ TEST_CASE("ids are 64 hexadecimal characters and differ") {
   CHECK_FALSE(base::IsId(std::string(64, 'G')));
 }
 
+TEST_CASE("a fraction that fits no integer is no number, others are cut, strangers do no harm") {
+  const auto decode = [](const base::Json& json) { return json.at("n").get<int>(); };
+  for (const char* bad :
+       {R"({"n":1e46})", R"({"n":11111111111111111111111})", R"({"n":-1.5})", R"({"n":65535.5})"}) {
+    CHECK(absl::IsInvalidArgument(base::DecodeJson("doc", bad, decode).status()));
+  }
+  CHECK(*base::DecodeJson("doc", R"({"n":2.5,"m":[1e46,{"o":-0.1}]})", decode) == 2);
+}
+
 TEST_CASE("DecodeJson turns every parser exception into InvalidArgument") {
   auto decode = [](const base::Json& json) { return json.at("n").get<int>(); };
   CHECK(*base::DecodeJson("doc", R"({"n":3})", decode) == 3);
