@@ -94,7 +94,11 @@ auto Reader(std::function<absl::Status(Record)> recover) {
 }
 
 void LogDamaged(absl::string_view noun, const store::Damaged& damaged) {
-  if (absl::IsNotFound(damaged.why)) return;
+  if (absl::IsNotFound(damaged.why)) {  // a create or remove cut short, or somebody deleted it
+    base::Log(base::LogLevel::kWarning,
+              absl::StrCat(noun, " without a record, ending what is left"), {{"id", damaged.id}});
+    return;
+  }
   base::Log(base::LogLevel::kError, absl::StrCat("damaged ", noun, " record, moved to quarantine"),
             {{"id", damaged.id}, {"error", std::string(damaged.why.message())}});
 }

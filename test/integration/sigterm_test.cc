@@ -21,6 +21,7 @@ TEST_CASE("SIGTERM ends crispd at once, whatever calls wait for") {
     for (int i = 0; i < 4000 && pod.LogText(container).find(word) == std::string::npos; ++i) {
       usleep(5000);
     }
+    REQUIRE(pod.LogText(container).find(word) != std::string::npos);
   };
   says("ready");  // the trap is set
   std::thread stop([&] {
