@@ -21,6 +21,15 @@ absl::Status ParseStatus(const std::string& text) { return ParseConf(text).statu
 
 }  // namespace
 
+TEST_CASE("a plugin's options reach it as they are written") {
+  const auto conf = ParseConf(
+      R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"x","rate":1e6,"low":-0.5}]})");
+  REQUIRE(conf.ok());
+  const base::Json plugin = base::Json::parse(conf->plugins.at(0).json);
+  CHECK(plugin.at("rate") == 1e6);
+  CHECK(plugin.at("low") == -0.5);
+}
+
 TEST_CASE("ParseConf reads a list") {
   const auto conf = ParseConf(List("net", R"([
       {"type":"bridge","ipam":{"type":"host-local"}},
