@@ -3,9 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -13,7 +17,37 @@
 
 namespace crisp::base {
 
-using Json = nlohmann::json;
+// Integers read from JSON are integers in JSON and in their type's range, as Go's decoder wants
+// them; the library would cast a fraction, undefined where it does not fit, and cut a large number.
+template <typename T, typename = void>
+struct JsonSerializer : nlohmann::adl_serializer<T, void> {};
+
+template <typename T>
+struct JsonSerializer<T, std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>>
+    : nlohmann::adl_serializer<T, void> {
+  template <typename Value>
+  static void from_json(const Value& value, T& out) {
+    using Error = typename Value::type_error;
+    if (!value.is_number_integer()) {
+      const std::string found = value.is_number() ? value.dump() : value.type_name();
+      throw Error::create(302, absl::StrCat("type must be integer, but is ", found), &value);
+    }
+    const auto put = [&](auto number) {
+      if (!std::in_range<T>(number)) {
+        throw Error::create(302, absl::StrCat(number, " is out of range"), &value);
+      }
+      out = static_cast<T>(number);
+    };
+    if (const auto* large = value.template get_ptr<const typename Value::number_unsigned_t*>()) {
+      put(*large);
+    } else {
+      put(value.template get_ref<const typename Value::number_integer_t&>());
+    }
+  }
+};
+
+using Json = nlohmann::basic_json<std::map, std::vector, std::string, bool, int64_t, uint64_t,
+                                  double, std::allocator, JsonSerializer>;
 
 // Whether brackets outside strings nest at most `max_depth` deep; hostile documents are refused
 // before parsing.
@@ -36,16 +70,10 @@ inline bool JsonDepthWithin(absl::string_view text, int max_depth) {
   return true;
 }
 
-// The library casts a fraction to whatever integer is asked for, which is undefined where it does
-// not fit. No number of ours is a fraction: one that would not fit every integer becomes null,
-// which is no number.
-inline void DropLargeFractions(Json& value) {
-  if (value.is_structured()) {
-    for (Json& member : value) DropLargeFractions(member);
-  } else if (value.is_number_float()) {
-    const double number = value.get<double>();
-    if (!(number >= 0 && number <= UINT16_MAX)) value = nullptr;
-  }
+// "[json.exception.parse_error.101] parse error at ...": the number helps no reader.
+inline std::string JsonErrorWords(const Json::exception& error) {
+  const std::string words = error.what();
+  return words.substr(words.find("] ") + 2);
 }
 
 // Runs `decode(const Json&) -> T` on parsed text. Bad syntax, a wrong type or a missing member
@@ -59,13 +87,10 @@ auto DecodeJson(absl::string_view what, absl::string_view text, Decode decode)
         absl::StrCat(what, ": nested more than ", kMaxDepth, " deep"));
   }
   try {
-    Json value = Json::parse(text.begin(), text.end());
-    DropLargeFractions(value);
-    return decode(std::as_const(value));
+    const Json value = Json::parse(text.begin(), text.end());
+    return decode(value);
   } catch (const Json::exception& error) {
-    // "[json.exception.parse_error.101] parse error at ...": the number helps no reader.
-    const absl::string_view words = error.what();
-    return absl::InvalidArgumentError(absl::StrCat(what, ": ", words.substr(words.find("] ") + 2)));
+    return absl::InvalidArgumentError(absl::StrCat(what, ": ", JsonErrorWords(error)));
   }
 }
 

@@ -84,10 +84,7 @@ absl::StatusOr<NetworkConf> DecodeList(const Json& document) {
 
 absl::StatusOr<NetworkConf> ParseConf(absl::string_view text) {
   CRISP_ASSIGN_OR_RETURN(absl::StatusOr<NetworkConf> conf,
-                         base::DecodeJson("network config", text, [text](const Json&) {
-                           // As written: plugins get their options back, fractions too.
-                           return DecodeList(Json::parse(text.begin(), text.end()));
-                         }));
+                         base::DecodeJson("network config", text, DecodeList));
   return conf;
 }
 

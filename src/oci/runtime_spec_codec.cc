@@ -1,7 +1,6 @@
 #include "oci/runtime_spec_codec.h"
 
 #include <limits>
-#include <stdexcept>
 #include <type_traits>
 #include <utility>
 
@@ -19,25 +18,14 @@ using base::Json;
   throw Json::other_error::create(500, what, nullptr);
 }
 
-// nlohmann converts 2^32 to uint32_t 0 and "-1" to its complement; a spec never means that.
 template <typename T>
-void ReadInteger(const Json& value, const char* name, T& out) {
-  if (!value.is_number_integer()) Refuse(absl::StrCat(name, " is not an integer"));
-  bool fits;
-  if (value.is_number_unsigned()) {
-    fits = value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<T>::max());
-  } else {
-    const int64_t number = value.get<int64_t>();
-    fits = std::is_signed_v<T> && number >= static_cast<int64_t>(std::numeric_limits<T>::min()) &&
-           number <= static_cast<int64_t>(std::numeric_limits<T>::max());
+void Get(const Json& value, const char* name, T& out) {
+  try {
+    value.get_to(out);
+  } catch (const Json::exception& error) {
+    Refuse(absl::StrCat(name, ": ", base::JsonErrorWords(error)));
   }
-  if (!fits) Refuse(absl::StrCat(name, " ", value.dump(), " is out of range"));
-  out = value.get<T>();
 }
-
-template <typename T>
-constexpr bool kIsInteger =
-    std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char>;
 
 // A member of `object` into `out`; absent or null leaves `out` as it is.
 class Reader {
@@ -48,13 +36,7 @@ class Reader {
 
   template <typename T>
   void operator()(const char* name, T& out) const {
-    const Json* value = Find(name);
-    if (value == nullptr) return;
-    if constexpr (kIsInteger<T>) {
-      ReadInteger(*value, name, out);
-    } else {
-      value->get_to(out);
-    }
+    if (const Json* value = Find(name); value != nullptr) Get(*value, name, out);
   }
   template <typename T>
   void operator()(const char* name, std::optional<T>& out) const {
@@ -63,11 +45,6 @@ class Reader {
     T inner{};
     (*this)(name, inner);
     out = std::move(inner);
-  }
-  void operator()(const char* name, std::vector<uint32_t>& out) const {
-    const Json* value = Find(name);
-    if (value == nullptr) return;
-    for (const Json& entry : *value) ReadInteger(entry, name, out.emplace_back());
   }
   void operator()(const char* name, char& out) const {
     const Json* value = Find(name);

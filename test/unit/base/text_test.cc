@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "absl/strings/match.h"
 #include "base/errno.h"
 #include "base/id.h"
 #include "base/json.h"
@@ -23,13 +24,29 @@ TEST_CASE("ids are 64 hexadecimal characters and differ") {
   CHECK_FALSE(base::IsId(std::string(64, 'G')));
 }
 
-TEST_CASE("a fraction that fits no integer is no number, others are cut, strangers do no harm") {
-  const auto decode = [](const base::Json& json) { return json.at("n").get<int>(); };
-  for (const char* bad :
-       {R"({"n":1e46})", R"({"n":11111111111111111111111})", R"({"n":-1.5})", R"({"n":65535.5})"}) {
-    CHECK(absl::IsInvalidArgument(base::DecodeJson("doc", bad, decode).status()));
-  }
-  CHECK(*base::DecodeJson("doc", R"({"n":2.5,"m":[1e46,{"o":-0.1}]})", decode) == 2);
+TEST_CASE("an integer is read from an integer in range; what nobody reads stays as it is") {
+  const auto narrow = [](const base::Json& json) { return json.at("n").get<int8_t>(); };
+  const auto list = [](const base::Json& json) {
+    return json.at("n").get<std::vector<unsigned>>();
+  };
+  const auto says = [](const auto& result, absl::string_view words) {
+    return absl::IsInvalidArgument(result.status()) &&
+           absl::StrContains(result.status().message(), words);
+  };
+  CHECK(*base::DecodeJson("doc", R"({"n":-128})", narrow) == -128);
+  CHECK(says(base::DecodeJson("doc", R"({"n":128})", narrow), "128 is out of range"));
+  CHECK(says(base::DecodeJson("doc", R"({"n":-129})", narrow), "-129 is out of range"));
+  CHECK(says(base::DecodeJson("doc", R"({"n":18446744073709551615})", narrow), "out of range"));
+  CHECK(says(base::DecodeJson("doc", R"({"n":2.0})", narrow), "must be integer, but is 2.0"));
+  CHECK(says(base::DecodeJson("doc", R"({"n":1e46})", narrow), "must be integer"));
+  CHECK(says(base::DecodeJson("doc", R"({"n":true})", narrow), "but is boolean"));
+  CHECK(*base::DecodeJson("doc", R"({"n":[0,4294967295]})", list) ==
+        std::vector<unsigned>{0, 4294967295});
+  CHECK(says(base::DecodeJson("doc", R"({"n":[4294967296]})", list), "4294967296 is out of range"));
+  CHECK(says(base::DecodeJson("doc", R"({"n":[-1]})", list), "-1 is out of range"));
+  const auto whole = [](const base::Json& json) { return base::DumpJson(json); };
+  constexpr char kFractions[] = R"({"m":[1e+46,{"o":-0.5}]})";
+  CHECK(*base::DecodeJson("doc", kFractions, whole) == kFractions);
 }
 
 TEST_CASE("DecodeJson turns every parser exception into InvalidArgument") {

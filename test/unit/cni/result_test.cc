@@ -15,11 +15,13 @@ TEST_CASE("ParseResult finds the addresses of the pod's interface") {
           "ips":[{"address":"10.0.0.1/24","interface":0},{"address":"10.0.0.2/24","interface":1},
                  {"address":"10.0.0.3/24","interface":2},{"address":"fd00::2/64","interface":1},
                  {"address":"10.0.0.4/24","interface":3},{"address":"10.0.0.5/24"}],
-          "dns":{"nameservers":["10.0.0.53"]},"routes":[{"dst":"0.0.0.0/0"}]})",
+          "dns":{"nameservers":["10.0.0.53"]},"routes":[{"dst":"0.0.0.0/0","weight":-0.5}]})",
       "1.0.0");
   REQUIRE(result.ok());
   CHECK(result->ips == std::vector<std::string>{"10.0.0.2", "fd00::2", "10.0.0.5"});
   CHECK(base::Json::parse(result->json)["dns"]["nameservers"][0] == "10.0.0.53");
+  // Told to the next plugin as it was written.
+  CHECK(base::Json::parse(result->json)["routes"][0]["weight"] == -0.5);
 }
 
 TEST_CASE("ParseResult of every version") {

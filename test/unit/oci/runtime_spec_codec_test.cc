@@ -115,12 +115,13 @@ TEST_CASE("what is wrong is named") {
   CHECK(says("", "config.json: "));
   CHECK(says("[]", "object was expected"));
   CHECK(says("{", "parse error"));
-  CHECK(says(R"({"process":{"args":"sh"}})", "type must be array"));
-  CHECK(says(R"({"process":{"user":{"uid":4294967296}}})", "uid 4294967296 is out of range"));
-  CHECK(says(R"({"process":{"user":{"uid":-1}}})", "uid -1 is out of range"));
-  CHECK(says(R"({"process":{"user":{"uid":1.5}}})", "uid is not an integer"));
-  CHECK(says(R"({"process":{"user":{"uid":"0"}}})", "uid is not an integer"));
-  CHECK(says(R"({"process":{"user":{"additionalGids":[1,4294967296]}}})", "out of range"));
+  CHECK(says(R"({"process":{"args":"sh"}})", "args: type must be array"));
+  CHECK(says(R"({"process":{"user":{"uid":4294967296}}})", "uid: 4294967296 is out of range"));
+  CHECK(says(R"({"process":{"user":{"uid":-1}}})", "uid: -1 is out of range"));
+  CHECK(says(R"({"process":{"user":{"uid":1.5}}})", "uid: type must be integer, but is 1.5"));
+  CHECK(says(R"({"process":{"user":{"uid":"0"}}})", "uid: type must be integer, but is string"));
+  CHECK(says(R"({"process":{"user":{"additionalGids":[1,4294967296]}}})",
+             "additionalGids: 4294967296 is out of range"));
   CHECK(says(R"({"linux":{"devices":[{"type":"char"}]}})", "\"char\" is not one letter"));
   CHECK(says(R"({"hooks":{"prestart":[{"path":"/x"}]}})", "hooks are not supported"));
   CHECK(Decode(R"({"hooks":{}})").ok());
