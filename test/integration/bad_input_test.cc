@@ -230,17 +230,17 @@ TEST_CASE("what is not built says so") {
 
 TEST_CASE("a sysctl that is not the pod's own, and a value the kernel refuses") {
   Daemon& daemon = Daemon::Shared();
-  for (const auto& [key, value] : {std::pair<std::string, std::string>{"kernel.core_pattern", "1"},
-                                   {"vm.swappiness", "1"},
-                                   {"net/../kernel/panic", "1"},
-                                   {"net.ipv4.ip_forward", "zzz"}}) {
+  for (const auto& sysctl : {std::pair<const char*, const char*>{"kernel.core_pattern", "1"},
+                             {"vm.swappiness", "1"},
+                             {"net/../kernel/panic", "1"},
+                             {"net.ipv4.ip_forward", "zzz"}}) {
     v1::RunPodSandboxRequest run;
     *run.mutable_config() = PodConfig(daemon, [&](v1::PodSandboxConfig& config) {
-      (*config.mutable_linux()->mutable_sysctls())[key] = value;
+      (*config.mutable_linux()->mutable_sysctls())[sysctl.first] = sysctl.second;
     });
     v1::RunPodSandboxResponse ran;
     Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::RunPodSandbox, run, &ran),
-           Code::INVALID_ARGUMENT, {key});
+           Code::INVALID_ARGUMENT, {sysctl.first});
   }
   CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, {}).items_size() ==
         0);

@@ -56,12 +56,17 @@ TEST_CASE("an exec that SIGTERM cuts off fails and says why") {
                          .env = {}},
                         "", {});
     });
-    for (int i = 0; i < 2000; ++i) {
-      if (pod.Exec(container, {"ls", absl::StrCat("/tmp/", transport)}).exit_code == 0) break;
+    const auto runs = [&] {
+      return pod.Exec(container, {"ls", absl::StrCat("/tmp/", transport)}).exit_code == 0;
+    };
+    bool running = runs();
+    for (int i = 0; i < 2000 && !running; ++i) {
       usleep(5000);
+      running = runs();
     }
     daemon.Terminate();
     client.join();
+    REQUIRE(running);
     REQUIRE(exec.ok());
     CHECK(exec->exit_code == 1);
     CHECK(exec->err.find("crispd is stopping") != std::string::npos);

@@ -224,10 +224,9 @@ TEST_CASE("exec: a terminal follows the client's sizes") {
   Command command(fixture.ExecUrl("read x; stty size; exit 4", kTerminal), kTerminal);
   command.client.Send(command.resize, "{\"Width\":100,\"Hei");
   command.client.Send(command.resize, "ght\":30}\n{\"Width\":123,\"Height\":45}\nrubbish}");
-  CHECK(Eventually([&] {
-    absl::MutexLock lock(&fixture.runtime.record->mutex);
-    const auto& sizes = fixture.runtime.record->sizes;
-    return !sizes.empty() && sizes.back() == std::make_pair(123, 45);
+  CHECK(Eventually([record = fixture.runtime.record] {
+    absl::MutexLock lock(&record->mutex);
+    return !record->sizes.empty() && record->sizes.back() == std::make_pair(123, 45);
   }));
   command.client.Send(command.in, "go\n");
   command.client.ReadToEnd();
