@@ -59,7 +59,10 @@ absl::StatusOr<Launcher> Launcher::Create(const std::string& program) {
     if (n <= 0) return base::Errno("copy", program, n == 0 ? EIO : errno);
   }
   if (fchmod(memory.get(), 0555) != 0) return base::Errno("fchmod", "crisp-shim");
-  constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+  // Not F_SEAL_WRITE, which is EBUSY as long as the kernel holds a page for reasons of its own
+  // (mm/memfd.c waits 150 ms for them, and no more). Without a writable mapping, and there is none,
+  // F_SEAL_FUTURE_WRITE (5.1) refuses the same.
+  constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
   if (fcntl(memory.get(), F_ADD_SEALS, kSeals) != 0) return base::Errno("seal", "crisp-shim");
   // Executing a file that is open for writing is ETXTBSY: reopen it read-only.
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd sealed,

@@ -1,6 +1,7 @@
 #include "shim_client/launcher.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,13 +56,21 @@ TEST_CASE("nobody can write to what is executed") {
     if (!absl::StrContains(target, "memfd:crisp-shim")) continue;
     ++sealed;
     const int fd = std::stoi(name);
-    constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+    constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
     CHECK(fcntl(fd, F_GET_SEALS) == kSeals);
     CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
     CHECK((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY);
     // Through /proc, as a container would come: opening is possible, writing is not.
     const base::UniqueFd again(open(path.c_str(), O_RDWR | O_CLOEXEC));
-    if (again.valid()) CHECK(write(again.get(), "x", 1) < 0);
+    if (!again.valid()) continue;
+    CHECK(write(again.get(), "x", 1) < 0);
+    CHECK(ftruncate(again.get(), 0) < 0);
+    CHECK(fallocate(again.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) < 0);
+    CHECK(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, again.get(), 0) == MAP_FAILED);
+    void* const shared = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, again.get(), 0);
+    REQUIRE(shared != MAP_FAILED);
+    CHECK(mprotect(shared, 4096, PROT_READ | PROT_WRITE) < 0);
+    munmap(shared, 4096);
   }
   CHECK(sealed == 1);
 }
