@@ -3,6 +3,7 @@
 // Source: CNI specification 1.1.0, section 5 (and 0.3.0 to 1.0.0, which differ in nothing used).
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,14 +23,14 @@ struct Result {
 absl::StatusOr<Result> ParseResult(absl::string_view text, absl::string_view cni_version);
 
 struct PluginError {
-  int code = 0;
+  uint64_t code = 0;    // unsigned in the specification
   std::string message;  // "<msg>: <details>", printable and clipped
 };
 // CNI error codes that mean something to the caller.
-inline constexpr int kUnknownContainer = 3;  // nothing to clean up
-inline constexpr int kTryAgainLater = 11;
-inline constexpr int kNotAvailable = 50;  // STATUS: cannot serve ADD
-inline constexpr int kLimitedConnectivity = 51;
+inline constexpr uint64_t kUnknownContainer = 3;  // nothing to clean up
+inline constexpr uint64_t kTryAgainLater = 11;
+inline constexpr uint64_t kNotAvailable = 50;  // STATUS: cannot serve ADD
+inline constexpr uint64_t kLimitedConnectivity = 51;
 
 // The error object a plugin prints, on whatever exit code; nullopt when `text` is not one.
 std::optional<PluginError> ParsePluginError(absl::string_view text);

@@ -87,7 +87,7 @@ std::optional<PluginError> ParsePluginError(absl::string_view text) {
   const absl::StatusOr<PluginError> error =
       base::DecodeJson("error", text, [](const Json& document) {
         PluginError decoded;
-        decoded.code = document.at("code").get<int>();
+        decoded.code = document.at("code").get<uint64_t>();
         decoded.message = Printable(document.value("msg", ""));
         const std::string details = document.value("details", "");
         if (!details.empty()) absl::StrAppend(&decoded.message, ": ", Printable(details));

@@ -66,6 +66,9 @@ TEST_CASE("ParsePluginError") {
       R"({"cniVersion":"1.0.0","code":11,"msg":"no address\nleft","details":"range 10.0.0.0/30"})");
   REQUIRE(error.has_value());
   CHECK(error->code == 11);
+  // The specification has unsigned codes and no largest one.
+  CHECK(ParsePluginError(R"({"code":4294967303})")->code == 4294967303);
+  CHECK(ParsePluginError(R"({"code":18446744073709551615})")->code == UINT64_MAX);
   CHECK(error->message == "no address left: range 10.0.0.0/30");
   for (const char* text : {"", "{}", "[]", R"({"code":0,"msg":"x"})", R"({"code":"7"})",
                            R"({"cniVersion":"1.0.0","ips":[]})", "panic: x"}) {
