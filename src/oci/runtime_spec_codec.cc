@@ -1,7 +1,5 @@
 #include "oci/runtime_spec_codec.h"
 
-#include <limits>
-#include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"

@@ -24,8 +24,9 @@ int64_t Millis(int64_t since_nanos) { return (base::MonotonicNanos() - since_nan
 
 // A script that sets a trap must have done so before it is signalled: it says "ready" then.
 void WaitReady(Pod& pod, const std::string& container) {
-  for (int i = 0; i < 2000 && pod.LogText(container).find("ready") == std::string::npos; ++i)
-    usleep(5000);
+  const auto ready = [&] { return pod.LogText(container).find("ready") != std::string::npos; };
+  for (int i = 0; i < 2000 && !ready(); ++i) usleep(5000);
+  REQUIRE(ready());
 }
 
 }  // namespace

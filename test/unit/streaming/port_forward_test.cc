@@ -153,6 +153,7 @@ TEST_CASE("port-forward: sixteen connects at a time, the others wait") {
   CHECK(Eventually([&] { return sockets == 18; }));  // this one and the seventeenth
   SendText(end.get(), "pong");
   while (session.client.streams[good.data].data != "pong") REQUIRE(session.client.ReadFrame());
+  CHECK(sockets == 18);
   // Nor does a connect that is under way keep the session.
   session.client.connection.Close();
   CHECK(Eventually([&] { return session.fixture.server->sessions() == 0; }));
