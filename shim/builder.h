@@ -26,7 +26,7 @@ struct BuilderInput {
   int console_socket = -1;      // with a terminal: where the child sends the pty master
   int barrier = -1;             // read end; -1: do not wait
   const cgroup::JoinFds* cgroup = nullptr;
-  int clone_into = -1;  // cgroup2 folder
+  int clone_into = -1;  // cgroup2 directory
   pid_t init = 0;       // for an exec: whose namespaces to join
   uint64_t init_start_ticks = 0;
 };

@@ -122,12 +122,12 @@ base::UniqueFd ContainerLog::OpenFile() const {
     errno = EINVAL;
     return base::UniqueFd();
   }
-  const base::UniqueFd folder(
+  const base::UniqueFd directory(
       open(path_.substr(0, slash + 1).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) return base::UniqueFd();
+  if (!directory.valid()) return base::UniqueFd();
   // O_NONBLOCK: opening a FIFO somebody has put there must not wait for a reader.
   base::UniqueFd file(
-      openat(folder.get(), path_.c_str() + slash + 1,
+      openat(directory.get(), path_.c_str() + slash + 1,
              O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640));
   struct stat info;
   if (file.valid() && fstat(file.get(), &info) == 0 && !S_ISREG(info.st_mode)) {

@@ -23,10 +23,10 @@
 
 namespace crisp::shim {
 
-// What a container's file system is made of; see Rootfs in shim.proto. `folder` is used as it is
+// What a container's file system is made of; see Rootfs in shim.proto. `directory` is used as it is
 // when `lowers` is empty; it may be named below the bundle.
 struct RootfsPlan {
-  std::string folder;
+  std::string directory;
   bool below_bundle = false;
   std::string base;
   std::vector<std::string> lowers;
@@ -54,10 +54,10 @@ struct MountPlan {
 
   // Builder's part: the detached tree of a bind or an image, ready to be attached.
   int tree = -1;
-  bool tree_is_folder = false;
+  bool tree_is_directory = false;
 };
 
-// One v1 hierarchy for the "cgroup" mount: the container's folder in it appears as `name`
+// One v1 hierarchy for the "cgroup" mount: the container's directory in it appears as `name`
 // ("memory", "cpu,cpuacct").
 struct CgroupBind {
   std::string name;
@@ -105,7 +105,7 @@ struct ProcessPlan {
   std::vector<std::string> args;
   std::vector<std::string> env;
   std::vector<std::string>
-      programs;  // args[0] below every folder of PATH, or itself when it has a slash
+      programs;  // args[0] below every directory of PATH, or itself when it has a slash
   std::string cwd;
   bool terminal = false;
   uid_t uid = 0;
@@ -152,7 +152,7 @@ struct LaunchPlan {
 
   // Builder's part.
   std::string
-      bundle;  // a folder of ours, where the new root is attached before it becomes the root
+      bundle;  // a directory of ours, where the new root is attached before it becomes the root
   int rootfs_tree = -1;  // detached
   int null_tree = -1;    // the host's /dev/null, detached and read-only: what covers masked files
   int barrier = -1;      // read end; the child waits for one byte. -1: it goes at once

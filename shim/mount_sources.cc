@@ -76,7 +76,7 @@ bool PrepareBind(BuildContext& context, MountPlan& mount) {
   if (mount.tree < 0) mount.tree = CloneTree(mount.source.c_str(), mount.options.recursive);
   struct stat info;
   if (mount.tree < 0 || fstat(mount.tree, &info) != 0) return context.Fail(mount.source);
-  mount.tree_is_folder = S_ISDIR(info.st_mode);
+  mount.tree_is_directory = S_ISDIR(info.st_mode);
   if (mount.options.idmap && !IdMapBind(context, mount)) return false;
   return (SetAttributes(mount.tree, mount.options.tree, true) &&
           SetAttributes(mount.tree, mount.options.top, false) &&

@@ -70,10 +70,10 @@ int MakeUserNamespace(const std::vector<oci::IdMapping>& uids,
 
 bool PrepareNamespaces(BuildContext& context) {
   if (context.start->sandbox_pid() != 0) {
-    absl::StatusOr<base::UniqueFd> folder =
-        linux::OpenProcFolder(context.start->sandbox_pid(), context.start->sandbox_start_ticks());
-    if (!folder.ok()) return context.Fail(folder.status());
-    context.sandbox = *std::move(folder);
+    absl::StatusOr<base::UniqueFd> directory = linux::OpenProcDirectory(
+        context.start->sandbox_pid(), context.start->sandbox_start_ticks());
+    if (!directory.ok()) return context.Fail(directory.status());
+    context.sandbox = *std::move(directory);
   }
   for (const NamespacePlan& entry : context.plan.namespaces) {
     if (entry.path.empty()) {

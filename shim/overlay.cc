@@ -1,7 +1,7 @@
 // The rootfs and image mounts, as detached trees. Overlays are mounted in the builder's private
-// mount namespace, over the bundle folder: classic mount(2) with names relative to the working
-// folder is the one way that fits many layers into the page of options on every kernel from 6.1 on,
-// and the mounter's rights on the host are what overlayfs works with.
+// mount namespace, over the bundle directory: classic mount(2) with names relative to the working
+// directory is the one way that fits many layers into the page of options on every kernel from 6.1
+// on, and the mounter's rights on the host are what overlayfs works with.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -22,14 +22,14 @@ int CloneAt(int dir, const char* path) {
                    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (path[0] == '\0' ? AT_EMPTY_PATH : 0));
 }
 
-// Attaches `folder` (below the working folder), with the ids of the user namespace, as
+// Attaches `directory` (below the working directory), with the ids of the user namespace, as
 // `stage`/`name`.
-bool StageLayer(BuildContext& context, const std::string& folder, const std::string& stage,
+bool StageLayer(BuildContext& context, const std::string& directory, const std::string& stage,
                 const std::string& name) {
-  const base::UniqueFd tree(CloneAt(AT_FDCWD, folder.c_str()));
-  if (!tree.valid()) return context.Fail(folder);
+  const base::UniqueFd tree(CloneAt(AT_FDCWD, directory.c_str()));
+  if (!tree.valid()) return context.Fail(directory);
   if (!IdMapTree(tree.get(), context.user_namespace, false))
-    return context.Fail(absl::StrCat(folder, ": idmap"));
+    return context.Fail(absl::StrCat(directory, ": idmap"));
   const std::string place = base::JoinPath(stage, name);
   if (mkdir(place.c_str(), 0700) != 0) return context.Fail(place);
   return move_mount(tree.get(), "", AT_FDCWD, place.c_str(), MOVE_MOUNT_F_EMPTY_PATH) == 0 ||
@@ -37,7 +37,7 @@ bool StageLayer(BuildContext& context, const std::string& folder, const std::str
 }
 
 // For a user namespace: every layer idmapped and attached under a short name on a tmpfs over the
-// bundle folder; `rootfs` then names those instead.
+// bundle directory; `rootfs` then names those instead.
 bool StageIdMapped(BuildContext& context, RootfsPlan& rootfs) {
   const std::string& stage = context.plan.bundle;
   if (mount("tmpfs", stage.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700") != 0)
@@ -50,7 +50,7 @@ bool StageIdMapped(BuildContext& context, RootfsPlan& rootfs) {
     lower = name;
   }
   if (!rootfs.upper.empty()) {
-    // The upper folder is not idmapped: overlayfs makes its work files there as the host's root,
+    // The upper directory is not idmapped: overlayfs makes its work files there as the host's root,
     // who has no id in the user namespace. What is written gets the namespace's ids on disk, and so
     // must "/" itself.
     rootfs.upper = base::JoinPath(rootfs.base, rootfs.upper);
@@ -63,7 +63,7 @@ bool StageIdMapped(BuildContext& context, RootfsPlan& rootfs) {
   return true;
 }
 
-// Mounts the overlay over the bundle folder.
+// Mounts the overlay over the bundle directory.
 bool MountOverlay(BuildContext& context, RootfsPlan rootfs) {
   if (context.has_user_namespace() && !StageIdMapped(context, rootfs)) return false;
   if (chdir(rootfs.base.c_str()) != 0) return context.Fail(rootfs.base);
@@ -86,12 +86,12 @@ bool MountOverlay(BuildContext& context, RootfsPlan rootfs) {
 int CloneSingleLayer(BuildContext& context, const RootfsPlan& rootfs, const std::string& sub_path) {
   const base::UniqueFd layer(open(base::JoinPath(rootfs.base, rootfs.lowers[0]).c_str(),
                                   O_PATH | O_DIRECTORY | O_CLOEXEC));
-  const base::UniqueFd folder(
+  const base::UniqueFd directory(
       !layer.valid() ? -1
                      : linux::OpenAt2(layer.get(), sub_path.empty() ? "." : sub_path.c_str(),
                                       O_PATH | O_DIRECTORY | O_CLOEXEC,
                                       RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));
-  const int tree = folder.valid() ? CloneAt(folder.get(), "") : -1;
+  const int tree = directory.valid() ? CloneAt(directory.get(), "") : -1;
   mount_attr attr = {};
   attr.attr_set = MOUNT_ATTR_RDONLY;
   attr.propagation = MS_PRIVATE;
@@ -111,10 +111,10 @@ int MakeTree(BuildContext& context, const RootfsPlan& rootfs, const std::string&
     return CloneSingleLayer(context, rootfs, sub_path);
   if (!MountOverlay(context, rootfs)) return -1;
   const base::UniqueFd root(open(context.plan.bundle.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  const base::UniqueFd folder(linux::OpenAt2(root.get(), sub_path.empty() ? "." : sub_path.c_str(),
-                                             O_PATH | O_DIRECTORY | O_CLOEXEC,
-                                             RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));
-  const int tree = folder.valid() ? CloneAt(folder.get(), "") : -1;
+  const base::UniqueFd directory(
+      linux::OpenAt2(root.get(), sub_path.empty() ? "." : sub_path.c_str(),
+                     O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));
+  const int tree = directory.valid() ? CloneAt(directory.get(), "") : -1;
   if (tree < 0) context.Fail(sub_path.empty() ? "clone the overlay" : sub_path);
   return tree;
 }
@@ -124,10 +124,10 @@ int MakeTree(BuildContext& context, const RootfsPlan& rootfs, const std::string&
 bool PrepareRootfs(BuildContext& context) {
   LaunchPlan& plan = context.plan;
   if (plan.rootfs.lowers.empty()) {
-    const std::string folder =
-        absl::StrCat(plan.rootfs.below_bundle ? plan.bundle : "", plan.rootfs.folder);
-    plan.rootfs_tree = CloneAt(AT_FDCWD, folder.c_str());
-    return plan.rootfs_tree >= 0 || context.Fail(folder);
+    const std::string directory =
+        absl::StrCat(plan.rootfs.below_bundle ? plan.bundle : "", plan.rootfs.directory);
+    plan.rootfs_tree = CloneAt(AT_FDCWD, directory.c_str());
+    return plan.rootfs_tree >= 0 || context.Fail(directory);
   }
   plan.rootfs_tree = MakeTree(context, plan.rootfs, "");
   return plan.rootfs_tree >= 0;
@@ -138,7 +138,7 @@ bool PrepareImageMounts(BuildContext& context) {
     if (mount.kind != MountKind::kImage) continue;
     mount.tree = MakeTree(context, mount.image, mount.sub_path);
     if (mount.tree < 0) return false;
-    mount.tree_is_folder = true;
+    mount.tree_is_directory = true;
     mount_attr attr = {};
     attr.attr_set = mount.options.top.set;
     if (mount_setattr(mount.tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) != 0)

@@ -129,7 +129,7 @@ absl::Status RequireNoNul(absl::string_view member, const std::vector<std::strin
   return absl::OkStatus();
 }
 
-// Where execvp(3) would look; an empty part of PATH means the working folder.
+// Where execvp(3) would look; an empty part of PATH means the working directory.
 void CompilePrograms(ProcessPlan& plan) {
   const std::string& name = plan.args[0];
   if (name.empty() || absl::StrContains(name, '/')) {
@@ -140,8 +140,8 @@ void CompilePrograms(ProcessPlan& plan) {
   for (const std::string& entry : plan.env) {
     if (absl::StartsWith(entry, "PATH=")) path = entry.substr(5);
   }
-  for (const absl::string_view folder : absl::StrSplit(path, ':')) {
-    plan.programs.push_back(absl::StrCat(folder.empty() ? "." : folder, "/", name));
+  for (const absl::string_view directory : absl::StrSplit(path, ':')) {
+    plan.programs.push_back(absl::StrCat(directory.empty() ? "." : directory, "/", name));
   }
 }
 
@@ -160,7 +160,7 @@ absl::Status CompileRootfs(const oci::Spec& spec, const ::shim::v1::Start& start
   if (!start.has_rootfs()) {
     const bool below_bundle = !absl::StartsWith(spec.root.path, "/");
     CRISP_ASSIGN_OR_RETURN(
-        plan.rootfs.folder,
+        plan.rootfs.directory,
         CleanPath(absl::StrCat(below_bundle ? "/" : "", spec.root.path), "root.path"));
     plan.rootfs.below_bundle = below_bundle;
     return absl::OkStatus();
@@ -203,7 +203,7 @@ absl::StatusOr<std::string> OverlayOptions(const RootfsPlan& rootfs) {
   for (const std::string& name : names) {
     if (name.empty() || name.find_first_of(":,\\") != std::string::npos ||
         absl::StrContains(name, '\0')) {
-      return Invalid("rootfs", absl::StrCat("\"", name, "\" cannot be an overlay's folder"));
+      return Invalid("rootfs", absl::StrCat("\"", name, "\" cannot be an overlay's directory"));
     }
   }
   // Nothing a layer brings along may redirect a lookup or stand for another file's data (redirect,
@@ -212,9 +212,9 @@ absl::StatusOr<std::string> OverlayOptions(const RootfsPlan& rootfs) {
       absl::StrCat("redirect_dir=nofollow,metacopy=off,index=off,xino=off,lowerdir=",
                    absl::StrJoin(rootfs.lowers, ":"));
   // volatile: without it every unmount, so every end of a container, syncs the whole file system
-  // below the upper folder, and fsync(2) inside waits for its disk. An upper folder is used by one
-  // start only and is gone or worthless after a crash of the host, which is all that volatile gives
-  // up.
+  // below the upper directory, and fsync(2) inside waits for its disk. An upper directory is used
+  // by one start only and is gone or worthless after a crash of the host, which is all that
+  // volatile gives up.
   if (!rootfs.upper.empty()) {
     absl::StrAppend(&options, ",upperdir=", rootfs.upper, ",workdir=", rootfs.work, ",volatile");
   }

@@ -98,8 +98,8 @@ absl::StatusOr<MountPlan> CompileImageMount(const ::shim::v1::ImageMount& mount)
   return plan;
 }
 
-bool IsBelow(const std::string& path, const std::string& folder) {
-  return absl::StartsWith(path, folder + "/");
+bool IsBelow(const std::string& path, const std::string& directory) {
+  return absl::StartsWith(path, directory + "/");
 }
 
 // How long the part is that two absolute paths have in common at their end, in whole components.
@@ -111,16 +111,16 @@ size_t CommonEnd(const std::string& a, const std::string& b) {
   return common;
 }
 
-// The container's folder in every v1 hierarchy, as it shall appear below the destination of a
-// "cgroup" mount. A group has the same path in each, so what a folder does not share with the one
-// in cgroup2 is its mount point.
+// The container's directory in every v1 hierarchy, as it shall appear below the destination of a
+// "cgroup" mount. A group has the same path in each, so what a directory does not share with the
+// one in cgroup2 is its mount point.
 absl::Status CompileCgroupBinds(const ::shim::v1::Start& start, LaunchPlan& plan) {
-  for (const std::string& folder : start.cgroup_v1()) {
+  for (const std::string& directory : start.cgroup_v1()) {
     const std::string mount_point =
-        folder.substr(0, folder.size() - CommonEnd(folder, start.cgroup_v2()));
+        directory.substr(0, directory.size() - CommonEnd(directory, start.cgroup_v2()));
     const std::string name = mount_point.substr(mount_point.rfind('/') + 1);
-    if (name.empty()) return Invalid("cgroup", absl::StrCat(folder, " has no mount point"));
-    plan.cgroup_binds.push_back({.name = name, .source = folder});
+    if (name.empty()) return Invalid("cgroup", absl::StrCat(directory, " has no mount point"));
+    plan.cgroup_binds.push_back({.name = name, .source = directory});
   }
   return absl::OkStatus();
 }

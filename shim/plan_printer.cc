@@ -78,7 +78,7 @@ void PrintNamespaces(Text& text, const LaunchPlan& plan) {
 
 void PrintRootfs(Text& text, const char* what, const RootfsPlan& rootfs) {
   if (rootfs.lowers.empty()) {
-    text.Line(what, " folder ", rootfs.below_bundle ? "<bundle>" : "", rootfs.folder);
+    text.Line(what, " directory ", rootfs.below_bundle ? "<bundle>" : "", rootfs.directory);
     return;
   }
   text.Line(what, " overlay in ", rootfs.base);

@@ -147,17 +147,18 @@ void Supervisor::OnHangup(Connection& connection) {
 // --- start
 
 bool Supervisor::OpenCgroup(Connection& connection, const ::shim::v1::Start& start) {
-  cgroup::Folders folders = {.v2 = start.cgroup_v2(),
-                             .v1 = {start.cgroup_v1().begin(), start.cgroup_v1().end()},
-                             .oom_file = ""};
+  cgroup::Directories directories = {.v2 = start.cgroup_v2(),
+                                     .v1 = {start.cgroup_v1().begin(), start.cgroup_v1().end()},
+                                     .oom_file = ""};
   // The file that counts kills is named after the hierarchy that has the memory controller, if any
   // has.
-  std::string candidate = absl::StrCat(folders.v2, "/memory.events");
-  for (size_t i = 0; folders.oom_file.empty() && i <= folders.v1.size(); ++i) {
-    if (access(candidate.c_str(), R_OK) == 0) folders.oom_file = candidate;
-    if (i < folders.v1.size()) candidate = absl::StrCat(folders.v1[i], "/memory.oom_control");
+  std::string candidate = absl::StrCat(directories.v2, "/memory.events");
+  for (size_t i = 0; directories.oom_file.empty() && i <= directories.v1.size(); ++i) {
+    if (access(candidate.c_str(), R_OK) == 0) directories.oom_file = candidate;
+    if (i < directories.v1.size())
+      candidate = absl::StrCat(directories.v1[i], "/memory.oom_control");
   }
-  absl::StatusOr<cgroup::JoinFds> fds = cgroup::OpenJoin(folders);
+  absl::StatusOr<cgroup::JoinFds> fds = cgroup::OpenJoin(directories);
   if (!fds.ok()) {
     connection.Fail("cgroup", 0, std::string(fds.status().message()));
     return false;

@@ -35,7 +35,7 @@ using base::LogLevel;
 // Calls that end by themselves have this long after SIGTERM.
 constexpr absl::Duration kStopTime = absl::Seconds(3);
 
-// The folder crispd runs from holds its helpers in a build; installed, they are in libexec/crisp
+// The directory crispd runs from holds its helpers in a build; installed, they are in libexec/crisp
 // beside bin.
 absl::StatusOr<std::string> FindHelper(const std::string& name) {
   char self[4096];
@@ -51,7 +51,7 @@ absl::StatusOr<std::string> FindHelper(const std::string& name) {
       absl::StrCat(name, " is neither in ", dir, " nor in ", dir, "/../libexec/crisp"));
 }
 
-// The root file system of every pause container: the program, and folders for its two mounts.
+// The root file system of every pause container: the program, and directories for its two mounts.
 // Not below `state`, which on most machines is a tmpfs that forbids executing.
 absl::StatusOr<std::string> MakePauseRoot(const std::string& parent) {
   CRISP_ASSIGN_OR_RETURN(const std::string program, FindHelper("pause"));
@@ -63,19 +63,19 @@ absl::StatusOr<std::string> MakePauseRoot(const std::string& parent) {
   return root;
 }
 
-absl::Status MakeFolders(const config::Config& config) {
+absl::Status MakeDirectories(const config::Config& config) {
   CRISP_RETURN_IF_ERROR(base::MakeDirs(config.root, 0700));
   return base::MakeDirs(config.state, 0711);
 }
 
-// Folders have one crispd: a second would take what the first is in the middle of for leftovers.
-// The lock ends with the process, however that ends.
-absl::StatusOr<base::UniqueFd> Claim(const std::string& folder, const char* name) {
-  CRISP_ASSIGN_OR_RETURN(base::UniqueFd lock, base::Open(base::JoinPath(folder, name),
+// Directories have one crispd: a second would take what the first is in the middle of for
+// leftovers. The lock ends with the process, however that ends.
+absl::StatusOr<base::UniqueFd> Claim(const std::string& directory, const char* name) {
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd lock, base::Open(base::JoinPath(directory, name),
                                                          O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
   if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
-  if (errno != EWOULDBLOCK) return base::Errno("lock", folder);
-  return absl::AlreadyExistsError(absl::StrCat("another crispd uses ", folder));
+  if (errno != EWOULDBLOCK) return base::Errno("lock", directory);
+  return absl::AlreadyExistsError(absl::StrCat("another crispd uses ", directory));
 }
 
 void WarnOfMissingRights() {
@@ -104,7 +104,7 @@ void LoadDefaultAppArmorProfile() {
 absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   const base::Paths paths(config.root, config.state);
   CRISP_RETURN_IF_ERROR(linux::OpenNull().status());  // what every exec needs, before the first
-  CRISP_RETURN_IF_ERROR(MakeFolders(config));
+  CRISP_RETURN_IF_ERROR(MakeDirectories(config));
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root_lock, Claim(config.root, "root.lock"));
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd state_lock, Claim(config.state, "state.lock"));
   CRISP_ASSIGN_OR_RETURN(const std::string shim_program, FindHelper("crisp-shim"));

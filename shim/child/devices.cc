@@ -28,14 +28,14 @@ bool Bind(Child& child, const DevicePlan& device) {
   return (place.valid() && AttachTree(device.tree, place.get())) || child.Fail(device.path.c_str());
 }
 
-// The folder the node goes into; `name` becomes the last component.
+// The directory the node goes into; `name` becomes the last component.
 int OpenParent(Child& child, const DevicePlan& device, const char*& name) {
-  char folder[PATH_MAX];
-  strcpy(folder, device.path.c_str());  // CleanPath has checked the length
-  char* slash = strrchr(folder, '/');
-  name = device.path.c_str() + (slash - folder) + 1;
-  *(slash == folder ? slash + 1 : slash) = '\0';
-  return OpenOrMakeInside(child.root, folder, TargetType::kFolder);
+  char directory[PATH_MAX];
+  strcpy(directory, device.path.c_str());  // CleanPath has checked the length
+  char* slash = strrchr(directory, '/');
+  name = device.path.c_str() + (slash - directory) + 1;
+  *(slash == directory ? slash + 1 : slash) = '\0';
+  return OpenOrMakeInside(child.root, directory, TargetType::kDirectory);
 }
 
 bool Make(Child& child, const DevicePlan& device) {

@@ -51,7 +51,7 @@ int MakeFilesystem(Child& child, const MountPlan& mount, const char* type) {
   return tree;
 }
 
-// A cgroup v1 host: a small tmpfs with a folder per hierarchy, each the container's own group.
+// A cgroup v1 host: a small tmpfs with a directory per hierarchy, each the container's own group.
 int MakeCgroupTree(Child& child, const MountPlan& mount) {
   MountPlan const& plan = mount;
   const base::UniqueFd fs(fsopen("tmpfs", FSOPEN_CLOEXEC));
@@ -112,7 +112,7 @@ int OpenPlace(Child& child, const MountPlan& mount, TargetType type) {
         openat(child.root, destination + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC));
     struct stat info;
     if (direct.valid() && fstat(direct.get(), &info) == 0 && !S_ISDIR(info.st_mode)) {
-      child.Refuse(ENOTDIR, destination, " must be an ordinary folder in the image");
+      child.Refuse(ENOTDIR, destination, " must be an ordinary directory in the image");
       return -1;
     }
   }
@@ -139,10 +139,10 @@ bool CheckPlace(Child& child, const MountPlan& mount, int tree, int place) {
 bool Apply(Child& child, const MountPlan& mount) {
   const base::UniqueFd tree(MakeTree(child, mount));
   if (!tree.valid()) return false;
-  const bool is_file =
-      (mount.kind == MountKind::kBind || mount.kind == MountKind::kImage) && !mount.tree_is_folder;
+  const bool is_file = (mount.kind == MountKind::kBind || mount.kind == MountKind::kImage) &&
+                       !mount.tree_is_directory;
   const base::UniqueFd place(
-      OpenPlace(child, mount, is_file ? TargetType::kFile : TargetType::kFolder));
+      OpenPlace(child, mount, is_file ? TargetType::kFile : TargetType::kDirectory));
   if (!place.valid() || !CheckPlace(child, mount, tree.get(), place.get())) return false;
   if (!AttachTree(tree.get(), place.get()))
     return child.Fail(mount.destination.c_str(), ": attach");

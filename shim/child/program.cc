@@ -1,4 +1,4 @@
-// The last moments before the program: its descriptors, its folder, its name.
+// The last moments before the program: its descriptors, its directory, its name.
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/ioctl.h>
@@ -16,11 +16,11 @@ namespace {
 
 bool EnterWorkdir(Child& child) {
   const char* cwd = child.process.cwd.c_str();
-  // "/proc/self/fd/7" is nobody's working folder but an attacker's.
-  const base::UniqueFd folder(
+  // "/proc/self/fd/7" is nobody's working directory but an attacker's.
+  const base::UniqueFd directory(
       linux::OpenAt2(AT_FDCWD, cwd, O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_NO_MAGICLINKS));
-  if (!folder.valid() || fchdir(folder.get()) != 0) return false;
-  // Whatever way there might be to a folder of the host: it has no name in this root.
+  if (!directory.valid() || fchdir(directory.get()) != 0) return false;
+  // Whatever way there might be to a directory of the host: it has no name in this root.
   char name[PATH_MAX];
   const long length = linux::RawGetcwd(name, sizeof(name));
   if (length > 0 && name[0] == '/') return true;

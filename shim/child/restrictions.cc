@@ -31,7 +31,7 @@ struct Cover {
   }
 };
 
-int MakeEmptyFolder() {
+int MakeEmptyDirectory() {
   const base::UniqueFd fs(fsopen("tmpfs", FSOPEN_CLOEXEC));
   if (!fs.valid() || fsconfig(fs.get(), FSCONFIG_SET_STRING, "source", "tmpfs", 0) != 0 ||
       fsconfig(fs.get(), FSCONFIG_SET_STRING, "mode", "755", 0) != 0 ||
@@ -57,13 +57,13 @@ bool MakeReadonly(Child& child, const char* path) {
   return true;
 }
 
-bool Mask(Child& child, const char* path, Cover& file, Cover& folder) {
+bool Mask(Child& child, const char* path, Cover& file, Cover& directory) {
   const base::UniqueFd place(OpenInside(child.root, path));
   if (!place.valid()) return IsAbsent(errno) || child.Fail(path);
   struct stat info;
   if (fstat(place.get(), &info) != 0) return child.Fail(path);
-  Cover& cover = S_ISDIR(info.st_mode) ? folder : file;
-  if (cover.tree < 0) cover.tree = MakeEmptyFolder();
+  Cover& cover = S_ISDIR(info.st_mode) ? directory : file;
+  if (cover.tree < 0) cover.tree = MakeEmptyDirectory();
   return (cover.tree >= 0 && cover.Attach(place.get())) || child.Fail(path);
 }
 
@@ -74,12 +74,12 @@ bool ApplyPathRestrictions(Child& child) {
     if (!MakeReadonly(child, path.c_str())) return false;
   }
   Cover file = {.tree = child.launch->null_tree};
-  Cover folder;
+  Cover directory;
   bool ok = true;
   for (const std::string& path : child.launch->masked_paths) {
-    ok = ok && Mask(child, path.c_str(), file, folder);
+    ok = ok && Mask(child, path.c_str(), file, directory);
   }
-  if (folder.tree >= 0) close(folder.tree);
+  if (directory.tree >= 0) close(directory.tree);
   return ok;
 }
 

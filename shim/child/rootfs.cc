@@ -1,4 +1,4 @@
-// Where the container's files are: the rootfs is attached over the bundle folder, filled, and
+// Where the container's files are: the rootfs is attached over the bundle directory, filled, and
 // becomes the root.
 #include <fcntl.h>
 #include <sched.h>
@@ -22,7 +22,7 @@ bool ApplyBarrier(Child& child) {
 }
 
 bool ApplyRootfs(Child& child) {
-  // Any folder would do as the place: this mount namespace is the container's own already.
+  // Any directory would do as the place: this mount namespace is the container's own already.
   const char* bundle = child.launch->bundle.c_str();
   if (move_mount(child.launch->rootfs_tree, "", AT_FDCWD, bundle, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
     return child.Fail("attach to ", bundle);
@@ -32,8 +32,8 @@ bool ApplyRootfs(Child& child) {
 }
 
 bool ApplyPivotRoot(Child& child) {
-  // With "." for both the old root ends up on top of the new one, and no folder for it is needed in
-  // the image.
+  // With "." for both the old root ends up on top of the new one, and no directory for it is needed
+  // in the image.
   if (fchdir(child.root) != 0) return child.Fail("chdir to the rootfs");
   if (linux::PivotRoot(".", ".") != 0) return child.Fail("pivot_root");
   if (umount2(".", MNT_DETACH) != 0) return child.Fail("detach the host's root");
@@ -61,7 +61,7 @@ bool ApplyWorkdirExists(Child& child) {
     return true;  // what it is, and whether the user may enter it, is seen when it is entered
   }
   if (errno != ENOENT) return true;
-  const int made = OpenOrMakeInside(child.root, cwd, TargetType::kFolder);
+  const int made = OpenOrMakeInside(child.root, cwd, TargetType::kDirectory);
   if (made < 0) return child.Fail(cwd);
   close(made);
   return true;

@@ -8,7 +8,8 @@ constexpr Step kInitSteps[] = {
     {"cgroup", ApplyCgroups},   // before anything costs memory
     {"cgroup namespace", ApplyCgroupNamespace},  // its root is the group joined just now
     {"session", ApplySession},                   // before a terminal can become the controlling one
-    {"rootfs", ApplyRootfs},  // as the host's root: the bundle folder is closed to everybody else
+    {"rootfs",
+     ApplyRootfs},  // as the host's root: the bundle directory is closed to everybody else
     {"user namespace", ApplyUserNamespace},  // as the container's root from here on
     {"mounts",
      ApplyMounts},  // targets below the rootfs only; the host's /proc still vouches for ours

@@ -83,8 +83,9 @@ class Walk {
     struct stat info;
     if (!next.valid() || fstat(next.get(), &info) != 0) return false;
     if (S_ISLNK(info.st_mode)) return Follow(next.get());
-    const bool want_folder = !IsLast() || type_ == TargetType::kFolder;
-    if (want_folder != S_ISDIR(info.st_mode)) return Error(want_folder ? ENOTDIR : EISDIR) == 0;
+    const bool want_directory = !IsLast() || type_ == TargetType::kDirectory;
+    if (want_directory != S_ISDIR(info.st_mode))
+      return Error(want_directory ? ENOTDIR : EISDIR) == 0;
     if (strlen(done_) + strlen(name_) + 2 > sizeof(done_)) return Error(ENAMETOOLONG) == 0;
     strcat(strcat(done_, "/"), name_);
     here_ = std::move(next);
@@ -147,7 +148,7 @@ int OpenOrMakeInside(int root, const char* path, TargetType type) {
   }
   struct stat info;
   if (fstat(fd.get(), &info) != 0) return -1;
-  if (S_ISDIR(info.st_mode) != (type == TargetType::kFolder)) {
+  if (S_ISDIR(info.st_mode) != (type == TargetType::kDirectory)) {
     errno = S_ISDIR(info.st_mode) ? EISDIR : ENOTDIR;
     return -1;
   }

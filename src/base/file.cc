@@ -24,14 +24,14 @@ absl::StatusOr<UniqueDir> OpenDirAt(int dir_fd, const std::string& name) {
   UniqueFd fd(openat(dir_fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.valid()) return Errno("open", name);
   DIR* dir = fdopendir(fd.get());
-  if (dir == nullptr) return Errno("open folder", name);
+  if (dir == nullptr) return Errno("open directory", name);
   (void)fd.release();
   return UniqueDir(dir);
 }
 
-// Empties the folder; sub-folders that are not empty are moved up into `top_fd` first, so that the
-// walk needs neither stack nor long paths whatever depth a hostile tree has.
-absl::Status EmptyFolder(int top_fd, DIR* dir, bool is_top, uint64_t& serial) {
+// Empties the directory; sub-directories that are not empty are moved up into `top_fd` first, so
+// that the walk needs neither stack nor long paths whatever depth a hostile tree has.
+absl::Status EmptyDirectory(int top_fd, DIR* dir, bool is_top, uint64_t& serial) {
   const int fd = dirfd(dir);
   rewinddir(dir);
   while (dirent* entry = readdir(dir)) {
@@ -48,9 +48,9 @@ absl::Status EmptyFolder(int top_fd, DIR* dir, bool is_top, uint64_t& serial) {
   return absl::OkStatus();
 }
 
-// Folders left directly below the top, one pass: each is emptied (its children hoisted) and
+// Directories left directly below the top, one pass: each is emptied (its children hoisted) and
 // removed.
-absl::StatusOr<bool> RemoveChildFolders(int top_fd, DIR* top, uint64_t& serial) {
+absl::StatusOr<bool> RemoveChildDirectories(int top_fd, DIR* top, uint64_t& serial) {
   bool found = false;
   rewinddir(top);
   while (dirent* entry = readdir(top)) {
@@ -58,7 +58,7 @@ absl::StatusOr<bool> RemoveChildFolders(int top_fd, DIR* top, uint64_t& serial) 
     if (name == "." || name == "..") continue;
     found = true;
     CRISP_ASSIGN_OR_RETURN(UniqueDir child, OpenDirAt(top_fd, entry->d_name));
-    CRISP_RETURN_IF_ERROR(EmptyFolder(top_fd, child.get(), /*is_top=*/false, serial));
+    CRISP_RETURN_IF_ERROR(EmptyDirectory(top_fd, child.get(), /*is_top=*/false, serial));
     child.reset();
     if (unlinkat(top_fd, entry->d_name, AT_REMOVEDIR) != 0 && errno != ENOENT)
       return Errno("rmdir", name);
@@ -146,7 +146,7 @@ absl::Status WriteFileAtomic(const std::string& path, absl::string_view data, mo
     CRISP_ASSIGN_OR_RETURN(
         UniqueFd dir,
         Open(slash == std::string::npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY));
-    if (fsync(dir.get()) != 0) return Errno("fsync folder of", path);
+    if (fsync(dir.get()) != 0) return Errno("fsync directory of", path);
   }
   return absl::OkStatus();
 }
@@ -161,7 +161,7 @@ absl::Status MakeDirs(const std::string& path, mode_t mode) {
 
 absl::StatusOr<std::vector<std::string>> ListDir(const std::string& path) {
   UniqueDir dir(opendir(path.c_str()));
-  if (dir == nullptr) return Errno("open folder", path);
+  if (dir == nullptr) return Errno("open directory", path);
   std::vector<std::string> names;
   while (dirent* entry = readdir(dir.get())) {
     const absl::string_view name = entry->d_name;
@@ -177,10 +177,10 @@ absl::Status RemoveTree(const std::string& path) {
   CRISP_ASSIGN_OR_RETURN(UniqueDir top, OpenDirAt(AT_FDCWD, path));
   const int top_fd = dirfd(top.get());
   uint64_t serial = 0;
-  CRISP_RETURN_IF_ERROR(Prefix(EmptyFolder(top_fd, top.get(), /*is_top=*/true, serial),
+  CRISP_RETURN_IF_ERROR(Prefix(EmptyDirectory(top_fd, top.get(), /*is_top=*/true, serial),
                                absl::StrCat("remove ", path)));
   while (true) {
-    absl::StatusOr<bool> found = RemoveChildFolders(top_fd, top.get(), serial);
+    absl::StatusOr<bool> found = RemoveChildDirectories(top_fd, top.get(), serial);
     if (!found.ok()) return Prefix(found.status(), absl::StrCat("remove ", path));
     if (!*found) break;
   }

@@ -1,6 +1,6 @@
-// Whole-file reads and writes on paths that are ours (state folders, /proc, /sys), never on paths
-// inside a rootfs: those go through linux::OpenInRoot. All descriptors are O_CLOEXEC. Thread-safe:
-// no shared state.
+// Whole-file reads and writes on paths that are ours (state directories, /proc, /sys), never on
+// paths inside a rootfs: those go through linux::OpenInRoot. All descriptors are O_CLOEXEC.
+// Thread-safe: no shared state.
 #pragma once
 
 #include <sys/types.h>
@@ -37,14 +37,14 @@ enum class Durability { kProcess, kPower };
 absl::Status CheckFileSize(absl::string_view text);
 
 // Writes <path>.tmp-<random>, then renames it over `path`: readers see the old or the new file,
-// never a part. kPower also syncs the file before and its folder after the rename. Nothing is left
-// behind on failure.
+// never a part. kPower also syncs the file before and its directory after the rename. Nothing is
+// left behind on failure.
 absl::Status WriteFileAtomic(const std::string& path, absl::string_view data, mode_t mode,
                              Durability durability = Durability::kProcess);
 
-// mkdir -p; folders that exist are left as they are.
+// mkdir -p; directories that exist are left as they are.
 absl::Status MakeDirs(const std::string& path, mode_t mode);
-// Names in a folder, without "." and "..", sorted.
+// Names in a directory, without "." and "..", sorted.
 absl::StatusOr<std::vector<std::string>> ListDir(const std::string& path);
 // Removes a tree that is ours without following links, iteratively (depth costs no stack); a
 // missing path is OK.

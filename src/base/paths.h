@@ -5,7 +5,7 @@
 //     containers/<id>/record.json     what was asked
 //     images/<image id>.json          one record per image: references, manifest, config, layers
 //     snapshots/layers/<n>/fs         unpacked layer; a short number keeps overlay's options short
-//     snapshots/containers/<id>/{fs,work}   upper and work folder of a container
+//     snapshots/containers/<id>/{fs,work}   upper and work directory of a container
 //     pods/<id>/{resolv.conf,hostname,hosts}   writable by the pod, so not in /run's memory
 //     snapshots/trash/                renamed here, removed in the background
 //     snapshots/quarantine/           damaged layers, moved aside at start
@@ -17,8 +17,7 @@
 //     containers/<id>/seccomp.bpf     flags, compiled filter, if any (daemon writes)
 //     containers/<id>/shim.sock       SEQPACKET socket of the shim (daemon binds, shim serves)
 //     containers/<id>/init.json       pid, start time, phases      (shim writes once, at start)
-//     containers/<id>/exit.json       exit record                  (shim writes once, before it
-//     dies)
+//     containers/<id>/exit.json       exit record     (shim writes once, before it dies)
 //   The pause container of a sandbox lives in containers/<sandbox id>/ like any other.
 #pragma once
 

@@ -31,24 +31,24 @@
 namespace crisp::cgroup {
 namespace {
 
-// On folders made as parents; only these are removed again (attributes of cgroupfs live in memory
-// with the folder). "trusted" so that no container can set it.
+// On directories made as parents; only these are removed again (attributes of cgroupfs live in
+// memory with the directory). "trusted" so that no container can set it.
 constexpr char kMadeByUs[] = "trusted.crisp";
 
 constexpr char kDefaultSlice[] = "crisp.slice";
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
-// The folders of a group in all hierarchies, the cgroup2 one last.
-std::vector<std::string> AllFolders(const Layout& layout, absl::string_view path) {
-  Folders folders = layout.At(path);
-  folders.v1.push_back(std::move(folders.v2));
-  return std::move(folders.v1);
+// The directories of a group in all hierarchies, the cgroup2 one last.
+std::vector<std::string> AllDirectories(const Layout& layout, absl::string_view path) {
+  Directories directories = layout.At(path);
+  directories.v1.push_back(std::move(directories.v2));
+  return std::move(directories.v1);
 }
 
 bool ExistsEverywhere(const Layout& layout, absl::string_view path) {
-  for (const std::string& folder : AllFolders(layout, path)) {
-    if (!Exists(folder)) return false;
+  for (const std::string& directory : AllDirectories(layout, path)) {
+    if (!Exists(directory)) return false;
   }
   return true;
 }
@@ -84,26 +84,26 @@ CurrentValue ReaderOf(const Layout& layout, absl::string_view path) {
 }
 
 // Names of sub-groups. A group may vanish meanwhile: then it has none.
-std::vector<std::string> SubGroups(const std::string& folder) {
+std::vector<std::string> SubGroups(const std::string& directory) {
   std::vector<std::string> children;
-  DIR* const dir = opendir(folder.c_str());
+  DIR* const dir = opendir(directory.c_str());
   if (dir == nullptr) return children;
   while (const dirent* entry = readdir(dir)) {
     const absl::string_view name = entry->d_name;
     if (entry->d_type == DT_DIR && name != "." && name != "..") {
-      children.push_back(absl::StrCat(folder, "/", name));
+      children.push_back(absl::StrCat(directory, "/", name));
     }
   }
   closedir(dir);
   return children;
 }
 
-// rmdir of a group and of all below it. The files in a cgroup folder need no removal, and rmdir
+// rmdir of a group and of all below it. The files in a cgroup directory need no removal, and rmdir
 // refuses (EBUSY) while a process or a sub-group is left.
-absl::Status RemoveGroupTree(const std::string& folder) {
-  if (rmdir(folder.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
-  if (errno != EBUSY) return base::Errno("remove cgroup", folder);
-  std::vector<std::string> tree = {folder};
+absl::Status RemoveGroupTree(const std::string& directory) {
+  if (rmdir(directory.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+  if (errno != EBUSY) return base::Errno("remove cgroup", directory);
+  std::vector<std::string> tree = {directory};
   for (size_t i = 0; i < tree.size(); ++i) {
     for (std::string& child : SubGroups(tree[i])) tree.push_back(std::move(child));
   }
@@ -177,7 +177,7 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
   const std::string leaf(path);
   {
     absl::MutexLock lock(&parents_mutex_);
-    // The cgroup2 folder goes last on removal: while it is there, something of the group may be.
+    // The cgroup2 directory goes last on removal: while it is there, something of the group may be.
     if (Exists(layout_.At(path).v2)) {
       return absl::AlreadyExistsError(absl::StrCat("create cgroup ", path, ": exists"));
     }
@@ -185,7 +185,7 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
     absl::Status made = MakeParents(path);
     if (made.ok()) made = MakeGroup(leaf);
     if (!made.ok()) {
-      (void)RemoveFolders(path);  // the reason why it was not made says more
+      (void)RemoveDirectories(path);  // the reason why it was not made says more
       RemoveParents(path, options_.default_parent);
       return made;
     }
@@ -196,7 +196,7 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
     applied = AttachDeviceProgram(layout_.At(path).v2, CompileDeviceProgram(resources.devices));
   }
   if (!applied.ok()) {
-    (void)RemoveFolders(path);  // as above
+    (void)RemoveDirectories(path);  // as above
     absl::MutexLock lock(&parents_mutex_);
     RemoveParents(path, options_.default_parent);
     return base::Prefix(applied, absl::StrCat("limit cgroup ", path));
@@ -215,15 +215,15 @@ absl::Status Cgroups::MakeParents(absl::string_view path) {
     }
     for (const std::string& parent : parents) {
       std::vector<std::string> missing;
-      for (std::string& folder : AllFolders(layout_, parent)) {
-        if (!Exists(folder)) missing.push_back(std::move(folder));
+      for (std::string& directory : AllDirectories(layout_, parent)) {
+        if (!Exists(directory)) missing.push_back(std::move(directory));
       }
       if (missing.empty()) continue;
       CRISP_RETURN_IF_ERROR(EnableControllers(parent.substr(0, parent.rfind('/'))));
       CRISP_RETURN_IF_ERROR(MakeGroup(parent));
-      for (const std::string& folder : missing) {
-        if (setxattr(folder.c_str(), kMadeByUs, "", 0, 0) != 0) {
-          return base::Errno("mark cgroup", folder);
+      for (const std::string& directory : missing) {
+        if (setxattr(directory.c_str(), kMadeByUs, "", 0, 0) != 0) {
+          return base::Errno("mark cgroup", directory);
         }
       }
       CRISP_RETURN_IF_ERROR(FillCpuset(parent));
@@ -238,7 +238,7 @@ absl::Status Cgroups::MakeParents(absl::string_view path) {
   return EnableControllers(parents.back());
 }
 
-// Makes what is missing of the group's folders.
+// Makes what is missing of the group's directories.
 absl::Status Cgroups::MakeGroup(const std::string& path) {
   std::vector<std::string> controllers;  // one names a whole hierarchy
   for (const Hierarchy& hierarchy : layout_.v1) controllers.push_back(hierarchy.controllers[0]);
@@ -246,9 +246,9 @@ absl::Status Cgroups::MakeGroup(const std::string& path) {
     controllers.push_back(layout_.v2.controllers[0]);
   } else {
     // libcgroup does not see a cgroup2 mount that has no controllers.
-    const std::string folder = layout_.At(path).v2;
-    if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
-      return base::Errno("create cgroup", folder);
+    const std::string directory = layout_.At(path).v2;
+    if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) {
+      return base::Errno("create cgroup", directory);
     }
   }
   return CreateGroup(path, controllers);
@@ -358,7 +358,7 @@ absl::Status Cgroups::WaitEmpty(absl::string_view path, absl::Duration timeout) 
   if (absl::IsNotFound(events.status())) return absl::OkStatus();
   CRISP_RETURN_IF_ERROR(events.status());
   while (true) {
-    // ENODEV after the folder was removed.
+    // ENODEV after the directory was removed.
     const absl::StatusOr<bool> populated = Populated(events->get());
     if (!populated.ok() || !*populated) return absl::OkStatus();
     const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
@@ -376,7 +376,7 @@ absl::Status Cgroups::WaitEmpty(absl::string_view path, absl::Duration timeout) 
 
 absl::Status Cgroups::Remove(absl::string_view path, absl::Duration timeout) {
   CRISP_RETURN_IF_ERROR(WaitEmpty(path, timeout));
-  CRISP_RETURN_IF_ERROR(RemoveFolders(path));
+  CRISP_RETURN_IF_ERROR(RemoveDirectories(path));
   absl::MutexLock lock(&parents_mutex_);
   RemoveParents(path, options_.default_parent);
   return absl::OkStatus();
@@ -389,9 +389,9 @@ void Cgroups::RemoveDefaultParent() {
   RemoveParents(absl::StrCat(options_.default_parent, "/leaf"), /*keep=*/"");
 }
 
-absl::Status Cgroups::RemoveFolders(absl::string_view path) {
-  for (const std::string& folder : AllFolders(layout_, path)) {
-    CRISP_RETURN_IF_ERROR(RemoveGroupTree(folder));
+absl::Status Cgroups::RemoveDirectories(absl::string_view path) {
+  for (const std::string& directory : AllDirectories(layout_, path)) {
+    CRISP_RETURN_IF_ERROR(RemoveGroupTree(directory));
   }
   return absl::OkStatus();
 }
@@ -403,8 +403,9 @@ void Cgroups::RemoveParents(absl::string_view path, absl::string_view keep) {
   const std::string kept = absl::StrCat(keep, "/");
   while (!parents.empty() && !absl::StartsWith(kept, absl::StrCat(parents.back(), "/"))) {
     bool removed = false;
-    for (const std::string& folder : AllFolders(layout_, parents.back())) {
-      if (getxattr(folder.c_str(), kMadeByUs, nullptr, 0) == 0 && rmdir(folder.c_str()) == 0) {
+    for (const std::string& directory : AllDirectories(layout_, parents.back())) {
+      if (getxattr(directory.c_str(), kMadeByUs, nullptr, 0) == 0 &&
+          rmdir(directory.c_str()) == 0) {
         removed = true;
       }
     }

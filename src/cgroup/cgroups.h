@@ -11,8 +11,8 @@
 //
 // Parents that exist are left as they are (on v2, controllers crisp needs are enabled in them);
 // missing ones are created, marked by the extended attribute trusted.crisp, and removed with the
-// last leaf below them. Only marked folders are ever removed, so this holds across restarts of the
-// daemon. The default parent stays as long as the daemon serves, for the next pod to find it.
+// last leaf below them. Only marked directories are ever removed, so this holds across restarts of
+// the daemon. The default parent stays as long as the daemon serves, for the next pod to find it.
 //
 // With the systemd driver a sandbox's PodParent is a scope (pod_scope.h), made by CreatePod and
 // removed by RemovePod; everything in it is as with cgroupfs.
@@ -38,7 +38,8 @@
 
 namespace crisp::cgroup {
 
-// Who owns the hierarchy's inner folders and how a cgroup_parent is written: a path, or a slice.
+// Who owns the hierarchy's inner directories and how a cgroup_parent is written: a path, or a
+// slice.
 enum class Driver { kCgroupfs, kSystemd };
 
 class Cgroups {
@@ -113,7 +114,7 @@ class Cgroups {
   absl::Status FillCpuset(const std::string& path);
   absl::Status EnableControllers(const std::string& parent);
   absl::Status Apply(const std::string& path, const Resources& resources, bool is_new);
-  absl::Status RemoveFolders(absl::string_view path);
+  absl::Status RemoveDirectories(absl::string_view path);
   void RemoveParents(absl::string_view path, absl::string_view keep)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(parents_mutex_);
 

@@ -104,9 +104,10 @@ std::vector<bpf_insn> CompileDeviceProgram(const std::vector<DeviceRule>& rules)
   return program;
 }
 
-absl::Status AttachDeviceProgram(const std::string& v2_folder,
+absl::Status AttachDeviceProgram(const std::string& v2_directory,
                                  const std::vector<bpf_insn>& program) {
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd group, base::Open(v2_folder, O_RDONLY | O_DIRECTORY));
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd group,
+                         base::Open(v2_directory, O_RDONLY | O_DIRECTORY));
   static constexpr char kLicense[] = "Apache-2.0";
   bpf_attr load = {};
   load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
@@ -120,7 +121,7 @@ absl::Status AttachDeviceProgram(const std::string& v2_folder,
   attach.attach_bpf_fd = static_cast<uint32_t>(loaded.get());
   attach.attach_type = BPF_CGROUP_DEVICE;
   attach.attach_flags = BPF_F_ALLOW_MULTI;
-  if (Bpf(BPF_PROG_ATTACH, attach) != 0) return base::Errno("attach device program", v2_folder);
+  if (Bpf(BPF_PROG_ATTACH, attach) != 0) return base::Errno("attach device program", v2_directory);
   return absl::OkStatus();
 }
 

@@ -21,7 +21,7 @@ std::vector<bpf_insn> CompileDeviceProgram(const std::vector<DeviceRule>& rules)
 
 // Loads the program and attaches it beside those of others (systemd's, an administrator's): all
 // must allow. It stays until the group is removed.
-absl::Status AttachDeviceProgram(const std::string& v2_folder,
+absl::Status AttachDeviceProgram(const std::string& v2_directory,
                                  const std::vector<bpf_insn>& program);
 
 }  // namespace crisp::cgroup

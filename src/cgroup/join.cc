@@ -46,17 +46,17 @@ std::string NameOf(int fd) {
 
 }  // namespace
 
-absl::StatusOr<JoinFds> OpenJoin(const Folders& folders) {
+absl::StatusOr<JoinFds> OpenJoin(const Directories& directories) {
   JoinFds fds;
-  CRISP_ASSIGN_OR_RETURN(fds.v2, base::Open(folders.v2, O_RDONLY | O_DIRECTORY));
-  fds.tasks.reserve(folders.v1.size());
-  for (const std::string& folder : folders.v1) {
+  CRISP_ASSIGN_OR_RETURN(fds.v2, base::Open(directories.v2, O_RDONLY | O_DIRECTORY));
+  fds.tasks.reserve(directories.v1.size());
+  for (const std::string& directory : directories.v1) {
     CRISP_ASSIGN_OR_RETURN(base::UniqueFd tasks,
-                           base::Open(base::JoinPath(folder, "tasks"), O_WRONLY));
+                           base::Open(base::JoinPath(directory, "tasks"), O_WRONLY));
     fds.tasks.push_back(std::move(tasks));
   }
-  if (!folders.oom_file.empty()) {
-    CRISP_ASSIGN_OR_RETURN(fds.oom, base::Open(folders.oom_file, O_RDONLY));
+  if (!directories.oom_file.empty()) {
+    CRISP_ASSIGN_OR_RETURN(fds.oom, base::Open(directories.oom_file, O_RDONLY));
   }
   return fds;
 }

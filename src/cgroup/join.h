@@ -25,14 +25,14 @@
 namespace crisp::cgroup {
 
 struct JoinFds {
-  base::UniqueFd v2;  // the group's cgroup2 folder: CLONE_INTO_CGROUP, and base of exec groups
+  base::UniqueFd v2;  // the group's cgroup2 directory: CLONE_INTO_CGROUP, and base of exec groups
   std::vector<base::UniqueFd> tasks;  // `tasks` of each v1 hierarchy, O_WRONLY
   base::UniqueFd oom;  // memory.oom_control (v1) or memory.events (v2) for OomKills; may be invalid
 };
 
 // Opens all of them; NotFound naming the file when the group does not exist. `oom` stays invalid
 // without a memory controller. All are O_CLOEXEC and keep working until the group is removed.
-absl::StatusOr<JoinFds> OpenJoin(const Folders& folders);
+absl::StatusOr<JoinFds> OpenJoin(const Directories& directories);
 
 // Moves the calling thread into the v1 groups; for a child that has one thread, right after clone3.
 // Writing to `tasks` rather than `cgroup.procs` moves one thread and takes no lock on the thread
@@ -46,8 +46,8 @@ absl::Status JoinSelf(const std::vector<base::UniqueFd>& tasks);
 absl::StatusOr<uint64_t> OomKills(int oom_fd);
 
 // An exec's own cgroup2 group `exec-<serial>` below the container's, so that a timed-out probe dies
-// with all it started. The exec joins the container's v1 groups as init did. Returns the folder for
-// CLONE_INTO_CGROUP.
+// with all it started. The exec joins the container's v1 groups as init did. Returns the directory
+// for CLONE_INTO_CGROUP.
 absl::StatusOr<base::UniqueFd> MakeExecGroup(int container_v2_fd, uint64_t serial);
 // SIGKILL to every process in a cgroup2 group and below, atomically (cgroup.kill, Linux 5.14).
 // Returns before they are gone: wait with OpenEvents.

@@ -13,8 +13,8 @@
 namespace crisp::cgroup {
 namespace {
 
-// freezer, net_cls, net_prio and perf_event are left out: each v1 hierarchy costs a folder, a join
-// and a removal per container, and cgroup.kill and cgroup.freeze replace the freezer.
+// freezer, net_cls, net_prio and perf_event are left out: each v1 hierarchy costs a directory, a
+// join and a removal per container, and cgroup.kill and cgroup.freeze replace the freezer.
 constexpr std::array<absl::string_view, 9> kUsed = {
     "cpu", "cpuacct", "cpuset", "memory", "devices", "blkio", "io", "pids", "hugetlb"};
 
@@ -74,17 +74,17 @@ const Hierarchy* Layout::Find(absl::string_view controller) const {
   return v2.Has(controller) ? &v2 : nullptr;
 }
 
-Folders Layout::At(absl::string_view path) const {
-  Folders folders;
-  folders.v2 = absl::StrCat(v2.mount_point, path);
+Directories Layout::At(absl::string_view path) const {
+  Directories directories;
+  directories.v2 = absl::StrCat(v2.mount_point, path);
   for (const Hierarchy& hierarchy : v1) {
-    folders.v1.push_back(absl::StrCat(hierarchy.mount_point, path));
+    directories.v1.push_back(absl::StrCat(hierarchy.mount_point, path));
   }
   if (const Hierarchy* memory = Find("memory")) {
-    folders.oom_file = absl::StrCat(memory->mount_point, path,
-                                    memory == &v2 ? "/memory.events" : "/memory.oom_control");
+    directories.oom_file = absl::StrCat(memory->mount_point, path,
+                                        memory == &v2 ? "/memory.events" : "/memory.oom_control");
   }
-  return folders;
+  return directories;
 }
 
 std::string FindV2Mount(absl::string_view mountinfo) {
@@ -94,10 +94,10 @@ std::string FindV2Mount(absl::string_view mountinfo) {
   return "";
 }
 
-std::string HugepageSize(absl::string_view folder_name) {
+std::string HugepageSize(absl::string_view directory_name) {
   uint64_t kib = 0;
-  if (!absl::ConsumePrefix(&folder_name, "hugepages-") ||
-      !absl::ConsumeSuffix(&folder_name, "kB") || !absl::SimpleAtoi(folder_name, &kib)) {
+  if (!absl::ConsumePrefix(&directory_name, "hugepages-") ||
+      !absl::ConsumeSuffix(&directory_name, "kB") || !absl::SimpleAtoi(directory_name, &kib)) {
     return "";
   }
   if (kib >= 1 << 20) return absl::StrCat(kib >> 20, "GB");

@@ -4,7 +4,8 @@
 // the same path in each hierarchy. Two kinds of host exist:
 //   v2 only   one cgroup2 mount with all controllers; Layout::v1 is empty.
 //   hybrid    v1 mounts of one or several controllers carry the limits, and a cgroup2 mount beside
-//             them carries cgroup.kill and cgroup.events. Every group has a folder in all of them.
+//             them carries cgroup.kill and cgroup.events. Every group has a directory in all of
+//             them.
 // A v1 host without any cgroup2 mount is refused by Detect: nothing else kills a tree without
 // races, and every kernel crisp supports can mount cgroup2.
 //
@@ -29,9 +30,9 @@ struct Hierarchy {
   bool Has(absl::string_view controller) const;
 };
 
-// The absolute folders of one group. Small enough to hand to a shim on its command line: reading
-// /proc/self/mountinfo costs milliseconds on a node with hundreds of pods.
-struct Folders {
+// The absolute directories of one group. Small enough to hand to a shim on its command line:
+// reading /proc/self/mountinfo costs milliseconds on a node with hundreds of pods.
+struct Directories {
   std::string v2;               // always
   std::vector<std::string> v1;  // in the order of Layout::v1
   std::string oom_file;         // memory.oom_control or memory.events; empty without the controller
@@ -45,19 +46,19 @@ struct Layout {
   bool v2_only() const { return v1.empty(); }
   // The hierarchy a controller is attached to, null when the kernel or the host does not offer it.
   const Hierarchy* Find(absl::string_view controller) const;
-  Folders At(absl::string_view path) const;
+  Directories At(absl::string_view path) const;
 };
 
-// Pure: from the text of /proc/self/mountinfo and of cgroup.controllers in FindV2Mount()'s folder.
-// Of several mounts of one hierarchy the first counts, as in libcgroup. FailedPrecondition without
-// a cgroup2 mount.
+// Pure: from the text of /proc/self/mountinfo and of cgroup.controllers in FindV2Mount()'s
+// directory. Of several mounts of one hierarchy the first counts, as in libcgroup.
+// FailedPrecondition without a cgroup2 mount.
 absl::StatusOr<Layout> ParseLayout(absl::string_view mountinfo, absl::string_view v2_controllers);
 // Mount point of the first cgroup2 mount in the text of /proc/self/mountinfo; empty when there is
 // none.
 std::string FindV2Mount(absl::string_view mountinfo);
 // "hugepages-2048kB", a name in /sys/kernel/mm/hugepages, as hugetlb's files spell it: "2MB". Empty
 // for another name.
-std::string HugepageSize(absl::string_view folder_name);
+std::string HugepageSize(absl::string_view directory_name);
 
 // This process's layout, read once; later mounts are not seen. The pointer lives as long as the
 // process.

@@ -45,7 +45,7 @@ absl::Status CreateGroup(const std::string& path, const std::vector<std::string>
       return absl::InternalError(absl::StrCat(operation, ": add controller ", controller));
     }
   }
-  // Ownership is ignored: the folders are root's, and walking them to chown costs more than all
+  // Ownership is ignored: the directories are root's, and walking them to chown costs more than all
   // else.
   const int code = cgroup_create_cgroup(group.get(), /*ignore_ownership=*/1);
   return code == 0 ? absl::OkStatus() : Error(operation, code);

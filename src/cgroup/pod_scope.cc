@@ -53,7 +53,7 @@ absl::Status PodScopes::Create(const std::string& path, absl::Time deadline) {
 }
 
 // Which slices are missing is only known from systemd's answers: it forgets one that nobody needs
-// in its own time, and the folder goes before or after.
+// in its own time, and the directory goes before or after.
 absl::Status PodScopes::StartIn(const std::vector<std::string>& chain, Scope& scope,
                                 absl::Time deadline) {
   for (const std::string& slice : chain) {
@@ -93,15 +93,16 @@ absl::Status PodScopes::StartHolder(const std::string& path, absl::Time deadline
                  .pid = pid};
   CRISP_RETURN_IF_ERROR(StartIn(SliceChain(scope.slice), scope, deadline));
   // Only a group without processes of its own can give controllers to those below it.
-  const std::string folder = absl::StrCat(layout_.At(path).v2, "/holder");
-  if (mkdir(folder.c_str(), 0755) != 0) return base::Errno("make cgroup", folder);
-  return base::Prefix(base::WriteExisting(absl::StrCat(folder, "/cgroup.procs"), absl::StrCat(pid)),
-                      "move the scope's holder");
+  const std::string directory = absl::StrCat(layout_.At(path).v2, "/holder");
+  if (mkdir(directory.c_str(), 0755) != 0) return base::Errno("make cgroup", directory);
+  return base::Prefix(
+      base::WriteExisting(absl::StrCat(directory, "/cgroup.procs"), absl::StrCat(pid)),
+      "move the scope's holder");
 }
 
 absl::Status PodScopes::Remove(const std::string& path, absl::Time deadline) {
-  const std::string folder = layout_.At(path).v2;
-  const absl::Status killed = base::WriteExisting(absl::StrCat(folder, "/cgroup.kill"), "1");
+  const std::string directory = layout_.At(path).v2;
+  const absl::Status killed = base::WriteExisting(absl::StrCat(directory, "/cgroup.kill"), "1");
   if (!killed.ok() && !absl::IsNotFound(killed)) return base::Prefix(killed, "kill scope");
   ReapHolder(path);
   return StopUnit(UnitOf(path), deadline);

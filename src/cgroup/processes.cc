@@ -16,13 +16,13 @@ namespace {
 // A tree deeper or wider than this is an attack on whoever walks it.
 constexpr size_t kMaxGroups = 4096;
 
-void AddSubGroups(const std::string& folder, std::vector<std::string>& groups) {
-  DIR* const dir = opendir(folder.c_str());
+void AddSubGroups(const std::string& directory, std::vector<std::string>& groups) {
+  DIR* const dir = opendir(directory.c_str());
   if (dir == nullptr) return;
   while (const dirent* entry = readdir(dir)) {
     const absl::string_view name = entry->d_name;
     if (entry->d_type == DT_DIR && name != "." && name != ".." && groups.size() < kMaxGroups)
-      groups.push_back(absl::StrCat(folder, "/", name));
+      groups.push_back(absl::StrCat(directory, "/", name));
   }
   closedir(dir);
 }
@@ -30,7 +30,7 @@ void AddSubGroups(const std::string& folder, std::vector<std::string>& groups) {
 }  // namespace
 
 std::vector<pid_t> ReadProcesses(const Layout& layout, absl::string_view path) {
-  // Every group has a folder in the cgroup2 hierarchy, on hybrid hosts too.
+  // Every group has a directory in the cgroup2 hierarchy, on hybrid hosts too.
   std::vector<std::string> groups = {layout.At(path).v2};
   std::vector<pid_t> pids;
   for (size_t i = 0; i < groups.size(); ++i) {

@@ -19,13 +19,13 @@ namespace {
 class Files {
  public:
   Files(const Hierarchy* hierarchy, absl::string_view path)
-      : folder_(hierarchy == nullptr ? "" : absl::StrCat(hierarchy->mount_point, path, "/")) {}
+      : directory_(hierarchy == nullptr ? "" : absl::StrCat(hierarchy->mount_point, path, "/")) {}
 
   // Empty when the file is missing or cannot be read; at most 16 KiB, cut after a whole line.
   // Valid until the next call.
   absl::string_view Read(absl::string_view name) {
-    if (folder_.empty()) return "";
-    const int fd = open(absl::StrCat(folder_, name).c_str(), O_RDONLY | O_CLOEXEC);
+    if (directory_.empty()) return "";
+    const int fd = open(absl::StrCat(directory_, name).c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return "";
     const ssize_t n = read(fd, buffer_.data(), buffer_.size());
     close(fd);
@@ -41,7 +41,7 @@ class Files {
   }
 
  private:
-  const std::string folder_;
+  const std::string directory_;
   std::array<char, 16384> buffer_;
 };
 
@@ -270,8 +270,8 @@ std::optional<Pressure> ParsePressure(absl::string_view text) {
 }  // namespace
 
 absl::StatusOr<Stats> ReadStats(const Layout& layout, absl::string_view path) {
-  const std::string folder = absl::StrCat(layout.v2.mount_point, path);
-  if (access(folder.c_str(), F_OK) != 0) return base::Errno("read stats of cgroup", path);
+  const std::string directory = absl::StrCat(layout.v2.mount_point, path);
+  if (access(directory.c_str(), F_OK) != 0) return base::Errno("read stats of cgroup", path);
   Stats stats;
   stats.cpu = layout.v2_only() ? ReadCpuV2(layout, path) : ReadCpuV1(layout, path);
   stats.memory = ReadMemory(layout, path);

@@ -77,7 +77,7 @@ struct Stats {
   Count pids_limit;  // absent without a limit
   std::vector<HugetlbStats> hugetlb;
   std::vector<BlockDeviceStats> block_devices;
-  std::optional<Pressure> cpu_pressure;  // from the cgroup2 folder, on hybrid hosts too
+  std::optional<Pressure> cpu_pressure;  // from the cgroup2 directory, on hybrid hosts too
   std::optional<Pressure> memory_pressure;
   std::optional<Pressure> io_pressure;
 };

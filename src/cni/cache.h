@@ -1,6 +1,6 @@
 // Attachments on disk, in the files libcni keeps (kind cniCacheV1): with which configuration ADD
 // was run and what came of it. Written before the first plugin runs, so that DEL after a crash or
-// after a change of the configuration folder undoes what was really done.
+// after a change of the configuration directory undoes what was really done.
 //   <cache_dir>/results/<network>-<container id>-eth0
 // Thread-safe; entries of one container are the business of one thread at a time.
 #pragma once
@@ -27,7 +27,7 @@ struct CacheEntry {
 
 std::string EncodeCacheEntry(const CacheEntry& entry);
 // kInvalidArgument for what is no entry, kNotFound for one another runtime's libcni wrote (a meta
-// plugin's delegates use the same folder and the same container id).
+// plugin's delegates use the same directory and the same container id).
 absl::StatusOr<CacheEntry> DecodeCacheEntry(absl::string_view text);
 
 class Cache {

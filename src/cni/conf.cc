@@ -58,8 +58,8 @@ bool IsIdentifier(absl::string_view text) {
          });
 }
 
-ConfFolder LoadConfFolder(const std::string& dir) {
-  ConfFolder folder;
+ConfDirectory LoadConfDirectory(const std::string& dir) {
+  ConfDirectory directory;
   const absl::StatusOr<std::vector<std::string>> names = base::ListDir(dir);
   std::string missing = absl::StrCat("no network config found in ", dir);
   if (!names.ok() && !absl::IsNotFound(names.status())) {
@@ -67,17 +67,17 @@ ConfFolder LoadConfFolder(const std::string& dir) {
   }
   if (names.ok()) {
     for (const std::string& name : *names) {
-      if (!HasConfSuffix(name) || folder.skipped.size() == kMaxSkippedFiles) continue;
-      folder.network = LoadConf(base::JoinPath(dir, name));
-      if (folder.network.ok()) return folder;
-      folder.skipped.push_back(absl::StrCat(name, ": ", folder.network.status().message()));
+      if (!HasConfSuffix(name) || directory.skipped.size() == kMaxSkippedFiles) continue;
+      directory.network = LoadConf(base::JoinPath(dir, name));
+      if (directory.network.ok()) return directory;
+      directory.skipped.push_back(absl::StrCat(name, ": ", directory.network.status().message()));
     }
   }
-  if (!folder.skipped.empty()) {
-    absl::StrAppend(&missing, ": not valid: ", absl::StrJoin(folder.skipped, "; "));
+  if (!directory.skipped.empty()) {
+    absl::StrAppend(&missing, ": not valid: ", absl::StrJoin(directory.skipped, "; "));
   }
-  folder.network = absl::UnavailableError(missing);
-  return folder;
+  directory.network = absl::UnavailableError(missing);
+  return directory;
 }
 
 }  // namespace crisp::cni

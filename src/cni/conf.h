@@ -1,6 +1,6 @@
 // A network configuration list: which plugins make up the pod network, in order.
-// The folder is read at every use: a few dozen microseconds, no watch that can be lost when the
-// folder is deleted and made again, and never an answer that differs from what is on disk.
+// The directory is read at every use: a few dozen microseconds, no watch that can be lost when the
+// directory is deleted and made again, and never an answer that differs from what is on disk.
 // Thread-safe: no shared state. Source: CNI specification 1.1.0, section 1.
 #pragma once
 
@@ -33,7 +33,7 @@ int VersionRank(absl::string_view version);
 inline constexpr char kStatusVersion[] = "1.1.0";
 inline constexpr char kDelResultVersion[] = "0.4.0";
 
-// Whether `type` names a file in a plugin folder and nothing else (CVE-2021-20206).
+// Whether `type` names a file in a plugin directory and nothing else (CVE-2021-20206).
 bool IsPluginType(absl::string_view type);
 // Letters, digits, '_', '.', '-', starting with a letter or digit, at most 128: what the
 // specification allows for container ids, and asked of network names too as both end in a path.
@@ -43,12 +43,12 @@ bool IsIdentifier(absl::string_view text);
 // versions offered (`cniVersion`, `cniVersions`) the newest one known is taken.
 absl::StatusOr<NetworkConf> ParseConf(absl::string_view text);
 
-struct ConfFolder {
+struct ConfDirectory {
   absl::StatusOr<NetworkConf> network;  // kUnavailable "no network config found in <dir>..."
   std::vector<std::string> skipped;     // "<file>: why it is not valid", files before `network`
 };
 
 // The first valid *.conflist, *.conf or *.json file in lexical order.
-ConfFolder LoadConfFolder(const std::string& dir);
+ConfDirectory LoadConfDirectory(const std::string& dir);
 
 }  // namespace crisp::cni

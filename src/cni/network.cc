@@ -113,7 +113,7 @@ absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry
 
 absl::StatusOr<PodNetwork> ConfiguredNetwork::Attach(const PodNetworkRequest& request,
                                                      absl::Time deadline) {
-  CRISP_ASSIGN_OR_RETURN(const NetworkConf network, LoadConfFolder(options_.conf_dir).network);
+  CRISP_ASSIGN_OR_RETURN(const NetworkConf network, LoadConfDirectory(options_.conf_dir).network);
   CRISP_ASSIGN_OR_RETURN(CacheEntry entry, NewEntry(request, network));
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, OpenNetns(request.netns_path));
   CRISP_RETURN_IF_ERROR(SetLoopbackUp(netns.get()));
@@ -148,8 +148,8 @@ absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
       found.entry.ok() ? ParseConf(found.entry->config) : found.entry.status();
   absl::StatusOr<CacheEntry> entry = found.entry;
   if (!network.ok()) {
-    // Damaged: the plugins were run, with what is not known; the folder's network must do.
-    network = LoadConfFolder(options_.conf_dir).network;
+    // Damaged: the plugins were run, with what is not known; the directory's network must do.
+    network = LoadConfDirectory(options_.conf_dir).network;
     CRISP_RETURN_IF_ERROR(network.status());
     entry = NewEntry(request, *network);
     CRISP_RETURN_IF_ERROR(entry.status());
@@ -163,28 +163,28 @@ absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
 // DEL, and DEL is idempotent.
 absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
                                               absl::Time deadline) const {
-  const ConfFolder folder = LoadConfFolder(options_.conf_dir);
-  if (!folder.network.ok()) return absl::OkStatus();
-  const absl::StatusOr<CacheEntry> entry = NewEntry(request, *folder.network);
+  const ConfDirectory directory = LoadConfDirectory(options_.conf_dir);
+  if (!directory.network.ok()) return absl::OkStatus();
+  const absl::StatusOr<CacheEntry> entry = NewEntry(request, *directory.network);
   if (!entry.ok()) return absl::OkStatus();  // Attach refuses such a request before any plugin runs
-  for (const PluginConf& plugin : folder.network->plugins) {
+  for (const PluginConf& plugin : directory.network->plugins) {
     if (!FindPlugin(options_.plugin_dirs, plugin.type).ok()) return absl::OkStatus();  // as above
   }
-  return Del(*folder.network, *entry, deadline);
+  return Del(*directory.network, *entry, deadline);
 }
 
 NetworkState ConfiguredNetwork::State() {
   NetworkState state;
-  ConfFolder folder = LoadConfFolder(options_.conf_dir);
-  state.skipped = std::move(folder.skipped);
-  if (!folder.network.ok()) {
-    state.ready = base::Prefix(folder.network.status(), "cni plugin not initialized");
+  ConfDirectory directory = LoadConfDirectory(options_.conf_dir);
+  state.skipped = std::move(directory.skipped);
+  if (!directory.network.ok()) {
+    state.ready = base::Prefix(directory.network.status(), "cni plugin not initialized");
     return state;
   }
-  state.ready = probe_.Verdict(*folder.network);
-  state.name = folder.network->name;
-  state.path = folder.network->path;
-  state.json = folder.network->json;
+  state.ready = probe_.Verdict(*directory.network);
+  state.name = directory.network->name;
+  state.path = directory.network->path;
+  state.json = directory.network->json;
   return state;
 }
 

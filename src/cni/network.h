@@ -1,4 +1,4 @@
-// The pod network as the daemon sees it: one CNI network, configured by the folder other tools
+// The pod network as the daemon sees it: one CNI network, configured by the directory other tools
 // write to, brought into a pod's network namespace and taken out again.
 // Source: CNI specification 1.1.0, sections 2 (protocol), 3 (execution), 5 (results).
 #pragma once
@@ -75,8 +75,8 @@ class Network {
   // Idempotent; OK means nothing is owed any more. On error call it again until it is OK.
   virtual absl::Status Detach(const PodNetworkRequest& request, absl::Time deadline) = 0;
 
-  // Follows the configuration folder at every call; never waits for a plugin longer than a second,
-  // and that only before the first verdict of a network that has the STATUS verb.
+  // Follows the configuration directory at every call; never waits for a plugin longer than a
+  // second, and that only before the first verdict of a network that has the STATUS verb.
   virtual NetworkState State() = 0;
   absl::Status Ready() { return State().ready; }
 };

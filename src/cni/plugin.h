@@ -22,7 +22,7 @@ struct PluginCall {
   std::string args;          // CNI_ARGS
 };
 
-// The path of a plugin; kFailedPrecondition when no folder has it.
+// The path of a plugin; kFailedPrecondition when no directory has it.
 absl::StatusOr<std::string> FindPlugin(const std::vector<std::string>& dirs,
                                        const std::string& type);
 

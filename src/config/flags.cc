@@ -12,19 +12,19 @@ namespace {
 // present.
 void AddConfigFlags(CLI::App& app, Config& config) {
   app.add_option("--address", config.address, "Unix socket to serve CRI on");
-  app.add_option("--root", config.root, "Folder for what survives a reboot");
-  app.add_option("--state", config.state, "Folder for what does not");
+  app.add_option("--root", config.root, "Directory for what survives a reboot");
+  app.add_option("--state", config.state, "Directory for what does not");
   app.add_option("--log-level", config.log_level, "debug, info, warn or error");
   app.add_option("--cgroup-driver", config.cgroup.driver, "cgroupfs");
-  app.add_option("--cni-conf-dir", config.cni.conf_dir, "Folder of CNI configurations");
-  app.add_option("--cni-bin-dir", config.cni.bin_dirs, "Folder of CNI plugins; may be repeated")
+  app.add_option("--cni-conf-dir", config.cni.conf_dir, "Directory of CNI configurations");
+  app.add_option("--cni-bin-dir", config.cni.bin_dirs, "Directory of CNI plugins; may be repeated")
       ->allow_extra_args(false);
   app.add_option("--cni-native", config.cni.native, "true: run known plugins in process");
   app.add_option("--cdi-spec-dir", config.cdi.spec_dirs,
-                 "Folder of CDI specifications; may be repeated, later ones win")
+                 "Directory of CDI specifications; may be repeated, later ones win")
       ->allow_extra_args(false);
   app.add_option("--registry-config-path", config.registry.config_path,
-                 "Folder of <host>/hosts.toml");
+                 "Directory of <host>/hosts.toml");
   app.add_option("--streaming-address", config.streaming.address,
                  "Address of the exec/attach/port-forward server");
 }

@@ -1,8 +1,7 @@
 // A container: its record, what is known of its process, its state.
 //
-//   CreateContainer      StartContainer           init ended, start failed, shim died
-//   --------------> CREATED ----------> RUNNING ------------------------------------> EXITED -->
-//   removed
+//   CreateContainer        StartContainer           init ended, start failed, shim died
+//   ------------> CREATED ------------> RUNNING -------------------------> EXITED --> (removed)
 //
 // The state is derived: EXITED iff the record has an outcome, else RUNNING iff its process was
 // started, else CREATED. It never goes backwards, and UNKNOWN does not exist.
@@ -36,11 +35,11 @@ struct Init {
 // Thread-safe. Shared: the index and running operations hold it.
 class Container {
  public:
-  Container(store::ContainerRecord record, const store::RecordFolder* folder)
+  Container(store::ContainerRecord record, const store::RecordDirectory* directory)
       : id_(record.id),
         sandbox_id_(record.sandbox_id),
         exited_(record.outcome.has_value()),
-        record_(std::move(record), folder) {}
+        record_(std::move(record), directory) {}
 
   const std::string& id() const { return id_; }
   const std::string& sandbox_id() const { return sandbox_id_; }

@@ -44,10 +44,10 @@ absl::StatusOr<std::string> BundleCgroup(const std::string& bundle) {
 }
 
 shim::v1::Start StartMessage(const cgroup::Cgroups& cgroups, absl::string_view cgroup_path) {
-  const cgroup::Folders folders = cgroups.layout().At(cgroup_path);
+  const cgroup::Directories directories = cgroups.layout().At(cgroup_path);
   shim::v1::Start start;
-  start.set_cgroup_v2(folders.v2);
-  for (const std::string& folder : folders.v1) start.add_cgroup_v1(folder);
+  start.set_cgroup_v2(directories.v2);
+  for (const std::string& directory : directories.v1) start.add_cgroup_v1(directory);
   return start;
 }
 

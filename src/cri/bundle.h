@@ -33,7 +33,7 @@ absl::StatusOr<oci::Spec> ReadSpec(const std::string& bundle);
 // linux.cgroupsPath of the bundle's spec.
 absl::StatusOr<std::string> BundleCgroup(const std::string& bundle);
 
-// A Start with the group's folders filled in.
+// A Start with the group's directories filled in.
 shim::v1::Start StartMessage(const cgroup::Cgroups& cgroups, absl::string_view cgroup_path);
 
 // base::MonotonicNanos at `deadline`.

@@ -55,7 +55,8 @@ absl::Status CheckPropagation(const v1::Mount& mount) {
                    ", which is not a shared ", both_ways ? "" : "or slave ", "mount"));
 }
 
-// hostPath volumes without a type expect a missing folder to be made; what is there stays as it is.
+// hostPath volumes without a type expect a missing directory to be made; what is there stays as it
+// is.
 absl::Status MakeMountSources(const v1::ContainerConfig& config) {
   for (const v1::Mount& mount : config.mounts()) {
     const bool missing = !mount.host_path().empty() && access(mount.host_path().c_str(), F_OK) != 0;
@@ -165,13 +166,13 @@ absl::Status Service::PrepareContainer(const sandbox::Sandbox& sandbox, const im
                            .resolv_conf_path = base::JoinPath(files, kResolvConf),
                            .hosts_path = base::JoinPath(files, kHosts),
                            .cgroup_v2 = cgroups_.layout().v2_only(),
-                           .cdi_folders = config_.cdi.spec_dirs}));
+                           .cdi_directories = config_.cdi.spec_dirs}));
   record.stop_signal = result.stop_signal;
   CRISP_RETURN_IF_ERROR(MakeMountSources(config));
   if (!record.log_path.empty()) {
     CRISP_RETURN_IF_ERROR(
         base::Prefix(base::MakeDirs(record.log_path.substr(0, record.log_path.rfind('/')), 0755),
-                     "make log folder"));
+                     "make log directory"));
   }
   CRISP_RETURN_IF_ERROR(CheckImageVolumes(snapshots_, record.image_volumes));
   // Limits the host cannot give are the caller's error now, not StartContainer's later.

@@ -33,12 +33,12 @@ absl::Status CheckSubPath(const snapshot::SnapshotStore& snapshots,
   CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView view, snapshots.View(volume.chain_ids.back()));
   if (volume.sub_path.empty()) return absl::OkStatus();
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root, linux::OpenOverlay(view.base, view.lowers));
-  const absl::StatusOr<base::UniqueFd> folder =
+  const absl::StatusOr<base::UniqueFd> directory =
       linux::OpenInRoot(root.get(), volume.sub_path, O_PATH | O_DIRECTORY);
-  if (folder.ok()) return absl::OkStatus();
+  if (directory.ok()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("mounts.image_sub_path \"", volume.sub_path,
-                                                 "\" is no folder in image ", volume.image_id, ": ",
-                                                 folder.status().message()));
+                                                 "\" is no directory in image ", volume.image_id,
+                                                 ": ", directory.status().message()));
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ std::vector<std::string> UsedLayers(const store::ContainerRecord& record);
 absl::StatusOr<std::vector<store::ImageVolume>> FindImageVolumes(
     const image::ImageStore& images, const runtime::v1::ContainerConfig& config);
 
-// Sub paths are folders in their images, whatever links lead there; kInvalidArgument otherwise.
+// Sub paths are directories in their images, whatever links lead there; kInvalidArgument otherwise.
 absl::Status CheckImageVolumes(const snapshot::SnapshotStore& snapshots,
                                const std::vector<store::ImageVolume>& volumes);
 

@@ -30,13 +30,13 @@ MetricLabels PodLabels(const store::SandboxRecord& pod, const std::string& cgrou
           .pod_namespace = pod.config.metadata().namespace_()};
 }
 
-MetricFilesystem FilesystemAt(const std::string& folder) {
+MetricFilesystem FilesystemAt(const std::string& directory) {
   MetricFilesystem filesystem;
   struct stat info;
-  if (stat(folder.c_str(), &info) == 0)
+  if (stat(directory.c_str(), &info) == 0)
     filesystem.device = linux::BlockDeviceName(major(info.st_dev), minor(info.st_dev));
   struct statvfs numbers;
-  if (statvfs(folder.c_str(), &numbers) == 0) {
+  if (statvfs(directory.c_str(), &numbers) == 0) {
     filesystem.limit_bytes = numbers.f_blocks * numbers.f_frsize;
     filesystem.inodes = numbers.f_files;
     filesystem.inodes_free = numbers.f_ffree;

@@ -218,8 +218,8 @@ class Service {
   const shim_client::Launcher& shims_;
   const std::string pause_root_;
 
-  const store::RecordFolder sandbox_records_;
-  const store::RecordFolder container_records_;
+  const store::RecordDirectory sandbox_records_;
+  const store::RecordDirectory container_records_;
   store::Index<sandbox::Sandbox> sandboxes_{"sandbox"};
   store::Index<container::Container> containers_{"container"};
   Joined<std::string> run_operations_;

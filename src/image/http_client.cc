@@ -195,7 +195,7 @@ void HttpClient::Curl::Configure(const HttpRequest& request, Exchange& exchange,
 void HttpClient::Curl::ConfigureTls(const HttpTls& tls) const {
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   if (!tls.ca_pem.empty()) {
-    // Replaces the default bundle file; the system's CA folder stays trusted beside it.
+    // Replaces the default bundle file; the system's CA directory stays trusted beside it.
     curl_blob blob{const_cast<char*>(tls.ca_pem.data()), tls.ca_pem.size(), CURL_BLOB_COPY};
     curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
   }

@@ -60,24 +60,24 @@ absl::Status NoSuchImage(absl::string_view name) {
 }  // namespace
 
 ImageStore::ImageStore(const base::Paths& paths)
-    : folder_(paths.Images()), quarantine_(paths.Quarantine()) {}
+    : directory_(paths.Images()), quarantine_(paths.Quarantine()) {}
 
 std::string ImageStore::RecordPath(const oci::Digest& id) const {
-  return base::JoinPath(folder_, absl::StrCat(id.hex(), kSuffix));
+  return base::JoinPath(directory_, absl::StrCat(id.hex(), kSuffix));
 }
 
 absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(const base::Paths& paths,
                                                              const LayerTarget& layers) {
   std::unique_ptr<ImageStore> store(new ImageStore(paths));
-  CRISP_RETURN_IF_ERROR(base::MakeDirs(store->folder_, 0700));
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(store->directory_, 0700));
   CRISP_RETURN_IF_ERROR(base::MakeDirs(store->quarantine_, 0700));
-  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, base::ListDir(store->folder_));
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, base::ListDir(store->directory_));
   std::vector<Image> images;
   for (const std::string& file : files) {
     // A writer died before its rename.
     if (absl::StrContains(file, kTemporaryMark)) {
       (void)base::RemoveTree(
-          base::JoinPath(store->folder_, file));  // tried again at the next start
+          base::JoinPath(store->directory_, file));  // tried again at the next start
       continue;
     }
     absl::StatusOr<Image> image = store->Load(file, layers);
@@ -104,7 +104,7 @@ absl::StatusOr<Image> ImageStore::Load(const std::string& file, const LayerTarge
   // A config of 4 MiB may double when its quotes are escaped.
   constexpr size_t kMaxRecordBytes = 4 * oci::kMaxDocumentBytes;
   CRISP_ASSIGN_OR_RETURN(const std::string text,
-                         base::ReadFile(base::JoinPath(folder_, file), kMaxRecordBytes));
+                         base::ReadFile(base::JoinPath(directory_, file), kMaxRecordBytes));
   CRISP_ASSIGN_OR_RETURN(Image image, DecodeImageRecord(text));
   if (file != absl::StrCat(image.id.hex(), kSuffix)) {
     return absl::InvalidArgumentError("file is not named by the image's id");
@@ -118,7 +118,7 @@ absl::StatusOr<Image> ImageStore::Load(const std::string& file, const LayerTarge
 }
 
 void ImageStore::MoveAside(const std::string& file, const absl::Status& why) {
-  const std::string from = base::JoinPath(folder_, file);
+  const std::string from = base::JoinPath(directory_, file);
   // The time keeps an earlier casualty of the same name.
   const std::string to =
       base::JoinPath(quarantine_, absl::StrCat("image-", file, "-", base::WallNanos()));
@@ -238,8 +238,9 @@ absl::Status ImageStore::Remove(const oci::Digest& id) {
   // could bring back a record without its layers.
   const std::string path = RecordPath(id);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("remove image record", path);
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd folder, base::Open(folder_, O_RDONLY | O_DIRECTORY));
-  if (fsync(folder.get()) != 0) return base::Errno("fsync", folder_);
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd directory,
+                         base::Open(directory_, O_RDONLY | O_DIRECTORY));
+  if (fsync(directory.get()) != 0) return base::Errno("fsync", directory_);
   absl::MutexLock lock(&mu_);
   UnpublishLocked(id);
   return absl::OkStatus();

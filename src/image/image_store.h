@@ -45,8 +45,8 @@ using ImagePtr = std::shared_ptr<const Image>;
 class ImageStore {
  public:
   // Loads every record. One that cannot be understood, or that counts on a layer `layers` does not
-  // have, is moved to Paths::Quarantine() and reported by quarantined(); only an unusable folder is
-  // an error. `layers` is not kept.
+  // have, is moved to Paths::Quarantine() and reported by quarantined(); only an unusable directory
+  // is an error. `layers` is not kept.
   static absl::StatusOr<std::unique_ptr<ImageStore>> Open(const base::Paths& paths,
                                                           const LayerTarget& layers);
 
@@ -85,7 +85,7 @@ class ImageStore {
   void PublishLocked(ImagePtr image) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void UnpublishLocked(const oci::Digest& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  const std::string folder_;
+  const std::string directory_;
   const std::string quarantine_;
   std::vector<std::string> quarantined_;
   LayerLeases leases_;

@@ -10,7 +10,7 @@
 namespace crisp::image {
 
 struct PullOptions {
-  // Folders in containerd's certs.d layout, the first that knows a registry wins; read at every
+  // Directories in containerd's certs.d layout, the first that knows a registry wins; read at every
   // pull.
   std::vector<std::string> registry_config_dirs = {"/etc/containerd/certs.d"};
   int parallel_layers = 3;  // per pull

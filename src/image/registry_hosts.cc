@@ -30,8 +30,8 @@ absl::Status Bad(absl::string_view key, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(key, ": ", why));
 }
 
-// The folder that configures the registry; empty when none does.
-std::string FindFolder(absl::string_view registry, const std::vector<std::string>& dirs) {
+// The directory that configures the registry; empty when none does.
+std::string FindDirectory(absl::string_view registry, const std::vector<std::string>& dirs) {
   std::vector<std::string> names;
   // A colon is not allowed everywhere in file names: "host:5000" may be spelled "host_5000_".
   if (const size_t colon = registry.rfind(':');
@@ -42,15 +42,15 @@ std::string FindFolder(absl::string_view registry, const std::vector<std::string
   names.emplace_back("_default");
   for (const std::string& dir : dirs) {
     for (const std::string& name : names) {
-      std::string folder = base::JoinPath(dir, name);
-      if (Exists(folder)) return folder;
+      std::string directory = base::JoinPath(dir, name);
+      if (Exists(directory)) return directory;
     }
   }
   return "";
 }
 
-std::string InFolder(const std::string& folder, const std::string& path) {
-  return absl::StartsWith(path, "/") ? path : base::JoinPath(folder, path);
+std::string InDirectory(const std::string& directory, const std::string& path) {
+  return absl::StartsWith(path, "/") ? path : base::JoinPath(directory, path);
 }
 
 absl::Status AddCa(const std::string& path, HttpTls& tls) {
@@ -79,14 +79,14 @@ absl::StatusOr<std::vector<std::string>> ReadStrings(const toml::node& node,
 
 // "both.pem", ["both.pem", ...] or [["cert.pem", "key.pem"], ...]. libcurl presents one
 // certificate: the first is used.
-absl::Status ReadClient(const toml::node& node, const std::string& folder, HttpTls& tls) {
+absl::Status ReadClient(const toml::node& node, const std::string& directory, HttpTls& tls) {
   const toml::array* array = node.as_array();
   const toml::node* first = array != nullptr && !array->empty() ? &array->front() : &node;
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, ReadStrings(*first, "client"));
   if (files.empty()) return absl::OkStatus();
   if (files.size() > 2) return Bad("client", "a pair has more than two files");
-  tls.client_cert_file = InFolder(folder, files[0]);
-  if (files.size() == 2) tls.client_key_file = InFolder(folder, files[1]);
+  tls.client_cert_file = InDirectory(directory, files[0]);
+  if (files.size() == 2) tls.client_key_file = InDirectory(directory, files[1]);
   return absl::OkStatus();
 }
 
@@ -134,7 +134,7 @@ absl::Status ReadFlag(const toml::table& table, absl::string_view key, bool& fla
 }
 
 // The keys of one host: a [host."..."] table, or the top of the file for the registry itself.
-absl::Status ReadHost(const toml::table& table, const std::string& folder, RegistryHost& host,
+absl::Status ReadHost(const toml::table& table, const std::string& directory, RegistryHost& host,
                       bool& override_path) {
   CRISP_RETURN_IF_ERROR(ReadFlag(table, "skip_verify", host.tls.skip_verify));
   CRISP_RETURN_IF_ERROR(ReadFlag(table, "override_path", override_path));
@@ -144,11 +144,11 @@ absl::Status ReadHost(const toml::table& table, const std::string& folder, Regis
   if (const toml::node* node = table.get("ca")) {
     CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, ReadStrings(*node, "ca"));
     for (const std::string& file : files) {
-      CRISP_RETURN_IF_ERROR(base::Prefix(AddCa(InFolder(folder, file), host.tls), "ca"));
+      CRISP_RETURN_IF_ERROR(base::Prefix(AddCa(InDirectory(directory, file), host.tls), "ca"));
     }
   }
   if (const toml::node* node = table.get("client")) {
-    CRISP_RETURN_IF_ERROR(ReadClient(*node, folder, host.tls));
+    CRISP_RETURN_IF_ERROR(ReadClient(*node, directory, host.tls));
   }
   if (const toml::node* node = table.get("header")) {
     CRISP_RETURN_IF_ERROR(ReadHeaders(*node, host.headers));
@@ -182,7 +182,7 @@ std::string DefaultServer(absl::string_view registry) {
   return absl::StrCat(Url::IsLoopbackHost(host) ? "http" : "https", "://", registry);
 }
 
-absl::Status ReadMirrors(const toml::table& file, const std::string& folder,
+absl::Status ReadMirrors(const toml::table& file, const std::string& directory,
                          std::vector<RegistryHost>& hosts) {
   const toml::node* node = file.get("host");
   if (node == nullptr) return absl::OkStatus();
@@ -203,7 +203,7 @@ absl::Status ReadMirrors(const toml::table& file, const std::string& folder,
     host.is_mirror = true;
     bool override_path = false;
     CRISP_RETURN_IF_ERROR(
-        base::Prefix(ReadHost(*value->as_table(), folder, host, override_path), key));
+        base::Prefix(ReadHost(*value->as_table(), directory, host, override_path), key));
     absl::StatusOr<Url> api = ApiUrl(name, override_path);
     if (!api.ok()) return base::Prefix(api.status(), "host");
     host.api = *std::move(api);
@@ -213,7 +213,7 @@ absl::Status ReadMirrors(const toml::table& file, const std::string& folder,
 }
 
 absl::StatusOr<std::vector<RegistryHost>> ReadHostsToml(const std::string& text,
-                                                        const std::string& folder,
+                                                        const std::string& directory,
                                                         absl::string_view registry) {
   const toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
@@ -224,10 +224,10 @@ absl::StatusOr<std::vector<RegistryHost>> ReadHostsToml(const std::string& text,
   }
   const toml::table& file = parsed.table();
   std::vector<RegistryHost> hosts;
-  CRISP_RETURN_IF_ERROR(ReadMirrors(file, folder, hosts));
+  CRISP_RETURN_IF_ERROR(ReadMirrors(file, directory, hosts));
   RegistryHost server;
   bool override_path = false;
-  CRISP_RETURN_IF_ERROR(ReadHost(file, folder, server, override_path));
+  CRISP_RETURN_IF_ERROR(ReadHost(file, directory, server, override_path));
   std::string where = DefaultServer(registry);
   if (const toml::node* node = file.get("server")) {
     if (!node->is_string()) return Bad("server", "not a string");
@@ -246,10 +246,10 @@ absl::StatusOr<std::vector<RegistryHost>> ReadHostsToml(const std::string& text,
 }
 
 // Docker's layout: ca.crt, client.cert and client.key.
-absl::Status ReadCertFiles(const std::string& folder, HttpTls& tls) {
-  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(folder));
+absl::Status ReadCertFiles(const std::string& directory, HttpTls& tls) {
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(directory));
   for (const std::string& name : names) {
-    const std::string path = base::JoinPath(folder, name);
+    const std::string path = base::JoinPath(directory, name);
     if (absl::EndsWith(name, ".crt")) CRISP_RETURN_IF_ERROR(AddCa(path, tls));
     if (!absl::EndsWith(name, ".cert") || !tls.client_cert_file.empty()) continue;
     tls.client_cert_file = path;
@@ -262,16 +262,16 @@ absl::Status ReadCertFiles(const std::string& folder, HttpTls& tls) {
 
 absl::StatusOr<std::vector<RegistryHost>> RegistryHosts(absl::string_view registry,
                                                         const std::vector<std::string>& dirs) {
-  const std::string folder = FindFolder(registry, dirs);
-  const std::string path = base::JoinPath(folder, "hosts.toml");
-  if (!folder.empty() && Exists(path)) {
+  const std::string directory = FindDirectory(registry, dirs);
+  const std::string path = base::JoinPath(directory, "hosts.toml");
+  if (!directory.empty() && Exists(path)) {
     CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, kMaxConfigBytes));
-    auto hosts = ReadHostsToml(text, folder, registry);
+    auto hosts = ReadHostsToml(text, directory, registry);
     if (!hosts.ok()) return base::Prefix(hosts.status(), path);
     return hosts;
   }
   RegistryHost host;
-  if (!folder.empty()) CRISP_RETURN_IF_ERROR(ReadCertFiles(folder, host.tls));
+  if (!directory.empty()) CRISP_RETURN_IF_ERROR(ReadCertFiles(directory, host.tls));
   std::string server = DefaultServer(registry);
   // Certificates for a loopback registry mean that it speaks TLS.
   if (!host.tls.ca_pem.empty() || !host.tls.client_cert_file.empty()) {

@@ -1,7 +1,7 @@
 // Where the images of a registry may be fetched from: containerd's certs.d layout
 // (containerd docs/hosts.md), read as it is:
 //   <dir>/<host>_<port>_/hosts.toml, <dir>/<host>:<port>/hosts.toml, <dir>/_default/hosts.toml;
-//   in a folder without hosts.toml, Docker's *.crt (CA), *.cert with *.key (client).
+//   in a directory without hosts.toml, Docker's *.crt (CA), *.cert with *.key (client).
 // Thread-safe: reads files, keeps nothing.
 #pragma once
 

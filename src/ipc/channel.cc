@@ -18,7 +18,7 @@
 namespace crisp::ipc {
 namespace {
 
-// The address of `path`; a long path is named below an open descriptor of its folder, kept in
+// The address of `path`; a long path is named below an open descriptor of its directory, kept in
 // `dir`.
 absl::StatusOr<sockaddr_un> Address(const std::string& path, base::UniqueFd& dir) {
   sockaddr_un address = {};

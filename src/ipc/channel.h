@@ -62,7 +62,7 @@ class Channel {
 };
 
 // A socket at `path` (mode 0600, removed first if it exists) that listens. Paths longer than
-// sun_path go through /proc/self/fd of the folder.
+// sun_path go through /proc/self/fd of the directory.
 absl::StatusOr<base::UniqueFd> Listen(const std::string& path);
 // kNotFound or kUnavailable when nobody listens.
 absl::StatusOr<Channel> Connect(const std::string& path);

@@ -10,9 +10,9 @@
 
 namespace crisp::linux {
 
-// The option string of an overlay of `lowers` (top-most first, relative to the folder it is mounted
-// from). Layers come from others: redirects, metacopies and indexes in them are not followed. Pass
-// the result to mount(2) with the current folder set to the layers' base.
+// The option string of an overlay of `lowers` (top-most first, relative to the directory it is
+// mounted from). Layers come from others: redirects, metacopies and indexes in them are not
+// followed. Pass the result to mount(2) with the current directory set to the layers' base.
 std::string OverlayOptions(const std::vector<std::string>& lowers, const std::string& upper,
                            const std::string& work);
 

@@ -15,8 +15,8 @@
 namespace crisp::linux {
 namespace {
 
-absl::StatusOr<uint64_t> StartTicksBelow(int proc_folder) {
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, base::OpenAt(proc_folder, "stat", O_RDONLY));
+absl::StatusOr<uint64_t> StartTicksBelow(int proc_directory) {
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, base::OpenAt(proc_directory, "stat", O_RDONLY));
   std::array<char, 1024> buffer;
   const ssize_t n = read(fd.get(), buffer.data(), buffer.size());
   if (n < 0) return base::Errno("read", "stat");
@@ -39,7 +39,7 @@ absl::StatusOr<uint64_t> StartTicksBelow(int proc_folder) {
   return ticks;
 }
 
-absl::StatusOr<base::UniqueFd> OpenFolder(pid_t pid) {
+absl::StatusOr<base::UniqueFd> OpenDirectory(pid_t pid) {
   const std::string path = absl::StrCat("/proc/", pid);
   base::UniqueFd fd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (fd.valid()) return fd;
@@ -50,16 +50,16 @@ absl::StatusOr<base::UniqueFd> OpenFolder(pid_t pid) {
 }  // namespace
 
 absl::StatusOr<uint64_t> StartTicks(pid_t pid) {
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd folder, OpenFolder(pid));
-  return StartTicksBelow(folder.get());
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd directory, OpenDirectory(pid));
+  return StartTicksBelow(directory.get());
 }
 
-absl::StatusOr<base::UniqueFd> OpenProcFolder(pid_t pid, uint64_t start_ticks) {
-  CRISP_ASSIGN_OR_RETURN(base::UniqueFd folder, OpenFolder(pid));
-  const absl::StatusOr<uint64_t> ticks = StartTicksBelow(folder.get());
+absl::StatusOr<base::UniqueFd> OpenProcDirectory(pid_t pid, uint64_t start_ticks) {
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd directory, OpenDirectory(pid));
+  const absl::StatusOr<uint64_t> ticks = StartTicksBelow(directory.get());
   if (!ticks.ok() || *ticks != start_ticks)
     return absl::NotFoundError(absl::StrCat("process ", pid, " is gone"));
-  return folder;
+  return directory;
 }
 
 }  // namespace crisp::linux

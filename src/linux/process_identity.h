@@ -18,6 +18,6 @@ absl::StatusOr<uint64_t> StartTicks(pid_t pid);
 // An O_PATH descriptor of /proc/<pid> of exactly the process that started at `start_ticks`; names
 // below it never reach a process that got the same pid later (they fail with ESRCH). kNotFound when
 // it is gone or the pid means another one.
-absl::StatusOr<base::UniqueFd> OpenProcFolder(pid_t pid, uint64_t start_ticks);
+absl::StatusOr<base::UniqueFd> OpenProcDirectory(pid_t pid, uint64_t start_ticks);
 
 }  // namespace crisp::linux

@@ -45,7 +45,7 @@ absl::StatusOr<std::string> ReadLink(int fd, absl::string_view path) {
   return target;
 }
 
-// Walks one component at a time; `done_` names the folder `current_` without links.
+// Walks one component at a time; `done_` names the directory `current_` without links.
 class Walker {
  public:
   Walker(int root_fd, absl::string_view path, mode_t mode, std::vector<std::string>* created)
@@ -75,7 +75,7 @@ class Walker {
     todo_.insert(todo_.begin(), names.begin(), names.end());
   }
 
-  // Not openat(".."): the folder may have been moved since, even out of the root.
+  // Not openat(".."): the directory may have been moved since, even out of the root.
   absl::Status Up() {
     if (!done_.empty()) done_.pop_back();
     return Restart();

@@ -22,15 +22,15 @@ namespace crisp::linux {
 absl::StatusOr<base::UniqueFd> OpenInRoot(int root_fd, absl::string_view path, int flags,
                                           mode_t mode = 0);
 
-// For folders that are ours: no symbolic link anywhere in `path` (ELOOP) and no way up (EXDEV).
+// For directories that are ours: no symbolic link anywhere in `path` (ELOOP) and no way up (EXDEV).
 absl::StatusOr<base::UniqueFd> OpenBeneath(int root_fd, absl::string_view path, int flags,
                                            mode_t mode = 0);
 
 // mkdir -p as a process chrooted to `root_fd` would do it, except that the target of a dangling
-// link is created too (inside the root). Returns an O_PATH descriptor of the folder. Safe against
-// others who change the tree meanwhile: each step works on the descriptor of the step before. New
-// folders get `mode` less the umask; their paths relative to the root (without links) are appended
-// to `created`, if given. ENOTDIR when something else is in the way.
+// link is created too (inside the root). Returns an O_PATH descriptor of the directory. Safe
+// against others who change the tree meanwhile: each step works on the descriptor of the step
+// before. New directories get `mode` less the umask; their paths relative to the root (without
+// links) are appended to `created`, if given. ENOTDIR when something else is in the way.
 absl::StatusOr<base::UniqueFd> MakeDirsInRoot(int root_fd, absl::string_view path, mode_t mode,
                                               std::vector<std::string>* created = nullptr);
 

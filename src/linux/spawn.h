@@ -1,6 +1,6 @@
 // Programs started by the multithreaded daemon (shims, CNI plugins): posix_spawn only, never fork.
 // Every child gets exactly the arguments, environment and descriptors named here, an empty signal
-// mask, default signal actions, "/" as working folder and a process group of its own.
+// mask, default signal actions, "/" as working directory and a process group of its own.
 // Thread-safe: no shared state. Nobody may wait for "any child" in a program that uses this.
 // See posix_spawn(3), pidfd_open(2).
 #pragma once

@@ -37,7 +37,7 @@ inline int PivotRoot(const char* new_root, const char* put_old) {
   return static_cast<int>(syscall(SYS_pivot_root, new_root, put_old));
 }
 
-// getcwd(2) as the kernel answers it: "(unreachable)/..." when the folder is outside the root,
+// getcwd(2) as the kernel answers it: "(unreachable)/..." when the directory is outside the root,
 // which glibc hides. Returns the length with the terminating NUL.
 inline long RawGetcwd(char* buffer, size_t size) { return syscall(SYS_getcwd, buffer, size); }
 

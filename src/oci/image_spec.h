@@ -27,8 +27,9 @@ inline constexpr char kDockerConfigType[] = "application/vnd.docker.container.im
 
 // containerd reads at most about this much of a manifest, index or config too.
 inline constexpr size_t kMaxDocumentBytes = 4 << 20;
-// Docker never builds more. 127 lower folders named relative to the layer folder ("12345/fs:")
-// fill 1.2 KiB of the one page of options that mount(2) takes; overlayfs itself stops at 500.
+// Docker never builds more. 127 lower directories named relative to the layer directory
+// ("12345/fs:") fill 1.2 KiB of the one page of options that mount(2) takes; overlayfs itself stops
+// at 500.
 inline constexpr size_t kMaxLayers = 127;
 inline constexpr size_t kMaxIndexEntries = 1024;
 // Sums of kMaxLayers sizes cannot overflow.

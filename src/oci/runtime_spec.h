@@ -49,7 +49,8 @@ struct Process {
 };
 
 struct Root {
-  std::string path;  // "rootfs" (native: made from the start request) or an absolute folder (pause)
+  std::string
+      path;  // "rootfs" (native: made from the start request) or an absolute directory (pause)
   bool readonly = false;
 };
 

@@ -1,8 +1,7 @@
 // A pod sandbox: its record, its pause process, its state.
 //
-//             RunPodSandbox acknowledged            StopPodSandbox, or pause died
-//   (hidden) ---------------------------->  READY ------------------------------>  NOTREADY -->
-//   removed
+//            RunPodSandbox acknowledged         StopPodSandbox, or pause died
+//   (hidden) ---------------------------> READY -----------------------> NOTREADY --> (removed)
 //
 // The state is derived: READY iff the record says ready and not stopped, and the pause process is
 // known and lives.
@@ -38,8 +37,8 @@ struct Pause {
 // Thread-safe. Shared: the index and running operations hold it.
 class Sandbox {
  public:
-  Sandbox(store::SandboxRecord record, const store::RecordFolder* folder)
-      : id_(record.id), record_(std::move(record), folder) {}
+  Sandbox(store::SandboxRecord record, const store::RecordDirectory* directory)
+      : id_(record.id), record_(std::move(record), directory) {}
 
   const std::string& id() const { return id_; }
   store::SandboxRecord record() const { return record_.Get(); }

@@ -24,7 +24,7 @@ class Launcher {
   static absl::StatusOr<Launcher> Create(const std::string& program);
 
   // Binds <bundle>/shim.sock, donates it as fd 3 and spawns `crisp-shim <bundle> <container id>` in
-  // the daemon's cgroup with an empty environment. The bundle folder exists.
+  // the daemon's cgroup with an empty environment. The bundle directory exists.
   absl::StatusOr<LaunchedShim> Launch(const std::string& bundle,
                                       const std::string& container_id) const;
 

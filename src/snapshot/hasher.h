@@ -1,4 +1,4 @@
-// SHA-256 as a door: the implementation (OpenSSL) belongs to image/, which this folder must not
+// SHA-256 as a door: the implementation (OpenSSL) belongs to image/, which this directory must not
 // link.
 #pragma once
 

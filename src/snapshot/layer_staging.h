@@ -1,4 +1,4 @@
-// What the store hands to a LayerWriter; private to this folder.
+// What the store hands to a LayerWriter; private to this directory.
 #pragma once
 
 #include <functional>
@@ -18,16 +18,16 @@ struct LayerStaging {
   LayerSpec spec;
   UnpackLimits limits;
   std::unique_ptr<Hasher> hasher;
-  std::string folder;  // staging/<n>, holding an empty fs/
-  // Absolute lower folders of the parent chain, top-most first; kFailedPrecondition unless
+  std::string directory;  // staging/<n>, holding an empty fs/
+  // Absolute lower directories of the parent chain, top-most first; kFailedPrecondition unless
   // published.
-  std::function<absl::StatusOr<std::vector<std::string>>()> parent_folders;
-  // The folder is complete and synced: give it its final name.
+  std::function<absl::StatusOr<std::vector<std::string>>()> parent_directories;
+  // The directory is complete and synced: give it its final name.
   std::function<absl::Status(const LayerRecord&)> publish;
-  // The folder is not needed any more.
+  // The directory is not needed any more.
   std::function<void()> discard;
 };
 
-inline constexpr char kFsFolder[] = "fs";
+inline constexpr char kFsDirectory[] = "fs";
 
 }  // namespace crisp::snapshot

@@ -45,7 +45,7 @@ struct LayerWriter::State {
   void RunUnpack();
   absl::Status Join(bool complete);
   absl::Status Seal();
-  absl::Status Publish(const std::vector<std::string>& parent_folders);
+  absl::Status Publish(const std::vector<std::string>& parent_directories);
   absl::Status WriteRecordAndSync();
 
   LayerStaging staging;
@@ -162,12 +162,12 @@ absl::Status LayerWriter::State::Seal() {
   return tree.deferred().empty() ? WriteRecordAndSync() : absl::OkStatus();
 }
 
-absl::Status LayerWriter::State::Publish(const std::vector<std::string>& parent_folders) {
+absl::Status LayerWriter::State::Publish(const std::vector<std::string>& parent_directories) {
   if (!synced) {
     std::vector<base::UniqueFd> layers;
     layers.emplace_back(dup(root.get()));
-    for (const std::string& folder : parent_folders) {
-      CRISP_ASSIGN_OR_RETURN(base::UniqueFd fd, base::Open(folder, O_PATH | O_DIRECTORY));
+    for (const std::string& directory : parent_directories) {
+      CRISP_ASSIGN_OR_RETURN(base::UniqueFd fd, base::Open(directory, O_PATH | O_DIRECTORY));
       layers.push_back(std::move(fd));
     }
     MergedTree merged(std::move(layers));
@@ -184,9 +184,9 @@ absl::Status LayerWriter::State::WriteRecordAndSync() {
   record.opaque_root = fgetxattr(root.get(), kOpaqueXattr, &value, 1) == 1 && value == 'y';
   record.info = {staging.spec.chain_id, staging.spec.parent, staging.spec.diff_id, {}};
   CRISP_ASSIGN_OR_RETURN(record.info.usage, MeasureTree(root.get()));
-  CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(staging.folder, base::kRecordFile),
+  CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(staging.directory, base::kRecordFile),
                                               EncodeLayerRecord(record), 0600));
-  if (syncfs(sync.get()) != 0) return base::Errno("syncfs", staging.folder);
+  if (syncfs(sync.get()) != 0) return base::Errno("syncfs", staging.directory);
   synced = true;
   return absl::OkStatus();
 }
@@ -201,7 +201,7 @@ LayerWriter::~LayerWriter() {
 }
 
 absl::StatusOr<std::unique_ptr<LayerWriter>> LayerWriter::Create(LayerStaging staging) {
-  const std::string fs = base::JoinPath(staging.folder, kFsFolder);
+  const std::string fs = base::JoinPath(staging.directory, kFsDirectory);
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd root, base::Open(fs, O_RDONLY | O_DIRECTORY));
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd sync, base::Open(fs, O_RDONLY | O_DIRECTORY));
   auto state = std::make_unique<State>(std::move(staging), std::move(root), std::move(sync));
@@ -222,8 +222,9 @@ absl::Status LayerWriter::Finish() {
   CRISP_RETURN_IF_ERROR(Seal());
   if (state_->published) return absl::OkStatus();
   // Not an error of this layer: the caller may publish the parent and come back.
-  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> folders, state_->staging.parent_folders());
-  return Run([&] { return state_->Publish(folders); });
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> directories,
+                         state_->staging.parent_directories());
+  return Run([&] { return state_->Publish(directories); });
 }
 
 // The first error stays; it also ends the worker, which must not wait for bytes that never come.

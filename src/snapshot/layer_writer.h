@@ -1,5 +1,5 @@
 // Unpacks one image layer in one pass while it is downloaded: decompressed, hashed and untarred
-// into a staging folder; published under its chain id only when it is complete, verified and on
+// into a staging directory; published under its chain id only when it is complete, verified and on
 // disk.
 //
 //   caller's thread:  Write -> decompress -> hash -> bounded queue (1 MiB)
@@ -40,7 +40,7 @@ struct LayerSpec {
 };
 
 // One thread at a time. After an error every later call returns the same error. Destroying a writer
-// before Finish has returned OK leaves nothing behind but a folder that the store removes in the
+// before Finish has returned OK leaves nothing behind but a directory that the store removes in the
 // background.
 class LayerWriter {
  public:

@@ -39,8 +39,8 @@ absl::Status MergedTree::CountLookup() {
       absl::StrCat("more than ", kMaxLookups, " look-ups in lower layers"));
 }
 
-absl::StatusOr<std::vector<MergedTree::Folder>> MergedTree::Roots() {
-  std::vector<Folder> roots;
+absl::StatusOr<std::vector<MergedTree::Directory>> MergedTree::Roots() {
+  std::vector<Directory> roots;
   for (size_t i = 0; i < layers_.size(); ++i) {
     base::UniqueFd fd(openat(layers_[i].get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!fd.valid()) return base::Errno("open layer", "");
@@ -53,33 +53,33 @@ absl::StatusOr<std::vector<MergedTree::Folder>> MergedTree::Roots() {
 
 absl::StatusOr<std::optional<MergedTree::Node>> MergedTree::Find(absl::string_view path,
                                                                  bool below_top) {
-  CRISP_ASSIGN_OR_RETURN(std::vector<Folder> folders, Roots());
+  CRISP_ASSIGN_OR_RETURN(std::vector<Directory> directories, Roots());
   const std::vector<std::string> names = Names(path);
   if (names.empty()) return absl::InvalidArgumentError("empty path");
   for (size_t depth = 0; depth < names.size(); ++depth) {
     const bool last = depth + 1 == names.size();
-    std::vector<Folder> next;
-    for (const Folder& folder : folders) {
+    std::vector<Directory> next;
+    for (const Directory& directory : directories) {
       CRISP_RETURN_IF_ERROR(CountLookup());
       constexpr int kFlags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
-      base::UniqueFd fd(openat(folder.fd.get(), names[depth].c_str(), kFlags));
+      base::UniqueFd fd(openat(directory.fd.get(), names[depth].c_str(), kFlags));
       if (!fd.valid() && errno == ENOENT) continue;
       if (!fd.valid()) return base::Errno("open", path);
       struct stat info;
       if (fstat(fd.get(), &info) != 0) return base::Errno("stat", path);
-      const bool passed_over = last && below_top && folder.layer == 0;
+      const bool passed_over = last && below_top && directory.layer == 0;
       if (IsWhiteout(info)) {
         if (passed_over) continue;
         break;
       }
-      if (last && !passed_over) return Node{folder.layer, std::move(fd), info};
+      if (last && !passed_over) return Node{directory.layer, std::move(fd), info};
       if (!S_ISDIR(info.st_mode)) break;  // hides what is below it
       const bool opaque = IsOpaque(fd.get());
-      next.push_back({folder.layer, std::move(fd)});
+      next.push_back({directory.layer, std::move(fd)});
       if (opaque) break;
     }
     if (next.empty()) return std::optional<Node>();
-    folders = std::move(next);
+    directories = std::move(next);
   }
   return std::optional<Node>();  // only the top layer has it, and that one was passed over
 }

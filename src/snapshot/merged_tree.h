@@ -1,6 +1,6 @@
-// What overlayfs would show for a stack of layer folders, without mounting it: whiteouts, opaque
-// folders, merged folders. Used to look from a layer into the layers below.
-// One thread. Lookups are bounded in number: kResourceExhausted.
+// What overlayfs would show for a stack of layer directories, without mounting it: whiteouts,
+// opaque directories, merged directories. Used to look from a layer into the layers below. One
+// thread. Lookups are bounded in number: kResourceExhausted.
 #pragma once
 
 #include <sys/stat.h>
@@ -29,8 +29,8 @@ class MergedTree {
   explicit MergedTree(std::vector<base::UniqueFd> layers) : layers_(std::move(layers)) {}
 
   // `path` is relative and every component is taken as it is: nothing behind a link. With
-  // `below_top`, a folder (unless opaque) or whiteout that the top layer has under that very name
-  // is passed over.
+  // `below_top`, a directory (unless opaque) or whiteout that the top layer has under that very
+  // name is passed over.
   absl::StatusOr<std::optional<Node>> Find(absl::string_view path, bool below_top = false);
 
   // The path without links that a process chrooted to the merged tree would end at when it opens
@@ -38,11 +38,11 @@ class MergedTree {
   absl::StatusOr<std::string> Resolve(absl::string_view path, bool follow_last);
 
  private:
-  struct Folder {
+  struct Directory {
     size_t layer;
     base::UniqueFd fd;
   };
-  absl::StatusOr<std::vector<Folder>> Roots();
+  absl::StatusOr<std::vector<Directory>> Roots();
   absl::Status CountLookup();
 
   const std::vector<base::UniqueFd> layers_;

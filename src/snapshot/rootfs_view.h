@@ -12,7 +12,7 @@ namespace crisp::snapshot {
 // mount options that kernels before 6.5 take: chdir to `base`, then mount. Top-most layer first, as
 // lowerdir= wants it.
 struct RootfsView {
-  std::string base;                 // absolute; the store's folder
+  std::string base;                 // absolute; the store's directory
   std::vector<std::string> lowers;  // may be empty: an image without layers
   std::string upper;       // empty when there is no writable layer (image volumes, read-only views)
   std::string work;        // empty exactly when `upper` is

@@ -38,16 +38,18 @@ absl::Status CheckContainerId(absl::string_view id) {
   return absl::InvalidArgumentError(absl::StrCat("container id \"", id, "\""));
 }
 
-absl::Status SyncFolder(const std::string& path) {
+absl::Status SyncDirectory(const std::string& path) {
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, base::Open(path, O_RDONLY | O_DIRECTORY));
-  return fsync(fd.get()) == 0 ? absl::OkStatus() : base::Errno("fsync folder", path);
+  return fsync(fd.get()) == 0 ? absl::OkStatus() : base::Errno("fsync directory", path);
 }
 
 absl::Status Rename(const std::string& from, const std::string& to) {
   return rename(from.c_str(), to.c_str()) == 0 ? absl::OkStatus() : base::Errno("rename", from);
 }
 
-std::string LowerName(uint64_t number) { return absl::StrCat("layers/", number, "/", kFsFolder); }
+std::string LowerName(uint64_t number) {
+  return absl::StrCat("layers/", number, "/", kFsDirectory);
+}
 
 }  // namespace
 
@@ -60,7 +62,7 @@ struct SnapshotStore::State {
         trash(base::JoinPath(options.root, "trash")) {}
 
   absl::Status Load(std::vector<std::string>& problems);
-  absl::StatusOr<LayerRecord> LoadLayer(const std::string& folder) const;
+  absl::StatusOr<LayerRecord> LoadLayer(const std::string& directory) const;
   absl::StatusOr<std::vector<std::string>> Lowers(absl::string_view chain_id) const;
   absl::Status Publish(uint64_t number, const LayerRecord& record);
   std::vector<uint64_t> Unlist(absl::Span<const std::string> chain_ids);
@@ -108,9 +110,9 @@ absl::StatusOr<std::unique_ptr<SnapshotStore>> SnapshotStore::Open(
   return std::unique_ptr<SnapshotStore>(new SnapshotStore(std::move(state)));
 }
 
-absl::StatusOr<LayerRecord> SnapshotStore::State::LoadLayer(const std::string& folder) const {
+absl::StatusOr<LayerRecord> SnapshotStore::State::LoadLayer(const std::string& directory) const {
   CRISP_ASSIGN_OR_RETURN(const std::string text,
-                         base::ReadFile(base::JoinPath(folder, base::kRecordFile)));
+                         base::ReadFile(base::JoinPath(directory, base::kRecordFile)));
   CRISP_ASSIGN_OR_RETURN(LayerRecord record, DecodeLayerRecord(text));
   // The chain id is a digest of the two others: a flipped bit in any of them shows.
   if (ChainId(options.new_hasher, record.info.parent, record.info.diff_id) !=
@@ -118,8 +120,9 @@ absl::StatusOr<LayerRecord> SnapshotStore::State::LoadLayer(const std::string& f
     return absl::DataLossError("chain id does not match parent and diff id");
   }
   struct stat info;
-  if (lstat(base::JoinPath(folder, kFsFolder).c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
-    return absl::DataLossError("no folder with the layer's files");
+  if (lstat(base::JoinPath(directory, kFsDirectory).c_str(), &info) != 0 ||
+      !S_ISDIR(info.st_mode)) {
+    return absl::DataLossError("no directory with the layer's files");
   }
   return record;
 }
@@ -219,8 +222,8 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
   staging.spec = spec;
   staging.limits = state.options.limits;
   staging.hasher = state.options.new_hasher();
-  staging.folder = state.StagingDir(number);
-  staging.parent_folders = [&state, parent = spec.parent] {
+  staging.directory = state.StagingDir(number);
+  staging.parent_directories = [&state, parent = spec.parent] {
     auto lowers = state.Lowers(parent);
     if (!lowers.ok())
       return absl::StatusOr<std::vector<std::string>>(absl::FailedPreconditionError(
@@ -231,12 +234,12 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
   staging.publish = [&state, number](const LayerRecord& record) {
     return state.Publish(number, record);
   };
-  // Without success it stays in the staging folder until the next start.
-  staging.discard = [&state, folder = staging.folder] { (void)state.trash.Throw(folder); };
-  CRISP_RETURN_IF_ERROR(base::MakeDirs(base::JoinPath(staging.folder, kFsFolder), 0755));
+  // Without success it stays in the staging directory until the next start.
+  staging.discard = [&state, directory = staging.directory] { (void)state.trash.Throw(directory); };
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(base::JoinPath(staging.directory, kFsDirectory), 0755));
   // Whatever the daemon's umask: what an image without an entry for its root gets.
-  if (chmod(base::JoinPath(staging.folder, kFsFolder).c_str(), 0755) != 0) {
-    return base::Errno("chmod", staging.folder);
+  if (chmod(base::JoinPath(staging.directory, kFsDirectory).c_str(), 0755) != 0) {
+    return base::Errno("chmod", staging.directory);
   }
   return LayerWriter::Create(std::move(staging));
 }
@@ -252,7 +255,7 @@ absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& r
     }
   }
   CRISP_RETURN_IF_ERROR(Rename(StagingDir(number), LayerDir(number)));
-  if (absl::Status status = SyncFolder(layers_dir); !status.ok()) {
+  if (absl::Status status = SyncDirectory(layers_dir); !status.ok()) {
     CRISP_RETURN_IF_ERROR(Rename(LayerDir(number), StagingDir(number)));
     return status;
   }
@@ -263,7 +266,7 @@ absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& r
   return absl::OkStatus();
 }
 
-// Takes the layers out of the index; the folders are the caller's to remove.
+// Takes the layers out of the index; the directories are the caller's to remove.
 std::vector<uint64_t> SnapshotStore::State::Unlist(absl::Span<const std::string> chain_ids) {
   const std::set<std::string> asked(chain_ids.begin(), chain_ids.end());
   std::set<std::string> gone = asked;
@@ -296,7 +299,7 @@ absl::Status SnapshotStore::RemoveLayers(absl::Span<const std::string> chain_ids
   for (const uint64_t number : numbers) {
     CRISP_RETURN_IF_ERROR(Rename(state.LayerDir(number), state.StagingDir(number)));
   }
-  CRISP_RETURN_IF_ERROR(SyncFolder(state.layers_dir));
+  CRISP_RETURN_IF_ERROR(SyncDirectory(state.layers_dir));
   for (const uint64_t number : numbers) {
     CRISP_RETURN_IF_ERROR(state.trash.Throw(state.StagingDir(number)));
   }
@@ -327,7 +330,7 @@ absl::StatusOr<RootfsView> SnapshotStore::View(absl::string_view chain_id) const
 
 absl::StatusOr<RootfsView> SnapshotStore::State::WithUpper(absl::string_view container_id,
                                                            RootfsView view) const {
-  view.upper = absl::StrCat("containers/", container_id, "/", kFsFolder);
+  view.upper = absl::StrCat("containers/", container_id, "/", kFsDirectory);
   view.work = absl::StrCat("containers/", container_id, "/work");
   view.read_only = false;
   return view;
@@ -341,7 +344,7 @@ absl::StatusOr<RootfsView> SnapshotStore::Prepare(absl::string_view container_id
   const std::string made =
       base::JoinPath(state.staging_dir, absl::StrCat("container-", base::NewId()));
   CRISP_RETURN_IF_ERROR(base::MakeDirs(made, kPrivate));
-  for (const char* name : {kFsFolder, "work"}) {
+  for (const char* name : {kFsDirectory, "work"}) {
     const std::string path = base::JoinPath(made, name);
     CRISP_RETURN_IF_ERROR(base::MakeDirs(path, 0755));
     if (chmod(path.c_str(), 0755) != 0) return base::Errno("chmod", path);
@@ -377,10 +380,10 @@ absl::Status SnapshotStore::RemoveContainer(absl::string_view container_id) {
 
 absl::StatusOr<Usage> SnapshotStore::ContainerUsage(absl::string_view container_id) const {
   CRISP_RETURN_IF_ERROR(CheckContainerId(container_id));
-  const std::string path = base::JoinPath(state_->ContainerDir(container_id), kFsFolder);
+  const std::string path = base::JoinPath(state_->ContainerDir(container_id), kFsDirectory);
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd,
                          base::Open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  // A busy container may move the folder we are in; seldom twice, and then the caller can wait.
+  // A busy container may move the directory we are in; seldom twice, and then the caller can wait.
   absl::StatusOr<Usage> usage = MeasureTree(fd.get());
   if (absl::IsAborted(usage.status())) usage = MeasureTree(fd.get());
   return usage;

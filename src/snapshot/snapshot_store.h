@@ -2,12 +2,12 @@
 //
 //   <root>                      0700 (base::Paths::Snapshots())
 //     layers/<n>/record.json    chain id, parent, diff id, size
-//     layers/<n>/fs             an overlay lower folder; <n> is never used twice
+//     layers/<n>/fs             an overlay lower directory; <n> is never used twice
 //     staging/<n>/              a layer being unpacked; trash after a restart
-//     containers/<id>/{fs,work} upper and work folder
+//     containers/<id>/{fs,work} upper and work directory
 //     trash/                    renamed here, removed by a background thread, also after a restart
 //
-// A folder under layers/ is complete, verified and was synced before it got there. A record that
+// A directory under layers/ is complete, verified and was synced before it got there. A record that
 // cannot be read, or whose parent is missing, makes that one layer (and what stands on it) trash,
 // never the start fail.
 #pragma once
@@ -58,8 +58,8 @@ class SnapshotStore {
  public:
   ~SnapshotStore();
 
-  // Makes the folders, reads the records, moves leftovers to the trash. `problems` (may be null)
-  // gets one line per layer that was given up, for the caller's log.
+  // Makes the directories, reads the records, moves leftovers to the trash. `problems` (may be
+  // null) gets one line per layer that was given up, for the caller's log.
   static absl::StatusOr<std::unique_ptr<SnapshotStore>> Open(
       StoreOptions options, std::vector<std::string>* problems = nullptr);
 

@@ -42,7 +42,8 @@ void ClearFlagsBelow(const std::string& path) {
 
 }  // namespace
 
-Trash::Trash(std::string folder) : folder_(std::move(folder)), thread_([this] { Run(); }) {}
+Trash::Trash(std::string directory)
+    : directory_(std::move(directory)), thread_([this] { Run(); }) {}
 
 Trash::~Trash() {
   {
@@ -53,7 +54,7 @@ Trash::~Trash() {
 }
 
 absl::Status Trash::Throw(const std::string& path) {
-  const std::string to = base::JoinPath(folder_, base::NewId().substr(0, 16));
+  const std::string to = base::JoinPath(directory_, base::NewId().substr(0, 16));
   if (rename(path.c_str(), to.c_str()) != 0) {
     return errno == ENOENT ? absl::OkStatus() : base::Errno("rename to trash", path);
   }
@@ -87,14 +88,14 @@ void Trash::Run() {
 }
 
 void Trash::EmptyOnce() {
-  const auto names = base::ListDir(folder_);
+  const auto names = base::ListDir(directory_);
   if (!names.ok()) return;
   for (const std::string& name : *names) {
     {
       absl::MutexLock lock(&mu_);
       if (stop_) return;
     }
-    const std::string path = base::JoinPath(folder_, name);
+    const std::string path = base::JoinPath(directory_, name);
     if (base::RemoveTree(path).ok()) continue;
     ClearFlagsBelow(path);
     (void)base::RemoveTree(path);  // stays for the next start if it fails again

@@ -1,6 +1,6 @@
-// Removes trees in the background. Callers rename what nobody needs into the trash folder, which is
-// instant whatever its size; a thread empties the folder, also of what an earlier process left.
-// Bounded memory for any depth and width (base::RemoveTree); links are never followed; the
+// Removes trees in the background. Callers rename what nobody needs into the trash directory, which
+// is instant whatever its size; a thread empties the directory, also of what an earlier process
+// left. Bounded memory for any depth and width (base::RemoveTree); links are never followed; the
 // immutable and append-only flags are cleared where they are in the way. What still cannot be
 // removed (a mount somebody made in it) stays for the next start. Thread-safe.
 #pragma once
@@ -17,8 +17,8 @@ namespace crisp::snapshot {
 
 class Trash {
  public:
-  // `folder` exists, on the file system of everything that will be thrown in.
-  explicit Trash(std::string folder);
+  // `directory` exists, on the file system of everything that will be thrown in.
+  explicit Trash(std::string directory);
   // Finishes the tree being removed, leaves the others.
   ~Trash();
 
@@ -30,7 +30,7 @@ class Trash {
   void Run();
   void EmptyOnce();
 
-  const std::string folder_;
+  const std::string directory_;
   absl::Mutex mu_;
   uint64_t thrown_ ABSL_GUARDED_BY(mu_) = 1;  // 1: what was there at the start
   uint64_t emptied_ ABSL_GUARDED_BY(mu_) = 0;

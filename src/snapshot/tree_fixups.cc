@@ -26,7 +26,7 @@ std::pair<std::string, std::string> SplitPath(const std::string& path) {
   return {path.substr(0, slash), path.substr(slash + 1)};
 }
 
-// Gives a folder its times back when the work in it is done.
+// Gives a directory its times back when the work in it is done.
 class KeepTimes {
  public:
   explicit KeepTimes(int fd) : fd_(fd) { valid_ = fstat(fd, &info_) == 0; }
@@ -86,7 +86,7 @@ class Fixups {
 
   absl::Status Link(const Deferred::Link& link) {
     const auto [parent, name] = SplitPath(link.name);
-    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd dir, OpenFolder(parent));
+    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd dir, OpenDirectory(parent));
     const KeepTimes keep(dir.get());
     struct stat info;
     if (fstatat(dir.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
@@ -106,14 +106,14 @@ class Fixups {
           absl::StrCat("hard link to ", link.target, ", which is in no layer"));
     }
     if (S_ISDIR(node->info.st_mode)) {
-      return absl::InvalidArgumentError(absl::StrCat("hard link to folder ", link.target));
+      return absl::InvalidArgumentError(absl::StrCat("hard link to directory ", link.target));
     }
     CRISP_RETURN_IF_ERROR(guard_.Spend(static_cast<uint64_t>(node->info.st_blocks) * 512, 1));
     if (deleted_here) return CopyUp(*node, dir.get(), name, guard_);
     return LinkOrCopy(target, *node, dir.get(), name);
   }
 
-  absl::Status Folder(ino_t inode, const std::string& path) {
+  absl::Status Directory(ino_t inode, const std::string& path) {
     auto fd = linux::OpenBeneath(root_fd_, path, O_RDONLY | O_DIRECTORY);
     if (!fd.ok()) return absl::OkStatus();  // replaced by a later entry
     struct stat info;
@@ -128,26 +128,26 @@ class Fixups {
   }
 
   // Parents before children, so that what a redirection moves is looked at in its new place.
-  absl::Status Folders(const std::map<ino_t, std::string>& implicit) {
+  absl::Status Directories(const std::map<ino_t, std::string>& implicit) {
     for (const auto& [inode, path] : implicit) pending_.emplace(path, inode);
     while (!pending_.empty()) {
       const auto [path, inode] = *pending_.begin();
       pending_.erase(pending_.begin());
-      CRISP_RETURN_IF_ERROR(base::Prefix(Folder(inode, path), path));
+      CRISP_RETURN_IF_ERROR(base::Prefix(Directory(inode, path), path));
     }
     return absl::OkStatus();
   }
 
  private:
-  absl::StatusOr<base::UniqueFd> OpenFolder(absl::string_view path) {
+  absl::StatusOr<base::UniqueFd> OpenDirectory(absl::string_view path) {
     return linux::OpenInRoot(root_fd_, path, O_RDONLY | O_DIRECTORY);
   }
 
   absl::Status LinkOrCopy(const std::string& target, const MergedTree::Node& node, int dir_fd,
                           const std::string& name) {
     const auto [target_parent, target_name] = SplitPath(target);
-    if (node.layer != 0) CRISP_RETURN_IF_ERROR(MakeFolders(target_parent));
-    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd target_dir, OpenFolder(target_parent));
+    if (node.layer != 0) CRISP_RETURN_IF_ERROR(MakeDirectories(target_parent));
+    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd target_dir, OpenDirectory(target_parent));
     const KeepTimes keep(target_dir.get());
     if (node.layer != 0) {
       CRISP_RETURN_IF_ERROR(CopyUp(node, target_dir.get(), target_name, guard_));
@@ -159,18 +159,18 @@ class Fixups {
     return absl::OkStatus();
   }
 
-  // Folders of `path` that the layer lacks, to be given their lower metadata like other implicit
-  // ones.
-  absl::Status MakeFolders(const std::string& path) {
+  // Directories of `path` that the layer lacks, to be given their lower metadata like other
+  // implicit ones.
+  absl::Status MakeDirectories(const std::string& path) {
     if (path.empty()) return absl::OkStatus();
     std::vector<std::string> created;
     CRISP_RETURN_IF_ERROR(MakeParents(root_fd_, path, created));
-    for (const std::string& folder : created) {
-      CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, OpenFolder(folder));
+    for (const std::string& directory : created) {
+      CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, OpenDirectory(directory));
       struct stat info;
-      if (fstat(fd.get(), &info) != 0) return base::Errno("stat", folder);
-      if (fchmod(fd.get(), 0755) != 0) return base::Errno("chmod", folder);
-      pending_.emplace(folder, info.st_ino);
+      if (fstat(fd.get(), &info) != 0) return base::Errno("stat", directory);
+      if (fchmod(fd.get(), 0755) != 0) return base::Errno("chmod", directory);
+      pending_.emplace(directory, info.st_ino);
     }
     return absl::OkStatus();
   }
@@ -184,9 +184,9 @@ class Fixups {
     const std::string from = text[0] == '/' ? text : absl::StrCat(parent, "/", text);
     CRISP_ASSIGN_OR_RETURN(const std::string target, merged_.Resolve(from, /*follow_last=*/true));
     if (target == path || absl::StartsWith(target, path + "/")) return absl::OkStatus();
-    CRISP_RETURN_IF_ERROR(MakeFolders(target));
+    CRISP_RETURN_IF_ERROR(MakeDirectories(target));
     CRISP_RETURN_IF_ERROR(MoveChildren(path, target));
-    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd dir, OpenFolder(parent));
+    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd dir, OpenDirectory(parent));
     const KeepTimes keep(dir.get());
     if (unlinkat(dir.get(), name.c_str(), AT_REMOVEDIR) != 0) return base::Errno("rmdir", path);
     std::set<std::pair<std::string, ino_t>> moved;
@@ -198,15 +198,15 @@ class Fixups {
     return absl::OkStatus();
   }
 
-  // Merges one folder into another of the same layer; names are few, as both were made by hand.
+  // Merges one directory into another of the same layer; names are few, as both were made by hand.
   absl::Status MoveChildren(const std::string& from, const std::string& to) {
     std::vector<std::pair<std::string, std::string>> todo = {{from, to}};
     std::vector<std::string> emptied;
     while (!todo.empty()) {
       const auto [source, destination] = std::move(todo.back());
       todo.pop_back();
-      CRISP_ASSIGN_OR_RETURN(const base::UniqueFd source_fd, OpenFolder(source));
-      CRISP_ASSIGN_OR_RETURN(const base::UniqueFd target_fd, OpenFolder(destination));
+      CRISP_ASSIGN_OR_RETURN(const base::UniqueFd source_fd, OpenDirectory(source));
+      CRISP_ASSIGN_OR_RETURN(const base::UniqueFd target_fd, OpenDirectory(destination));
       const KeepTimes keep(target_fd.get());
       CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names,
                              base::ListDir(absl::StrCat("/proc/self/fd/", source_fd.get())));
@@ -214,7 +214,7 @@ class Fixups {
         if (renameat2(source_fd.get(), name.c_str(), target_fd.get(), name.c_str(), 0) == 0) {
           continue;
         }
-        // Only a folder onto a folder that is not empty is merged.
+        // Only a directory onto a directory that is not empty is merged.
         if (errno != ENOTEMPTY && errno != EEXIST) return base::Errno("rename", source);
         todo.emplace_back(base::JoinPath(source, name), base::JoinPath(destination, name));
         emptied.push_back(base::JoinPath(source, name));
@@ -222,7 +222,7 @@ class Fixups {
     }
     for (auto it = emptied.rbegin(); it != emptied.rend(); ++it) {
       const auto [parent, name] = SplitPath(*it);
-      CRISP_ASSIGN_OR_RETURN(const base::UniqueFd dir, OpenFolder(parent));
+      CRISP_ASSIGN_OR_RETURN(const base::UniqueFd dir, OpenDirectory(parent));
       if (unlinkat(dir.get(), name.c_str(), AT_REMOVEDIR) != 0) return base::Errno("rmdir", *it);
     }
     return absl::OkStatus();
@@ -241,7 +241,7 @@ absl::Status ApplyFixups(int root_fd, MergedTree& merged, Deferred deferred, Spa
   for (const Deferred::Link& link : deferred.links) {
     CRISP_RETURN_IF_ERROR(base::Prefix(fixups.Link(link), link.name));
   }
-  return fixups.Folders(deferred.implicit_folders);
+  return fixups.Directories(deferred.implicit_directories);
 }
 
 }  // namespace crisp::snapshot

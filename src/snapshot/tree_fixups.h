@@ -2,9 +2,9 @@
 // on their own; when the parents are complete, this brings the result to what unpacking them one on
 // top of the other would have given (containerd's order):
 //   - hard links to files of lower layers: the file is copied up, then linked;
-//   - folders made only because something below them had an entry get the mode, ids, times and
-//     attributes of the lower folder they stand for, not 0755 root;
-//   - such a folder where the lower layers have a link (/lib -> usr/lib): its contents move to
+//   - directories made only because something below them had an entry get the mode, ids, times and
+//     attributes of the lower directory they stand for, not 0755 root;
+//   - such a directory where the lower layers have a link (/lib -> usr/lib): its contents move to
 //   where
 //     the link leads, instead of hiding the link.
 #pragma once
@@ -16,7 +16,7 @@
 
 namespace crisp::snapshot {
 
-// `root_fd` is the layer's folder and also the top of `merged`. kInvalidArgument for a hard link
+// `root_fd` is the layer's directory and also the top of `merged`. kInvalidArgument for a hard link
 // whose target is in no layer.
 absl::Status ApplyFixups(int root_fd, MergedTree& merged, Deferred deferred, SpaceGuard& guard);
 

@@ -1,6 +1,6 @@
 // Ownership, mode, times and extended attributes of files in a layer: which attributes of an image
-// are kept, and how they get onto an inode. Functions on descriptors of folders that are ours, plus
-// one name without "/": nothing is looked up. Thread-safe: no shared state.
+// are kept, and how they get onto an inode. Functions on descriptors of directories that are ours,
+// plus one name without "/": nothing is looked up. Thread-safe: no shared state.
 #pragma once
 
 #include <sys/stat.h>
@@ -50,11 +50,11 @@ struct Fresh {
 // capabilities, so it comes first; times last.
 absl::Status ApplyMetadata(int dir_fd, const std::string& name, const Metadata& data,
                            mode_t file_type, Fresh fresh);
-// The same for an open file or folder (not O_PATH).
+// The same for an open file or directory (not O_PATH).
 absl::Status ApplyMetadata(int fd, const Metadata& data, Fresh fresh);
 
-// linux::MakeDirsInRoot with mode 0755 (less the umask) that leaves the times of folders that were
-// there as they are.
+// linux::MakeDirsInRoot with mode 0755 (less the umask) that leaves the times of directories that
+// were there as they are.
 absl::Status MakeParents(int root_fd, absl::string_view path, std::vector<std::string>& created);
 
 }  // namespace crisp::snapshot

@@ -15,14 +15,14 @@
 namespace crisp::snapshot {
 namespace {
 
-constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 struct CloseDir {
   void operator()(DIR* dir) const { closedir(dir); }
 };
 using UniqueDir = std::unique_ptr<DIR, CloseDir>;
 
-// Where to go on after a sub-folder.
+// Where to go on after a sub-directory.
 struct Level {
   dev_t dev;
   ino_t ino;
@@ -34,7 +34,7 @@ class Walk {
   explicit Walk(Visit visit) : visit_(visit) {}
 
   absl::Status Run(int root_fd) {
-    CRISP_RETURN_IF_ERROR(Enter(openat(root_fd, ".", kFolderFlags)));
+    CRISP_RETURN_IF_ERROR(Enter(openat(root_fd, ".", kDirectoryFlags)));
     while (true) {
       const dirent* entry = readdir(dir_.get());
       if (entry == nullptr) {
@@ -49,9 +49,9 @@ class Walk {
  private:
   absl::Status Enter(int fd) {
     base::UniqueFd owned(fd);
-    if (!owned.valid()) return base::Errno("open folder", "");
+    if (!owned.valid()) return base::Errno("open directory", "");
     DIR* dir = fdopendir(owned.get());
-    if (dir == nullptr) return base::Errno("open folder", "");
+    if (dir == nullptr) return base::Errno("open directory", "");
     (void)owned.release();
     dir_.reset(dir);
     return absl::OkStatus();
@@ -65,13 +65,13 @@ class Walk {
     }
     visit_(fd, name, info);
     if (!S_ISDIR(info.st_mode)) return absl::OkStatus();
-    base::UniqueFd child(openat(fd, name, kFolderFlags));
+    base::UniqueFd child(openat(fd, name, kDirectoryFlags));
     if (!child.valid()) {
       const bool vanished = errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
-      return vanished ? absl::OkStatus() : base::Errno("open folder", name);
+      return vanished ? absl::OkStatus() : base::Errno("open directory", name);
     }
     struct stat here;
-    if (fstat(fd, &here) != 0) return base::Errno("stat folder above", name);
+    if (fstat(fd, &here) != 0) return base::Errno("stat directory above", name);
     above_.push_back({here.st_dev, here.st_ino, telldir(dir_.get())});
     return Enter(child.release());
   }
@@ -81,11 +81,11 @@ class Walk {
   absl::Status Up() {
     const Level level = above_.back();
     above_.pop_back();
-    CRISP_RETURN_IF_ERROR(Enter(openat(dirfd(dir_.get()), "..", kFolderFlags)));
+    CRISP_RETURN_IF_ERROR(Enter(openat(dirfd(dir_.get()), "..", kDirectoryFlags)));
     struct stat here;
     if (fstat(dirfd(dir_.get()), &here) != 0) return base::Errno("stat", "..");
     if (here.st_dev != level.dev || here.st_ino != level.ino) {
-      return absl::AbortedError("a folder was moved during the walk");
+      return absl::AbortedError("a directory was moved during the walk");
     }
     seekdir(dir_.get(), level.position);
     return absl::OkStatus();

@@ -61,7 +61,7 @@ absl::StatusOr<NameKind> Classify(const std::vector<absl::string_view>& names) {
   for (size_t i = 0; i + 1 < names.size(); ++i) {
     if (absl::StartsWith(names[i], kAufsPrefix)) return NameKind::kSkipped;
     if (absl::StartsWith(names[i], kWhiteoutPrefix)) {
-      return absl::InvalidArgumentError("whiteout used as a folder");
+      return absl::InvalidArgumentError("whiteout used as a directory");
     }
   }
   absl::string_view last = names.back();
@@ -115,7 +115,7 @@ absl::Status TreeWriter::Apply(const TarEntry& entry, TarReader& tar) {
 
 absl::Status TreeWriter::ApplyToRoot(const TarEntry& entry) {
   if (entry.type != TarEntry::Type::kDirectory) {
-    return absl::InvalidArgumentError("the root of a layer must be a folder");
+    return absl::InvalidArgumentError("the root of a layer must be a directory");
   }
   CRISP_RETURN_IF_ERROR(Leave());
   CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
@@ -130,7 +130,7 @@ absl::Status TreeWriter::Create(const std::string& name, const TarEntry& entry, 
       return CreateHardLink(name, entry);
     case TarEntry::Type::kDirectory: {
       CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
-      return CreateFolder(name, data);
+      return CreateDirectory(name, data);
     }
     default:
       return CreateSpecial(name, entry);
@@ -146,7 +146,7 @@ absl::Status TreeWriter::CreateFile(const std::string& name, const TarEntry& ent
     fd.reset(openat(parent_.get(), name.c_str(), kFlags, data.mode & 0777));
     return fd.valid() ? 0 : -1;
   }));
-  CRISP_ASSIGN_OR_RETURN(const Fresh fresh, FreshChild(name, /*folder=*/false));
+  CRISP_ASSIGN_OR_RETURN(const Fresh fresh, FreshChild(name, /*directory=*/false));
   CRISP_RETURN_IF_ERROR(WriteContents(fd.get(), entry, tar));
   return ApplyMetadata(fd.get(), data, fresh);
 }
@@ -174,7 +174,7 @@ absl::Status TreeWriter::WriteContents(int fd, const TarEntry& entry, TarReader&
   return absl::OkStatus();
 }
 
-absl::Status TreeWriter::CreateFolder(const std::string& name, const Metadata& data) {
+absl::Status TreeWriter::CreateDirectory(const std::string& name, const Metadata& data) {
   const int parent = parent_.get();
   struct stat info = {};
   bool made = mkdirat(parent, name.c_str(), data.mode & 0777) == 0;
@@ -192,18 +192,18 @@ absl::Status TreeWriter::CreateFolder(const std::string& name, const Metadata& d
   }
   Fresh fresh;
   if (made) {
-    CRISP_ASSIGN_OR_RETURN(fresh, FreshChild(name, /*folder=*/true));
+    CRISP_ASSIGN_OR_RETURN(fresh, FreshChild(name, /*directory=*/true));
   }
-  // What stood here would have hidden a folder of a lower layer; its successor must, too.
+  // What stood here would have hidden a directory of a lower layer; its successor must, too.
   const std::string path = ProcPath(parent, name);
   if (replaced && lsetxattr(path.c_str(), kOpaqueXattr, "y", 1, 0) != 0) {
     return base::Errno("setxattr", kOpaqueXattr);
   }
-  if (!deferred_.implicit_folders.empty()) {
+  if (!deferred_.implicit_directories.empty()) {
     if (fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
       return base::Errno("stat", "");
     }
-    deferred_.implicit_folders.erase(info.st_ino);
+    deferred_.implicit_directories.erase(info.st_ino);
   }
   for (const TarEntry::Xattr& xattr : data.xattrs) {
     if (xattr.name == "system.posix_acl_default") saw_default_acl_ = true;
@@ -232,7 +232,7 @@ absl::Status TreeWriter::CreateSpecial(const std::string& name, const TarEntry& 
     if (type == S_IFLNK) return symlinkat(entry.link.c_str(), parent_.get(), name.c_str());
     return mknodat(parent_.get(), name.c_str(), type | (data.mode & 0777), device);
   }));
-  CRISP_ASSIGN_OR_RETURN(const Fresh fresh, FreshChild(name, /*folder=*/false));
+  CRISP_ASSIGN_OR_RETURN(const Fresh fresh, FreshChild(name, /*directory=*/false));
   return ApplyMetadata(parent_.get(), name, data, type, fresh);
 }
 
@@ -262,7 +262,7 @@ absl::Status TreeWriter::CreateHardLink(const std::string& name, const TarEntry&
         {base::JoinPath(parent_path_, name), base::JoinPath(target_parent, target_name)});
     return Defer(entry.name.size() + entry.link.size());
   }
-  if (S_ISDIR(info.st_mode)) return absl::InvalidArgumentError("hard link to a folder");
+  if (S_ISDIR(info.st_mode)) return absl::InvalidArgumentError("hard link to a directory");
   struct stat existing = {};
   if (fstatat(parent_.get(), name.c_str(), &existing, AT_SYMLINK_NOFOLLOW) == 0 &&
       existing.st_ino == info.st_ino) {
@@ -277,9 +277,9 @@ absl::Status TreeWriter::CreateHardLink(const std::string& name, const TarEntry&
 absl::Status TreeWriter::CreateWhiteout(const std::string& name) {
   if (mknodat(parent_.get(), name.c_str(), S_IFCHR, 0) == 0) return absl::OkStatus();
   if (errno != EEXIST) return base::Errno("mknod", name);
-  base::UniqueFd folder(
+  base::UniqueFd directory(
       openat(parent_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (folder.valid()) return MarkOpaque(folder.get());
+  if (directory.valid()) return MarkOpaque(directory.get());
   return absl::OkStatus();  // a file of this layer hides the lower one already
 }
 
@@ -318,14 +318,14 @@ absl::Status TreeWriter::MakeImplicitParents(const std::string& path) {
   if (absl::Status status = MakeParents(root_fd_, path, created); !status.ok()) {
     return LookupError(status);
   }
-  for (std::string& folder : created) {
+  for (std::string& directory : created) {
     struct stat info;
     CRISP_RETURN_IF_ERROR(guard_.Spend(0, 1));
-    CRISP_RETURN_IF_ERROR(Defer(folder.size()));
+    CRISP_RETURN_IF_ERROR(Defer(directory.size()));
     CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd,
-                           linux::OpenBeneath(root_fd_, folder, O_PATH | O_DIRECTORY));
-    if (fstat(fd.get(), &info) != 0) return base::Errno("stat", folder);
-    deferred_.implicit_folders[info.st_ino] = std::move(folder);
+                           linux::OpenBeneath(root_fd_, directory, O_PATH | O_DIRECTORY));
+    if (fstat(fd.get(), &info) != 0) return base::Errno("stat", directory);
+    deferred_.implicit_directories[info.st_ino] = std::move(directory);
   }
   return absl::OkStatus();
 }
@@ -350,11 +350,11 @@ absl::Status TreeWriter::ClearName(const std::string& name) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Fresh> TreeWriter::FreshChild(const std::string& name, bool folder) {
+absl::StatusOr<Fresh> TreeWriter::FreshChild(const std::string& name, bool directory) {
   const bool inherits_group = (parent_info_.st_mode & S_ISGID) != 0;
   if (!parent_has_default_acl_) {
-    // A folder inherits the set-group-id bit itself, too.
-    return Fresh{!inherits_group, !(folder && inherits_group)};
+    // A directory inherits the set-group-id bit itself, too.
+    return Fresh{!inherits_group, !(directory && inherits_group)};
   }
   const std::string path = ProcPath(parent_.get(), name);
   for (const char* acl : {"system.posix_acl_access", "system.posix_acl_default"}) {
@@ -370,7 +370,7 @@ absl::Status TreeWriter::Defer(size_t bytes) {
   deferred_.bytes += bytes + kPerEntry;
   if (deferred_.bytes <= kMaxDeferredBytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat("folders without entry and links to lower layers take more than ",
+      absl::StrCat("directories without entry and links to lower layers take more than ",
                    kMaxDeferredBytes, " bytes"));
 }
 

@@ -1,19 +1,20 @@
-// Turns tar entries into the lower folder of an overlay, below one root descriptor.
+// Turns tar entries into the lower directory of an overlay, below one root descriptor.
 //
-// Kept exactly: type, mode with set-id and sticky bits, numeric ids, mtime (also of folders, after
-// their children), hard links, links, FIFOs, devices, holes, the attributes KeepsXattr names.
-// Whiteouts: .wh.x becomes a character device 0:0, .wh..wh..opq the opaque attribute of its folder;
-// they speak about lower layers only, so a file of the same layer wins. AUFS bookkeeping
+// Kept exactly: type, mode with set-id and sticky bits, numeric ids, mtime (also of directories,
+// after their children), hard links, links, FIFOs, devices, holes, the attributes KeepsXattr names.
+// Whiteouts: .wh.x becomes a character device 0:0, .wh..wh..opq the opaque attribute of its
+// directory; they speak about lower layers only, so a file of the same layer wins. AUFS bookkeeping
 // (.wh..wh.*) is skipped.
 //
 // Refused (kInvalidArgument): "..", names over 4095 bytes, raw 0:0 devices, ids and device numbers
-// out of range, `.wh.` without a name, whiteouts as folders, hard links to folders. "/abs" is taken
-// as "abs". A later entry replaces an earlier one, whatever their types.
+// out of range, `.wh.` without a name, whiteouts as directories, hard links to directories. "/abs"
+// is taken as "abs". A later entry replaces an earlier one, whatever their types.
 //
 // Parents are looked up as if chrooted to the root, so a link of the same layer in the middle of a
 // name leads somewhere inside (what containerd and umoci do); the last component is created with
 // O_EXCL and never followed. What needs the layers below (a hard link to one of their files, the
-// mode of a folder that has no entry here) is written down in Deferred and done by tree_fixups.h.
+// mode of a directory that has no entry here) is written down in Deferred and done by
+// tree_fixups.h.
 #pragma once
 
 #include <map>
@@ -35,11 +36,12 @@ struct Deferred {
     std::string name;
     std::string target;
   };
-  std::vector<Link> links;                        // target not in this layer (yet)
-  std::map<ino_t, std::string> implicit_folders;  // made for a child, no entry of their own so far
+  std::vector<Link> links;  // target not in this layer (yet)
+  std::map<ino_t, std::string>
+      implicit_directories;  // made for a child, no entry of their own so far
   size_t bytes = 0;
 
-  bool empty() const { return links.empty() && implicit_folders.empty(); }
+  bool empty() const { return links.empty() && implicit_directories.empty(); }
 };
 
 // One thread, with umask 0. The tree must be nobody else's to change.
@@ -58,7 +60,7 @@ class TreeWriter {
   absl::Status ApplyToRoot(const TarEntry& entry);
   absl::Status Create(const std::string& name, const TarEntry& entry, TarReader& tar);
   absl::Status CreateFile(const std::string& name, const TarEntry& entry, TarReader& tar);
-  absl::Status CreateFolder(const std::string& name, const Metadata& data);
+  absl::Status CreateDirectory(const std::string& name, const Metadata& data);
   absl::Status CreateSpecial(const std::string& name, const TarEntry& entry);
   absl::Status CreateHardLink(const std::string& name, const TarEntry& entry);
   absl::Status CreateWhiteout(const std::string& name);
@@ -74,7 +76,7 @@ class TreeWriter {
   absl::Status Place(const std::string& name, const char* operation, Make make);
   absl::Status ClearName(const std::string& name);
   // What a new child has without further calls; takes inherited ACLs away.
-  absl::StatusOr<Fresh> FreshChild(const std::string& name, bool folder);
+  absl::StatusOr<Fresh> FreshChild(const std::string& name, bool directory);
   absl::Status Defer(size_t bytes);
 
   const int root_fd_;
@@ -82,8 +84,8 @@ class TreeWriter {
   Deferred deferred_;
   bool saw_default_acl_ = false;
 
-  // The folder most entries in a row share; its times change with each child, so they are kept here
-  // until it is left.
+  // The directory most entries in a row share; its times change with each child, so they are kept
+  // here until it is left.
   base::UniqueFd parent_;
   std::string parent_path_;
   struct stat parent_info_ = {};

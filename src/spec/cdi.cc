@@ -50,14 +50,14 @@ absl::Status CheckQualifiedName(const std::string& name) {
 // Where a device is described.
 struct Found {
   const CdiSpec* spec = nullptr;
-  bool twice = false;  // in one folder
+  bool twice = false;  // in one directory
 };
 
-// What is described in the folders.
+// What is described in the directories.
 class Registry {
  public:
-  explicit Registry(absl::Span<const std::string> folders) {
-    for (const std::string& folder : folders) ReadFolder(folder);
+  explicit Registry(absl::Span<const std::string> directories) {
+    for (const std::string& directory : directories) ReadDirectory(directory);
   }
 
   absl::StatusOr<const CdiSpec*> Find(const std::string& name) const {
@@ -73,10 +73,10 @@ class Registry {
   }
 
  private:
-  void ReadFolder(const std::string& folder) {
+  void ReadDirectory(const std::string& directory) {
     std::map<std::string, Found> here;
-    for (const std::string& file : base::ListDir(folder).value_or(std::vector<std::string>())) {
-      const std::string path = base::JoinPath(folder, file);
+    for (const std::string& file : base::ListDir(directory).value_or(std::vector<std::string>())) {
+      const std::string path = base::JoinPath(directory, file);
       if (absl::EndsWith(file, ".yaml")) skipped_.push_back(absl::StrCat(path, ": is YAML"));
       if (!absl::EndsWith(file, ".json")) continue;
       const absl::StatusOr<std::string> text = base::ReadFile(path);
@@ -177,10 +177,10 @@ absl::StatusOr<std::vector<std::string>> CdiNames(const v1::ContainerConfig& con
 }
 
 absl::StatusOr<CdiEdits> ResolveCdi(const std::vector<std::string>& names,
-                                    absl::Span<const std::string> folders) {
+                                    absl::Span<const std::string> directories) {
   CdiEdits all;
   if (names.empty()) return all;
-  const Registry registry(folders);
+  const Registry registry(directories);
   std::set<const CdiSpec*> used;
   for (const std::string& name : names) {
     CRISP_ASSIGN_OR_RETURN(const CdiSpec* spec, registry.Find(name));

@@ -2,7 +2,7 @@
 // devices described by files on the node, asked for as "vendor.com/class=name". The files' authors
 // are the node's administrator and its device drivers; the reader trusts nothing.
 //
-// JSON files only; a folder's *.yaml are not read, and an unknown device's error says so. Hooks,
+// JSON files only; a directory's *.yaml are not read, and an unknown device's error says so. Hooks,
 // Intel RDT classes and network devices are not supported: a device with one is refused.
 #pragma once
 
@@ -55,12 +55,12 @@ absl::StatusOr<CdiSpec> DecodeCdiSpec(absl::string_view text);
 // each once. kInvalidArgument for what is no qualified name.
 absl::StatusOr<std::vector<std::string>> CdiNames(const runtime::v1::ContainerConfig& config);
 
-// The edits for these devices, in their order. Read from `folders` at each call, so that devices
-// come and go without a restart; a device in a later folder hides one in an earlier.
+// The edits for these devices, in their order. Read from `directories` at each call, so that
+// devices come and go without a restart; a device in a later directory hides one in an earlier.
 // kInvalidArgument names a device nobody describes (with the files that could not be read) or two
-// files of one folder do; kFailedPrecondition one that needs what crisp does not support.
+// files of one directory do; kFailedPrecondition one that needs what crisp does not support.
 absl::StatusOr<CdiEdits> ResolveCdi(const std::vector<std::string>& names,
-                                    absl::Span<const std::string> folders);
+                                    absl::Span<const std::string> directories);
 
 // kFailedPrecondition when a node on the host is missing.
 absl::Status ApplyCdi(const CdiEdits& edits, bool privileged, oci::Spec& spec);

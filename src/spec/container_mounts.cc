@@ -103,8 +103,8 @@ absl::Status CheckMountOption(absl::string_view option) {
   return Invalid("mounts.mount_options", option, "is not noexec, nodev or nosuid");
 }
 
-bool IsBelow(absl::string_view path, absl::string_view folder) {
-  return absl::StartsWith(path, absl::StrCat(folder, "/"));
+bool IsBelow(absl::string_view path, absl::string_view directory) {
+  return absl::StartsWith(path, absl::StrCat(directory, "/"));
 }
 
 }  // namespace

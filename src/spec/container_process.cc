@@ -69,15 +69,15 @@ absl::StatusOr<std::vector<std::string>> MakeEnvironment(const ContainerInput& i
   return environment.Take();
 }
 
-absl::StatusOr<std::string> WorkingFolder(const ContainerInput& input) {
+absl::StatusOr<std::string> WorkingDirectory(const ContainerInput& input) {
   const bool configured = !input.config.working_dir().empty();
-  const absl::string_view field = configured ? "working_dir" : "working folder of the image";
-  const std::string& folder = configured ? input.config.working_dir() : input.image.working_dir;
-  if (folder.empty()) return std::string("/");
+  const absl::string_view field = configured ? "working_dir" : "working directory of the image";
+  const std::string& directory = configured ? input.config.working_dir() : input.image.working_dir;
+  if (directory.empty()) return std::string("/");
   // ".." may stay: the shim resolves it inside the root file system.
-  if (folder[0] != '/') return Invalid(field, folder, "is not an absolute path");
-  CRISP_RETURN_IF_ERROR(CheckText(field, folder, 4095));
-  return folder;
+  if (directory[0] != '/') return Invalid(field, directory, "is not an absolute path");
+  CRISP_RETURN_IF_ERROR(CheckText(field, directory, 4095));
+  return directory;
 }
 
 }  // namespace
@@ -111,7 +111,7 @@ absl::StatusOr<oci::Process> MakeContainerProcess(const ContainerInput& input) {
   process.user.additional_gids = input.user.additional_gids;
   CRISP_ASSIGN_OR_RETURN(process.args, ContainerArguments(input.config, input.image));
   CRISP_ASSIGN_OR_RETURN(process.env, MakeEnvironment(input));
-  CRISP_ASSIGN_OR_RETURN(process.cwd, WorkingFolder(input));
+  CRISP_ASSIGN_OR_RETURN(process.cwd, WorkingDirectory(input));
   process.no_new_privileges = context.no_new_privs();
   // Also when it is 0: otherwise the container would inherit the daemon's.
   process.oom_score_adj = static_cast<int>(input.config.linux().resources().oom_score_adj());

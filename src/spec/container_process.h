@@ -12,8 +12,8 @@
 
 namespace crisp::spec {
 
-// Arguments, environment, working folder, terminal, user, no_new_privileges, oom score. Rights and
-// profiles are added by ContainerSpec.
+// Arguments, environment, working directory, terminal, user, no_new_privileges, oom score. Rights
+// and profiles are added by ContainerSpec.
 absl::StatusOr<oci::Process> MakeContainerProcess(const ContainerInput& input);
 
 // Entrypoint and Cmd as Kubernetes documents it: `command` replaces both, `args` replaces Cmd.

@@ -27,8 +27,8 @@ struct ContainerInput {
   std::string hostname_path;
   std::string resolv_conf_path;
   std::string hosts_path;
-  bool cgroup_v2 = false;                     // the host has only cgroup v2
-  std::vector<std::string> cdi_folders = {};  // spec/cdi.h
+  bool cgroup_v2 = false;                         // the host has only cgroup v2
+  std::vector<std::string> cdi_directories = {};  // spec/cdi.h
 };
 
 struct ImageVolume {

@@ -24,9 +24,9 @@ namespace v1 = ::runtime::v1;
 constexpr size_t kMaxNodes = 4096;
 constexpr int kMaxDepth = 16;
 
-// Folders of /dev that are mounts of their own in a container, or bookkeeping of others.
-constexpr absl::string_view kSkippedFolders[] = {"pts",  "shm",         "fd",   "mqueue",
-                                                 ".lxc", ".lxd-mounts", ".udev"};
+// Directories of /dev that are mounts of their own in a container, or bookkeeping of others.
+constexpr absl::string_view kSkippedDirectories[] = {"pts",  "shm",         "fd",   "mqueue",
+                                                     ".lxc", ".lxd-mounts", ".udev"};
 
 oci::DeviceRule Rule(bool allow, char type, std::optional<int64_t> major,
                      std::optional<int64_t> minor, std::string access) {
@@ -67,29 +67,29 @@ oci::Device Node(std::string path, const struct stat& info) {
           .gid = info.st_gid};
 }
 
-// The nodes below `folder`, as `to`/...; links are not followed, and what vanishes meanwhile (a
+// The nodes below `directory`, as `to`/...; links are not followed, and what vanishes meanwhile (a
 // device was unplugged) is left out.
-absl::Status Walk(const std::string& folder, const std::string& to, int depth,
+absl::Status Walk(const std::string& directory, const std::string& to, int depth,
                   std::vector<oci::Device>& found) {
-  if (depth > kMaxDepth) return Invalid("devices.host_path", folder, "is too deep");
-  absl::StatusOr<std::vector<std::string>> names = base::ListDir(folder);
+  if (depth > kMaxDepth) return Invalid("devices.host_path", directory, "is too deep");
+  absl::StatusOr<std::vector<std::string>> names = base::ListDir(directory);
   if (absl::IsNotFound(names.status())) return absl::OkStatus();
   if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
-    const std::string path = base::JoinPath(folder, name);
+    const std::string path = base::JoinPath(directory, name);
     struct stat info;
     if (lstat(path.c_str(), &info) != 0) {
       if (errno == ENOENT) continue;
       return base::Errno("stat", path);
     }
     if (S_ISDIR(info.st_mode)) {
-      const bool skip = std::find(std::begin(kSkippedFolders), std::end(kSkippedFolders), name) !=
-                        std::end(kSkippedFolders);
+      const bool skip = std::find(std::begin(kSkippedDirectories), std::end(kSkippedDirectories),
+                                  name) != std::end(kSkippedDirectories);
       if (!skip) CRISP_RETURN_IF_ERROR(Walk(path, base::JoinPath(to, name), depth + 1, found));
     } else if (IsNode(info) && name != "console") {
       found.push_back(Node(base::JoinPath(to, name), info));
       if (found.size() > kMaxNodes) {
-        return Invalid("devices.host_path", folder,
+        return Invalid("devices.host_path", directory,
                        absl::StrCat("holds more than ", kMaxNodes, " devices"));
       }
     }
@@ -111,7 +111,7 @@ absl::StatusOr<std::vector<oci::Device>> Nodes(const v1::Device& device) {
   } else if (IsNode(info)) {
     found.push_back(Node(to, info));
   } else {
-    return Invalid("devices.host_path", device.host_path(), "is neither a device nor a folder");
+    return Invalid("devices.host_path", device.host_path(), "is neither a device nor a directory");
   }
   return found;
 }

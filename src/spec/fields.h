@@ -1,4 +1,4 @@
-// Checks of single fields that several files of this folder need. Pure.
+// Checks of single fields that several files of this directory need. Pure.
 #pragma once
 
 #include <cstddef>

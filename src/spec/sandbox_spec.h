@@ -14,7 +14,8 @@ struct SandboxInput {
   const runtime::v1::PodSandboxConfig& config;
   std::string id;
   std::string hostname;
-  std::string pause_root;  // folder with the file `pause` and the empty folders dev/shm and proc
+  std::string
+      pause_root;  // directory with the file `pause` and the empty directories dev/shm and proc
   std::string cgroup_path;
 };
 

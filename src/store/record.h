@@ -14,7 +14,7 @@
 
 namespace crisp::store {
 
-// Things a sandbox may hold outside its own folders. The record lists all it may have acquired
+// Things a sandbox may hold outside its own directories. The record lists all it may have acquired
 // *before* the first is acquired; releasing one is idempotent, and it is struck off only when it is
 // gone for certain.
 enum class Debt {
@@ -22,7 +22,7 @@ enum class Debt {
   kNetns,      // pin in /run/netns
   kProcesses,  // pause and everything in its cgroup
   kCgroup,     // cgroup leaf
-  kFiles,      // /run folders: bundle, resolv.conf, shm mount
+  kFiles,      // /run directories: bundle, resolv.conf, shm mount
 };
 
 struct PodIp {
@@ -58,7 +58,7 @@ struct ImageVolume {
   std::string container_path;
   std::string image_id;
   std::vector<std::string> chain_ids;  // bottom first: kept while the container exists
-  std::string sub_path;                // a folder inside the image; empty: all of it
+  std::string sub_path;                // a directory inside the image; empty: all of it
 };
 
 struct ContainerRecord {

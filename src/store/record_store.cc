@@ -12,12 +12,12 @@
 
 namespace crisp::store {
 
-absl::Status RecordFolder::Init() const {
+absl::Status RecordDirectory::Init() const {
   CRISP_RETURN_IF_ERROR(base::MakeDirs(dir_, 0700));
   return base::MakeDirs(quarantine_, 0700);
 }
 
-absl::Status RecordFolder::Write(const std::string& id, const std::string& text) const {
+absl::Status RecordDirectory::Write(const std::string& id, const std::string& text) const {
   CRISP_RETURN_IF_ERROR(base::Prefix(base::CheckFileSize(text), "record"));
   const std::string dir = Dir(id);
   CRISP_RETURN_IF_ERROR(base::MakeDirs(dir, 0700));
@@ -28,11 +28,11 @@ absl::Status RecordFolder::Write(const std::string& id, const std::string& text)
   return base::Prefix(written, "write record");
 }
 
-absl::Status RecordFolder::Remove(const std::string& id) const {
+absl::Status RecordDirectory::Remove(const std::string& id) const {
   return base::Prefix(base::RemoveTree(Dir(id)), "remove record");
 }
 
-absl::StatusOr<std::vector<Damaged>> RecordFolder::Load(
+absl::StatusOr<std::vector<Damaged>> RecordDirectory::Load(
     const std::function<absl::Status(const std::string&, absl::string_view)>& decode) const {
   std::vector<Damaged> damaged;
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(dir_));
@@ -40,7 +40,7 @@ absl::StatusOr<std::vector<Damaged>> RecordFolder::Load(
     absl::StatusOr<std::string> text = base::ReadFile(base::JoinPath(Dir(name), base::kRecordFile));
     absl::Status status = text.status();
     if (!base::IsId(name)) {
-      status = absl::InvalidArgumentError("folder name is no id");
+      status = absl::InvalidArgumentError("directory name is no id");
     } else if (text.ok()) {
       status = decode(name, *text);
     }

@@ -17,27 +17,27 @@
 
 namespace crisp::store {
 
-// An object whose record could not be read; its folder was moved to the quarantine. kNotFound: it
-// has none, because its first write or its removal was cut short; the folder was removed.
+// An object whose record could not be read; its directory was moved to the quarantine. kNotFound:
+// it has none, because its first write or its removal was cut short; the directory was removed.
 struct Damaged {
   std::string id;
   absl::Status why;
 };
 
-// One folder of records. Thread-safe as long as one object is written by one thread at a time.
-class RecordFolder {
+// One directory of records. Thread-safe as long as one object is written by one thread at a time.
+class RecordDirectory {
  public:
-  RecordFolder(std::string dir, std::string quarantine)
+  RecordDirectory(std::string dir, std::string quarantine)
       : dir_(std::move(dir)), quarantine_(std::move(quarantine)) {}
 
-  // Creates the folders (0700).
+  // Creates the directories (0700).
   absl::Status Init() const;
   absl::Status Write(const std::string& id, const std::string& text) const;
-  // Removes the object's folder with all in it; a missing one is OK.
+  // Removes the object's directory with all in it; a missing one is OK.
   absl::Status Remove(const std::string& id) const;
   std::string Dir(const std::string& id) const { return base::JoinPath(dir_, id); }
 
-  // Calls `decode(text)` for every record; folders whose record does not decode go to the
+  // Calls `decode(text)` for every record; directories whose record does not decode go to the
   // quarantine and are returned. An error when the records cannot be read at all, or not now (out
   // of descriptors or memory), which `decode` may say too: what is unread must not be taken for
   // damaged.

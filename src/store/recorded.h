@@ -17,9 +17,9 @@ namespace crisp::store {
 template <typename Record>
 class Recorded {
  public:
-  // `folder` is borrowed and outlives this.
-  Recorded(Record record, const RecordFolder* folder)
-      : folder_(folder), record_(std::move(record)) {}
+  // `directory` is borrowed and outlives this.
+  Recorded(Record record, const RecordDirectory* directory)
+      : directory_(directory), record_(std::move(record)) {}
 
   Record Get() const {
     absl::ReaderMutexLock lock(&mu_);
@@ -39,7 +39,7 @@ class Recorded {
     absl::MutexLock write_lock(&write_mu_);
     Record next = Get();
     change(next);
-    CRISP_RETURN_IF_ERROR(folder_->Write(next.id, Encode(next)));
+    CRISP_RETURN_IF_ERROR(directory_->Write(next.id, Encode(next)));
     absl::MutexLock lock(&mu_);
     record_ = std::move(next);
     return absl::OkStatus();
@@ -50,14 +50,14 @@ class Recorded {
     absl::MutexLock write_lock(&write_mu_);
     Record next = Get();
     change(next);
-    absl::Status status = folder_->Write(next.id, Encode(next));
+    absl::Status status = directory_->Write(next.id, Encode(next));
     absl::MutexLock lock(&mu_);
     record_ = std::move(next);
     return status;
   }
 
  private:
-  const RecordFolder* const folder_;
+  const RecordDirectory* const directory_;
   absl::Mutex write_mu_
       ABSL_ACQUIRED_BEFORE(mu_);  // held across the write, so that writes do not pass each other
   mutable absl::Mutex mu_;

@@ -1,6 +1,6 @@
-// The server's threads: one that moves bytes (everything in this folder runs there unless it says
-// otherwise) and a few that make blocking calls. A thin face over Boost.Asio, so that sessions need
-// not see it.
+// The server's threads: one that moves bytes (everything in this directory runs there unless it
+// says otherwise) and a few that make blocking calls. A thin face over Boost.Asio, so that sessions
+// need not see it.
 #pragma once
 
 #include <functional>

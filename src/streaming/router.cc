@@ -94,9 +94,9 @@ Route RouteRequest(const HttpHead& head, const std::function<SessionContext()>& 
                    TokenStore* tokens) {
   const absl::string_view path = head.path;
   const size_t slash = path.rfind('/');
-  const absl::string_view folder = path.substr(0, slash == path.npos ? 0 : slash);
+  const absl::string_view directory = path.substr(0, slash == path.npos ? 0 : slash);
   Route route;
-  if (folder != "/exec" && folder != "/attach" && folder != "/portforward") {
+  if (directory != "/exec" && directory != "/attach" && directory != "/portforward") {
     route.refusal = HttpAnswer("404 Not Found", "");
   } else if (head.method != "GET" && head.method != "POST") {
     route.refusal = HttpAnswer("405 Method Not Allowed", "Allow: GET, POST\r\n");
@@ -104,7 +104,7 @@ Route RouteRequest(const HttpHead& head, const std::function<SessionContext()>& 
     route.refusal = HttpAnswer("400 Bad Request", "");
   } else {
     std::optional<Request> request = tokens->Take(std::string(path.substr(slash + 1)));
-    if (request && PathOf(*request) == folder.substr(1)) {
+    if (request && PathOf(*request) == directory.substr(1)) {
       const SessionContext context = new_context();
       if (context.ticket) return Accept(head, context, *std::move(request));
       route.refusal = HttpAnswer("503 Service Unavailable", "");

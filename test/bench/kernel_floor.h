@@ -21,7 +21,7 @@ class KernelFloor {
   KernelFloor& operator=(const KernelFloor&) = delete;
 
   // Nanoseconds from clone3 until /static_true of `rootfs` was executed. `dir` is an existing
-  // folder for the writable layer, which is new for each call; the caller removes both.
+  // directory for the writable layer, which is new for each call; the caller removes both.
   int64_t Measure(const std::string& rootfs, const std::string& dir);
 
  private:

@@ -59,7 +59,7 @@ void TimedPod::Up() {
         v1::NODE);
   });
   // kubelet makes it too.
-  Expect(base::MakeDirs(run.config().log_directory(), 0755).ok(), "a log folder");
+  Expect(base::MakeDirs(run.config().log_directory(), 0755).ok(), "a log directory");
   pod_id_ = Timed(&Runtime::RunPodSandbox, run, times_.run_pod).pod_sandbox_id();
   const v1::CreateContainerRequest create = CreateRequest(run.config());
   container_id_ = Timed(&Runtime::CreateContainer, create, times_.create).container_id();

@@ -1,6 +1,6 @@
 // A layer as it comes from a registry, unpacked by a real store on top of a small parent layer.
-// Whatever is in it: the folder beside the store is not touched, what was refused leaves nothing,
-// and the error is never one of our own (kInternal). Needs root, as crispd does.
+// Whatever is in it: the directory beside the store is not touched, what was refused leaves
+// nothing, and the error is never one of our own (kInternal). Needs root, as crispd does.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,7 +52,7 @@ class Scratch {
     Must(mkdtemp(name) != nullptr);
     dir_ = name;
     canary_ = base::JoinPath(dir_, "canary");
-    MustOk(base::MakeDirs(base::JoinPath(canary_, "folder"), 0700));
+    MustOk(base::MakeDirs(base::JoinPath(canary_, "directory"), 0700));
     MustOk(base::WriteFileAtomic(base::JoinPath(canary_, "secret"), "canary", 0600));
     before_ = Canary();
     auto opened = SnapshotStore::Open({.root = base::JoinPath(dir_, "store"),
@@ -83,8 +83,9 @@ class Scratch {
   void PublishParent() {
     const std::string tar = base::JoinPath(dir_, "parent.tar");
     const std::string script = absl::StrCat(
-        "set -e; cd ", dir_, "; mkdir -m 0750 -p p/folder/sub p/gone; echo x >p/folder/file; ",
-        "ln -s folder p/link; ln p/folder/file p/hard; tar -C p -cf parent.tar .; rm -r p");
+        "set -e; cd ", dir_,
+        "; mkdir -m 0750 -p p/directory/sub p/gone; echo x >p/directory/file; ",
+        "ln -s directory p/link; ln p/directory/file p/hard; tar -C p -cf parent.tar .; rm -r p");
     Must(system(script.c_str()) == 0);
     const absl::StatusOr<std::string> blob = base::ReadFile(tar);
     MustOk(blob.status());
@@ -106,7 +107,7 @@ class Scratch {
   // Contents cannot change without these times.
   std::string Canary() const {
     std::string all;
-    for (const char* name : {"", "/folder", "/secret"}) {
+    for (const char* name : {"", "/directory", "/secret"}) {
       struct stat info;
       Must(lstat((canary_ + name).c_str(), &info) == 0);
       absl::StrAppend(&all, info.st_ino, " ", info.st_nlink, " ", info.st_mtim.tv_nsec, " ",

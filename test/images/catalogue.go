@@ -25,7 +25,7 @@ type entry struct {
 
 type layer struct {
 	name     string
-	tree     string // folder below the stage, or ""
+	tree     string // directory below the stage, or ""
 	entries  []entry
 	compress string // gzip, zstd, none
 }

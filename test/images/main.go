@@ -21,8 +21,8 @@ func main() {
 		fatal(fmt.Errorf("images: say build, push or list"))
 	}
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
-	layout := flags.String("layout", "", "folder of the OCI layout")
-	stage := flags.String("stage", "", "folder of the staged trees")
+	layout := flags.String("layout", "", "directory of the OCI layout")
+	stage := flags.String("stage", "", "directory of the staged trees")
 	registry := flags.String("registry", "", "HOST:PORT to push to, plain http")
 	demo := flags.Bool("demo", false, "only the images of deploy/quickstart")
 	flags.Parse(os.Args[2:])

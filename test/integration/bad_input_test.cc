@@ -90,7 +90,7 @@ TEST_CASE("registry down") {
          {"RegistryUnavailable: ", "127.0.0.1:1"});
 }
 
-TEST_CASE("command not found, not executable, a folder") {
+TEST_CASE("command not found, not executable, a directory") {
   StartFails({"nope"}, nullptr, Code::INVALID_ARGUMENT,
              {"nope", "executable file not found in $PATH"});
   StartFails({"/etc/passwd"}, nullptr, Code::INVALID_ARGUMENT, {"/etc/passwd", "EACCES"});
@@ -117,7 +117,7 @@ TEST_CASE("host path whose parent is a file") {
   daemon.Pull(kBusybox);
   Expect(pod.TryCreate(pod.ContainerConfig({"true"}, mounted(file + "/below"))),
          Code::INVALID_ARGUMENT, {"host_path", file + "/below"});
-  // A missing folder is made, as hostPath volumes without a type expect.
+  // A missing directory is made, as hostPath volumes without a type expect.
   CHECK(pod.WaitExited(pod.Run({"test", "-d", "/data"}, mounted(daemon.dir() + "/made/for/it")))
             .exit_code() == 0);
 }
@@ -194,30 +194,30 @@ TEST_CASE("unknown handler, sandbox and container") {
 
 TEST_CASE("propagation from or to a host path that is on a private mount") {
   char name[] = "/var/lib/crisp-private-XXXXXX";
-  const std::string folder = mkdtemp(name);
-  REQUIRE(mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND, nullptr) == 0);
-  REQUIRE(mount(nullptr, folder.c_str(), nullptr, MS_PRIVATE, nullptr) == 0);
+  const std::string directory = mkdtemp(name);
+  REQUIRE(mount(directory.c_str(), directory.c_str(), nullptr, MS_BIND, nullptr) == 0);
+  REQUIRE(mount(nullptr, directory.c_str(), nullptr, MS_PRIVATE, nullptr) == 0);
   const auto fault = [&](v1::MountPropagation propagation) {
-    return [&folder, propagation](v1::ContainerConfig& config) {
+    return [&directory, propagation](v1::ContainerConfig& config) {
       v1::Mount* mount = config.add_mounts();
-      mount->set_host_path(folder);
+      mount->set_host_path(directory);
       mount->set_container_path("/data");
       mount->set_propagation(propagation);
     };
   };
   for (const auto kind : {v1::PROPAGATION_HOST_TO_CONTAINER, v1::PROPAGATION_BIDIRECTIONAL}) {
     CreateFails(fault(kind), Code::INVALID_ARGUMENT,
-                {v1::MountPropagation_Name(kind), folder, "not a shared"});
+                {v1::MountPropagation_Name(kind), directory, "not a shared"});
   }
-  REQUIRE(mount(nullptr, folder.c_str(), nullptr, MS_SHARED, nullptr) == 0);
+  REQUIRE(mount(nullptr, directory.c_str(), nullptr, MS_SHARED, nullptr) == 0);
   {
     Pod pod(Daemon::Shared());
     for (const auto kind : {v1::PROPAGATION_HOST_TO_CONTAINER, v1::PROPAGATION_BIDIRECTIONAL}) {
       CHECK(pod.WaitExited(pod.Run({"true"}, fault(kind))).exit_code() == 0);
     }
   }
-  CHECK(umount2(folder.c_str(), MNT_DETACH) == 0);
-  CHECK(rmdir(folder.c_str()) == 0);
+  CHECK(umount2(directory.c_str(), MNT_DETACH) == 0);
+  CHECK(rmdir(directory.c_str()) == 0);
 }
 
 TEST_CASE("what is not built says so") {
@@ -260,7 +260,7 @@ TEST_CASE("a port that is none is not forwarded") {
 }
 
 TEST_CASE(
-    "network not configured: only host-network pods run, and the error says which folder is "
+    "network not configured: only host-network pods run, and the error says which directory is "
     "empty") {
   Daemon daemon;
   REQUIRE(base::RemoveTree(daemon.dir() + "/net.d").ok());
@@ -279,7 +279,7 @@ TEST_CASE(
 }
 
 TEST_CASE("disk full: the pull fails naming it, leaves nothing, and works once there is space") {
-  // The root folder on a file system of its own, small enough for the debian image not to fit.
+  // The root directory on a file system of its own, small enough for the debian image not to fit.
   char name[] = "/var/lib/crisp-full-XXXXXX";
   const std::string mount_point = mkdtemp(name);
   REQUIRE(mount("tmpfs", mount_point.c_str(), "tmpfs", 0, "size=300m") == 0);

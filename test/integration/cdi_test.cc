@@ -35,8 +35,8 @@ grpc::Status TryCreate(Pod& pod, const std::string& device) {
 }  // namespace
 
 TEST_CASE("CDI devices: nodes, environment and mounts; described while the daemon runs") {
-  char folder[] = "/tmp/crisp-cdi-XXXXXX";
-  const std::string dir = mkdtemp(folder);
+  char directory[] = "/tmp/crisp-cdi-XXXXXX";
+  const std::string dir = mkdtemp(directory);
   {
     Daemon daemon({"--cdi-spec-dir", dir});
     Pod pod(daemon);

@@ -12,10 +12,10 @@ bool OnV1() { return access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK)
 
 std::string CgroupPath(Pod& pod, const std::string& container, const std::string& controller,
                        const std::string& v1_name, const std::string& v2_name) {
-  const std::string folder = pod.CgroupFolder(container, controller);
-  const std::string v1_path = absl::StrCat(folder, "/", v1_name);
+  const std::string directory = pod.CgroupDirectory(container, controller);
+  const std::string v1_path = absl::StrCat(directory, "/", v1_name);
   const bool on_v1 = !v1_name.empty() && access(v1_path.c_str(), F_OK) == 0;
-  return on_v1 ? v1_path : absl::StrCat(folder, "/", v2_name);
+  return on_v1 ? v1_path : absl::StrCat(directory, "/", v2_name);
 }
 
 std::string CgroupFile(Pod& pod, const std::string& container, const std::string& controller,

@@ -69,7 +69,7 @@ TEST_CASE("a fork bomb stops at the limit kubelet set for the pod, and stopping 
   pod.StopContainer(container, 0);
 
   const std::string idle = pod.Run({"sleep", "1000"});
-  const std::string leaf = pod.CgroupFolder(idle, "pids");
+  const std::string leaf = pod.CgroupDirectory(idle, "pids");
   const std::string parent = leaf.substr(0, leaf.rfind('/'));
   REQUIRE(base::WriteExisting(parent + "/pids.max", absl::StrCat(kLimit)).ok());
   const std::string bomb =
@@ -109,7 +109,7 @@ TEST_CASE("a pids limit of the container's own is a cgroup v2 file; v1 has no wo
   pod.Start(container);
   REQUIRE(AwaitLog(pod, container, "bomb ended"));
   CHECK(absl::StrContains(pod.LogText(container), "can't fork"));
-  CHECK(ReadNumber(pod.CgroupFolder(container, "pids") + "/pids.max") == 20);
+  CHECK(ReadNumber(pod.CgroupDirectory(container, "pids") + "/pids.max") == 20);
 }
 
 TEST_CASE("the stop signal: the configuration's, else the image's, else SIGTERM") {
@@ -241,18 +241,19 @@ TEST_CASE("huge pages: kubelet's zero for every size is a limit where there is o
       limit->set_limit(0);
     }
   });
-  const std::string folder = pod.CgroupFolder(container, "hugetlb");
+  const std::string directory = pod.CgroupDirectory(container, "hugetlb");
   int limited = 0;
   for (const char* size : {"2MB", "1GB"}) {
     for (const char* suffix : {"max", "limit_in_bytes", "rsvd.max", "rsvd.limit_in_bytes"}) {
-      const std::string path = absl::StrCat(folder, "/hugetlb.", size, ".", suffix);
+      const std::string path = absl::StrCat(directory, "/hugetlb.", size, ".", suffix);
       if (access(path.c_str(), F_OK) != 0) continue;
       INFO(path);
       CHECK(ReadNumber(path) == 0);
       ++limited;
     }
   }
-  if (limited == 0) printf("skipped: hugetlb limits: no such controller in %s\n", folder.c_str());
+  if (limited == 0)
+    printf("skipped: hugetlb limits: no such controller in %s\n", directory.c_str());
   CHECK(pod.Exec(container, {"echo", "runs"}).out == "runs\n");
   const grpc::Status status =
       pod.TryCreate(pod.ContainerConfig({"true"}, [](v1::ContainerConfig& config) {

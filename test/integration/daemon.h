@@ -35,7 +35,9 @@ class Daemon {
   int exit_status = -1;
 
   pid_t pid() const { return pid_; }
-  const std::string& dir() const { return dir_; }  // temporary folder: root/, state/, net.d/, logs/
+  const std::string& dir() const {
+    return dir_;
+  }  // temporary directory: root/, state/, net.d/, logs/
   const std::string& socket() const { return socket_; }
   std::string root() const { return dir_ + "/root"; }
   std::string state() const { return dir_ + "/state"; }

@@ -105,7 +105,7 @@ class Bench {
       ++(process.parent == shim_ ? held.shim_children : held.daemon_children);
       if (process.state == 'Z') ++held.zombies;
     }
-    const std::vector<std::string> files = *base::ListDir(pod_.CgroupFolder(container_, "none"));
+    const std::vector<std::string> files = *base::ListDir(pod_.CgroupDirectory(container_, "none"));
     for (const std::string& file : files) held.cgroups += absl::StartsWith(file, "exec");
     return held;
   }

@@ -71,7 +71,7 @@ TEST_CASE("an image is mounted read-only, its programs run, and the status names
   }
 }
 
-TEST_CASE("a folder of an image is mounted alone") {
+TEST_CASE("a directory of an image is mounted alone") {
   Pod pod(Daemon::Shared());
   pod.daemon().Pull(kVolume);
   const std::string container = pod.Run({"sleep", "1000"}, WithVolume(kVolume, "etc"));
@@ -99,8 +99,8 @@ TEST_CASE("two images, one below the other, and one in a single layer") {
 TEST_CASE("image volumes that are refused when the container is created") {
   Pod pod(Daemon::Shared());
   pod.daemon().Pull(kVolume);
-  // no folder, a file, what is not there because it leads out of the image
-  for (const char* sub_path : {"no/such/folder", "etc/passwd"}) {
+  // no directory, a file, what is not there because it leads out of the image
+  for (const char* sub_path : {"no/such/directory", "etc/passwd"}) {
     INFO(sub_path);
     const grpc::Status status = TryCreate(pod, sub_path);
     CHECK(status.error_code() == grpc::StatusCode::INVALID_ARGUMENT);
@@ -150,7 +150,7 @@ TEST_CASE("a container that was refused keeps no layer") {
   const size_t without = Layers(daemon);
   daemon.Pull(kVolume);
   Pod pod(daemon);
-  CHECK_FALSE(TryCreate(pod, "no/such/folder").ok());
+  CHECK_FALSE(TryCreate(pod, "no/such/directory").ok());
   RemoveImage(daemon, kVolume);
   CHECK(Layers(daemon) == without);
 }

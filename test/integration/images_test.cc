@@ -399,10 +399,10 @@ TEST_CASE("hosts.toml sends a registry to its mirrors, in order, and is read ane
   char dir[] = "/tmp/crisp-certs-XXXXXX";
   REQUIRE(mkdtemp(dir) != nullptr);
   const auto write_hosts = [&](const std::string& hosts) {
-    const std::string folder = absl::StrCat(dir, "/mirrored.example");
-    REQUIRE(base::MakeDirs(folder, 0755).ok());
+    const std::string directory = absl::StrCat(dir, "/mirrored.example");
+    REQUIRE(base::MakeDirs(directory, 0755).ok());
     // Nothing must ever go to the upstream itself.
-    REQUIRE(base::WriteFileAtomic(folder + "/hosts.toml",
+    REQUIRE(base::WriteFileAtomic(directory + "/hosts.toml",
                                   "server = \"http://127.0.0.1:1\"\n" + hosts, 0644)
                 .ok());
   };

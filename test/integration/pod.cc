@@ -33,7 +33,7 @@ v1::PodSandboxConfig PodConfig(Daemon& daemon,
 Pod::Pod(Daemon& daemon, const std::function<void(v1::PodSandboxConfig&)>& change)
     : daemon_(daemon), config_(PodConfig(daemon, change)) {
   if (!config_.log_directory().empty() && !base::MakeDirs(config_.log_directory(), 0755).ok()) {
-    throw std::runtime_error("log folder");
+    throw std::runtime_error("log directory");
   }
   v1::RunPodSandboxRequest request;
   *request.mutable_config() = config_;
@@ -194,7 +194,7 @@ int Pod::HostPid(const std::string& container) {
   return pid;
 }
 
-std::string Pod::CgroupFolder(const std::string& container, const std::string& controller) {
+std::string Pod::CgroupDirectory(const std::string& container, const std::string& controller) {
   const std::string lines =
       base::ReadFile(absl::StrCat("/proc/", HostPid(container), "/cgroup")).value();
   std::string v2;

@@ -11,7 +11,8 @@ namespace crisp::test {
 
 inline constexpr char kBusybox[] = "registry.k8s.io/e2e-test-images/busybox:1.29-2";
 
-// A configuration with a name and uid of its own and the test's log folder; `change` may alter it.
+// A configuration with a name and uid of its own and the test's log directory; `change` may alter
+// it.
 v1::PodSandboxConfig PodConfig(Daemon& daemon,
                                const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
 
@@ -61,8 +62,9 @@ class Pod {
   std::string LogText(const std::string& container);
   // info.pid of the container or, for the pod's id, of pause.
   int HostPid(const std::string& container);
-  // Its folder in the hierarchy that has `controller`: on v1 the controller's own, else cgroup2's.
-  std::string CgroupFolder(const std::string& container, const std::string& controller);
+  // Its directory in the hierarchy that has `controller`: on v1 the controller's own, else
+  // cgroup2's.
+  std::string CgroupDirectory(const std::string& container, const std::string& controller);
 
  private:
   Daemon& daemon_;

@@ -200,8 +200,8 @@ TEST_CASE("what runs although the records are gone is ended") {
     pids = {pod.HostPid(pod.Run({"sleep", "1000"})), pod.HostPid(pod.id())};
     netns = cni::NetnsPath(pod.id());
     daemon.Kill9();
-    for (const char* folder : {"/sandboxes", "/containers"}) {
-      REQUIRE(base::RemoveTree(daemon.root() + folder).ok());
+    for (const char* directory : {"/sandboxes", "/containers"}) {
+      REQUIRE(base::RemoveTree(daemon.root() + directory).ok());
     }
     daemon.Start();
   }
@@ -285,7 +285,7 @@ TEST_CASE("a stop that died with its daemon is finished by the next one") {
   CHECK(pod.WaitExited(container).exit_code() == 137);
 }
 
-TEST_CASE("a second crispd on the same folders is refused before it touches them") {
+TEST_CASE("a second crispd on the same directories is refused before it touches them") {
   Daemon daemon;
   const absl::StatusOr<linux::RunResult> second = linux::Run(
       {.path = std::string(getenv("CRISP_TEST_BIN_DIR")) + "/crispd",

@@ -12,7 +12,7 @@ using namespace crisp;
 
 namespace {
 
-// A folder of the test's own, removed at the end.
+// A directory of the test's own, removed at the end.
 struct TempDir {
   std::string path;
   TempDir() {
@@ -34,7 +34,7 @@ TEST_CASE("WriteFileAtomic replaces the file and leaves no temporary") {
   CHECK(base::ListDir(dir.path)->size() == 1);
 }
 
-TEST_CASE("WriteFileAtomic into a missing folder names the path and the errno") {
+TEST_CASE("WriteFileAtomic into a missing directory names the path and the errno") {
   const absl::Status status = base::WriteFileAtomic("/nonexistent/x", "", 0600);
   CHECK(status.code() == absl::StatusCode::kNotFound);
   CHECK(std::string(status.message()).find("/nonexistent/x") != std::string::npos);

@@ -59,13 +59,13 @@ TEST_CASE("bad device rules are refused on v1 and v2") {
   CHECK(absl::IsInvalidArgument(kernel.groups->Create(kernel.NewPath(), resources)));
 }
 
-// The program works in any cgroup2 folder, so this holds it to its rules on hybrid hosts too.
+// The program works in any cgroup2 directory, so this holds it to its rules on hybrid hosts too.
 TEST_CASE("the device program: the last matching rule decides each access") {
   Kernel kernel;
   const std::string path = kernel.NewPath();
   REQUIRE(kernel.groups->Create(path, {}).ok());
-  const cgroup::Folders folders = kernel.layout().At(path);
-  const auto join = cgroup::OpenJoin(folders);
+  const cgroup::Directories directories = kernel.layout().At(path);
+  const auto join = cgroup::OpenJoin(directories);
   REQUIRE(join.ok());
   const std::string node = absl::StrCat("/tmp/crisp-test-node-", getpid());
   // Without a program everything is allowed: what fails below fails by the program.
@@ -82,7 +82,7 @@ TEST_CASE("the device program: the last matching rule decides each access") {
       {true, 'c', 1, 3, "rwm"},    {false, 'c', 1, 5, "w"},  {true, 'c', 1, 7, "w"},
       {false, 'c', 1, 8, "r"},     {true, 'b', 1, 8, "rw"}};
   const absl::Status attached =
-      cgroup::AttachDeviceProgram(folders.v2, cgroup::CompileDeviceProgram(rules));
+      cgroup::AttachDeviceProgram(directories.v2, cgroup::CompileDeviceProgram(rules));
   INFO(attached);
   REQUIRE(attached.ok());
   // One bit per expectation, so that a failure tells which.

@@ -53,9 +53,9 @@ struct Kernel {
   }
   const cgroup::Layout& layout() const { return groups->layout(); }
   bool ExistsAnywhere(const std::string& path) const {
-    cgroup::Folders folders = layout().At(path);
-    bool found = Exists(folders.v2);
-    for (const std::string& folder : folders.v1) found = found || Exists(folder);
+    cgroup::Directories directories = layout().At(path);
+    bool found = Exists(directories.v2);
+    for (const std::string& directory : directories.v1) found = found || Exists(directory);
     return found;
   }
   std::string NewPath() const { return *groups->Path(root + "/pods", base::NewId()); }

@@ -120,9 +120,9 @@ TEST_CASE("Update changes all limits or none") {
 TEST_CASE("parents that exist are left, ours are removed, the default one at the end") {
   Kernel kernel;
   const std::string foreign = kernel.root;
-  cgroup::Folders folders = kernel.layout().At(foreign);
-  folders.v1.push_back(folders.v2);
-  for (const std::string& folder : folders.v1) REQUIRE(mkdir(folder.c_str(), 0755) == 0);
+  cgroup::Directories directories = kernel.layout().At(foreign);
+  directories.v1.push_back(directories.v2);
+  for (const std::string& directory : directories.v1) REQUIRE(mkdir(directory.c_str(), 0755) == 0);
   const std::string first = kernel.NewPath(), second = kernel.NewPath();
   REQUIRE(kernel.groups->Create(first, {}).ok());
   REQUIRE(kernel.groups->Create(second, {}).ok());
@@ -130,7 +130,7 @@ TEST_CASE("parents that exist are left, ours are removed, the default one at the
   CHECK(kernel.ExistsAnywhere(foreign + "/pods"));
   CHECK(kernel.groups->Remove(second, kPatience).ok());
   CHECK_FALSE(kernel.ExistsAnywhere(foreign + "/pods"));
-  for (const std::string& folder : folders.v1) CHECK(rmdir(folder.c_str()) == 0);
+  for (const std::string& directory : directories.v1) CHECK(rmdir(directory.c_str()) == 0);
 
   const std::string by_default = absl::StrCat(kernel.root, "/default");
   auto other = cgroup::Cgroups::Open({.default_parent = by_default, .holder_program = {}});

@@ -34,11 +34,11 @@ TEST_CASE("a hybrid host: controllers on v1, cgroup2 beside them") {
   CHECK(layout->Find("cpuacct") == &layout->v1[0]);
   CHECK(layout->Find("hugetlb") == &layout->v2);
   CHECK(layout->Find("freezer") == nullptr);
-  const cgroup::Folders folders = layout->At("/p/c");
-  CHECK(folders.v2 == "/sys/fs/cgroup/unified/p/c");
-  CHECK(folders.v1 == Names{"/sys/fs/cgroup/cpu,cpuacct/p/c", "/sys/fs/cgroup/cpuset/p/c",
-                            "/sys/fs/cgroup/memory/p/c", "/sys/fs/cgroup/pids/p/c"});
-  CHECK(folders.oom_file == "/sys/fs/cgroup/memory/p/c/memory.oom_control");
+  const cgroup::Directories directories = layout->At("/p/c");
+  CHECK(directories.v2 == "/sys/fs/cgroup/unified/p/c");
+  CHECK(directories.v1 == Names{"/sys/fs/cgroup/cpu,cpuacct/p/c", "/sys/fs/cgroup/cpuset/p/c",
+                                "/sys/fs/cgroup/memory/p/c", "/sys/fs/cgroup/pids/p/c"});
+  CHECK(directories.oom_file == "/sys/fs/cgroup/memory/p/c/memory.oom_control");
 }
 
 TEST_CASE("a v2 host has one hierarchy") {

@@ -10,7 +10,7 @@ using namespace crisp;
 
 namespace {
 
-// A folder that stands for a mount point, with one group "/g".
+// A directory that stands for a mount point, with one group "/g".
 struct FakeMount {
   std::string path;
   FakeMount() {

@@ -1,4 +1,4 @@
-// What the tests of cni share: a process in namespaces of its own, a temporary folder, and a
+// What the tests of cni share: a process in namespaces of its own, a temporary directory, and a
 // network of cni_evil plugins whose calls can be read back.
 #pragma once
 
@@ -20,7 +20,7 @@ struct TempDir {
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
-  // Writes a file below the folder and returns its path.
+  // Writes a file below the directory and returns its path.
   std::string Write(const std::string& name, const std::string& text) const;
 };
 
@@ -31,7 +31,7 @@ size_t OpenDescriptors();
 bool GroupIsGone(pid_t group);
 inline absl::Time In(absl::Duration time) { return absl::Now() + time; }
 
-// A configuration folder with one list, a plugin folder with cni_evil, a cache folder.
+// A configuration directory with one list, a plugin directory with cni_evil, a cache directory.
 struct EvilNetwork {
   TempDir dir;
   Options options;

@@ -88,11 +88,11 @@ TEST_CASE("ParseConf refuses what is no configuration and names the part") {
   CHECK_FALSE(ParseStatus(List("n", R"([{"type":"x","capabilities":{"a":"yes"}}])")).ok());
 }
 
-TEST_CASE("LoadConfFolder takes the first valid file and follows every change") {
+TEST_CASE("LoadConfDirectory takes the first valid file and follows every change") {
   TempDir dir;
   const auto name_of = [&] {
-    const ConfFolder folder = LoadConfFolder(dir.path);
-    return folder.network.ok() ? folder.network->name : Text(folder.network.status());
+    const ConfDirectory directory = LoadConfDirectory(dir.path);
+    return directory.network.ok() ? directory.network->name : Text(directory.network.status());
   };
   CHECK(name_of() == absl::StrCat("no network config found in ", dir.path));
   (void)dir.Write("20-b.conflist", List("b"));
@@ -102,7 +102,7 @@ TEST_CASE("LoadConfFolder takes the first valid file and follows every change") 
   (void)dir.Write("05-notes.txt", List("ignored"));
   (void)dir.Write("05-broken.json", "{");
   CHECK(name_of() == "a");
-  CHECK(LoadConfFolder(dir.path).skipped.size() == 1);
+  CHECK(LoadConfDirectory(dir.path).skipped.size() == 1);
   REQUIRE(base::WriteExisting(base::JoinPath(dir.path, "10-a.conf"), "").ok());  // in place
   CHECK(name_of() == "b");
   REQUIRE(base::RemoveTree(dir.path).ok());
@@ -112,17 +112,17 @@ TEST_CASE("LoadConfFolder takes the first valid file and follows every change") 
   CHECK(name_of() == "c");
 }
 
-TEST_CASE("LoadConfFolder says which files are not valid, and is not stopped by odd ones") {
+TEST_CASE("LoadConfDirectory says which files are not valid, and is not stopped by odd ones") {
   TempDir dir;
   REQUIRE(mkfifo(base::JoinPath(dir.path, "1.conf").c_str(), 0600) == 0);
   REQUIRE(mkdir(base::JoinPath(dir.path, "2.conf").c_str(), 0700) == 0);
   REQUIRE(symlink("/dev/zero", base::JoinPath(dir.path, "3.conf").c_str()) == 0);
   (void)dir.Write("4.conf", std::string((1 << 20) + 1, ' '));
   (void)dir.Write("5.conf", List("n", R"([{"type":"../sh"}])"));
-  const ConfFolder folder = LoadConfFolder(dir.path);
-  CHECK(folder.network.status().code() == absl::StatusCode::kUnavailable);
-  REQUIRE(folder.skipped.size() == 5);
-  CHECK(folder.skipped[0] == "1.conf: not a regular file");
-  CHECK(folder.skipped[3] == "4.conf: more than 1048576 bytes");
-  CHECK(Contains(Text(folder.network.status()), "5.conf: plugin type \"../sh\""));
+  const ConfDirectory directory = LoadConfDirectory(dir.path);
+  CHECK(directory.network.status().code() == absl::StatusCode::kUnavailable);
+  REQUIRE(directory.skipped.size() == 5);
+  CHECK(directory.skipped[0] == "1.conf: not a regular file");
+  CHECK(directory.skipped[3] == "4.conf: more than 1048576 bytes");
+  CHECK(Contains(Text(directory.network.status()), "5.conf: plugin type \"../sh\""));
 }

@@ -84,7 +84,7 @@ TEST_CASE("PinNetns keeps the namespace under a shared mount; UnpinNetns takes i
   umount2(pins.c_str(), MNT_DETACH);
 }
 
-TEST_CASE("first users of the folder at the same time mount it once") {
+TEST_CASE("first users of the directory at the same time mount it once") {
   TempDir dir;
   const std::string pins = base::JoinPath(dir.path, "netns");
   const base::UniqueFd netns = NewNetns();

@@ -87,12 +87,12 @@ TEST_CASE("prevResult goes to DEL from version 0.4.0 on") {
   }
 }
 
-TEST_CASE("Detach uses the configuration of the ADD, whatever the folder holds now") {
+TEST_CASE("Detach uses the configuration of the ADD, whatever the directory holds now") {
   EvilNetwork evil;
   evil.Configure({{{"tag", "old"}}}, "1.0.0", "oldnet");
   REQUIRE(NewNetwork(evil.options)->Attach(PodRequest(), In(kEnough)).ok());
   SECTION("another network") { evil.Configure({{{"tag", "new"}}}, "1.0.0", "newnet"); }
-  SECTION("an empty folder") { REQUIRE(base::RemoveTree(evil.options.conf_dir).ok()); }
+  SECTION("an empty directory") { REQUIRE(base::RemoveTree(evil.options.conf_dir).ok()); }
   // A new object: nothing is kept in memory.
   REQUIRE(NewNetwork(evil.options)->Detach(PodRequest(), In(kEnough)).ok());
   CHECK(evil.CallNames() == "ADD:old DEL:old");
@@ -146,7 +146,7 @@ TEST_CASE("F32: Detach with the namespace gone or replaced says so by an empty C
   CHECK(evil.Calls()[1]["conf"].contains("prevResult"));
 }
 
-TEST_CASE("a damaged cache entry is undone with the folder's network, and then removed") {
+TEST_CASE("a damaged cache entry is undone with the directory's network, and then removed") {
   EvilNetwork evil;
   evil.Configure({{{"tag", "a"}}});
   const auto network = NewNetwork(evil.options);
@@ -175,7 +175,7 @@ TEST_CASE("Attach refuses before any plugin runs") {
   CHECK(evil.CacheFiles().empty());
 }
 
-TEST_CASE("a plugin that is not installed is named with the folders searched") {
+TEST_CASE("a plugin that is not installed is named with the directories searched") {
   EvilNetwork evil;
   evil.Configure(kOnePlugin);
   REQUIRE(unlink(base::JoinPath(evil.options.plugin_dirs[0], "cni_evil").c_str()) == 0);
@@ -206,7 +206,7 @@ TEST_CASE("a hanging plugin of one pod delays no other pod") {
   CHECK(hung.code() == absl::StatusCode::kDeadlineExceeded);
 }
 
-TEST_CASE("State follows the folder and names what is skipped") {
+TEST_CASE("State follows the directory and names what is skipped") {
   EvilNetwork evil;
   const auto network = NewNetwork(evil.options);
   CHECK(Text(network->Ready()) ==

@@ -6,13 +6,13 @@ namespace crisp::cri {
 namespace {
 
 struct Fixture {
-  store::RecordFolder folder{"/nonexistent", "/nonexistent"};
+  store::RecordDirectory directory{"/nonexistent", "/nonexistent"};
   sandbox::Sandbox sandbox{[] {
                              store::SandboxRecord record;
                              record.ready = true;
                              return record;
                            }(),
-                           &folder};
+                           &directory};
   int announced = 0;
 };
 

@@ -197,9 +197,9 @@ absl::Status PullFixture::Refused(const std::string& text, const Credentials& cr
 }
 
 void PullFixture::WriteHostsToml(const std::string& text) {
-  const std::string folder = base::JoinPath(dir.path, "certs.d", registry.host());
-  REQUIRE(base::MakeDirs(folder, 0700).ok());
-  REQUIRE(base::WriteFileAtomic(base::JoinPath(folder, "hosts.toml"), text, 0600).ok());
+  const std::string directory = base::JoinPath(dir.path, "certs.d", registry.host());
+  REQUIRE(base::MakeDirs(directory, 0700).ok());
+  REQUIRE(base::WriteFileAtomic(base::JoinPath(directory, "hosts.toml"), text, 0600).ok());
 }
 
 }  // namespace crisp::image

@@ -1,5 +1,5 @@
 // What the pull tests share: images made of strings, a layer target that remembers, a store in a
-// folder of the test's own.
+// directory of the test's own.
 #pragma once
 
 #include <functional>

@@ -293,7 +293,7 @@ TEST_CASE("A damaged record is quarantined alone, and the start goes on") {
   CHECK(f.store->List().size() == 2);
 }
 
-TEST_CASE("A folder in place of a record, and leftovers of a dead writer") {
+TEST_CASE("A directory in place of a record, and leftovers of a dead writer") {
   StoreFixture f;
   const Image good = Make({"good"}, "repo:good");
   f.Put(good);
@@ -322,7 +322,7 @@ TEST_CASE("Put that cannot write leaves everything as it was") {
   const Image old_image = Make({"old"}, "repo:v1");
   f.Put(old_image);
   const Image new_image = Make({"new"}, "repo:v1");
-  // A folder of that name cannot be renamed over.
+  // A directory of that name cannot be renamed over.
   REQUIRE(base::MakeDirs(f.RecordOf(new_image) + "/x", 0700).ok());
   CHECK_FALSE(f.store->Put(new_image).ok());
   CHECK((*f.store->Find("example.com/repo:v1"))->id == old_image.id);

@@ -14,8 +14,8 @@ namespace {
 
 struct Certs {
   TempDir dir;
-  void Write(const std::string& folder, const std::string& file, const std::string& text) {
-    const std::string path = base::JoinPath(dir.path, folder);
+  void Write(const std::string& directory, const std::string& file, const std::string& text) {
+    const std::string path = base::JoinPath(dir.path, directory);
     REQUIRE(base::MakeDirs(path, 0700).ok());
     REQUIRE(base::WriteFileAtomic(base::JoinPath(path, file), text, 0600).ok());
   }
@@ -51,7 +51,7 @@ TEST_CASE("Without configuration a registry is https, loopback ones http") {
   }
 }
 
-TEST_CASE("Folders are found by either spelling of the port, then _default") {
+TEST_CASE("Directories are found by either spelling of the port, then _default") {
   Certs certs;
   certs.Write("_default", "hosts.toml", "server = \"https://default\"");
   CHECK(certs.Hosts("a:5000")[0].api.text() == "https://default/v2");
@@ -60,7 +60,7 @@ TEST_CASE("Folders are found by either spelling of the port, then _default") {
   certs.Write("a_5000_", "hosts.toml", "server = \"https://underscores\"");
   CHECK(certs.Hosts("a:5000")[0].api.text() == "https://underscores/v2");
   CHECK(certs.Hosts("a")[0].api.text() == "https://default/v2");
-  // Several folders: the first that knows the registry.
+  // Several directories: the first that knows the registry.
   Certs other;
   other.Write("a", "hosts.toml", "server = \"https://other\"");
   CHECK((*RegistryHosts("a", {other.dir.path, certs.dir.path}))[0].api.text() ==

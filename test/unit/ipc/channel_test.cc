@@ -155,13 +155,13 @@ TEST_CASE("a peer that does not read does not block a sender that must not block
 
 TEST_CASE("a socket is for its owner only, replaces a stale one, and may have a long path") {
   const TempDir dir;
-  std::string folder = dir.path;
+  std::string directory = dir.path;
   SECTION("short") {}
   SECTION("longer than sun_path") {
-    folder = absl::StrCat(dir.path, "/", std::string(200, 'd'));
-    REQUIRE(base::MakeDirs(folder, 0700).ok());
+    directory = absl::StrCat(dir.path, "/", std::string(200, 'd'));
+    REQUIRE(base::MakeDirs(directory, 0700).ok());
   }
-  const std::string path = folder + "/shim.sock";
+  const std::string path = directory + "/shim.sock";
   CHECK(absl::IsNotFound(Connect(path).status()));
   for (int round = 0; round < 2; ++round) {  // the second meets the file of the first
     const absl::StatusOr<base::UniqueFd> listener = Listen(path);
@@ -180,7 +180,7 @@ TEST_CASE("a socket is for its owner only, replaces a stale one, and may have a 
     CHECK(request->exec().args(0) == "early");
   }
   CHECK(absl::IsUnavailable(Connect(path).status()));  // the file is there, nobody listens
-  CHECK_FALSE(Listen(absl::StrCat(folder, "/", std::string(120, 'n'))).ok());
+  CHECK_FALSE(Listen(absl::StrCat(directory, "/", std::string(120, 'n'))).ok());
 }
 
 }  // namespace

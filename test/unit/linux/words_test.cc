@@ -58,8 +58,8 @@ TEST_CASE("a later mount option wins") {
 TEST_CASE("a process is a pid and a start time") {
   const absl::StatusOr<uint64_t> ticks = StartTicks(getpid());
   REQUIRE(ticks.ok());
-  CHECK(OpenProcFolder(getpid(), *ticks).ok());
-  CHECK(absl::IsNotFound(OpenProcFolder(getpid(), *ticks + 1).status()));
+  CHECK(OpenProcDirectory(getpid(), *ticks).ok());
+  CHECK(absl::IsNotFound(OpenProcDirectory(getpid(), *ticks + 1).status()));
   const pid_t child = fork();
   if (child == 0) _exit(0);
   siginfo_t info;

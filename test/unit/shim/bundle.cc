@@ -29,8 +29,8 @@ void Shell(const std::string& command) {
   REQUIRE(system(command.c_str()) == 0);
 }
 
-struct Folder {
-  Folder() : path(absl::StrCat("/tmp/crisp-shim-test-", getpid())) {
+struct Directory {
+  Directory() : path(absl::StrCat("/tmp/crisp-shim-test-", getpid())) {
     const std::string layer = path + "/layer";
     Shell(absl::StrCat(
         "set -e; rm -rf ", path, "; mkdir -p ", layer, "; cd ", layer,
@@ -44,7 +44,7 @@ struct Folder {
         ">etc/passwd",
         "; printf 'root:x:0:\\nuser:x:1000:\\ntty:x:5:\\n' >etc/group"));
   }
-  ~Folder() { (void)!system(absl::StrCat("rm -rf ", path).c_str()); }
+  ~Directory() { (void)!system(absl::StrCat("rm -rf ", path).c_str()); }
   std::string path;
 };
 
@@ -68,9 +68,9 @@ const shim_client::Launcher& Shims() {
 
 }  // namespace
 
-const std::string& WorkFolder() {
-  static const Folder folder;
-  return folder.path;
+const std::string& WorkDirectory() {
+  static const Directory directory;
+  return directory.path;
 }
 
 std::string Slurp(const std::string& path) {
@@ -147,13 +147,13 @@ oci::Spec DefaultSpec(std::vector<std::string> args) {
 
 oci::Spec ShellSpec(const std::string& script) { return DefaultSpec({"sh", "-c", script}); }
 
-Bundle::Bundle() : id_(base::NewId()), path_(WorkFolder() + "/" + id_.substr(0, 12)) {
+Bundle::Bundle() : id_(base::NewId()), path_(WorkDirectory() + "/" + id_.substr(0, 12)) {
   cgroup_path_ = absl::StrCat("/crisp-shim-test-", getpid(), "/", id_);
   REQUIRE(base::MakeDirs(path_, 0700).ok());
   REQUIRE(base::MakeDirs(upper(), 0755).ok());
   REQUIRE(base::MakeDirs(path_ + ".upper/work", 0755).ok());
   shim::v1::Rootfs& rootfs = *request_.mutable_rootfs();
-  rootfs.set_base(WorkFolder());
+  rootfs.set_base(WorkDirectory());
   rootfs.add_lowers("layer");
   const std::string name = path_.substr(path_.rfind('/') + 1);
   rootfs.set_upper(name + ".upper/fs");
@@ -185,9 +185,9 @@ shim_client::LaunchedShim Bundle::Launch(const oci::Spec& spec) {
   const absl::Status created = Groups().Create(cgroup_path_, limits_);
   INFO(created);
   REQUIRE(created.ok());
-  const cgroup::Folders folders = Groups().layout().At(cgroup_path_);
-  request_.set_cgroup_v2(folders.v2);
-  for (const std::string& folder : folders.v1) request_.add_cgroup_v1(folder);
+  const cgroup::Directories directories = Groups().layout().At(cgroup_path_);
+  request_.set_cgroup_v2(directories.v2);
+  for (const std::string& directory : directories.v1) request_.add_cgroup_v1(directory);
   absl::StatusOr<shim_client::LaunchedShim> shim = Shims().Launch(path_, id_);
   INFO(shim.status());
   REQUIRE(shim.ok());

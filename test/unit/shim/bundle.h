@@ -1,6 +1,6 @@
 // Containers made by hand for tests of crisp-shim alone: a bundle, an overlay rootfs of Debian's
 // busybox, a cgroup, and the daemon's side of the protocol (src/shim_client). Everything is below
-// one temporary folder of the process and gone afterwards. Needs root.
+// one temporary directory of the process and gone afterwards. Needs root.
 #pragma once
 
 #include <functional>
@@ -19,9 +19,9 @@
 
 namespace crisp::test {
 
-// The temporary folder, with the busybox layer at <folder>/layer; removed at the end of the
+// The temporary directory, with the busybox layer at <directory>/layer; removed at the end of the
 // process.
-const std::string& WorkFolder();
+const std::string& WorkDirectory();
 // Value or a failed test with the message.
 std::string Slurp(const std::string& path);
 
@@ -44,7 +44,7 @@ class Bundle {
   const std::string& id() const { return id_; }
   std::string log_path() const { return path_ + ".log"; }
   std::string upper() const { return path_ + ".upper/fs"; }
-  // cgroup2 folder.
+  // cgroup2 directory.
   std::string group() const;
   // To be changed before Start(): the request, and limits.
   shim::v1::Start& request() { return request_; }

@@ -21,8 +21,8 @@
 namespace crisp::test {
 namespace {
 
-std::vector<std::string> Names(const std::string& folder) {
-  return base::ListDir(folder).value_or(std::vector<std::string>());
+std::vector<std::string> Names(const std::string& directory) {
+  return base::ListDir(directory).value_or(std::vector<std::string>());
 }
 
 size_t CountFds(pid_t pid) { return Names(absl::StrCat("/proc/", pid, "/fd")).size(); }

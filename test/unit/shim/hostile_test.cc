@@ -1,7 +1,7 @@
 // Images and volumes made by an enemy. Each either fails with a clean error or runs harmlessly; in
-// no case does anything outside the rootfs change. The canary is a folder of the host that hostile
-// links point to, by its absolute path and by enough "..". Case numbers are those of the hostile
-// suite.
+// no case does anything outside the rootfs change. The canary is a directory of the host that
+// hostile links point to, by its absolute path and by enough "..". Case numbers are those of the
+// hostile suite.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -32,7 +32,7 @@ std::string Output(const std::string& command) {
 class Canary {
  public:
   explicit Canary(const Bundle& bundle) : path_(bundle.path() + ".canary") {
-    REQUIRE(base::MakeDirs(path_ + "/folder", 0755).ok());
+    REQUIRE(base::MakeDirs(path_ + "/directory", 0755).ok());
     REQUIRE(base::WriteFileAtomic(path_ + "/file", "canary\n", 0644).ok());
     REQUIRE(mknod((path_ + "/null").c_str(), S_IFCHR | 0600, makedev(1, 3)) == 0);
     before_ = State();
@@ -73,7 +73,8 @@ std::string Try(Bundle& bundle, const oci::Spec& spec) {
   return bundle.LogText();
 }
 
-// The overlay hides the layer's folder of that name: the image has only what the test puts there.
+// The overlay hides the layer's directory of that name: the image has only what the test puts
+// there.
 void Replace(const Bundle& bundle, const std::string& name, const std::string& target) {
   REQUIRE(system(absl::StrCat("rm -rf ", bundle.upper(), "/", name).c_str()) == 0);
   REQUIRE(symlink(target.c_str(), base::JoinPath(bundle.upper(), name).c_str()) == 0);
@@ -89,7 +90,7 @@ TEST_CASE("C15, C16: /dev, /proc or /sys is a link", "[shim][hostile]") {
       Replace(bundle, name, absolute ? canary.path() : canary.Up());
       CHECK(Try(bundle, ShellSpec("echo ran")) ==
             absl::StrCat("refused: mounts: /", name,
-                         " must be an ordinary folder in the image: ENOTDIR"));
+                         " must be an ordinary directory in the image: ENOTDIR"));
     }
     Bundle inside;
     Canary canary(inside);
@@ -113,7 +114,7 @@ TEST_CASE("C17, P05: destinations lead through links of the image", "[shim][host
     Bundle bundle;
     Canary canary(bundle);
     const std::string target = absolute ? canary.path() : canary.Up();
-    Replace(bundle, "etc", target);    // a folder that is not in the rootfs
+    Replace(bundle, "etc", target);    // a directory that is not in the rootfs
     Link(bundle, "run/link", target);  // dangling
     Link(bundle, "run/file", target + "/file");
     const std::string source = bundle.path() + ".source";
@@ -230,7 +231,7 @@ TEST_CASE("a volume at /dev gets no nodes, and those it has stay as they are", "
     spec.linux_.devices.push_back({"/dev/renamed", 'c', 1, 5, 0666, 0, 0});
     spec.linux_.devices.push_back({"/dev/new/zero", 'c', 1, 5, 0666, 0, 0});
     INFO(access);
-    CHECK(Try(bundle, spec) == "file\nfolder\nnull\n600 0 1:3\n");
+    CHECK(Try(bundle, spec) == "file\ndirectory\nnull\n600 0 1:3\n");
   }
 }
 
@@ -286,7 +287,7 @@ TEST_CASE("C18: devices of the image are not trusted", "[shim][hostile]") {
   CHECK(Try(linked, spec) == "ran\n");
 }
 
-TEST_CASE("C07, C08: a working folder that leads to a descriptor or up", "[shim][hostile]") {
+TEST_CASE("C07, C08: a working directory that leads to a descriptor or up", "[shim][hostile]") {
   for (int fd = 3; fd < 40; fd += 1) {
     Bundle bundle;
     Canary canary(bundle);
@@ -314,9 +315,10 @@ TEST_CASE("C07, C08: a working folder that leads to a descriptor or up", "[shim]
 
 TEST_CASE("CVE-2024-21626: no descriptor of the host is a way to the program or its interpreter",
           "[shim][hostile]") {
-  const std::string outside = WorkFolder() + "/layer/bin/busybox";
+  const std::string outside = WorkDirectory() + "/layer/bin/busybox";
   for (int fd = 3; fd < 24; ++fd) {
-    // O_PATH of /proc/<pid> of the sandbox, folders of cgroups, of the bundle, of the host's root.
+    // O_PATH of /proc/<pid> of the sandbox, directories of cgroups, of the bundle, of the host's
+    // root.
     for (const char* up : {"root", "..", "../../../../../.."}) {
       const std::string program = absl::StrCat("/proc/self/fd/", fd, "/", up, outside);
       Bundle bundle;

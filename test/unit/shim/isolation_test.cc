@@ -128,7 +128,7 @@ TEST_CASE("the same config.json gives the same container under runc", "[shim][is
     // group.
     spec.linux_.cgroups_path = "/crisp-shim-test-runc";
     const std::string rootfs = other.path() + "/rootfs";
-    REQUIRE(system(absl::StrCat("cp -al ", WorkFolder(), "/layer ", rootfs).c_str()) == 0);
+    REQUIRE(system(absl::StrCat("cp -al ", WorkDirectory(), "/layer ", rootfs).c_str()) == 0);
     REQUIRE(base::WriteFileAtomic(other.path() + "/config.json", oci::EncodeRuntimeSpec(spec), 0600)
                 .ok());
     const std::string out = other.path() + "/out";
@@ -168,7 +168,7 @@ TEST_CASE("masked and read-only paths, a read-only rootfs", "[shim][isolation]")
   CHECK((info.st_mode & 07777) == 0666);
 }
 
-TEST_CASE("a working folder that is missing is made, one that is the user's only is entered",
+TEST_CASE("a working directory that is missing is made, one that is the user's only is entered",
           "[shim][isolation]") {
   Bundle bundle;
   oci::Spec spec = DefaultSpec({"pwd"});

@@ -18,7 +18,7 @@
 namespace crisp::test {
 namespace {
 
-// The folder of processes in the container's cgroup, one pid per line.
+// The directory of processes in the container's cgroup, one pid per line.
 std::string Processes(const Bundle& bundle) {
   return base::ReadFile(bundle.group() + "/cgroup.procs").value_or("");
 }
@@ -198,8 +198,8 @@ TEST_CASE("a start that fails names the step and what it was about", "[shim]") {
   CHECK(FailureOf(spec, [](Bundle& b) {
           b.request().mutable_rootfs()->set_lowers(0, "missing");
         }) == "rootfs: overlay of 1 layers: ENOENT");
-  CHECK(FailureOf(spec, [](Bundle& b) { b.request().set_log_path("/no/such/folder/log"); }) ==
-        "log: /no/such/folder/log: ENOENT");
+  CHECK(FailureOf(spec, [](Bundle& b) { b.request().set_log_path("/no/such/directory/log"); }) ==
+        "log: /no/such/directory/log: ENOENT");
   CHECK(FailureOf(spec, [](Bundle& b) {
           b.request().set_sandbox_pid(getpid());
           b.request().set_sandbox_start_ticks(1);

@@ -18,11 +18,11 @@ namespace {
 
 struct TemporaryLog {
   TemporaryLog() {
-    REQUIRE(mkdtemp(folder) != nullptr);
-    path = absl::StrCat(folder, "/log");
+    REQUIRE(mkdtemp(directory) != nullptr);
+    path = absl::StrCat(directory, "/log");
     REQUIRE(log.Open(path));
   }
-  ~TemporaryLog() { (void)base::RemoveTree(folder); }
+  ~TemporaryLog() { (void)base::RemoveTree(directory); }
 
   // Lines without the time.
   std::vector<std::string> Lines() const {
@@ -37,7 +37,7 @@ struct TemporaryLog {
     return lines;
   }
 
-  char folder[32] = "/tmp/crisp-log-test-XXXXXX";
+  char directory[32] = "/tmp/crisp-log-test-XXXXXX";
   std::string path;
   ContainerLog log;
 };

@@ -137,7 +137,7 @@ TEST_CASE("image mounts come before what is mounted below them") {
   CHECK(Refusal(spec, start) == "/image: an image mount is read-only");
 }
 
-TEST_CASE("cgroup v1 folders are named after their mount points") {
+TEST_CASE("cgroup v1 directories are named after their mount points") {
   oci::Spec spec = MinimalSpec();
   spec.mounts = {{"/sys/fs/cgroup", "cgroup", "cgroup", {"ro"}, {}, {}}};
   ::shim::v1::Start start;

@@ -22,8 +22,8 @@ class RandomTar {
   uint32_t Below(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
 
   std::string Name(int i) {
-    const std::string& folder = folders_[Below(static_cast<uint32_t>(folders_.size()))];
-    std::string name = absl::StrCat(folder, Below(3) == 0 ? "N\xc3\xa4me-" : "n", i);
+    const std::string& directory = directories_[Below(static_cast<uint32_t>(directories_.size()))];
+    std::string name = absl::StrCat(directory, Below(3) == 0 ? "N\xc3\xa4me-" : "n", i);
     if (Below(10) == 0) name += std::string(120, 'l');
     return name;
   }
@@ -42,7 +42,7 @@ class RandomTar {
       case 0:
       case 1:
         item.type = '5';
-        folders_.push_back(item.name + "/");
+        directories_.push_back(item.name + "/");
         break;
       case 2:
         item.type = '2';
@@ -74,7 +74,7 @@ class RandomTar {
 
   std::mt19937 random_;
   TarBuilder tar_;
-  std::vector<std::string> folders_ = {""};
+  std::vector<std::string> directories_ = {""};
   std::vector<std::string> files_;
 };
 
@@ -96,7 +96,7 @@ TEST_CASE("random archives: the same tree as GNU tar") {
                      "--xattrs --xattrs-include='*' --delay-directory-restore 2>&1");
     REQUIRE(system(command.c_str()) == 0);
     const std::string expected = Describe(dir + "/x");
-    const std::string got = Describe(fix.Folder(*chain));
+    const std::string got = Describe(fix.Directory(*chain));
     REQUIRE(base::RemoveTree(dir).ok());
     REQUIRE(got == expected);
   }
@@ -115,10 +115,10 @@ TEST_CASE("what GNU tar packs with holes comes back with holes") {
     const auto chain = fix.Unpack(*base::ReadFile(dir + name));
     INFO(name << chain.status());
     REQUIRE(chain.ok());
-    const struct stat info = Stat(fix.Folder(*chain) + "/s");
+    const struct stat info = Stat(fix.Directory(*chain) + "/s");
     REQUIRE(info.st_size == 60 << 20);
     REQUIRE(info.st_blocks * 512 < 1 << 20);
-    const int same = system(absl::StrCat("cmp ", dir, "/s ", fix.Folder(*chain), "/s").c_str());
+    const int same = system(absl::StrCat("cmp ", dir, "/s ", fix.Directory(*chain), "/s").c_str());
     REQUIRE(same == 0);
   }
   REQUIRE(base::RemoveTree(dir).ok());
@@ -132,12 +132,12 @@ TEST_CASE("the umask of the daemon and the order of entries do not show") {
   const auto chain = fix.Unpack(tar.Done());
   umask(before);
   REQUIRE(chain.ok());
-  const std::string folder = fix.Folder(*chain);
-  REQUIRE((Stat(folder).st_mode & 07777) == 0755);
-  REQUIRE((Stat(folder + "/a").st_mode & 07777) == 0777);
-  REQUIRE((Stat(folder + "/a/f").st_mode & 07777) == 0644);
-  REQUIRE((Stat(folder + "/implicit").st_mode & 07777) == 0755);
-  REQUIRE(Stat(folder + "/a").st_mtim.tv_sec == 1'600'000'000);
+  const std::string directory = fix.Directory(*chain);
+  REQUIRE((Stat(directory).st_mode & 07777) == 0755);
+  REQUIRE((Stat(directory + "/a").st_mode & 07777) == 0777);
+  REQUIRE((Stat(directory + "/a/f").st_mode & 07777) == 0644);
+  REQUIRE((Stat(directory + "/implicit").st_mode & 07777) == 0755);
+  REQUIRE(Stat(directory + "/a").st_mtim.tv_sec == 1'600'000'000);
 }
 
 }  // namespace

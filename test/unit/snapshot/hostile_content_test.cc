@@ -29,8 +29,8 @@ B WithXattr(const std::string& name, const std::string& value, char type = '0') 
 }
 
 auto LacksXattr(const std::string& name) {
-  return [name](const std::string& folder, const std::string&) {
-    return Xattr(folder + "/f", name) == "(none)";
+  return [name](const std::string& directory, const std::string&) {
+    return Xattr(directory + "/f", name) == "(none)";
   };
 }
 
@@ -71,10 +71,10 @@ std::vector<Hostile> Inodes() {
        LacksXattr("user.overlay.opaque")},
       {"L50 block device of the root disk", kHarmless,
        [](auto&) { return One(B().Device("d", '4', 254, 0)); },
-       [](auto& folder, auto&) { return Stat(folder + "/d").st_rdev == makedev(254, 0); }},
+       [](auto& directory, auto&) { return Stat(directory + "/d").st_rdev == makedev(254, 0); }},
       {"L51 /dev/mem and /dev/kmsg nodes", kHarmless,
        [](auto&) { return One(B().Device("mem", '3', 1, 1).Device("kmsg", '3', 1, 11)); },
-       [](auto& folder, auto&) { return Stat(folder + "/mem").st_rdev == makedev(1, 1); }},
+       [](auto& directory, auto&) { return Stat(directory + "/mem").st_rdev == makedev(1, 1); }},
       {"L52 major out of range", kRefused,
        [](auto&) { return One(B().Device("d", '3', uint64_t{1} << 32, 1)); }, Always},
       {"L52 minor out of range", kRefused,
@@ -85,15 +85,15 @@ std::vector<Hostile> Inodes() {
          item.mode = 06755;
          return One(B().Add(item).Dir("t", 01777).Dir("g", 02775).File("g/child"));
        },
-       [](auto& folder, auto&) {
-         return (Stat(folder + "/f").st_mode & 07777) == 06755 &&
-                (Stat(folder + "/t").st_mode & 07777) == 01777 &&
-                (Stat(folder + "/g").st_mode & 07777) == 02775;
+       [](auto& directory, auto&) {
+         return (Stat(directory + "/f").st_mode & 07777) == 06755 &&
+                (Stat(directory + "/t").st_mode & 07777) == 01777 &&
+                (Stat(directory + "/g").st_mode & 07777) == 02775;
        }},
       {"L54 security.capability is kept", kHarmless,
        [](auto&) { return One(WithXattr("security.capability", Capability())); },
-       [](auto& folder, auto&) {
-         return Xattr(folder + "/f", "security.capability") == Capability();
+       [](auto& directory, auto&) {
+         return Xattr(directory + "/f", "security.capability") == Capability();
        }},
       {"L54 security.selinux is dropped", kHarmless,
        [](auto&) { return One(WithXattr("security.selinux", "u:r:t")); },
@@ -102,14 +102,14 @@ std::vector<Hostile> Inodes() {
        [](auto&) { return One(WithXattr("security.ima", "x")); }, LacksXattr("security.ima")},
       {"L54 security.evm is dropped", kHarmless,
        [](auto&) { return One(WithXattr("security.evm", "x")); }, LacksXattr("security.evm")},
-      {"L55 FIFO, folder and device at /etc/passwd", kHarmless,
+      {"L55 FIFO, directory and device at /etc/passwd", kHarmless,
        [](auto&) {
          return One(B().Typed("etc/passwd", '6').Dir("etc/group").Device("etc/shadow", '3', 1, 5));
        },
-       [](auto& folder, auto&) { return S_ISFIFO(Stat(folder + "/etc/passwd").st_mode); }},
+       [](auto& directory, auto&) { return S_ISFIFO(Stat(directory + "/etc/passwd").st_mode); }},
       {"L56 unknown typeflags are files", kHarmless,
        [](auto&) { return One(B().Typed("s", 's').Typed("Z", 'Z')); },
-       [](auto& folder, auto&) { return S_ISREG(Stat(folder + "/Z").st_mode); }},
+       [](auto& directory, auto&) { return S_ISREG(Stat(directory + "/Z").st_mode); }},
       {"L61 uid -1", kRefused, [](auto&) { return One(B().Add(WithIds(~uint64_t{0}, 0))); },
        Always},
       {"L61 gid -1", kRefused, [](auto&) { return One(B().Add(WithIds(0, ~uint64_t{0}))); },
@@ -120,7 +120,7 @@ std::vector<Hostile> Inodes() {
        Always},
       {"L61 uid 2^32-2 is the last one", kHarmless,
        [](auto&) { return One(B().Add(WithIds(0xfffffffe, 0xfffffffe))); },
-       [](auto& folder, auto&) { return Stat(folder + "/f").st_uid == 0xfffffffe; }},
+       [](auto& directory, auto&) { return Stat(directory + "/f").st_uid == 0xfffffffe; }},
       {"L62 mtime 2^63-1", kHarmless,
        [](auto&) { return One(B().Add(WithTime("9223372036854775807.999999999"))); }, Has("f")},
       {"L62 mtime -2^63", kHarmless,
@@ -129,8 +129,8 @@ std::vector<Hostile> Inodes() {
        [](auto&) { return One(B().Add(WithTime("", ~uint64_t{0} - 100))); }, Has("f")},
       {"L71 duplicate entries: the last one counts", kHarmless,
        [](auto&) { return One(B().File("f", "1").File("f", "2").Dir("d").Dir("d", 0700)); },
-       [](auto& folder, auto&) { return *base::ReadFile(folder + "/f") == "2"; }},
-      {"L72 file, folder, symlink, folder under one name", kHarmless,
+       [](auto& directory, auto&) { return *base::ReadFile(directory + "/f") == "2"; }},
+      {"L72 file, directory, symlink, directory under one name", kHarmless,
        [](auto& c) {
          return One(B().File("x").Dir("x").File("x/y").Link("x", c).Dir("x").File("x/secret"));
        },
@@ -138,9 +138,9 @@ std::vector<Hostile> Inodes() {
       {"L73 hard link to itself", kRefused, [](auto&) { return One(B().Hard("h", "h")); }, Always},
       {"L73 hard link to itself, existing", kHarmless,
        [](auto&) { return One(B().File("h").Hard("h", "./h")); }, Has("h")},
-      {"L73 hard link to a folder", kRefused,
+      {"L73 hard link to a directory", kRefused,
        [](auto&) { return One(B().Dir("d").Hard("h", "d")); }, Always},
-      {"L73 hard link to a folder of a lower layer", kRefused,
+      {"L73 hard link to a directory of a lower layer", kRefused,
        [](auto&) {
          return Layers{B().Dir("d").Done(), B().Hard("h", "d").Done()};
        },
@@ -161,20 +161,20 @@ std::vector<Hostile> Inodes() {
        Always},
       {"L77 POSIX ACL", kHarmless,
        [](auto&) { return One(WithXattr("system.posix_acl_access", Acl())); },
-       [](auto& folder, auto&) {
-         return Xattr(folder + "/f", "system.posix_acl_access") == Acl();
+       [](auto& directory, auto&) {
+         return Xattr(directory + "/f", "system.posix_acl_access") == Acl();
        }},
       {"L77 default ACL is not inherited by other entries", kHarmless,
        [](auto&) {
          B tar = WithXattr("system.posix_acl_default", Acl(), '5');
          return One(tar.File("f/child").Dir("f/sub", 0755));
        },
-       [](auto& folder, auto&) {
-         return Xattr(folder + "/f", "system.posix_acl_default") == Acl() &&
-                Xattr(folder + "/f/child", "system.posix_acl_access") == "(none)" &&
-                Xattr(folder + "/f/sub", "system.posix_acl_default") == "(none)" &&
-                (Stat(folder + "/f/child").st_mode & 07777) == 0644 &&
-                (Stat(folder + "/f/sub").st_mode & 07777) == 0755;
+       [](auto& directory, auto&) {
+         return Xattr(directory + "/f", "system.posix_acl_default") == Acl() &&
+                Xattr(directory + "/f/child", "system.posix_acl_access") == "(none)" &&
+                Xattr(directory + "/f/sub", "system.posix_acl_default") == "(none)" &&
+                (Stat(directory + "/f/child").st_mode & 07777) == 0644 &&
+                (Stat(directory + "/f/sub").st_mode & 07777) == 0755;
        }},
       {"L77 malformed ACL", kRefused,
        [](auto&) { return One(WithXattr("system.posix_acl_access", "nonsense")); }, Always},
@@ -278,7 +278,9 @@ std::vector<Hostile> Streams() {
        Always},
       {"L70 zero block in the middle ends the archive", kHarmless,
        [](auto&) { return One(B().File("f").Raw(std::string(512, '\0')).File("hidden")); },
-       [](auto& folder, auto&) { return Exists(folder + "/f") && !Exists(folder + "/hidden"); }},
+       [](auto& directory, auto&) {
+         return Exists(directory + "/f") && !Exists(directory + "/hidden");
+       }},
       {"L75 sparse file of 8 EiB", kRefused,
        [](auto&) {
          const std::string map = "0\n" + std::string(510, '\0');

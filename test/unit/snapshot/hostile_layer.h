@@ -1,5 +1,5 @@
 // L01-L78: hostile layers. Each case is refused with a clean error and leaves nothing, or is
-// harmless: unpacked inside its own folder. In both cases the canary outside is as it was, and
+// harmless: unpacked inside its own directory. In both cases the canary outside is as it was, and
 // memory stays bounded.
 #pragma once
 
@@ -18,7 +18,7 @@ struct Hostile {
   // Layers from the lowest to the top-most, as blobs; the last one is the hostile one.
   std::function<std::vector<std::string>(const std::string& canary)> layers;
   // What the last layer must look like when it is harmless.
-  std::function<bool(const std::string& folder, const std::string& canary)> check;
+  std::function<bool(const std::string& directory, const std::string& canary)> check;
 };
 
 using Layers = std::vector<std::string>;
@@ -30,12 +30,13 @@ inline bool Always(const std::string&, const std::string&) { return true; }
 
 // Has a file under this name, reached without links.
 inline std::function<bool(const std::string&, const std::string&)> Has(const std::string& name) {
-  return
-      [name](const std::string& folder, const std::string&) { return Exists(folder + "/" + name); };
+  return [name](const std::string& directory, const std::string&) {
+    return Exists(directory + "/" + name);
+  };
 }
 // Has the file where the canary would be, inside.
-inline bool InsideCanary(const std::string& folder, const std::string& canary) {
-  return Exists(folder + canary + "/secret");
+inline bool InsideCanary(const std::string& directory, const std::string& canary) {
+  return Exists(directory + canary + "/secret");
 }
 
 // The digest the plain bytes have; the bomb is never unpacked here, so any digest will do.
@@ -82,7 +83,7 @@ inline void Run(const Hostile& hostile) {
     if (i + 1 == layers.size()) {
       CHECK(result.ok() == (hostile.verdict == kHarmless));
       if (result.ok()) {
-        CHECK(hostile.check(fix.Folder(*result), fix.Canary()));
+        CHECK(hostile.check(fix.Directory(*result), fix.Canary()));
       } else {
         CHECK_FALSE(absl::IsInternal(result.status()));
         CHECK_FALSE(absl::IsUnknown(result.status()));

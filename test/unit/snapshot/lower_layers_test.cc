@@ -1,5 +1,5 @@
-// What a layer takes from the layers below: hard links, folders without entry, links in the way.
-// The last test compares with what overlayfs shows.
+// What a layer takes from the layers below: hard links, directories without entry, links in the
+// way. The last test compares with what overlayfs shows.
 #include <sys/mount.h>
 
 #include "snapshot/tree_metadata.h"
@@ -30,22 +30,22 @@ TEST_CASE("a hard link to a file of a lower layer copies the file up with all it
   const auto upper = fix.Unpack(B().Hard("link", "d/file").Hard("again", "/d/file").Done(), lower);
   INFO(upper.status());
   REQUIRE(upper.ok());
-  const std::string folder = fix.Folder(*upper);
-  const struct stat copy = Stat(folder + "/d/file");
+  const std::string directory = fix.Directory(*upper);
+  const struct stat copy = Stat(directory + "/d/file");
   REQUIRE(copy.st_nlink == 3);
-  REQUIRE(copy.st_ino == Stat(folder + "/link").st_ino);
-  REQUIRE(copy.st_ino == Stat(folder + "/again").st_ino);
-  REQUIRE(Describe(fix.Folder(lower) + "/d/file").substr(0, 30) !=
-          Describe(folder + "/d/file").substr(0, 30));  // only the number of links differs
+  REQUIRE(copy.st_ino == Stat(directory + "/link").st_ino);
+  REQUIRE(copy.st_ino == Stat(directory + "/again").st_ino);
+  REQUIRE(Describe(fix.Directory(lower) + "/d/file").substr(0, 30) !=
+          Describe(directory + "/d/file").substr(0, 30));  // only the number of links differs
   REQUIRE((copy.st_mode & 07777) == 04755);
   REQUIRE(copy.st_uid == 1000);
   REQUIRE(copy.st_mtim.tv_sec == 1'500'000'000);
-  REQUIRE(Xattr(folder + "/d/file", "user.note") == "kept");
-  REQUIRE(*base::ReadFile(folder + "/link") == file.body);
-  // The folder that was made for it, too.
-  REQUIRE(Describe(folder + "/d", false).substr(0, 14) ==
-          Describe(fix.Folder(lower) + "/d", false).substr(0, 14));
-  REQUIRE(Stat(folder + "/d").st_mtim.tv_sec == 1'500'000'000);
+  REQUIRE(Xattr(directory + "/d/file", "user.note") == "kept");
+  REQUIRE(*base::ReadFile(directory + "/link") == file.body);
+  // The directory that was made for it, too.
+  REQUIRE(Describe(directory + "/d", false).substr(0, 14) ==
+          Describe(fix.Directory(lower) + "/d", false).substr(0, 14));
+  REQUIRE(Stat(directory + "/d").st_mtim.tv_sec == 1'500'000'000);
 }
 
 TEST_CASE("links, devices and FIFOs are linked across layers as well") {
@@ -54,10 +54,10 @@ TEST_CASE("links, devices and FIFOs are linked across layers as well") {
       *fix.Unpack(B().Link("l", "/nowhere").Device("n", '3', 1, 3).Typed("p", '6').Done());
   const auto upper = fix.Unpack(B().Hard("l2", "l").Hard("n2", "n").Hard("p2", "p").Done(), lower);
   REQUIRE(upper.ok());
-  const std::string folder = fix.Folder(*upper);
-  REQUIRE(Target(folder + "/l2") == "/nowhere");
-  REQUIRE(Stat(folder + "/n2").st_rdev == makedev(1, 3));
-  REQUIRE(S_ISFIFO(Stat(folder + "/p2").st_mode));
+  const std::string directory = fix.Directory(*upper);
+  REQUIRE(Target(directory + "/l2") == "/nowhere");
+  REQUIRE(Stat(directory + "/n2").st_rdev == makedev(1, 3));
+  REQUIRE(S_ISFIFO(Stat(directory + "/p2").st_mode));
 }
 
 TEST_CASE("the top-most layer that has the file counts, and whiteouts hide") {
@@ -67,7 +67,7 @@ TEST_CASE("the top-most layer that has the file counts, and whiteouts hide") {
       *fix.Unpack(B().File("f", "new").File(".wh.gone").File("d/.wh..wh..opq").Done(), one);
   const auto upper = fix.Unpack(B().Hard("h", "f").Done(), two);
   REQUIRE(upper.ok());
-  REQUIRE(*base::ReadFile(fix.Folder(*upper) + "/h") == "new");
+  REQUIRE(*base::ReadFile(fix.Directory(*upper) + "/h") == "new");
   REQUIRE(absl::IsInvalidArgument(fix.Unpack(B().Hard("h", "gone").Done(), two).status()));
   REQUIRE(absl::IsInvalidArgument(fix.Unpack(B().Hard("h", "d/g").Done(), two).status()));
 }
@@ -77,8 +77,8 @@ TEST_CASE("a file linked and then deleted by the same layer lives on under its n
   const std::string lower = *fix.Unpack(B().File("a", "text").Done());
   const auto upper = fix.Unpack(B().Hard("b", "a").File(".wh.a").Done(), lower);
   REQUIRE(upper.ok());
-  REQUIRE(*base::ReadFile(fix.Folder(*upper) + "/b") == "text");
-  REQUIRE(IsWhiteoutAt(fix.Folder(*upper) + "/a"));
+  REQUIRE(*base::ReadFile(fix.Directory(*upper) + "/b") == "text");
+  REQUIRE(IsWhiteoutAt(fix.Directory(*upper) + "/a"));
 }
 
 TEST_CASE("a later entry wins over a hard link that had to wait") {
@@ -86,24 +86,24 @@ TEST_CASE("a later entry wins over a hard link that had to wait") {
   const std::string lower = *fix.Unpack(B().File("a", "lower").Done());
   const auto upper = fix.Unpack(B().Hard("b", "a").File("b", "later").Done(), lower);
   REQUIRE(upper.ok());
-  REQUIRE(*base::ReadFile(fix.Folder(*upper) + "/b") == "later");
+  REQUIRE(*base::ReadFile(fix.Directory(*upper) + "/b") == "later");
 }
 
-TEST_CASE("a folder without entry looks like the lower one, one with entry does not") {
+TEST_CASE("a directory without entry looks like the lower one, one with entry does not") {
   StoreFixture fix;
   const std::string lower =
       *fix.Unpack(B().Add(Item("tmp", '5', 01777, 5)).Add(Item("root", '5', 0700, 6)).Done());
   const auto upper =
       fix.Unpack(B().File("tmp/f").File("root/f").Dir("root", 0711).File("new/f").Done(), lower);
   REQUIRE(upper.ok());
-  const std::string folder = fix.Folder(*upper);
-  const struct stat tmp = Stat(folder + "/tmp");
+  const std::string directory = fix.Directory(*upper);
+  const struct stat tmp = Stat(directory + "/tmp");
   REQUIRE((tmp.st_mode & 07777) == 01777);
   REQUIRE(tmp.st_uid == 5);
   REQUIRE(tmp.st_mtim.tv_sec == 1'500'000'000);
-  REQUIRE(Xattr(folder + "/tmp", "user.note") == "kept");
-  REQUIRE((Stat(folder + "/root").st_mode & 07777) == 0711);
-  REQUIRE((Stat(folder + "/new").st_mode & 07777) == 0755);
+  REQUIRE(Xattr(directory + "/tmp", "user.note") == "kept");
+  REQUIRE((Stat(directory + "/root").st_mode & 07777) == 0711);
+  REQUIRE((Stat(directory + "/new").st_mode & 07777) == 0755);
 }
 
 TEST_CASE("merged /usr: a file below lib lands where the lower layer's link leads") {
@@ -114,12 +114,12 @@ TEST_CASE("merged /usr: a file below lib lands where the lower layer's link lead
       B().File("lib/a.so", "a").File("usr/lib/b.so", "b").File("lib/sub/c.so", "c").Done(), lower);
   INFO(upper.status());
   REQUIRE(upper.ok());
-  const std::string folder = fix.Folder(*upper);
-  REQUIRE_FALSE(Exists(folder + "/lib"));
-  REQUIRE(*base::ReadFile(folder + "/usr/lib/a.so") == "a");
-  REQUIRE(*base::ReadFile(folder + "/usr/lib/b.so") == "b");
-  REQUIRE(*base::ReadFile(folder + "/usr/lib/sub/c.so") == "c");
-  REQUIRE((Stat(folder + "/usr/lib").st_mode & 07777) == 0751);
+  const std::string directory = fix.Directory(*upper);
+  REQUIRE_FALSE(Exists(directory + "/lib"));
+  REQUIRE(*base::ReadFile(directory + "/usr/lib/a.so") == "a");
+  REQUIRE(*base::ReadFile(directory + "/usr/lib/b.so") == "b");
+  REQUIRE(*base::ReadFile(directory + "/usr/lib/sub/c.so") == "c");
+  REQUIRE((Stat(directory + "/usr/lib").st_mode & 07777) == 0751);
 }
 
 TEST_CASE("links of lower layers that loop or lead out stay inside") {
@@ -140,8 +140,8 @@ TEST_CASE("links of lower layers that loop or lead out stay inside") {
                                 lower);
   INFO(upper.status());
   REQUIRE(upper.ok());
-  REQUIRE(Exists(fix.Folder(*upper) + "/top"));
-  REQUIRE(Exists(fix.Folder(*upper) + fix.Canary() + "/secret"));
+  REQUIRE(Exists(fix.Directory(*upper) + "/top"));
+  REQUIRE(Exists(fix.Directory(*upper) + fix.Canary() + "/secret"));
   REQUIRE(fix.CanaryUntouched());
 }
 

@@ -55,7 +55,7 @@ TEST_CASE("nothing leads out of the root") {
   REQUIRE(base::ListDir(tree.top)->size() == 2);
 }
 
-TEST_CASE("created folders are reported without links, and files are in the way") {
+TEST_CASE("created directories are reported without links, and files are in the way") {
   Tree tree;
   tree.Link("real/deep", "alias");
   std::vector<std::string> created;

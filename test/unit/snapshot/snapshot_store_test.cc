@@ -28,7 +28,7 @@ TEST_CASE("layers stack up and the view names them top-most first") {
   REQUIRE(view->base == fix.root());
   REQUIRE(view->lowers == std::vector<std::string>{"layers/2/fs", "layers/1/fs"});
   REQUIRE(view->read_only);
-  REQUIRE(*base::ReadFile(fix.Folder(upper) + "/b") == "upper");
+  REQUIRE(*base::ReadFile(fix.Directory(upper) + "/b") == "upper");
   REQUIRE(fix.store->View("")->lowers.empty());
   REQUIRE(absl::IsNotFound(fix.store->View(Sha256Of("no")).status()));
   REQUIRE(fix.store->Layers().size() == 2);
@@ -73,7 +73,7 @@ TEST_CASE("a child waits for its parent, and may be finished again") {
   REQUIRE(fix.store->Layers().size() == 2);
 }
 
-TEST_CASE("two writers of one layer: both succeed, one folder stays") {
+TEST_CASE("two writers of one layer: both succeed, one directory stays") {
   StoreFixture fix;
   const std::string tar = Tar("a");
   auto one = std::move(fix.store->BeginLayer(StoreFixture::Spec(tar))).value();
@@ -119,7 +119,7 @@ TEST_CASE("layers of an image unpack in parallel") {
     REQUIRE(writers[i]->Finish().ok());
   }
   REQUIRE(fix.store->View(chain.back())->lowers.size() == kLayers);
-  REQUIRE(Exists(fix.Folder(chain[3]) + "/shared/dir4/file3-4"));
+  REQUIRE(Exists(fix.Directory(chain[3]) + "/shared/dir4/file3-4"));
 }
 
 TEST_CASE("an abandoned layer leaves nothing") {
@@ -154,8 +154,8 @@ TEST_CASE("a restart keeps published layers and clears half-written ones") {
 }
 
 TEST_CASE("F14: a damaged record costs its layer and what stands on it, nothing else") {
-  const std::vector<std::string> damages = {"missing", "empty",  "garbage", "flipped",
-                                            "folder",  "parent", "version", "no fs"};
+  const std::vector<std::string> damages = {"missing",   "empty",  "garbage", "flipped",
+                                            "directory", "parent", "version", "no fs"};
   for (const std::string& damage : damages) {
     StoreFixture fix;
     const std::string other = *fix.Unpack(Tar("other"));
@@ -170,9 +170,9 @@ TEST_CASE("F14: a damaged record costs its layer and what stands on it, nothing 
     if (damage == "version") text.replace(text.find("\"version\": 1"), 12, "\"version\": 2");
     if (damage == "parent") text.replace(text.find("\"parent\": \""), 11, "\"parent\": \"x");
     REQUIRE(unlink(path.c_str()) == 0);
-    if (damage == "folder") REQUIRE(mkdir(path.c_str(), 0700) == 0);
+    if (damage == "directory") REQUIRE(mkdir(path.c_str(), 0700) == 0);
     if (damage == "no fs") REQUIRE(base::RemoveTree(fix.root() + "/layers/2/fs").ok());
-    if (damage != "folder" && damage != "missing") {
+    if (damage != "directory" && damage != "missing") {
       REQUIRE(base::WriteFileAtomic(path, text, 0600).ok());
     }
     INFO(damage);

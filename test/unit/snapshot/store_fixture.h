@@ -1,4 +1,4 @@
-// A store in a folder of its own, beside a canary that no layer may touch.
+// A store in a directory of its own, beside a canary that no layer may touch.
 #pragma once
 
 #include <dirent.h>
@@ -58,12 +58,12 @@ inline bool IsWhiteoutAt(const std::string& path) {
 
 // One line per inode below `path`: everything that an unpacker must get right.
 inline void Describe(const std::string& path, const std::string& name, std::string& out,
-                     bool with_folder_times = true) {
+                     bool with_directory_times = true) {
   const struct stat info = Stat(path);
-  const bool folder = S_ISDIR(info.st_mode);
+  const bool directory = S_ISDIR(info.st_mode);
   absl::StrAppend(&out, name, absl::StrFormat(" %o %d:%d", info.st_mode, info.st_uid, info.st_gid));
-  if (!folder) absl::StrAppend(&out, " links ", info.st_nlink);
-  if (!folder || with_folder_times) {
+  if (!directory) absl::StrAppend(&out, " links ", info.st_nlink);
+  if (!directory || with_directory_times) {
     absl::StrAppend(&out, " ", info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec);
   }
   if (S_ISREG(info.st_mode)) {
@@ -82,17 +82,17 @@ inline void Describe(const std::string& path, const std::string& name, std::stri
   std::sort(xattrs.begin(), xattrs.end());
   for (const std::string& xattr : xattrs) out += xattr;
   out += "\n";
-  if (!folder) return;
+  if (!directory) return;
   const std::vector<std::string> children = *base::ListDir(path);
   for (const std::string& child : children) {
     Describe(absl::StrCat(path, "/", child), absl::StrCat(name, "/", child), out,
-             with_folder_times);
+             with_directory_times);
   }
 }
 
-inline std::string Describe(const std::string& path, bool with_folder_times = true) {
+inline std::string Describe(const std::string& path, bool with_directory_times = true) {
   std::string out;
-  Describe(path, "", out, with_folder_times);
+  Describe(path, "", out, with_directory_times);
   return out;
 }
 
@@ -153,8 +153,8 @@ class StoreFixture {
     if (!status.ok()) return status;
     return spec.chain_id;
   }
-  // Absolute path of the layer's own folder.
-  std::string Folder(const std::string& chain_id) const {
+  // Absolute path of the layer's own directory.
+  std::string Directory(const std::string& chain_id) const {
     const auto view = store->View(chain_id);
     REQUIRE(view.ok());
     return absl::StrCat(view->base, "/", view->lowers[0]);

@@ -12,17 +12,17 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-// Two folders of specifications, the second one before the first.
-struct Folders {
+// Two directories of specifications, the second one before the first.
+struct Directories {
   std::string path;
   std::vector<std::string> list;
-  Folders() {
+  Directories() {
     char name[] = "/tmp/crisp-cdi-test-XXXXXX";
     path = mkdtemp(name);
     list = {path + "/etc", path + "/run"};
-    for (const std::string& folder : list) REQUIRE(base::MakeDirs(folder, 0755).ok());
+    for (const std::string& directory : list) REQUIRE(base::MakeDirs(directory, 0755).ok());
   }
-  ~Folders() { (void)base::RemoveTree(path); }
+  ~Directories() { (void)base::RemoveTree(path); }
   void Put(const std::string& file, const std::string& text) {
     REQUIRE(base::WriteFileAtomic(path + "/" + file, text, 0644).ok());
   }
@@ -63,9 +63,9 @@ v1::ContainerConfig Asking(const std::vector<std::string>& names) {
 }  // namespace
 
 TEST_CASE("CDI: edits of devices and of their file, once, in the order asked") {
-  Folders folders;
-  folders.Put("etc/vendor.json", kVendor);
-  const auto edits = ResolveCdi({"vendor.com/gpu=1", "vendor.com/gpu=0"}, folders.list);
+  Directories directories;
+  directories.Put("etc/vendor.json", kVendor);
+  const auto edits = ResolveCdi({"vendor.com/gpu=1", "vendor.com/gpu=0"}, directories.list);
   REQUIRE(edits.ok());
   CHECK(edits->env == std::vector<std::string>{"ALL=1", "GPU=1", "GPU=0"});
   oci::Spec spec = Spec();
@@ -94,66 +94,67 @@ TEST_CASE("CDI: edits of devices and of their file, once, in the order asked") {
 }
 
 TEST_CASE("CDI: a process that is not root gets devices it can use") {
-  Folders folders;
-  folders.Put("etc/vendor.json", kVendor);
+  Directories directories;
+  directories.Put("etc/vendor.json", kVendor);
   oci::Spec spec = Spec();
   spec.process.user.uid = 1000;
   spec.process.user.gid = 1001;
-  REQUIRE(ApplyCdi(*ResolveCdi({"vendor.com/gpu=0"}, folders.list), false, spec).ok());
+  REQUIRE(ApplyCdi(*ResolveCdi({"vendor.com/gpu=0"}, directories.list), false, spec).ok());
   CHECK(spec.linux_.devices[0].uid == 1000u);
   CHECK(spec.linux_.devices[0].gid == 1001u);
   CHECK(spec.linux_.devices[1].uid == 5u);
 }
 
-TEST_CASE("CDI: a later folder hides an earlier, two files of one folder are ambiguous") {
-  Folders folders;
-  folders.Put("etc/vendor.json", kVendor);
-  folders.Put("run/vendor.json", R"({"cdiVersion": "0.6.0", "kind": "vendor.com/gpu",
+TEST_CASE("CDI: a later directory hides an earlier, two files of one directory are ambiguous") {
+  Directories directories;
+  directories.Put("etc/vendor.json", kVendor);
+  directories.Put("run/vendor.json", R"({"cdiVersion": "0.6.0", "kind": "vendor.com/gpu",
       "devices": [{"name": "0", "containerEdits": {"env": ["GPU=run"]}}]})");
-  CHECK(ResolveCdi({"vendor.com/gpu=0"}, folders.list)->env == std::vector<std::string>{"GPU=run"});
-  CHECK(ResolveCdi({"vendor.com/gpu=1"}, folders.list)->env ==
+  CHECK(ResolveCdi({"vendor.com/gpu=0"}, directories.list)->env ==
+        std::vector<std::string>{"GPU=run"});
+  CHECK(ResolveCdi({"vendor.com/gpu=1"}, directories.list)->env ==
         std::vector<std::string>{"ALL=1", "GPU=1"});
-  folders.Put("etc/again.json", kVendor);
-  CHECK(ResolveCdi({"vendor.com/gpu=0"}, folders.list).ok());
-  const auto ambiguous = ResolveCdi({"vendor.com/gpu=1"}, folders.list);
+  directories.Put("etc/again.json", kVendor);
+  CHECK(ResolveCdi({"vendor.com/gpu=0"}, directories.list).ok());
+  const auto ambiguous = ResolveCdi({"vendor.com/gpu=1"}, directories.list);
   CHECK(absl::IsInvalidArgument(ambiguous.status()));
   CHECK(absl::StrContains(ambiguous.status().message(), "vendor.com/gpu=1"));
 }
 
 TEST_CASE("CDI: an unknown device names itself and what could not be read") {
-  Folders folders;
-  const auto none = ResolveCdi({"vendor.com/gpu=0"}, folders.list);
+  Directories directories;
+  const auto none = ResolveCdi({"vendor.com/gpu=0"}, directories.list);
   CHECK(absl::IsInvalidArgument(none.status()));
   CHECK(none.status().message() ==
         "CDI_devices.name \"vendor.com/gpu=0\" is not known on this node");
-  folders.Put("run/nvidia.yaml", "cdiVersion: 0.5.0\n");
-  folders.Put("run/broken.json", R"({"kind": "vendor.com/gpu"})");
-  const auto skipped = ResolveCdi({"vendor.com/gpu=0"}, folders.list);
+  directories.Put("run/nvidia.yaml", "cdiVersion: 0.5.0\n");
+  directories.Put("run/broken.json", R"({"kind": "vendor.com/gpu"})");
+  const auto skipped = ResolveCdi({"vendor.com/gpu=0"}, directories.list);
   CHECK(absl::StrContains(skipped.status().message(), "nvidia.yaml: is YAML"));
   CHECK(absl::StrContains(skipped.status().message(), "broken.json: "));
   CHECK(ResolveCdi({"vendor.com/gpu=0"}, {}).status().code() == absl::StatusCode::kInvalidArgument);
-  CHECK(ResolveCdi({}, folders.list).ok());
+  CHECK(ResolveCdi({}, directories.list).ok());
 }
 
 TEST_CASE("CDI: what is not supported is refused, not left out") {
-  Folders folders;
-  folders.Put("etc/vendor.json", kVendor);
-  const auto hooked = ResolveCdi({"vendor.com/gpu=hooked"}, folders.list);
+  Directories directories;
+  directories.Put("etc/vendor.json", kVendor);
+  const auto hooked = ResolveCdi({"vendor.com/gpu=hooked"}, directories.list);
   CHECK(absl::IsFailedPrecondition(hooked.status()));
   CHECK(absl::StrContains(hooked.status().message(), "vendor.com/gpu=hooked"));
   CHECK(absl::StrContains(hooked.status().message(), "createContainer /usr/bin/vendor-hook"));
-  CHECK(ResolveCdi({"vendor.com/gpu=1"}, folders.list).ok());
+  CHECK(ResolveCdi({"vendor.com/gpu=1"}, directories.list).ok());
 }
 
 TEST_CASE("CDI: a node that is not there is named") {
-  Folders folders;
-  folders.Put("etc/v.json", R"({"cdiVersion": "0.6.0", "kind": "v.com/x", "devices": [
+  Directories directories;
+  directories.Put("etc/v.json", R"({"cdiVersion": "0.6.0", "kind": "v.com/x", "devices": [
       {"name": "gone", "containerEdits": {"deviceNodes": [{"path": "/dev/no-such-device"}]}},
       {"name": "file", "containerEdits": {"deviceNodes": [
           {"path": "/dev/x", "hostPath": "/etc/passwd"}]}}]})");
   for (const char* name : {"v.com/x=gone", "v.com/x=file"}) {
     oci::Spec spec = Spec();
-    const absl::Status status = ApplyCdi(*ResolveCdi({name}, folders.list), false, spec);
+    const absl::Status status = ApplyCdi(*ResolveCdi({name}, directories.list), false, spec);
     INFO(status);
     CHECK(absl::IsFailedPrecondition(status));
   }

@@ -135,10 +135,10 @@ TEST_CASE("P40 devices") {
   CHECK(std::count(paths.begin(), paths.end(), "/dev/console") == 0);
 }
 
-TEST_CASE("P24 devices by link, by folder, and what is none") {
-  char folder[] = "/tmp/crisp-spec-XXXXXX";
-  REQUIRE(mkdtemp(folder) != nullptr);
-  const std::string dir = folder;
+TEST_CASE("P24 devices by link, by directory, and what is none") {
+  char directory[] = "/tmp/crisp-spec-XXXXXX";
+  REQUIRE(mkdtemp(directory) != nullptr);
+  const std::string dir = directory;
   REQUIRE(symlink("/dev/full", (dir + "/link").c_str()) == 0);
   const auto make = [&](const std::string& host) {
     return Container(absl::StrCat("devices { host_path: '", host,
@@ -150,7 +150,7 @@ TEST_CASE("P24 devices by link, by folder, and what is none") {
   REQUIRE(link->spec.linux_.devices.size() == 1);
   CHECK(link->spec.linux_.devices[0].path == "/dev/x");
   CHECK(link->spec.linux_.devices[0].minor == 7);
-  // A folder: its links are not followed.
+  // A directory: its links are not followed.
   CHECK(make(dir)->spec.linux_.devices.empty());
   const absl::StatusOr<ContainerSpecResult> all = make("/dev");
   REQUIRE(all.ok());
@@ -159,7 +159,7 @@ TEST_CASE("P24 devices by link, by folder, and what is none") {
   CheckRefused(make("/etc/passwd").status(), "host_path \"/etc/passwd\"");
   CHECK(absl::IsNotFound(make(dir + "/missing").status()));
   unlink((dir + "/link").c_str());
-  rmdir(folder);
+  rmdir(directory);
 }
 
 TEST_CASE("P18 AppArmor profiles fail closed") {

@@ -71,20 +71,20 @@ TEST_CASE("P38 environment that is refused") {
   CheckRefused(Container("envs { key: 'a' value: '\\0' }").Make().status(), "envs.value \"a\"");
 }
 
-TEST_CASE("C07 C08 working folder") {
+TEST_CASE("C07 C08 working directory") {
   Container container("");
   CHECK(container.Spec().process.cwd == "/");
   container.image.working_dir = "/image";
   CHECK(container.Spec().process.cwd == "/image");
   container.config.set_working_dir("/config/../x");
   CHECK(container.Spec().process.cwd == "/config/../x");
-  for (const std::string& folder : {std::string("a"), std::string("../a"), std::string("/a\nb"),
-                                    std::string("/a\0b", 4), "/" + std::string(4096, 'a')}) {
-    container.config.set_working_dir(folder);
+  for (const std::string& directory : {std::string("a"), std::string("../a"), std::string("/a\nb"),
+                                       std::string("/a\0b", 4), "/" + std::string(4096, 'a')}) {
+    container.config.set_working_dir(directory);
     CheckRefused(container.Make().status(), "working_dir");
     container.config.clear_working_dir();
-    container.image.working_dir = folder;
-    CheckRefused(container.Make().status(), "working folder of the image");
+    container.image.working_dir = directory;
+    CheckRefused(container.Make().status(), "working directory of the image");
   }
 }
 

@@ -59,14 +59,14 @@ oci::Spec OfContainer(const std::string& text) {
 }
 
 TEST_CASE("golden files") {
-  const std::string folder = CRISP_GOLDEN_DIR;
+  const std::string directory = CRISP_GOLDEN_DIR;
   size_t compared = 0;
-  const absl::StatusOr<std::vector<std::string>> names = base::ListDir(folder);
+  const absl::StatusOr<std::vector<std::string>> names = base::ListDir(directory);
   REQUIRE(names.ok());
   for (const std::string& name : *names) {
     if (!absl::EndsWith(name, ".textproto")) continue;
     CAPTURE(name);
-    const std::string path = base::JoinPath(folder, name);
+    const std::string path = base::JoinPath(directory, name);
     const std::string text = *base::ReadFile(path);
     const std::string made =
         oci::EncodeRuntimeSpec(absl::StartsWith(name, "sandbox") ? OfSandbox(text)

@@ -158,8 +158,8 @@ TEST_CASE("P17 profile files") {
   using runtime::v1::SecurityProfile;
   char name[] = "/tmp/crisp-spec-XXXXXX";
   REQUIRE(mkdtemp(name) != nullptr);
-  const std::string folder = name;
-  const std::string file = folder + "/p.json";
+  const std::string directory = name;
+  const std::string file = directory + "/p.json";
   const auto select = [](const std::string& path) {
     SecurityProfile profile;
     profile.set_profile_type(SecurityProfile::Localhost);
@@ -177,15 +177,15 @@ TEST_CASE("P17 profile files") {
   CheckRefused(select(file).status(), file);
   write(std::string((1 << 20) + 1, ' '));
   CHECK(absl::IsOutOfRange(select(file).status()));
-  CheckRefused(select(folder + "/missing").status(), folder + "/missing");
+  CheckRefused(select(directory + "/missing").status(), directory + "/missing");
   CheckRefused(select("p.json").status(), "localhost_ref \"p.json\"");
   CheckRefused(select("").status(), "localhost_ref \"\"");
-  CheckRefused(select(folder + "/../x").status(), "localhost_ref");
-  CheckRefused(select(folder).status(), "not a regular file");
+  CheckRefused(select(directory + "/../x").status(), "localhost_ref");
+  CheckRefused(select(directory).status(), "not a regular file");
   CheckRefused(select("/dev/zero").status(), "not a regular file");
-  REQUIRE(mkfifo((folder + "/fifo").c_str(), 0600) == 0);
-  CheckRefused(select(folder + "/fifo").status(), "not a regular file");  // and does not hang
-  CHECK(base::RemoveTree(folder).ok());
+  REQUIRE(mkfifo((directory + "/fifo").c_str(), 0600) == 0);
+  CheckRefused(select(directory + "/fifo").status(), "not a regular file");  // and does not hang
+  CHECK(base::RemoveTree(directory).ok());
 }
 
 }  // namespace

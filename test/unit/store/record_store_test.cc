@@ -25,14 +25,14 @@ struct Fixture {
     char name[] = "/tmp/crisp-store-XXXXXX";
     REQUIRE(mkdtemp(name) != nullptr);
     dir = name;
-    folder = std::make_unique<RecordFolder>(dir + "/containers", dir + "/quarantine");
-    REQUIRE(folder->Init().ok());
+    directory = std::make_unique<RecordDirectory>(dir + "/containers", dir + "/quarantine");
+    REQUIRE(directory->Init().ok());
   }
   ~Fixture() { (void)base::RemoveTree(dir); }
 
   std::map<std::string, ContainerRecord> Load(std::vector<Damaged>* damaged = nullptr) {
     std::map<std::string, ContainerRecord> records;
-    const absl::StatusOr<std::vector<Damaged>> bad = folder->Load(
+    const absl::StatusOr<std::vector<Damaged>> bad = directory->Load(
         [&](const std::string& id, absl::string_view text) { return Decode(text, records[id]); });
     REQUIRE(bad.ok());
     for (const Damaged& one : *bad) records.erase(one.id);
@@ -41,7 +41,7 @@ struct Fixture {
   }
 
   std::string dir;
-  std::unique_ptr<RecordFolder> folder;
+  std::unique_ptr<RecordDirectory> directory;
 };
 
 std::string Id(char letter) { return std::string(64, letter); }
@@ -73,39 +73,40 @@ void DieWriting(rlim_t limit, const std::function<void()>& body) {
   REQUIRE(WTERMSIG(status) == SIGXFSZ);
 }
 
-TEST_CASE("a record is private, replaced whole, and removed with its folder") {
+TEST_CASE("a record is private, replaced whole, and removed with its directory") {
   Fixture fix;
-  REQUIRE(fix.folder->Write(Id('a'), Encode(Record(Id('a'), "one"))).ok());
-  REQUIRE(fix.folder->Write(Id('a'), Encode(Record(Id('a'), "two"))).ok());
+  REQUIRE(fix.directory->Write(Id('a'), Encode(Record(Id('a'), "one"))).ok());
+  REQUIRE(fix.directory->Write(Id('a'), Encode(Record(Id('a'), "two"))).ok());
   struct stat info;
-  REQUIRE(stat((fix.folder->Dir(Id('a')) + "/record.json").c_str(), &info) == 0);
+  REQUIRE(stat((fix.directory->Dir(Id('a')) + "/record.json").c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0600);
-  REQUIRE(stat(fix.folder->Dir(Id('a')).c_str(), &info) == 0);
+  REQUIRE(stat(fix.directory->Dir(Id('a')).c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0700);
-  CHECK(base::ListDir(fix.folder->Dir(Id('a')))->size() == 1);
+  CHECK(base::ListDir(fix.directory->Dir(Id('a')))->size() == 1);
   CHECK(fix.Load().at(Id('a')).image_id == "two");
-  REQUIRE(fix.folder->Remove(Id('a')).ok());
-  REQUIRE(fix.folder->Remove(Id('a')).ok());
+  REQUIRE(fix.directory->Remove(Id('a')).ok());
+  REQUIRE(fix.directory->Remove(Id('a')).ok());
   CHECK(fix.Load().empty());
 }
 
 TEST_CASE("a crash between write and rename keeps the old record") {
   Fixture fix;
-  REQUIRE(fix.folder->Write(Id('a'), Encode(Record(Id('a'), "old"))).ok());
-  DieWriting(50, [&] { (void)fix.folder->Write(Id('a'), Encode(Record(Id('a'), "new"))); });
-  REQUIRE(base::ListDir(fix.folder->Dir(Id('a')))->size() == 2);  // the half-written one is there
+  REQUIRE(fix.directory->Write(Id('a'), Encode(Record(Id('a'), "old"))).ok());
+  DieWriting(50, [&] { (void)fix.directory->Write(Id('a'), Encode(Record(Id('a'), "new"))); });
+  REQUIRE(base::ListDir(fix.directory->Dir(Id('a')))->size() ==
+          2);  // the half-written one is there
   std::vector<Damaged> damaged;
   CHECK(fix.Load(&damaged).at(Id('a')).image_id == "old");
   CHECK(damaged.empty());
-  REQUIRE(fix.folder->Write(Id('a'), Encode(Record(Id('a'), "next"))).ok());
+  REQUIRE(fix.directory->Write(Id('a'), Encode(Record(Id('a'), "next"))).ok());
   CHECK(fix.Load().at(Id('a')).image_id == "next");
-  REQUIRE(fix.folder->Remove(Id('a')).ok());
+  REQUIRE(fix.directory->Remove(Id('a')).ok());
   CHECK(base::ListDir(fix.dir + "/containers")->empty());
 }
 
 TEST_CASE("a crash in the first write leaves an id to clean up, and no record") {
   Fixture fix;
-  DieWriting(50, [&] { (void)fix.folder->Write(Id('a'), Encode(Record(Id('a'), "new"))); });
+  DieWriting(50, [&] { (void)fix.directory->Write(Id('a'), Encode(Record(Id('a'), "new"))); });
   std::vector<Damaged> damaged;
   CHECK(fix.Load(&damaged).empty());
   REQUIRE(damaged.size() == 1);
@@ -119,14 +120,14 @@ TEST_CASE("a crash in the first write leaves an id to clean up, and no record") 
 
 TEST_CASE("damaged records go to the quarantine, the others are loaded") {
   Fixture fix;
-  REQUIRE(fix.folder->Write(Id('1'), Encode(Record(Id('1'), "good"))).ok());
+  REQUIRE(fix.directory->Write(Id('1'), Encode(Record(Id('1'), "good"))).ok());
   const std::string text = Encode(Record(Id('2'), "cut"));
-  REQUIRE(fix.folder->Write(Id('2'), text.substr(0, text.size() / 2)).ok());
-  REQUIRE(fix.folder->Write(Id('3'), "").ok());  // what a power cut leaves
-  REQUIRE(fix.folder->Write(Id('4'), std::string(100, '\0')).ok());
-  REQUIRE(base::MakeDirs(fix.folder->Dir(Id('5')) + "/record.json", 0700).ok());  // a folder
-  REQUIRE(base::MakeDirs(fix.folder->Dir("no-id"), 0700).ok());
-  REQUIRE(fix.folder->Write(Id('6'), Encode(Record(Id('6'), "good"))).ok());
+  REQUIRE(fix.directory->Write(Id('2'), text.substr(0, text.size() / 2)).ok());
+  REQUIRE(fix.directory->Write(Id('3'), "").ok());  // what a power cut leaves
+  REQUIRE(fix.directory->Write(Id('4'), std::string(100, '\0')).ok());
+  REQUIRE(base::MakeDirs(fix.directory->Dir(Id('5')) + "/record.json", 0700).ok());  // a directory
+  REQUIRE(base::MakeDirs(fix.directory->Dir("no-id"), 0700).ok());
+  REQUIRE(fix.directory->Write(Id('6'), Encode(Record(Id('6'), "good"))).ok());
 
   std::vector<Damaged> damaged;
   const auto records = fix.Load(&damaged);
@@ -145,7 +146,7 @@ TEST_CASE("damaged records go to the quarantine, the others are loaded") {
   CHECK(absl::StartsWith(aside[0], Id('2') + "."));
   CHECK(*base::ReadFile(absl::StrCat(fix.dir, "/quarantine/", aside[0], "/record.json")) ==
         text.substr(0, text.size() / 2));
-  REQUIRE(fix.folder->Write(Id('2'), "again").ok());
+  REQUIRE(fix.directory->Write(Id('2'), "again").ok());
   CHECK(fix.Load(&damaged).size() == 2);
   CHECK(damaged.size() == 1);
   CHECK(base::ListDir(fix.dir + "/quarantine")->size() == 6);
@@ -154,10 +155,10 @@ TEST_CASE("damaged records go to the quarantine, the others are loaded") {
 TEST_CASE("a record that could not be read back is refused; one that is there stops no start") {
   Fixture fix;
   const std::string huge(base::kMaxFileBytes + 1, ' ');
-  CHECK(absl::IsInvalidArgument(fix.folder->Write(Id('1'), huge)));
+  CHECK(absl::IsInvalidArgument(fix.directory->Write(Id('1'), huge)));
   CHECK(base::ListDir(fix.dir + "/containers")->empty());
-  REQUIRE(base::MakeDirs(fix.folder->Dir(Id('1')), 0700).ok());
-  REQUIRE(base::WriteFileAtomic(fix.folder->Dir(Id('1')) + "/record.json", huge, 0600).ok());
+  REQUIRE(base::MakeDirs(fix.directory->Dir(Id('1')), 0700).ok());
+  REQUIRE(base::WriteFileAtomic(fix.directory->Dir(Id('1')) + "/record.json", huge, 0600).ok());
   std::vector<Damaged> damaged;
   CHECK(fix.Load(&damaged).empty());
   CHECK(damaged.size() == 1);
@@ -165,8 +166,8 @@ TEST_CASE("a record that could not be read back is refused; one that is there st
 
 TEST_CASE("records that cannot be read now are an error, and stay where they are") {
   Fixture fix;
-  REQUIRE(fix.folder->Write(Id('1'), Encode(Record(Id('1'), "good"))).ok());
-  REQUIRE(fix.folder->Write(Id('2'), Encode(Record(Id('2'), "good"))).ok());
+  REQUIRE(fix.directory->Write(Id('1'), Encode(Record(Id('1'), "good"))).ok());
+  REQUIRE(fix.directory->Write(Id('2'), Encode(Record(Id('2'), "good"))).ok());
   rlimit files;
   REQUIRE(getrlimit(RLIMIT_NOFILE, &files) == 0);
   const int lowest = dup(0);
@@ -177,7 +178,7 @@ TEST_CASE("records that cannot be read now are an error, and stay where they are
   std::vector<absl::Status> seen;
   for (const bool at_once : {false, true}) {
     if (at_once) setrlimit(RLIMIT_NOFILE, &none);
-    seen.push_back(fix.folder
+    seen.push_back(fix.directory
                        ->Load([&](const std::string&, absl::string_view) {
                          setrlimit(RLIMIT_NOFILE, &none);
                          return absl::OkStatus();
@@ -196,15 +197,15 @@ TEST_CASE("records that cannot be read now are an error, and stay where they are
 
 TEST_CASE("a change that cannot be written is not published, a fact is") {
   Fixture fix;
-  Recorded<ContainerRecord> recorded(Record(Id('a'), "old"), fix.folder.get());
+  Recorded<ContainerRecord> recorded(Record(Id('a'), "old"), fix.directory.get());
   const auto set_image = [](const char* image) {
     return [image](ContainerRecord& record) { record.image_id = image; };
   };
   REQUIRE(recorded.Update(set_image("written")).ok());
   CHECK(fix.Load().at(Id('a')).image_id == "written");
-  // The folder's place is taken by a file: nothing can be written, whoever asks.
-  REQUIRE(fix.folder->Remove(Id('a')).ok());
-  REQUIRE(base::WriteFileAtomic(fix.folder->Dir(Id('a')), "", 0600).ok());
+  // The directory's place is taken by a file: nothing can be written, whoever asks.
+  REQUIRE(fix.directory->Remove(Id('a')).ok());
+  REQUIRE(base::WriteFileAtomic(fix.directory->Dir(Id('a')), "", 0600).ok());
   CHECK_FALSE(recorded.Update(set_image("lost")).ok());
   CHECK(recorded.Get().image_id == "written");
   CHECK_FALSE(recorded.UpdateAnyway(set_image("a fact")).ok());
@@ -213,7 +214,7 @@ TEST_CASE("a change that cannot be written is not published, a fact is") {
 
 TEST_CASE("concurrent changes are all kept, in memory and on disk") {
   Fixture fix;
-  Recorded<ContainerRecord> recorded(Record(Id('a'), ""), fix.folder.get());
+  Recorded<ContainerRecord> recorded(Record(Id('a'), ""), fix.directory.get());
   constexpr int kThreads = 4, kChanges = 50;
   std::vector<std::thread> threads;
   std::atomic<int> failed = 0;
