@@ -19,12 +19,12 @@
 #include "base/paths.h"
 #include "base/status_macros.h"
 #include "config/config.h"
-#include "cri/grpc_service.h"
-#include "cri/layer_store.h"
-#include "cri/layer_use.h"
-#include "cri/service.h"
+#include "layers/layer_store.h"
+#include "layers/layer_use.h"
 #include "linux/apparmor.h"
 #include "linux/null_device.h"
+#include "rpc/grpc_service.h"
+#include "runtime/runtime.h"
 #include "spec/apparmor_default.h"
 
 namespace crisp {

@@ -2,9 +2,9 @@
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "cri/bundle.h"
-#include "cri/image_volumes.h"
-#include "cri/service.h"
+#include "layers/image_volumes.h"
+#include "runtime/bundle.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 

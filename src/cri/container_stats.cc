@@ -1,8 +1,8 @@
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "cri/filters.h"
-#include "cri/service.h"
 #include "cri/stats_message.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 

@@ -1,7 +1,7 @@
 #include "base/status_macros.h"
 #include "cri/info.h"
-#include "cri/service.h"
 #include "cri/status_message.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 

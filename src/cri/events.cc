@@ -1,6 +1,6 @@
 // Events: what GetContainerEvents tells, with the statuses as they are after the change.
-#include "cri/service.h"
 #include "cri/status_message.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 

@@ -1,5 +1,5 @@
 #include "base/clock.h"
-#include "cri/service.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 

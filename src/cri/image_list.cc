@@ -1,6 +1,6 @@
 #include "base/status_macros.h"
 #include "cri/image_message.h"
-#include "cri/service.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 

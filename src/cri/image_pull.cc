@@ -1,9 +1,9 @@
 #include "base/clock.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
-#include "cri/bundle.h"
-#include "cri/service.h"
 #include "oci/reference.h"
+#include "runtime/bundle.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 namespace {

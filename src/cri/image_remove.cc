@@ -1,6 +1,6 @@
 #include "base/errno.h"
 #include "base/status_macros.h"
-#include "cri/service.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 

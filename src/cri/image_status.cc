@@ -1,6 +1,6 @@
 #include "cri/image_message.h"
 #include "cri/info.h"
-#include "cri/service.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 

@@ -5,10 +5,10 @@
 
 #include "base/clock.h"
 #include "cgroup/processes.h"
-#include "cri/metric_families.h"
-#include "cri/service.h"
 #include "linux/block_device.h"
 #include "linux/open_files.h"
+#include "metrics/families.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 namespace {

@@ -3,8 +3,8 @@
 #include "cgroup/processes.h"
 #include "cni/netns.h"
 #include "cri/filters.h"
-#include "cri/service.h"
 #include "cri/stats_message.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 namespace {

@@ -1,8 +1,8 @@
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "cri/info.h"
-#include "cri/service.h"
 #include "cri/status_message.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 

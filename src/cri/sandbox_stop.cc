@@ -1,8 +1,8 @@
 #include "absl/time/clock.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
-#include "cri/bundle.h"
-#include "cri/service.h"
+#include "runtime/bundle.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 

@@ -1,6 +1,6 @@
 #include "base/log.h"
 #include "base/status_macros.h"
-#include "cri/service.h"
+#include "runtime/runtime.h"
 #include "spec/resources.h"
 
 namespace crisp::cri {

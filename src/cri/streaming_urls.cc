@@ -2,7 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "cni/netns.h"
-#include "cri/service.h"
+#include "runtime/runtime.h"
 
 namespace crisp::cri {
 

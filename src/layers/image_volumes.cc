@@ -1,0 +1,99 @@
+#include "layers/image_volumes.h"
+
+#include <fcntl.h>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "linux/overlay.h"
+#include "linux/rootfs_path.h"
+#include "spec/container_mounts.h"
+
+namespace crisp::cri {
+namespace {
+
+constexpr char kErrorPrefix[] = "ImageVolumeMountFailed";
+
+absl::StatusOr<store::ImageVolume> FindImageVolume(const image::ImageStore& images,
+                                                   const runtime::v1::Mount& mount) {
+  CRISP_ASSIGN_OR_RETURN(const spec::ImageVolume asked, spec::ImageMount(mount));
+  CRISP_ASSIGN_OR_RETURN(const image::ImagePtr image, images.Find(asked.image));
+  if (image->layers.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("mounts.image.image \"", asked.image, "\" has no layers"));
+  }
+  return store::ImageVolume{.container_path = asked.container_path,
+                            .image_id = image->id.str(),
+                            .chain_ids = ChainIds(*image),
+                            .sub_path = asked.sub_path};
+}
+
+absl::Status CheckSubPath(const snapshot::SnapshotStore& snapshots,
+                          const store::ImageVolume& volume) {
+  CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView view, snapshots.View(volume.chain_ids.back()));
+  if (volume.sub_path.empty()) return absl::OkStatus();
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root, linux::OpenOverlay(view.base, view.lowers));
+  const absl::StatusOr<base::UniqueFd> directory =
+      linux::OpenInRoot(root.get(), volume.sub_path, O_PATH | O_DIRECTORY);
+  if (directory.ok()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("mounts.image_sub_path \"", volume.sub_path,
+                                                 "\" is no directory in image ", volume.image_id,
+                                                 ": ", directory.status().message()));
+}
+
+}  // namespace
+
+std::vector<std::string> ChainIds(const image::Image& image) {
+  std::vector<std::string> chain_ids;
+  for (const image::Layer& layer : image.layers) chain_ids.push_back(layer.chain_id.str());
+  return chain_ids;
+}
+
+std::vector<std::string> UsedLayers(const store::ContainerRecord& record) {
+  std::vector<std::string> layers = record.chain_ids;
+  for (const store::ImageVolume& volume : record.image_volumes)
+    layers.insert(layers.end(), volume.chain_ids.begin(), volume.chain_ids.end());
+  return layers;
+}
+
+absl::StatusOr<std::vector<store::ImageVolume>> FindImageVolumes(
+    const image::ImageStore& images, const runtime::v1::ContainerConfig& config) {
+  std::vector<store::ImageVolume> volumes;
+  for (const runtime::v1::Mount& mount : config.mounts()) {
+    if (!mount.has_image()) continue;
+    absl::StatusOr<store::ImageVolume> volume = FindImageVolume(images, mount);
+    if (!volume.ok()) return base::Prefix(volume.status(), kErrorPrefix);
+    volumes.push_back(*std::move(volume));
+  }
+  return volumes;
+}
+
+absl::Status CheckImageVolumes(const snapshot::SnapshotStore& snapshots,
+                               const std::vector<store::ImageVolume>& volumes) {
+  for (const store::ImageVolume& volume : volumes)
+    CRISP_RETURN_IF_ERROR(base::Prefix(CheckSubPath(snapshots, volume), kErrorPrefix));
+  return absl::OkStatus();
+}
+
+void FillRootfs(const snapshot::RootfsView& view, shim::v1::Rootfs& rootfs) {
+  rootfs.set_base(view.base);
+  for (const std::string& lower : view.lowers) rootfs.add_lowers(lower);
+  rootfs.set_upper(view.upper);
+  rootfs.set_work(view.work);
+}
+
+absl::Status AddImageMounts(const snapshot::SnapshotStore& snapshots,
+                            const std::vector<store::ImageVolume>& volumes,
+                            shim::v1::Start& start) {
+  for (const store::ImageVolume& volume : volumes) {
+    CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView view,
+                           snapshots.View(volume.chain_ids.back()));
+    shim::v1::ImageMount& mount = *start.add_image_mounts();
+    mount.set_destination(volume.container_path);
+    mount.set_sub_path(volume.sub_path);
+    FillRootfs(view, *mount.mutable_rootfs());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace crisp::cri

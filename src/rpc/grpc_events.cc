@@ -1,0 +1,59 @@
+#include "rpc/grpc_events.h"
+
+#include "rpc/status_codes.h"
+
+namespace crisp::cri {
+namespace {
+
+// The queue's callbacks come only while a delivery is under way or to end it, and gRPC is not done
+// before Finish: so this is there for as long as they come.
+class EventStream final : public grpc::ServerWriteReactor<runtime::v1::ContainerEventResponse> {
+ public:
+  explicit EventStream(EventHub& hub)
+      : hub_(hub),
+        queue_(std::make_shared<EventQueue>(
+            [this](Event event) {
+              sending_ = std::move(event);
+              StartWrite(sending_.get());
+            },
+            [this](const absl::Status& why) {
+              const WireStatus wire = ToWire(why);
+              Finish(grpc::Status(static_cast<grpc::StatusCode>(wire.code), wire.message));
+            })) {
+    const absl::Status subscribed = hub_.Subscribe(queue_);
+    if (!subscribed.ok()) queue_->Close(subscribed);
+    StartSendInitialMetadata();
+  }
+
+ private:
+  void OnSendInitialMetadataDone(bool ok) override { Sent(ok); }
+  void OnWriteDone(bool ok) override { Sent(ok); }
+  // The queue may call Finish, after which this may be deleted: hence the copies.
+  void OnCancel() override {
+    const std::shared_ptr<EventQueue> queue = queue_;
+    queue->Close(absl::CancelledError("client is gone"));
+  }
+  void OnDone() override {
+    hub_.Unsubscribe(queue_);
+    delete this;
+  }
+
+  void Sent(bool ok) {
+    const std::shared_ptr<EventQueue> queue = queue_;
+    sending_.reset();
+    if (!ok) queue->Close(absl::CancelledError("client is gone"));
+    queue->Delivered();
+  }
+
+  EventHub& hub_;
+  const std::shared_ptr<EventQueue> queue_;
+  Event sending_;
+};
+
+}  // namespace
+
+grpc::ServerWriteReactor<runtime::v1::ContainerEventResponse>* NewEventStream(EventHub& hub) {
+  return new EventStream(hub);
+}
+
+}  // namespace crisp::cri

@@ -1,0 +1,239 @@
+#include "rpc/grpc_service.h"
+
+#include <fcntl.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/resource_quota.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/clock.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "rpc/batches.h"
+#include "rpc/grpc_events.h"
+#include "rpc/status_codes.h"
+#include "runtime/v1/api.grpc.pb.h"
+
+namespace crisp::cri {
+namespace {
+
+// As clients and other runtimes have it; larger requests are refused by gRPC.
+constexpr int kMaxMessage = 16 << 20;
+// Calls in flight; beyond them a call is refused. A node that is drained waits in three or four
+// stops for each of its pods, and Status and the lists must get through beside them.
+constexpr int kMaxThreads = 1024;
+
+Call CallOf(grpc::ServerContext& context) {
+  Call call;
+  const auto deadline = context.deadline();
+  if (deadline != std::chrono::system_clock::time_point::max())
+    call.deadline = absl::FromChrono(deadline);
+  call.cancelled = [&context] { return context.IsCancelled(); };
+  return call;
+}
+
+// Runs one RPC: its arguments to the Service, its result or error to the wire, one log line.
+template <typename Request, typename Response>
+grpc::Status Handle(const char* name, grpc::ServerContext* context, const Request* request,
+                    Response* response, Service& service,
+                    absl::StatusOr<Response> (Service::*method)(const Request&, const Call&)) {
+  const int64_t begin = base::MonotonicNanos();
+  absl::StatusOr<Response> result = (service.*method)(*request, CallOf(*context));
+  const WireStatus wire = ToWire(result.status());
+  const std::string took = absl::StrCat((base::MonotonicNanos() - begin) / 1000, "us");
+  if (result.ok()) {
+    base::Log(base::LogLevel::kDebug, name, {{"took", took}});
+    *response = *std::move(result);
+    return grpc::Status::OK;
+  }
+  const bool expected = result.status().code() == absl::StatusCode::kNotFound;
+  base::Log(expected ? base::LogLevel::kDebug : base::LogLevel::kWarning, name,
+            {{"took", took},
+             {"code", absl::StatusCodeToString(result.status().code())},
+             {"error", std::string(result.status().message())}});
+  return grpc::Status(static_cast<grpc::StatusCode>(wire.code), wire.message);
+}
+
+#define CRISP_RPC(Name)                                                             \
+  grpc::Status Name(grpc::ServerContext* context, const v1::Name##Request* request, \
+                    v1::Name##Response* response) override {                        \
+    return Handle(#Name, context, request, response, service_, &Service::Name);     \
+  }
+
+// A Stream call: the answer of its List twin, in batches.
+template <typename Request, typename Response, typename ListRequest, typename ListResponse,
+          typename Item>
+grpc::Status HandleStream(const char* name, grpc::ServerContext* context, const Request& request,
+                          grpc::ServerWriter<Response>* writer, Service& service,
+                          absl::StatusOr<ListResponse> (Service::*list)(const ListRequest&,
+                                                                        const Call&),
+                          google::protobuf::RepeatedPtrField<Item>* (ListResponse::*items)(),
+                          google::protobuf::RepeatedPtrField<Item>* (Response::*batch_items)()) {
+  ListRequest list_request;
+  if constexpr (requires { request.filter(); }) {
+    if (request.has_filter()) *list_request.mutable_filter() = request.filter();
+  }
+  ListResponse all;
+  const grpc::Status status = Handle(name, context, &list_request, &all, service, list);
+  if (!status.ok()) return status;
+  SendBatches(*(all.*items)(), [&](google::protobuf::RepeatedPtrField<Item> batch) {
+    Response response;
+    *(response.*batch_items)() = std::move(batch);
+    return writer->Write(response);
+  });
+  return grpc::Status::OK;
+}
+
+#define CRISP_STREAM(Name, List, items, batch_items)                                \
+  grpc::Status Name(grpc::ServerContext* context, const v1::Name##Request* request, \
+                    grpc::ServerWriter<v1::Name##Response>* writer) override {      \
+    return HandleStream(#Name, context, *request, writer, service_, &Service::List, \
+                        &v1::List##Response::mutable_##items,                       \
+                        &v1::Name##Response::mutable_##batch_items);                \
+  }
+
+// Everything on gRPC's synchronous interface but the events, which may stay open for ever.
+using RuntimeBase =
+    v1::RuntimeService::WithCallbackMethod_GetContainerEvents<v1::RuntimeService::Service>;
+
+class RuntimeRpcs final : public RuntimeBase {
+ public:
+  explicit RuntimeRpcs(cri::Service& service) : service_(service) {}
+  grpc::ServerWriteReactor<v1::ContainerEventResponse>* GetContainerEvents(
+      grpc::CallbackServerContext*, const v1::GetEventsRequest*) override {
+    return NewEventStream(service_.events());
+  }
+  grpc::Status CheckpointContainer(grpc::ServerContext*, const v1::CheckpointContainerRequest*,
+                                   v1::CheckpointContainerResponse*) override {
+    return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "crisp does not checkpoint containers");
+  }
+  using Service = cri::Service;
+  CRISP_RPC(Version)
+  CRISP_RPC(Status)
+  CRISP_RPC(RuntimeConfig)
+  CRISP_RPC(UpdateRuntimeConfig)
+  CRISP_RPC(RunPodSandbox)
+  CRISP_RPC(StopPodSandbox)
+  CRISP_RPC(RemovePodSandbox)
+  CRISP_RPC(PodSandboxStatus)
+  CRISP_RPC(ListPodSandbox)
+  CRISP_RPC(CreateContainer)
+  CRISP_RPC(StartContainer)
+  CRISP_RPC(StopContainer)
+  CRISP_RPC(RemoveContainer)
+  CRISP_RPC(ContainerStatus)
+  CRISP_RPC(ListContainers)
+  CRISP_RPC(ReopenContainerLog)
+  CRISP_RPC(ExecSync)
+  CRISP_RPC(Exec)
+  CRISP_RPC(Attach)
+  CRISP_RPC(PortForward)
+  CRISP_RPC(ContainerStats)
+  CRISP_RPC(ListContainerStats)
+  CRISP_RPC(UpdateContainerResources)
+  CRISP_RPC(UpdatePodSandboxResources)
+  CRISP_RPC(PodSandboxStats)
+  CRISP_RPC(ListPodSandboxStats)
+  CRISP_RPC(ListMetricDescriptors)
+  CRISP_RPC(ListPodSandboxMetrics)
+  CRISP_STREAM(StreamPodSandboxes, ListPodSandbox, items, pod_sandboxes)
+  CRISP_STREAM(StreamContainers, ListContainers, containers, containers)
+  CRISP_STREAM(StreamContainerStats, ListContainerStats, stats, container_stats)
+  CRISP_STREAM(StreamPodSandboxStats, ListPodSandboxStats, stats, pod_sandbox_stats)
+  CRISP_STREAM(StreamPodSandboxMetrics, ListPodSandboxMetrics, pod_metrics, pod_sandbox_metrics)
+
+ private:
+  cri::Service& service_;
+};
+
+class ImageRpcs final : public v1::ImageService::Service {
+ public:
+  explicit ImageRpcs(cri::Service& service) : service_(service) {}
+  using Service = cri::Service;
+  CRISP_RPC(PullImage)
+  CRISP_RPC(ImageStatus)
+  CRISP_RPC(ListImages)
+  CRISP_RPC(RemoveImage)
+  CRISP_RPC(ImageFsInfo)
+  CRISP_STREAM(StreamImages, ListImages, images, images)
+
+ private:
+  cri::Service& service_;
+};
+
+// A socket file that another crispd serves must not be taken over.
+absl::Status ClaimSocket(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("address \"", path, "\" is longer than a socket path can be"));
+  }
+  path.copy(address.sun_path, path.size());
+  base::UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!probe.valid()) return base::Errno("socket", path);
+  if (connect(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+    return absl::AlreadyExistsError(absl::StrCat("another process serves ", path));
+  }
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("unlink", path);
+  return base::MakeDirs(path.substr(0, path.rfind('/')), 0711);
+}
+
+}  // namespace
+
+class GrpcServer::Impl {
+ public:
+  explicit Impl(Service& service) : events_(service.events()), runtime_(service), image_(service) {}
+
+  absl::Status Start(const std::string& address) {
+    grpc::ServerBuilder builder;
+    grpc::ResourceQuota quota("crispd");
+    quota.SetMaxThreads(kMaxThreads);
+    builder.SetResourceQuota(quota);
+    builder.SetMaxReceiveMessageSize(kMaxMessage);
+    builder.SetMaxSendMessageSize(kMaxMessage);
+    builder.AddListeningPort(absl::StrCat("unix://", address), grpc::InsecureServerCredentials());
+    builder.RegisterService(&runtime_);
+    builder.RegisterService(&image_);
+    // The socket must never be connectable by others, not even between bind and chmod.
+    const mode_t old = umask(0177);
+    server_ = builder.BuildAndStart();
+    umask(old);
+    if (server_ == nullptr)
+      return absl::UnavailableError(absl::StrCat("listen on ", address, " failed"));
+    return absl::OkStatus();
+  }
+
+  void Stop() {
+    if (server_ == nullptr) return;
+    events_.Close();
+    server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+    server_->Wait();
+    server_.reset();
+  }
+
+ private:
+  EventHub& events_;
+  RuntimeRpcs runtime_;
+  ImageRpcs image_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+GrpcServer::GrpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+GrpcServer::~GrpcServer() { Stop(); }
+void GrpcServer::Stop() { impl_->Stop(); }
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& address,
+                                                              Service& service) {
+  CRISP_RETURN_IF_ERROR(ClaimSocket(address));
+  auto impl = std::make_unique<Impl>(service);
+  CRISP_RETURN_IF_ERROR(impl->Start(address));
+  return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(impl)));
+}
+
+}  // namespace crisp::cri

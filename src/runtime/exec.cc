@@ -1,0 +1,152 @@
+#include "runtime/exec.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <termios.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/clock.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "cni/netns.h"
+#include "linux/null_device.h"
+#include "linux/pipe.h"
+#include "shim_client/session.h"
+
+namespace crisp::cri {
+namespace {
+
+// For one round trip to a shim.
+constexpr int64_t kRoundTripNanos = int64_t{10} * 1'000'000'000;
+
+int64_t Soon() { return base::MonotonicNanos() + kRoundTripNanos; }
+
+absl::StatusOr<base::UniqueFd> Duplicate(int fd) {
+  base::UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy.valid()) return base::Errno("dup", "");
+  return copy;
+}
+
+class ExecControl : public streaming::ProcessControl {
+ public:
+  ExecControl(shim_client::ExecSession session, base::UniqueFd tty)
+      : session_(std::move(session)), tty_(std::move(tty)) {}
+
+  absl::StatusOr<int> Wait() override { return session_.Wait(Soon()); }
+  absl::Status Resize(uint16_t columns, uint16_t rows) override {
+    const winsize size = {.ws_row = rows, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
+    if (ioctl(tty_.get(), TIOCSWINSZ, &size) != 0) return base::Errno("resize tty", "");
+    return absl::OkStatus();
+  }
+  void Kill() override { (void)session_.Kill(); }
+
+ private:
+  shim_client::ExecSession session_;
+  base::UniqueFd tty_;  // a second descriptor of the master, for the window size
+};
+
+class AttachControl : public streaming::ProcessControl {
+ public:
+  AttachControl(std::string bundle, ipc::Channel channel)
+      : bundle_(std::move(bundle)), channel_(std::move(channel)) {}
+
+  absl::StatusOr<int> Wait() override { return 0; }
+  absl::Status Resize(uint16_t columns, uint16_t rows) override {
+    return shim_client::ResizeTty(bundle_, columns, rows, Soon());
+  }
+  void Kill() override {}
+
+ private:
+  const std::string bundle_;
+  ipc::Channel channel_;  // closing it detaches
+};
+
+absl::StatusOr<base::UniqueFd> NewSocket(int family) {
+  base::UniqueFd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return base::Errno("socket", "");
+  return fd;
+}
+
+}  // namespace
+
+absl::StatusOr<streaming::Process> Streams::Exec(const streaming::ExecRequest& request) {
+  CRISP_ASSIGN_OR_RETURN(const std::string bundle, lookup_.running_bundle(request.container_id));
+  const streaming::Streams& wanted = request.streams;
+  streaming::Process process;
+  if (wanted.tty) {
+    CRISP_ASSIGN_OR_RETURN(
+        shim_client::ExecSession session,
+        shim_client::ExecSession::Open(bundle, request.command, true, {}, Soon()));
+    process.io.tty = session.take_pty();
+    CRISP_ASSIGN_OR_RETURN(process.exited, Duplicate(session.fd()));
+    CRISP_ASSIGN_OR_RETURN(base::UniqueFd tty, Duplicate(process.io.tty.get()));
+    process.control = std::make_unique<ExecControl>(std::move(session), std::move(tty));
+    return process;
+  }
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd null, linux::OpenNull());
+  Pipe in, out, err;
+  if (wanted.in) {
+    CRISP_ASSIGN_OR_RETURN(in, MakePipe());
+  }
+  if (wanted.out) {
+    CRISP_ASSIGN_OR_RETURN(out, MakePipe());
+  }
+  if (wanted.err) {
+    CRISP_ASSIGN_OR_RETURN(err, MakePipe());
+  }
+  const auto or_null = [&](const base::UniqueFd& fd) { return fd.valid() ? fd.get() : null.get(); };
+  CRISP_ASSIGN_OR_RETURN(shim_client::ExecSession session,
+                         shim_client::ExecSession::Open(
+                             bundle, request.command, false,
+                             {or_null(in.read), or_null(out.write), or_null(err.write)}, Soon()));
+  process.io.in = std::move(in.write);
+  process.io.out = std::move(out.read);
+  process.io.err = std::move(err.read);
+  CRISP_ASSIGN_OR_RETURN(process.exited, Duplicate(session.fd()));
+  process.control = std::make_unique<ExecControl>(std::move(session), base::UniqueFd());
+  return process;
+}
+
+absl::StatusOr<streaming::Process> Streams::Attach(const streaming::AttachRequest& request) {
+  CRISP_ASSIGN_OR_RETURN(const std::string bundle, lookup_.running_bundle(request.container_id));
+  const streaming::Streams& wanted = request.streams;
+  shim::v1::Attach message;
+  message.set_stdin(wanted.in);
+  message.set_stdout(wanted.out);
+  message.set_stderr(wanted.err);
+  Pipe out, err;
+  std::vector<int> outputs;
+  if (wanted.out) {
+    CRISP_ASSIGN_OR_RETURN(out, MakePipe());
+    outputs.push_back(out.write.get());
+  }
+  if (wanted.err) {
+    CRISP_ASSIGN_OR_RETURN(err, MakePipe());
+    outputs.push_back(err.write.get());
+  }
+  CRISP_ASSIGN_OR_RETURN(shim_client::AttachSession session,
+                         shim_client::Attach(bundle, message, outputs, Soon()));
+  streaming::Process process;
+  // Also with a tty the output comes through the shim, which writes the log.
+  process.io.in = std::move(session.stdin_);
+  process.io.out = std::move(out.read);
+  process.io.err = std::move(err.read);
+  CRISP_ASSIGN_OR_RETURN(process.exited, Duplicate(session.channel.fd()));
+  process.control = std::make_unique<AttachControl>(bundle, std::move(session.channel));
+  return process;
+}
+
+absl::StatusOr<base::UniqueFd> Streams::PodSocket(const std::string& sandbox_id, int family) {
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, lookup_.netns(sandbox_id));
+  if (!netns.valid()) return NewSocket(family);
+  absl::StatusOr<base::UniqueFd> fd = absl::InternalError("");
+  CRISP_RETURN_IF_ERROR(cni::RunInNetns(netns.get(), [&] {
+    fd = NewSocket(family);
+    return absl::OkStatus();
+  }));
+  return fd;
+}
+
+}  // namespace crisp::cri

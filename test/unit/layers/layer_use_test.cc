@@ -1,0 +1,94 @@
+#include "layers/layer_use.h"
+
+#include <catch2/catch.hpp>
+
+#include "image/hasher.h"
+#include "layers/layer_store.h"
+#include "unit/snapshot/store_fixture.h"
+
+namespace crisp::cri {
+namespace {
+
+using Names = std::vector<std::string>;
+
+struct Fixture {
+  Fixture() {
+    auto opened = image::ImageStore::Open(paths, target);
+    REQUIRE(opened.ok());
+    images = *std::move(opened);
+    use = std::make_unique<LayerUse>(*images, *snapshots.store);
+  }
+  // One more layer on `parent`; its chain id.
+  std::string Layer(const std::string& content, const std::string& parent = "") {
+    return *snapshots.Unpack(snapshot::TarBuilder().File("file", content).Done(), parent);
+  }
+  oci::Digest PutImage(const std::string& name, const Names& chain_ids) {
+    image::Image image;
+    image.id = image::Sha256(name);
+    image.manifest_digest = image.id;
+    for (const std::string& chain_id : chain_ids)
+      image.layers.push_back({.diff_id = {}, .chain_id = *oci::Digest::Parse(chain_id)});
+    REQUIRE(images->Put(std::move(image)).ok());
+    return image::Sha256(name);
+  }
+  void Use(const Names& chain_ids) {
+    absl::MutexLock lock(&use->mu());
+    use->Add(chain_ids);
+  }
+  bool Has(const std::string& chain_id) const { return snapshots.store->Has(chain_id); }
+
+  snapshot::StoreFixture snapshots;
+  base::Paths paths{snapshots.root() + "/../root", snapshots.root() + "/../state"};
+  LayerStore target{*snapshots.store};
+  std::unique_ptr<image::ImageStore> images;
+  std::unique_ptr<LayerUse> use;
+};
+
+TEST_CASE("what another pull left on an image's layers goes with the image") {
+  Fixture f;
+  const std::string base = f.Layer("base");
+  const std::string middle = f.Layer("middle", base);
+  const std::string top = f.Layer("top", middle);
+  const std::string left = f.Layer("left behind", middle);
+  const oci::Digest image = f.PutImage("image", {base, middle, top});
+  const oci::Digest lone = f.PutImage("lone", {f.Layer("lone")});
+  f.use->DeleteUnused();
+  CHECK_FALSE(f.Has(left));
+  CHECK(f.snapshots.store->Layers().size() == 4);
+
+  const std::string again = f.Layer("left behind", middle);
+  REQUIRE(f.images->Remove(image).ok());
+  f.use->DeleteUnused();
+  CHECK(f.snapshots.store->Layers().size() == 1);
+  REQUIRE(f.images->Remove(lone).ok());
+  f.use->DeleteUnused();
+  CHECK(f.snapshots.Empty());
+}
+
+TEST_CASE("layers that a pull or a container holds stay, with all below them") {
+  Fixture f;
+  const std::string base = f.Layer("base");
+  const std::string top = f.Layer("top", base);
+  const std::string pulled = f.Layer("pulled", base);
+  const std::string run = f.Layer("run", base);
+  const oci::Digest image = f.PutImage("image", {base, top});
+  f.Use({base, run});
+  {
+    auto lease = f.images->leases().Acquire(*oci::Digest::Parse(pulled), {});
+    REQUIRE(lease.ok());
+    lease->Share();
+    REQUIRE(f.images->Remove(image).ok());
+    f.use->DeleteUnused();
+    CHECK_FALSE(f.Has(top));
+    // The container goes first; the pull may need no more than the layer it has reached.
+    f.use->Release({base, run});
+    CHECK_FALSE(f.Has(run));
+    CHECK(f.Has(pulled));
+    CHECK(f.Has(base));
+  }
+  f.use->DeleteUnused();
+  CHECK(f.snapshots.Empty());
+}
+
+}  // namespace
+}  // namespace crisp::cri
