@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "cgroup/join.h"
+#include "linux/process_ref.h"
 #include "shim/report.h"
 #include "shim/v1/shim.pb.h"
 
@@ -26,9 +27,8 @@ struct BuilderInput {
   int console_socket = -1;      // with a terminal: where the child sends the pty master
   int barrier = -1;             // read end; -1: do not wait
   const cgroup::JoinFds* cgroup = nullptr;
-  int clone_into = -1;  // cgroup2 directory
-  pid_t init = 0;       // for an exec: whose namespaces to join
-  uint64_t init_start_ticks = 0;
+  int clone_into = -1;          // cgroup2 directory
+  linux::ProcessRef init = {};  // for an exec: the process whose namespaces it joins
 };
 
 // Run in the forked process; never return.

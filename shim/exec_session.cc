@@ -24,11 +24,8 @@ void ExecSession::Start(const ExecHost& host, uint64_t serial, Connection& conne
   group_ = *std::move(group);
   absl::StatusOr<base::UniqueFd> events = cgroup::OpenEvents(group_.get());
   if (events.ok()) events_ = *std::move(events);
-  BuilderInput input = {.bundle = host.bundle,
-                        .cgroup = host.cgroup,
-                        .clone_into = group_.get(),
-                        .init = host.init,
-                        .init_start_ticks = host.init_start_ticks};
+  BuilderInput input = {
+      .bundle = host.bundle, .cgroup = host.cgroup, .clone_into = group_.get(), .init = host.init};
   for (size_t i = 0; i < stdio.size(); ++i) input.stdio[i] = stdio[i].get();
   if (events_.valid()) (void)IsEmpty();  // read once, so that the next event is a change
   const bool ok = events_.valid() && host.loop->Add(events_.get(), EPOLLPRI, *this) &&

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cgroup/join.h"
+#include "linux/process_ref.h"
 #include "shim/connection.h"
 #include "shim/event_loop.h"
 #include "shim/launch.h"
@@ -22,8 +23,7 @@ struct ExecHost {
   std::vector<uint64_t>* leftover_groups = nullptr;  // serials of groups that outlived their exec
   const char* bundle = nullptr;
   const cgroup::JoinFds* cgroup = nullptr;
-  pid_t init = 0;
-  uint64_t init_start_ticks = 0;
+  linux::ProcessRef init = {};
 };
 
 class ExecSession final : public EventSource, public LaunchOwner {

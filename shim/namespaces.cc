@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
-#include "linux/process_identity.h"
+#include "linux/process_ref.h"
 #include "linux/syscalls.h"
 #include "shim/build_context.h"
 
@@ -70,8 +70,9 @@ int MakeUserNamespace(const std::vector<oci::IdMapping>& uids,
 
 bool PrepareNamespaces(BuildContext& context) {
   if (context.start->sandbox_pid() != 0) {
-    absl::StatusOr<base::UniqueFd> directory = linux::OpenProcDirectory(
-        context.start->sandbox_pid(), context.start->sandbox_start_ticks());
+    const linux::ProcessRef pause{context.start->sandbox_pid(),
+                                  context.start->sandbox_start_ticks()};
+    absl::StatusOr<base::UniqueFd> directory = pause.OpenProcDirectory();
     if (!directory.ok()) return context.Fail(directory.status());
     context.sandbox = *std::move(directory);
   }
@@ -95,9 +96,9 @@ bool PrepareNamespaces(BuildContext& context) {
       context.joins.push_back(fd);
     }
   }
-  // Asked after the path is open: if the start time fits now, what was opened is the target's.
-  const int target = context.start->target_pid();
-  if (target != 0 && linux::StartTicks(target).value_or(0) != context.start->target_start_ticks())
+  // Checked after its path was opened: when the target is alive now, what was opened is the target's.
+  const linux::ProcessRef target{context.start->target_pid(), context.start->target_start_ticks()};
+  if (target.pid != 0 && !target.IsAlive())
     return context.Fail("the target container has ended", ESRCH);
   if (context.plan.IsNew(CLONE_NEWUSER)) {
     context.user_namespace =
@@ -129,23 +130,20 @@ bool JoinNamespaces(BuildContext& context) {
 bool JoinContainer(BuildContext& context) {
   int types = CLONE_NEWNS;
   for (const NamespacePlan& entry : context.plan.namespaces) types |= entry.type;
-  const base::UniqueFd pidfd(linux::PidfdOpen(context.input.init));
-  // Asked after the descriptor exists: if the start time fits now, it is of that process.
-  if (!pidfd.valid() ||
-      linux::StartTicks(context.input.init).value_or(0) != context.input.init_start_ticks) {
-    return context.Fail("the container has ended", ESRCH);
-  }
+  const absl::StatusOr<base::UniqueFd> pidfd = context.input.init.Open();
+  if (absl::IsNotFound(pidfd.status())) return context.Fail("the container has ended", ESRCH);
+  if (!pidfd.ok()) return context.Fail(pidfd.status());
   if ((types & CLONE_NEWCGROUP) != 0) {
     // Left to the child: where the namespaces are borders for moves (the mount option nsdelegate,
     // which systemd sets), nobody inside this one can clone from the shim's group, which is
     // outside.
     types &= ~CLONE_NEWCGROUP;
-    const std::string path = absl::StrCat("/proc/", context.input.init, "/ns/cgroup");
+    const std::string path = absl::StrCat("/proc/", context.input.init.pid, "/ns/cgroup");
     context.plan.process.cgroup_namespace = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (context.plan.process.cgroup_namespace < 0) return context.Fail(path);
   }
   context.plan.process.in_user_namespace = (types & CLONE_NEWUSER) != 0;
-  return setns(pidfd.get(), types) == 0 || context.Fail("setns");
+  return setns(pidfd->get(), types) == 0 || context.Fail("setns");
 }
 
 }  // namespace crisp::shim

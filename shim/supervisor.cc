@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/errno.h"
 #include "base/paths.h"
-#include "linux/process_identity.h"
+#include "linux/process_ref.h"
 #include "shim/facts.h"
 
 namespace crisp::shim {
@@ -244,12 +244,14 @@ bool Supervisor::OpenOutputs() {
 void Supervisor::OnRunning() {
   ::shim::v1::Reply reply;
   ::shim::v1::Started& started = *reply.mutable_started();
+  // Init has its pid still, if only as a zombie: the shim has not reaped it.
+  const linux::ProcessRef init = linux::ProcessRef::Of(init_).value_or(linux::ProcessRef());
+  const linux::ProcessRef shim = linux::ProcessRef::Of(getpid()).value_or(linux::ProcessRef());
   started.set_pid(init_);
-  started.set_start_ticks(
-      linux::StartTicks(init_).value_or(0));  // at least a zombie is there: only we can reap it
+  started.set_start_ticks(init.start_ticks);
   started.set_started_at_ns(base::WallNanos());
   started.set_shim_pid(getpid());
-  started.set_shim_start_ticks(linux::StartTicks(getpid()).value_or(0));
+  started.set_shim_start_ticks(shim.start_ticks);
   const Report& report = launch_.report();
   for (size_t i = 0; i < report.count; ++i) {
     const int64_t end_ns =
@@ -275,8 +277,7 @@ void Supervisor::OnRunning() {
                 .leftover_groups = &leftover_groups_,
                 .bundle = bundle_,
                 .cgroup = &cgroup_,
-                .init = init_,
-                .init_start_ticks = started.start_ticks()};
+                .init = init};
   state_ = State::kRunning;
   (void)malloc_trim(0);
 }

@@ -33,6 +33,11 @@ inline pid_t Clone3(clone_args& args) {
 // pidfd_open(2), Linux 5.3. glibc 2.36 has it, but its header lacks extern "C".
 inline int PidfdOpen(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
 
+// pidfd_send_signal(2), Linux 5.1. The same header problem.
+inline int SendSignal(int pidfd, int signal) {
+  return static_cast<int>(syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0));
+}
+
 inline int PivotRoot(const char* new_root, const char* put_old) {
   return static_cast<int>(syscall(SYS_pivot_root, new_root, put_old));
 }

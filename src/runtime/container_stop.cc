@@ -1,14 +1,11 @@
 // StopContainer: stop signal -> grace -> SIGKILL to the whole cgroup. Needs no shim to be alive.
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "base/errno.h"
 #include "base/status_macros.h"
-#include "base/unique_fd.h"
-#include "linux/process_identity.h"
+#include "linux/process_ref.h"
 #include "runtime/bundle.h"
 #include "runtime/runtime.h"
 #include "spec/container_spec.h"
@@ -20,22 +17,6 @@ namespace {
 // (kLastOutputNs in shim/supervisor.cc) and then writes what is left in the pipes to the log: who
 // kills it before loses the container's last words.
 constexpr absl::Duration kShimEndTime = absl::Seconds(5);
-
-// To exactly the process the shim reported, never to one that got its pid later. Gone already is
-// OK.
-absl::Status SignalInit(const container::Init& init, int signal) {
-  base::UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, init.pid, 0)));
-  if (!pidfd.valid()) return errno == ESRCH ? absl::OkStatus() : base::Errno("pidfd_open", "");
-  // Asked after the descriptor exists: if the start time fits now, the descriptor is of that
-  // process.
-  const absl::StatusOr<uint64_t> ticks = linux::StartTicks(init.pid);
-  if (absl::IsResourceExhausted(ticks.status())) return ticks.status();
-  if (!ticks.ok() || *ticks != init.start_ticks) return absl::OkStatus();
-  if (syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) != 0 && errno != ESRCH) {
-    return base::Errno("signal container", "");
-  }
-  return absl::OkStatus();
-}
 
 }  // namespace
 
@@ -68,7 +49,7 @@ absl::Status Service::StopOne(container::Container& container, absl::Duration gr
         container.Read([](const store::ContainerRecord& r) { return r.stop_signal; });
     CRISP_ASSIGN_OR_RETURN(const int signal, spec::SignalNumber(name));
     if (container.TakeStopSignal()) {
-      const absl::Status sent = SignalInit(*init, signal);
+      const absl::Status sent = linux::ProcessRef{init->pid, init->start_ticks}.Signal(signal);
       if (!sent.ok()) {
         container.ReturnStopSignal();
         return sent;

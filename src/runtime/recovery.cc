@@ -2,7 +2,6 @@
 // finished, what no record names is removed. Nothing here may fail the start because of one object.
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <set>
@@ -17,7 +16,7 @@
 #include "cni/netns.h"
 #include "ipc/channel.h"
 #include "layers/image_volumes.h"
-#include "linux/process_identity.h"
+#include "linux/process_ref.h"
 #include "runtime/bundle.h"
 #include "runtime/runtime.h"
 #include "shim_client/facts.h"
@@ -31,10 +30,9 @@ constexpr int kSettleMillis = 2000;
 
 // Of the shim that wrote init.json; invalid when it is gone (its pid may be another's by now).
 base::UniqueFd ShimPidfd(const shim::v1::Started& started) {
-  base::UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, started.shim_pid(), 0)));
-  const absl::StatusOr<uint64_t> ticks = linux::StartTicks(started.shim_pid());
-  if (!ticks.ok() || *ticks != started.shim_start_ticks()) pidfd.reset();
-  return pidfd;
+  const linux::ProcessRef shim{started.shim_pid(), started.shim_start_ticks()};
+  absl::StatusOr<base::UniqueFd> pidfd = shim.Open();
+  return pidfd.ok() ? *std::move(pidfd) : base::UniqueFd();
 }
 
 using Names = std::vector<std::string>;

@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "base/paths.h"
 #include "base/status_macros.h"
 #include "linux/spawn.h"
+#include "linux/syscalls.h"
 
 namespace crisp::shim_client {
 namespace {
@@ -39,7 +39,7 @@ std::vector<std::string> ShimEnvironment() {
 
 // SIGKILL, and waits: nobody else would.
 void End(int pidfd) {
-  (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+  (void)linux::SendSignal(pidfd, SIGKILL);
   siginfo_t info;
   while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED) < 0 && errno == EINTR) {
   }

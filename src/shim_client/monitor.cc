@@ -3,17 +3,17 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/errno.h"
+#include "linux/syscalls.h"
 
 namespace crisp::shim_client {
 namespace {
 
 void Kill(int pidfd) {
-  if (pidfd >= 0) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+  if (pidfd >= 0) (void)linux::SendSignal(pidfd, SIGKILL);
 }
 
 }  // namespace

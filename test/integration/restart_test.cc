@@ -17,7 +17,7 @@
 #include "cni/netns.h"
 #include "integration/pod.h"
 #include "ipc/channel.h"
-#include "linux/process_identity.h"
+#include "linux/process_ref.h"
 #include "linux/spawn.h"
 
 using namespace crisp;
@@ -25,7 +25,9 @@ using namespace crisp::test;
 
 namespace {
 
-uint64_t StartTicks(int pid) { return linux::StartTicks(pid).value_or(0); }
+uint64_t StartTicks(int pid) {
+  return linux::ProcessRef::Of(pid).value_or(linux::ProcessRef()).start_ticks;
+}
 
 int ShimOf(int pid) {
   const std::string stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat")).value();

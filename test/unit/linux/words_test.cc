@@ -1,13 +1,10 @@
-// Names of capabilities, words of mount(8), who a pid is.
+// Names of capabilities and options of mount(8).
 #include <sys/mount.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <catch2/catch.hpp>
 
 #include "linux/capabilities.h"
 #include "linux/mount_options.h"
-#include "linux/process_identity.h"
 
 namespace crisp::linux {
 
@@ -53,20 +50,6 @@ TEST_CASE("a later mount option wins") {
   CHECK_FALSE(ParseMountOptions({"rshared", "private"}).propagation_recursive);
   CHECK(AttributeWords(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOATIME) ==
         "ro,noexec,noatime");
-}
-
-TEST_CASE("a process is a pid and a start time") {
-  const absl::StatusOr<uint64_t> ticks = StartTicks(getpid());
-  REQUIRE(ticks.ok());
-  CHECK(OpenProcDirectory(getpid(), *ticks).ok());
-  CHECK(absl::IsNotFound(OpenProcDirectory(getpid(), *ticks + 1).status()));
-  const pid_t child = fork();
-  if (child == 0) _exit(0);
-  siginfo_t info;
-  REQUIRE(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) == 0);
-  CHECK(StartTicks(child).ok());  // a zombie still tells
-  REQUIRE(waitpid(child, nullptr, 0) == child);
-  CHECK(absl::IsNotFound(StartTicks(child).status()));
 }
 
 }  // namespace crisp::linux

@@ -15,7 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "bundle.h"
-#include "linux/process_identity.h"
+#include "linux/process_ref.h"
 
 namespace crisp::test {
 namespace {
@@ -323,14 +323,14 @@ TEST_CASE("CVE-2024-21626: no descriptor of the host is a way to the program or 
       const std::string program = absl::StrCat("/proc/self/fd/", fd, "/", up, outside);
       Bundle bundle;
       bundle.request().set_sandbox_pid(getpid());
-      bundle.request().set_sandbox_start_ticks(*linux::StartTicks(getpid()));
+      bundle.request().set_sandbox_start_ticks(linux::ProcessRef::Of(getpid())->start_ticks);
       INFO(program);
       CHECK(absl::StartsWith(Try(bundle, DefaultSpec({program, "echo", "ESCAPED"})),
                              "refused: exec: "));
       if (up[0] != 'r') continue;
       Bundle script;
       script.request().set_sandbox_pid(getpid());
-      script.request().set_sandbox_start_ticks(*linux::StartTicks(getpid()));
+      script.request().set_sandbox_start_ticks(linux::ProcessRef::Of(getpid())->start_ticks);
       script.AddFile("script", absl::StrCat("#!", program, " echo\n"));
       CHECK(absl::StartsWith(Try(script, DefaultSpec({"/script"})), "refused: exec: "));
     }

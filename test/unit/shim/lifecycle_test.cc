@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "bundle.h"
-#include "linux/process_identity.h"
+#include "linux/process_ref.h"
 
 namespace crisp::test {
 namespace {
@@ -105,7 +105,7 @@ TEST_CASE("a parked start waits before its first step", "[shim]") {
   pid_t created = 0;
   const auto started = bundle.Start(ShellSpec("echo ran"), [&](pid_t pid) {
     created = pid;
-    CHECK(linux::StartTicks(pid).ok());
+    CHECK(linux::ProcessRef::Of(pid).ok());
     CHECK(bundle.RawLog().empty());
     // Its namespaces are there: this is when the daemon sets up the network.
     CHECK(access(absl::StrCat("/proc/", pid, "/ns/net").c_str(), F_OK) == 0);
@@ -127,7 +127,7 @@ TEST_CASE("a start the daemon loses interest in leaves nothing", "[shim]") {
   });
   CHECK(absl::IsCancelled(started.status()));
   CHECK(absl::IsNotFound(bundle.WaitExit().status()));
-  CHECK_FALSE(linux::StartTicks(created).ok());
+  CHECK_FALSE(linux::ProcessRef::Of(created).ok());
   CHECK(Processes(bundle).empty());
   CHECK(bundle.RawLog().empty());
 }

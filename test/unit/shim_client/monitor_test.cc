@@ -3,7 +3,6 @@
 
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "linux/syscalls.h"
 
 namespace crisp::shim_client {
 namespace {
@@ -44,7 +44,7 @@ struct TetherHolder {
     }
     close(fds[1]);
     tether = ipc::Channel(base::UniqueFd(fds[0]));
-    pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    pidfd.reset(linux::PidfdOpen(pid));
     REQUIRE(pidfd.valid());
   }
   pid_t pid;
