@@ -121,8 +121,6 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
   sandbox.MarkLaunched();
   CRISP_RETURN_IF_ERROR(monitor_.Watch(record.id, std::move(shim.tether), std::move(shim.pidfd)));
   shim::v1::Start start = StartMessage(cgroups_, cgroup_path);
-  const bool own_network = !record.netns_path.empty();
-  start.set_park(own_network);
   std::vector<std::string> ips;
   const auto attach = [&](pid_t pid) -> absl::Status {
     timeline.Mark("clone pause");
@@ -140,9 +138,17 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
     timeline.Mark("network");
     return absl::OkStatus();
   };
-  CRISP_ASSIGN_OR_RETURN(
-      shim::v1::Started started,
-      shim_client::Start(shim.operation, start, attach, MonotonicDeadline(deadline)));
+  shim::v1::Started started;
+  if (record.netns_path.empty()) {  // the host's network
+    CRISP_ASSIGN_OR_RETURN(started,
+                           shim_client::Start(shim.operation, start, MonotonicDeadline(deadline)));
+  } else {
+    CRISP_ASSIGN_OR_RETURN(
+        shim_client::ParkedStart parked,
+        shim_client::StartParked(std::move(shim.operation), start, MonotonicDeadline(deadline)));
+    CRISP_RETURN_IF_ERROR(attach(parked.pid()));
+    CRISP_ASSIGN_OR_RETURN(started, parked.Release(MonotonicDeadline(deadline)));
+  }
   timeline.Mark("start pause");
   for (const shim::v1::Phase& phase : started.phases()) {
     timeline.Add(absl::StrCat("pause: ", phase.name()), phase.duration_ns());

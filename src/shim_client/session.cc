@@ -39,6 +39,12 @@ absl::StatusOr<shim::v1::Reply> ReceiveReply(const ipc::Channel& channel, int64_
 
 absl::Status Unexpected() { return absl::InternalError("shim: answer out of order"); }
 
+absl::StatusOr<shim::v1::Started> ReceiveStarted(const ipc::Channel& channel, int64_t deadline_ns) {
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline_ns));
+  if (!reply.has_started()) return Unexpected();
+  return std::move(*reply.mutable_started());
+}
+
 absl::StatusOr<ipc::Channel> Open(const std::string& bundle, const shim::v1::Request& request,
                                   const std::vector<int>& fds = {}) {
   CRISP_ASSIGN_OR_RETURN(ipc::Channel channel,
@@ -57,22 +63,30 @@ absl::Status Call(const std::string& bundle, const shim::v1::Request& request,
 }  // namespace
 
 absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
-                                        const std::function<absl::Status(pid_t)>& on_created,
                                         int64_t deadline_ns) {
   shim::v1::Request request;
   *request.mutable_start() = start;
+  request.mutable_start()->set_park(false);
   CRISP_RETURN_IF_ERROR(channel.Send(request));
-  if (start.park()) {
-    CRISP_ASSIGN_OR_RETURN(shim::v1::Reply created, ReceiveReply(channel, deadline_ns));
-    if (!created.has_created()) return Unexpected();
-    CRISP_RETURN_IF_ERROR(on_created(created.created().pid()));
-    shim::v1::Control release;
-    release.mutable_release();
-    CRISP_RETURN_IF_ERROR(channel.Send(release));
-  }
+  return ReceiveStarted(channel, deadline_ns);
+}
+
+absl::StatusOr<ParkedStart> StartParked(ipc::Channel channel, const shim::v1::Start& start,
+                                        int64_t deadline_ns) {
+  shim::v1::Request request;
+  *request.mutable_start() = start;
+  request.mutable_start()->set_park(true);
+  CRISP_RETURN_IF_ERROR(channel.Send(request));
   CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline_ns));
-  if (!reply.has_started()) return Unexpected();
-  return std::move(*reply.mutable_started());
+  if (!reply.has_created()) return Unexpected();
+  return ParkedStart(std::move(channel), reply.created().pid());
+}
+
+absl::StatusOr<shim::v1::Started> ParkedStart::Release(int64_t deadline_ns) {
+  shim::v1::Control release;
+  release.mutable_release();
+  CRISP_RETURN_IF_ERROR(channel_.Send(release));
+  return ReceiveStarted(channel_, deadline_ns);
 }
 
 absl::StatusOr<ExecSession> ExecSession::Open(const std::string& bundle,

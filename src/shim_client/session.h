@@ -1,9 +1,11 @@
-// One operation with a shim, from the daemon's side: the calls of proto/shim/v1/shim.proto as
-// functions. Each takes or opens one connection and is used by one thread. A Failed answer becomes
-// an absl::Status that names the step.
+// One operation with a shim, from crispd's side: the calls of proto/shim/v1/shim.proto as functions.
+// Each takes or opens one connection and is used by one thread at a time. A Failed answer becomes an
+// absl::Status that names the step ("mounts: /data: ENOENT"); kUnavailable: the shim is gone;
+// kDeadlineExceeded: it has not answered in time.
 #pragma once
 
-#include <functional>
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
 
@@ -15,10 +17,28 @@
 
 namespace crisp::shim_client {
 
-// Runs Start on a launched shim's operation channel. With start.park set, `on_created(pid)` runs
-// while the child waits at its barrier; its error abandons the start (the shim kills the child).
+// Starts the container on a launched shim's operation channel. After an error the shim kills what it
+// has started once the channel is closed.
 absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
-                                        const std::function<absl::Status(pid_t)>& on_created,
+                                        int64_t deadline_ns);
+
+// A container whose first process exists, with its namespaces, and waits before its first step: the
+// time to set up the pod's network. Dropping it closes the channel, so the shim kills the process.
+class ParkedStart {
+ public:
+  pid_t pid() const { return pid_; }
+  // Lets the container run. Called once.
+  absl::StatusOr<shim::v1::Started> Release(int64_t deadline_ns);
+
+ private:
+  friend absl::StatusOr<ParkedStart> StartParked(ipc::Channel channel, const shim::v1::Start& start,
+                                                 int64_t deadline_ns);
+  ParkedStart(ipc::Channel channel, pid_t pid) : channel_(std::move(channel)), pid_(pid) {}
+  ipc::Channel channel_;
+  pid_t pid_;
+};
+// As Start, with start.park set whatever the caller has there.
+absl::StatusOr<ParkedStart> StartParked(ipc::Channel channel, const shim::v1::Start& start,
                                         int64_t deadline_ns);
 
 // A process running inside a container. Dropping it kills the process and everything it forked.

@@ -197,9 +197,18 @@ shim_client::LaunchedShim Bundle::Launch(const oci::Spec& spec) {
 absl::StatusOr<shim::v1::Started> Bundle::Start(
     const oci::Spec& spec, const std::function<absl::Status(pid_t)>& on_created) {
   shim_ = Launch(spec);
-  absl::StatusOr<shim::v1::Started> started =
-      shim_client::Start(shim_->operation, request_, on_created, DeadlineIn(20'000));
-  shim_->operation.Close();
+  absl::StatusOr<shim::v1::Started> started = absl::InternalError("");
+  if (on_created == nullptr) {
+    started = shim_client::Start(shim_->operation, request_, DeadlineIn(20'000));
+    shim_->operation.Close();
+  } else {
+    absl::StatusOr<shim_client::ParkedStart> parked =
+        shim_client::StartParked(std::move(shim_->operation), request_, DeadlineIn(20'000));
+    absl::Status status = parked.status();
+    if (status.ok()) status = on_created(parked->pid());
+    if (!status.ok()) return status;
+    started = parked->Release(DeadlineIn(20'000));
+  }
   if (started.ok()) shim_pid_ = started->shim_pid();
   return started;
 }

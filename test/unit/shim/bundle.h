@@ -53,7 +53,8 @@ class Bundle {
   // Puts a file below the rootfs before the start.
   void AddFile(const std::string& name, const std::string& text, mode_t mode = 0755);
 
-  // Writes the spec and starts. `on_created` as in shim_client::Start.
+  // Writes the spec and starts. With `on_created` the start is parked until that has returned; its
+  // error abandons the start.
   absl::StatusOr<shim::v1::Started> Start(
       const oci::Spec& spec, const std::function<absl::Status(pid_t)>& on_created = {});
   // Starts a shim and leaves the protocol to the test.

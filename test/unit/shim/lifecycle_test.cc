@@ -101,7 +101,6 @@ TEST_CASE("a shim that is not asked to start anything does not stay", "[shim]") 
 
 TEST_CASE("a parked start waits before its first step", "[shim]") {
   Bundle bundle;
-  bundle.request().set_park(true);
   pid_t created = 0;
   const auto started = bundle.Start(ShellSpec("echo ran"), [&](pid_t pid) {
     created = pid;
@@ -119,7 +118,6 @@ TEST_CASE("a parked start waits before its first step", "[shim]") {
 
 TEST_CASE("a start the daemon loses interest in leaves nothing", "[shim]") {
   Bundle bundle;
-  bundle.request().set_park(true);
   pid_t created = 0;
   const auto started = bundle.Start(ShellSpec("echo ran"), [&](pid_t pid) {
     created = pid;

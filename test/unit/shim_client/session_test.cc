@@ -67,52 +67,76 @@ std::function<void(shim::Reply&)> Failure(const std::string& step, int error,
   };
 }
 
-TEST_CASE("start: the caller acts while the child is parked, then it is released") {
-  int fds[2];
-  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
-  const ipc::Channel ours{base::UniqueFd(fds[0])};
-  std::atomic<bool> acted = false;
-  bool released = false;
-  std::thread peer([&, theirs = ipc::Channel(base::UniqueFd(fds[1]))] {
-    if (!Next(theirs).start().park()) return;
-    Send(theirs, [](shim::Reply& reply) { reply.mutable_created()->set_pid(77); });
-    const auto control = theirs.ReceiveMessage<shim::Control>(nullptr, Soon());
-    released = control.ok() && control->has_release() && acted;
-    Send(theirs, [](shim::Reply& reply) { reply.mutable_started()->set_pid(77); });
+// The two ends of a launched shim's operation channel.
+struct Pair {
+  Pair() {
+    int fds[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+    ours = ipc::Channel(base::UniqueFd(fds[0]));
+    theirs = ipc::Channel(base::UniqueFd(fds[1]));
+  }
+  ipc::Channel ours;
+  ipc::Channel theirs;
+};
+
+TEST_CASE("a start that is not parked is answered once the container runs") {
+  Pair pair;
+  bool parked = true;
+  std::thread peer([&] {
+    parked = Next(pair.theirs).start().park();
+    Send(pair.theirs, [](shim::Reply& reply) { reply.mutable_started()->set_pid(77); });
   });
-  shim::Start start;
-  start.set_park(true);
-  const auto started = Start(
-      ours, start,
-      [&](pid_t pid) {
-        acted = pid == 77;
-        return absl::OkStatus();
-      },
-      Soon());
+  const auto started = Start(pair.ours, shim::Start(), Soon());
   peer.join();
+  CHECK_FALSE(parked);
   REQUIRE(started.ok());
   CHECK(started->pid() == 77);
-  CHECK(released);
 }
 
-TEST_CASE("start: the caller's error is the answer, and no release is sent") {
-  int fds[2];
-  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
-  ipc::Channel ours{base::UniqueFd(fds[0])};
-  absl::Status after;
-  std::thread peer([&, theirs = ipc::Channel(base::UniqueFd(fds[1]))] {
-    Next(theirs);
-    Send(theirs, [](shim::Reply& reply) { reply.mutable_created()->set_pid(77); });
-    after = theirs.Receive(Soon()).status();
+TEST_CASE("a parked start runs only after it is released") {
+  Pair pair;
+  std::atomic<bool> acted = false;
+  bool released_late = false;
+  std::thread peer([&] {
+    if (!Next(pair.theirs).start().park()) return;
+    Send(pair.theirs, [](shim::Reply& reply) { reply.mutable_created()->set_pid(77); });
+    const auto control = pair.theirs.ReceiveMessage<shim::Control>(nullptr, Soon());
+    released_late = control.ok() && control->has_release() && acted;
+    Send(pair.theirs, [](shim::Reply& reply) { reply.mutable_started()->set_pid(77); });
   });
-  shim::Start start;
-  start.set_park(true);
-  const auto started = Start(
-      ours, start, [](pid_t) { return absl::UnavailableError("no network"); }, Soon());
-  ours.Close();
+  auto parked = StartParked(std::move(pair.ours), shim::Start(), Soon());
+  acted = true;
+  const auto started = parked.ok() ? parked->Release(Soon()) : parked.status();
   peer.join();
-  CHECK(started.status() == absl::UnavailableError("no network"));
+  REQUIRE(started.ok());
+  CHECK(parked->pid() == 77);
+  CHECK(started->pid() == 77);
+  CHECK(released_late);
+}
+
+TEST_CASE("dropping a parked start closes the channel without releasing it") {
+  Pair pair;
+  absl::Status after;
+  std::thread peer([&] {
+    Next(pair.theirs);
+    Send(pair.theirs, [](shim::Reply& reply) { reply.mutable_created()->set_pid(77); });
+    after = pair.theirs.Receive(Soon()).status();
+  });
+  absl::Status created = StartParked(std::move(pair.ours), shim::Start(), Soon()).status();
+  peer.join();
+  CHECK(created.ok());
   CHECK(absl::IsUnavailable(after));
+}
+
+TEST_CASE("a start that fails before the process exists is an error of StartParked") {
+  Pair pair;
+  std::thread peer([&] {
+    Next(pair.theirs);
+    Send(pair.theirs, Failure("rootfs", ENOENT, "/layer"));
+  });
+  const auto parked = StartParked(std::move(pair.ours), shim::Start(), Soon());
+  peer.join();
+  CHECK(parked.status() == absl::InternalError("rootfs: /layer: ENOENT"));
 }
 
 TEST_CASE("a failed step becomes an error that names it, never kNotFound") {
