@@ -42,7 +42,7 @@ void Connection::Done() {
 }
 
 void Connection::OnEvent(uint32_t) {
-  absl::StatusOr<ipc::Packet> packet = channel_.Receive(/*deadline_ns=*/0);
+  absl::StatusOr<ipc::Packet> packet = channel_.Receive(base::Deadline::At(0));
   if (absl::IsDeadlineExceeded(packet.status())) return;  // nothing after all
   if (packet.ok() && !has_request_) {
     ::shim::v1::Request request;

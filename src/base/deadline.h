@@ -45,7 +45,7 @@ class Deadline {
     const int64_t millis = absl::ToInt64Milliseconds(Left() + absl::Nanoseconds(999'999));
     return static_cast<int>(std::min<int64_t>(millis, INT32_MAX));
   }
-  // Comparable with base::MonotonicNanos(), INT64_MAX for Never(): what ipc::Channel takes.
+  // Comparable with base::MonotonicNanos(), INT64_MAX for Never().
   constexpr int64_t monotonic_ns() const { return monotonic_ns_; }
 
   friend constexpr bool operator<(Deadline a, Deadline b) {

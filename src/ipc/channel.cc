@@ -10,7 +10,6 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "base/clock.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -36,17 +35,10 @@ absl::StatusOr<sockaddr_un> Address(const std::string& path, base::UniqueFd& dir
   return address;
 }
 
-// Milliseconds for poll(2), rounded up; -1 for no deadline.
-int PollTimeout(int64_t deadline_ns) {
-  if (deadline_ns == kNoDeadline) return -1;
-  const int64_t left = deadline_ns - base::MonotonicNanos();
-  return static_cast<int>(std::clamp<int64_t>((left + 999'999) / 1'000'000, 0, INT32_MAX));
-}
-
-absl::Status WaitReadable(int fd, int64_t deadline_ns) {
+absl::Status WaitReadable(int fd, base::Deadline deadline) {
   while (true) {
     pollfd entry = {.fd = fd, .events = POLLIN, .revents = 0};
-    const int n = poll(&entry, 1, PollTimeout(deadline_ns));
+    const int n = poll(&entry, 1, deadline.PollMillis());
     if (n > 0) return absl::OkStatus();
     if (n == 0) return absl::DeadlineExceededError("receive: no answer in time");
     if (errno != EINTR) return base::Errno("poll", "");
@@ -98,11 +90,11 @@ absl::Status Channel::Send(const google::protobuf::MessageLite& message,
   return absl::OkStatus();
 }
 
-absl::StatusOr<Packet> Channel::Receive(int64_t deadline_ns) const {
+absl::StatusOr<Packet> Channel::Receive(base::Deadline deadline) const {
   Packet packet;
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPacketFds)];
   while (true) {
-    CRISP_RETURN_IF_ERROR(WaitReadable(fd_.get(), deadline_ns));
+    CRISP_RETURN_IF_ERROR(WaitReadable(fd_.get(), deadline));
     // The packet's size first: a shim's heap must not grow by the largest packet there could be.
     const ssize_t size = recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;

@@ -3,13 +3,13 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/deadline.h"
 #include "base/unique_fd.h"
 #include "google/protobuf/message_lite.h"
 
@@ -19,7 +19,6 @@ namespace crisp::ipc {
 // (~208 KiB).
 inline constexpr size_t kMaxPacketBytes = 192 << 10;
 inline constexpr size_t kMaxPacketFds = 4;
-inline constexpr int64_t kNoDeadline = INT64_MAX;
 
 struct Packet {
   std::string data;
@@ -41,14 +40,14 @@ class Channel {
   absl::Status Send(const google::protobuf::MessageLite& message,
                     const std::vector<int>& fds = {}) const;
 
-  // Waits until `deadline` (base::MonotonicNanos) for one packet. kUnavailable "connection closed"
-  // at end of file, kDeadlineExceeded when time is up, kInvalidArgument when bytes do not parse or
-  // the packet is too large.
-  absl::StatusOr<Packet> Receive(int64_t deadline_ns = kNoDeadline) const;
+  // Waits for one packet; with a deadline that has passed, takes only what has arrived. kUnavailable
+  // "connection closed" at end of file, kDeadlineExceeded when nothing came in time,
+  // kInvalidArgument when bytes do not parse or the packet is too large.
+  absl::StatusOr<Packet> Receive(base::Deadline deadline = base::Deadline::Never()) const;
   template <typename Message>
   absl::StatusOr<Message> ReceiveMessage(std::vector<base::UniqueFd>* fds = nullptr,
-                                         int64_t deadline_ns = kNoDeadline) const {
-    absl::StatusOr<Packet> packet = Receive(deadline_ns);
+                                         base::Deadline deadline = base::Deadline::Never()) const {
+    absl::StatusOr<Packet> packet = Receive(deadline);
     if (!packet.ok()) return packet.status();
     Message message;
     if (!message.ParseFromString(packet->data))

@@ -6,11 +6,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
-#include "ipc/channel.h"
 #include "oci/runtime_spec_codec.h"
 #include "spec/seccomp.h"
 
@@ -52,7 +52,7 @@ shim::v1::Start StartMessage(const cgroup::Cgroups& cgroups, absl::string_view c
 }
 
 int64_t MonotonicDeadline(absl::Time deadline) {
-  if (deadline == absl::InfiniteFuture()) return ipc::kNoDeadline;
+  if (deadline == absl::InfiniteFuture()) return base::Deadline::Never().monotonic_ns();
   return base::MonotonicNanos() + absl::ToInt64Nanoseconds(deadline - absl::Now());
 }
 

@@ -69,7 +69,7 @@ absl::Status Service::Launch(container::Container& container, absl::Time deadlin
   start.set_target_start_ticks(target.start_ticks);
   CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim, shims_.Launch(bundle, record.id));
   absl::StatusOr<shim::v1::Started> started =
-      shim_client::Start(shim.operation, start, MonotonicDeadline(deadline));
+      shim_client::Start(shim.operation, start, base::Deadline::At(MonotonicDeadline(deadline)));
   if (started.ok()) {
     container.MarkStarted(InitOf(*started));
     Announce(v1::CONTAINER_STARTED_EVENT, container);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 #include "cni/netns.h"
@@ -21,7 +22,7 @@ namespace {
 // For one round trip to a shim.
 constexpr int64_t kRoundTripNanos = int64_t{10} * 1'000'000'000;
 
-int64_t Soon() { return base::MonotonicNanos() + kRoundTripNanos; }
+base::Deadline Soon() { return base::Deadline::At(base::MonotonicNanos() + kRoundTripNanos); }
 
 absl::StatusOr<base::UniqueFd> Duplicate(int fd) {
   base::UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));

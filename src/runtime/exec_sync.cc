@@ -97,7 +97,8 @@ class SyncExec {
 
   absl::Status Abandon(absl::Status why) {
     CRISP_RETURN_IF_ERROR(session_.Kill());
-    CRISP_RETURN_IF_ERROR(session_.Wait(MonotonicDeadline(absl::Now() + kKillTime)).status());
+    CRISP_RETURN_IF_ERROR(
+        session_.Wait(base::Deadline::At(MonotonicDeadline(absl::Now() + kKillTime))).status());
     return why;
   }
 
@@ -128,7 +129,8 @@ absl::StatusOr<v1::ExecSyncResponse> Service::ExecSync(const v1::ExecSyncRequest
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd null, linux::OpenNull());
   absl::StatusOr<shim_client::ExecSession> session = shim_client::ExecSession::Open(
       paths_.Bundle(container->id()), {request.cmd().begin(), request.cmd().end()}, /*tty=*/false,
-      {null.get(), out.write.get(), err.write.get()}, MonotonicDeadline(deadline));
+      {null.get(), out.write.get(), err.write.get()},
+      base::Deadline::At(MonotonicDeadline(deadline)));
   if (!session.ok()) return base::Prefix(session.status(), "exec");
   out.write.reset();
   err.write.reset();

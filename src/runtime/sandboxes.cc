@@ -140,14 +140,17 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
   };
   shim::v1::Started started;
   if (record.netns_path.empty()) {  // the host's network
-    CRISP_ASSIGN_OR_RETURN(started,
-                           shim_client::Start(shim.operation, start, MonotonicDeadline(deadline)));
+    CRISP_ASSIGN_OR_RETURN(
+        started,
+        shim_client::Start(shim.operation, start, base::Deadline::At(MonotonicDeadline(deadline))));
   } else {
     CRISP_ASSIGN_OR_RETURN(
         shim_client::ParkedStart parked,
-        shim_client::StartParked(std::move(shim.operation), start, MonotonicDeadline(deadline)));
+        shim_client::StartParked(std::move(shim.operation), start,
+                                 base::Deadline::At(MonotonicDeadline(deadline))));
     CRISP_RETURN_IF_ERROR(attach(parked.pid()));
-    CRISP_ASSIGN_OR_RETURN(started, parked.Release(MonotonicDeadline(deadline)));
+    CRISP_ASSIGN_OR_RETURN(started,
+                           parked.Release(base::Deadline::At(MonotonicDeadline(deadline))));
   }
   timeline.Mark("start pause");
   for (const shim::v1::Phase& phase : started.phases()) {

@@ -29,18 +29,19 @@ absl::Status FailedStatus(const shim::v1::Failed& failed) {
   return absl::InternalError(message);
 }
 
-absl::StatusOr<shim::v1::Reply> ReceiveReply(const ipc::Channel& channel, int64_t deadline_ns,
+absl::StatusOr<shim::v1::Reply> ReceiveReply(const ipc::Channel& channel, base::Deadline deadline,
                                              std::vector<base::UniqueFd>* fds = nullptr) {
   CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply,
-                         channel.ReceiveMessage<shim::v1::Reply>(fds, deadline_ns));
+                         channel.ReceiveMessage<shim::v1::Reply>(fds, deadline));
   if (reply.has_failed()) return FailedStatus(reply.failed());
   return reply;
 }
 
 absl::Status Unexpected() { return absl::InternalError("shim: answer out of order"); }
 
-absl::StatusOr<shim::v1::Started> ReceiveStarted(const ipc::Channel& channel, int64_t deadline_ns) {
-  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline_ns));
+absl::StatusOr<shim::v1::Started> ReceiveStarted(const ipc::Channel& channel,
+                                                 base::Deadline deadline) {
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline));
   if (!reply.has_started()) return Unexpected();
   return std::move(*reply.mutable_started());
 }
@@ -54,58 +55,59 @@ absl::StatusOr<ipc::Channel> Open(const std::string& bundle, const shim::v1::Req
 }
 
 absl::Status Call(const std::string& bundle, const shim::v1::Request& request,
-                  int64_t deadline_ns) {
+                  base::Deadline deadline) {
   CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, Open(bundle, request));
-  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline_ns));
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline));
   return reply.has_done() ? absl::OkStatus() : Unexpected();
 }
 
 }  // namespace
 
 absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
-                                        int64_t deadline_ns) {
+                                        base::Deadline deadline) {
   shim::v1::Request request;
   *request.mutable_start() = start;
   request.mutable_start()->set_park(false);
   CRISP_RETURN_IF_ERROR(channel.Send(request));
-  return ReceiveStarted(channel, deadline_ns);
+  return ReceiveStarted(channel, deadline);
 }
 
 absl::StatusOr<ParkedStart> StartParked(ipc::Channel channel, const shim::v1::Start& start,
-                                        int64_t deadline_ns) {
+                                        base::Deadline deadline) {
   shim::v1::Request request;
   *request.mutable_start() = start;
   request.mutable_start()->set_park(true);
   CRISP_RETURN_IF_ERROR(channel.Send(request));
-  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline_ns));
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline));
   if (!reply.has_created()) return Unexpected();
   return ParkedStart(std::move(channel), reply.created().pid());
 }
 
-absl::StatusOr<shim::v1::Started> ParkedStart::Release(int64_t deadline_ns) {
+absl::StatusOr<shim::v1::Started> ParkedStart::Release(base::Deadline deadline) {
   shim::v1::Control release;
   release.mutable_release();
   CRISP_RETURN_IF_ERROR(channel_.Send(release));
-  return ReceiveStarted(channel_, deadline_ns);
+  return ReceiveStarted(channel_, deadline);
 }
 
 absl::StatusOr<ExecSession> ExecSession::Open(const std::string& bundle,
                                               const std::vector<std::string>& args, bool tty,
-                                              const std::vector<int>& stdio, int64_t deadline_ns) {
+                                              const std::vector<int>& stdio,
+                                              base::Deadline deadline) {
   shim::v1::Request request;
   request.mutable_exec()->set_tty(tty);
   for (const std::string& arg : args) request.mutable_exec()->add_args(arg);
   CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, shim_client::Open(bundle, request, stdio));
   std::vector<base::UniqueFd> fds;
-  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline_ns, &fds));
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline, &fds));
   if (!reply.has_exec_started() || fds.size() != (tty ? 1u : 0u)) return Unexpected();
   ExecSession session(std::move(channel));
   if (tty) session.pty_ = std::move(fds[0]);
   return session;
 }
 
-absl::StatusOr<int> ExecSession::Wait(int64_t deadline_ns) const {
-  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel_, deadline_ns));
+absl::StatusOr<int> ExecSession::Wait(base::Deadline deadline) const {
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel_, deadline));
   if (!reply.has_exec_exited()) return Unexpected();
   return reply.exec_exited().exit_code();
 }
@@ -117,36 +119,36 @@ absl::Status ExecSession::Kill() const {
 }
 
 absl::StatusOr<AttachSession> Attach(const std::string& bundle, const shim::v1::Attach& attach,
-                                     const std::vector<int>& outputs, int64_t deadline_ns) {
+                                     const std::vector<int>& outputs, base::Deadline deadline) {
   shim::v1::Request request;
   *request.mutable_attach() = attach;
   AttachSession session;
   CRISP_ASSIGN_OR_RETURN(session.channel, Open(bundle, request, outputs));
   std::vector<base::UniqueFd> fds;
-  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(session.channel, deadline_ns, &fds));
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(session.channel, deadline, &fds));
   if (!reply.has_attached()) return Unexpected();
   if (!fds.empty()) session.stdin_ = std::move(fds[0]);
   return session;
 }
 
 absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t height,
-                       int64_t deadline_ns) {
+                       base::Deadline deadline) {
   shim::v1::Request request;
   request.mutable_resize_tty()->set_width(width);
   request.mutable_resize_tty()->set_height(height);
-  return Call(bundle, request, deadline_ns);
+  return Call(bundle, request, deadline);
 }
 
-absl::Status CloseStdin(const std::string& bundle, int64_t deadline_ns) {
+absl::Status CloseStdin(const std::string& bundle, base::Deadline deadline) {
   shim::v1::Request request;
   request.mutable_close_stdin();
-  return Call(bundle, request, deadline_ns);
+  return Call(bundle, request, deadline);
 }
 
-absl::Status ReopenLog(const std::string& bundle, int64_t deadline_ns) {
+absl::Status ReopenLog(const std::string& bundle, base::Deadline deadline) {
   shim::v1::Request request;
   request.mutable_reopen_log();
-  return Call(bundle, request, deadline_ns);
+  return Call(bundle, request, deadline);
 }
 
 }  // namespace crisp::shim_client

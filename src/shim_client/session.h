@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/deadline.h"
 #include "base/unique_fd.h"
 #include "ipc/channel.h"
 #include "shim/v1/shim.pb.h"
@@ -20,7 +21,7 @@ namespace crisp::shim_client {
 // Starts the container on a launched shim's operation channel. After an error the shim kills what it
 // has started once the channel is closed.
 absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
-                                        int64_t deadline_ns);
+                                        base::Deadline deadline);
 
 // A container whose first process exists, with its namespaces, and waits before its first step: the
 // time to set up the pod's network. Dropping it closes the channel, so the shim kills the process.
@@ -28,18 +29,18 @@ class ParkedStart {
  public:
   pid_t pid() const { return pid_; }
   // Lets the container run. Called once.
-  absl::StatusOr<shim::v1::Started> Release(int64_t deadline_ns);
+  absl::StatusOr<shim::v1::Started> Release(base::Deadline deadline);
 
  private:
   friend absl::StatusOr<ParkedStart> StartParked(ipc::Channel channel, const shim::v1::Start& start,
-                                                 int64_t deadline_ns);
+                                                 base::Deadline deadline);
   ParkedStart(ipc::Channel channel, pid_t pid) : channel_(std::move(channel)), pid_(pid) {}
   ipc::Channel channel_;
   pid_t pid_;
 };
 // As Start, with start.park set whatever the caller has there.
 absl::StatusOr<ParkedStart> StartParked(ipc::Channel channel, const shim::v1::Start& start,
-                                        int64_t deadline_ns);
+                                        base::Deadline deadline);
 
 // A process running inside a container. Dropping it kills the process and everything it forked.
 class ExecSession {
@@ -48,13 +49,13 @@ class ExecSession {
   // take_pty() afterwards.
   static absl::StatusOr<ExecSession> Open(const std::string& bundle,
                                           const std::vector<std::string>& args, bool tty,
-                                          const std::vector<int>& stdio, int64_t deadline_ns);
+                                          const std::vector<int>& stdio, base::Deadline deadline);
 
   base::UniqueFd take_pty() { return std::move(pty_); }
   // Readable when Wait() will not block.
   int fd() const { return channel_.fd(); }
   // The exit code; kUnavailable when the container (and its shim) ended first.
-  absl::StatusOr<int> Wait(int64_t deadline_ns = ipc::kNoDeadline) const;
+  absl::StatusOr<int> Wait(base::Deadline deadline = base::Deadline::Never()) const;
   // Asks for SIGKILL to the whole tree; Wait() then tells when all of it is gone.
   absl::Status Kill() const;
 
@@ -70,11 +71,11 @@ struct AttachSession {
 };
 // `outputs`: pipe write ends for the wanted streams, stdout first; the shim keeps copies.
 absl::StatusOr<AttachSession> Attach(const std::string& bundle, const shim::v1::Attach& request,
-                                     const std::vector<int>& outputs, int64_t deadline_ns);
+                                     const std::vector<int>& outputs, base::Deadline deadline);
 
 absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t height,
-                       int64_t deadline_ns);
-absl::Status CloseStdin(const std::string& bundle, int64_t deadline_ns);
-absl::Status ReopenLog(const std::string& bundle, int64_t deadline_ns);
+                       base::Deadline deadline);
+absl::Status CloseStdin(const std::string& bundle, base::Deadline deadline);
+absl::Status ReopenLog(const std::string& bundle, base::Deadline deadline);
 
 }  // namespace crisp::shim_client

@@ -51,7 +51,7 @@ Request ExecOf(const std::string& argument) {
 
 size_t OpenFds() { return base::ListDir("/proc/self/fd")->size(); }
 
-int64_t In(int milliseconds) { return base::MonotonicNanos() + int64_t{milliseconds} * 1'000'000; }
+base::Deadline In(int milliseconds) { return base::Deadline::In(absl::Milliseconds(milliseconds)); }
 
 // `count` copies of descriptor 0 beside the bytes.
 void SendRaw(const Channel& channel, const std::string& bytes, int count) {
@@ -104,7 +104,7 @@ TEST_CASE("end of file, deadline and a peer that is gone are different errors") 
   const int64_t begin = base::MonotonicNanos();
   CHECK(absl::IsDeadlineExceeded(pair.ours.Receive(In(30)).status()));
   CHECK(base::MonotonicNanos() - begin >= 29'000'000);
-  CHECK(absl::IsDeadlineExceeded(pair.ours.Receive(0).status()));  // long past
+  CHECK(absl::IsDeadlineExceeded(pair.ours.Receive(base::Deadline::At(0)).status()));  // long past
   REQUIRE(pair.theirs.Send(ExecOf("last words")).ok());
   pair.theirs.Close();
   CHECK(pair.ours.Receive(In(1000)).ok());  // what was sent before the end still comes

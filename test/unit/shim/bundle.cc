@@ -15,7 +15,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/paths.h"
@@ -81,8 +80,8 @@ std::string Slurp(const std::string& path) {
 }
 
 std::string Await(const std::string& path, const std::function<bool(const std::string&)>& done) {
-  const int64_t deadline = DeadlineIn(10'000);
-  while (base::MonotonicNanos() < deadline) {
+  const base::Deadline deadline = DeadlineIn(10'000);
+  while (!deadline.Passed()) {
     absl::StatusOr<std::string> text = base::ReadFile(path);
     if (text.ok() && done(*text)) return *text;
     poll(nullptr, 0,
@@ -296,8 +295,8 @@ std::string Drain(int fd) {
   return text;
 }
 
-int64_t DeadlineIn(int64_t milliseconds) {
-  return base::MonotonicNanos() + milliseconds * 1'000'000;
+base::Deadline DeadlineIn(int64_t milliseconds) {
+  return base::Deadline::In(absl::Milliseconds(milliseconds));
 }
 
 }  // namespace crisp::test

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/deadline.h"
 #include "base/unique_fd.h"
 #include "cgroup/cgroups.h"
 #include "oci/runtime_spec.h"
@@ -94,6 +95,6 @@ class Bundle {
 
 // Reads until end of file.
 std::string Drain(int fd);
-int64_t DeadlineIn(int64_t milliseconds);
+base::Deadline DeadlineIn(int64_t milliseconds);
 
 }  // namespace crisp::test

@@ -8,7 +8,6 @@
 #include <functional>
 #include <thread>
 
-#include "base/clock.h"
 #include "temp_dir.h"
 
 namespace crisp::shim_client {
@@ -16,7 +15,7 @@ namespace {
 
 namespace shim = ::shim::v1;
 
-int64_t Soon() { return base::MonotonicNanos() + int64_t{5} * 1'000'000'000; }
+base::Deadline Soon() { return base::Deadline::In(absl::Seconds(5)); }
 
 // Serves one connection of <bundle>/shim.sock with `script`.
 class FakeShim {
@@ -194,7 +193,7 @@ TEST_CASE("exec: descriptors go over, the kill and the exit code come back") {
   write_end.reset();
   REQUIRE(session.ok());
   CHECK(*base::ReadAll(out.get(), 100) == "hello");
-  CHECK(absl::IsDeadlineExceeded(session->Wait(base::MonotonicNanos()).status()));
+  CHECK(absl::IsDeadlineExceeded(session->Wait(base::Deadline::In(absl::ZeroDuration())).status()));
   REQUIRE(session->Kill().ok());
   const absl::StatusOr<int> code = session->Wait(Soon());
   REQUIRE(code.ok());
@@ -237,7 +236,8 @@ TEST_CASE("a shim that says nothing is given up at the deadline; one that is gon
     Next(channel);
     Next(channel);  // until the caller hangs up
   });
-  CHECK(absl::IsDeadlineExceeded(ReopenLog(shim.bundle(), base::MonotonicNanos() + 30'000'000)));
+  CHECK(absl::IsDeadlineExceeded(
+      ReopenLog(shim.bundle(), base::Deadline::In(absl::Milliseconds(30)))));
   const TempDir empty;
   const absl::Status gone = ReopenLog(empty.path, Soon());
   CHECK_FALSE(gone.ok());
