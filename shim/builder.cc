@@ -27,6 +27,8 @@
 namespace crisp::shim {
 namespace {
 
+using ipc::Step;
+
 // What the shim has open is its own: sockets of the daemon, the log, streams of other processes.
 void CloseInherited(const BuilderInput& input) {
   std::vector<int> keep = {input.done,       input.stdio[0],        input.stdio[1],
@@ -118,29 +120,29 @@ bool CloneChild(BuildContext& context) {
 }
 
 struct BuildStep {
-  const char* name;
+  ipc::Step step;
   bool (*run)(BuildContext&);
 };
 
 constexpr BuildStep kContainerSteps[] = {
-    {"bundle", ReadBundle},
-    {"spec", CompileContainer},
-    {"namespaces", PrepareNamespaces},       // opened first: a reused pid must not be joined
-    {"mount sources", PrepareMountSources},  // as the host has them
-    {"mount namespace",
+    {Step::kBundle, ReadBundle},
+    {Step::kSpec, CompileContainer},
+    {Step::kNamespaces, PrepareNamespaces},      // opened first: a reused pid must not be joined
+    {Step::kMountSources, PrepareMountSources},  // as the host has them
+    {Step::kMountNamespace,
      PrepareMountNamespace},  // from here on nothing mounted is seen by anybody else
-    {"rootfs", PrepareRootfs},
-    {"image mounts", PrepareImageMounts},
-    {"process", PrepareProcess},
-    {"join namespaces",
+    {Step::kRootfs, PrepareRootfs},
+    {Step::kImageMounts, PrepareImageMounts},
+    {Step::kProcess, PrepareProcess},
+    {Step::kJoinNamespaces,
      JoinNamespaces},  // last: a user namespace takes all rights on the host away
-    {"clone", CloneChild},
+    {Step::kClone, CloneChild},
 };
 
 constexpr BuildStep kExecSteps[] = {
-    {"bundle", ReadBundle},      {"spec", CompileProcessToAdd},
-    {"process", PrepareProcess}, {"join namespaces", JoinContainer},
-    {"clone", CloneChild},
+    {Step::kBundle, ReadBundle},      {Step::kSpec, CompileProcessToAdd},
+    {Step::kProcess, PrepareProcess}, {Step::kJoinNamespaces, JoinContainer},
+    {Step::kClone, CloneChild},
 };
 
 template <size_t N>
@@ -148,7 +150,7 @@ template <size_t N>
   CloseInherited(context.input);
   for (const BuildStep& step : steps) {
     // After the clone the report is the child's.
-    context.input.report->Begin(step.name);
+    context.input.report->Begin(step.step);
     if (!step.run(context)) _exit(1);
   }
   const char created = 'c';

@@ -25,9 +25,10 @@ bool Connection::Send(const ::shim::v1::Reply& reply, int fd) {
   return false;
 }
 
-void Connection::Fail(const char* step, int error, absl::string_view detail) {
+void Connection::Fail(ipc::Step step, int error, absl::string_view detail) {
   ::shim::v1::Reply reply;
-  reply.mutable_failed()->set_step(step);
+  reply.mutable_failed()->set_step(ipc::StepName(step));
+  reply.mutable_failed()->set_step_number(static_cast<uint32_t>(step));
   reply.mutable_failed()->set_error(error);
   reply.mutable_failed()->set_detail(detail.data(), detail.size());
   (void)Send(reply);

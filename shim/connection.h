@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ipc/channel.h"
+#include "ipc/step.h"
 #include "shim/event_loop.h"
 #include "shim/v1/shim.pb.h"
 
@@ -31,7 +32,7 @@ class Connection final : public EventSource {
   // Never blocks: a daemon that does not read loses the connection. False when it is lost.
   bool Send(const ::shim::v1::Reply& reply, int fd = -1);
   // "Failed" is the last word of an operation.
-  void Fail(const char* step, int error, absl::string_view detail);
+  void Fail(ipc::Step step, int error, absl::string_view detail);
   void Done();
 
   void OnEvent(uint32_t events) override;

@@ -12,9 +12,10 @@ namespace crisp::shim {
 void ExecSession::Start(const ExecHost& host, uint64_t serial, Connection& connection,
                         const ::shim::v1::Exec& exec, const std::vector<base::UniqueFd>& stdio) {
   if (stdio.size() != (exec.tty() ? 0u : 3u))
-    return connection.Fail("exec", EINVAL, "three descriptors, or a tty");
+    return connection.Fail(ipc::Step::kExec, EINVAL, "three descriptors, or a tty");
   absl::StatusOr<base::UniqueFd> group = cgroup::MakeExecGroup(host.cgroup->v2.get(), serial);
-  if (!group.ok()) return connection.Fail("cgroup", 0, std::string(group.status().message()));
+  if (!group.ok())
+    return connection.Fail(ipc::Step::kCgroup, 0, std::string(group.status().message()));
   active_ = true;
   exited_ = killed_ = started_ = false;
   pid_ = 0;
@@ -31,7 +32,7 @@ void ExecSession::Start(const ExecHost& host, uint64_t serial, Connection& conne
   const bool ok = events_.valid() && host.loop->Add(events_.get(), EPOLLPRI, *this) &&
                   launch_.StartExec(*host.loop, *this, input, exec, {.terminal = exec.tty()});
   if (ok) return;
-  connection.Fail("fork", errno, "");
+  connection.Fail(ipc::Step::kFork, errno, "");
   connection_ = nullptr;
   launch_.Close();
   exited_ = true;

@@ -82,7 +82,7 @@ bool Launch::StartExec(EventLoop& loop, LaunchOwner& owner, BuilderInput input,
 bool Launch::ok() const {
   // Nothing is reported after execve; who was killed before it has not reached the last step.
   return report_ != nullptr && !pending() && !report_->failed && report_->child > 0 &&
-         strcmp(report_->step(), "exec") == 0;
+         report_->step() == ipc::Step::kExec;
 }
 
 void Launch::Release() {

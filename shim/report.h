@@ -3,8 +3,7 @@
 //
 // The builder writes it until it has cloned the child, the child from then on; the shim reads it
 // after the `done` pipe has reached its end, which happens when the builder is gone and the child
-// has executed its program or is gone too. So there is one writer at a time and no lock. Names are
-// pointers to literals: all three run the same image.
+// has executed its program or is gone too. So there is one writer at a time and no lock.
 #pragma once
 
 #include <sys/types.h>
@@ -14,12 +13,13 @@
 #include <cstring>
 
 #include "base/clock.h"
+#include "ipc/step.h"
 
 namespace crisp::shim {
 
 struct Report {
   struct Mark {
-    const char* name;
+    ipc::Step step;
     int64_t begin_ns;  // CLOCK_MONOTONIC
   };
   static constexpr size_t kMaxMarks = 48;
@@ -31,10 +31,11 @@ struct Report {
   Mark marks[kMaxMarks] = {};
   char detail[1024] = {};
 
-  void Begin(const char* name) {
-    if (count < kMaxMarks) marks[count++] = {name, base::MonotonicNanos()};
+  void Begin(ipc::Step step) {
+    if (count < kMaxMarks) marks[count++] = {step, base::MonotonicNanos()};
   }
-  const char* step() const { return count == 0 ? "" : marks[count - 1].name; }
+  // The one begun last.
+  ipc::Step step() const { return count == 0 ? ipc::Step::kNone : marks[count - 1].step; }
 
   // Records why the current step fails; the first reason stays. Returns false, what a failing step
   // returns.

@@ -105,10 +105,11 @@ void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& re
                            std::vector<base::UniqueFd> fds) {
   if (request.has_start()) {
     if (state_ != State::kIdle)
-      return connection.Fail("start", EALREADY, "the container was started before");
+      return connection.Fail(ipc::Step::kStart, EALREADY, "the container was started before");
     return Start(connection, request.start());
   }
-  if (state_ != State::kRunning) return connection.Fail("container", ESRCH, "is not running");
+  if (state_ != State::kRunning)
+    return connection.Fail(ipc::Step::kContainer, ESRCH, "is not running");
   if (request.has_exec()) return Exec(connection, request.exec(), fds);
   if (request.has_attach()) return Attach(connection, request.attach(), std::move(fds));
   if (request.has_resize_tty()) return ResizeTty(connection, request.resize_tty());
@@ -117,7 +118,7 @@ void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& re
     CloseStdin();
     return connection.Done();
   }
-  connection.Fail("request", ENOSYS, "unknown operation");
+  connection.Fail(ipc::Step::kRequest, ENOSYS, "unknown operation");
 }
 
 void Supervisor::OnControl(Connection& connection, const ::shim::v1::Control& control) {
@@ -160,13 +161,13 @@ bool Supervisor::OpenCgroup(Connection& connection, const ::shim::v1::Start& sta
   }
   absl::StatusOr<cgroup::JoinFds> fds = cgroup::OpenJoin(directories);
   if (!fds.ok()) {
-    connection.Fail("cgroup", 0, std::string(fds.status().message()));
+    connection.Fail(ipc::Step::kCgroup, 0, std::string(fds.status().message()));
     return false;
   }
   cgroup_ = *std::move(fds);
   absl::StatusOr<base::UniqueFd> events = cgroup::OpenEvents(cgroup_.v2.get());
   if (!events.ok()) {
-    connection.Fail("cgroup", 0, std::string(events.status().message()));
+    connection.Fail(ipc::Step::kCgroup, 0, std::string(events.status().message()));
     return false;
   }
   group_events_.fd = *std::move(events);
@@ -192,16 +193,17 @@ bool Supervisor::OpenStdio(bool want_stdin, int stdio[3]) {
 
 void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
   state_ = State::kEnded;  // unless everything below works
-  if (!log_.Open(start.log_path())) return connection.Fail("log", errno, start.log_path());
+  if (!log_.Open(start.log_path()))
+    return connection.Fail(ipc::Step::kLog, errno, start.log_path());
   if (!OpenCgroup(connection, start)) return;
   BuilderInput input = {.bundle = bundle_, .cgroup = &cgroup_, .clone_into = cgroup_.v2.get()};
-  if (!OpenStdio(start.stdin(), input.stdio)) return connection.Fail("stdio", errno, "");
+  if (!OpenStdio(start.stdin(), input.stdio)) return connection.Fail(ipc::Step::kStdio, errno, "");
   stdin_once_ = start.stdin_once();
   // Whether the container has a terminal is for the builder to read in the spec: it gets both,
   // pipes and a place to send a pty to.
   if (!launch_.StartContainer(loop_, *this, input, start,
                               {.barrier = start.park(), .terminal = true})) {
-    return connection.Fail("fork", errno, "");
+    return connection.Fail(ipc::Step::kFork, errno, "");
   }
   for (base::UniqueFd& fd : child_stdio_) fd.reset();
   starter_ = &connection;
@@ -257,13 +259,13 @@ void Supervisor::OnRunning() {
     const int64_t end_ns =
         i + 1 < report.count ? report.marks[i + 1].begin_ns : launch_.finished_ns();
     ::shim::v1::Phase* phase = started.add_phases();
-    phase->set_name(report.marks[i].name);
+    phase->set_name(ipc::StepName(report.marks[i].step));
     phase->set_duration_ns(end_ns - report.marks[i].begin_ns);
   }
   const absl::Status written =
       OpenOutputs() ? WriteInit(bundle_fd_.get(), started) : base::Errno("stdio", "");
   if (!written.ok()) {
-    starter_->Fail("record", 0, std::string(written.message()));
+    starter_->Fail(ipc::Step::kRecord, 0, std::string(written.message()));
     starter_ = nullptr;
     return Abandon();
   }
@@ -305,7 +307,8 @@ void Supervisor::AdvanceAbandoning() {
   const std::string how = WIFSIGNALED(init_status_)
                               ? absl::StrCat("killed by signal ", WTERMSIG(init_status_))
                               : "killed";
-  starter_->Fail("launch", 0, absl::StrCat(how, " in step ", report.step()));
+  starter_->Fail(ipc::Step::kLaunch, 0,
+                 absl::StrCat(how, " in step ", ipc::StepName(report.step())));
 }
 
 void Supervisor::WatchGroup() {
@@ -333,7 +336,7 @@ void Supervisor::Exec(Connection& connection, const ::shim::v1::Exec& exec,
     *place = std::make_unique<ExecSession>();
     return (*place)->Start(exec_host_, ++exec_serial_, connection, exec, fds);
   }
-  connection.Fail("exec", EAGAIN, "too many processes were added to the container");
+  connection.Fail(ipc::Step::kExec, EAGAIN, "too many processes were added to the container");
 }
 
 void Supervisor::Attach(Connection& connection, const ::shim::v1::Attach& attach,
@@ -342,13 +345,14 @@ void Supervisor::Attach(Connection& connection, const ::shim::v1::Attach& attach
   size_t next = 0;
   for (int i = 0; i < 2; ++i) {
     if (!wanted[i]) continue;
-    if (next == fds.size()) return connection.Fail("attach", EINVAL, "a descriptor is missing");
+    if (next == fds.size())
+      return connection.Fail(ipc::Step::kAttach, EINVAL, "a descriptor is missing");
     base::UniqueFd pipe = std::move(fds[next++]);
     // A terminal has no stderr, and a stream that has ended says nothing more: both are an end of
     // file at once.
     if (outputs_[i].is_open() && !outputs_[i].Listen(std::move(pipe), &connection)) {
       for (Output& output : outputs_) output.Forget(&connection);
-      return connection.Fail("attach", EAGAIN, "too many listeners");
+      return connection.Fail(ipc::Step::kAttach, EAGAIN, "too many listeners");
     }
   }
   ::shim::v1::Reply reply;
@@ -361,18 +365,19 @@ void Supervisor::Attach(Connection& connection, const ::shim::v1::Attach& attach
 }
 
 void Supervisor::ResizeTty(Connection& connection, const ::shim::v1::ResizeTty& size) {
-  if (!slave_.valid()) return connection.Fail("resize", ENOTTY, "the container has no terminal");
+  if (!slave_.valid())
+    return connection.Fail(ipc::Step::kResize, ENOTTY, "the container has no terminal");
   const winsize window = {.ws_row = static_cast<uint16_t>(std::min(size.height(), 65'535u)),
                           .ws_col = static_cast<uint16_t>(std::min(size.width(), 65'535u)),
                           .ws_xpixel = 0,
                           .ws_ypixel = 0};
   if (ioctl(outputs_[0].fd(), TIOCSWINSZ, &window) != 0)
-    return connection.Fail("resize", errno, "");
+    return connection.Fail(ipc::Step::kResize, errno, "");
   connection.Done();
 }
 
 void Supervisor::ReopenLog(Connection& connection) {
-  if (!log_.Reopen()) return connection.Fail("log", errno, "reopen");
+  if (!log_.Reopen()) return connection.Fail(ipc::Step::kLog, errno, "reopen");
   connection.Done();
 }
 

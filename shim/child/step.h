@@ -28,8 +28,8 @@ struct Child {
   }
 };
 
-struct Step {
-  const char* name;
+struct ChildStep {
+  ipc::Step step;
   bool (*run)(Child&);
 };
 

@@ -1,32 +1,23 @@
 #include "shim_client/session.h"
 
-#include <cerrno>
-
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
+#include "ipc/step_status.h"
 
 namespace crisp::shim_client {
 namespace {
 
-// "<step>: <detail>: ENOENT". A command that cannot be run is the caller's input; a full disk or
-// table is a resource; everything else that the kernel refused is internal. Never kNotFound:
-// clients take that for a missing container.
+// "<step>: <detail>: ENOENT". The name is the shim's own: a newer shim may have steps that this
+// crispd does not know.
 absl::Status FailedStatus(const shim::v1::Failed& failed) {
   std::string message = failed.step();
   if (!failed.detail().empty()) absl::StrAppend(&message, ": ", failed.detail());
   if (failed.error() != 0) absl::StrAppend(&message, ": ", base::ErrnoName(failed.error()));
-  const int error = failed.error();
-  if (error == ENOSPC || error == EDQUOT || error == ENOMEM || error == EAGAIN) {
-    return absl::ResourceExhaustedError(message);
-  }
-  if (failed.step() == "exec" || failed.step() == "working directory" || failed.step() == "spec" ||
-      (failed.step() == "sysctls" && error == EINVAL)) {
-    return absl::InvalidArgumentError(message);
-  }
-  return absl::InternalError(message);
+  const ipc::Step step = ipc::StepOf(failed.step_number(), failed.step());
+  return absl::Status(ipc::StepStatusCode(step, failed.error()), message);
 }
 
 absl::StatusOr<shim::v1::Reply> ReceiveReply(const ipc::Channel& channel, base::Deadline deadline,

@@ -8,6 +8,7 @@
 #include <functional>
 #include <thread>
 
+#include "ipc/step.h"
 #include "temp_dir.h"
 
 namespace crisp::shim_client {
@@ -138,7 +139,7 @@ TEST_CASE("a start that fails before the process exists is an error of StartPark
   CHECK(parked.status() == absl::InternalError("rootfs: /layer: ENOENT"));
 }
 
-TEST_CASE("a failed step becomes an error that names it, never kNotFound") {
+TEST_CASE("a step an older shim names becomes an error of the kind of that step") {
   struct Case {
     const char* step;
     int error;
@@ -170,6 +171,28 @@ TEST_CASE("a failed step becomes an error that names it, never kNotFound") {
     const auto session = ExecSession::Open(shim.bundle(), {"x"}, true, {}, Soon());
     CHECK(session.status() == absl::Status(one.code, one.message));
   }
+}
+
+TEST_CASE("a step's number decides what kind of error it is, its name is what users read") {
+  const auto failure = [](uint32_t number) {
+    return [number](shim::Reply& reply) {
+      reply.mutable_failed()->set_step("renamed by a newer shim");
+      reply.mutable_failed()->set_step_number(number);
+      reply.mutable_failed()->set_error(ENOENT);
+    };
+  };
+  const auto status_of = [&](uint32_t number) {
+    const FakeShim shim([&](const ipc::Channel& channel) {
+      Next(channel);
+      Send(channel, failure(number));
+    });
+    return ReopenLog(shim.bundle(), Soon());
+  };
+  constexpr char kMessage[] = "renamed by a newer shim: ENOENT";
+  CHECK(status_of(static_cast<uint32_t>(ipc::Step::kExec)) == absl::InvalidArgumentError(kMessage));
+  CHECK(status_of(static_cast<uint32_t>(ipc::Step::kMounts)) == absl::InternalError(kMessage));
+  CHECK(status_of(ipc::kLastStep + 1) == absl::InternalError(kMessage));
+  CHECK(status_of(0) == absl::InternalError(kMessage));
 }
 
 TEST_CASE("exec: descriptors go over, the kill and the exit code come back") {
