@@ -95,7 +95,6 @@ class ContainerLog::Batch {
     size_t written = n < 0 ? 0 : static_cast<size_t>(n);
     size_t line = 0;
     while (line < line_count_ && written >= sizes_[line]) written -= sizes_[line++];
-    log_.dropped_lines_ += line_count_ - line;
     if (line < line_count_ && written > 0) CutOff(written);
     line_count_ = part_count_ = 0;
   }

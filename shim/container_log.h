@@ -4,7 +4,7 @@
 // after Open.
 //
 // Writing never fails and never blocks the container: lines that find no room (ENOSPC, EIO, a
-// quota) are dropped and counted, and what was written of them is cut off again.
+// quota) are dropped, and what was written of them is cut off again.
 #pragma once
 
 #include <cstddef>
@@ -32,8 +32,6 @@ class ContainerLog {
   // At most kMaxLine bytes are left over.
   size_t Write(Stream stream, const char* data, size_t size, bool at_end);
 
-  uint64_t dropped_lines() const { return dropped_lines_; }
-
  private:
   class Batch;
 
@@ -41,7 +39,6 @@ class ContainerLog {
 
   std::string path_;
   base::UniqueFd file_;
-  uint64_t dropped_lines_ = 0;
 };
 
 }  // namespace crisp::shim

@@ -46,13 +46,10 @@ absl::Status WriteInit(int bundle_fd, const ::shim::v1::Started& started) {
 
 absl::Status WriteExit(int bundle_fd, const ExitRecord& record) {
   char text[256];
-  const int size = snprintf(
-      text, sizeof(text),
-      "{\"exit_code\":%d,\"signal\":%d,\"oom_killed\":%s,\"finished_at_ns\":%lld,\"pid\":%d,"
-      "\"dropped_log_lines\":%llu}\n",
-      record.exit_code, record.signal, record.oom_killed ? "true" : "false",
-      static_cast<long long>(record.finished_at_ns), record.pid,
-      static_cast<unsigned long long>(record.dropped_log_lines));
+  const int size =
+      snprintf(text, sizeof(text), "{\"exit_code\":%d,\"oom_killed\":%s,\"finished_at_ns\":%lld}\n",
+               record.exit_code, record.oom_killed ? "true" : "false",
+               static_cast<long long>(record.finished_at_ns));
   return WriteFact(bundle_fd, base::kExitFile, absl::string_view(text, static_cast<size_t>(size)));
 }
 

@@ -13,11 +13,8 @@ namespace crisp::shim {
 
 struct ExitRecord {
   int exit_code = 0;  // 128 + signal when a signal ended it
-  int signal = 0;
   bool oom_killed = false;
   int64_t finished_at_ns = 0;
-  pid_t pid = 0;
-  uint64_t dropped_log_lines = 0;
 };
 
 absl::Status WriteInit(int bundle_fd, const ::shim::v1::Started& started);

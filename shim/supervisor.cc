@@ -114,10 +114,6 @@ void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& re
   if (request.has_attach()) return Attach(connection, request.attach(), std::move(fds));
   if (request.has_resize_tty()) return ResizeTty(connection, request.resize_tty());
   if (request.has_reopen_log()) return ReopenLog(connection);
-  if (request.has_close_stdin()) {
-    CloseStdin();
-    return connection.Done();
-  }
   connection.Fail(ipc::Step::kRequest, ENOSYS, "unknown operation");
 }
 
@@ -359,9 +355,9 @@ void Supervisor::Attach(Connection& connection, const ::shim::v1::Attach& attach
   reply.mutable_attached();
   const bool with_stdin = attach.stdin() && stdin_.valid();
   if (!connection.Send(reply, with_stdin ? stdin_.get() : -1)) return OnHangup(connection);
-  // The listener now holds the only end: the container reads end of file when the listener closes
-  // it or goes away.
-  if (with_stdin && stdin_once_) CloseStdin();
+  // The client now holds the only write end: the container reads end of file when the client closes
+  // it or goes away. A terminal's master stays open here: closing it would hang up on the container.
+  if (with_stdin && stdin_once_ && !slave_.valid()) stdin_.reset();
 }
 
 void Supervisor::ResizeTty(Connection& connection, const ::shim::v1::ResizeTty& size) {
@@ -379,11 +375,6 @@ void Supervisor::ResizeTty(Connection& connection, const ::shim::v1::ResizeTty& 
 void Supervisor::ReopenLog(Connection& connection) {
   if (!log_.Reopen()) return connection.Fail(ipc::Step::kLog, errno, "reopen");
   connection.Done();
-}
-
-void Supervisor::CloseStdin() {
-  // A terminal stays: closing it would hang up on the container.
-  if (!slave_.valid()) stdin_.reset();
 }
 
 // --- the end
@@ -487,10 +478,9 @@ void Supervisor::End() {
   slave_.reset();
   const int64_t deadline_ns = base::MonotonicNanos() + kLastOutputNs;
   for (Output& output : outputs_) output.Finish(deadline_ns);
-  ExitRecord record = {
-      .finished_at_ns = finished_at_ns_, .pid = init_, .dropped_log_lines = log_.dropped_lines()};
-  record.signal = WIFSIGNALED(init_status_) ? WTERMSIG(init_status_) : 0;
-  record.exit_code = record.signal != 0 ? 128 + record.signal : WEXITSTATUS(init_status_);
+  ExitRecord record = {.finished_at_ns = finished_at_ns_};
+  record.exit_code =
+      WIFSIGNALED(init_status_) ? 128 + WTERMSIG(init_status_) : WEXITSTATUS(init_status_);
   if (cgroup_.oom.valid()) {
     record.oom_killed = cgroup::OomKills(cgroup_.oom.get()).value_or(0) > oom_kills_before_;
   }

@@ -77,7 +77,6 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
               std::vector<base::UniqueFd> fds);
   void ResizeTty(Connection& connection, const ::shim::v1::ResizeTty& size);
   void ReopenLog(Connection& connection);
-  void CloseStdin();
 
   void Reap();
   bool AnyLaunchPending() const;

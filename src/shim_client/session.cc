@@ -130,12 +130,6 @@ absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t heigh
   return Call(bundle, request, deadline);
 }
 
-absl::Status CloseStdin(const std::string& bundle, base::Deadline deadline) {
-  shim::v1::Request request;
-  request.mutable_close_stdin();
-  return Call(bundle, request, deadline);
-}
-
 absl::Status ReopenLog(const std::string& bundle, base::Deadline deadline) {
   shim::v1::Request request;
   request.mutable_reopen_log();

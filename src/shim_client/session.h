@@ -75,7 +75,6 @@ absl::StatusOr<AttachSession> Attach(const std::string& bundle, const shim::v1::
 
 absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t height,
                        base::Deadline deadline);
-absl::Status CloseStdin(const std::string& bundle, base::Deadline deadline);
 absl::Status ReopenLog(const std::string& bundle, base::Deadline deadline);
 
 }  // namespace crisp::shim_client

@@ -89,7 +89,7 @@ TEST_CASE("stdin stays open until the first attach that had it ends", "[shim][st
   CHECK(bundle.LogText() == "hello\neof\n");
 }
 
-TEST_CASE("without stdin_once stdin outlives an attach, until it is closed", "[shim][stdio]") {
+TEST_CASE("without stdin_once the container's stdin stays open after an attach", "[shim][stdio]") {
   Bundle bundle;
   bundle.request().set_stdin(true);
   REQUIRE(bundle.Start(ShellSpec("cat; echo eof")).ok());
@@ -98,9 +98,8 @@ TEST_CASE("without stdin_once stdin outlives an attach, until it is closed", "[s
     Type(attached.session.stdin_, word);
     CHECK(ReadUntil(attached.out, "\n") == word);
   }
-  REQUIRE(shim_client::CloseStdin(bundle.path(), DeadlineIn(5000)).ok());
-  REQUIRE(bundle.WaitExit().ok());
-  CHECK(bundle.LogText() == "one\ntwo\neof\n");
+  CHECK(bundle.ShimIsAlive());
+  CHECK(bundle.LogText() == "one\ntwo\n");  // cat has not read the end of the file
 }
 
 TEST_CASE("attached streams end with the container and carry all of it", "[shim][stdio]") {
