@@ -1,23 +1,13 @@
-// The two files a shim leaves in the bundle: init.json when the program runs, exit.json when it has
-// ended. Each appears complete (written aside, renamed); the shim is their only writer.
+// Writes the shim's two files of facts (ipc/facts.h) into the bundle: each is written aside and
+// renamed, so it appears complete. The shim is their only writer.
 #pragma once
 
-#include <sys/types.h>
-
-#include <cstdint>
-
 #include "absl/status/status.h"
-#include "shim/v1/shim.pb.h"
+#include "ipc/facts.h"
 
 namespace crisp::shim {
 
-struct ExitRecord {
-  int exit_code = 0;  // 128 + signal when a signal ended it
-  bool oom_killed = false;
-  int64_t finished_at_ns = 0;
-};
-
-absl::Status WriteInit(int bundle_fd, const ::shim::v1::Started& started);
-absl::Status WriteExit(int bundle_fd, const ExitRecord& record);
+absl::Status WriteInit(int bundle_fd, const ipc::InitRecord& record);
+absl::Status WriteExit(int bundle_fd, const ipc::ExitRecord& record);
 
 }  // namespace crisp::shim

@@ -478,7 +478,7 @@ void Supervisor::End() {
   slave_.reset();
   const int64_t deadline_ns = base::MonotonicNanos() + kLastOutputNs;
   for (Output& output : outputs_) output.Finish(deadline_ns);
-  ExitRecord record = {.finished_at_ns = finished_at_ns_};
+  ipc::ExitRecord record = {.finished_at_ns = finished_at_ns_};
   record.exit_code =
       WIFSIGNALED(init_status_) ? 128 + WTERMSIG(init_status_) : WEXITSTATUS(init_status_);
   if (cgroup_.oom.valid()) {

@@ -11,7 +11,7 @@
 namespace crisp::cri {
 namespace {
 
-std::string Reason(const shim_client::ExitFact& exit) {
+std::string Reason(const ipc::ExitRecord& exit) {
   if (exit.oom_killed && exit.exit_code == 137) return "OOMKilled";
   return exit.exit_code == 0 ? "Completed" : "Error";
 }
@@ -21,7 +21,7 @@ std::string Reason(const shim_client::ExitFact& exit) {
 bool Service::RecordExit(container::Container& container) {
   const std::optional<container::Init> init = container.init();
   const std::string bundle = paths_.Bundle(container.id());
-  const absl::StatusOr<shim_client::ExitFact> exit = shim_client::ReadExit(bundle);
+  const absl::StatusOr<ipc::ExitRecord> exit = shim_client::ReadExit(bundle);
   if (absl::IsResourceExhausted(exit.status())) {
     base::Log(base::LogLevel::kWarning, "an exit cannot be read now, trying again",
               {{"container", container.id()}, {"error", std::string(exit.status().message())}});

@@ -212,7 +212,7 @@ absl::StatusOr<shim::v1::Started> Bundle::Start(
   return started;
 }
 
-absl::StatusOr<shim_client::ExitFact> Bundle::WaitExit() {
+absl::StatusOr<ipc::ExitRecord> Bundle::WaitExit() {
   pollfd entry = {.fd = shim_->tether.fd(), .events = POLLIN, .revents = 0};
   if (poll(&entry, 1, 20'000) != 1) return absl::DeadlineExceededError("the shim lives on");
   siginfo_t info;
@@ -225,7 +225,7 @@ std::string Bundle::Run(const oci::Spec& spec, int expected_code) {
   const absl::StatusOr<shim::v1::Started> started = Start(spec);
   INFO(started.status());
   REQUIRE(started.ok());
-  const absl::StatusOr<shim_client::ExitFact> fact = WaitExit();
+  const absl::StatusOr<ipc::ExitRecord> fact = WaitExit();
   INFO(fact.status());
   REQUIRE(fact.ok());
   const std::string text = LogText();

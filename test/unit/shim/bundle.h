@@ -61,7 +61,7 @@ class Bundle {
   // Starts a shim and leaves the protocol to the test.
   shim_client::LaunchedShim Launch(const oci::Spec& spec);
   // Waits for the shim's end (tether), at most 20 s, reaps it and reads exit.json.
-  absl::StatusOr<shim_client::ExitFact> WaitExit();
+  absl::StatusOr<ipc::ExitRecord> WaitExit();
   // Start, WaitExit, the log's text without its heads.
   std::string Run(const oci::Spec& spec, int expected_code = 0);
 

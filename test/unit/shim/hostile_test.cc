@@ -67,7 +67,7 @@ void Link(const Bundle& bundle, const std::string& name, const std::string& targ
 // Starts, waits for the end if it runs, and returns the failure's message or the log.
 std::string Try(Bundle& bundle, const oci::Spec& spec) {
   const absl::StatusOr<shim::v1::Started> started = bundle.Start(spec);
-  const absl::StatusOr<shim_client::ExitFact> fact = bundle.WaitExit();
+  const absl::StatusOr<ipc::ExitRecord> fact = bundle.WaitExit();
   if (!started.ok()) return absl::StrCat("refused: ", std::string(started.status().message()));
   CHECK(fact.ok());
   return bundle.LogText();

@@ -104,7 +104,7 @@ TEST_CASE("a full disk drops lines, tears none and never stops the container", "
   REQUIRE(system(("mount -t tmpfs -o size=64k tmpfs " + disk).c_str()) == 0);
   bundle.request().set_log_path(disk + "/log");
   const absl::StatusOr<shim::v1::Started> started = bundle.Start(ShellSpec("seq 1 50000; exit 6"));
-  const absl::StatusOr<shim_client::ExitFact> fact = bundle.WaitExit();
+  const absl::StatusOr<ipc::ExitRecord> fact = bundle.WaitExit();
   const std::string log = Slurp(disk + "/log");
   REQUIRE(system(("umount " + disk + " && rmdir " + disk).c_str()) == 0);
   REQUIRE(started.ok());
