@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/json.h"
 #include "base/status_macros.h"
-#include "image/hasher.h"
+#include "image/digests.h"
 #include "oci/image_spec_codec.h"
 #include "oci/reference.h"
 

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
-#include "image/hasher.h"
+#include "image/digests.h"
 #include "image/image_record_codec.h"
 #include "image/layer_fetch.h"
 #include "image/layer_leases.h"

@@ -14,7 +14,7 @@
 #include "base/status_macros.h"
 #include "image/auth.h"
 #include "image/blob_reader.h"
-#include "image/hasher.h"
+#include "image/digests.h"
 #include "image/registry_codec.h"
 
 namespace crisp::image {

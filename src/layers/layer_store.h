@@ -20,7 +20,4 @@ class LayerStore : public image::LayerTarget {
   snapshot::SnapshotStore& store_;
 };
 
-// SHA-256 for the snapshot store, by the library the registry client uses.
-std::unique_ptr<snapshot::Hasher> NewHasher();
-
 }  // namespace crisp::cri

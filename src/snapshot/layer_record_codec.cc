@@ -20,14 +20,6 @@ bool IsDigest(absl::string_view text) {
                      [](char c) { return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'); });
 }
 
-std::string ChainId(const HasherFactory& new_hasher, absl::string_view parent,
-                    absl::string_view diff_id) {
-  if (parent.empty()) return std::string(diff_id);
-  const std::unique_ptr<Hasher> hasher = new_hasher();
-  hasher->Update(absl::StrCat(parent, " ", diff_id));
-  return hasher->Digest();
-}
-
 std::string EncodeLayerRecord(const LayerRecord& record) {
   const base::Json json = {
       {"version", kVersion},

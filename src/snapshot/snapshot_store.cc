@@ -18,6 +18,7 @@
 #include "base/id.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
+#include "digest/hasher.h"
 #include "snapshot/layer_record.h"
 #include "snapshot/layer_staging.h"
 #include "snapshot/trash.h"
@@ -115,8 +116,7 @@ absl::StatusOr<LayerRecord> SnapshotStore::State::LoadLayer(const std::string& d
                          base::ReadFile(base::JoinPath(directory, base::kRecordFile)));
   CRISP_ASSIGN_OR_RETURN(LayerRecord record, DecodeLayerRecord(text));
   // The chain id is a digest of the two others: a flipped bit in any of them shows.
-  if (ChainId(options.new_hasher, record.info.parent, record.info.diff_id) !=
-      record.info.chain_id) {
+  if (digest::ChainId(record.info.parent, record.info.diff_id) != record.info.chain_id) {
     return absl::DataLossError("chain id does not match parent and diff id");
   }
   struct stat info;
@@ -209,7 +209,7 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
     return absl::InvalidArgumentError(
         absl::StrCat("diff id \"", spec.diff_id, "\" or parent \"", spec.parent, "\""));
   }
-  if (ChainId(state.options.new_hasher, spec.parent, spec.diff_id) != spec.chain_id) {
+  if (digest::ChainId(spec.parent, spec.diff_id) != spec.chain_id) {
     return absl::InvalidArgumentError(
         absl::StrCat("chain id \"", spec.chain_id, "\" does not match parent and diff id"));
   }
@@ -221,7 +221,6 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
   LayerStaging staging;
   staging.spec = spec;
   staging.limits = state.options.limits;
-  staging.hasher = state.options.new_hasher();
   staging.directory = state.StagingDir(number);
   staging.parent_directories = [&state, parent = spec.parent] {
     auto lowers = state.Lowers(parent);

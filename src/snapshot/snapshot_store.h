@@ -22,7 +22,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "snapshot/hasher.h"
 #include "snapshot/layer_writer.h"
 #include "snapshot/rootfs_view.h"
 
@@ -35,7 +34,6 @@ struct Usage {
 
 struct StoreOptions {
   std::string root;
-  HasherFactory new_hasher;
   UnpackLimits limits;
 };
 

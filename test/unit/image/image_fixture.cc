@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/file.h"
-#include "image/hasher.h"
+#include "image/digests.h"
 #include "oci/image_spec.h"
 
 namespace crisp::image {

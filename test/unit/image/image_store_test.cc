@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/file.h"
-#include "image/hasher.h"
+#include "image/digests.h"
 #include "image/image_record_codec.h"
 #include "image_fixture.h"
 

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "image/hasher.h"
+#include "image/digests.h"
 
 using namespace crisp;
 using namespace crisp::image;

@@ -6,7 +6,7 @@
 #include "absl/synchronization/notification.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "image/hasher.h"
+#include "image/digests.h"
 #include "image/platform.h"
 #include "image_fixture.h"
 

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "image/hasher.h"
+#include "image/digests.h"
 #include "layers/layer_store.h"
 #include "unit/snapshot/store_fixture.h"
 

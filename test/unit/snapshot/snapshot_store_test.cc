@@ -30,7 +30,7 @@ TEST_CASE("layers stack up and the view names them top-most first") {
   REQUIRE(view->read_only);
   REQUIRE(*base::ReadFile(fix.Directory(upper) + "/b") == "upper");
   REQUIRE(fix.store->View("")->lowers.empty());
-  REQUIRE(absl::IsNotFound(fix.store->View(Sha256Of("no")).status()));
+  REQUIRE(absl::IsNotFound(fix.store->View(digest::Sha256("no")).status()));
   REQUIRE(fix.store->Layers().size() == 2);
 }
 
@@ -52,7 +52,7 @@ TEST_CASE("a layer with the wrong diff id leaves nothing") {
 TEST_CASE("a chain id that does not follow from its parts is refused") {
   StoreFixture fix;
   LayerSpec spec = StoreFixture::Spec(Tar("a"));
-  spec.chain_id = Sha256Of("other");
+  spec.chain_id = digest::Sha256("other");
   REQUIRE(absl::IsInvalidArgument(fix.store->BeginLayer(spec).status()));
   spec.diff_id = "sha256:../../x";
   REQUIRE(absl::IsInvalidArgument(fix.store->BeginLayer(spec).status()));
@@ -62,7 +62,7 @@ TEST_CASE("a child waits for its parent, and may be finished again") {
   StoreFixture fix;
   const std::string lower = Tar("a");
   const std::string upper = Tar("b");
-  const std::string lower_id = Sha256Of(lower);
+  const std::string lower_id = digest::Sha256(lower);
   auto writer = std::move(fix.store->BeginLayer(StoreFixture::Spec(upper, lower_id))).value();
   REQUIRE(writer->Write(upper).ok());
   REQUIRE(writer->Seal().ok());
@@ -214,7 +214,7 @@ TEST_CASE("layers are removed together") {
   StoreFixture fix;
   const std::string lower = *fix.Unpack(Tar("a"));
   const std::string upper = *fix.Unpack(Tar("b"), lower);
-  REQUIRE(fix.store->RemoveLayers({lower, upper, Sha256Of("unknown")}).ok());
+  REQUIRE(fix.store->RemoveLayers({lower, upper, digest::Sha256("unknown")}).ok());
   REQUIRE_FALSE(fix.store->Has(lower));
   REQUIRE(fix.store->LayersUsage().bytes == 0);
   REQUIRE(fix.store->LayersUsage().inodes == 0);

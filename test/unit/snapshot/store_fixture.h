@@ -14,9 +14,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "digest/hasher.h"
 #include "snapshot/layer_record.h"
 #include "snapshot/snapshot_store.h"
-#include "test/unit/snapshot/sha256.h"
 #include "test/unit/snapshot/tar_builder.h"
 
 namespace crisp::snapshot {
@@ -67,7 +67,7 @@ inline void Describe(const std::string& path, const std::string& name, std::stri
     absl::StrAppend(&out, " ", info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec);
   }
   if (S_ISREG(info.st_mode)) {
-    absl::StrAppend(&out, " ", info.st_size, " ", Sha256Of(*base::ReadFile(path)));
+    absl::StrAppend(&out, " ", info.st_size, " ", digest::Sha256(*base::ReadFile(path)));
   }
   if (S_ISLNK(info.st_mode)) absl::StrAppend(&out, " -> ", Target(path));
   if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) {
@@ -77,7 +77,7 @@ inline void Describe(const std::string& path, const std::string& name, std::stri
   const ssize_t size = llistxattr(path.c_str(), names, sizeof(names));
   std::vector<std::string> xattrs;
   for (const char* at = names; at < names + size; at += strlen(at) + 1) {
-    xattrs.push_back(absl::StrCat(" ", at, "=", Sha256Of(Xattr(path, at)).substr(7, 8)));
+    xattrs.push_back(absl::StrCat(" ", at, "=", digest::Sha256(Xattr(path, at)).substr(7, 8)));
   }
   std::sort(xattrs.begin(), xattrs.end());
   for (const std::string& xattr : xattrs) out += xattr;
@@ -122,7 +122,7 @@ class StoreFixture {
   std::vector<std::string> Reopen() {
     std::vector<std::string> problems;
     store.reset();
-    StoreOptions options{root_, [] { return std::make_unique<Sha256>(); }, limits};
+    StoreOptions options{root_, limits};
     auto opened = SnapshotStore::Open(std::move(options), &problems);
     INFO(opened.status());
     REQUIRE(opened.ok());
@@ -130,12 +130,9 @@ class StoreFixture {
     return problems;
   }
 
-  static std::string Chain(const std::string& parent, const std::string& diff_id) {
-    return ChainId([] { return std::make_unique<Sha256>(); }, parent, diff_id);
-  }
   static LayerSpec Spec(const std::string& tar, const std::string& parent = "") {
-    const std::string diff_id = Sha256Of(tar);
-    return {Chain(parent, diff_id), parent, diff_id};
+    const std::string diff_id = digest::Sha256(tar);
+    return {digest::ChainId(parent, diff_id), parent, diff_id};
   }
   // The chain id on success.
   absl::StatusOr<std::string> Unpack(const std::string& tar, const std::string& parent = "") {
