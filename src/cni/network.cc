@@ -125,10 +125,9 @@ absl::StatusOr<PodNetwork> ConfiguredNetwork::Attach(const PodNetworkRequest& re
   CRISP_RETURN_IF_ERROR(cache_.Write(entry));
   PodNetwork attached;
   CRISP_ASSIGN_OR_RETURN(Result result, Add(network, entry, deadline, attached.timings));
-  entry.result = result.json;
+  entry.result = std::move(result.json);
   CRISP_RETURN_IF_ERROR(cache_.Write(entry));
   attached.ips = Ordered(std::move(result.ips), options_.ip_preference);
-  attached.result = std::move(result.json);
   return attached;
 }
 

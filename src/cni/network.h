@@ -44,7 +44,6 @@ struct PluginTiming {
 
 struct PodNetwork {
   std::vector<std::string> ips;  // of eth0, without prefix length, primary first; never empty
-  std::string result;            // the last plugin's result as JSON, as it is cached
   std::vector<PluginTiming> timings;
 };
 
@@ -78,7 +77,6 @@ class Network {
   // Follows the configuration directory at every call; never waits for a plugin longer than a
   // second, and that only before the first verdict of a network that has the STATUS verb.
   virtual NetworkState State() = 0;
-  absl::Status Ready() { return State().ready; }
 };
 
 // Which address comes first when a pod has both families.

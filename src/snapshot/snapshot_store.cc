@@ -201,8 +201,6 @@ Usage SnapshotStore::LayersUsage() const {
   return state_->usage;
 }
 
-void SnapshotStore::WaitForTrash() { state_->trash.Wait(); }
-
 absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const LayerSpec& spec) {
   State& state = *state_;
   if (!IsDigest(spec.diff_id) || !(spec.parent.empty() || IsDigest(spec.parent))) {

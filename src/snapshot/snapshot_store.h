@@ -91,9 +91,6 @@ class SnapshotStore {
   // Sum over all published layers, from their records.
   Usage LayersUsage() const;
 
-  // Blocks until everything renamed to the trash before the call is gone (or could not be removed).
-  void WaitForTrash();
-
  private:
   struct State;
   explicit SnapshotStore(std::unique_ptr<State> state);

@@ -171,9 +171,9 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
   std::vector<std::string> taken;
   for (const v1::Mount& mount : input.config.mounts()) {
     if (mount.has_image()) {
-      CRISP_ASSIGN_OR_RETURN(ImageVolume volume, ImageMount(mount));
+      // Mounted by the shim from what the record says.
+      CRISP_ASSIGN_OR_RETURN(const ImageVolume volume, ImageMount(mount));
       taken.push_back(volume.container_path);
-      result.image_volumes.push_back(std::move(volume));
       continue;
     }
     CRISP_ASSIGN_OR_RETURN(oci::Mount host, HostMount(mount));

@@ -102,7 +102,6 @@ absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input) {
   spec.root = {.path = "rootfs", .readonly = context.readonly_rootfs()};
   CRISP_ASSIGN_OR_RETURN(ContainerMounts mounts, MakeContainerMounts(input, userns.has_value()));
   spec.mounts = std::move(mounts.mounts);
-  result.image_volumes = std::move(mounts.image_volumes);
   spec.linux_.rootfs_propagation = std::move(mounts.rootfs_propagation);
   CRISP_ASSIGN_OR_RETURN(spec.linux_.namespaces, ContainerNamespaces(input, userns.has_value()));
   if (userns.has_value()) {

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "snapshot/snapshot_store.h"
+#include "test/unit/snapshot/await_empty.h"
 #include "test/unit/snapshot/plain_digest.h"
 
 namespace {
@@ -63,7 +64,7 @@ class Scratch {
     if (absl::IsInternal(status) || absl::IsUnknown(status)) MustOk(status);
     Must(store_->Has(spec.chain_id) == status.ok());
     if (status.ok()) MustOk(store_->RemoveLayers({spec.chain_id}));
-    store_->WaitForTrash();
+    Must(crisp::snapshot::AwaitEmpty(base::JoinPath(dir_, "store/trash")));
     Must(base::ListDir(base::JoinPath(dir_, "store/staging"))->empty());
     Must(base::ListDir(base::JoinPath(dir_, "store/layers"))->size() == 1);
     Must(Canary() == before_);

@@ -153,7 +153,7 @@ std::string Rules() {
 
 TEST_CASE("bridge, host-local and portmap: two pods from ADD to DEL") {
   Host host;
-  REQUIRE(host.network->Ready().ok());
+  REQUIRE(host.network->State().ready.ok());
   Pod a(host.dir, 'a');
   Pod b(host.dir, 'b');
   a.request.port_mappings = {{kHostPort, kPort, Protocol::kTcp, ""}};

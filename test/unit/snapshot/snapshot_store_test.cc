@@ -82,7 +82,6 @@ TEST_CASE("two writers of one layer: both succeed, one directory stays") {
   REQUIRE(two->Write(tar).ok());
   REQUIRE(two->Finish().ok());
   REQUIRE(one->Finish().ok());
-  fix.store->WaitForTrash();
   REQUIRE(base::ListDir(fix.root() + "/layers")->size() == 1);
   REQUIRE(base::ListDir(fix.root() + "/staging")->empty());
 }
@@ -143,9 +142,8 @@ TEST_CASE("a restart keeps published layers and clears half-written ones") {
   REQUIRE(mkdir((fix.root() + "/staging/77/fs").c_str(), 0700) == 0);
   REQUIRE(mkdir((fix.root() + "/trash/old").c_str(), 0700) == 0);
   REQUIRE(fix.Reopen().empty());
-  fix.store->WaitForTrash();
   REQUIRE(base::ListDir(fix.root() + "/staging")->empty());
-  REQUIRE(base::ListDir(fix.root() + "/trash")->empty());
+  REQUIRE(AwaitEmpty(fix.root() + "/trash"));
   REQUIRE(fix.store->View(upper)->lowers.size() == 2);
   REQUIRE(fix.store->LayersUsage().bytes == usage.bytes);
   // Numbers are not used twice.
@@ -180,7 +178,6 @@ TEST_CASE("F14: a damaged record costs its layer and what stands on it, nothing 
     REQUIRE(fix.store->Has(other));
     REQUIRE_FALSE(fix.store->Has(lower));
     REQUIRE_FALSE(fix.store->Has(upper));
-    fix.store->WaitForTrash();
     REQUIRE(*base::ListDir(fix.root() + "/layers") == std::vector<std::string>{"1"});
     REQUIRE(fix.store->LayersUsage().inodes == 2);
     // Containers may run on them: both are set aside, not deleted.

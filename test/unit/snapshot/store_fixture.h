@@ -17,6 +17,7 @@
 #include "digest/hasher.h"
 #include "snapshot/layer_record.h"
 #include "snapshot/snapshot_store.h"
+#include "test/unit/snapshot/await_empty.h"
 #include "test/unit/snapshot/tar_builder.h"
 
 namespace crisp::snapshot {
@@ -110,7 +111,6 @@ class StoreFixture {
     Reopen();
   }
   ~StoreFixture() {
-    if (store != nullptr) store->WaitForTrash();
     store.reset();
     (void)base::RemoveTree(dir_);
   }
@@ -158,8 +158,8 @@ class StoreFixture {
   }
   // No published, staged or thrown away thing is left.
   bool Empty() {
-    store->WaitForTrash();
-    for (const char* name : {"layers", "staging", "trash"}) {
+    if (!AwaitEmpty(root_ + "/trash")) return false;
+    for (const char* name : {"layers", "staging"}) {
       if (!base::ListDir(absl::StrCat(root_, "/", name))->empty()) return false;
     }
     return true;
