@@ -12,12 +12,12 @@
 #include "base/status_macros.h"
 #include "cni/network.h"
 #include "cni/result.h"
+#include "linux/default_path.h"
 #include "linux/spawn.h"
 
 namespace crisp::cni {
 namespace {
 
-constexpr char kPath[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr size_t kMaxOutputBytes = 1 << 20;
 
 struct VerbName {
@@ -38,7 +38,8 @@ VerbName NameOf(Verb verb) {
 }
 
 std::vector<std::string> Environment(const std::vector<std::string>& dirs, const PluginCall& call) {
-  std::vector<std::string> env = {kPath, absl::StrCat("CNI_COMMAND=", NameOf(call.verb).command),
+  std::vector<std::string> env = {absl::StrCat("PATH=", linux::kDefaultPath),
+                                  absl::StrCat("CNI_COMMAND=", NameOf(call.verb).command),
                                   absl::StrCat("CNI_PATH=", absl::StrJoin(dirs, ":"))};
   if (call.verb != Verb::kStatus) {
     env.push_back(absl::StrCat("CNI_CONTAINERID=", call.container_id));

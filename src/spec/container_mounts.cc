@@ -7,6 +7,7 @@
 #include "base/status_macros.h"
 #include "spec/fields.h"
 #include "spec/namespaces.h"
+#include "spec/privileged.h"
 
 namespace crisp::spec {
 namespace {
@@ -190,7 +191,7 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
     return std::find(taken.begin(), taken.end(), path) != taken.end();
   };
   const bool own_dev = is_taken(kDev);
-  for (oci::Mount& mount : DefaultMounts(input.config.linux().security_context().privileged())) {
+  for (oci::Mount& mount : DefaultMounts(IsPrivileged(input.config.linux().security_context()))) {
     if (is_taken(mount.destination) || (own_dev && IsBelow(mount.destination, kDev))) continue;
     const bool host_network =
         input.sandbox_config.linux().security_context().namespace_options().network() == v1::NODE;
