@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -80,11 +81,11 @@ absl::StatusOr<std::string> FindPlugin(const std::vector<std::string>& dirs,
 }
 
 absl::StatusOr<std::string> RunPlugin(const std::vector<std::string>& plugin_dirs,
-                                      const PluginCall& call, absl::Time deadline) {
+                                      const PluginCall& call, base::Deadline deadline) {
   const auto run = [&]() -> absl::StatusOr<std::string> {
     CRISP_ASSIGN_OR_RETURN(const std::string path, FindPlugin(plugin_dirs, call.type));
     linux::RunLimits limits;
-    limits.deadline = deadline;
+    limits.deadline = absl::Now() + deadline.Left();
     limits.max_stdout = kMaxOutputBytes;
     CRISP_ASSIGN_OR_RETURN(
         linux::RunResult result,

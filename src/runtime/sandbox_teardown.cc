@@ -49,7 +49,7 @@ absl::Status Service::Teardown(sandbox::Sandbox& sandbox, absl::Time deadline) {
   pay(store::Debt::kNetwork, "detach network", [&] {
     cni::PodNetworkRequest request = NetworkRequest(record);
     if (!cni::OpenNetns(request.netns_path).ok()) request.netns_path.clear();
-    return network_.Detach(request, deadline);
+    return network_.Detach(request, base::Deadline::In(deadline - absl::Now()));
   });
   pay(store::Debt::kProcesses, "stop pause", [&] { return StopPauseOf(sandbox); });
   if (record.owed.count(store::Debt::kNetwork) == 0 || first.ok()) {

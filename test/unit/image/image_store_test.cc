@@ -249,7 +249,7 @@ TEST_CASE("A layer that a pull counts on is not given up") {
   REQUIRE(unused.size() == 1);
   // While it is being deleted, a pull that wants it waits.
   PullContext context;
-  context.deadline_nanos = base::MonotonicNanos() + 30'000'000;
+  context.deadline = base::Deadline::In(absl::Milliseconds(30));
   CHECK(absl::IsDeadlineExceeded(f.store->leases().Acquire(chain_id, context).status()));
   unused.clear();
   CHECK(f.store->leases().Acquire(chain_id, {}).ok());

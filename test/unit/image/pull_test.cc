@@ -172,7 +172,7 @@ TEST_CASE("A deadline of 1 ms is DeadlineExceeded and leaves no image") {
   });
   Serve(f.registry, MakeImage({"a"}));
   PullContext context;
-  context.deadline_nanos = base::MonotonicNanos() + 1'000'000;
+  context.deadline = base::Deadline::In(absl::Milliseconds(1));
   const int64_t begin = base::MonotonicNanos();
   CHECK(f.Pull("repo:v1", {}, context).status().code() == absl::StatusCode::kDeadlineExceeded);
   CHECK(base::MonotonicNanos() - begin < 500'000'000);
@@ -252,7 +252,7 @@ TEST_CASE("Concurrent pulls of one reference share one download") {
   Await([&] { return f.registry.Count("GET", "/v2/repo/manifests/v1") == 1; });
   callers.emplace_back([&] {
     PullContext context;
-    context.deadline_nanos = base::MonotonicNanos() + 30'000'000;
+    context.deadline = base::Deadline::In(absl::Milliseconds(30));
     expired += absl::IsDeadlineExceeded(puller.Pull(f.Ref("repo:v1"), {}, context).status());
   });
   Await([&] { return expired == 1; });
