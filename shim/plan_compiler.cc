@@ -9,12 +9,13 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "base/clean_path.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 #include "linux/capabilities.h"
+#include "linux/default_path.h"
+#include "linux/overlay_options.h"
 
 namespace crisp::shim {
 namespace {
@@ -136,7 +137,7 @@ void CompilePrograms(ProcessPlan& plan) {
     plan.programs = {name};
     return;
   }
-  std::string path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  std::string path = linux::kDefaultPath;
   for (const std::string& entry : plan.env) {
     if (absl::StartsWith(entry, "PATH=")) path = entry.substr(5);
   }
@@ -179,49 +180,17 @@ absl::Status Invalid(absl::string_view member, absl::string_view why) {
 }
 
 absl::StatusOr<std::string> CleanPath(const std::string& path, absl::string_view what) {
-  if (path.empty() || path[0] != '/')
-    return Invalid(what, absl::StrCat("\"", path, "\" is not absolute"));
-  if (path.size() >= PATH_MAX) return Invalid(what, "longer than PATH_MAX");
-  if (absl::StrContains(path, '\0')) return Invalid(what, "holds a NUL");
-  std::string clean;
-  for (const absl::string_view part : absl::StrSplit(path, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part == "..") return Invalid(what, absl::StrCat("\"", path, "\" holds a \"..\""));
-    absl::StrAppend(&clean, "/", part);
-  }
-  return clean.empty() ? "/" : clean;
+  const std::string shown = absl::StrCat("\"", path.substr(0, 200), "\" ");
+  if (path.empty() || path[0] != '/') return Invalid(what, absl::StrCat(shown, "is not absolute"));
+  absl::StatusOr<std::string> clean = base::CleanPath(path);
+  if (!clean.ok()) return Invalid(what, absl::StrCat(shown, clean.status().message()));
+  return clean;
 }
 
 absl::StatusOr<std::string> OverlayOptions(const RootfsPlan& rootfs) {
   if (rootfs.base.empty() || rootfs.base[0] != '/')
     return Invalid("rootfs.base", "is not absolute");
-  if (rootfs.lowers.empty()) return Invalid("rootfs.lowers", "is empty");
-  if (rootfs.upper.empty() != rootfs.work.empty())
-    return Invalid("rootfs.upper", "upper and work belong together");
-  std::vector<std::string> names = rootfs.lowers;
-  if (!rootfs.upper.empty()) names.insert(names.end(), {rootfs.upper, rootfs.work});
-  for (const std::string& name : names) {
-    if (name.empty() || name.find_first_of(":,\\") != std::string::npos ||
-        absl::StrContains(name, '\0')) {
-      return Invalid("rootfs", absl::StrCat("\"", name, "\" cannot be an overlay's directory"));
-    }
-  }
-  // Nothing a layer brings along may redirect a lookup or stand for another file's data (redirect,
-  // metacopy), and nothing of the host's module defaults may change that.
-  std::string options =
-      absl::StrCat("redirect_dir=nofollow,metacopy=off,index=off,xino=off,lowerdir=",
-                   absl::StrJoin(rootfs.lowers, ":"));
-  // volatile: without it every unmount, so every end of a container, syncs the whole file system
-  // below the upper directory, and fsync(2) inside waits for its disk. An upper directory is used
-  // by one start only and is gone or worthless after a crash of the host, which is all that
-  // volatile gives up.
-  if (!rootfs.upper.empty()) {
-    absl::StrAppend(&options, ",upperdir=", rootfs.upper, ",workdir=", rootfs.work, ",volatile");
-  }
-  constexpr size_t kPage = 4096;
-  if (options.size() >= kPage)
-    return Invalid("rootfs.lowers", "more layers than the options of one mount can name");
-  return options;
+  return base::Prefix(linux::OverlayOptions(rootfs.lowers, rootfs.upper, rootfs.work), "rootfs");
 }
 
 absl::StatusOr<ProcessPlan> CompileProcess(const oci::Process& process) {

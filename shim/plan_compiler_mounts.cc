@@ -5,13 +5,13 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
+#include "linux/sysctl.h"
 #include "shim/plan_compiler.h"
 
 namespace crisp::shim {
@@ -135,17 +135,17 @@ constexpr DefaultDevice kDefaultDevices[] = {{"/dev/null", 1, 3},    {"/dev/zero
                                              {"/dev/full", 1, 7},    {"/dev/random", 1, 8},
                                              {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
 
-// Keys the kernel keeps per namespace; every other would change the host.
-bool IsNamespaced(const LaunchPlan& plan, const std::string& path) {
-  static constexpr absl::string_view kIpc[] = {
-      "sys/kernel/msgmax", "sys/kernel/msgmnb", "sys/kernel/msgmni", "sys/kernel/sem",
-      "sys/kernel/shmall", "sys/kernel/shmmax", "sys/kernel/shmmni", "sys/kernel/shm_rmid_forced"};
-  if (absl::StartsWith(path, "sys/net/")) return plan.Find(CLONE_NEWNET) != nullptr;
-  if (absl::StartsWith(path, "sys/fs/mqueue/") ||
-      std::find(std::begin(kIpc), std::end(kIpc), path) != std::end(kIpc)) {
-    return plan.Find(CLONE_NEWIPC) != nullptr;
+bool IsNamespaced(const LaunchPlan& plan, absl::string_view sysctl_path) {
+  switch (linux::ScopeOfSysctl(sysctl_path)) {
+    case linux::SysctlScope::kNetwork:
+      return plan.Find(CLONE_NEWNET) != nullptr;
+    case linux::SysctlScope::kIpc:
+      return plan.Find(CLONE_NEWIPC) != nullptr;
+    case linux::SysctlScope::kUts:
+      return plan.Find(CLONE_NEWUTS) != nullptr;
+    case linux::SysctlScope::kHost:
+      return false;
   }
-  if (path == "sys/kernel/domainname") return plan.Find(CLONE_NEWUTS) != nullptr;
   return false;
 }
 
@@ -220,23 +220,15 @@ absl::Status CompileDevices(const oci::Spec& spec, LaunchPlan& plan) {
 
 absl::Status CompileSysctls(const oci::Spec& spec, LaunchPlan& plan) {
   for (const auto& [key, value] : spec.linux_.sysctl) {
-    // As sysctl(8) reads it: the separator is what comes first, the other character is part of a
-    // name
-    // ("net/ipv4/conf/eth0.100/forwarding").
-    const bool by_dot =
-        key.find_first_of("./") != std::string::npos && key[key.find_first_of("./")] == '.';
-    const std::string path =
-        absl::StrCat("sys/", by_dot ? absl::StrReplaceAll(key, {{".", "/"}, {"/", "."}}) : key);
-    for (const absl::string_view part : absl::StrSplit(path, '/')) {
-      if (part.empty() || part == "." || part == ".." || absl::StrContains(part, '\0')) {
-        return Invalid("linux.sysctl", absl::StrCat("\"", key, "\" is no key"));
-      }
+    const std::optional<std::string> path = linux::SysctlPath(key);
+    if (!path.has_value()) {
+      return Invalid("linux.sysctl", absl::StrCat("\"", key, "\" is not a sysctl key"));
     }
-    if (!IsNamespaced(plan, path)) {
+    if (!IsNamespaced(plan, *path)) {
       return Invalid("linux.sysctl",
                      absl::StrCat("\"", key, "\" is not of a namespace of the container"));
     }
-    plan.sysctls.push_back({.key = key, .path = path, .value = value});
+    plan.sysctls.push_back({.key = key, .path = absl::StrCat("sys/", *path), .value = value});
   }
   return absl::OkStatus();
 }

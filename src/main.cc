@@ -120,7 +120,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   CRISP_ASSIGN_OR_RETURN(
       std::unique_ptr<snapshot::SnapshotStore> snapshots,
       snapshot::SnapshotStore::Open(
-          {.root = paths.Snapshots(), .new_hasher = cri::NewHasher, .limits = {}}, &problems));
+          {.root = paths.Snapshots(), .limits = {}}, &problems));
   for (const std::string& problem : problems)
     base::Log(LogLevel::kError, "layer given up", {{"error", problem}});
   cri::LayerStore layers(*snapshots);

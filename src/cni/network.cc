@@ -43,17 +43,19 @@ class ConfiguredNetwork final : public Network {
   explicit ConfiguredNetwork(Options options)
       : options_(std::move(options)), cache_(options_.cache_dir), probe_(options_.plugin_dirs) {}
 
-  absl::StatusOr<PodNetwork> Attach(const PodNetworkRequest& request, absl::Time deadline) override;
-  absl::Status Detach(const PodNetworkRequest& request, absl::Time deadline) override;
+  absl::StatusOr<PodNetwork> Attach(const PodNetworkRequest& request,
+                                    base::Deadline deadline) override;
+  absl::Status Detach(const PodNetworkRequest& request, base::Deadline deadline) override;
   NetworkState State() override;
 
  private:
   absl::StatusOr<Result> Add(const NetworkConf& network, const CacheEntry& entry,
-                             absl::Time deadline, std::vector<PluginTiming>& timings) const;
-  absl::Status Del(const NetworkConf& network, const CacheEntry& entry, absl::Time deadline) const;
+                             base::Deadline deadline, std::vector<PluginTiming>& timings) const;
+  absl::Status Del(const NetworkConf& network, const CacheEntry& entry,
+                   base::Deadline deadline) const;
   absl::Status DetachFound(const Cache::Found& found, const PodNetworkRequest& request,
-                           absl::Time deadline) const;
-  absl::Status DetachUnknown(const PodNetworkRequest& request, absl::Time deadline) const;
+                           base::Deadline deadline) const;
+  absl::Status DetachUnknown(const PodNetworkRequest& request, base::Deadline deadline) const;
 
   const Options options_;
   const Cache cache_;
@@ -61,7 +63,7 @@ class ConfiguredNetwork final : public Network {
 };
 
 absl::StatusOr<Result> ConfiguredNetwork::Add(const NetworkConf& network, const CacheEntry& entry,
-                                              absl::Time deadline,
+                                              base::Deadline deadline,
                                               std::vector<PluginTiming>& timings) const {
   PluginCall call;
   call.verb = Verb::kAdd;
@@ -93,7 +95,7 @@ absl::StatusOr<Result> ConfiguredNetwork::Add(const NetworkConf& network, const 
 // Stops at the first plugin that fails, as the ones before it may still need what it holds: an
 // address must not be free for the next pod while a port mapping still leads to it.
 absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry& entry,
-                                    absl::Time deadline) const {
+                                    base::Deadline deadline) const {
   const bool wants_result = VersionRank(network.cni_version) >= VersionRank(kDelResultVersion);
   PluginCall call;
   call.verb = Verb::kDel;
@@ -112,7 +114,7 @@ absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry
 }
 
 absl::StatusOr<PodNetwork> ConfiguredNetwork::Attach(const PodNetworkRequest& request,
-                                                     absl::Time deadline) {
+                                                     base::Deadline deadline) {
   CRISP_ASSIGN_OR_RETURN(const NetworkConf network, LoadConfDirectory(options_.conf_dir).network);
   CRISP_ASSIGN_OR_RETURN(CacheEntry entry, NewEntry(request, network));
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, OpenNetns(request.netns_path));
@@ -125,14 +127,13 @@ absl::StatusOr<PodNetwork> ConfiguredNetwork::Attach(const PodNetworkRequest& re
   CRISP_RETURN_IF_ERROR(cache_.Write(entry));
   PodNetwork attached;
   CRISP_ASSIGN_OR_RETURN(Result result, Add(network, entry, deadline, attached.timings));
-  entry.result = result.json;
+  entry.result = std::move(result.json);
   CRISP_RETURN_IF_ERROR(cache_.Write(entry));
   attached.ips = Ordered(std::move(result.ips), options_.ip_preference);
-  attached.result = std::move(result.json);
   return attached;
 }
 
-absl::Status ConfiguredNetwork::Detach(const PodNetworkRequest& request, absl::Time deadline) {
+absl::Status ConfiguredNetwork::Detach(const PodNetworkRequest& request, base::Deadline deadline) {
   CRISP_ASSIGN_OR_RETURN(const std::vector<Cache::Found> found, cache_.Find(request.sandbox_id));
   if (found.empty()) return DetachUnknown(request, deadline);
   for (const Cache::Found& attachment : found) {
@@ -143,7 +144,7 @@ absl::Status ConfiguredNetwork::Detach(const PodNetworkRequest& request, absl::T
 
 absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
                                             const PodNetworkRequest& request,
-                                            absl::Time deadline) const {
+                                            base::Deadline deadline) const {
   absl::StatusOr<NetworkConf> network =
       found.entry.ok() ? ParseConf(found.entry->config) : found.entry.status();
   absl::StatusOr<CacheEntry> entry = found.entry;
@@ -162,7 +163,7 @@ absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
 // No entry: nothing was ever run, or it is undone, or the cache was lost. Only the last needs a
 // DEL, and DEL is idempotent.
 absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
-                                              absl::Time deadline) const {
+                                              base::Deadline deadline) const {
   const ConfDirectory directory = LoadConfDirectory(options_.conf_dir);
   if (!directory.network.ok()) return absl::OkStatus();
   const absl::StatusOr<CacheEntry> entry = NewEntry(request, *directory.network);

@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "base/deadline.h"
 
 namespace crisp::cni {
 
@@ -44,7 +44,6 @@ struct PluginTiming {
 
 struct PodNetwork {
   std::vector<std::string> ips;  // of eth0, without prefix length, primary first; never empty
-  std::string result;            // the last plugin's result as JSON, as it is cached
   std::vector<PluginTiming> timings;
 };
 
@@ -69,16 +68,15 @@ class Network {
   // reach a plugin, kUnavailable without a network, kDeadlineExceeded when a plugin was killed;
   // plugin errors read "cni add: plugin bridge: <msg>: <details> (code 11)".
   virtual absl::StatusOr<PodNetwork> Attach(const PodNetworkRequest& request,
-                                            absl::Time deadline) = 0;
+                                            base::Deadline deadline) = 0;
 
   // Runs DEL in reverse order with the configuration and result of the ADD, wherever it got to.
   // Idempotent; OK means nothing is owed any more. On error call it again until it is OK.
-  virtual absl::Status Detach(const PodNetworkRequest& request, absl::Time deadline) = 0;
+  virtual absl::Status Detach(const PodNetworkRequest& request, base::Deadline deadline) = 0;
 
   // Follows the configuration directory at every call; never waits for a plugin longer than a
   // second, and that only before the first verdict of a network that has the STATUS verb.
   virtual NetworkState State() = 0;
-  absl::Status Ready() { return State().ready; }
 };
 
 // Which address comes first when a pod has both families.

@@ -7,17 +7,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "cni/network.h"
 #include "cni/result.h"
+#include "linux/default_path.h"
 #include "linux/spawn.h"
 
 namespace crisp::cni {
 namespace {
 
-constexpr char kPath[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr size_t kMaxOutputBytes = 1 << 20;
 
 struct VerbName {
@@ -38,7 +39,8 @@ VerbName NameOf(Verb verb) {
 }
 
 std::vector<std::string> Environment(const std::vector<std::string>& dirs, const PluginCall& call) {
-  std::vector<std::string> env = {kPath, absl::StrCat("CNI_COMMAND=", NameOf(call.verb).command),
+  std::vector<std::string> env = {absl::StrCat("PATH=", linux::kDefaultPath),
+                                  absl::StrCat("CNI_COMMAND=", NameOf(call.verb).command),
                                   absl::StrCat("CNI_PATH=", absl::StrJoin(dirs, ":"))};
   if (call.verb != Verb::kStatus) {
     env.push_back(absl::StrCat("CNI_CONTAINERID=", call.container_id));
@@ -79,11 +81,11 @@ absl::StatusOr<std::string> FindPlugin(const std::vector<std::string>& dirs,
 }
 
 absl::StatusOr<std::string> RunPlugin(const std::vector<std::string>& plugin_dirs,
-                                      const PluginCall& call, absl::Time deadline) {
+                                      const PluginCall& call, base::Deadline deadline) {
   const auto run = [&]() -> absl::StatusOr<std::string> {
     CRISP_ASSIGN_OR_RETURN(const std::string path, FindPlugin(plugin_dirs, call.type));
     linux::RunLimits limits;
-    limits.deadline = deadline;
+    limits.deadline = absl::Now() + deadline.Left();
     limits.max_stdout = kMaxOutputBytes;
     CRISP_ASSIGN_OR_RETURN(
         linux::RunResult result,

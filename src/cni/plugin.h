@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "base/deadline.h"
 
 namespace crisp::cni {
 
@@ -31,6 +31,6 @@ absl::StatusOr<std::string> FindPlugin(const std::vector<std::string>& dirs,
 // read "cni add: plugin bridge: <why>"; kUnavailable when the plugin asks to try again later.
 // For DEL, "unknown container" is success. Thread-safe, no lock is held.
 absl::StatusOr<std::string> RunPlugin(const std::vector<std::string>& plugin_dirs,
-                                      const PluginCall& call, absl::Time deadline);
+                                      const PluginCall& call, base::Deadline deadline);
 
 }  // namespace crisp::cni

@@ -1,8 +1,8 @@
 #include "cni/status_probe.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/clock.h"
+#include "base/deadline.h"
 #include "base/status_macros.h"
 #include "cni/arguments.h"
 #include "cni/plugin.h"
@@ -67,7 +67,7 @@ void StatusProbe::Loop() {
 }
 
 absl::Status StatusProbe::Ask(const NetworkConf& network) const {
-  const absl::Time deadline = absl::Now() + kPluginTime;
+  const base::Deadline deadline = base::Deadline::In(kPluginTime);
   for (const PluginConf& plugin : network.plugins) {
     PluginCall call;
     call.verb = Verb::kStatus;

@@ -1,4 +1,4 @@
-#include "base/clock.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 #include "oci/reference.h"
@@ -30,7 +30,7 @@ absl::StatusOr<v1::PullImageResponse> Service::PullImage(const v1::PullImageRequ
   if (!reference.ok()) return base::Prefix(reference.status(), "image.image");
   absl::StatusOr<image::Credentials> credentials = CredentialsOf(request.auth());
   if (!credentials.ok()) return base::Prefix(credentials.status(), "auth.auth");
-  const image::PullContext context{.deadline_nanos = MonotonicDeadline(call.deadline),
+  const image::PullContext context{.deadline = base::Deadline::At(MonotonicDeadline(call.deadline)),
                                    .cancelled = call.cancelled};
   CRISP_ASSIGN_OR_RETURN(const image::ImagePtr image,
                          puller_.Pull(*reference, *credentials, context));

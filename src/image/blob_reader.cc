@@ -23,7 +23,7 @@ int64_t RangeBegin(absl::string_view content_range) {
 
 BlobReader::BlobReader(const oci::Descriptor& descriptor, LayerSink& sink,
                        std::atomic<int64_t>& bytes_done)
-    : descriptor_(descriptor), sink_(sink), bytes_done_(bytes_done), hasher_(descriptor.digest) {
+    : descriptor_(descriptor), sink_(sink), bytes_done_(bytes_done), hasher_(AlgorithmOf(descriptor.digest)) {
   bytes_done_ = 0;
 }
 
@@ -67,7 +67,7 @@ absl::Status BlobReader::Seal() {
   if (!complete()) {
     return absl::DataLossError(absl::StrCat("size is ", offset_, ", not ", descriptor_.size));
   }
-  const oci::Digest digest = hasher_.Finish();
+  const oci::Digest digest = image::Finish(hasher_);
   if (digest != descriptor_.digest) {
     return absl::DataLossError(
         absl::StrCat("digest is ", digest.str(), ", not ", descriptor_.digest.str()));

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "image/hasher.h"
+#include "image/digests.h"
 #include "image/http_client.h"
 #include "image/layer_target.h"
 #include "oci/image_spec.h"
@@ -34,7 +34,7 @@ class BlobReader final : public BodyReader {
   const oci::Descriptor& descriptor_;
   LayerSink& sink_;
   std::atomic<int64_t>& bytes_done_;
-  Hasher hasher_;
+  digest::Hasher hasher_;
   int64_t offset_ = 0;
   int64_t skip_ = 0;  // bytes of this answer that the sink already has
   bool sink_failed_ = false;

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
-#include "image/hasher.h"
+#include "image/digests.h"
 #include "image/image_record_codec.h"
 #include "image/layer_fetch.h"
 #include "image/layer_leases.h"
@@ -280,8 +280,7 @@ absl::StatusOr<ImagePtr> Puller::Pull(const oci::Reference& reference,
       if (--flight->waiters == 0) flight->abandoned = true;
       return ForCaller(status, reference);
     }
-    const int64_t left = context.deadline_nanos - base::MonotonicNanos();
-    finished_.WaitWithTimeout(&mu_, std::min(kCancelPoll, absl::Nanoseconds(left)));
+    finished_.WaitWithTimeout(&mu_, std::min(kCancelPoll, context.deadline.Left()));
   }
 }
 

@@ -10,11 +10,12 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 #include "image/auth.h"
 #include "image/blob_reader.h"
-#include "image/hasher.h"
+#include "image/digests.h"
 #include "image/registry_codec.h"
 
 namespace crisp::image {
@@ -56,12 +57,11 @@ class Backoff {
     if (++failures_ >= attempts) return false;
     const absl::Duration pause = std::max(pause_, std::min(asked, options_.max_retry_after));
     pause_ *= 2;
-    const int64_t end = base::MonotonicNanos() + absl::ToInt64Nanoseconds(pause);
-    // A cancellation is a flag somebody else sets: it can only be looked at now and then.
-    while (base::MonotonicNanos() < end) {
+    const base::Deadline end = base::Deadline::In(pause);
+    // A cancellation is a flag that the caller sets: it has to be polled.
+    while (!end.Passed()) {
       CRISP_RETURN_IF_ERROR(context.Check());
-      absl::SleepFor(
-          std::min(absl::Milliseconds(20), absl::Nanoseconds(end - base::MonotonicNanos())));
+      absl::SleepFor(std::min(absl::Milliseconds(20), end.Left()));
     }
     CRISP_RETURN_IF_ERROR(context.Check());
     return true;

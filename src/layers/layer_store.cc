@@ -1,7 +1,6 @@
 #include "layers/layer_store.h"
 
 #include "base/status_macros.h"
-#include "image/hasher.h"
 
 namespace crisp::cri {
 namespace {
@@ -19,27 +18,16 @@ class Sink : public image::LayerSink {
   std::unique_ptr<snapshot::LayerWriter> writer_;
 };
 
-class Sha256Hasher : public snapshot::Hasher {
- public:
-  void Update(absl::Span<const char> data) override { hasher_.Update({data.data(), data.size()}); }
-  std::string Digest() override { return hasher_.Finish().str(); }
-
- private:
-  image::Hasher hasher_{image::Sha256("")};
-};
-
 }  // namespace
 
-bool LayerStore::Has(const oci::Digest& chain_id) const { return store_.Has(chain_id.str()); }
+bool LayerStore::Has(const oci::ChainId& chain_id) const { return store_.Has(chain_id); }
 
 absl::StatusOr<std::unique_ptr<image::LayerSink>> LayerStore::Begin(const image::LayerInfo& layer) {
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<snapshot::LayerWriter> writer,
-                         store_.BeginLayer({.chain_id = layer.chain_id.str(),
-                                            .parent = layer.parent_chain_id.str(),
+                         store_.BeginLayer({.chain_id = layer.chain_id,
+                                            .parent = layer.parent_chain_id,
                                             .diff_id = layer.diff_id.str()}));
   return std::unique_ptr<image::LayerSink>(std::make_unique<Sink>(std::move(writer)));
 }
-
-std::unique_ptr<snapshot::Hasher> NewHasher() { return std::make_unique<Sha256Hasher>(); }
 
 }  // namespace crisp::cri

@@ -13,14 +13,11 @@ class LayerStore : public image::LayerTarget {
  public:
   explicit LayerStore(snapshot::SnapshotStore& store) : store_(store) {}
 
-  bool Has(const oci::Digest& chain_id) const override;
+  bool Has(const oci::ChainId& chain_id) const override;
   absl::StatusOr<std::unique_ptr<image::LayerSink>> Begin(const image::LayerInfo& layer) override;
 
  private:
   snapshot::SnapshotStore& store_;
 };
-
-// SHA-256 for the snapshot store, by the library the registry client uses.
-std::unique_ptr<snapshot::Hasher> NewHasher();
 
 }  // namespace crisp::cri

@@ -8,11 +8,10 @@
 
 #include <thread>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "linux/overlay_options.h"
 
 namespace crisp::linux {
 namespace {
@@ -37,18 +36,12 @@ absl::StatusOr<base::UniqueFd> MountPrivately(const std::string& base, const std
 
 }  // namespace
 
-std::string OverlayOptions(const std::vector<std::string>& lowers, const std::string& upper,
-                           const std::string& work) {
-  std::string options = absl::StrCat("lowerdir=", absl::StrJoin(lowers, ":"));
-  if (!upper.empty()) absl::StrAppend(&options, ",upperdir=", upper, ",workdir=", work);
-  return absl::StrCat(options, ",redirect_dir=nofollow,metacopy=off,index=off,xino=off");
-}
-
 absl::StatusOr<base::UniqueFd> OpenOverlay(const std::string& base,
                                            const std::vector<std::string>& lowers) {
   if (lowers.size() == 1) return base::Open(base::JoinPath(base, lowers[0]), O_PATH | O_DIRECTORY);
+  CRISP_ASSIGN_OR_RETURN(const std::string options, OverlayOptions(lowers, "", ""));
   absl::StatusOr<base::UniqueFd> tree = absl::InternalError("");
-  std::thread([&] { tree = MountPrivately(base, OverlayOptions(lowers, "", "")); }).join();
+  std::thread([&] { tree = MountPrivately(base, options); }).join();
   return tree;
 }
 

@@ -1,6 +1,7 @@
 // A content digest as the OCI image spec writes it: "sha256:<64 hex>" or "sha512:<128 hex>"
 // (image-spec descriptor.md, "Digests"). A strong type: a Digest that is not empty is well formed,
-// so it may be used as a file name part or in a URL. Computing one is image::Hasher's work.
+// so it may be used as a file name part or in a URL. Computing one is the work of
+// digest/.
 // Immutable value; thread-compatible.
 #pragma once
 

@@ -2,6 +2,7 @@
 // point; what is done is struck off the record, what is not stays owed.
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -49,7 +50,7 @@ absl::Status Service::Teardown(sandbox::Sandbox& sandbox, absl::Time deadline) {
   pay(store::Debt::kNetwork, "detach network", [&] {
     cni::PodNetworkRequest request = NetworkRequest(record);
     if (!cni::OpenNetns(request.netns_path).ok()) request.netns_path.clear();
-    return network_.Detach(request, deadline);
+    return network_.Detach(request, base::Deadline::In(deadline - absl::Now()));
   });
   pay(store::Debt::kProcesses, "stop pause", [&] { return StopPauseOf(sandbox); });
   if (record.owed.count(store::Debt::kNetwork) == 0 || first.ok()) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/id.h"
@@ -129,8 +130,9 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
     const std::string name = record.netns_path.substr(record.netns_path.rfind('/') + 1);
     CRISP_RETURN_IF_ERROR(cni::PinNetns(netns.get(), name).status());
     timeline.Mark("pin netns");
-    CRISP_ASSIGN_OR_RETURN(cni::PodNetwork network,
-                           network_.Attach(NetworkRequest(record), deadline));
+    CRISP_ASSIGN_OR_RETURN(
+        cni::PodNetwork network,
+        network_.Attach(NetworkRequest(record), base::Deadline::In(deadline - absl::Now())));
     ips = std::move(network.ips);
     for (const cni::PluginTiming& plugin : network.timings) {
       timeline.Add(absl::StrCat("network: ", plugin.type), plugin.nanos);

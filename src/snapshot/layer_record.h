@@ -5,7 +5,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "snapshot/hasher.h"
 #include "snapshot/snapshot_store.h"
 
 namespace crisp::snapshot {
@@ -17,10 +16,6 @@ struct LayerRecord {
 
 // "sha256:" and 64 lower-case hexadecimal digits.
 bool IsDigest(absl::string_view text);
-// As the OCI image spec defines it: the diff id of the lowest layer, else the digest of
-// "<parent chain id> <diff id>".
-std::string ChainId(const HasherFactory& new_hasher, absl::string_view parent,
-                    absl::string_view diff_id);
 
 std::string EncodeLayerRecord(const LayerRecord& record);
 // kInvalidArgument for anything but a record of this version; digests are checked for form only.

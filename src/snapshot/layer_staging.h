@@ -2,13 +2,11 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "snapshot/hasher.h"
 #include "snapshot/layer_record.h"
 #include "snapshot/layer_writer.h"
 
@@ -17,7 +15,6 @@ namespace crisp::snapshot {
 struct LayerStaging {
   LayerSpec spec;
   UnpackLimits limits;
-  std::unique_ptr<Hasher> hasher;
   std::string directory;  // staging/<n>, holding an empty fs/
   // Absolute lower directories of the parent chain, top-most first; kFailedPrecondition unless
   // published.

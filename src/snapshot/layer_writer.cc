@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
+#include "digest/hasher.h"
 #include "snapshot/chunk_queue.h"
 #include "snapshot/decoder.h"
 #include "snapshot/layer_staging.h"
@@ -55,6 +56,7 @@ struct LayerWriter::State {
   SpaceGuard guard;
   TreeWriter tree;
 
+  digest::Hasher hasher;  // of the plain bytes
   ChunkQueue queue;
   std::thread worker;
   absl::Status unpacked;  // the worker's; read after Join
@@ -101,7 +103,7 @@ absl::Status LayerWriter::State::Join(bool complete) {
 
 void LayerWriter::State::Flush() {
   if (chunk == nullptr) return;
-  staging.hasher->Update({chunk->bytes.get(), chunk->size});
+  hasher.Update({chunk->bytes.get(), chunk->size});
   queue.Push(std::exchange(chunk, nullptr));
 }
 
@@ -153,7 +155,7 @@ absl::Status LayerWriter::State::Seal() {
   CRISP_RETURN_IF_ERROR(decoder->CheckEnd());
   Flush();
   CRISP_RETURN_IF_ERROR(Join(/*complete=*/true));
-  if (const std::string digest = staging.hasher->Digest(); digest != staging.spec.diff_id) {
+  if (const std::string digest = hasher.Finish(); digest != staging.spec.diff_id) {
     return absl::DataLossError(
         absl::StrCat("layer has diff id ", digest, ", expected ", staging.spec.diff_id));
   }

@@ -59,31 +59,21 @@ absl::Status Trash::Throw(const std::string& path) {
     return errno == ENOENT ? absl::OkStatus() : base::Errno("rename to trash", path);
   }
   absl::MutexLock lock(&mu_);
-  ++thrown_;
+  full_ = true;
   return absl::OkStatus();
-}
-
-void Trash::Wait() {
-  absl::MutexLock lock(&mu_);
-  const uint64_t want = thrown_;
-  auto done = [this, want]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return emptied_ >= want; };
-  mu_.Await(absl::Condition(&done));
 }
 
 void Trash::Run() {
   pthread_setname_np(pthread_self(), "trash");
   while (true) {
-    uint64_t seen = 0;
     {
       absl::MutexLock lock(&mu_);
-      auto wake = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stop_ || emptied_ < thrown_; };
+      auto wake = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stop_ || full_; };
       mu_.Await(absl::Condition(&wake));
       if (stop_) return;
-      seen = thrown_;
+      full_ = false;  // before the look: what is thrown in from now on needs another one
     }
     EmptyOnce();
-    absl::MutexLock lock(&mu_);
-    emptied_ = seen;
   }
 }
 

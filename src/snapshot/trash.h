@@ -5,7 +5,6 @@
 // removed (a mount somebody made in it) stays for the next start. Thread-safe.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <thread>
 
@@ -24,7 +23,6 @@ class Trash {
 
   // A path of our own, never one chosen by an image. Missing is OK.
   absl::Status Throw(const std::string& path);
-  void Wait();
 
  private:
   void Run();
@@ -32,8 +30,7 @@ class Trash {
 
   const std::string directory_;
   absl::Mutex mu_;
-  uint64_t thrown_ ABSL_GUARDED_BY(mu_) = 1;  // 1: what was there at the start
-  uint64_t emptied_ ABSL_GUARDED_BY(mu_) = 0;
+  bool full_ ABSL_GUARDED_BY(mu_) = true;  // at first: with what an earlier process left
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;
 };

@@ -12,8 +12,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/clean_path.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -30,15 +30,8 @@ constexpr uint64_t kMaxMajor = 0xfff;  // what the kernel's 32-bit device number
 constexpr uint64_t kMaxMinor = 0xfffff;
 
 absl::StatusOr<std::vector<absl::string_view>> SplitName(absl::string_view name) {
-  if (name.size() >= PATH_MAX) {
-    return absl::InvalidArgumentError(absl::StrCat("name longer than ", PATH_MAX - 1, " bytes"));
-  }
-  std::vector<absl::string_view> names;
-  for (absl::string_view part : absl::StrSplit(name, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part == "..") return absl::InvalidArgumentError("name contains \"..\"");
-    names.push_back(part);
-  }
+  auto names = base::SplitPath(name);
+  if (!names.ok()) return base::Prefix(names.status(), "name");
   return names;
 }
 

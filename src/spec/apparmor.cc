@@ -6,6 +6,7 @@
 #include "spec/apparmor_default.h"
 #include "spec/deprecated_fields.h"
 #include "spec/fields.h"
+#include "spec/privileged.h"
 
 namespace crisp::spec {
 namespace {
@@ -41,7 +42,7 @@ absl::StatusOr<std::string> AppArmorProfile(const v1::LinuxContainerSecurityCont
   CRISP_ASSIGN_OR_RETURN(const v1::SecurityProfile profile, Choice(context));
   switch (profile.profile_type()) {
     case v1::SecurityProfile::RuntimeDefault:
-      if (!host.enabled || context.privileged()) return std::string();
+      if (!host.enabled || IsPrivileged(context)) return std::string();
       if (host.IsLoaded(kDefaultAppArmorProfile)) return std::string(kDefaultAppArmorProfile);
       if (context.has_apparmor() || !AppArmorProfileName(context).empty()) {
         return NotLoaded(kDefaultAppArmorProfile);
@@ -59,7 +60,7 @@ absl::StatusOr<std::string> AppArmorProfile(const v1::LinuxContainerSecurityCont
   constexpr size_t kMaxName = 1024;
   CRISP_RETURN_IF_ERROR(CheckText("apparmor.localhost_ref", name, kMaxName));
   if (name.empty()) return Invalid("apparmor.localhost_ref", name, "names no profile");
-  if (context.privileged()) return std::string();
+  if (IsPrivileged(context)) return std::string();
   if (!host.enabled) {
     return absl::FailedPreconditionError(
         absl::StrCat(kAppArmorField, " \"", name, "\": the host has no AppArmor"));

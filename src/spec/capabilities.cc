@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "spec/fields.h"
+#include "spec/privileged.h"
 
 namespace crisp::spec {
 namespace {
@@ -70,7 +71,7 @@ absl::StatusOr<oci::Capabilities> ContainerCapabilities(
                                context.capabilities().add_ambient_capabilities()));
   CapabilityMask mask = held;
   CapabilityMask ambient = 0;
-  if (!context.privileged()) {
+  if (!IsPrivileged(context)) {
     CRISP_ASSIGN_OR_RETURN(mask,
                            linux::ParseCapabilities({std::begin(kDefaults), std::end(kDefaults)}));
     if (add.all) mask = held;

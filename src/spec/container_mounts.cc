@@ -7,6 +7,7 @@
 #include "base/status_macros.h"
 #include "spec/fields.h"
 #include "spec/namespaces.h"
+#include "spec/privileged.h"
 
 namespace crisp::spec {
 namespace {
@@ -171,9 +172,9 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
   std::vector<std::string> taken;
   for (const v1::Mount& mount : input.config.mounts()) {
     if (mount.has_image()) {
-      CRISP_ASSIGN_OR_RETURN(ImageVolume volume, ImageMount(mount));
+      // Mounted by the shim from what the record says.
+      CRISP_ASSIGN_OR_RETURN(const ImageVolume volume, ImageMount(mount));
       taken.push_back(volume.container_path);
-      result.image_volumes.push_back(std::move(volume));
       continue;
     }
     CRISP_ASSIGN_OR_RETURN(oci::Mount host, HostMount(mount));
@@ -190,7 +191,7 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
     return std::find(taken.begin(), taken.end(), path) != taken.end();
   };
   const bool own_dev = is_taken(kDev);
-  for (oci::Mount& mount : DefaultMounts(input.config.linux().security_context().privileged())) {
+  for (oci::Mount& mount : DefaultMounts(IsPrivileged(input.config.linux().security_context()))) {
     if (is_taken(mount.destination) || (own_dev && IsBelow(mount.destination, kDev))) continue;
     const bool host_network =
         input.sandbox_config.linux().security_context().namespace_options().network() == v1::NODE;

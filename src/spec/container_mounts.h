@@ -12,9 +12,15 @@
 
 namespace crisp::spec {
 
+// A mount of an image; the caller finds the image.
+struct ImageVolume {
+  std::string container_path;
+  std::string image;  // id or reference, as the mount has it
+  std::string sub_path;
+};
+
 struct ContainerMounts {
   std::vector<oci::Mount> mounts;  // in the order in which they are to be made
-  std::vector<ImageVolume> image_volumes;
   std::string rootfs_propagation;  // "rshared" or "rslave" when a mount needs it
 };
 

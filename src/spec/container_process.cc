@@ -5,14 +5,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "linux/default_path.h"
 #include "spec/fields.h"
 
 namespace crisp::spec {
 namespace {
 
 namespace v1 = ::runtime::v1;
-
-constexpr char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 // "NAME=value" entries where a later setting takes the place of an earlier one.
 class Environment {
@@ -44,7 +43,7 @@ class Environment {
 
 absl::StatusOr<std::vector<std::string>> MakeEnvironment(const ContainerInput& input) {
   Environment environment;
-  environment.Set("PATH", kDefaultPath);
+  environment.Set("PATH", linux::kDefaultPath);
   for (const std::string& entry : input.image.env) {
     const size_t equals = entry.find('=');
     // A word that sets nothing, or nothing with a name, is no variable.

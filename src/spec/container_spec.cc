@@ -13,6 +13,7 @@
 #include "spec/devices.h"
 #include "spec/fields.h"
 #include "spec/namespaces.h"
+#include "spec/privileged.h"
 #include "spec/resources.h"
 #include "spec/seccomp.h"
 #include "spec/signal.h"
@@ -50,7 +51,7 @@ absl::StatusOr<std::vector<oci::Namespace>> ContainerNamespaces(const ContainerI
   if (userns) result.push_back({"user", of(input.sandbox_pid, "user")});
   // A privileged container sees the host's groups, as its tools expect; v1 has no clean way to show
   // a container its own part.
-  if (input.cgroup_v2 && !context.privileged()) result.push_back({"cgroup", ""});
+  if (input.cgroup_v2 && !IsPrivileged(context)) result.push_back({"cgroup", ""});
   return result;
 }
 
@@ -74,7 +75,7 @@ absl::Status AddConfinement(const v1::LinuxContainerSecurityContext& context, oc
                          Paths("masked_paths", context.masked_paths()));
   CRISP_ASSIGN_OR_RETURN(std::vector<std::string> readonly,
                          Paths("readonly_paths", context.readonly_paths()));
-  if (context.privileged()) return absl::OkStatus();
+  if (IsPrivileged(context)) return absl::OkStatus();
   spec.linux_.masked_paths = std::move(masked);
   spec.linux_.readonly_paths = std::move(readonly);
   CRISP_ASSIGN_OR_RETURN(spec.linux_.seccomp,
@@ -88,9 +89,7 @@ absl::Status AddConfinement(const v1::LinuxContainerSecurityContext& context, oc
 absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input) {
   const v1::LinuxContainerSecurityContext& context = input.config.linux().security_context();
   const v1::LinuxSandboxSecurityContext& pod = input.sandbox_config.linux().security_context();
-  if (context.privileged() && !pod.privileged()) {
-    return Invalid("privileged", "true", "needs a privileged sandbox");
-  }
+  CRISP_RETURN_IF_ERROR(CheckPrivileged(context, pod));
   CRISP_RETURN_IF_ERROR(CheckNamespaces(context.namespace_options(), pod.namespace_options()));
   CRISP_ASSIGN_OR_RETURN(const std::optional<UserNamespace> userns,
                          PodUserNamespace(pod.namespace_options()));
@@ -102,7 +101,6 @@ absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input) {
   spec.root = {.path = "rootfs", .readonly = context.readonly_rootfs()};
   CRISP_ASSIGN_OR_RETURN(ContainerMounts mounts, MakeContainerMounts(input, userns.has_value()));
   spec.mounts = std::move(mounts.mounts);
-  result.image_volumes = std::move(mounts.image_volumes);
   spec.linux_.rootfs_propagation = std::move(mounts.rootfs_propagation);
   CRISP_ASSIGN_OR_RETURN(spec.linux_.namespaces, ContainerNamespaces(input, userns.has_value()));
   if (userns.has_value()) {
@@ -116,7 +114,7 @@ absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input) {
   spec.linux_.cgroups_path = input.cgroup_path;
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> cdi_devices, CdiNames(input.config));
   CRISP_ASSIGN_OR_RETURN(const CdiEdits edits, ResolveCdi(cdi_devices, input.cdi_directories));
-  CRISP_RETURN_IF_ERROR(ApplyCdi(edits, context.privileged(), spec));
+  CRISP_RETURN_IF_ERROR(ApplyCdi(edits, IsPrivileged(context), spec));
   return result;
 }
 

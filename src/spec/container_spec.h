@@ -31,16 +31,9 @@ struct ContainerInput {
   std::vector<std::string> cdi_directories = {};  // spec/cdi.h
 };
 
-struct ImageVolume {
-  std::string container_path;
-  std::string image;  // id or reference, as the mount has it
-  std::string sub_path;
-};
-
 struct ContainerSpecResult {
   oci::Spec spec;
-  std::vector<ImageVolume> image_volumes;  // mounts with `image`; resolved by the caller
-  std::string stop_signal;                 // "SIGTERM": config, else image, else default
+  std::string stop_signal;  // "SIGTERM": config, else image, else default
 };
 
 absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input);

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "spec/fields.h"
+#include "spec/privileged.h"
 
 namespace crisp::spec {
 namespace {
@@ -147,7 +148,7 @@ absl::Status CheckDevice(const v1::Device& device) {
 
 absl::StatusOr<ContainerDevices> MakeContainerDevices(const v1::ContainerConfig& config) {
   ContainerDevices result;
-  const bool privileged = config.linux().security_context().privileged();
+  const bool privileged = IsPrivileged(config.linux().security_context());
   if (privileged) {
     CRISP_RETURN_IF_ERROR(Walk("/dev", "/dev", 0, result.devices));
     result.rules = {Rule(true, 'a', std::nullopt, std::nullopt, "rwm")};

@@ -1,28 +1,21 @@
 #include "spec/fields.h"
 
-#include <limits.h>
-
 #include <algorithm>
 #include <limits>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "base/clean_path.h"
 #include "base/status_macros.h"
 
 namespace crisp::spec {
 namespace {
 
-// Without the leading slash.
-absl::StatusOr<std::string> CleanParts(absl::string_view field, absl::string_view path) {
-  CRISP_RETURN_IF_ERROR(CheckText(field, path, PATH_MAX - 1));
-  std::string clean;
-  for (const absl::string_view part : absl::StrSplit(path, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part == "..") return Invalid(field, path, "holds a \"..\"");
-    absl::StrAppend(&clean, clean.empty() ? "" : "/", part);
-  }
+absl::StatusOr<std::string> Clean(absl::string_view field, absl::string_view path) {
+  absl::StatusOr<std::string> clean = base::CleanPath(path);
+  if (!clean.ok()) return Invalid(field, path, clean.status().message());
+  if (HasControl(path)) return Invalid(field, path, "holds a control character");
   return clean;
 }
 
@@ -54,13 +47,12 @@ absl::Status CheckText(absl::string_view field, absl::string_view text, size_t m
 
 absl::StatusOr<std::string> CleanAbsolute(absl::string_view field, absl::string_view path) {
   if (path.empty() || path[0] != '/') return Invalid(field, path, "is not an absolute path");
-  CRISP_ASSIGN_OR_RETURN(const std::string parts, CleanParts(field, path));
-  return absl::StrCat("/", parts);
+  return Clean(field, path);
 }
 
 absl::StatusOr<std::string> CleanRelative(absl::string_view field, absl::string_view path) {
   if (!path.empty() && path[0] == '/') return Invalid(field, path, "is not a relative path");
-  return CleanParts(field, path);
+  return Clean(field, path);
 }
 
 absl::Status CheckName(absl::string_view field, absl::string_view name) {

@@ -8,6 +8,7 @@
 #include "spec/deprecated_fields.h"
 #include "spec/fields.h"
 #include "spec/namespaces.h"
+#include "spec/privileged.h"
 #include "spec/seccomp.h"
 #include "spec/sysctls.h"
 
@@ -94,7 +95,7 @@ absl::StatusOr<oci::Spec> SandboxSpec(const SandboxInput& input) {
   CRISP_RETURN_IF_ERROR(AddNamespaces(input, spec));
   AddMounts(context.namespace_options(), spec);
   CRISP_ASSIGN_OR_RETURN(spec.linux_.sysctl, PodSysctls(input.config));
-  if (!context.privileged()) {
+  if (!IsPrivileged(context)) {
     CRISP_ASSIGN_OR_RETURN(spec.linux_.seccomp,
                            SelectSeccomp(context.has_seccomp() ? &context.seccomp() : nullptr,
                                          SeccompProfilePath(context), *spec.process.capabilities));

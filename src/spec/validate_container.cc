@@ -9,6 +9,7 @@
 #include "spec/devices.h"
 #include "spec/fields.h"
 #include "spec/namespaces.h"
+#include "spec/privileged.h"
 #include "spec/resources.h"
 #include "spec/validate.h"
 
@@ -55,9 +56,7 @@ absl::Status CheckUser(const v1::LinuxContainerSecurityContext& context) {
 
 absl::Status CheckSecurityContext(const v1::LinuxContainerSecurityContext& context,
                                   const v1::LinuxSandboxSecurityContext& sandbox) {
-  if (context.privileged() && !sandbox.privileged()) {
-    return Invalid("privileged", "true", "needs a privileged sandbox");
-  }
+  CRISP_RETURN_IF_ERROR(CheckPrivileged(context, sandbox));
   CRISP_RETURN_IF_ERROR(CheckUser(context));
   CRISP_RETURN_IF_ERROR(ContainerCapabilities(context, /*held=*/0).status());
   for (const std::string& path : context.masked_paths()) {

@@ -15,24 +15,18 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "snapshot/snapshot_store.h"
+#include "test/unit/snapshot/await_empty.h"
+#include "test/unit/snapshot/plain_digest.h"
 
 namespace {
 
 namespace base = crisp::base;
+using crisp::oci::ChainId;
 using crisp::snapshot::LayerSpec;
 using crisp::snapshot::SnapshotStore;
 
-// The diff id is the registry's word, and checked by others: here every layer has the one it
-// claims.
-const std::string kParent = "sha256:" + std::string(64, '1');
-const std::string kLayer = "sha256:" + std::string(64, '2');
-const std::string* digest = &kParent;
-
-class Agreeable : public crisp::snapshot::Hasher {
- public:
-  void Update(absl::Span<const char>) override {}
-  std::string Digest() override { return *digest; }
-};
+// Small, so that a bomb costs the fuzzer little time.
+constexpr crisp::snapshot::UnpackLimits kLimits = {.max_ratio = 16, .ratio_from_bytes = 1 << 20};
 
 void Must(bool condition) {
   if (!condition) __builtin_trap();
@@ -55,9 +49,7 @@ class Scratch {
     MustOk(base::MakeDirs(base::JoinPath(canary_, "directory"), 0700));
     MustOk(base::WriteFileAtomic(base::JoinPath(canary_, "secret"), "canary", 0600));
     before_ = Canary();
-    auto opened = SnapshotStore::Open({.root = base::JoinPath(dir_, "store"),
-                                       .new_hasher = [] { return std::make_unique<Agreeable>(); },
-                                       .limits = {.max_ratio = 16, .ratio_from_bytes = 1 << 20}});
+    auto opened = SnapshotStore::Open({.root = base::JoinPath(dir_, "store"), .limits = kLimits});
     MustOk(opened.status());
     store_ = *std::move(opened);
     PublishParent();
@@ -68,11 +60,12 @@ class Scratch {
   }
 
   void Unpack(absl::string_view blob) {
-    const absl::Status status = UnpackAs({kLayer, kParent, kLayer}, blob);
+    const LayerSpec spec = Spec(parent_, blob);
+    const absl::Status status = UnpackAs(spec, blob);
     if (absl::IsInternal(status) || absl::IsUnknown(status)) MustOk(status);
-    Must(store_->Has(kLayer) == status.ok());
-    if (status.ok()) MustOk(store_->RemoveLayers({kLayer}));
-    store_->WaitForTrash();
+    Must(store_->Has(spec.chain_id) == status.ok());
+    if (status.ok()) MustOk(store_->RemoveLayers({spec.chain_id}));
+    Must(crisp::snapshot::AwaitEmpty(base::JoinPath(dir_, "store/trash")));
     Must(base::ListDir(base::JoinPath(dir_, "store/staging"))->empty());
     Must(base::ListDir(base::JoinPath(dir_, "store/layers"))->size() == 1);
     Must(Canary() == before_);
@@ -89,8 +82,14 @@ class Scratch {
     Must(system(script.c_str()) == 0);
     const absl::StatusOr<std::string> blob = base::ReadFile(tar);
     MustOk(blob.status());
-    MustOk(UnpackAs({kParent, "", kParent}, *blob));
-    digest = &kLayer;
+    const LayerSpec spec = Spec(ChainId(), *blob);
+    MustOk(UnpackAs(spec, *blob));
+    parent_ = spec.chain_id;
+  }
+
+  static LayerSpec Spec(const ChainId& parent, absl::string_view blob) {
+    const std::string diff_id = crisp::snapshot::PlainDigest(blob, kLimits);
+    return {ChainId(crisp::digest::ChainId(parent.str(), diff_id)), parent, diff_id};
   }
 
   absl::Status UnpackAs(const LayerSpec& spec, absl::string_view blob) {
@@ -119,6 +118,7 @@ class Scratch {
   std::string dir_;
   std::string canary_;
   std::string before_;
+  ChainId parent_;
   std::unique_ptr<SnapshotStore> store_;
 };
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "base/deadline.h"
 #include "base/json.h"
 #include "cni/network.h"
 
@@ -29,7 +29,7 @@ bool Contains(const std::string& text, const std::string& part);
 size_t OpenDescriptors();
 // Whether no process of the group lives any more, within two seconds.
 bool GroupIsGone(pid_t group);
-inline absl::Time In(absl::Duration time) { return absl::Now() + time; }
+inline base::Deadline In(absl::Duration time) { return base::Deadline::In(time); }
 
 // A configuration directory with one list, a plugin directory with cni_evil, a cache directory.
 struct EvilNetwork {

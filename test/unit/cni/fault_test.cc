@@ -130,7 +130,7 @@ TEST_CASE("F17, F18: faults of STATUS") {
   evil.Configure({{{"STATUS", fault.behaviour}}}, "1.1.0");
   auto network = NewNetwork(evil.options);
   const absl::Time start = absl::Now();
-  const absl::Status status = network->Ready();
+  const absl::Status status = network->State().ready;
   INFO(fault.behaviour << ": " << status.ToString());
   CHECK(status.code() == fault.code);
   CHECK(Contains(Text(status), fault.message));

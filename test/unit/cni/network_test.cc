@@ -34,13 +34,15 @@ TEST_CASE("Attach runs the plugins in order, Detach in reverse with the result")
   CHECK(attached->timings[0].nanos > 0);
   CHECK(evil.CacheFiles() ==
         std::vector<std::string>{absl::StrCat("evilnet-", request.sandbox_id, "-eth0")});
+  const base::Json cached = base::Json::parse(*base::ReadFile(
+      absl::StrCat(evil.options.cache_dir, "/results/evilnet-", request.sandbox_id, "-eth0")));
 
   REQUIRE(network->Detach(request, In(kEnough)).ok());
   CHECK(evil.CallNames() == "ADD:a ADD:b DEL:b DEL:a");
   CHECK(evil.CacheFiles().empty());
 
   const auto calls = evil.Calls();
-  const base::Json result = base::Json::parse(attached->result);
+  const base::Json& result = cached.at("result");
   CHECK_FALSE(calls[0]["conf"].contains("prevResult"));
   CHECK_FALSE(calls[0]["conf"].contains("runtimeConfig"));
   CHECK(calls[1]["conf"]["prevResult"] == result);
@@ -209,7 +211,7 @@ TEST_CASE("a hanging plugin of one pod delays no other pod") {
 TEST_CASE("State follows the directory and names what is skipped") {
   EvilNetwork evil;
   const auto network = NewNetwork(evil.options);
-  CHECK(Text(network->Ready()) ==
+  CHECK(Text(network->State().ready) ==
         absl::StrCat("cni plugin not initialized: no network config found in ",
                      evil.options.conf_dir));
   evil.Configure(kOnePlugin);
@@ -221,22 +223,23 @@ TEST_CASE("State follows the directory and names what is skipped") {
   REQUIRE(state.skipped.size() == 1);
   CHECK(Contains(state.skipped[0], "00-bad.conf: network config"));
   REQUIRE(base::RemoveTree(evil.options.conf_dir).ok());
-  CHECK_FALSE(network->Ready().ok());
+  CHECK_FALSE(network->State().ready.ok());
   REQUIRE(base::MakeDirs(evil.options.conf_dir, 0755).ok());
   evil.Configure(kOnePlugin);
-  CHECK(network->Ready().ok());
+  CHECK(network->State().ready.ok());
 }
 
 TEST_CASE("STATUS is asked from version 1.1.0 on, and once for many calls") {
   EvilNetwork evil;
   const auto network = NewNetwork(evil.options);
   evil.Configure({{{"tag", "a"}}}, "1.0.0");
-  CHECK(network->Ready().ok());
+  CHECK(network->State().ready.ok());
   CHECK(evil.Calls().empty());
   evil.Configure({{{"tag", "a"}}, {{"tag", "b"}}}, "1.1.0");
-  for (int i = 0; i < 5; ++i) CHECK(network->Ready().ok());
+  for (int i = 0; i < 5; ++i) CHECK(network->State().ready.ok());
   CHECK(evil.CallNames() == "STATUS:a STATUS:b");
   CHECK_FALSE(evil.Calls()[0]["env"].contains("CNI_CONTAINERID"));
   evil.Configure({{{"tag", "c"}, {"STATUS", "error1"}}}, "1.1.0");  // another network: asked anew
-  CHECK(Text(network->Ready()) == "cni status: plugin cni_evil: evil thing: happened (code 7)");
+  CHECK(Text(network->State().ready) ==
+        "cni status: plugin cni_evil: evil thing: happened (code 7)");
 }

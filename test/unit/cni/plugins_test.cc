@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -38,7 +39,7 @@ constexpr char kConf[] = R"({
 constexpr uint16_t kPort = 8080;
 constexpr uint16_t kHostPort = 18080;
 
-absl::Time Soon() { return absl::Now() + absl::Seconds(30); }
+base::Deadline Soon() { return base::Deadline::In(absl::Seconds(30)); }
 
 sockaddr_in Address(const std::string& ip, uint16_t port) {
   sockaddr_in address = {};
@@ -153,7 +154,7 @@ std::string Rules() {
 
 TEST_CASE("bridge, host-local and portmap: two pods from ADD to DEL") {
   Host host;
-  REQUIRE(host.network->Ready().ok());
+  REQUIRE(host.network->State().ready.ok());
   Pod a(host.dir, 'a');
   Pod b(host.dir, 'b');
   a.request.port_mappings = {{kHostPort, kPort, Protocol::kTcp, ""}};

@@ -4,7 +4,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "image/hasher.h"
+#include "image/digests.h"
 #include "image/platform.h"
 #include "image_fixture.h"
 

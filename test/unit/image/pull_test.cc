@@ -6,7 +6,7 @@
 #include "absl/synchronization/notification.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "image/hasher.h"
+#include "image/digests.h"
 #include "image/platform.h"
 #include "image_fixture.h"
 
@@ -31,9 +31,9 @@ TEST_CASE("A pull stores layers, config and references") {
   CHECK(got.size == static_cast<int64_t>(image.manifest.size() + image.config.size() + 13));
   CHECK_FALSE(got.pinned);
   REQUIRE(got.layers.size() == 3);
-  CHECK(got.layers[0].chain_id == Sha256("base"));
-  CHECK(got.layers[1].chain_id ==
-        Sha256(absl::StrCat(Sha256("base").str(), " ", Sha256("middle").str())));
+  CHECK(got.layers[0].chain_id.str() == Sha256("base").str());
+  CHECK(got.layers[1].chain_id.str() ==
+        digest::Sha256(absl::StrCat(Sha256("base").str(), " ", Sha256("middle").str())));
   CHECK(f.target.layers().at(got.layers[2].chain_id) == "top");
   CHECK(f.target.aborted() == 0);
   // A fresh name costs one request for the manifest.
@@ -172,7 +172,7 @@ TEST_CASE("A deadline of 1 ms is DeadlineExceeded and leaves no image") {
   });
   Serve(f.registry, MakeImage({"a"}));
   PullContext context;
-  context.deadline_nanos = base::MonotonicNanos() + 1'000'000;
+  context.deadline = base::Deadline::In(absl::Milliseconds(1));
   const int64_t begin = base::MonotonicNanos();
   CHECK(f.Pull("repo:v1", {}, context).status().code() == absl::StatusCode::kDeadlineExceeded);
   CHECK(base::MonotonicNanos() - begin < 500'000'000);
@@ -252,7 +252,7 @@ TEST_CASE("Concurrent pulls of one reference share one download") {
   Await([&] { return f.registry.Count("GET", "/v2/repo/manifests/v1") == 1; });
   callers.emplace_back([&] {
     PullContext context;
-    context.deadline_nanos = base::MonotonicNanos() + 30'000'000;
+    context.deadline = base::Deadline::In(absl::Milliseconds(30));
     expired += absl::IsDeadlineExceeded(puller.Pull(f.Ref("repo:v1"), {}, context).status());
   });
   Await([&] { return expired == 1; });

@@ -58,7 +58,7 @@ TEST_CASE("paths are cleaned or refused") {
   CHECK(CleanPath("/..a/b..", "p").value() == "/..a/b..");
   CHECK(CleanPath("", "p").status().message() == "p: \"\" is not absolute");
   CHECK(CleanPath("a/b", "p").status().message() == "p: \"a/b\" is not absolute");
-  CHECK(CleanPath("/a/../b", "p").status().message() == "p: \"/a/../b\" holds a \"..\"");
+  CHECK(CleanPath("/a/../b", "p").status().message() == "p: \"/a/../b\" must not contain \"..\"");
   CHECK_FALSE(CleanPath(std::string("/a\0b", 4), "p").ok());
   CHECK_FALSE(CleanPath("/" + std::string(5000, 'a'), "p").ok());
 }
@@ -217,7 +217,7 @@ TEST_CASE("what cannot be is refused with its name") {
           s.linux_.devices = {{"/dev/x", 'c', int64_t{1} << 32, 1, {}, {}, {}}};
         }) == "linux.devices: /dev/x: number out of range");
   CHECK(with([](oci::Spec& s) { s.linux_.masked_paths = {"/a/../b"}; }) ==
-        "linux.maskedPaths: \"/a/../b\" holds a \"..\"");
+        "linux.maskedPaths: \"/a/../b\" must not contain \"..\"");
   CHECK(with([](oci::Spec& s) { s.linux_.mount_label = "x"; }) ==
         "linux.mountLabel: SELinux is not supported");
   CHECK(with([](oci::Spec& s) { s.linux_.rootfs_propagation = "odd"; }) ==

@@ -5,8 +5,8 @@
 
 #include <functional>
 
-#include "snapshot/decoder.h"
 #include "snapshot/tree_metadata.h"
+#include "test/unit/snapshot/plain_digest.h"
 #include "test/unit/snapshot/store_fixture.h"
 
 namespace crisp::snapshot {
@@ -39,25 +39,6 @@ inline bool InsideCanary(const std::string& directory, const std::string& canary
   return Exists(directory + canary + "/secret");
 }
 
-// The digest the plain bytes have; the bomb is never unpacked here, so any digest will do.
-inline std::string PlainDigest(const std::string& blob) {
-  constexpr size_t kBomb = 5 << 20;
-  if (blob.size() > kBomb && blob[0] == '\x1f') return Sha256Of("bomb");
-  auto decoder = NewDecoder(absl::string_view(blob).substr(0, kMagicBytes));
-  if (!decoder.ok()) return Sha256Of(blob);
-  Sha256 hasher;
-  std::string buffer(1 << 20, '\0');
-  absl::Span<const char> input(blob);
-  bool full = true;
-  while (!input.empty() || full) {
-    absl::Span<char> room(&buffer[0], buffer.size());
-    if (!(*decoder)->Step(input, room).ok()) break;
-    hasher.Update({buffer.data(), buffer.size() - room.size()});
-    full = room.empty();
-  }
-  return hasher.Digest();
-}
-
 inline int64_t PeakKiB() {
   const std::string status = *base::ReadFile("/proc/self/status");
   const size_t at = status.find("VmHWM:");
@@ -70,10 +51,10 @@ inline void Run(const Hostile& hostile) {
   fix.limits.ratio_from_bytes = 32 << 20;
   fix.Reopen();
   const Layers layers = hostile.layers(fix.Canary());
-  std::string parent;
+  oci::ChainId parent;
   for (size_t i = 0; i < layers.size(); ++i) {
-    const std::string diff_id = PlainDigest(layers[i]);
-    const LayerSpec spec = {StoreFixture::Chain(parent, diff_id), parent, diff_id};
+    const std::string diff_id = PlainDigest(layers[i], fix.limits);
+    const LayerSpec spec = {oci::ChainId(digest::ChainId(parent.str(), diff_id)), parent, diff_id};
     REQUIRE(base::WriteExisting("/proc/self/clear_refs", "5").ok());
     const int64_t before = PeakKiB();
     const auto result = fix.UnpackBlob(layers[i], spec);

@@ -14,9 +14,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "digest/hasher.h"
 #include "snapshot/layer_record.h"
 #include "snapshot/snapshot_store.h"
-#include "test/unit/snapshot/sha256.h"
+#include "test/unit/snapshot/await_empty.h"
 #include "test/unit/snapshot/tar_builder.h"
 
 namespace crisp::snapshot {
@@ -67,7 +68,7 @@ inline void Describe(const std::string& path, const std::string& name, std::stri
     absl::StrAppend(&out, " ", info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec);
   }
   if (S_ISREG(info.st_mode)) {
-    absl::StrAppend(&out, " ", info.st_size, " ", Sha256Of(*base::ReadFile(path)));
+    absl::StrAppend(&out, " ", info.st_size, " ", digest::Sha256(*base::ReadFile(path)));
   }
   if (S_ISLNK(info.st_mode)) absl::StrAppend(&out, " -> ", Target(path));
   if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) {
@@ -77,7 +78,7 @@ inline void Describe(const std::string& path, const std::string& name, std::stri
   const ssize_t size = llistxattr(path.c_str(), names, sizeof(names));
   std::vector<std::string> xattrs;
   for (const char* at = names; at < names + size; at += strlen(at) + 1) {
-    xattrs.push_back(absl::StrCat(" ", at, "=", Sha256Of(Xattr(path, at)).substr(7, 8)));
+    xattrs.push_back(absl::StrCat(" ", at, "=", digest::Sha256(Xattr(path, at)).substr(7, 8)));
   }
   std::sort(xattrs.begin(), xattrs.end());
   for (const std::string& xattr : xattrs) out += xattr;
@@ -110,7 +111,6 @@ class StoreFixture {
     Reopen();
   }
   ~StoreFixture() {
-    if (store != nullptr) store->WaitForTrash();
     store.reset();
     (void)base::RemoveTree(dir_);
   }
@@ -122,7 +122,7 @@ class StoreFixture {
   std::vector<std::string> Reopen() {
     std::vector<std::string> problems;
     store.reset();
-    StoreOptions options{root_, [] { return std::make_unique<Sha256>(); }, limits};
+    StoreOptions options{root_, limits};
     auto opened = SnapshotStore::Open(std::move(options), &problems);
     INFO(opened.status());
     REQUIRE(opened.ok());
@@ -130,18 +130,15 @@ class StoreFixture {
     return problems;
   }
 
-  static std::string Chain(const std::string& parent, const std::string& diff_id) {
-    return ChainId([] { return std::make_unique<Sha256>(); }, parent, diff_id);
-  }
-  static LayerSpec Spec(const std::string& tar, const std::string& parent = "") {
-    const std::string diff_id = Sha256Of(tar);
-    return {Chain(parent, diff_id), parent, diff_id};
+  static LayerSpec Spec(const std::string& tar, const oci::ChainId& parent = {}) {
+    const std::string diff_id = digest::Sha256(tar);
+    return {oci::ChainId(digest::ChainId(parent.str(), diff_id)), parent, diff_id};
   }
   // The chain id on success.
-  absl::StatusOr<std::string> Unpack(const std::string& tar, const std::string& parent = "") {
+  absl::StatusOr<oci::ChainId> Unpack(const std::string& tar, const oci::ChainId& parent = {}) {
     return UnpackBlob(tar, Spec(tar, parent));
   }
-  absl::StatusOr<std::string> UnpackBlob(absl::string_view blob, const LayerSpec& spec) {
+  absl::StatusOr<oci::ChainId> UnpackBlob(absl::string_view blob, const LayerSpec& spec) {
     auto writer = store->BeginLayer(spec);
     if (!writer.ok()) return writer.status();
     constexpr size_t kStep = 100'000;
@@ -154,15 +151,15 @@ class StoreFixture {
     return spec.chain_id;
   }
   // Absolute path of the layer's own directory.
-  std::string Directory(const std::string& chain_id) const {
+  std::string Directory(const oci::ChainId& chain_id) const {
     const auto view = store->View(chain_id);
     REQUIRE(view.ok());
     return absl::StrCat(view->base, "/", view->lowers[0]);
   }
   // No published, staged or thrown away thing is left.
   bool Empty() {
-    store->WaitForTrash();
-    for (const char* name : {"layers", "staging", "trash"}) {
+    if (!AwaitEmpty(root_ + "/trash")) return false;
+    for (const char* name : {"layers", "staging"}) {
       if (!base::ListDir(absl::StrCat(root_, "/", name))->empty()) return false;
     }
     return true;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "spec/capabilities.h"
+#include "spec/container_mounts.h"
 #include "spec_fixture.h"
 
 namespace crisp::spec {
@@ -221,10 +222,11 @@ TEST_CASE("configured mounts: order, options, what they stand in for") {
                 "/a/b bind /3 rbind,rprivate,rro,", "/etc/hosts bind /4 rbind,rprivate,rw,",
                 "/dev/shm bind /5 rbind,rprivate,rw,", "/a/b/c bind /1 rbind,rprivate,rw,"});
   CHECK(result.spec.linux_.rootfs_propagation == "rslave");
-  REQUIRE(result.image_volumes.size() == 1);
-  CHECK(result.image_volumes[0].container_path == "/i");
-  CHECK(result.image_volumes[0].image == "img");
-  CHECK(result.image_volumes[0].sub_path == "x/y");
+  const auto volume = ImageMount(container.config.mounts(6));
+  REQUIRE(volume.ok());
+  CHECK(volume->container_path == "/i");
+  CHECK(volume->image == "img");
+  CHECK(volume->sub_path == "x/y");
 
   CHECK(DestinationsOf(Container("mounts { container_path: '/dev/' host_path: '/dev' }").Spec()) ==
         Strings{"/proc", "/sys", "/sys/fs/cgroup", "/dev", "/etc/hostname", "/etc/hosts",
