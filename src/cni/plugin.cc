@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -83,7 +85,7 @@ absl::StatusOr<std::string> RunPlugin(const std::vector<std::string>& plugin_dir
   const auto run = [&]() -> absl::StatusOr<std::string> {
     CRISP_ASSIGN_OR_RETURN(const std::string path, FindPlugin(plugin_dirs, call.type));
     linux::RunLimits limits;
-    limits.deadline = deadline;
+    limits.deadline = base::Deadline::In(deadline - absl::Now());
     limits.max_stdout = kMaxOutputBytes;
     CRISP_ASSIGN_OR_RETURN(
         linux::RunResult result,

@@ -2,6 +2,7 @@
 // point; what is done is struck off the record, what is not stays owed.
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -59,7 +60,7 @@ absl::Status Service::Teardown(sandbox::Sandbox& sandbox, absl::Time deadline) {
   pay(store::Debt::kCgroup, "remove sandbox cgroup", [&]() -> absl::Status {
     CRISP_ASSIGN_OR_RETURN(const std::string path, cgroups_.Path(record.cgroup_parent, record.id));
     CRISP_RETURN_IF_ERROR(cgroups_.Remove(path, kKillTime));
-    return cgroups_.RemovePod(record.cgroup_parent, record.id, absl::Now() + kKillTime);
+    return cgroups_.RemovePod(record.cgroup_parent, record.id, base::Deadline::In(kKillTime));
   });
   return first;
 }
