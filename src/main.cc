@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
