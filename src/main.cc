@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -94,8 +95,8 @@ void WarnOfMissingRights() {
 // Also when it is loaded already: an older crispd may have done that.
 void LoadDefaultAppArmorProfile() {
   if (!linux::ReadAppArmor().enabled) return;
-  const absl::Status loaded =
-      linux::LoadAppArmorPolicy(spec::kDefaultAppArmorPolicy, absl::Now() + absl::Seconds(30));
+  const absl::Status loaded = linux::LoadAppArmorPolicy(spec::kDefaultAppArmorPolicy,
+                                                        base::Deadline::In(absl::Seconds(30)));
   if (loaded.ok()) return;
   base::Log(LogLevel::kWarning, "the default AppArmor profile cannot be loaded; going on without",
             {{"profile", spec::kDefaultAppArmorProfile}, {"error", std::string(loaded.message())}});

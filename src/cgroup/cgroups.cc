@@ -17,7 +17,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -141,13 +140,13 @@ absl::StatusOr<std::string> Cgroups::PodParent(absl::string_view cgroup_parent,
 }
 
 absl::Status Cgroups::CreatePod(const std::string& pod_parent, absl::string_view sandbox_id,
-                                absl::Time deadline) {
+                                base::Deadline deadline) {
   if (!IsPodScope(pod_parent, sandbox_id)) return absl::OkStatus();
   return scopes_.Create(pod_parent, deadline);
 }
 
 absl::Status Cgroups::RemovePod(const std::string& pod_parent, absl::string_view sandbox_id,
-                                absl::Time deadline) {
+                                base::Deadline deadline) {
   if (!IsPodScope(pod_parent, sandbox_id)) return absl::OkStatus();
   return scopes_.Remove(pod_parent, deadline);
 }
@@ -352,7 +351,7 @@ absl::Status Cgroups::Kill(absl::string_view path) {
 
 absl::Status Cgroups::WaitEmpty(absl::string_view path, absl::Duration timeout) {
   CRISP_RETURN_IF_ERROR(CheckPath(path));
-  const absl::Time deadline = absl::Now() + timeout;
+  const base::Deadline deadline = base::Deadline::In(timeout);
   const absl::StatusOr<base::UniqueFd> events =
       base::Open(absl::StrCat(layout_.At(path).v2, "/cgroup.events"), O_RDONLY);
   if (absl::IsNotFound(events.status())) return absl::OkStatus();
@@ -361,13 +360,12 @@ absl::Status Cgroups::WaitEmpty(absl::string_view path, absl::Duration timeout) 
     // ENODEV after the directory was removed.
     const absl::StatusOr<bool> populated = Populated(events->get());
     if (!populated.ok() || !*populated) return absl::OkStatus();
-    const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
     pollfd poll_fd = {events->get(), POLLPRI, 0};
     // The kernel holds a notice back for up to 10 ms after the one before, and drops it when
     // somebody removes the group meanwhile (kernel/cgroup/cgroup.c, cgroup_file_notify): hence a
     // look now and then.
-    if (left <= 0 ||
-        (poll(&poll_fd, 1, static_cast<int>(std::min<int64_t>(left, 50))) < 0 && errno != EINTR)) {
+    const auto next_look = std::min(deadline, base::Deadline::In(absl::Milliseconds(50)));
+    if (deadline.Passed() || (poll(&poll_fd, 1, next_look.PollMillis()) < 0 && errno != EINTR)) {
       return absl::DeadlineExceededError(absl::StrCat("cgroup ", path, ": a process is left after ",
                                                       absl::FormatDuration(timeout)));
     }

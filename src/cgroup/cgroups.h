@@ -31,6 +31,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/deadline.h"
 #include "cgroup/layout.h"
 #include "cgroup/pod_scope.h"
 #include "cgroup/resources.h"
@@ -65,9 +66,9 @@ class Cgroups {
   // Before the first Create and after the last Remove below a PodParent; both do nothing for one of
   // the cgroupfs driver. RemovePod kills what is left, and may be repeated after any failure.
   absl::Status CreatePod(const std::string& pod_parent, absl::string_view sandbox_id,
-                         absl::Time deadline);
+                         base::Deadline deadline);
   absl::Status RemovePod(const std::string& pod_parent, absl::string_view sandbox_id,
-                         absl::Time deadline);
+                         base::Deadline deadline);
 
   // The path of a leaf. `parent` is a PodParent; InvalidArgument as there.
   absl::StatusOr<std::string> Path(absl::string_view parent, absl::string_view id) const;

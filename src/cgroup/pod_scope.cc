@@ -42,7 +42,7 @@ bool IsPodScope(absl::string_view path, absl::string_view sandbox_id) {
   return absl::EndsWith(path, absl::StrCat("/", ScopeUnit(sandbox_id)));
 }
 
-absl::Status PodScopes::Create(const std::string& path, absl::Time deadline) {
+absl::Status PodScopes::Create(const std::string& path, base::Deadline deadline) {
   if (access(layout_.At(path).v2.c_str(), F_OK) == 0) {
     return absl::AlreadyExistsError(absl::StrCat("start ", UnitOf(path), ": exists"));
   }
@@ -55,7 +55,7 @@ absl::Status PodScopes::Create(const std::string& path, absl::Time deadline) {
 // Which slices are missing is only known from systemd's answers: it forgets one that nobody needs
 // in its own time, and the directory goes before or after.
 absl::Status PodScopes::StartIn(const std::vector<std::string>& chain, Scope& scope,
-                                absl::Time deadline) {
+                                base::Deadline deadline) {
   for (const std::string& slice : chain) {
     if (access(layout_.At(SlicePath(slice)).v2.c_str(), F_OK) != 0) {
       scope.new_slices.push_back(slice);
@@ -76,7 +76,7 @@ absl::Status PodScopes::StartIn(const std::vector<std::string>& chain, Scope& sc
   }
 }
 
-absl::Status PodScopes::StartHolder(const std::string& path, absl::Time deadline) {
+absl::Status PodScopes::StartHolder(const std::string& path, base::Deadline deadline) {
   CRISP_ASSIGN_OR_RETURN(
       linux::Child child,
       linux::Spawn({.path = holder_program_, .args = {"crisp-holder", UnitOf(path)}, .env = {}},
@@ -100,7 +100,7 @@ absl::Status PodScopes::StartHolder(const std::string& path, absl::Time deadline
       "move the scope's holder");
 }
 
-absl::Status PodScopes::Remove(const std::string& path, absl::Time deadline) {
+absl::Status PodScopes::Remove(const std::string& path, base::Deadline deadline) {
   const std::string directory = layout_.At(path).v2;
   const absl::Status killed = base::WriteExisting(absl::StrCat(directory, "/cgroup.kill"), "1");
   if (!killed.ok() && !absl::IsNotFound(killed)) return base::Prefix(killed, "kill scope");

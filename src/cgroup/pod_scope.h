@@ -19,7 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
+#include "base/deadline.h"
 #include "cgroup/layout.h"
 #include "cgroup/systemd.h"
 #include "linux/spawn.h"
@@ -40,14 +40,15 @@ class PodScopes {
 
   // Makes the scope, and slices that are missing: those systemd stops again with the last scope in
   // them. On failure nothing is left behind. AlreadyExists when it is there.
-  absl::Status Create(const std::string& path, absl::Time deadline);
+  absl::Status Create(const std::string& path, base::Deadline deadline);
   // Kills what is left in the scope and removes it. OK when it does not exist; may be repeated.
-  absl::Status Remove(const std::string& path, absl::Time deadline);
+  absl::Status Remove(const std::string& path, base::Deadline deadline);
 
  private:
-  absl::Status StartHolder(const std::string& path, absl::Time deadline);
+  absl::Status StartHolder(const std::string& path, base::Deadline deadline);
   // `chain`: the slices the scope is in, outermost first.
-  absl::Status StartIn(const std::vector<std::string>& chain, Scope& scope, absl::Time deadline);
+  absl::Status StartIn(const std::vector<std::string>& chain, Scope& scope,
+                       base::Deadline deadline);
   void ReapHolder(const std::string& path);
 
   const Layout& layout_;

@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 
@@ -52,9 +52,10 @@ absl::StatusOr<Bus> Connect() {
   return Bus(bus);
 }
 
-uint64_t MicrosecondsUntil(absl::Time deadline) {
-  return static_cast<uint64_t>(
-      std::max<int64_t>(1, absl::ToInt64Microseconds(deadline - absl::Now())));
+uint64_t MicrosecondsUntil(base::Deadline deadline) {
+  // sd-bus takes UINT64_MAX for no limit, and 0 for its default of 25 s.
+  if (deadline.is_never()) return UINT64_MAX;
+  return static_cast<uint64_t>(std::max<int64_t>(1, absl::ToInt64Microseconds(deadline.Left())));
 }
 
 // A job of systemd's: the answer to every request, done some time later.
@@ -74,7 +75,7 @@ int OnJobRemoved(sd_bus_message* signal, void* data, sd_bus_error*) {
 }
 
 // Sends a request that is answered by a job, and waits for the end of that.
-absl::Status RunJob(sd_bus* bus, Job& job, sd_bus_message* request, absl::Time deadline) {
+absl::Status RunJob(sd_bus* bus, Job& job, sd_bus_message* request, base::Deadline deadline) {
   BusError error;
   sd_bus_message* reply = nullptr;
   int code = sd_bus_call(bus, request, MicrosecondsUntil(deadline), &error.error, &reply);
@@ -88,7 +89,7 @@ absl::Status RunJob(sd_bus* bus, Job& job, sd_bus_message* request, absl::Time d
   while (job.result.empty()) {
     code = sd_bus_process(bus, nullptr);
     if (code == 0) {
-      if (absl::Now() >= deadline) return absl::DeadlineExceededError("systemd does not finish");
+      if (deadline.Passed()) return absl::DeadlineExceededError("systemd does not finish");
       code = sd_bus_wait(bus, MicrosecondsUntil(deadline));
     }
     if (code < 0 && code != -EINTR) return base::Errno("D-Bus", "", -code);
@@ -99,7 +100,7 @@ absl::Status RunJob(sd_bus* bus, Job& job, sd_bus_message* request, absl::Time d
 
 // Opens a connection, makes the request with `fill`, and runs it.
 template <typename Fill>
-absl::Status Request(const char* method, Fill fill, absl::Time deadline) {
+absl::Status Request(const char* method, Fill fill, base::Deadline deadline) {
   CRISP_ASSIGN_OR_RETURN(const Bus bus, Connect());
   Job job;  // outlives the match, which ends with the slot below
   sd_bus_slot* match = nullptr;
@@ -161,13 +162,13 @@ absl::StatusOr<std::string> SystemdVersion() {
   return std::string(version);
 }
 
-absl::Status StartScope(const Scope& scope, absl::Time deadline) {
+absl::Status StartScope(const Scope& scope, base::Deadline deadline) {
   const auto fill = [&](sd_bus_message* message) { return AppendScope(message, scope); };
   return base::Prefix(Request("StartTransientUnit", fill, deadline),
                       absl::StrCat("start ", scope.unit));
 }
 
-absl::Status StopUnit(const std::string& unit, absl::Time deadline) {
+absl::Status StopUnit(const std::string& unit, base::Deadline deadline) {
   const auto fill = [&](sd_bus_message* message) {
     return sd_bus_message_append(message, "ss", unit.c_str(), "replace");
   };

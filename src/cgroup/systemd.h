@@ -13,7 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "base/deadline.h"
 
 namespace crisp::cgroup {
 
@@ -34,9 +34,9 @@ struct Scope {
 // Starts a delegated scope and waits until it is there: its group has every controller systemd
 // knows, and no limit of its own. AlreadyExists when the unit, or one of `new_slices`, is known
 // already; the message says which.
-absl::Status StartScope(const Scope& scope, absl::Time deadline);
+absl::Status StartScope(const Scope& scope, base::Deadline deadline);
 
 // Stops a unit and waits until it is gone, its group too. OK when there is none.
-absl::Status StopUnit(const std::string& unit, absl::Time deadline);
+absl::Status StopUnit(const std::string& unit, base::Deadline deadline);
 
 }  // namespace crisp::cgroup

@@ -85,7 +85,7 @@ absl::StatusOr<std::string> RunPlugin(const std::vector<std::string>& plugin_dir
   const auto run = [&]() -> absl::StatusOr<std::string> {
     CRISP_ASSIGN_OR_RETURN(const std::string path, FindPlugin(plugin_dirs, call.type));
     linux::RunLimits limits;
-    limits.deadline = absl::Now() + deadline.Left();
+    limits.deadline = deadline;
     limits.max_stdout = kMaxOutputBytes;
     CRISP_ASSIGN_OR_RETURN(
         linux::RunResult result,

@@ -33,7 +33,7 @@ AppArmor ReadAppArmor() {
   return host;
 }
 
-absl::Status LoadAppArmorPolicy(absl::string_view policy, absl::Time deadline) {
+absl::Status LoadAppArmorPolicy(absl::string_view policy, base::Deadline deadline) {
   std::string parser;
   for (const char* place : {"/usr/sbin/apparmor_parser", "/sbin/apparmor_parser"}) {
     if (parser.empty() && access(place, X_OK) == 0) parser = place;

@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
+#include "base/deadline.h"
 
 namespace crisp::linux {
 
@@ -24,6 +24,6 @@ AppArmor ReadAppArmor();
 // takes only compiled policy, and the compiler that knows each kernel's format is apparmor_parser,
 // so that program is run; kNotFound when the host has none, kFailedPrecondition with its first line
 // of complaint when it refuses.
-absl::Status LoadAppArmorPolicy(absl::string_view policy, absl::Time deadline);
+absl::Status LoadAppArmorPolicy(absl::string_view policy, base::Deadline deadline);
 
 }  // namespace crisp::linux

@@ -11,7 +11,6 @@
 #include <csignal>
 
 #include "absl/strings/str_cat.h"
-#include "base/clock.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -118,17 +117,11 @@ absl::StatusOr<base::UniqueFd> OpenCapture(Capture& capture) {
   return writer;
 }
 
-int PollTimeoutMillis(int64_t deadline_nanos) {
-  const int64_t left = deadline_nanos - base::MonotonicNanos();
-  // Rounded up: waking a little before the deadline would only poll again.
-  return static_cast<int>(std::clamp<int64_t>((left + 999'999) / 1'000'000, 0, 1 << 30));
-}
-
 // Serves both streams until the program itself is dead. OK: it ended by itself.
-absl::Status Supervise(int pidfd, int64_t deadline_nanos, Capture& out, Capture& err) {
+absl::Status Supervise(int pidfd, base::Deadline deadline, Capture& out, Capture& err) {
   while (true) {
     pollfd polls[] = {{pidfd, POLLIN, 0}, {out.fd.get(), POLLIN, 0}, {err.fd.get(), POLLIN, 0}};
-    const int ready = poll(polls, 3, PollTimeoutMillis(deadline_nanos));
+    const int ready = poll(polls, 3, deadline.PollMillis());
     if (ready < 0 && errno != EINTR) return base::Errno("poll", "");
     out.Drain();
     err.Drain();
@@ -137,16 +130,10 @@ absl::Status Supervise(int pidfd, int64_t deadline_nanos, Capture& out, Capture&
           absl::StrCat("killed after more than ", out.limit, " bytes of output"));
     }
     if (ready > 0 && polls[0].revents != 0) return absl::OkStatus();
-    if (base::MonotonicNanos() >= deadline_nanos) {
+    if (deadline.Passed()) {
       return absl::DeadlineExceededError("killed at the deadline");
     }
   }
-}
-
-int64_t MonotonicDeadline(absl::Time deadline) {
-  // The caller's wall clock is looked at once; a jump of it during the run changes nothing.
-  const absl::Duration left = std::min(deadline - absl::Now(), absl::Hours(24 * 365));
-  return base::MonotonicNanos() + absl::ToInt64Nanoseconds(left);
 }
 
 }  // namespace
@@ -180,7 +167,6 @@ absl::StatusOr<Child> Spawn(const Command& command, const std::vector<int>& fds)
 
 absl::StatusOr<RunResult> Run(const Command& command, absl::string_view input,
                               const RunLimits& limits) {
-  const int64_t deadline_nanos = MonotonicDeadline(limits.deadline);
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd stdin_fd, InputFile(input));
   Capture out{.fd = {}, .data = {}, .limit = limits.max_stdout};
   Capture err{.fd = {}, .data = {}, .limit = limits.max_stderr};
@@ -191,7 +177,7 @@ absl::StatusOr<RunResult> Run(const Command& command, absl::string_view input,
   out_writer.reset();
   err_writer.reset();
 
-  const absl::Status ended = Supervise(child.pidfd.get(), deadline_nanos, out, err);
+  const absl::Status ended = Supervise(child.pidfd.get(), limits.deadline, out, err);
   // Before the program is reaped its group number is ours, whatever became of the members.
   kill(-child.pid, SIGKILL);
   siginfo_t info = {};

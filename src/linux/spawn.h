@@ -13,7 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "base/deadline.h"
 #include "base/unique_fd.h"
 
 namespace crisp::linux {
@@ -35,7 +35,7 @@ struct Child {
 absl::StatusOr<Child> Spawn(const Command& command, const std::vector<int>& fds);
 
 struct RunLimits {
-  absl::Time deadline = absl::InfiniteFuture();
+  base::Deadline deadline = {};
   size_t max_stdout = 1 << 20;   // bytes; more kills the program
   size_t max_stderr = 16 << 10;  // bytes kept; the rest is read and dropped
 };

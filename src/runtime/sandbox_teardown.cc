@@ -60,7 +60,7 @@ absl::Status Service::Teardown(sandbox::Sandbox& sandbox, absl::Time deadline) {
   pay(store::Debt::kCgroup, "remove sandbox cgroup", [&]() -> absl::Status {
     CRISP_ASSIGN_OR_RETURN(const std::string path, cgroups_.Path(record.cgroup_parent, record.id));
     CRISP_RETURN_IF_ERROR(cgroups_.Remove(path, kKillTime));
-    return cgroups_.RemovePod(record.cgroup_parent, record.id, absl::Now() + kKillTime);
+    return cgroups_.RemovePod(record.cgroup_parent, record.id, base::Deadline::In(kKillTime));
   });
   return first;
 }

@@ -111,7 +111,8 @@ absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
   const std::string bundle = paths_.Bundle(record.id);
   CRISP_RETURN_IF_ERROR(WriteBundle(bundle, spec));
   timeline.Mark("files");
-  CRISP_RETURN_IF_ERROR(cgroups_.CreatePod(record.cgroup_parent, record.id, deadline));
+  CRISP_RETURN_IF_ERROR(cgroups_.CreatePod(record.cgroup_parent, record.id,
+                                           base::Deadline::In(deadline - absl::Now())));
   CRISP_RETURN_IF_ERROR(base::Prefix(cgroups_.Create(cgroup_path, {}), "create sandbox cgroup"));
   timeline.Mark("cgroup");
 

@@ -34,7 +34,8 @@ bool HasAppArmor(const char* test) {
 
 struct LoadedProfile {
   LoadedProfile() {
-    const absl::Status loaded = linux::LoadAppArmorPolicy(kPolicy, absl::Now() + absl::Seconds(60));
+    const absl::Status loaded =
+        linux::LoadAppArmorPolicy(kPolicy, base::Deadline::In(absl::Seconds(60)));
     INFO(loaded);
     REQUIRE(loaded.ok());
   }

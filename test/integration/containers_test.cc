@@ -22,13 +22,6 @@ namespace {
 
 int64_t Millis(int64_t since_nanos) { return (base::MonotonicNanos() - since_nanos) / 1'000'000; }
 
-// A script that sets a trap must have done so before it is signalled: it says "ready" then.
-void WaitReady(Pod& pod, const std::string& container) {
-  const auto ready = [&] { return pod.LogText(container).find("ready") != std::string::npos; };
-  for (int i = 0; i < 2000 && !ready(); ++i) usleep(5000);
-  REQUIRE(ready());
-}
-
 }  // namespace
 
 TEST_CASE("exit codes and signals are told truly") {
@@ -55,12 +48,12 @@ TEST_CASE("stop: the signal first, SIGKILL after the grace, at once with none") 
   Pod pod(Daemon::Shared());
   const std::string polite =
       pod.Run({"sh", "-c", "trap 'exit 7' TERM; echo ready; while true; do sleep 0.1; done"});
-  WaitReady(pod, polite);
+  pod.AwaitLog(polite, "ready");
   pod.StopContainer(polite, 20);
   CHECK(pod.ContainerStatus(polite).exit_code() == 7);
   const std::string deaf =
       pod.Run({"sh", "-c", "trap '' TERM; echo ready; while true; do sleep 0.1; done"});
-  WaitReady(pod, deaf);
+  pod.AwaitLog(deaf, "ready");
   int64_t begin = base::MonotonicNanos();
   pod.StopContainer(deaf, 1);
   CHECK(Millis(begin) >= 1000);
@@ -77,7 +70,7 @@ TEST_CASE("a second stop with a shorter grace cuts the first one's short") {
   Pod pod(Daemon::Shared());
   const std::string deaf =
       pod.Run({"sh", "-c", "trap '' TERM; echo ready; while true; do sleep 0.1; done"});
-  WaitReady(pod, deaf);
+  pod.AwaitLog(deaf, "ready");
   const int64_t begin = base::MonotonicNanos();
   std::thread patient([&] { pod.StopContainer(deaf, 40); });
   pod.StopContainer(deaf, 1);
@@ -90,7 +83,7 @@ TEST_CASE("the stop signal of the configuration is sent") {
   const std::string container =
       pod.Run({"sh", "-c", "trap 'exit 9' USR1; echo ready; while true; do sleep 0.1; done"},
               [](v1::ContainerConfig& config) { config.set_stop_signal(v1::SIGNAL_SIGUSR1); });
-  WaitReady(pod, container);
+  pod.AwaitLog(container, "ready");
   pod.StopContainer(container, 20);
   CHECK(pod.ContainerStatus(container).exit_code() == 9);
   CHECK(pod.ContainerStatus(container).stop_signal() == v1::SIGNAL_SIGUSR1);
@@ -226,8 +219,8 @@ TEST_CASE("logs: CRI lines, partial lines of 16 KiB, both streams, reopened afte
   struct stat info, old;
   REQUIRE(stat(path.c_str(), &info) == 0);
   REQUIRE(stat((path + ".1").c_str(), &old) == 0);
-  for (int i = 0; i < 300 && info.st_size == 0; ++i) {
-    usleep(10000);
+  for (int i = 0; i < 2000 && info.st_size == 0; ++i) {
+    usleep(10'000);
     stat(path.c_str(), &info);
   }
   CHECK(info.st_size > 0);
@@ -328,7 +321,7 @@ TEST_CASE("a container killed beside an attach that does not read keeps its last
   INFO(attached.status());
   REQUIRE(attached.ok());
   CHECK(pod.Exec(container, {"touch", "/go"}).exit_code == 0);
-  WaitReady(pod, container);
+  pod.AwaitLog(container, "ready");
   pod.StopContainer(container, 0);
   const v1::ContainerStatus status = pod.ContainerStatus(container);
   CHECK(status.exit_code() == 137);

@@ -196,7 +196,7 @@ void KilledClients(Bench& bench, int times) {
     const bool tty = i % 2 == 0;
     const bool noisy = i % 4 < 2;
     const std::vector<std::string> command = {
-        "sh", "-c", noisy ? "cat /dev/zero" : "echo begun; sleep 1000 & sleep 1000"};
+        "sh", "-c", noisy ? "head -c 1000000000 /dev/zero" : "echo begun; sleep 1000 & sleep 1000"};
     streaming::WebSocketClient client(bench.Url(command, tty));
     client.Upgrade("v5.channel.k8s.io");
     REQUIRE(client.Read().has_value());
@@ -298,6 +298,7 @@ TEST_CASE("20 endless outputs at a time: crispd stays small, nobody goes without
   CHECK(alone.ByteSizeLong() <= 16 * kMiB);
   const int64_t begin = base::MonotonicNanos();
   v1::ExecSyncResponse none;
-  CHECK(bench.Exec({"cat", "/dev/zero"}, 1, &none).error_code() == Code::DEADLINE_EXCEEDED);
+  CHECK(bench.Exec({"timeout", "20", "cat", "/dev/zero"}, 1, &none).error_code() ==
+        Code::DEADLINE_EXCEEDED);
   CHECK(base::MonotonicNanos() - begin < int64_t{10} * 1'000'000'000);
 }

@@ -155,6 +155,16 @@ ExecResult Pod::Exec(const std::string& container, const std::vector<std::string
   return {.exit_code = response.exit_code(), .out = response.stdout(), .err = response.stderr()};
 }
 
+void Pod::AwaitLog(const std::string& container, const std::string& word) {
+  const int64_t give_up = base::MonotonicNanos() + int64_t{30} * 1'000'000'000;
+  while (LogText(container).find(word) == std::string::npos) {
+    if (base::MonotonicNanos() > give_up) {
+      throw std::runtime_error("the container did not log \"" + word + "\" within 30 s");
+    }
+    usleep(5000);  // a log has no call that waits
+  }
+}
+
 std::string Pod::Log(const std::string& container) {
   return base::ReadFile(ContainerStatus(container).log_path(), 64 << 20).value();
 }

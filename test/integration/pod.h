@@ -57,6 +57,8 @@ class Pod {
   ExecResult Exec(const std::string& container, const std::vector<std::string>& command,
                   int timeout_seconds = 10);
   // The container's log file as it is.
+  // Waits until a whole line of the log has `word` in it; throws after 30 s.
+  void AwaitLog(const std::string& container, const std::string& word);
   std::string Log(const std::string& container);
   // The text of all log lines, without time, stream and tag.
   std::string LogText(const std::string& container);

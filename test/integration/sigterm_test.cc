@@ -17,13 +17,7 @@ TEST_CASE("SIGTERM ends crispd at once, whatever calls wait for") {
   Pod pod(daemon);
   const std::string container =
       pod.Run({"sh", "-c", "trap 'echo signalled' TERM; echo ready; while :; do sleep 1; done"});
-  const auto says = [&](const char* word) {
-    for (int i = 0; i < 4000 && pod.LogText(container).find(word) == std::string::npos; ++i) {
-      usleep(5000);
-    }
-    REQUIRE(pod.LogText(container).find(word) != std::string::npos);
-  };
-  says("ready");  // the trap is set
+  pod.AwaitLog(container, "ready");  // the trap is set
   std::thread stop([&] {
     v1::StopContainerRequest request;
     request.set_container_id(container);
@@ -32,7 +26,7 @@ TEST_CASE("SIGTERM ends crispd at once, whatever calls wait for") {
     (void)daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::StopContainer, request,
                      &response);
   });
-  says("signalled");  // so the call waits
+  pod.AwaitLog(container, "signalled");  // StopContainer waits for the grace period from here on
   const int64_t begin = base::MonotonicNanos();
   daemon.Terminate();
   CHECK(base::MonotonicNanos() - begin < int64_t{20} * 1'000'000'000);

@@ -48,11 +48,6 @@ uint64_t Processes(Pod& pod, const std::string& container) {
   return pids.size();
 }
 
-void WaitReady(Pod& pod, const std::string& container) {
-  for (int i = 0; i < 4000 && pod.LogText(container).find("ready") == std::string::npos; ++i)
-    usleep(5000);  // until the container says so
-}
-
 v1::ListPodSandboxStatsResponse List(Daemon& daemon,
                                      const std::function<void(v1::PodSandboxStatsFilter&)>& set) {
   v1::ListPodSandboxStatsRequest request;
@@ -89,7 +84,7 @@ TEST_CASE("stats of a pod: cpu, memory, network, processes, containers") {
   Pod pod(Daemon::Shared());
   const std::string burner = pod.Run(Burner());
   const std::string idle = pod.Run({"sh", "-c", "sleep 1000 & sleep 1000"});
-  WaitReady(pod, burner);
+  pod.AwaitLog(burner, "ready");
   const v1::PodSandboxStats first = StatsOf(pod);
   CHECK(first.attributes().id() == pod.id());
   CHECK(first.attributes().metadata().name() == pod.config().metadata().name());
@@ -141,7 +136,7 @@ TEST_CASE("usage_nano_cores is what was used between two readings") {
 TEST_CASE("a pod with a cgroup of its own keeps its counters when a container goes") {
   Pod pod(Daemon::Shared(), OwnParent);
   const std::string burner = pod.Run(Burner());
-  WaitReady(pod, burner);
+  pod.AwaitLog(burner, "ready");
   const uint64_t before = CpuOf(pod);
   CHECK(before > 300'000'000);
   pod.StopContainer(burner, 0);
@@ -223,7 +218,7 @@ TEST_CASE("metrics tell what the kernel says") {
         resources.set_memory_limit_in_bytes(64 << 20);
         resources.set_memory_swap_limit_in_bytes(64 << 20);
       });
-  WaitReady(pod, container);
+  pod.AwaitLog(container, "ready");
   Samples samples = MetricsOf(pod);
   CHECK(Value(samples, "container_spec_memory_limit_bytes") == 64 << 20);
   CHECK(Value(samples, "container_spec_memory_swap_limit_bytes") == (OnV1() ? 64 << 20 : 0));

@@ -28,7 +28,7 @@ bool HasSystemd(const char* test) {
 linux::RunResult Run(const std::vector<std::string>& command) {
   const auto result =
       linux::Run({.path = "/usr/bin/env", .args = command, .env = {"PATH=/usr/sbin:/usr/bin"}}, "",
-                 {.deadline = absl::Now() + absl::Seconds(60)});
+                 {.deadline = base::Deadline::In(absl::Seconds(60))});
   REQUIRE(result.ok());
   return *result;
 }

@@ -142,8 +142,7 @@ TEST_CASE("memory in use is not taken away by an update") {
       [](v1::ContainerConfig& config) {
         config.mutable_linux()->mutable_resources()->set_memory_limit_in_bytes(256 << 20);
       });
-  for (int i = 0; i < 2000 && !absl::StrContains(pod.LogText(container), "ready"); ++i)
-    usleep(5000);  // the container says when it holds the memory
+  pod.AwaitLog(container, "ready");  // it holds the memory
   const grpc::Status refused = TryUpdate(pod.daemon(), container, [](Resources& update) {
     update.set_memory_limit_in_bytes(8 << 20);
   });

@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "base/deadline.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "cgroup/cgroups.h"
@@ -29,7 +30,7 @@ cgroup::Cgroups::Options Options() {
           .holder_program = absl::StrCat(getenv("CRISP_TEST_BIN_DIR"), "/pause")};
 }
 
-absl::Time Soon() { return absl::Now() + absl::Seconds(60); }
+base::Deadline Soon() { return base::Deadline::In(absl::Seconds(60)); }
 
 std::string Systemctl(const std::vector<std::string>& words) {
   std::vector<std::string> args = {"systemctl"};

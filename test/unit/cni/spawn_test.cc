@@ -25,7 +25,7 @@ linux::Command Shell(const std::string& script) {
 absl::StatusOr<linux::RunResult> RunShell(const std::string& script, absl::string_view input = "",
                                           absl::Duration time = absl::Seconds(5)) {
   linux::RunLimits limits;
-  limits.deadline = absl::Now() + time;
+  limits.deadline = base::Deadline::In(time);
   return linux::Run(Shell(script), input, limits);
 }
 

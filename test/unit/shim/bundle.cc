@@ -80,14 +80,20 @@ std::string Slurp(const std::string& path) {
 }
 
 std::string Await(const std::string& path, const std::function<bool(const std::string&)>& done) {
-  const base::Deadline deadline = DeadlineIn(10'000);
+  constexpr size_t kHeadBytes = 1 << 20;
+  const base::Deadline deadline = DeadlineIn(20'000);
+  std::string text;
   while (!deadline.Passed()) {
-    absl::StatusOr<std::string> text = base::ReadFile(path);
-    if (text.ok() && done(*text)) return *text;
-    poll(nullptr, 0,
-         2);  // the file is written by another program, line by line: nothing to wait on
+    // Never ReadFile(): it refuses a file over its limit, which a busy writer may pass at any time.
+    const base::UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    text.assign(kHeadBytes, '\0');
+    const ssize_t size = file.valid() ? pread(file.get(), text.data(), text.size(), 0) : 0;
+    text.resize(size > 0 ? static_cast<size_t>(size) : 0);
+    text.resize(text.rfind('\n') + 1);  // the last line may still be on its way
+    if (done(text)) return text;
+    poll(nullptr, 0, 2);  // another process writes the file, and there is no event for its content
   }
-  FAIL("nothing came: " << path);
+  FAIL(path << ": the text awaited did not come within 20 s, but: " << text.substr(0, 1000));
   return "";
 }
 

@@ -231,7 +231,7 @@ TEST_CASE("a volume at /dev gets no nodes, and those it has stay as they are", "
     spec.linux_.devices.push_back({"/dev/renamed", 'c', 1, 5, 0666, 0, 0});
     spec.linux_.devices.push_back({"/dev/new/zero", 'c', 1, 5, 0666, 0, 0});
     INFO(access);
-    CHECK(Try(bundle, spec) == "file\ndirectory\nnull\n600 0 1:3\n");
+    CHECK(Try(bundle, spec) == "directory\nfile\nnull\n600 0 1:3\n");
   }
 }
 

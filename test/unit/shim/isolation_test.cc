@@ -217,8 +217,9 @@ TEST_CASE("propagation of binds", "[shim][isolation]") {
     REQUIRE(bundle.Exec({"touch", "/go"}).ok());
     Await(bundle.log_path(),
           [](const std::string& text) { return absl::StrContains(text, "shared sees"); });
-    for (int i = 0; i < 2000 && access((volume + "/in/shared").c_str(), F_OK) != 0; ++i)
-      usleep(1000);
+    for (int i = 0; i < 2000 && access((volume + "/in/shared").c_str(), F_OK) != 0; ++i) {
+      usleep(5000);
+    }
   }
   const bool shared_seen = access((volume + "/in/shared").c_str(), F_OK) == 0;
   const bool others_seen = access((volume + "/in/slave").c_str(), F_OK) == 0 ||

@@ -261,7 +261,7 @@ TEST_CASE("a process elsewhere that holds the output does not hold up the record
   const auto fact = bundle.WaitExit();
   REQUIRE(fact.ok());
   CHECK(fact->exit_code == 4);
-  CHECK(base::MonotonicNanos() - begin_ns < 1'000'000'000);
+  CHECK(base::MonotonicNanos() - begin_ns < 5'000'000'000);
   CHECK(bundle.LogText() == "first\n");
 }
 
@@ -270,15 +270,15 @@ TEST_CASE("a process elsewhere that never stops writing does not hold up the rec
   const auto started =
       bundle.Start(ShellSpec("while ! test -e /stop; do sleep 0.01; done; exit 4"));
   REQUIRE(started.ok());
-  // Ends by SIGPIPE when the shim does.
-  REQUIRE(system(absl::StrCat("yes >/proc/", started->pid(), "/fd/1 &").c_str()) == 0);
+  // Ends by SIGPIPE when the shim does, and after 10 s at the latest: its output fills the log.
+  REQUIRE(system(absl::StrCat("timeout 10 yes >/proc/", started->pid(), "/fd/1 &").c_str()) == 0);
   Await(bundle.log_path(), [](const std::string& text) { return !text.empty(); });
   REQUIRE(bundle.Exec({"touch", "/stop"}).ok());
   const int64_t begin_ns = base::MonotonicNanos();
   const auto fact = bundle.WaitExit();
   REQUIRE(fact.ok());
   CHECK(fact->exit_code == 4);
-  CHECK(base::MonotonicNanos() - begin_ns < 1'500'000'000);
+  CHECK(base::MonotonicNanos() - begin_ns < 5'000'000'000);
 }
 
 }  // namespace crisp::test

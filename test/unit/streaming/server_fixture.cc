@@ -11,6 +11,8 @@
 #include <fstream>
 #include <thread>
 
+#include "base/id.h"
+
 namespace crisp::streaming {
 namespace {
 
@@ -25,12 +27,45 @@ size_t CountEntries(const char* path) {
 }  // namespace
 
 bool Eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 4000; ++i) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   return false;
 }
+
+bool Stays(const std::function<bool()>& condition) {
+  for (int i = 0; i < 100; ++i) {
+    if (!condition()) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+bool IsFull(const Connection& client, Direction direction) {
+  sockaddr_in ends[2] = {};  // the sender's, the receiver's
+  socklen_t size = sizeof(ends[0]);
+  const bool from_server = direction == Direction::kToClient;
+  auto* own = reinterpret_cast<sockaddr*>(&ends[from_server ? 1 : 0]);
+  auto* peer = reinterpret_cast<sockaddr*>(&ends[from_server ? 0 : 1]);
+  REQUIRE(getsockname(client.fd(), own, &size) == 0);
+  REQUIRE(getpeername(client.fd(), peer, &size) == 0);
+  constexpr unsigned kZeroWindowProbe = 4;
+  std::ifstream table("/proc/net/tcp");
+  std::string line;
+  while (std::getline(table, line)) {
+    unsigned from = 0, to = 0, timer = 0;
+    if (sscanf(line.c_str(), "%*d: %*x:%x %*x:%x %*x %*x:%*x %x:", &from, &to, &timer) == 3 &&
+        from == ntohs(ends[0].sin_port) && to == ntohs(ends[1].sin_port)) {
+      return timer == kZeroWindowProbe;
+    }
+  }
+  return false;
+}
+
+Gate::Gate() : path_("/tmp/crisp-streaming-test-" + base::NewId()) {}
+Gate::~Gate() { unlink(path_.c_str()); }
+void Gate::Open() const { REQUIRE(std::ofstream(path_).good()); }
 
 size_t OpenDescriptors() { return CountEntries("/proc/self/fd"); }
 size_t Threads() { return CountEntries("/proc/self/task"); }

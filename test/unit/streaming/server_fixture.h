@@ -41,8 +41,27 @@ struct ServerFixture {
   std::unique_ptr<Server> server;
 };
 
-// Waits for another thread's or process's doing, ten seconds at most.
+// Waits until `condition` holds, twenty seconds at most.
 bool Eventually(const std::function<bool()>& condition);
+// Whether `condition` holds throughout half a second.
+bool Stays(const std::function<bool()>& condition);
+
+// Whether the receive buffer of the client (kToClient) or of the server (kToServer) is full. The
+// sender's kernel then probes for room, and proc(5) shows that timer in /proc/net/tcp.
+enum class Direction { kToClient, kToServer };
+bool IsFull(const Connection& client, Direction direction);
+
+// A file that a script awaits with `script()` and that the test makes with Open().
+class Gate {
+ public:
+  Gate();
+  ~Gate();
+  void Open() const;
+  std::string script() const { return "while ! test -e " + path_ + "; do sleep 0.01; done"; }
+
+ private:
+  const std::string path_;
+};
 
 size_t OpenDescriptors();
 size_t Threads();

@@ -44,7 +44,8 @@ TEST_CASE("a client that breaks the protocol loses its session") {
 
 TEST_CASE("an error on one stream stays there") {
   ServerFixture fixture;
-  Command command(fixture.ExecUrl("cat; sleep 0.2; echo still", kInOut), kInOut);
+  const Gate end;
+  Command command(fixture.ExecUrl("cat; " + end.script() + "; echo still", kInOut), kInOut);
   command.client.Send(command.in, "x", true);
   command.client.Send(command.in, "after the end");  // S06
   command.client.connection.Write(ControlFrame(6, 0, Big32(41)) + ControlFrame(6, 0, Big32(42)));
@@ -54,6 +55,10 @@ TEST_CASE("an error on one stream stays there") {
   // S07: windows are not kept, so they cannot overflow.
   command.client.connection.Write(ControlFrame(9, 0, Big32(command.out) + Big32(0x7fffffff)));
   command.client.connection.Write(ControlFrame(9, 0, Big32(command.out) + Big32(0x7fffffff)));
+  while (command.client.streams[command.out + 2 * 4096].reset == 0) {
+    REQUIRE(command.client.ReadFrame());
+  }
+  end.Open();
   command.client.ReadToEnd();
   CHECK(command.text(command.out) == "xstill\n");
   CHECK(command.client.streams[command.in].reset == 9);
@@ -65,7 +70,7 @@ TEST_CASE("an error on one stream stays there") {
 
 TEST_CASE("streams nobody asked for are ended, unknown and second ones refused") {
   ServerFixture fixture;
-  SpdyClient client(fixture.ExecUrl("sleep 0.1; echo x", kOut));
+  SpdyClient client(fixture.ExecUrl("echo x", kOut));
   client.Upgrade({"v4.channel.k8s.io"});
   const uint32_t unknown = client.Open({{"streamtype", "video"}});
   const uint32_t extra = client.Open({{"streamtype", "stderr"}});
@@ -98,11 +103,10 @@ TEST_CASE("a client that does not read stops its process, at a bounded price") {
   }
   const size_t before = ResidentBytes();
   Command command(fixture.ExecUrl("head -c 52428800 /dev/zero", kOut), kOut);
-  // Kernel buffers fill within milliseconds; had the server read on, 200 ms would have done for
-  // everything.
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  CHECK(fixture.runtime.record->alive == 1);
-  CHECK(ResidentBytes() < before + kResidentSlack);
+  REQUIRE(Eventually([&] { return IsFull(command.client.connection, Direction::kToClient); }));
+  CHECK(Stays([&] {
+    return fixture.runtime.record->waited == 1 && ResidentBytes() < before + kResidentSlack;
+  }));
   size_t size = 0;
   while (command.client.ReadFrame()) {
     size += command.text(command.out).size();
@@ -130,14 +134,14 @@ TEST_CASE("the end of a terminal's output reaches a slow client") {
                                   kTerminal),
                   kTerminal);
   REQUIRE(Eventually([&] { return bytes_written() > 0; }));
-  // Until nothing moves: every buffer up to the client is full.
-  for (size_t before = 1; before != bytes_written();) {
-    before = bytes_written();
-    std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  }
+  // Every buffer up to the client is to be full. A slow machine may only make it a little less so.
+  REQUIRE(Eventually([&] { return IsFull(command.client.connection, Direction::kToClient); }));
+  REQUIRE(Eventually(
+      [&] { return Stays([&, before = bytes_written()] { return bytes_written() == before; }); }));
   command.client.Send(command.in, "go\n");
   REQUIRE(Eventually([&] { return fixture.runtime.record->waited == 1; }));
-  std::this_thread::sleep_for(std::chrono::milliseconds(400));  // longer than the server waits
+  // The server's wait for the output to end passes meanwhile; the test holds in either case.
+  CHECK(Stays([&] { return fixture.runtime.record->alive == 1; }));
   command.client.ReadToEnd();
   CHECK(command.text(command.out).size() >= bytes_written());
   CHECK(command.text(command.error).find("\"3\"") != std::string::npos);
@@ -145,15 +149,17 @@ TEST_CASE("the end of a terminal's output reaches a slow client") {
 
 TEST_CASE("a process that does not read stops its client, at a bounded price") {
   ServerFixture fixture;
+  const Gate reading;
   const size_t before = ResidentBytes();
-  Command command(fixture.ExecUrl("sleep 0.3; wc -c", kInOut), kInOut);
+  Command command(fixture.ExecUrl(reading.script() + "; wc -c", kInOut), kInOut);
   std::thread writer([&] {
     const std::string chunk(32 << 10, 'x');
     for (int i = 0; i < 1000; ++i) command.client.Send(command.in, chunk);
     command.client.Send(command.in, "", true);
   });
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  CHECK(ResidentBytes() < before + kResidentSlack);
+  CHECK(Eventually([&] { return IsFull(command.client.connection, Direction::kToServer); }));
+  CHECK(Stays([&] { return ResidentBytes() < before + kResidentSlack; }));
+  reading.Open();
   command.client.ReadToEnd();
   writer.join();
   CHECK(command.text(command.out) == "32768000\n");
@@ -186,7 +192,7 @@ TEST_CASE("a client that vanishes takes its process along") {
     CHECK(fixture.runtime.record->killed == killed + 1);
   }
   {  // in the middle of a flood both ways, nobody reading
-    Command command(fixture.ExecUrl("yes; sleep 100", kInOut), kInOut);
+    Command command(fixture.ExecUrl("head -c 1000000000 /dev/zero; sleep 100", kInOut), kInOut);
     const timeval timeout = {0, 100'000};
     setsockopt(command.client.connection.fd(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
     while (command.client.Send(command.in, std::string(32 << 10, 'x'))) {
@@ -196,26 +202,35 @@ TEST_CASE("a client that vanishes takes its process along") {
   CHECK(Eventually([&] { return fixture.server->sessions() == 0; }));
 }
 
-TEST_CASE("idle and unfinished sessions end") {
+TEST_CASE("an idle session ends and its process is killed") {
   ServerOptions options;
-  options.idle_timeout = absl::Milliseconds(200);
-  options.creation_timeout = absl::Milliseconds(100);
-  options.head_timeout = absl::Milliseconds(100);
+  options.idle_timeout = absl::Milliseconds(500);
   ServerFixture fixture(options);
   Command idle(fixture.ExecUrl("sleep 100", kOut), kOut);
   idle.client.ReadToEnd();
   CHECK(Eventually([&] { return fixture.runtime.record->killed == 1; }));
+}
 
+TEST_CASE("a session that lacks streams ends before its process is started") {
+  ServerOptions options;
+  options.creation_timeout = absl::Milliseconds(100);
+  ServerFixture fixture(options);
   SpdyClient incomplete(fixture.ExecUrl("true", kOut));
   incomplete.Upgrade({"v4.channel.k8s.io"});
   incomplete.Open({{"streamtype", "error"}});
   incomplete.ReadToEnd();
   CHECK(incomplete.goaway == 1u);
+  CHECK(fixture.runtime.record->started == 0);
+}
 
+TEST_CASE("a connection whose request head does not end is closed") {
+  ServerOptions options;
+  options.head_timeout = absl::Milliseconds(100);
+  ServerFixture fixture(options);
   Connection silent(fixture.ExecUrl("true", kOut));
   silent.Write("GET /exec");
   CHECK(silent.ReadAll().empty());
-  CHECK(fixture.runtime.record->started == 1);
+  CHECK(fixture.runtime.record->started == 0);
 }
 
 TEST_CASE("connections without a token use up no session") {

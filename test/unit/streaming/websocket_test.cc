@@ -157,10 +157,10 @@ TEST_CASE("WebSocket: a client that does not read stops its process") {
   WebSocketClient client(fixture.ExecUrl("head -c 20000000 /dev/zero", kOut));
   client.Upgrade("v5.channel.k8s.io");
   CHECK(Eventually([&] { return fixture.runtime.record->alive == 1; }));
-  std::this_thread::sleep_for(
-      std::chrono::milliseconds(200));  // enough to send all, were it not for the client
-  CHECK(fixture.runtime.record->alive == 1);
-  CHECK(ResidentBytes() < before + kResidentSlack);
+  REQUIRE(Eventually([&] { return IsFull(client.connection, Direction::kToClient); }));
+  CHECK(Stays([&] {
+    return fixture.runtime.record->waited == 0 && ResidentBytes() < before + kResidentSlack;
+  }));
   client.ReadToEnd();
   CHECK(client.channels['\x01'].size() == 20000000);
 }
