@@ -1,4 +1,4 @@
-#include "base/clock.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 #include "oci/reference.h"

@@ -22,10 +22,10 @@ oci::Digest DigestOf(absl::string_view bytes, const oci::Digest& like) {
   return Finish(hasher);
 }
 
-std::vector<oci::Digest> ChainIds(const std::vector<oci::Digest>& diff_ids) {
-  std::vector<oci::Digest> chain;
+std::vector<oci::ChainId> ChainIds(const std::vector<oci::Digest>& diff_ids) {
+  std::vector<oci::ChainId> chain;
   for (const oci::Digest& diff_id : diff_ids) {
-    chain.push_back(Typed(digest::ChainId(chain.empty() ? "" : chain.back().str(), diff_id.str())));
+    chain.emplace_back(digest::ChainId(chain.empty() ? "" : chain.back().str(), diff_id.str()));
   }
   return chain;
 }

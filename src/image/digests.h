@@ -5,6 +5,7 @@
 
 #include "absl/strings/string_view.h"
 #include "digest/hasher.h"
+#include "oci/chain_id.h"
 #include "oci/digest.h"
 
 namespace crisp::image {
@@ -18,6 +19,6 @@ oci::Digest Sha256(absl::string_view bytes);
 oci::Digest DigestOf(absl::string_view bytes, const oci::Digest& like);
 
 // Chain ids of a stack of layers given by diff id, base first.
-std::vector<oci::Digest> ChainIds(const std::vector<oci::Digest>& diff_ids);
+std::vector<oci::ChainId> ChainIds(const std::vector<oci::Digest>& diff_ids);
 
 }  // namespace crisp::image

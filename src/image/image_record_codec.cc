@@ -73,7 +73,7 @@ absl::Status DeriveFromConfig(Image& image) {
       return absl::InvalidArgumentError("image config: rootfs.diff_ids: only sha256 is supported");
     }
   }
-  const std::vector<oci::Digest> chain_ids = ChainIds(image.config.diff_ids);
+  const std::vector<oci::ChainId> chain_ids = ChainIds(image.config.diff_ids);
   image.layers.clear();
   for (size_t i = 0; i < chain_ids.size(); ++i) {
     image.layers.push_back({.diff_id = image.config.diff_ids[i], .chain_id = chain_ids[i]});

@@ -246,16 +246,16 @@ absl::Status ImageStore::Remove(const oci::Digest& id) {
   return absl::OkStatus();
 }
 
-std::vector<LayerLease> ImageStore::Unused(const std::vector<oci::Digest>& chain_ids) {
+std::vector<LayerLease> ImageStore::Unused(const std::vector<oci::ChainId>& chain_ids) {
   // Held to the end: a pull publishes its image before it lets go of the layers, so a layer is seen
   // used or seen held.
   absl::ReaderMutexLock lock(&mu_);
-  std::set<oci::Digest> used;
+  std::set<oci::ChainId> used;
   for (const auto& [id, image] : images_) {
     for (const Layer& layer : image->layers) used.insert(layer.chain_id);
   }
   std::vector<LayerLease> unused;
-  for (const oci::Digest& chain_id : chain_ids) {
+  for (const oci::ChainId& chain_id : chain_ids) {
     if (used.contains(chain_id)) continue;
     if (std::optional<LayerLease> lease = leases_.TryAcquire(chain_id)) {
       unused.push_back(*std::move(lease));

@@ -17,6 +17,7 @@
 #include "base/paths.h"
 #include "image/layer_leases.h"
 #include "image/layer_target.h"
+#include "oci/chain_id.h"
 #include "oci/digest.h"
 #include "oci/image_spec.h"
 
@@ -24,7 +25,7 @@ namespace crisp::image {
 
 struct Layer {
   oci::Digest diff_id;
-  oci::Digest chain_id;
+  oci::ChainId chain_id;
 };
 
 // An image as it is known; immutable once published by the store.
@@ -70,7 +71,7 @@ class ImageStore {
 
   // Of `chain_ids`, those that no image and no running pull needs: delete them while holding the
   // leases (a pull that wants one waits until its lease is dropped).
-  std::vector<LayerLease> Unused(const std::vector<oci::Digest>& chain_ids);
+  std::vector<LayerLease> Unused(const std::vector<oci::ChainId>& chain_ids);
 
   LayerLeases& leases() { return leases_; }
 

@@ -62,7 +62,7 @@ absl::Status LayerFetch::Fetch(size_t index) {
                        .media_type = descriptor.media_type,
                        .compressed_size = descriptor.size,
                        .diff_id = layers_[index].diff_id,
-                       .parent_chain_id = index == 0 ? oci::Digest() : layers_[index - 1].chain_id,
+                       .parent_chain_id = index == 0 ? oci::ChainId() : layers_[index - 1].chain_id,
                        .chain_id = layers_[index].chain_id};
   CRISP_ASSIGN_OR_RETURN(LayerLease lease, leases_.Acquire(info.chain_id, context_));
   std::unique_ptr<LayerSink> sink;

@@ -43,7 +43,7 @@ void LayerLease::Release() {
   leases_ = nullptr;
 }
 
-absl::StatusOr<LayerLease> LayerLeases::Acquire(const oci::Digest& chain_id,
+absl::StatusOr<LayerLease> LayerLeases::Acquire(const oci::ChainId& chain_id,
                                                 const PullContext& context) {
   absl::MutexLock lock(&mu_);
   while (holders_[chain_id].exclusive) {
@@ -56,20 +56,20 @@ absl::StatusOr<LayerLease> LayerLeases::Acquire(const oci::Digest& chain_id,
   return LayerLease(this, chain_id);
 }
 
-std::optional<LayerLease> LayerLeases::TryAcquire(const oci::Digest& chain_id) {
+std::optional<LayerLease> LayerLeases::TryAcquire(const oci::ChainId& chain_id) {
   absl::MutexLock lock(&mu_);
   if (holders_.contains(chain_id)) return std::nullopt;
   holders_[chain_id] = {.count = 1, .exclusive = true};
   return LayerLease(this, chain_id);
 }
 
-void LayerLeases::EndExclusive(const oci::Digest& chain_id) {
+void LayerLeases::EndExclusive(const oci::ChainId& chain_id) {
   absl::MutexLock lock(&mu_);
   holders_[chain_id].exclusive = false;
   changed_.SignalAll();
 }
 
-void LayerLeases::Drop(const oci::Digest& chain_id) {
+void LayerLeases::Drop(const oci::ChainId& chain_id) {
   absl::MutexLock lock(&mu_);
   if (--holders_[chain_id].count == 0) holders_.erase(chain_id);
 }

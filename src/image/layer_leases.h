@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "image/pull_context.h"
+#include "oci/chain_id.h"
 #include "oci/digest.h"
 
 namespace crisp::image {
@@ -23,27 +24,27 @@ class LayerLease {
   LayerLease& operator=(LayerLease&& other) noexcept;
   ~LayerLease();
 
-  const oci::Digest& chain_id() const { return chain_id_; }
+  const oci::ChainId& chain_id() const { return chain_id_; }
   // The layer is in place: others may count on it too, nobody may delete it.
   void Share();
 
  private:
   friend class LayerLeases;
-  LayerLease(LayerLeases* leases, oci::Digest chain_id)
+  LayerLease(LayerLeases* leases, oci::ChainId chain_id)
       : leases_(leases), chain_id_(std::move(chain_id)) {}
   void Release();
 
   LayerLeases* leases_;
-  oci::Digest chain_id_;
+  oci::ChainId chain_id_;
   bool exclusive_ = true;
 };
 
 class LayerLeases {
  public:
   // Waits while another holds the chain id exclusively; fails only as `context` does.
-  absl::StatusOr<LayerLease> Acquire(const oci::Digest& chain_id, const PullContext& context);
+  absl::StatusOr<LayerLease> Acquire(const oci::ChainId& chain_id, const PullContext& context);
   // Nothing when anybody holds it.
-  std::optional<LayerLease> TryAcquire(const oci::Digest& chain_id);
+  std::optional<LayerLease> TryAcquire(const oci::ChainId& chain_id);
 
  private:
   friend class LayerLease;
@@ -51,12 +52,12 @@ class LayerLeases {
     int count = 0;
     bool exclusive = false;
   };
-  void EndExclusive(const oci::Digest& chain_id);
-  void Drop(const oci::Digest& chain_id);
+  void EndExclusive(const oci::ChainId& chain_id);
+  void Drop(const oci::ChainId& chain_id);
 
   absl::Mutex mu_;
   absl::CondVar changed_;
-  std::map<oci::Digest, Holders> holders_ ABSL_GUARDED_BY(mu_);
+  std::map<oci::ChainId, Holders> holders_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace crisp::image

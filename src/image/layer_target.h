@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "oci/chain_id.h"
 #include "oci/digest.h"
 
 namespace crisp::image {
@@ -17,9 +18,9 @@ struct LayerInfo {
   int index = 0;           // 0 is the base layer
   std::string media_type;  // of the descriptor: a hint, the bytes may say otherwise
   int64_t compressed_size = 0;
-  oci::Digest diff_id;          // of the uncompressed tar
-  oci::Digest parent_chain_id;  // empty for the base layer
-  oci::Digest chain_id;         // the layer's name from now on
+  oci::Digest diff_id;           // of the uncompressed tar
+  oci::ChainId parent_chain_id;  // empty for the base layer
+  oci::ChainId chain_id;         // the layer's name from now on
 };
 
 // One layer on its way to disk. Used by one thread at a time; destroyed without a successful
@@ -43,7 +44,7 @@ class LayerSink {
 class LayerTarget {
  public:
   virtual ~LayerTarget() = default;
-  virtual bool Has(const oci::Digest& chain_id) const = 0;
+  virtual bool Has(const oci::ChainId& chain_id) const = 0;
   virtual absl::StatusOr<std::unique_ptr<LayerSink>> Begin(const LayerInfo& layer) = 0;
 };
 

@@ -43,14 +43,14 @@ absl::Status CheckSubPath(const snapshot::SnapshotStore& snapshots,
 
 }  // namespace
 
-std::vector<std::string> ChainIds(const image::Image& image) {
-  std::vector<std::string> chain_ids;
-  for (const image::Layer& layer : image.layers) chain_ids.push_back(layer.chain_id.str());
+std::vector<oci::ChainId> ChainIds(const image::Image& image) {
+  std::vector<oci::ChainId> chain_ids;
+  for (const image::Layer& layer : image.layers) chain_ids.push_back(layer.chain_id);
   return chain_ids;
 }
 
-std::vector<std::string> UsedLayers(const store::ContainerRecord& record) {
-  std::vector<std::string> layers = record.chain_ids;
+std::vector<oci::ChainId> UsedLayers(const store::ContainerRecord& record) {
+  std::vector<oci::ChainId> layers = record.chain_ids;
   for (const store::ImageVolume& volume : record.image_volumes)
     layers.insert(layers.end(), volume.chain_ids.begin(), volume.chain_ids.end());
   return layers;

@@ -15,9 +15,9 @@
 
 namespace crisp::cri {
 
-std::vector<std::string> ChainIds(const image::Image& image);
+std::vector<oci::ChainId> ChainIds(const image::Image& image);
 // Every layer the container stands on or has mounted.
-std::vector<std::string> UsedLayers(const store::ContainerRecord& record);
+std::vector<oci::ChainId> UsedLayers(const store::ContainerRecord& record);
 
 // kNotFound for an image that is not pulled. The caller keeps the images' layers from being removed
 // meanwhile.

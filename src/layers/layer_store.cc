@@ -20,12 +20,12 @@ class Sink : public image::LayerSink {
 
 }  // namespace
 
-bool LayerStore::Has(const oci::Digest& chain_id) const { return store_.Has(chain_id.str()); }
+bool LayerStore::Has(const oci::ChainId& chain_id) const { return store_.Has(chain_id); }
 
 absl::StatusOr<std::unique_ptr<image::LayerSink>> LayerStore::Begin(const image::LayerInfo& layer) {
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<snapshot::LayerWriter> writer,
-                         store_.BeginLayer({.chain_id = layer.chain_id.str(),
-                                            .parent = layer.parent_chain_id.str(),
+                         store_.BeginLayer({.chain_id = layer.chain_id,
+                                            .parent = layer.parent_chain_id,
                                             .diff_id = layer.diff_id.str()}));
   return std::unique_ptr<image::LayerSink>(std::make_unique<Sink>(std::move(writer)));
 }

@@ -13,7 +13,7 @@ class LayerStore : public image::LayerTarget {
  public:
   explicit LayerStore(snapshot::SnapshotStore& store) : store_(store) {}
 
-  bool Has(const oci::Digest& chain_id) const override;
+  bool Has(const oci::ChainId& chain_id) const override;
   absl::StatusOr<std::unique_ptr<image::LayerSink>> Begin(const image::LayerInfo& layer) override;
 
  private:

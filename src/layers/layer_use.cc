@@ -4,13 +4,13 @@
 
 namespace crisp::cri {
 
-void LayerUse::Add(const std::vector<std::string>& chain_ids) {
-  for (const std::string& id : chain_ids) ++containers_[id];
+void LayerUse::Add(const std::vector<oci::ChainId>& chain_ids) {
+  for (const oci::ChainId& id : chain_ids) ++containers_[id];
 }
 
-void LayerUse::Release(const std::vector<std::string>& chain_ids) {
+void LayerUse::Release(const std::vector<oci::ChainId>& chain_ids) {
   absl::MutexLock lock(&mu_);
-  for (const std::string& id : chain_ids) {
+  for (const oci::ChainId& id : chain_ids) {
     const auto it = containers_.find(id);
     if (it != containers_.end() && --it->second == 0) containers_.erase(it);
   }
@@ -19,22 +19,21 @@ void LayerUse::Release(const std::vector<std::string>& chain_ids) {
 
 void LayerUse::DeleteUnused() {
   absl::MutexLock lock(&mu_);
-  std::vector<std::string> chain_ids;
+  std::vector<oci::ChainId> chain_ids;
   for (const snapshot::LayerInfo& layer : layers_.Layers()) chain_ids.push_back(layer.chain_id);
   DeleteUnusedOf(chain_ids);
 }
 
-void LayerUse::DeleteUnusedOf(const std::vector<std::string>& chain_ids) {
-  std::vector<oci::Digest> candidates;
-  for (const std::string& chain_id : chain_ids) {
-    absl::StatusOr<oci::Digest> digest = oci::Digest::Parse(chain_id);
-    if (digest.ok() && containers_.count(chain_id) == 0) candidates.push_back(*std::move(digest));
+void LayerUse::DeleteUnusedOf(const std::vector<oci::ChainId>& chain_ids) {
+  std::vector<oci::ChainId> candidates;
+  for (const oci::ChainId& chain_id : chain_ids) {
+    if (containers_.count(chain_id) == 0) candidates.push_back(chain_id);
   }
   if (candidates.empty()) return;
   const std::vector<image::LayerLease> unused = images_.Unused(candidates);
   if (unused.empty()) return;
-  std::vector<std::string> gone;
-  for (const image::LayerLease& lease : unused) gone.push_back(lease.chain_id().str());
+  std::vector<oci::ChainId> gone;
+  for (const image::LayerLease& lease : unused) gone.push_back(lease.chain_id());
   const absl::Status removed = layers_.RemoveLayers(gone);
   if (removed.ok()) return;
   // Whoever wanted the space cannot help it; the next start tries again.

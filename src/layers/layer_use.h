@@ -25,20 +25,21 @@ class LayerUse {
   absl::Mutex& mu() ABSL_LOCK_RETURNED(mu_) { return mu_; }
 
   // A container's layers, before they are looked at.
-  void Add(const std::vector<std::string>& chain_ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Add(const std::vector<oci::ChainId>& chain_ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The container is gone: deletes those of its layers that nobody needs.
-  void Release(const std::vector<std::string>& chain_ids) ABSL_LOCKS_EXCLUDED(mu_);
+  void Release(const std::vector<oci::ChainId>& chain_ids) ABSL_LOCKS_EXCLUDED(mu_);
   // Deletes every layer that nobody needs: when an image was removed, when a pull failed, and at
   // start, after the containers were counted.
   void DeleteUnused() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  void DeleteUnusedOf(const std::vector<std::string>& chain_ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void DeleteUnusedOf(const std::vector<oci::ChainId>& chain_ids)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   image::ImageStore& images_;
   snapshot::SnapshotStore& layers_;
   absl::Mutex mu_;
-  std::map<std::string, int> containers_ ABSL_GUARDED_BY(mu_);  // how many count on a layer
+  std::map<oci::ChainId, int> containers_ ABSL_GUARDED_BY(mu_);  // how many count on a layer
 };
 
 }  // namespace crisp::cri

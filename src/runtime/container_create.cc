@@ -23,8 +23,8 @@
 namespace crisp::cri {
 namespace {
 
-std::string TopChainId(const std::vector<std::string>& chain_ids) {
-  return chain_ids.empty() ? std::string() : chain_ids.back();
+oci::ChainId TopChainId(const std::vector<oci::ChainId>& chain_ids) {
+  return chain_ids.empty() ? oci::ChainId() : chain_ids.back();
 }
 
 // Absolute, or empty when there is no log.

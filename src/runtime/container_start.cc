@@ -55,7 +55,8 @@ absl::Status Service::Launch(container::Container& container, absl::Time deadlin
   CRISP_RETURN_IF_ERROR(base::Prefix(cgroups_.Create(cgroup_path, limits), "create cgroup"));
   CRISP_ASSIGN_OR_RETURN(
       const snapshot::RootfsView view,
-      snapshots_.ContainerView(record.id, record.chain_ids.empty() ? "" : record.chain_ids.back()));
+      snapshots_.ContainerView(
+          record.id, record.chain_ids.empty() ? oci::ChainId() : record.chain_ids.back()));
 
   shim::v1::Start start = StartMessage(cgroups_, cgroup_path);
   FillRootfs(view, *start.mutable_rootfs());

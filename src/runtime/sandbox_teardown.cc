@@ -2,6 +2,7 @@
 // point; what is done is struck off the record, what is not stays owed.
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/log.h"

@@ -23,8 +23,8 @@ bool IsDigest(absl::string_view text) {
 std::string EncodeLayerRecord(const LayerRecord& record) {
   const base::Json json = {
       {"version", kVersion},
-      {"chain_id", record.info.chain_id},
-      {"parent", record.info.parent},
+      {"chain_id", record.info.chain_id.str()},
+      {"parent", record.info.parent.str()},
       {"diff_id", record.info.diff_id},
       {"bytes", record.info.usage.bytes},
       {"inodes", record.info.usage.inodes},
@@ -37,8 +37,8 @@ absl::StatusOr<LayerRecord> DecodeLayerRecord(absl::string_view text) {
   auto record = base::DecodeJson("layer record", text, [](const base::Json& json) {
     LayerRecord decoded;
     if (json.at("version").get<int>() != kVersion) return decoded;  // no digests: refused below
-    decoded.info.chain_id = json.at("chain_id").get<std::string>();
-    decoded.info.parent = json.at("parent").get<std::string>();
+    decoded.info.chain_id = oci::ChainId(json.at("chain_id"));
+    decoded.info.parent = oci::ChainId(json.at("parent"));
     decoded.info.diff_id = json.at("diff_id").get<std::string>();
     decoded.info.usage.bytes = json.at("bytes").get<uint64_t>();
     decoded.info.usage.inodes = json.at("inodes").get<uint64_t>();
@@ -47,8 +47,8 @@ absl::StatusOr<LayerRecord> DecodeLayerRecord(absl::string_view text) {
   });
   if (!record.ok()) return record;
   const LayerInfo& info = record->info;
-  const bool parent_ok = info.parent.empty() || IsDigest(info.parent);
-  if (!IsDigest(info.chain_id) || !IsDigest(info.diff_id) || !parent_ok) {
+  const bool parent_ok = info.parent.empty() || IsDigest(info.parent.str());
+  if (!IsDigest(info.chain_id.str()) || !IsDigest(info.diff_id) || !parent_ok) {
     return absl::InvalidArgumentError("layer record: version or digest not understood");
   }
   return record;

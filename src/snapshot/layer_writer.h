@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "oci/chain_id.h"
 
 namespace crisp::snapshot {
 
@@ -34,9 +35,9 @@ struct UnpackLimits {
 };
 
 struct LayerSpec {
-  std::string chain_id;  // "sha256:<64 hex>", of this layer on top of its parents
-  std::string parent;    // chain id of the layer below; empty for the lowest
-  std::string diff_id;   // "sha256:<64 hex>" the uncompressed tar must have
+  oci::ChainId chain_id;  // "sha256:<64 hex>", of this layer on top of its parents
+  oci::ChainId parent;    // chain id of the layer below; empty for the lowest
+  std::string diff_id;    // "sha256:<64 hex>" the uncompressed tar must have
 };
 
 // One thread at a time. After an error every later call returns the same error. Destroying a writer

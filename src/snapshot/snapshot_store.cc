@@ -64,9 +64,9 @@ struct SnapshotStore::State {
 
   absl::Status Load(std::vector<std::string>& problems);
   absl::StatusOr<LayerRecord> LoadLayer(const std::string& directory) const;
-  absl::StatusOr<std::vector<std::string>> Lowers(absl::string_view chain_id) const;
+  absl::StatusOr<std::vector<std::string>> Lowers(const oci::ChainId& chain_id) const;
   absl::Status Publish(uint64_t number, const LayerRecord& record);
-  std::vector<uint64_t> Unlist(absl::Span<const std::string> chain_ids);
+  std::vector<uint64_t> Unlist(absl::Span<const oci::ChainId> chain_ids);
   absl::StatusOr<RootfsView> WithUpper(absl::string_view container_id, RootfsView view) const;
 
   std::string LayerDir(uint64_t number) const {
@@ -89,7 +89,7 @@ struct SnapshotStore::State {
   // system call, so that readers do not wait for the disk.
   absl::Mutex change_mu ABSL_ACQUIRED_BEFORE(mu);
   mutable absl::Mutex mu;
-  absl::flat_hash_map<std::string, Layer> layers ABSL_GUARDED_BY(mu);
+  absl::flat_hash_map<oci::ChainId, Layer> layers ABSL_GUARDED_BY(mu);
   uint64_t next_number ABSL_GUARDED_BY(mu) = 1;
   Usage usage ABSL_GUARDED_BY(mu);
 };
@@ -116,7 +116,8 @@ absl::StatusOr<LayerRecord> SnapshotStore::State::LoadLayer(const std::string& d
                          base::ReadFile(base::JoinPath(directory, base::kRecordFile)));
   CRISP_ASSIGN_OR_RETURN(LayerRecord record, DecodeLayerRecord(text));
   // The chain id is a digest of the two others: a flipped bit in any of them shows.
-  if (digest::ChainId(record.info.parent, record.info.diff_id) != record.info.chain_id) {
+  if (digest::ChainId(record.info.parent.str(), record.info.diff_id) !=
+      record.info.chain_id.str()) {
     return absl::DataLossError("chain id does not match parent and diff id");
   }
   struct stat info;
@@ -166,10 +167,10 @@ absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
     again = false;
     for (auto it = layers.begin(); it != layers.end();) {
       const auto here = it++;
-      const std::string& parent = here->second.record.info.parent;
+      const oci::ChainId& parent = here->second.record.info.parent;
       if (parent.empty() || layers.contains(parent)) continue;
       CRISP_RETURN_IF_ERROR(give_up(absl::StrCat(here->second.number),
-                                    absl::StrCat("parent ", parent, " is missing")));
+                                    absl::StrCat("parent ", parent.str(), " is missing")));
       layers.erase(here);
       again = true;
     }
@@ -183,7 +184,7 @@ absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
 
 const std::string& SnapshotStore::root() const { return state_->options.root; }
 
-bool SnapshotStore::Has(absl::string_view chain_id) const {
+bool SnapshotStore::Has(const oci::ChainId& chain_id) const {
   absl::MutexLock lock(&state_->mu);
   return state_->layers.contains(chain_id);
 }
@@ -203,13 +204,13 @@ Usage SnapshotStore::LayersUsage() const {
 
 absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const LayerSpec& spec) {
   State& state = *state_;
-  if (!IsDigest(spec.diff_id) || !(spec.parent.empty() || IsDigest(spec.parent))) {
+  if (!IsDigest(spec.diff_id) || !(spec.parent.empty() || IsDigest(spec.parent.str()))) {
     return absl::InvalidArgumentError(
-        absl::StrCat("diff id \"", spec.diff_id, "\" or parent \"", spec.parent, "\""));
+        absl::StrCat("diff id \"", spec.diff_id, "\" or parent \"", spec.parent.str(), "\""));
   }
-  if (digest::ChainId(spec.parent, spec.diff_id) != spec.chain_id) {
+  if (digest::ChainId(spec.parent.str(), spec.diff_id) != spec.chain_id.str()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("chain id \"", spec.chain_id, "\" does not match parent and diff id"));
+        absl::StrCat("chain id \"", spec.chain_id.str(), "\" does not match parent and diff id"));
   }
   uint64_t number = 0;
   {
@@ -224,7 +225,7 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
     auto lowers = state.Lowers(parent);
     if (!lowers.ok())
       return absl::StatusOr<std::vector<std::string>>(absl::FailedPreconditionError(
-          absl::StrCat("parent layer ", parent, " is not published")));
+          absl::StrCat("parent layer ", parent.str(), " is not published")));
     for (std::string& lower : *lowers) lower = base::JoinPath(state.options.root, lower);
     return lowers;
   };
@@ -248,7 +249,8 @@ absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& r
     absl::MutexLock lock(&mu);
     if (layers.contains(info.chain_id)) return trash.Throw(StagingDir(number));
     if (!info.parent.empty() && !layers.contains(info.parent)) {
-      return absl::FailedPreconditionError(absl::StrCat("parent layer ", info.parent, " is gone"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("parent layer ", info.parent.str(), " is gone"));
     }
   }
   CRISP_RETURN_IF_ERROR(Rename(StagingDir(number), LayerDir(number)));
@@ -264,18 +266,18 @@ absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& r
 }
 
 // Takes the layers out of the index; the directories are the caller's to remove.
-std::vector<uint64_t> SnapshotStore::State::Unlist(absl::Span<const std::string> chain_ids) {
-  const std::set<std::string> asked(chain_ids.begin(), chain_ids.end());
-  std::set<std::string> gone = asked;
+std::vector<uint64_t> SnapshotStore::State::Unlist(absl::Span<const oci::ChainId> chain_ids) {
+  const std::set<oci::ChainId> asked(chain_ids.begin(), chain_ids.end());
+  std::set<oci::ChainId> gone = asked;
   absl::MutexLock lock(&mu);
   for (const auto& [chain_id, layer] : layers) {
     if (asked.count(chain_id) > 0) continue;
     // It stays, and so does all it stands on; below what another one kept, all is kept already.
-    std::string below = layer.record.info.parent;
+    oci::ChainId below = layer.record.info.parent;
     while (gone.erase(below) > 0) below = layers.at(below).record.info.parent;
   }
   std::vector<uint64_t> numbers;
-  for (const std::string& chain_id : gone) {
+  for (const oci::ChainId& chain_id : gone) {
     const auto it = layers.find(chain_id);
     if (it == layers.end()) continue;
     numbers.push_back(it->second.number);
@@ -286,7 +288,7 @@ std::vector<uint64_t> SnapshotStore::State::Unlist(absl::Span<const std::string>
   return numbers;
 }
 
-absl::Status SnapshotStore::RemoveLayers(absl::Span<const std::string> chain_ids) {
+absl::Status SnapshotStore::RemoveLayers(absl::Span<const oci::ChainId> chain_ids) {
   State& state = *state_;
   absl::MutexLock change(&state.change_mu);
   const std::vector<uint64_t> numbers = state.Unlist(chain_ids);
@@ -304,12 +306,12 @@ absl::Status SnapshotStore::RemoveLayers(absl::Span<const std::string> chain_ids
 }
 
 absl::StatusOr<std::vector<std::string>> SnapshotStore::State::Lowers(
-    absl::string_view chain_id) const {
+    const oci::ChainId& chain_id) const {
   absl::MutexLock lock(&mu);
   std::vector<std::string> lowers;
-  for (std::string id(chain_id); !id.empty();) {
+  for (oci::ChainId id = chain_id; !id.empty();) {
     const auto it = layers.find(id);
-    if (it == layers.end()) return absl::NotFoundError(absl::StrCat("layer ", id));
+    if (it == layers.end()) return absl::NotFoundError(absl::StrCat("layer ", id.str()));
     lowers.push_back(LowerName(it->second.number));
     if (it->second.record.opaque_root) break;
     id = it->second.record.info.parent;
@@ -317,7 +319,7 @@ absl::StatusOr<std::vector<std::string>> SnapshotStore::State::Lowers(
   return lowers;
 }
 
-absl::StatusOr<RootfsView> SnapshotStore::View(absl::string_view chain_id) const {
+absl::StatusOr<RootfsView> SnapshotStore::View(const oci::ChainId& chain_id) const {
   RootfsView view;
   view.base = state_->options.root;
   view.read_only = true;
@@ -334,7 +336,7 @@ absl::StatusOr<RootfsView> SnapshotStore::State::WithUpper(absl::string_view con
 }
 
 absl::StatusOr<RootfsView> SnapshotStore::Prepare(absl::string_view container_id,
-                                                  absl::string_view chain_id, Owner owner) {
+                                                  const oci::ChainId& chain_id, Owner owner) {
   State& state = *state_;
   CRISP_RETURN_IF_ERROR(CheckContainerId(container_id));
   CRISP_ASSIGN_OR_RETURN(RootfsView view, View(chain_id));
@@ -357,7 +359,7 @@ absl::StatusOr<RootfsView> SnapshotStore::Prepare(absl::string_view container_id
 }
 
 absl::StatusOr<RootfsView> SnapshotStore::ContainerView(absl::string_view container_id,
-                                                        absl::string_view chain_id) const {
+                                                        const oci::ChainId& chain_id) const {
   CRISP_RETURN_IF_ERROR(CheckContainerId(container_id));
   struct stat info;
   const std::string path = state_->ContainerDir(container_id);

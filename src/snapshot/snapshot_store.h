@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "oci/chain_id.h"
 #include "snapshot/layer_writer.h"
 #include "snapshot/rootfs_view.h"
 
@@ -38,8 +39,8 @@ struct StoreOptions {
 };
 
 struct LayerInfo {
-  std::string chain_id;
-  std::string parent;
+  oci::ChainId chain_id;
+  oci::ChainId parent;
   std::string diff_id;
   Usage usage;
 };
@@ -64,23 +65,23 @@ class SnapshotStore {
   // Absolute; the mount point ImageFsInfo reports.
   const std::string& root() const;
 
-  bool Has(absl::string_view chain_id) const;
+  bool Has(const oci::ChainId& chain_id) const;
   std::vector<LayerInfo> Layers() const;
   // Starts an unpack. The writer must not outlive the store.
   absl::StatusOr<std::unique_ptr<LayerWriter>> BeginLayer(const LayerSpec& spec);
   // Which layers are unused is known above (images and containers). A layer that another one, not
   // among these, stands on stays, and so does what it stands on itself; unknown ids are ignored.
-  absl::Status RemoveLayers(absl::Span<const std::string> chain_ids);
+  absl::Status RemoveLayers(absl::Span<const oci::ChainId> chain_ids);
 
   // The layers alone, read-only; an empty chain id is an image without layers. kNotFound for an
   // unknown chain id.
-  absl::StatusOr<RootfsView> View(absl::string_view chain_id) const;
+  absl::StatusOr<RootfsView> View(const oci::ChainId& chain_id) const;
   // Makes an empty writable layer on top. kAlreadyExists when the container has one.
-  absl::StatusOr<RootfsView> Prepare(absl::string_view container_id, absl::string_view chain_id,
+  absl::StatusOr<RootfsView> Prepare(absl::string_view container_id, const oci::ChainId& chain_id,
                                      Owner owner);
   // View() plus the writable layer Prepare made; what a restarted daemon asks for.
   absl::StatusOr<RootfsView> ContainerView(absl::string_view container_id,
-                                           absl::string_view chain_id) const;
+                                           const oci::ChainId& chain_id) const;
   // Ids that have a writable layer, for reconciling at start.
   absl::StatusOr<std::vector<std::string>> Containers() const;
   // OK when there is none. The space comes back in the background.

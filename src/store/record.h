@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "oci/chain_id.h"
 #include "runtime/v1/api.pb.h"
 
 namespace crisp::store {
@@ -57,8 +58,8 @@ struct Outcome {
 struct ImageVolume {
   std::string container_path;
   std::string image_id;
-  std::vector<std::string> chain_ids;  // bottom first: kept while the container exists
-  std::string sub_path;                // a directory inside the image; empty: all of it
+  std::vector<oci::ChainId> chain_ids;  // bottom first: kept while the container exists
+  std::string sub_path;                 // a directory inside the image; empty: all of it
 };
 
 struct ContainerRecord {
@@ -71,7 +72,7 @@ struct ContainerRecord {
   // Empty in records of a crispd that did not write them.
   std::string image_name;
   std::string image_ref;
-  std::vector<std::string> chain_ids;  // its layers, bottom first: kept while the container exists
+  std::vector<oci::ChainId> chain_ids;  // its layers, bottom first: kept while the container exists
   std::vector<ImageVolume> image_volumes;          // in the order of the configuration's mounts
   std::string log_path;                            // absolute; empty: no log
   std::string stop_signal;                         // resolved: "SIGTERM"

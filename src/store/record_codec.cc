@@ -59,12 +59,24 @@ Outcome ParseOutcome(const Json& json) {
           .message = json.at("message")};
 }
 
+Json ChainIdsJson(const std::vector<oci::ChainId>& chain_ids) {
+  Json json = Json::array();
+  for (const oci::ChainId& chain_id : chain_ids) json.push_back(chain_id.str());
+  return json;
+}
+
+std::vector<oci::ChainId> ParseChainIds(const Json& json) {
+  std::vector<oci::ChainId> chain_ids;
+  for (const Json& chain_id : json) chain_ids.emplace_back(chain_id.get<std::string>());
+  return chain_ids;
+}
+
 Json VolumesJson(const std::vector<ImageVolume>& volumes) {
   Json json = Json::array();
   for (const ImageVolume& volume : volumes) {
     json.push_back({{"container_path", volume.container_path},
                     {"image_id", volume.image_id},
-                    {"chain_ids", volume.chain_ids},
+                    {"chain_ids", ChainIdsJson(volume.chain_ids)},
                     {"sub_path", volume.sub_path}});
   }
   return json;
@@ -75,7 +87,7 @@ std::vector<ImageVolume> ParseVolumes(const Json& json) {
   for (const Json& volume : json) {
     volumes.push_back({.container_path = volume.at("container_path"),
                        .image_id = volume.at("image_id"),
-                       .chain_ids = volume.at("chain_ids").get<std::vector<std::string>>(),
+                       .chain_ids = ParseChainIds(volume.at("chain_ids")),
                        .sub_path = volume.at("sub_path")});
   }
   return volumes;
@@ -110,7 +122,7 @@ bool ParseContainer(const Json& json, ContainerRecord& record) {
   record.image_id = json.at("image_id");
   record.image_name = json.value("image_name", "");
   record.image_ref = json.value("image_ref", "");
-  record.chain_ids = json.at("chain_ids").get<std::vector<std::string>>();
+  record.chain_ids = ParseChainIds(json.at("chain_ids"));
   if (json.contains("image_volumes")) record.image_volumes = ParseVolumes(json.at("image_volumes"));
   record.log_path = json.at("log_path");
   record.stop_signal = json.at("stop_signal");
@@ -150,7 +162,7 @@ std::string Encode(const ContainerRecord& record) {
                {"image_id", record.image_id},
                {"image_name", record.image_name},
                {"image_ref", record.image_ref},
-               {"chain_ids", record.chain_ids},
+               {"chain_ids", ChainIdsJson(record.chain_ids)},
                {"log_path", record.log_path},
                {"stop_signal", record.stop_signal},
                {"user", MessageJson(record.user)},

@@ -21,6 +21,7 @@
 namespace {
 
 namespace base = crisp::base;
+using crisp::oci::ChainId;
 using crisp::snapshot::LayerSpec;
 using crisp::snapshot::SnapshotStore;
 
@@ -81,14 +82,14 @@ class Scratch {
     Must(system(script.c_str()) == 0);
     const absl::StatusOr<std::string> blob = base::ReadFile(tar);
     MustOk(blob.status());
-    const LayerSpec spec = Spec("", *blob);
+    const LayerSpec spec = Spec(ChainId(), *blob);
     MustOk(UnpackAs(spec, *blob));
     parent_ = spec.chain_id;
   }
 
-  static LayerSpec Spec(const std::string& parent, absl::string_view blob) {
+  static LayerSpec Spec(const ChainId& parent, absl::string_view blob) {
     const std::string diff_id = crisp::snapshot::PlainDigest(blob, kLimits);
-    return {crisp::digest::ChainId(parent, diff_id), parent, diff_id};
+    return {ChainId(crisp::digest::ChainId(parent.str(), diff_id)), parent, diff_id};
   }
 
   absl::Status UnpackAs(const LayerSpec& spec, absl::string_view blob) {
@@ -117,7 +118,7 @@ class Scratch {
   std::string dir_;
   std::string canary_;
   std::string before_;
-  std::string parent_;
+  ChainId parent_;
   std::unique_ptr<SnapshotStore> store_;
 };
 

@@ -58,7 +58,7 @@ class FakeSink final : public LayerSink {
   bool finished_ = false;
 };
 
-bool FakeTarget::Has(const oci::Digest& chain_id) const {
+bool FakeTarget::Has(const oci::ChainId& chain_id) const {
   absl::MutexLock lock(&mu_);
   return layers_.contains(chain_id);
 }
@@ -69,7 +69,7 @@ absl::StatusOr<std::unique_ptr<LayerSink>> FakeTarget::Begin(const LayerInfo& la
   return std::make_unique<FakeSink>(*this, layer);
 }
 
-std::map<oci::Digest, std::string> FakeTarget::layers() const {
+std::map<oci::ChainId, std::string> FakeTarget::layers() const {
   absl::MutexLock lock(&mu_);
   return layers_;
 }
@@ -81,7 +81,7 @@ int FakeTarget::aborted() const {
   absl::MutexLock lock(&mu_);
   return aborted_;
 }
-void FakeTarget::Remove(const oci::Digest& chain_id) {
+void FakeTarget::Remove(const oci::ChainId& chain_id) {
   absl::MutexLock lock(&mu_);
   layers_.erase(chain_id);
 }

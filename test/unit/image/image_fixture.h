@@ -28,13 +28,13 @@ struct TempDir {
 // Layers are kept as the bytes that came; they are their own tar, so that diff id = digest.
 class FakeTarget final : public LayerTarget {
  public:
-  bool Has(const oci::Digest& chain_id) const override;
+  bool Has(const oci::ChainId& chain_id) const override;
   absl::StatusOr<std::unique_ptr<LayerSink>> Begin(const LayerInfo& layer) override;
 
-  std::map<oci::Digest, std::string> layers() const;
+  std::map<oci::ChainId, std::string> layers() const;
   int begun() const;
   int aborted() const;
-  void Remove(const oci::Digest& chain_id);
+  void Remove(const oci::ChainId& chain_id);
 
   absl::Status write_error;                            // of every sink
   std::function<void(const LayerInfo&)> before_write;  // on the puller's thread
@@ -42,7 +42,7 @@ class FakeTarget final : public LayerTarget {
  private:
   friend class FakeSink;
   mutable absl::Mutex mu_;
-  std::map<oci::Digest, std::string> layers_;
+  std::map<oci::ChainId, std::string> layers_;
   int begun_ = 0;
   int aborted_ = 0;
 };

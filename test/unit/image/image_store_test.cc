@@ -21,11 +21,11 @@ namespace {
 // Says yes to every layer but those removed.
 class AllLayers final : public LayerTarget {
  public:
-  bool Has(const oci::Digest& chain_id) const override { return chain_id != missing; }
+  bool Has(const oci::ChainId& chain_id) const override { return chain_id != missing; }
   absl::StatusOr<std::unique_ptr<LayerSink>> Begin(const LayerInfo&) override {
     return absl::UnimplementedError("not a target");
   }
-  oci::Digest missing;
+  oci::ChainId missing;
 };
 
 struct StoreFixture {
@@ -65,8 +65,8 @@ Image Make(const std::vector<std::string>& layers, const std::string& tag,
   return image;
 }
 
-std::vector<oci::Digest> Ids(const std::vector<LayerLease>& leases) {
-  std::vector<oci::Digest> ids;
+std::vector<oci::ChainId> Ids(const std::vector<LayerLease>& leases) {
+  std::vector<oci::ChainId> ids;
   for (const LayerLease& lease : leases) ids.push_back(lease.chain_id());
   return ids;
 }
@@ -199,11 +199,11 @@ TEST_CASE("Remove takes all references at once, and the layers nobody else needs
   const Image two = Make({"base", "two"}, "repo:2");
   f.Put(one);
   f.Put(two);
-  const std::vector<oci::Digest> all = {one.layers[0].chain_id, one.layers[1].chain_id,
-                                        two.layers[1].chain_id};
+  const std::vector<oci::ChainId> all = {one.layers[0].chain_id, one.layers[1].chain_id,
+                                         two.layers[1].chain_id};
   CHECK(f.store->Unused(all).empty());
   REQUIRE(f.store->Remove(one.id).ok());
-  CHECK(Ids(f.store->Unused(all)) == std::vector<oci::Digest>{one.layers[1].chain_id});
+  CHECK(Ids(f.store->Unused(all)) == std::vector<oci::ChainId>{one.layers[1].chain_id});
   CHECK(f.store->List().size() == 1);
   for (const char* name : {"example.com/repo:1", "example.com/repo:also"}) {
     CHECK(absl::IsNotFound(f.store->Find(name).status()));
@@ -236,7 +236,7 @@ TEST_CASE("A layer that a pull counts on is not given up") {
   StoreFixture f;
   const Image image = Make({"a"}, "repo:1");
   f.Put(image);
-  const oci::Digest chain_id = image.layers[0].chain_id;
+  const oci::ChainId chain_id = image.layers[0].chain_id;
   {
     auto lease = f.store->leases().Acquire(chain_id, {});
     REQUIRE(lease.ok());

@@ -31,9 +31,9 @@ TEST_CASE("A pull stores layers, config and references") {
   CHECK(got.size == static_cast<int64_t>(image.manifest.size() + image.config.size() + 13));
   CHECK_FALSE(got.pinned);
   REQUIRE(got.layers.size() == 3);
-  CHECK(got.layers[0].chain_id == Sha256("base"));
-  CHECK(got.layers[1].chain_id ==
-        Sha256(absl::StrCat(Sha256("base").str(), " ", Sha256("middle").str())));
+  CHECK(got.layers[0].chain_id.str() == Sha256("base").str());
+  CHECK(got.layers[1].chain_id.str() ==
+        digest::Sha256(absl::StrCat(Sha256("base").str(), " ", Sha256("middle").str())));
   CHECK(f.target.layers().at(got.layers[2].chain_id) == "top");
   CHECK(f.target.aborted() == 0);
   // A fresh name costs one request for the manifest.

@@ -9,7 +9,7 @@
 namespace crisp::cri {
 namespace {
 
-using Names = std::vector<std::string>;
+using ChainIds = std::vector<oci::ChainId>;
 
 struct Fixture {
   Fixture() {
@@ -19,23 +19,23 @@ struct Fixture {
     use = std::make_unique<LayerUse>(*images, *snapshots.store);
   }
   // One more layer on `parent`; its chain id.
-  std::string Layer(const std::string& content, const std::string& parent = "") {
+  oci::ChainId Layer(const std::string& content, const oci::ChainId& parent = {}) {
     return *snapshots.Unpack(snapshot::TarBuilder().File("file", content).Done(), parent);
   }
-  oci::Digest PutImage(const std::string& name, const Names& chain_ids) {
+  oci::Digest PutImage(const std::string& name, const ChainIds& chain_ids) {
     image::Image image;
     image.id = image::Sha256(name);
     image.manifest_digest = image.id;
-    for (const std::string& chain_id : chain_ids)
-      image.layers.push_back({.diff_id = {}, .chain_id = *oci::Digest::Parse(chain_id)});
+    for (const oci::ChainId& chain_id : chain_ids)
+      image.layers.push_back({.diff_id = {}, .chain_id = chain_id});
     REQUIRE(images->Put(std::move(image)).ok());
     return image::Sha256(name);
   }
-  void Use(const Names& chain_ids) {
+  void Use(const ChainIds& chain_ids) {
     absl::MutexLock lock(&use->mu());
     use->Add(chain_ids);
   }
-  bool Has(const std::string& chain_id) const { return snapshots.store->Has(chain_id); }
+  bool Has(const oci::ChainId& chain_id) const { return snapshots.store->Has(chain_id); }
 
   snapshot::StoreFixture snapshots;
   base::Paths paths{snapshots.root() + "/../root", snapshots.root() + "/../state"};
@@ -74,7 +74,7 @@ TEST_CASE("layers that a pull or a container holds stay, with all below them") {
   const oci::Digest image = f.PutImage("image", {base, top});
   f.Use({base, run});
   {
-    auto lease = f.images->leases().Acquire(*oci::Digest::Parse(pulled), {});
+    auto lease = f.images->leases().Acquire(pulled, {});
     REQUIRE(lease.ok());
     lease->Share();
     REQUIRE(f.images->Remove(image).ok());

@@ -51,10 +51,10 @@ inline void Run(const Hostile& hostile) {
   fix.limits.ratio_from_bytes = 32 << 20;
   fix.Reopen();
   const Layers layers = hostile.layers(fix.Canary());
-  std::string parent;
+  oci::ChainId parent;
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::string diff_id = PlainDigest(layers[i], fix.limits);
-    const LayerSpec spec = {digest::ChainId(parent, diff_id), parent, diff_id};
+    const LayerSpec spec = {oci::ChainId(digest::ChainId(parent.str(), diff_id)), parent, diff_id};
     REQUIRE(base::WriteExisting("/proc/self/clear_refs", "5").ok());
     const int64_t before = PeakKiB();
     const auto result = fix.UnpackBlob(layers[i], spec);

@@ -26,7 +26,7 @@ TEST_CASE("a hard link to a file of a lower layer copies the file up with all it
   StoreFixture fix;
   TarItem file = Item("d/file", '0', 04755, 1000);
   file.body = std::string(100'000, 'b');
-  const std::string lower = *fix.Unpack(B().Add(Item("d", '5', 0750, 7)).Add(file).Done());
+  const oci::ChainId lower = *fix.Unpack(B().Add(Item("d", '5', 0750, 7)).Add(file).Done());
   const auto upper = fix.Unpack(B().Hard("link", "d/file").Hard("again", "/d/file").Done(), lower);
   INFO(upper.status());
   REQUIRE(upper.ok());
@@ -50,7 +50,7 @@ TEST_CASE("a hard link to a file of a lower layer copies the file up with all it
 
 TEST_CASE("links, devices and FIFOs are linked across layers as well") {
   StoreFixture fix;
-  const std::string lower =
+  const oci::ChainId lower =
       *fix.Unpack(B().Link("l", "/nowhere").Device("n", '3', 1, 3).Typed("p", '6').Done());
   const auto upper = fix.Unpack(B().Hard("l2", "l").Hard("n2", "n").Hard("p2", "p").Done(), lower);
   REQUIRE(upper.ok());
@@ -62,8 +62,8 @@ TEST_CASE("links, devices and FIFOs are linked across layers as well") {
 
 TEST_CASE("the top-most layer that has the file counts, and whiteouts hide") {
   StoreFixture fix;
-  const std::string one = *fix.Unpack(B().File("f", "old").File("gone", "x").File("d/g").Done());
-  const std::string two =
+  const oci::ChainId one = *fix.Unpack(B().File("f", "old").File("gone", "x").File("d/g").Done());
+  const oci::ChainId two =
       *fix.Unpack(B().File("f", "new").File(".wh.gone").File("d/.wh..wh..opq").Done(), one);
   const auto upper = fix.Unpack(B().Hard("h", "f").Done(), two);
   REQUIRE(upper.ok());
@@ -74,7 +74,7 @@ TEST_CASE("the top-most layer that has the file counts, and whiteouts hide") {
 
 TEST_CASE("a file linked and then deleted by the same layer lives on under its new name") {
   StoreFixture fix;
-  const std::string lower = *fix.Unpack(B().File("a", "text").Done());
+  const oci::ChainId lower = *fix.Unpack(B().File("a", "text").Done());
   const auto upper = fix.Unpack(B().Hard("b", "a").File(".wh.a").Done(), lower);
   REQUIRE(upper.ok());
   REQUIRE(*base::ReadFile(fix.Directory(*upper) + "/b") == "text");
@@ -83,7 +83,7 @@ TEST_CASE("a file linked and then deleted by the same layer lives on under its n
 
 TEST_CASE("a later entry wins over a hard link that had to wait") {
   StoreFixture fix;
-  const std::string lower = *fix.Unpack(B().File("a", "lower").Done());
+  const oci::ChainId lower = *fix.Unpack(B().File("a", "lower").Done());
   const auto upper = fix.Unpack(B().Hard("b", "a").File("b", "later").Done(), lower);
   REQUIRE(upper.ok());
   REQUIRE(*base::ReadFile(fix.Directory(*upper) + "/b") == "later");
@@ -91,7 +91,7 @@ TEST_CASE("a later entry wins over a hard link that had to wait") {
 
 TEST_CASE("a directory without entry looks like the lower one, one with entry does not") {
   StoreFixture fix;
-  const std::string lower =
+  const oci::ChainId lower =
       *fix.Unpack(B().Add(Item("tmp", '5', 01777, 5)).Add(Item("root", '5', 0700, 6)).Done());
   const auto upper =
       fix.Unpack(B().File("tmp/f").File("root/f").Dir("root", 0711).File("new/f").Done(), lower);
@@ -108,7 +108,7 @@ TEST_CASE("a directory without entry looks like the lower one, one with entry do
 
 TEST_CASE("merged /usr: a file below lib lands where the lower layer's link leads") {
   StoreFixture fix;
-  const std::string lower =
+  const oci::ChainId lower =
       *fix.Unpack(B().Dir("usr").Add(Item("usr/lib", '5', 0751, 3)).Link("lib", "usr/lib").Done());
   const auto upper = fix.Unpack(
       B().File("lib/a.so", "a").File("usr/lib/b.so", "b").File("lib/sub/c.so", "c").Done(), lower);
@@ -124,13 +124,13 @@ TEST_CASE("merged /usr: a file below lib lands where the lower layer's link lead
 
 TEST_CASE("links of lower layers that loop or lead out stay inside") {
   StoreFixture fix;
-  const std::string lower = *fix.Unpack(B().Link("loop", "loop")
-                                            .Link("one", "two")
-                                            .Link("two", "one")
-                                            .Link("self", "self/x")
-                                            .Link("up", "../../../../..")
-                                            .Link("out", fix.Canary())
-                                            .Done());
+  const oci::ChainId lower = *fix.Unpack(B().Link("loop", "loop")
+                                             .Link("one", "two")
+                                             .Link("two", "one")
+                                             .Link("self", "self/x")
+                                             .Link("up", "../../../../..")
+                                             .Link("out", fix.Canary())
+                                             .Done());
   const auto upper = fix.Unpack(B().File("loop/f")
                                     .File("one/f")
                                     .File("self/f")
@@ -147,21 +147,21 @@ TEST_CASE("links of lower layers that loop or lead out stay inside") {
 
 TEST_CASE("the overlay mounted from a view shows the image") {
   StoreFixture fix;
-  const std::string one = *fix.Unpack(B().File("keep", "1")
-                                          .File("gone", "1")
-                                          .Dir("dir")
-                                          .File("dir/old", "1")
-                                          .File("was/file", "1")
-                                          .Done());
-  const std::string two = *fix.Unpack(B().File(".wh.gone")
-                                          .File("dir/.wh..wh..opq")
-                                          .File("dir/new", "2")
-                                          .File(".wh.was")
-                                          .Dir("was")
-                                          .File("was/other", "2")
-                                          .Hard("linked", "keep")
-                                          .Done(),
-                                      one);
+  const oci::ChainId one = *fix.Unpack(B().File("keep", "1")
+                                           .File("gone", "1")
+                                           .Dir("dir")
+                                           .File("dir/old", "1")
+                                           .File("was/file", "1")
+                                           .Done());
+  const oci::ChainId two = *fix.Unpack(B().File(".wh.gone")
+                                           .File("dir/.wh..wh..opq")
+                                           .File("dir/new", "2")
+                                           .File(".wh.was")
+                                           .Dir("was")
+                                           .File("was/other", "2")
+                                           .Hard("linked", "keep")
+                                           .Done(),
+                                       one);
   const auto view = fix.store->Prepare(std::string(64, 'e'), two, Owner{});
   REQUIRE(view.ok());
   const std::string where = fix.Canary() + "/sub";
@@ -186,9 +186,9 @@ TEST_CASE("the overlay mounted from a view shows the image") {
 
 TEST_CASE("an opaque root cuts the view, which overlayfs would not do") {
   StoreFixture fix;
-  const std::string one = *fix.Unpack(B().File("a").Done());
-  const std::string two = *fix.Unpack(B().File(".wh..wh..opq").File("b").Done(), one);
-  const std::string three = *fix.Unpack(B().File("c").Done(), two);
+  const oci::ChainId one = *fix.Unpack(B().File("a").Done());
+  const oci::ChainId two = *fix.Unpack(B().File(".wh..wh..opq").File("b").Done(), one);
+  const oci::ChainId three = *fix.Unpack(B().File("c").Done(), two);
   REQUIRE(fix.store->View(three)->lowers == std::vector<std::string>{"layers/3/fs", "layers/2/fs"});
   fix.Reopen();
   REQUIRE(fix.store->View(three)->lowers.size() == 2);

@@ -20,8 +20,8 @@ std::string Tar(const std::string& name, const std::string& body = "x") {
 
 TEST_CASE("layers stack up and the view names them top-most first") {
   StoreFixture fix;
-  const std::string lower = *fix.Unpack(Tar("a", "lower"));
-  const std::string upper = *fix.Unpack(Tar("b", "upper"), lower);
+  const oci::ChainId lower = *fix.Unpack(Tar("a", "lower"));
+  const oci::ChainId upper = *fix.Unpack(Tar("b", "upper"), lower);
   REQUIRE(fix.store->Has(lower));
   REQUIRE(fix.store->Has(upper));
   const auto view = fix.store->View(upper);
@@ -29,8 +29,8 @@ TEST_CASE("layers stack up and the view names them top-most first") {
   REQUIRE(view->lowers == std::vector<std::string>{"layers/2/fs", "layers/1/fs"});
   REQUIRE(view->read_only);
   REQUIRE(*base::ReadFile(fix.Directory(upper) + "/b") == "upper");
-  REQUIRE(fix.store->View("")->lowers.empty());
-  REQUIRE(absl::IsNotFound(fix.store->View(digest::Sha256("no")).status()));
+  REQUIRE(fix.store->View({})->lowers.empty());
+  REQUIRE(absl::IsNotFound(fix.store->View(oci::ChainId(digest::Sha256("no"))).status()));
   REQUIRE(fix.store->Layers().size() == 2);
 }
 
@@ -52,7 +52,7 @@ TEST_CASE("a layer with the wrong diff id leaves nothing") {
 TEST_CASE("a chain id that does not follow from its parts is refused") {
   StoreFixture fix;
   LayerSpec spec = StoreFixture::Spec(Tar("a"));
-  spec.chain_id = digest::Sha256("other");
+  spec.chain_id = oci::ChainId(digest::Sha256("other"));
   REQUIRE(absl::IsInvalidArgument(fix.store->BeginLayer(spec).status()));
   spec.diff_id = "sha256:../../x";
   REQUIRE(absl::IsInvalidArgument(fix.store->BeginLayer(spec).status()));
@@ -62,7 +62,7 @@ TEST_CASE("a child waits for its parent, and may be finished again") {
   StoreFixture fix;
   const std::string lower = Tar("a");
   const std::string upper = Tar("b");
-  const std::string lower_id = digest::Sha256(lower);
+  const oci::ChainId lower_id(digest::Sha256(lower));
   auto writer = std::move(fix.store->BeginLayer(StoreFixture::Spec(upper, lower_id))).value();
   REQUIRE(writer->Write(upper).ok());
   REQUIRE(writer->Seal().ok());
@@ -90,7 +90,7 @@ TEST_CASE("layers of an image unpack in parallel") {
   StoreFixture fix;
   constexpr int kLayers = 8;
   std::vector<std::string> tars;
-  std::vector<std::string> chain;
+  std::vector<oci::ChainId> chain;
   std::vector<std::unique_ptr<LayerWriter>> writers;
   for (int i = 0; i < kLayers; ++i) {
     TarBuilder tar;
@@ -98,7 +98,7 @@ TEST_CASE("layers of an image unpack in parallel") {
       tar.File(absl::StrCat("shared/dir", k % 7, "/file", i, "-", k), std::string(k * 97, 'x'));
     }
     tars.push_back(tar.Done());
-    const LayerSpec spec = StoreFixture::Spec(tars[i], i == 0 ? "" : chain.back());
+    const LayerSpec spec = StoreFixture::Spec(tars[i], i == 0 ? oci::ChainId() : chain.back());
     chain.push_back(spec.chain_id);
     writers.push_back(std::move(fix.store->BeginLayer(spec)).value());
   }
@@ -134,8 +134,8 @@ TEST_CASE("an abandoned layer leaves nothing") {
 
 TEST_CASE("a restart keeps published layers and clears half-written ones") {
   StoreFixture fix;
-  const std::string lower = *fix.Unpack(Tar("a"));
-  const std::string upper = *fix.Unpack(Tar("b"), lower);
+  const oci::ChainId lower = *fix.Unpack(Tar("a"));
+  const oci::ChainId upper = *fix.Unpack(Tar("b"), lower);
   const Usage usage = fix.store->LayersUsage();
   REQUIRE(usage.inodes == 4);
   REQUIRE(mkdir((fix.root() + "/staging/77").c_str(), 0700) == 0);
@@ -147,7 +147,7 @@ TEST_CASE("a restart keeps published layers and clears half-written ones") {
   REQUIRE(fix.store->View(upper)->lowers.size() == 2);
   REQUIRE(fix.store->LayersUsage().bytes == usage.bytes);
   // Numbers are not used twice.
-  const std::string more = *fix.Unpack(Tar("c"));
+  const oci::ChainId more = *fix.Unpack(Tar("c"));
   REQUIRE(fix.store->View(more)->lowers[0] == "layers/3/fs");
 }
 
@@ -156,9 +156,9 @@ TEST_CASE("F14: a damaged record costs its layer and what stands on it, nothing 
                                             "directory", "parent", "version", "no fs"};
   for (const std::string& damage : damages) {
     StoreFixture fix;
-    const std::string other = *fix.Unpack(Tar("other"));
-    const std::string lower = *fix.Unpack(Tar("a"));
-    const std::string upper = *fix.Unpack(Tar("b"), lower);
+    const oci::ChainId other = *fix.Unpack(Tar("other"));
+    const oci::ChainId lower = *fix.Unpack(Tar("a"));
+    const oci::ChainId upper = *fix.Unpack(Tar("b"), lower);
     const std::string path = fix.root() + "/layers/2/record.json";
     std::string text = *base::ReadFile(path);
     const size_t digit = text.find("sha256:") + 10;
@@ -190,10 +190,10 @@ TEST_CASE("F14: a damaged record costs its layer and what stands on it, nothing 
 
 TEST_CASE("a layer another one stands on keeps itself and those below it, not the rest") {
   StoreFixture fix;
-  const std::string lowest = *fix.Unpack(Tar("a"));
-  const std::string lower = *fix.Unpack(Tar("b"), lowest);
-  const std::string one = *fix.Unpack(Tar("one"), lower);
-  const std::string other = *fix.Unpack(Tar("other"), lower);
+  const oci::ChainId lowest = *fix.Unpack(Tar("a"));
+  const oci::ChainId lower = *fix.Unpack(Tar("b"), lowest);
+  const oci::ChainId one = *fix.Unpack(Tar("one"), lower);
+  const oci::ChainId other = *fix.Unpack(Tar("other"), lower);
   const Usage usage = fix.store->LayersUsage();
   // An image [lowest, lower, one] goes while a pull holds `other`.
   REQUIRE(fix.store->RemoveLayers({lowest, lower, one}).ok());
@@ -209,9 +209,9 @@ TEST_CASE("a layer another one stands on keeps itself and those below it, not th
 
 TEST_CASE("layers are removed together") {
   StoreFixture fix;
-  const std::string lower = *fix.Unpack(Tar("a"));
-  const std::string upper = *fix.Unpack(Tar("b"), lower);
-  REQUIRE(fix.store->RemoveLayers({lower, upper, digest::Sha256("unknown")}).ok());
+  const oci::ChainId lower = *fix.Unpack(Tar("a"));
+  const oci::ChainId upper = *fix.Unpack(Tar("b"), lower);
+  REQUIRE(fix.store->RemoveLayers({lower, upper, oci::ChainId(digest::Sha256("unknown"))}).ok());
   REQUIRE_FALSE(fix.store->Has(lower));
   REQUIRE(fix.store->LayersUsage().bytes == 0);
   REQUIRE(fix.store->LayersUsage().inodes == 0);
@@ -220,7 +220,7 @@ TEST_CASE("layers are removed together") {
 
 TEST_CASE("a container's writable layer is made, measured and removed") {
   StoreFixture fix;
-  const std::string chain = *fix.Unpack(Tar("a"));
+  const oci::ChainId chain = *fix.Unpack(Tar("a"));
   const auto view = fix.store->Prepare(kContainer, chain, Owner{100'000, 200'000});
   REQUIRE(view.ok());
   REQUIRE(view->upper == "containers/" + kContainer + "/fs");
@@ -254,7 +254,7 @@ TEST_CASE("a container's writable layer is made, measured and removed") {
 
 TEST_CASE("F39: deep, immutable and linked trees go away; links are not followed") {
   StoreFixture fix;
-  const std::string upper = fix.root() + "/" + fix.store->Prepare(kContainer, "", {})->upper;
+  const std::string upper = fix.root() + "/" + fix.store->Prepare(kContainer, {}, {})->upper;
   int dir = open(upper.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   constexpr int kDepth = 20'000;
   for (int i = 0; i < kDepth; ++i) {

@@ -130,15 +130,15 @@ class StoreFixture {
     return problems;
   }
 
-  static LayerSpec Spec(const std::string& tar, const std::string& parent = "") {
+  static LayerSpec Spec(const std::string& tar, const oci::ChainId& parent = {}) {
     const std::string diff_id = digest::Sha256(tar);
-    return {digest::ChainId(parent, diff_id), parent, diff_id};
+    return {oci::ChainId(digest::ChainId(parent.str(), diff_id)), parent, diff_id};
   }
   // The chain id on success.
-  absl::StatusOr<std::string> Unpack(const std::string& tar, const std::string& parent = "") {
+  absl::StatusOr<oci::ChainId> Unpack(const std::string& tar, const oci::ChainId& parent = {}) {
     return UnpackBlob(tar, Spec(tar, parent));
   }
-  absl::StatusOr<std::string> UnpackBlob(absl::string_view blob, const LayerSpec& spec) {
+  absl::StatusOr<oci::ChainId> UnpackBlob(absl::string_view blob, const LayerSpec& spec) {
     auto writer = store->BeginLayer(spec);
     if (!writer.ok()) return writer.status();
     constexpr size_t kStep = 100'000;
@@ -151,7 +151,7 @@ class StoreFixture {
     return spec.chain_id;
   }
   // Absolute path of the layer's own directory.
-  std::string Directory(const std::string& chain_id) const {
+  std::string Directory(const oci::ChainId& chain_id) const {
     const auto view = store->View(chain_id);
     REQUIRE(view.ok());
     return absl::StrCat(view->base, "/", view->lowers[0]);

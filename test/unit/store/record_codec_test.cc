@@ -41,7 +41,7 @@ ContainerRecord Container() {
   record.image_id = "sha256:1";
   record.image_name = "docker.io/library/a:1";
   record.image_ref = "docker.io/library/a@sha256:0";
-  record.chain_ids = {"sha256:2", "sha256:3"};
+  record.chain_ids = {oci::ChainId("sha256:2"), oci::ChainId("sha256:3")};
   record.log_path = "/var/log/pods/x/0.log";
   record.stop_signal = "SIGUSR1";
   record.user.mutable_linux()->set_uid(1000);
