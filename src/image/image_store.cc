@@ -250,7 +250,7 @@ std::vector<LayerLease> ImageStore::Unused(const std::vector<oci::ChainId>& chai
   // Held to the end: a pull publishes its image before it lets go of the layers, so a layer is seen
   // used or seen held.
   absl::ReaderMutexLock lock(&mu_);
-  std::set<oci::Digest> used;
+  std::set<oci::ChainId> used;
   for (const auto& [id, image] : images_) {
     for (const Layer& layer : image->layers) used.insert(layer.chain_id);
   }

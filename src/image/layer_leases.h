@@ -57,7 +57,7 @@ class LayerLeases {
 
   absl::Mutex mu_;
   absl::CondVar changed_;
-  std::map<oci::Digest, Holders> holders_ ABSL_GUARDED_BY(mu_);
+  std::map<oci::ChainId, Holders> holders_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace crisp::image
