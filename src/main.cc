@@ -20,6 +20,8 @@
 #include "base/paths.h"
 #include "base/status_macros.h"
 #include "config/config.h"
+#include "cri/event_announcer.h"
+#include "events/hub.h"
 #include "layers/layer_store.h"
 #include "layers/layer_use.h"
 #include "linux/apparmor.h"
@@ -120,35 +122,38 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   std::vector<std::string> problems;
   CRISP_ASSIGN_OR_RETURN(
       std::unique_ptr<snapshot::SnapshotStore> snapshots,
-      snapshot::SnapshotStore::Open(
-          {.root = paths.Snapshots(), .limits = {}}, &problems));
+      snapshot::SnapshotStore::Open({.root = paths.Snapshots(), .limits = {}}, &problems));
   for (const std::string& problem : problems)
     base::Log(LogLevel::kError, "layer given up", {{"error", problem}});
-  cri::LayerStore layers(*snapshots);
+  layers::LayerStore layers(*snapshots);
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> images,
                          image::ImageStore::Open(paths, layers));
   for (const std::string& file : images->quarantined()) {
     base::Log(LogLevel::kError, "damaged image record, moved to quarantine", {{"error", file}});
   }
-  cri::LayerUse layer_use(*images, *snapshots);
+  layers::LayerUse layer_use(*images, *snapshots);
   image::Puller puller({.registry_config_dirs = {config.registry.config_path}}, *images, layers,
                        [&] { layer_use.DeleteUnused(); });
   const std::unique_ptr<cni::Network> network =
       cni::NewNetwork({.conf_dir = config.cni.conf_dir, .plugin_dirs = config.cni.bin_dirs});
-  cri::Service service({.config = config,
-                        .paths = paths,
-                        .cgroups = *cgroups,
-                        .snapshots = *snapshots,
-                        .images = *images,
-                        .puller = puller,
-                        .layer_use = layer_use,
-                        .network = *network,
-                        .shims = shims,
-                        .pause_root = pause_root});
-  CRISP_RETURN_IF_ERROR(service.Recover());
-  CRISP_RETURN_IF_ERROR(service.StartStreaming());
-  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cri::GrpcServer> server,
-                         cri::GrpcServer::Start(config.address, service));
+  runtime::Objects objects;
+  events::Hub hub;
+  cri::EventAnnouncer announcer(objects, hub);
+  runtime::Runtime runtime({.config = config,
+                            .paths = paths,
+                            .cgroups = *cgroups,
+                            .snapshots = *snapshots,
+                            .images = *images,
+                            .puller = puller,
+                            .layer_use = layer_use,
+                            .network = *network,
+                            .shims = shims,
+                            .objects = objects,
+                            .listener = announcer,
+                            .pause_root = pause_root});
+  CRISP_RETURN_IF_ERROR(runtime.Start());
+  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<rpc::GrpcServer> server,
+                         rpc::GrpcServer::Start(config.address, runtime.api(), hub));
   base::Log(LogLevel::kInfo, "serving", {{"address", config.address}, {"version", CRISP_VERSION}});
   int signal = 0;
   sigwait(&stop_signals, &signal);
@@ -159,9 +164,9 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
     absl::SleepFor(kStopTime);
     _exit(0);
   }).detach();
-  service.StopStreaming();
+  runtime.BeginStop();
   server->Stop();
-  service.Stop();
+  runtime.Stop();
   cgroups->RemoveDefaultParent();
   return absl::OkStatus();
 }

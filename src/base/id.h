@@ -5,8 +5,12 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "base/strong_string.h"
 
 namespace crisp::base {
+
+using SandboxId = StrongString<struct SandboxIdTag>;
+using ContainerId = StrongString<struct ContainerIdTag>;
 
 std::string NewId();
 // Exactly 64 of [0-9a-f].

@@ -5,22 +5,17 @@
 namespace crisp::base {
 
 std::string Paths::SandboxRecords() const { return JoinPath(root_, "sandboxes"); }
-std::string Paths::SandboxRecordDir(absl::string_view id) const {
-  return JoinPath(SandboxRecords(), id);
-}
 std::string Paths::ContainerRecords() const { return JoinPath(root_, "containers"); }
-std::string Paths::ContainerRecordDir(absl::string_view id) const {
-  return JoinPath(ContainerRecords(), id);
-}
 std::string Paths::Images() const { return JoinPath(root_, "images"); }
 std::string Paths::Snapshots() const { return JoinPath(root_, "snapshots"); }
 std::string Paths::Quarantine() const { return JoinPath(root_, "quarantine"); }
 
 std::string Paths::SandboxDirs() const { return JoinPath(root_, "pods"); }
-std::string Paths::SandboxDir(absl::string_view id) const { return JoinPath(SandboxDirs(), id); }
-std::string Paths::Bundles() const { return JoinPath(state_, "containers"); }
-std::string Paths::Bundle(absl::string_view container_id) const {
-  return JoinPath(Bundles(), container_id);
+std::string Paths::SandboxDir(const SandboxId& id) const {
+  return JoinPath(SandboxDirs(), id.str());
 }
+std::string Paths::Bundles() const { return JoinPath(state_, "containers"); }
+std::string Paths::Bundle(const ContainerId& id) const { return JoinPath(Bundles(), id.str()); }
+std::string Paths::Bundle(const SandboxId& id) const { return JoinPath(Bundles(), id.str()); }
 
 }  // namespace crisp::base

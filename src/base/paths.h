@@ -1,7 +1,7 @@
-// Every path crisp keeps state under; nobody concatenates these elsewhere.
+// Every path under which crisp keeps state. No other code puts these together.
 //
 //   <root>  (/var/lib/crisp, survives reboot; written by the daemon only)
-//     sandboxes/<id>/record.json      what was asked, undo steps owed, CNI result
+//     sandboxes/<id>/record.json      what was asked, pending cleanup, addresses
 //     containers/<id>/record.json     what was asked
 //     images/<image id>.json          one record per image: references, manifest, config, layers
 //     snapshots/layers/<n>/fs         unpacked layer; a short number keeps overlay's options short
@@ -23,7 +23,7 @@
 
 #include <string>
 
-#include "absl/strings/string_view.h"
+#include "base/id.h"
 
 namespace crisp::base {
 
@@ -35,17 +35,16 @@ class Paths {
   const std::string& state() const { return state_; }
 
   std::string SandboxRecords() const;
-  std::string SandboxRecordDir(absl::string_view id) const;
   std::string ContainerRecords() const;
-  std::string ContainerRecordDir(absl::string_view id) const;
   std::string Images() const;
   std::string Snapshots() const;
   std::string Quarantine() const;
 
   std::string SandboxDirs() const;
-  std::string SandboxDir(absl::string_view id) const;
+  std::string SandboxDir(const SandboxId& id) const;
   std::string Bundles() const;
-  std::string Bundle(absl::string_view container_id) const;
+  std::string Bundle(const ContainerId& id) const;
+  std::string Bundle(const SandboxId& id) const;  // of the sandbox's pause
 
  private:
   std::string root_;

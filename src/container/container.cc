@@ -1,13 +1,22 @@
 #include "container/container.h"
 
+#include "base/check.h"
+
 namespace crisp::container {
 
-runtime::v1::ContainerState Container::state() const {
+Container::Container(store::ContainerRecord record, const store::RecordDirectory* directory)
+    : id_(record.id), sandbox_id_(record.sandbox_id), record_(std::move(record), directory) {
+  CRISP_CHECK(!id_.empty());
+  if (record_.Read([](const store::ContainerRecord& r) { return r.outcome.has_value(); }))
+    exited_.Set();
+}
+
+::runtime::v1::ContainerState Container::state() const {
   if (record_.Read([](const store::ContainerRecord& r) { return r.outcome.has_value(); })) {
-    return runtime::v1::CONTAINER_EXITED;
+    return ::runtime::v1::CONTAINER_EXITED;
   }
   absl::ReaderMutexLock lock(&mu_);
-  return init_.has_value() ? runtime::v1::CONTAINER_RUNNING : runtime::v1::CONTAINER_CREATED;
+  return init_.has_value() ? ::runtime::v1::CONTAINER_RUNNING : ::runtime::v1::CONTAINER_CREATED;
 }
 
 std::optional<Init> Container::init() const {
@@ -16,24 +25,22 @@ std::optional<Init> Container::init() const {
 }
 
 void Container::MarkStarted(Init init) {
+  CRISP_CHECK(!exited_.is_set());
+  CRISP_CHECK(init.process.pid > 0);
   absl::MutexLock lock(&mu_);
+  CRISP_CHECK(!init_.has_value());
   init_ = std::move(init);
 }
 
 absl::Status Container::MarkExited(const store::Outcome& outcome,
                                    const std::function<void()>& announce) {
+  CRISP_CHECK(outcome.finished_at_ns >= outcome.started_at_ns);
   absl::Status status = record_.UpdateAnyway([&](store::ContainerRecord& record) {
     if (!record.outcome.has_value()) record.outcome = outcome;
   });
   announce();
-  absl::MutexLock lock(&mu_);
-  exited_ = true;
+  exited_.Set();
   return status;
-}
-
-bool Container::WaitExited(absl::Time deadline) const {
-  absl::MutexLock lock(&mu_);
-  return mu_.AwaitWithDeadline(absl::Condition(&exited_), deadline);
 }
 
 }  // namespace crisp::container

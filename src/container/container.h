@@ -2,23 +2,31 @@
 //
 //   CreateContainer        StartContainer           init ended, start failed, shim died
 //   ------------> CREATED ------------> RUNNING -------------------------> EXITED --> (removed)
+//                    |                                                       ^
+//                    +-------- start failed; /run emptied by a reboot -------+
 //
 // The state is derived: EXITED iff the record has an outcome, else RUNNING iff its process was
-// started, else CREATED. It never goes backwards, and UNKNOWN does not exist.
+// started, else CREATED. It never goes backwards, and UNKNOWN does not exist. These hold at any
+// time and are checked (base/check.h): a container starts at most once and never after its end, and
+// its first outcome stays.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
+#include "base/id.h"
+#include "base/wait.h"
 #include "cgroup/usage_rate.h"
+#include "linux/process_ref.h"
 #include "store/record.h"
 #include "store/recorded.h"
 
@@ -26,23 +34,19 @@ namespace crisp::container {
 
 // The container's first process, as its shim reported it.
 struct Init {
-  int32_t pid = 0;
-  uint64_t start_ticks = 0;  // /proc/<pid>/stat field 22
-  int64_t started_at_ns = 0;
+  linux::ProcessRef process;
+  int64_t started_at_ns = 0;                            // wall clock
   std::vector<std::pair<std::string, int64_t>> phases;  // step and nanoseconds
 };
 
 // Thread-safe. Shared: the index and running operations hold it.
 class Container {
  public:
-  Container(store::ContainerRecord record, const store::RecordDirectory* directory)
-      : id_(record.id),
-        sandbox_id_(record.sandbox_id),
-        exited_(record.outcome.has_value()),
-        record_(std::move(record), directory) {}
+  // `directory` is borrowed and outlives this.
+  Container(store::ContainerRecord record, const store::RecordDirectory* directory);
 
-  const std::string& id() const { return id_; }
-  const std::string& sandbox_id() const { return sandbox_id_; }
+  const base::ContainerId& id() const { return id_; }
+  const base::SandboxId& sandbox_id() const { return sandbox_id_; }
   store::ContainerRecord record() const { return record_.Get(); }
   template <typename Reader>
   auto Read(Reader read) const {
@@ -52,23 +56,25 @@ class Container {
     return record_.Update(change);
   }
 
-  runtime::v1::ContainerState state() const;
+  ::runtime::v1::ContainerState state() const;
   // Set once by a successful start; kept after the exit.
   std::optional<Init> init() const;
   // After MarkStarted and before the exit is known.
-  bool running() const { return state() == runtime::v1::CONTAINER_RUNNING; }
+  bool running() const { return state() == ::runtime::v1::CONTAINER_RUNNING; }
 
   void MarkStarted(Init init);
   // The first outcome counts. Kept in memory even if the record cannot be written (returned then).
-  // `announce` is called when the new state is seen by readers and before WaitExited returns.
+  // `announce` is called when readers see the new state and before WaitExited returns.
   absl::Status MarkExited(const store::Outcome& outcome, const std::function<void()>& announce);
   // True for the first caller: a container is sent its stop signal once, however often it is
   // stopped.
   bool TakeStopSignal() { return !stop_signal_sent_.exchange(true); }
-  // It could not be sent: the next caller is the first again.
+  // The signal could not be sent: the next caller is the first again.
   void ReturnStopSignal() { stop_signal_sent_ = false; }
   // Waits for an outcome that is announced. False when time is up.
-  bool WaitExited(absl::Time deadline) const;
+  bool WaitExited(base::Deadline deadline) const { return exited_.Wait(deadline); }
+  // The same for a caller that may leave: kCancelled, kDeadlineExceeded.
+  absl::Status WaitExited(const base::Call& call) const { return exited_.Wait(call); }
 
   cgroup::UsageRate& cpu_rate() { return cpu_rate_; }
 
@@ -77,15 +83,17 @@ class Container {
   absl::Mutex& operation() ABSL_LOCK_RETURNED(operation_) { return operation_; }
 
  private:
-  const std::string id_;
-  const std::string sandbox_id_;
+  const base::ContainerId id_;
+  const base::SandboxId sandbox_id_;
   absl::Mutex operation_;
   std::atomic<bool> stop_signal_sent_{false};
   mutable absl::Mutex mu_;
   std::optional<Init> init_ ABSL_GUARDED_BY(mu_);
-  bool exited_ ABSL_GUARDED_BY(mu_);  // follows the record's outcome; what WaitExited waits for
+  base::Latch exited_;  // follows the record's outcome, once it is announced
   cgroup::UsageRate cpu_rate_;
   store::Recorded<store::ContainerRecord> record_;
 };
+
+using ContainerPtr = std::shared_ptr<Container>;
 
 }  // namespace crisp::container

@@ -1,15 +1,16 @@
 #include "cri/filters.h"
-#include "runtime/runtime.h"
+#include "cri/handlers.h"
 
 namespace crisp::cri {
 
-absl::StatusOr<v1::ListContainersResponse> Service::ListContainers(
-    const v1::ListContainersRequest& request, const Call&) {
+absl::StatusOr<v1::ListContainersResponse> ListContainers(const Api& runtime,
+                                                          const v1::ListContainersRequest& request,
+                                                          const Call&) {
   const v1::ContainerFilter& filter = request.filter();
   v1::ListContainersResponse response;
-  for (const ContainerPtr& container : containers_.List()) {
-    if (!IdMatches(filter.id(), container->id()) ||
-        !IdMatches(filter.pod_sandbox_id(), container->sandbox_id())) {
+  for (const runtime::ContainerPtr& container : runtime.objects.containers.List()) {
+    if (!IdMatches(filter.id(), container->id().str()) ||
+        !IdMatches(filter.pod_sandbox_id(), container->sandbox_id().str())) {
       continue;
     }
     const v1::ContainerState state = container->state();
@@ -17,8 +18,8 @@ absl::StatusOr<v1::ListContainersResponse> Service::ListContainers(
     container->Read([&](const store::ContainerRecord& record) {
       if (!LabelsMatch(filter.label_selector(), record.config.labels())) return;
       v1::Container* item = response.add_containers();
-      item->set_id(record.id);
-      item->set_pod_sandbox_id(record.sandbox_id);
+      item->set_id(record.id.str());
+      item->set_pod_sandbox_id(record.sandbox_id.str());
       *item->mutable_metadata() = record.config.metadata();
       // As created and by id, as containerd has it: kubelets before 1.30 match image_ref with the
       // images they may collect, and crictl looks up what image says, where a tag may have moved.

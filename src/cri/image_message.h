@@ -9,14 +9,6 @@
 
 namespace crisp::cri {
 
-runtime::v1::Image ImageMessage(const image::Image& image);
-
-// The image as ContainerStatus tells users of it, who know no ids.
-struct ImageNames {
-  std::string name;  // a tag; without tags the digest
-  std::string ref;   // by digest, "host/path@sha256:..."; the id of an image without one
-};
-// Of several, the one that the user wrote, or one of the same repository.
-ImageNames NamesFor(const image::Image& image, const runtime::v1::ImageSpec& asked);
+::runtime::v1::Image ImageMessage(const image::Image& image);
 
 }  // namespace crisp::cri

@@ -1,9 +1,7 @@
-#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
+#include "cri/handlers.h"
 #include "oci/reference.h"
-#include "runtime/bundle.h"
-#include "runtime/runtime.h"
 
 namespace crisp::cri {
 namespace {
@@ -23,17 +21,16 @@ absl::StatusOr<image::Credentials> CredentialsOf(const v1::AuthConfig& auth) {
 
 }  // namespace
 
-absl::StatusOr<v1::PullImageResponse> Service::PullImage(const v1::PullImageRequest& request,
-                                                         const Call& call) {
-  CRISP_RETURN_IF_ERROR(CheckHandler(request.image().runtime_handler()));
+absl::StatusOr<v1::PullImageResponse> PullImage(const Api& runtime,
+                                                const v1::PullImageRequest& request,
+                                                const Call& call) {
+  CRISP_RETURN_IF_ERROR(runtime.handlers.Find(request.image().runtime_handler()).status());
   absl::StatusOr<oci::Reference> reference = oci::Reference::Parse(request.image().image());
   if (!reference.ok()) return base::Prefix(reference.status(), "image.image");
   absl::StatusOr<image::Credentials> credentials = CredentialsOf(request.auth());
   if (!credentials.ok()) return base::Prefix(credentials.status(), "auth.auth");
-  const image::PullContext context{.deadline = base::Deadline::At(MonotonicDeadline(call.deadline)),
-                                   .cancelled = call.cancelled};
   CRISP_ASSIGN_OR_RETURN(const image::ImagePtr image,
-                         puller_.Pull(*reference, *credentials, context));
+                         runtime.images.Pull(*reference, *credentials, call));
   v1::PullImageResponse response;
   response.set_image_ref(image->id.str());
   return response;

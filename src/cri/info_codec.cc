@@ -38,7 +38,7 @@ std::string SandboxInfo(const store::SandboxRecord& record,
       phases.push_back({{"name", phase.name}, {"durationNs", phase.duration_ns}});
     }
   }
-  return base::DumpJson({{"pid", pause.has_value() ? pause->pid : 0},
+  return base::DumpJson({{"pid", pause.has_value() ? pause->process.pid : 0},
                          {"netns", record.netns_path},
                          {"cgroupParent", record.cgroup_parent},
                          {"phases", phases},
@@ -53,9 +53,9 @@ std::string ContainerInfo(const store::ContainerRecord& record,
     for (const auto& [name, nanos] : init->phases)
       phases.push_back({{"name", name}, {"durationNs", nanos}});
   }
-  return base::DumpJson({{"sandboxID", record.sandbox_id},
-                         {"pid", init.has_value() ? init->pid : 0},
-                         {"startTicks", init.has_value() ? init->start_ticks : 0},
+  return base::DumpJson({{"sandboxID", record.sandbox_id.str()},
+                         {"pid", init.has_value() ? init->process.pid : 0},
+                         {"startTicks", init.has_value() ? init->process.start_ticks : 0},
                          {"phases", phases},
                          {"config", MessageJson(record.config)},
                          {"runtimeSpec", SpecJson(bundle)}});

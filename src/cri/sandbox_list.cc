@@ -1,20 +1,21 @@
 #include "cri/filters.h"
-#include "runtime/runtime.h"
+#include "cri/handlers.h"
 
 namespace crisp::cri {
 
-absl::StatusOr<v1::ListPodSandboxResponse> Service::ListPodSandbox(
-    const v1::ListPodSandboxRequest& request, const Call&) {
+absl::StatusOr<v1::ListPodSandboxResponse> ListPodSandbox(const Api& runtime,
+                                                          const v1::ListPodSandboxRequest& request,
+                                                          const Call&) {
   const v1::PodSandboxFilter& filter = request.filter();
   v1::ListPodSandboxResponse response;
-  for (const SandboxPtr& sandbox : sandboxes_.List()) {
-    if (!sandbox->visible() || !IdMatches(filter.id(), sandbox->id())) continue;
+  for (const runtime::SandboxPtr& sandbox : runtime.objects.sandboxes.List()) {
+    if (!sandbox->visible() || !IdMatches(filter.id(), sandbox->id().str())) continue;
     const v1::PodSandboxState state = sandbox->ready() ? v1::SANDBOX_READY : v1::SANDBOX_NOTREADY;
     if (filter.has_state() && filter.state().state() != state) continue;
     sandbox->Read([&](const store::SandboxRecord& record) {
       if (!LabelsMatch(filter.label_selector(), record.config.labels())) return;
       v1::PodSandbox* item = response.add_items();
-      item->set_id(record.id);
+      item->set_id(record.id.str());
       *item->mutable_metadata() = record.config.metadata();
       item->set_state(state);
       item->set_created_at(record.created_at_ns);

@@ -1,15 +1,16 @@
 #include "base/log.h"
 #include "base/status_macros.h"
-#include "runtime/runtime.h"
+#include "cri/handlers.h"
 #include "spec/resources.h"
 
 namespace crisp::cri {
 
-// kubelet owns the pod's cgroup and has changed it already: this is kept for who asks (inspectp),
-// and a record that cannot be written is no reason to fail the resize.
-absl::StatusOr<v1::UpdatePodSandboxResourcesResponse> Service::UpdatePodSandboxResources(
-    const v1::UpdatePodSandboxResourcesRequest& request, const Call&) {
-  CRISP_ASSIGN_OR_RETURN(const SandboxPtr sandbox, sandboxes_.Find(request.pod_sandbox_id()));
+// kubelet owns the pod's cgroup and has changed it already. The numbers are kept for inspectp only,
+// so a record that cannot be written does not fail the resize.
+absl::StatusOr<v1::UpdatePodSandboxResourcesResponse> UpdatePodSandboxResources(
+    const Api& runtime, const v1::UpdatePodSandboxResourcesRequest& request, const Call&) {
+  CRISP_ASSIGN_OR_RETURN(const runtime::SandboxPtr sandbox,
+                         runtime.objects.sandboxes.Find(request.pod_sandbox_id()));
   CRISP_RETURN_IF_ERROR(spec::CgroupUpdate(request.overhead()).status());
   CRISP_RETURN_IF_ERROR(spec::CgroupUpdate(request.resources()).status());
   const absl::Status written = sandbox->Update([&](store::SandboxRecord& record) {
@@ -19,7 +20,7 @@ absl::StatusOr<v1::UpdatePodSandboxResourcesResponse> Service::UpdatePodSandboxR
   });
   if (!written.ok()) {
     base::Log(base::LogLevel::kWarning, "pod resources are not on record",
-              {{"sandbox", sandbox->id()}, {"error", std::string(written.message())}});
+              {{"sandbox", sandbox->id().str()}, {"error", std::string(written.message())}});
   }
   return v1::UpdatePodSandboxResourcesResponse();
 }

@@ -5,7 +5,7 @@
 namespace crisp::cri {
 namespace {
 
-namespace v1 = runtime::v1;
+namespace v1 = ::runtime::v1;
 
 template <typename Message>
 void Set(const cgroup::Count& from, v1::UInt64Value* (Message::*to)(), Message& message) {
@@ -86,20 +86,45 @@ bool FillNetwork(const std::vector<cni::InterfaceStats>& interfaces, int64_t now
   return true;
 }
 
-cgroup::Stats SumUsage(const std::vector<cgroup::Stats>& groups) {
-  cgroup::Stats sum;
-  const auto add = [](const cgroup::Count& more, cgroup::Count& total) {
-    if (more.has_value()) total = total.value_or(0) + *more;
-  };
-  for (const cgroup::Stats& group : groups) {
-    add(group.cpu.usage_ns, sum.cpu.usage_ns);
-    add(group.memory.usage_bytes, sum.memory.usage_bytes);
-    add(group.memory.working_set_bytes, sum.memory.working_set_bytes);
-    add(group.memory.rss_bytes, sum.memory.rss_bytes);
-    add(group.memory.page_faults, sum.memory.page_faults);
-    add(group.memory.major_page_faults, sum.memory.major_page_faults);
+v1::ContainerStats StatsMessage(runtime::StatsApi& stats, container::Container& container,
+                                int64_t now_ns) {
+  v1::ContainerStats message;
+  container.Read([&](const store::ContainerRecord& record) {
+    v1::ContainerAttributes& attributes = *message.mutable_attributes();
+    attributes.set_id(record.id.str());
+    *attributes.mutable_metadata() = record.config.metadata();
+    *attributes.mutable_labels() = record.config.labels();
+    *attributes.mutable_annotations() = record.config.annotations();
+  });
+  const runtime::ContainerUsage usage = stats.Container(container);
+  if (usage.cgroup.ok()) {
+    FillCpu(*usage.cgroup, usage.nano_cores, now_ns, *message.mutable_cpu());
+    FillMemory(*usage.cgroup, now_ns, *message.mutable_memory());
+    if (usage.cgroup->memory.swap_bytes.has_value())
+      FillSwap(*usage.cgroup, now_ns, *message.mutable_swap());
+    if (usage.cgroup->io_pressure.has_value()) FillIo(*usage.cgroup, now_ns, *message.mutable_io());
   }
-  return sum;
+  if (usage.writable_layer.ok()) {
+    v1::FilesystemUsage& layer = *message.mutable_writable_layer();
+    layer.set_timestamp(now_ns);
+    layer.mutable_fs_id()->set_mountpoint(stats.LayersRoot());
+    layer.mutable_used_bytes()->set_value(usage.writable_layer->bytes);
+    layer.mutable_inodes_used()->set_value(usage.writable_layer->inodes);
+  }
+  return message;
+}
+
+void FillPod(const runtime::PodUsage& usage, int64_t now_ns, v1::LinuxPodSandboxStats& pod) {
+  if (usage.cgroup.ok()) {
+    FillCpu(*usage.cgroup, usage.nano_cores, now_ns, *pod.mutable_cpu());
+    FillMemory(*usage.cgroup, now_ns, *pod.mutable_memory());
+    if (usage.cgroup->io_pressure.has_value()) FillIo(*usage.cgroup, now_ns, *pod.mutable_io());
+    pod.mutable_process()->set_timestamp(now_ns);
+    pod.mutable_process()->mutable_process_count()->set_value(usage.processes);
+  }
+  v1::NetworkUsage network;
+  if (usage.interfaces.ok() && FillNetwork(*usage.interfaces, now_ns, network))
+    *pod.mutable_network() = std::move(network);
 }
 
 }  // namespace crisp::cri

@@ -8,23 +8,27 @@
 
 #include "cgroup/stats.h"
 #include "cni/netns.h"
+#include "runtime/api.h"
 #include "runtime/v1/api.pb.h"
 
 namespace crisp::cri {
 
 // `now_ns`: wall clock.
 void FillCpu(const cgroup::Stats& stats, std::optional<uint64_t> nano_cores, int64_t now_ns,
-             runtime::v1::CpuUsage& cpu);
-void FillMemory(const cgroup::Stats& stats, int64_t now_ns, runtime::v1::MemoryUsage& memory);
-void FillSwap(const cgroup::Stats& stats, int64_t now_ns, runtime::v1::SwapUsage& swap);
-void FillIo(const cgroup::Stats& stats, int64_t now_ns, runtime::v1::IoUsage& io);
+             ::runtime::v1::CpuUsage& cpu);
+void FillMemory(const cgroup::Stats& stats, int64_t now_ns, ::runtime::v1::MemoryUsage& memory);
+void FillSwap(const cgroup::Stats& stats, int64_t now_ns, ::runtime::v1::SwapUsage& swap);
+void FillIo(const cgroup::Stats& stats, int64_t now_ns, ::runtime::v1::IoUsage& io);
 // The pod's first interface but `lo` is the default one: eth0 with any CNI configuration kubelet
 // works with. False, and nothing filled, without one: kubelet dereferences default_interface.
 bool FillNetwork(const std::vector<cni::InterfaceStats>& interfaces, int64_t now_ns,
-                 runtime::v1::NetworkUsage& network);
+                 ::runtime::v1::NetworkUsage& network);
 
-// The part of `stats` that these messages show, of several groups together. Pressure is a share of
-// time and has no sum.
-cgroup::Stats SumUsage(const std::vector<cgroup::Stats>& groups);
+// A container's statistics. Parts that vanished meanwhile stay unset; that fails no list.
+::runtime::v1::ContainerStats StatsMessage(runtime::StatsApi& stats,
+                                           container::Container& container, int64_t now_ns);
+// Of the pod itself; its containers are not filled in.
+void FillPod(const runtime::PodUsage& usage, int64_t now_ns,
+             ::runtime::v1::LinuxPodSandboxStats& pod);
 
 }  // namespace crisp::cri

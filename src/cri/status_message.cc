@@ -5,7 +5,7 @@
 namespace crisp::cri {
 namespace {
 
-namespace v1 = runtime::v1;
+namespace v1 = ::runtime::v1;
 
 // From one copy of the record, so that state, times and exit code fit together.
 void FillLife(const container::Container& container, const store::ContainerRecord& record,
@@ -31,7 +31,7 @@ void FillLife(const container::Container& container, const store::ContainerRecor
 v1::ContainerStatus StatusMessage(const container::Container& container) {
   const store::ContainerRecord record = container.record();
   v1::ContainerStatus status;
-  status.set_id(record.id);
+  status.set_id(record.id.str());
   *status.mutable_metadata() = record.config.metadata();
   FillLife(container, record, status);
   *status.mutable_image() = record.config.image();
@@ -58,7 +58,7 @@ v1::ContainerStatus StatusMessage(const container::Container& container) {
 v1::PodSandboxStatus StatusMessage(const sandbox::Sandbox& sandbox) {
   const store::SandboxRecord record = sandbox.record();
   v1::PodSandboxStatus status;
-  status.set_id(record.id);
+  status.set_id(record.id.str());
   *status.mutable_metadata() = record.config.metadata();
   status.set_state(sandbox.ready() ? v1::SANDBOX_READY : v1::SANDBOX_NOTREADY);
   status.set_created_at(record.created_at_ns);
@@ -69,7 +69,7 @@ v1::PodSandboxStatus StatusMessage(const sandbox::Sandbox& sandbox) {
   *status.mutable_linux()->mutable_namespaces()->mutable_options() =
       record.config.linux().security_context().namespace_options();
   status.mutable_network();
-  if (!record.stopped && record.owed.count(store::Debt::kNetwork) > 0) {
+  if (!record.stopped && record.pending_cleanup.count(store::Cleanup::kNetwork) > 0) {
     status.mutable_network()->set_ip(record.ip.primary);
     for (const std::string& ip : record.ip.additional)
       status.mutable_network()->add_additional_ips()->set_ip(ip);

@@ -7,7 +7,7 @@
 
 namespace crisp::cri {
 
-runtime::v1::ContainerStatus StatusMessage(const container::Container& container);
-runtime::v1::PodSandboxStatus StatusMessage(const sandbox::Sandbox& sandbox);
+::runtime::v1::ContainerStatus StatusMessage(const container::Container& container);
+::runtime::v1::PodSandboxStatus StatusMessage(const sandbox::Sandbox& sandbox);
 
 }  // namespace crisp::cri

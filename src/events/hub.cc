@@ -5,9 +5,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 
-namespace crisp::cri {
+namespace crisp::events {
 
-absl::Status EventHub::Subscribe(std::shared_ptr<EventQueue> queue) {
+absl::Status Hub::Subscribe(std::shared_ptr<Queue> queue) {
   absl::MutexLock lock(&mu_);
   if (closed_) return absl::UnavailableError("crispd is stopping");
   if (queues_.size() >= kMaxSubscribers) {
@@ -18,40 +18,40 @@ absl::Status EventHub::Subscribe(std::shared_ptr<EventQueue> queue) {
   return absl::OkStatus();
 }
 
-void EventHub::Unsubscribe(const std::shared_ptr<EventQueue>& queue) {
+void Hub::Unsubscribe(const std::shared_ptr<Queue>& queue) {
   absl::MutexLock lock(&mu_);
   queues_.erase(std::remove(queues_.begin(), queues_.end(), queue), queues_.end());
 }
 
-void EventHub::Publish(const std::function<void(runtime::v1::ContainerEventResponse&)>& fill) {
-  std::vector<std::shared_ptr<EventQueue>> queues;
+void Hub::Publish(const std::function<void(::runtime::v1::ContainerEventResponse&)>& fill) {
+  std::vector<std::shared_ptr<Queue>> queues;
   {
     absl::MutexLock lock(&mu_);
     if (queues_.empty()) return;
-    auto event = std::make_shared<runtime::v1::ContainerEventResponse>();
+    auto event = std::make_shared<::runtime::v1::ContainerEventResponse>();
     last_created_at_ = std::max(base::WallNanos(), last_created_at_ + 1);
     event->set_created_at(last_created_at_);
     fill(*event);
-    for (const std::shared_ptr<EventQueue>& queue : queues_) queue->Push(event);
+    for (const std::shared_ptr<Queue>& queue : queues_) queue->Push(event);
     queues = queues_;
   }
-  for (const std::shared_ptr<EventQueue>& queue : queues) queue->Pump();
+  for (const std::shared_ptr<Queue>& queue : queues) queue->Pump();
 }
 
-void EventHub::Close() {
-  std::vector<std::shared_ptr<EventQueue>> queues;
+void Hub::Close() {
+  std::vector<std::shared_ptr<Queue>> queues;
   {
     absl::MutexLock lock(&mu_);
     closed_ = true;
     queues = queues_;
   }
-  for (const std::shared_ptr<EventQueue>& queue : queues)
+  for (const std::shared_ptr<Queue>& queue : queues)
     queue->Close(absl::UnavailableError("crispd is stopping"));
 }
 
-size_t EventHub::subscribers() const {
+size_t Hub::subscribers() const {
   absl::MutexLock lock(&mu_);
   return queues_.size();
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::events

@@ -2,16 +2,16 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace crisp::cri {
+namespace crisp::events {
 
-void EventQueue::EndLocked(const absl::Status& why) {
+void Queue::EndLocked(const absl::Status& why) {
   if (end_.has_value()) return;
   end_ = why;
   waiting_.clear();
   waiting_bytes_ = 0;
 }
 
-void EventQueue::Push(Event event) {
+void Queue::Push(Event event) {
   absl::MutexLock lock(&mu_);
   if (end_.has_value()) return;
   waiting_bytes_ += event->ByteSizeLong();
@@ -24,7 +24,7 @@ void EventQueue::Push(Event event) {
   }
 }
 
-void EventQueue::Pump() {
+void Queue::Pump() {
   Event next;
   absl::Status end;
   {
@@ -45,7 +45,7 @@ void EventQueue::Pump() {
   next != nullptr ? deliver_(std::move(next)) : finish_(std::move(end));
 }
 
-void EventQueue::Delivered() {
+void Queue::Delivered() {
   {
     absl::MutexLock lock(&mu_);
     busy_ = false;
@@ -53,7 +53,7 @@ void EventQueue::Delivered() {
   Pump();
 }
 
-void EventQueue::Close(const absl::Status& why) {
+void Queue::Close(const absl::Status& why) {
   {
     absl::MutexLock lock(&mu_);
     EndLocked(why);
@@ -61,4 +61,4 @@ void EventQueue::Close(const absl::Status& why) {
   Pump();
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::events

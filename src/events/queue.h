@@ -13,12 +13,12 @@
 #include "absl/synchronization/mutex.h"
 #include "runtime/v1/api.pb.h"
 
-namespace crisp::cri {
+namespace crisp::events {
 
 // Shared by the queues of all subscribers.
-using Event = std::shared_ptr<const runtime::v1::ContainerEventResponse>;
+using Event = std::shared_ptr<const ::runtime::v1::ContainerEventResponse>;
 
-class EventQueue {
+class Queue {
  public:
   static constexpr size_t kMaxEvents = 1024;
   static constexpr size_t kMaxBytes = 8 << 20;
@@ -26,7 +26,7 @@ class EventQueue {
   // `deliver` begins to send one event and returns; Delivered() is called when that is over, and
   // only then the next one is delivered. `finish` is called once, and nothing after it. Both are
   // called without a lock held. The queue is made busy: Delivered() opens it.
-  EventQueue(std::function<void(Event)> deliver, std::function<void(absl::Status)> finish)
+  Queue(std::function<void(Event)> deliver, std::function<void(absl::Status)> finish)
       : deliver_(std::move(deliver)), finish_(std::move(finish)) {}
 
   // Appends; kResourceExhausted becomes the subscriber's end when the queue is full. Never calls
@@ -51,4 +51,4 @@ class EventQueue {
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace crisp::cri
+}  // namespace crisp::events

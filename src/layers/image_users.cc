@@ -11,7 +11,7 @@
 #include "linux/rootfs_path.h"
 #include "spec/user.h"
 
-namespace crisp::cri {
+namespace crisp::layers {
 namespace {
 
 // A missing file is empty. O_NONBLOCK: a FIFO in the image must not hold the daemon; then only a
@@ -57,4 +57,4 @@ absl::StatusOr<std::shared_ptr<const UserFiles>> ImageUsers::Read(
   return files;
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::layers

@@ -12,7 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "snapshot/rootfs_view.h"
 
-namespace crisp::cri {
+namespace crisp::layers {
 
 struct UserFiles {
   std::string passwd;  // empty when the image has none
@@ -34,4 +34,4 @@ class ImageUsers {
   std::map<std::string, std::shared_ptr<const UserFiles>> files_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace crisp::cri
+}  // namespace crisp::layers

@@ -9,13 +9,13 @@
 #include "linux/rootfs_path.h"
 #include "spec/container_mounts.h"
 
-namespace crisp::cri {
+namespace crisp::layers {
 namespace {
 
 constexpr char kErrorPrefix[] = "ImageVolumeMountFailed";
 
 absl::StatusOr<store::ImageVolume> FindImageVolume(const image::ImageStore& images,
-                                                   const runtime::v1::Mount& mount) {
+                                                   const ::runtime::v1::Mount& mount) {
   CRISP_ASSIGN_OR_RETURN(const spec::ImageVolume asked, spec::ImageMount(mount));
   CRISP_ASSIGN_OR_RETURN(const image::ImagePtr image, images.Find(asked.image));
   if (image->layers.empty()) {
@@ -57,9 +57,9 @@ std::vector<oci::ChainId> UsedLayers(const store::ContainerRecord& record) {
 }
 
 absl::StatusOr<std::vector<store::ImageVolume>> FindImageVolumes(
-    const image::ImageStore& images, const runtime::v1::ContainerConfig& config) {
+    const image::ImageStore& images, const ::runtime::v1::ContainerConfig& config) {
   std::vector<store::ImageVolume> volumes;
-  for (const runtime::v1::Mount& mount : config.mounts()) {
+  for (const ::runtime::v1::Mount& mount : config.mounts()) {
     if (!mount.has_image()) continue;
     absl::StatusOr<store::ImageVolume> volume = FindImageVolume(images, mount);
     if (!volume.ok()) return base::Prefix(volume.status(), kErrorPrefix);
@@ -96,4 +96,4 @@ absl::Status AddImageMounts(const snapshot::SnapshotStore& snapshots,
   return absl::OkStatus();
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::layers

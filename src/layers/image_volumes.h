@@ -13,7 +13,7 @@
 #include "snapshot/snapshot_store.h"
 #include "store/record.h"
 
-namespace crisp::cri {
+namespace crisp::layers {
 
 std::vector<oci::ChainId> ChainIds(const image::Image& image);
 // Every layer the container stands on or has mounted.
@@ -22,7 +22,7 @@ std::vector<oci::ChainId> UsedLayers(const store::ContainerRecord& record);
 // kNotFound for an image that is not pulled. The caller keeps the images' layers from being removed
 // meanwhile.
 absl::StatusOr<std::vector<store::ImageVolume>> FindImageVolumes(
-    const image::ImageStore& images, const runtime::v1::ContainerConfig& config);
+    const image::ImageStore& images, const ::runtime::v1::ContainerConfig& config);
 
 // Sub paths are directories in their images, whatever links lead there; kInvalidArgument otherwise.
 absl::Status CheckImageVolumes(const snapshot::SnapshotStore& snapshots,
@@ -32,4 +32,4 @@ void FillRootfs(const snapshot::RootfsView& view, shim::v1::Rootfs& rootfs);
 absl::Status AddImageMounts(const snapshot::SnapshotStore& snapshots,
                             const std::vector<store::ImageVolume>& volumes, shim::v1::Start& start);
 
-}  // namespace crisp::cri
+}  // namespace crisp::layers

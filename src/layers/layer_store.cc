@@ -2,7 +2,7 @@
 
 #include "base/status_macros.h"
 
-namespace crisp::cri {
+namespace crisp::layers {
 namespace {
 
 class Sink : public image::LayerSink {
@@ -30,4 +30,4 @@ absl::StatusOr<std::unique_ptr<image::LayerSink>> LayerStore::Begin(const image:
   return std::unique_ptr<image::LayerSink>(std::make_unique<Sink>(std::move(writer)));
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::layers

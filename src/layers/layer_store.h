@@ -7,7 +7,7 @@
 #include "image/layer_target.h"
 #include "snapshot/snapshot_store.h"
 
-namespace crisp::cri {
+namespace crisp::layers {
 
 class LayerStore : public image::LayerTarget {
  public:
@@ -20,4 +20,4 @@ class LayerStore : public image::LayerTarget {
   snapshot::SnapshotStore& store_;
 };
 
-}  // namespace crisp::cri
+}  // namespace crisp::layers

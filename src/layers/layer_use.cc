@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 
-namespace crisp::cri {
+namespace crisp::layers {
 
 void LayerUse::Add(const std::vector<oci::ChainId>& chain_ids) {
   for (const oci::ChainId& id : chain_ids) ++containers_[id];
@@ -41,4 +41,4 @@ void LayerUse::DeleteUnusedOf(const std::vector<oci::ChainId>& chain_ids) {
             {{"error", std::string(removed.message())}});
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::layers

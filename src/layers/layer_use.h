@@ -13,7 +13,7 @@
 #include "image/image_store.h"
 #include "snapshot/snapshot_store.h"
 
-namespace crisp::cri {
+namespace crisp::layers {
 
 class LayerUse {
  public:
@@ -42,4 +42,4 @@ class LayerUse {
   std::map<oci::ChainId, int> containers_ ABSL_GUARDED_BY(mu_);  // how many count on a layer
 };
 
-}  // namespace crisp::cri
+}  // namespace crisp::layers

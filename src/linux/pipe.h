@@ -8,7 +8,7 @@
 #include "base/errno.h"
 #include "base/unique_fd.h"
 
-namespace crisp::cri {
+namespace crisp::linux {
 
 struct Pipe {
   base::UniqueFd read;
@@ -21,4 +21,4 @@ inline absl::StatusOr<Pipe> MakePipe() {
   return Pipe{base::UniqueFd(fds[0]), base::UniqueFd(fds[1])};
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::linux

@@ -3,10 +3,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
-namespace crisp::cri {
+namespace crisp::metrics {
 namespace {
 
-namespace v1 = runtime::v1;
+namespace v1 = ::runtime::v1;
 
 constexpr uint64_t kNanos = 1'000'000'000;
 constexpr const char* kBaseKeys[] = {"id", "name", "image", "container", "pod", "namespace"};
@@ -327,4 +327,4 @@ void AddNetworkMetrics(const MetricLabels& labels,
   }
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::metrics

@@ -13,7 +13,7 @@
 #include "cni/netns.h"
 #include "runtime/v1/api.pb.h"
 
-namespace crisp::cri {
+namespace crisp::metrics {
 
 // The label values every sample begins with.
 struct MetricLabels {
@@ -46,7 +46,7 @@ struct ContainerReadings {
   cgroup::Stats stats;
   std::vector<MetricDevice> devices;  // stats.block_devices with their names
   MetricFilesystem filesystem;
-  runtime::v1::LinuxContainerResources resources;
+  ::runtime::v1::LinuxContainerResources resources;
   bool cgroup_v2 = false;
   int64_t started_at_ns = 0;
   int64_t now_ns = 0;
@@ -62,12 +62,12 @@ struct MetricHost {
   bool pressure = false;
 };
 
-std::vector<runtime::v1::MetricDescriptor> DescribeMetrics(const MetricHost& host);
+std::vector<::runtime::v1::MetricDescriptor> DescribeMetrics(const MetricHost& host);
 void AddContainerMetrics(const MetricHost& host, const ContainerReadings& readings,
-                         runtime::v1::ContainerMetrics& metrics);
+                         ::runtime::v1::ContainerMetrics& metrics);
 // Of the pod's interfaces; `lo` is left out.
 void AddNetworkMetrics(const MetricLabels& labels,
                        const std::vector<cni::InterfaceStats>& interfaces,
-                       runtime::v1::PodSandboxMetrics& metrics);
+                       ::runtime::v1::PodSandboxMetrics& metrics);
 
-}  // namespace crisp::cri
+}  // namespace crisp::metrics

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <utility>
 
-namespace crisp::cri {
+namespace crisp::rpc {
 
 inline constexpr size_t kBatchBytes = 1 << 20;
 
@@ -29,4 +29,4 @@ void SendBatches(google::protobuf::RepeatedPtrField<Item>& items, Send send) {
   if (!batch.empty()) send(std::move(batch));
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::rpc

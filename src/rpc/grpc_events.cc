@@ -2,17 +2,17 @@
 
 #include "rpc/status_codes.h"
 
-namespace crisp::cri {
+namespace crisp::rpc {
 namespace {
 
 // The queue's callbacks come only while a delivery is under way or to end it, and gRPC is not done
 // before Finish: so this is there for as long as they come.
-class EventStream final : public grpc::ServerWriteReactor<runtime::v1::ContainerEventResponse> {
+class EventStream final : public grpc::ServerWriteReactor<::runtime::v1::ContainerEventResponse> {
  public:
-  explicit EventStream(EventHub& hub)
+  explicit EventStream(events::Hub& hub)
       : hub_(hub),
-        queue_(std::make_shared<EventQueue>(
-            [this](Event event) {
+        queue_(std::make_shared<events::Queue>(
+            [this](events::Event event) {
               sending_ = std::move(event);
               StartWrite(sending_.get());
             },
@@ -30,7 +30,7 @@ class EventStream final : public grpc::ServerWriteReactor<runtime::v1::Container
   void OnWriteDone(bool ok) override { Sent(ok); }
   // The queue may call Finish, after which this may be deleted: hence the copies.
   void OnCancel() override {
-    const std::shared_ptr<EventQueue> queue = queue_;
+    const std::shared_ptr<events::Queue> queue = queue_;
     queue->Close(absl::CancelledError("client is gone"));
   }
   void OnDone() override {
@@ -39,21 +39,21 @@ class EventStream final : public grpc::ServerWriteReactor<runtime::v1::Container
   }
 
   void Sent(bool ok) {
-    const std::shared_ptr<EventQueue> queue = queue_;
+    const std::shared_ptr<events::Queue> queue = queue_;
     sending_.reset();
     if (!ok) queue->Close(absl::CancelledError("client is gone"));
     queue->Delivered();
   }
 
-  EventHub& hub_;
-  const std::shared_ptr<EventQueue> queue_;
-  Event sending_;
+  events::Hub& hub_;
+  const std::shared_ptr<events::Queue> queue_;
+  events::Event sending_;
 };
 
 }  // namespace
 
-grpc::ServerWriteReactor<runtime::v1::ContainerEventResponse>* NewEventStream(EventHub& hub) {
+grpc::ServerWriteReactor<::runtime::v1::ContainerEventResponse>* NewEventStream(events::Hub& hub) {
   return new EventStream(hub);
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::rpc

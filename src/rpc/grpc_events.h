@@ -7,10 +7,10 @@
 #include "events/hub.h"
 #include "runtime/v1/api.pb.h"
 
-namespace crisp::cri {
+namespace crisp::rpc {
 
 // Subscribes; the stream deletes itself when gRPC is done with it. Its initial metadata says that
 // every event from now on is sent.
-grpc::ServerWriteReactor<runtime::v1::ContainerEventResponse>* NewEventStream(EventHub& hub);
+grpc::ServerWriteReactor<::runtime::v1::ContainerEventResponse>* NewEventStream(events::Hub& hub);
 
-}  // namespace crisp::cri
+}  // namespace crisp::rpc

@@ -14,64 +14,101 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "cri/handlers.h"
 #include "rpc/batches.h"
+#include "rpc/call_watch.h"
 #include "rpc/grpc_events.h"
 #include "rpc/status_codes.h"
 #include "runtime/v1/api.grpc.pb.h"
 
-namespace crisp::cri {
+namespace crisp::rpc {
 namespace {
+
+namespace v1 = ::runtime::v1;
 
 // As clients and other runtimes have it; larger requests are refused by gRPC.
 constexpr int kMaxMessage = 16 << 20;
-// Calls in flight; beyond them a call is refused. A node that is drained waits in three or four
-// stops for each of its pods, and Status and the lists must get through beside them.
+// Calls in flight; more are refused. A node that is drained waits in three or four stops for each
+// of its pods, and Status and the lists must get through beside them.
 constexpr int kMaxThreads = 1024;
 
-Call CallOf(grpc::ServerContext& context) {
-  Call call;
+// What every call needs.
+struct Front {
+  const runtime::Api runtime;
+  events::Hub& events;
+  CallWatch watch = {};
+};
+
+// The one place where the wall clock of a client's deadline becomes monotonic.
+base::Call CallOf(grpc::ServerContext& context) {
   const auto deadline = context.deadline();
-  if (deadline != std::chrono::system_clock::time_point::max())
-    call.deadline = absl::FromChrono(deadline);
-  call.cancelled = [&context] { return context.IsCancelled(); };
-  return call;
+  if (deadline == std::chrono::system_clock::time_point::max()) return base::Call();
+  return base::Call::Until(base::Deadline::In(absl::FromChrono(deadline) - absl::Now()));
 }
 
-// Runs one RPC: its arguments to the Service, its result or error to the wire, one log line.
+// The id or name of the object a request is about; empty when it names none.
+template <typename Request>
+std::string ObjectOf(const Request& request) {
+  if constexpr (requires { request.container_id(); }) {
+    return request.container_id();
+  } else if constexpr (requires { request.pod_sandbox_id(); }) {
+    return request.pod_sandbox_id();
+  } else if constexpr (requires { request.image().image(); }) {
+    return request.image().image();
+  } else if constexpr (requires { request.config().metadata().uid(); }) {
+    const auto& pod = request.config().metadata();
+    return absl::StrCat(pod.namespace_(), "/", pod.name(), "/", pod.uid());
+  } else {
+    return "";
+  }
+}
+
 template <typename Request, typename Response>
-grpc::Status Handle(const char* name, grpc::ServerContext* context, const Request* request,
-                    Response* response, Service& service,
-                    absl::StatusOr<Response> (Service::*method)(const Request&, const Call&)) {
+using Handler = absl::StatusOr<Response> (*)(const runtime::Api&, const Request&,
+                                             const base::Call&);
+
+// Runs one RPC: its arguments to the handler, its result or error to the wire, one log line.
+template <typename Request, typename Response>
+grpc::Status Handle(const char* name, grpc::ServerContext* context, const Request& request,
+                    Response* response, Front& front, Handler<Request, Response> handler) {
   const int64_t begin = base::MonotonicNanos();
-  absl::StatusOr<Response> result = (service.*method)(*request, CallOf(*context));
-  const WireStatus wire = ToWire(result.status());
+  const base::Call call = CallOf(*context);
+  absl::StatusOr<Response> result = absl::InternalError("");
+  {
+    const CallWatch::InFlight watched(front.watch, call,
+                                      [context] { return context->IsCancelled(); });
+    result = handler(front.runtime, request, call);
+  }
   const std::string took = absl::StrCat((base::MonotonicNanos() - begin) / 1000, "us");
+  const std::string object = ObjectOf(request);
   if (result.ok()) {
-    base::Log(base::LogLevel::kDebug, name, {{"took", took}});
+    base::Log(base::LogLevel::kDebug, name, {{"id", object}, {"took", took}});
     *response = *std::move(result);
     return grpc::Status::OK;
   }
   const bool expected = result.status().code() == absl::StatusCode::kNotFound;
   base::Log(expected ? base::LogLevel::kDebug : base::LogLevel::kWarning, name,
-            {{"took", took},
+            {{"id", object},
+             {"took", took},
              {"code", absl::StatusCodeToString(result.status().code())},
              {"error", std::string(result.status().message())}});
+  const WireStatus wire = ToWire(result.status());
   return grpc::Status(static_cast<grpc::StatusCode>(wire.code), wire.message);
 }
 
-#define CRISP_RPC(Name)                                                             \
-  grpc::Status Name(grpc::ServerContext* context, const v1::Name##Request* request, \
-                    v1::Name##Response* response) override {                        \
-    return Handle(#Name, context, request, response, service_, &Service::Name);     \
+#define CRISP_RPC(Name)                                                                      \
+  grpc::Status Name(grpc::ServerContext* context, const v1::Name##Request* request,          \
+                    v1::Name##Response* response) override {                                 \
+    return Handle<v1::Name##Request, v1::Name##Response>(#Name, context, *request, response, \
+                                                         front_, &cri::Name);                \
   }
 
 // A Stream call: the answer of its List twin, in batches.
-template <typename Request, typename Response, typename ListRequest, typename ListResponse,
+template <typename ListRequest, typename ListResponse, typename Request, typename Response,
           typename Item>
 grpc::Status HandleStream(const char* name, grpc::ServerContext* context, const Request& request,
-                          grpc::ServerWriter<Response>* writer, Service& service,
-                          absl::StatusOr<ListResponse> (Service::*list)(const ListRequest&,
-                                                                        const Call&),
+                          grpc::ServerWriter<Response>* writer, Front& front,
+                          Handler<ListRequest, ListResponse> list,
                           google::protobuf::RepeatedPtrField<Item>* (ListResponse::*items)(),
                           google::protobuf::RepeatedPtrField<Item>* (Response::*batch_items)()) {
   ListRequest list_request;
@@ -79,7 +116,7 @@ grpc::Status HandleStream(const char* name, grpc::ServerContext* context, const 
     if (request.has_filter()) *list_request.mutable_filter() = request.filter();
   }
   ListResponse all;
-  const grpc::Status status = Handle(name, context, &list_request, &all, service, list);
+  const grpc::Status status = Handle(name, context, list_request, &all, front, list);
   if (!status.ok()) return status;
   SendBatches(*(all.*items)(), [&](google::protobuf::RepeatedPtrField<Item> batch) {
     Response response;
@@ -89,30 +126,29 @@ grpc::Status HandleStream(const char* name, grpc::ServerContext* context, const 
   return grpc::Status::OK;
 }
 
-#define CRISP_STREAM(Name, List, items, batch_items)                                \
-  grpc::Status Name(grpc::ServerContext* context, const v1::Name##Request* request, \
-                    grpc::ServerWriter<v1::Name##Response>* writer) override {      \
-    return HandleStream(#Name, context, *request, writer, service_, &Service::List, \
-                        &v1::List##Response::mutable_##items,                       \
-                        &v1::Name##Response::mutable_##batch_items);                \
+#define CRISP_STREAM(Name, List, items, batch_items)                                       \
+  grpc::Status Name(grpc::ServerContext* context, const v1::Name##Request* request,        \
+                    grpc::ServerWriter<v1::Name##Response>* writer) override {             \
+    return HandleStream<v1::List##Request, v1::List##Response>(                            \
+        #Name, context, *request, writer, front_, &cri::List,                              \
+        &v1::List##Response::mutable_##items, &v1::Name##Response::mutable_##batch_items); \
   }
 
-// Everything on gRPC's synchronous interface but the events, which may stay open for ever.
+// Everything on gRPC's synchronous interface but the events, whose streams may stay open for ever.
 using RuntimeBase =
     v1::RuntimeService::WithCallbackMethod_GetContainerEvents<v1::RuntimeService::Service>;
 
 class RuntimeRpcs final : public RuntimeBase {
  public:
-  explicit RuntimeRpcs(cri::Service& service) : service_(service) {}
+  explicit RuntimeRpcs(Front& front) : front_(front) {}
   grpc::ServerWriteReactor<v1::ContainerEventResponse>* GetContainerEvents(
       grpc::CallbackServerContext*, const v1::GetEventsRequest*) override {
-    return NewEventStream(service_.events());
+    return NewEventStream(front_.events);
   }
   grpc::Status CheckpointContainer(grpc::ServerContext*, const v1::CheckpointContainerRequest*,
                                    v1::CheckpointContainerResponse*) override {
     return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "crisp does not checkpoint containers");
   }
-  using Service = cri::Service;
   CRISP_RPC(Version)
   CRISP_RPC(Status)
   CRISP_RPC(RuntimeConfig)
@@ -148,13 +184,12 @@ class RuntimeRpcs final : public RuntimeBase {
   CRISP_STREAM(StreamPodSandboxMetrics, ListPodSandboxMetrics, pod_metrics, pod_sandbox_metrics)
 
  private:
-  cri::Service& service_;
+  Front& front_;
 };
 
 class ImageRpcs final : public v1::ImageService::Service {
  public:
-  explicit ImageRpcs(cri::Service& service) : service_(service) {}
-  using Service = cri::Service;
+  explicit ImageRpcs(Front& front) : front_(front) {}
   CRISP_RPC(PullImage)
   CRISP_RPC(ImageStatus)
   CRISP_RPC(ListImages)
@@ -163,7 +198,7 @@ class ImageRpcs final : public v1::ImageService::Service {
   CRISP_STREAM(StreamImages, ListImages, images, images)
 
  private:
-  cri::Service& service_;
+  Front& front_;
 };
 
 // A socket file that another crispd serves must not be taken over.
@@ -188,7 +223,8 @@ absl::Status ClaimSocket(const std::string& path) {
 
 class GrpcServer::Impl {
  public:
-  explicit Impl(Service& service) : events_(service.events()), runtime_(service), image_(service) {}
+  Impl(const runtime::Api& runtime, events::Hub& events)
+      : front_{.runtime = runtime, .events = events}, runtime_(front_), image_(front_) {}
 
   absl::Status Start(const std::string& address) {
     grpc::ServerBuilder builder;
@@ -211,14 +247,14 @@ class GrpcServer::Impl {
 
   void Stop() {
     if (server_ == nullptr) return;
-    events_.Close();
+    front_.events.Close();
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
     server_.reset();
   }
 
  private:
-  EventHub& events_;
+  Front front_;
   RuntimeRpcs runtime_;
   ImageRpcs image_;
   std::unique_ptr<grpc::Server> server_;
@@ -229,11 +265,12 @@ GrpcServer::~GrpcServer() { Stop(); }
 void GrpcServer::Stop() { impl_->Stop(); }
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& address,
-                                                              Service& service) {
+                                                              const runtime::Api& runtime,
+                                                              events::Hub& events) {
   CRISP_RETURN_IF_ERROR(ClaimSocket(address));
-  auto impl = std::make_unique<Impl>(service);
+  auto impl = std::make_unique<Impl>(runtime, events);
   CRISP_RETURN_IF_ERROR(impl->Start(address));
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(impl)));
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::rpc

@@ -1,22 +1,24 @@
-// gRPC in front of the Service: the only place that knows grpcpp. Serves RuntimeService and
-// ImageService of runtime.v1 on a unix socket, synchronously. RPCs that the Service does not have
-// answer UNIMPLEMENTED.
+// gRPC in front of the CRI handlers. Serves RuntimeService and ImageService of runtime.v1 on a unix
+// socket, synchronously; RPCs without a handler answer UNIMPLEMENTED. Only rpc/ knows gRPC's server
+// side.
 #pragma once
 
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "runtime/runtime.h"
+#include "events/hub.h"
+#include "runtime/api.h"
 
-namespace crisp::cri {
+namespace crisp::rpc {
 
 class GrpcServer {
  public:
   // Listens on `address` (mode 0600; a stale socket is replaced, one that answers is an error).
-  // `service` outlives it.
+  // What `runtime` refers to and `events` outlive it.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const std::string& address,
-                                                           Service& service);
+                                                           const runtime::Api& runtime,
+                                                           events::Hub& events);
   ~GrpcServer();
 
   // Takes no new call, cancels those that do not end by themselves within a second, waits for all
@@ -29,4 +31,4 @@ class GrpcServer {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace crisp::cri
+}  // namespace crisp::rpc

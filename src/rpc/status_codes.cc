@@ -3,7 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 
-namespace crisp::cri {
+namespace crisp::rpc {
 namespace {
 
 // Bytes of the UTF-8 sequence `text` starts with (RFC 3629, section 4); 0 if it is none.
@@ -54,4 +54,4 @@ WireStatus ToWire(const absl::Status& status) {
   return {.code = code, .message = Printable(status.message())};
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::rpc

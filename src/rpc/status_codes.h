@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 
-namespace crisp::cri {
+namespace crisp::rpc {
 
 struct WireStatus {
   int code = 0;
@@ -17,4 +17,4 @@ inline constexpr size_t kMaxMessageBytes = 4096;
 
 WireStatus ToWire(const absl::Status& status);
 
-}  // namespace crisp::cri
+}  // namespace crisp::rpc

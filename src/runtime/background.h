@@ -1,5 +1,5 @@
 // One thread that runs small jobs in order and retries those that ask for it: freeing what an exit
-// left, paying a sandbox's debts. Thread-safe.
+// left, the cleanup a sandbox has pending. Retries follow the monotonic clock. Thread-safe.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/deadline.h"
+#include "base/wait.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 
 class Background {
  public:
@@ -21,26 +23,27 @@ class Background {
 
   ~Background() { Stop(); }
   void Start();
-  // Waits for the running job; those not run yet are dropped (their debts are on record).
+  // Waits for the running job; those not run yet are dropped: what they clean up is on record, and
+  // the next crispd does it.
   void Stop();
-  // A job whose key is queued already replaces it.
+  // Replaces a queued job of the same key.
   void Add(const std::string& key, Job job, absl::Duration delay = absl::ZeroDuration());
 
  private:
   struct Entry {
     Job job;
-    absl::Time due;
+    base::Deadline due;
     absl::Duration pause = absl::Seconds(1);
   };
 
   void Run();
-  absl::Time NextDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  base::Deadline NextDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   absl::Mutex mu_;
-  absl::CondVar changed_;
+  base::CondVar changed_;
   std::map<std::string, Entry> jobs_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;
 };
 
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

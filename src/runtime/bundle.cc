@@ -4,9 +4,6 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "base/clock.h"
-#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/paths.h"
@@ -14,7 +11,7 @@
 #include "oci/runtime_spec_codec.h"
 #include "spec/seccomp.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 
 absl::Status WriteBundle(const std::string& bundle, const oci::Spec& spec) {
   CRISP_RETURN_IF_ERROR(base::MakeDirs(bundle, 0700));
@@ -51,15 +48,13 @@ shim::v1::Start StartMessage(const cgroup::Cgroups& cgroups, absl::string_view c
   return start;
 }
 
-int64_t MonotonicDeadline(absl::Time deadline) {
-  if (deadline == absl::InfiniteFuture()) return base::Deadline::Never().monotonic_ns();
-  return base::MonotonicNanos() + absl::ToInt64Nanoseconds(deadline - absl::Now());
-}
-
-absl::Status CheckHandler(absl::string_view runtime_handler) {
-  if (runtime_handler.empty() || runtime_handler == "crisp") return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("runtime_handler \"", runtime_handler, "\" is not configured"));
+container::Init InitOf(const shim::v1::Started& started) {
+  container::Init init{.process = {.pid = started.pid(), .start_ticks = started.start_ticks()},
+                       .started_at_ns = started.started_at_ns(),
+                       .phases = {}};
+  for (const shim::v1::Phase& phase : started.phases())
+    init.phases.emplace_back(phase.name(), phase.duration_ns());
+  return init;
 }
 
 std::string OperationKey(const google::protobuf::Message& request) {
@@ -72,4 +67,4 @@ std::string OperationKey(const google::protobuf::Message& request) {
   return key;
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

@@ -1,5 +1,5 @@
-// CreateContainer: image and user are resolved, the writable layer prepared, the bundle written; no
-// process is made.
+// CreateContainer: image and user are resolved, the writable layer is prepared, the bundle written.
+// No process is started.
 #include <google/protobuf/util/message_differencer.h>
 #include <unistd.h>
 
@@ -10,17 +10,17 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/status_macros.h"
-#include "cri/image_message.h"
+#include "layers/image_names.h"
 #include "layers/image_volumes.h"
 #include "linux/propagation.h"
 #include "runtime/bundle.h"
-#include "runtime/runtime.h"
+#include "runtime/containers.h"
 #include "spec/container_spec.h"
 #include "spec/resources.h"
 #include "spec/user.h"
 #include "spec/validate.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 namespace {
 
 oci::ChainId TopChainId(const std::vector<oci::ChainId>& chain_ids) {
@@ -42,30 +42,31 @@ v1::ContainerUser UserMessage(const spec::ResolvedUser& user) {
   return message;
 }
 
-// Nothing would be propagated from or to a mount that is private, and nobody would be told.
-absl::Status CheckPropagation(const v1::Mount& mount) {
+// On a private mount of the host nothing would be propagated, without an error from the kernel.
+absl::Status CheckPropagation(const v1::Mount& mount, int index) {
   if (mount.host_path().empty() || mount.propagation() == v1::PROPAGATION_PRIVATE)
     return absl::OkStatus();
   const bool both_ways = mount.propagation() == v1::PROPAGATION_BIDIRECTIONAL;
   CRISP_ASSIGN_OR_RETURN(const linux::Propagation host, linux::PropagationOf(mount.host_path()));
   if (host.shared || (host.slave && !both_ways)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("mounts: propagation ", v1::MountPropagation_Name(mount.propagation()),
-                   ": host_path \"", mount.host_path(), "\" is on ", host.mount_point,
-                   ", which is not a shared ", both_ways ? "" : "or slave ", "mount"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "mounts[", index, "].propagation ", v1::MountPropagation_Name(mount.propagation()),
+      ": host_path \"", mount.host_path(), "\" is on ", host.mount_point,
+      ", which is not a shared ", both_ways ? "" : "or slave ", "mount"));
 }
 
 // hostPath volumes without a type expect a missing directory to be made; what is there stays as it
 // is.
 absl::Status MakeMountSources(const v1::ContainerConfig& config) {
-  for (const v1::Mount& mount : config.mounts()) {
+  for (int i = 0; i < config.mounts_size(); ++i) {
+    const v1::Mount& mount = config.mounts(i);
     const bool missing = !mount.host_path().empty() && access(mount.host_path().c_str(), F_OK) != 0;
     const absl::Status made = missing ? base::MakeDirs(mount.host_path(), 0755) : absl::OkStatus();
     if (!made.ok()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("mounts: host_path \"", mount.host_path(), "\": ", made.message()));
+          absl::StrCat("mounts[", i, "].host_path \"", mount.host_path(), "\": ", made.message()));
     }
-    CRISP_RETURN_IF_ERROR(CheckPropagation(mount));
+    CRISP_RETURN_IF_ERROR(CheckPropagation(mount, i));
   }
   return absl::OkStatus();
 }
@@ -77,12 +78,17 @@ snapshot::Owner RootOwner(const v1::PodSandboxConfig& sandbox) {
   return {.uid = userns.uids(0).host_id(), .gid = userns.gids(0).host_id()};
 }
 
+absl::Status MakeLogDirectory(const std::string& log_path) {
+  if (log_path.empty()) return absl::OkStatus();
+  return base::Prefix(base::MakeDirs(log_path.substr(0, log_path.rfind('/')), 0755),
+                      "make log directory");
+}
+
 }  // namespace
 
-absl::StatusOr<std::string> Service::MakeContainer(const SandboxPtr& sandbox,
-                                                   const v1::CreateContainerRequest& request) {
-  const v1::ContainerConfig& config = request.config();
-  for (const ContainerPtr& container : ContainersOf(sandbox->id())) {
+absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
+                                                   const v1::ContainerConfig& config) {
+  for (const ContainerPtr& container : core_.objects.ContainersOf(sandbox->id())) {
     // A retry whose first answer got lost.
     const bool same =
         container->state() == v1::CONTAINER_CREATED &&
@@ -94,50 +100,50 @@ absl::StatusOr<std::string> Service::MakeContainer(const SandboxPtr& sandbox,
   store::ContainerRecord record;
   image::ImagePtr image;
   {
-    absl::MutexLock lock(&layer_use_.mu());
-    CRISP_ASSIGN_OR_RETURN(image, images_.Find(config.image().image()));
-    record.chain_ids = ChainIds(*image);
-    CRISP_ASSIGN_OR_RETURN(record.image_volumes, FindImageVolumes(images_, config));
-    layer_use_.Add(UsedLayers(record));
+    absl::MutexLock lock(&core_.layer_use.mu());
+    CRISP_ASSIGN_OR_RETURN(image, core_.images.Find(config.image().image()));
+    record.chain_ids = layers::ChainIds(*image);
+    CRISP_ASSIGN_OR_RETURN(record.image_volumes, layers::FindImageVolumes(core_.images, config));
+    core_.layer_use.Add(layers::UsedLayers(record));
   }
-  record.id = base::NewId();
+  record.id = base::ContainerId(base::NewId());
   record.sandbox_id = sandbox->id();
   record.created_at_ns = base::WallNanos();
   record.config = config;
   record.image_id = image->id.str();
-  ImageNames names = NamesFor(*image, config.image());
+  layers::ImageNames names = layers::NamesFor(*image, config.image());
   record.image_name = std::move(names.name);
   record.image_ref = std::move(names.ref);
   record.resources = config.linux().resources();
-  absl::Status status = PrepareContainer(*sandbox, *image, record);
+  absl::Status status = Prepare(*sandbox, *image, record);
   // A sandbox that is stopped or removed meanwhile must not be left with a container.
   absl::MutexLock sandbox_lock(&sandbox->operation());
   if (status.ok() && sandbox->Read([](const store::SandboxRecord& pod) { return pod.stopped; })) {
     status = absl::FailedPreconditionError("its sandbox was stopped");
   }
   // The commit: without a record everything made so far is an orphan that the next start removes.
-  if (status.ok()) status = container_records_.Write(record.id, store::Encode(record));
+  if (status.ok()) status = core_.container_records.Write(record.id.str(), store::Encode(record));
   if (!status.ok()) {
-    (void)base::RemoveTree(paths_.Bundle(record.id));
-    (void)snapshots_.RemoveContainer(record.id);
-    layer_use_.Release(UsedLayers(record));
+    (void)base::RemoveTree(core_.paths.Bundle(record.id));
+    (void)core_.snapshots.RemoveContainer(record.id.str());
+    core_.layer_use.Release(layers::UsedLayers(record));
     return status;
   }
-  auto container = std::make_shared<container::Container>(std::move(record), &container_records_);
-  // Nobody starts or removes it before it is announced.
+  auto container =
+      std::make_shared<container::Container>(std::move(record), &core_.container_records);
+  // Held so that no other call starts or removes it before it is announced.
   absl::MutexLock lock(&container->operation());
-  containers_.Add(container);
-  Announce(v1::CONTAINER_CREATED_EVENT, *container);
+  core_.objects.containers.Add(container);
+  core_.Announce(Change::kCreated, *container);
   return container->id();
 }
 
-absl::Status Service::PrepareContainer(const sandbox::Sandbox& sandbox, const image::Image& image,
-                                       store::ContainerRecord& record) {
+absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::Image& image,
+                                 store::ContainerRecord& record) {
   const store::SandboxRecord pod = sandbox.record();
-  const std::optional<sandbox::Pause> pause = sandbox.pause();
   const v1::ContainerConfig& config = record.config;
-  CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView layers,
-                         snapshots_.View(TopChainId(record.chain_ids)));
+  const oci::ChainId top_layer = TopChainId(record.chain_ids);
+  CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView layers, core_.snapshots.View(top_layer));
   CRISP_ASSIGN_OR_RETURN(auto users, image_users_.Read(record.image_id, layers));
   CRISP_ASSIGN_OR_RETURN(spec::ResolvedUser user,
                          spec::ResolveUser(config.linux().security_context(), image.config.user,
@@ -146,8 +152,8 @@ absl::Status Service::PrepareContainer(const sandbox::Sandbox& sandbox, const im
   record.log_path = LogPath(pod.config, config);
   CRISP_ASSIGN_OR_RETURN(const container::Init target, Target(sandbox.id(), config));
   CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path,
-                         cgroups_.Path(pod.cgroup_parent, record.id));
-  const std::string files = paths_.SandboxDir(sandbox.id());
+                         core_.cgroups.Path(pod.cgroup_parent, record.id.str()));
+  const std::string files = core_.paths.SandboxDir(sandbox.id());
   CRISP_ASSIGN_OR_RETURN(const std::string hostname,
                          base::ReadFile(base::JoinPath(files, kHostname)));
   CRISP_ASSIGN_OR_RETURN(
@@ -156,63 +162,45 @@ absl::Status Service::PrepareContainer(const sandbox::Sandbox& sandbox, const im
                            .sandbox_config = pod.config,
                            .image = image.config,
                            .user = std::move(user),
-                           .id = record.id,
-                           .sandbox_id = sandbox.id(),
-                           .sandbox_pid = pause->pid,
-                           .target_pid = target.pid,
+                           .id = record.id.str(),
+                           .sandbox_id = sandbox.id().str(),
+                           .sandbox_pid = sandbox.pause()->process.pid,
+                           .target_pid = target.process.pid,
                            .cgroup_path = cgroup_path,
                            .hostname = hostname.substr(0, hostname.find('\n')),
                            .hostname_path = base::JoinPath(files, kHostname),
                            .resolv_conf_path = base::JoinPath(files, kResolvConf),
                            .hosts_path = base::JoinPath(files, kHosts),
-                           .cgroup_v2 = cgroups_.layout().v2_only(),
-                           .cdi_directories = config_.cdi.spec_dirs}));
+                           .cgroup_v2 = core_.cgroups.layout().v2_only(),
+                           .cdi_directories = core_.config.cdi.spec_dirs}));
   record.stop_signal = result.stop_signal;
   CRISP_RETURN_IF_ERROR(MakeMountSources(config));
-  if (!record.log_path.empty()) {
-    CRISP_RETURN_IF_ERROR(
-        base::Prefix(base::MakeDirs(record.log_path.substr(0, record.log_path.rfind('/')), 0755),
-                     "make log directory"));
-  }
-  CRISP_RETURN_IF_ERROR(CheckImageVolumes(snapshots_, record.image_volumes));
+  CRISP_RETURN_IF_ERROR(MakeLogDirectory(record.log_path));
+  CRISP_RETURN_IF_ERROR(layers::CheckImageVolumes(core_.snapshots, record.image_volumes));
   // Limits the host cannot give are the caller's error now, not StartContainer's later.
   CRISP_RETURN_IF_ERROR(spec::CgroupResources(record.resources, result.spec.linux_).status());
   CRISP_RETURN_IF_ERROR(
-      snapshots_.Prepare(record.id, TopChainId(record.chain_ids), RootOwner(pod.config)).status());
-  return WriteBundle(paths_.Bundle(record.id), result.spec);
+      core_.snapshots.Prepare(record.id.str(), top_layer, RootOwner(pod.config)).status());
+  return WriteBundle(core_.paths.Bundle(record.id), result.spec);
 }
 
-// The first process of namespace_options.target_id, which must run in this sandbox; pid 0 without
-// one.
-absl::StatusOr<container::Init> Service::Target(const std::string& sandbox_id,
-                                                const v1::ContainerConfig& config) const {
+// The first process of namespace_options.target_id, which must run in this sandbox; an empty one
+// when there is no target.
+absl::StatusOr<container::Init> Containers::Target(const base::SandboxId& sandbox,
+                                                   const v1::ContainerConfig& config) const {
   const v1::NamespaceOption& options = config.linux().security_context().namespace_options();
   if (options.pid() != v1::TARGET) return container::Init();
-  CRISP_ASSIGN_OR_RETURN(const ContainerPtr target, FindRunning(options.target_id()));
-  if (target->sandbox_id() != sandbox_id) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "namespace_options.target_id \"", options.target_id(), "\" is in another sandbox"));
-  }
-  return *target->init();
+  CRISP_ASSIGN_OR_RETURN(const ContainerPtr target, core_.objects.FindRunning(options.target_id()));
+  if (target->sandbox_id() == sandbox) return *target->init();
+  return absl::InvalidArgumentError(absl::StrCat("namespace_options.target_id \"",
+                                                 options.target_id(), "\" is in another sandbox"));
 }
 
-absl::StatusOr<v1::CreateContainerResponse> Service::CreateContainer(
-    const v1::CreateContainerRequest& request, const Call& call) {
-  CRISP_ASSIGN_OR_RETURN(const SandboxPtr sandbox, sandboxes_.Find(request.pod_sandbox_id()));
-  if (!sandbox->ready()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("sandbox \"", sandbox->id(), "\" is not ready"));
-  }
-  CRISP_RETURN_IF_ERROR(sandbox->Read([&](const store::SandboxRecord& record) {
-    return spec::ValidateContainerConfig(request.config(), record.config);
-  }));
-  CRISP_ASSIGN_OR_RETURN(
-      const std::string id,
-      create_operations_.Run(absl::StrCat(sandbox->id(), OperationKey(request.config())),
-                             call.deadline, [&] { return MakeContainer(sandbox, request); }));
-  v1::CreateContainerResponse response;
-  response.set_container_id(id);
-  return response;
+absl::StatusOr<base::ContainerId> Containers::Create(const SandboxPtr& sandbox,
+                                                     const v1::ContainerConfig& config,
+                                                     const base::Call& call) {
+  return creates_.Run(absl::StrCat(sandbox->id().str(), OperationKey(config)), call,
+                      [&] { return Make(sandbox, config); });
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

@@ -1,76 +1,106 @@
-// StopContainer: stop signal -> grace -> SIGKILL to the whole cgroup. Needs no shim to be alive.
-#include <signal.h>
-#include <unistd.h>
+// StopContainer: stop signal -> grace -> SIGKILL to the whole cgroup. Works without a live shim.
+// RemoveContainer: the same without grace, then what the container holds is given back.
+#include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "base/errno.h"
+#include "base/file.h"
 #include "base/status_macros.h"
-#include "linux/process_ref.h"
+#include "layers/image_volumes.h"
 #include "runtime/bundle.h"
-#include "runtime/runtime.h"
-#include "spec/container_spec.h"
+#include "runtime/containers.h"
+#include "spec/signal.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 namespace {
 
 // How long a shim may live on without its container. It gives listeners that do not read 2 s
-// (kLastOutputNs in shim/supervisor.cc) and then writes what is left in the pipes to the log: who
-// kills it before loses the container's last words.
+// (kLastOutputNs in shim/supervisor.cc) and then writes what is left in the pipes to the log:
+// killing it earlier would lose the container's last lines.
 constexpr absl::Duration kShimEndTime = absl::Seconds(5);
+// Most shims report the end this fast; only then is it worth asking the cgroup.
+constexpr absl::Duration kUsualEndTime = absl::Seconds(2);
 
-}  // namespace
-
-void Service::AwaitStart(container::Container& container) {
+// Until a start that is under way is over: the process it makes must be stopped too.
+void AwaitStart(container::Container& container) {
   if (container.state() == v1::CONTAINER_CREATED) absl::MutexLock lock(&container.operation());
 }
 
-absl::Status Service::KillOne(container::Container& container, absl::Time give_up) {
+}  // namespace
+
+absl::Status Containers::Kill(container::Container& container, base::Deadline deadline) {
   AwaitStart(container);
   if (!container.running()) return absl::OkStatus();
-  CRISP_RETURN_IF_ERROR(cgroups_.Kill(CgroupPath(container)));
-  if (container.WaitExited(absl::Now() + absl::Seconds(2))) return absl::OkStatus();
-  // Dead or not, its shim did not say so. It has its time from when nothing is left of the
-  // container; then, without a shim, the daemon finds out by itself (exits.cc).
-  CRISP_RETURN_IF_ERROR(cgroups_.WaitEmpty(CgroupPath(container), kKillTime));
-  if (container.WaitExited(absl::Now() + kShimEndTime)) return absl::OkStatus();
-  monitor_.KillShim(container.id());
-  if (container.WaitExited(std::min(give_up, absl::Now() + kKillTime))) return absl::OkStatus();
+  const std::string cgroup_path = core_.CgroupPath(container);
+  CRISP_RETURN_IF_ERROR(core_.cgroups.Kill(cgroup_path));
+  if (container.WaitExited(base::Deadline::In(kUsualEndTime))) return absl::OkStatus();
+  // Dead or not, its shim did not say so. The shim has its time from when nothing is left of the
+  // container; after that it is killed, and the exit is recorded without it (exits.cc).
+  CRISP_RETURN_IF_ERROR(core_.cgroups.WaitEmpty(cgroup_path, kKillTime));
+  if (container.WaitExited(base::Deadline::In(kShimEndTime))) return absl::OkStatus();
+  core_.monitor.KillShim(container.id().str());
+  if (container.WaitExited(std::min(deadline, base::Deadline::In(kKillTime))))
+    return absl::OkStatus();
   return absl::DeadlineExceededError(
-      absl::StrCat("container ", container.id(), " did not end after SIGKILL"));
+      absl::StrCat("container ", container.id().str(), " did not end after SIGKILL"));
 }
 
-absl::Status Service::StopOne(container::Container& container, absl::Duration grace,
-                              absl::Time give_up) {
-  AwaitStart(container);
-  const std::optional<container::Init> init = container.init();
-  if (!container.running() || !init.has_value()) return absl::OkStatus();
+absl::Status Containers::KillOf(const base::SandboxId& sandbox, base::Deadline deadline) {
+  // All are killed before the first is waited for.
+  for (const ContainerPtr& container : core_.objects.ContainersOf(sandbox)) {
+    if (container->running()) (void)core_.cgroups.Kill(core_.CgroupPath(*container));
+  }
+  for (const ContainerPtr& container : core_.objects.ContainersOf(sandbox))
+    CRISP_RETURN_IF_ERROR(Kill(*container, deadline));
+  return absl::OkStatus();
+}
+
+// Takes no operation lock: a second call with a shorter grace must be able to cut the first one's
+// short.
+absl::Status Containers::Stop(const ContainerPtr& container, absl::Duration grace,
+                              const base::Call& call) {
+  AwaitStart(*container);
+  const std::optional<container::Init> init = container->init();
+  if (!container->running() || !init.has_value()) return absl::OkStatus();
   if (grace > absl::ZeroDuration()) {
     const std::string name =
-        container.Read([](const store::ContainerRecord& r) { return r.stop_signal; });
+        container->Read([](const store::ContainerRecord& r) { return r.stop_signal; });
     CRISP_ASSIGN_OR_RETURN(const int signal, spec::SignalNumber(name));
-    if (container.TakeStopSignal()) {
-      const absl::Status sent = linux::ProcessRef{init->pid, init->start_ticks}.Signal(signal);
+    if (container->TakeStopSignal()) {
+      const absl::Status sent = init->process.Signal(signal);
       if (!sent.ok()) {
-        container.ReturnStopSignal();
-        return sent;
+        container->ReturnStopSignal();
+        return base::Prefix(sent, "stop signal");
       }
     }
-    if (container.WaitExited(std::min(give_up, absl::Now() + grace))) return absl::OkStatus();
-    if (absl::Now() >= give_up) return absl::DeadlineExceededError("container is still stopping");
+    if (container->WaitExited(call.Before(base::Deadline::In(grace))).ok()) return absl::OkStatus();
+    const absl::Status caller = call.Check();
+    if (!caller.ok()) return base::Prefix(caller, "container is still stopping");
   }
-  return KillOne(container, give_up);
+  return Kill(*container, call.deadline);
 }
 
-absl::StatusOr<v1::StopContainerResponse> Service::StopContainer(
-    const v1::StopContainerRequest& request, const Call& call) {
-  absl::StatusOr<ContainerPtr> container = containers_.Find(request.container_id());
-  if (absl::IsNotFound(container.status())) return v1::StopContainerResponse();
-  CRISP_RETURN_IF_ERROR(container.status());
-  const absl::Duration grace = absl::Seconds(std::max<int64_t>(0, request.timeout()));
-  // No operation lock: a second call with a shorter grace must be able to cut the first one's
-  // short.
-  CRISP_RETURN_IF_ERROR(base::Prefix(StopOne(**container, grace, call.deadline), "stop container"));
-  return v1::StopContainerResponse();
+absl::Status Containers::Remove(const ContainerPtr& container, const base::Call& call) {
+  const base::Deadline deadline = call.Before(base::Deadline::In(kTeardownTime)).deadline;
+  CRISP_RETURN_IF_ERROR(Kill(*container, deadline));
+  absl::MutexLock lock(&container->operation());
+  const std::string& id = container->id().str();
+  if (!core_.objects.containers.Find(id).ok()) return absl::OkStatus();  // another call removed it
+  if (container->running())
+    return absl::FailedPreconditionError("container was started while it was removed");
+  // Its end is seen already but may not be announced yet.
+  if (container->state() == v1::CONTAINER_EXITED && !container->WaitExited(deadline))
+    return absl::DeadlineExceededError("its end is still being recorded");
+  const std::string cgroup_path = core_.CgroupPath(*container);
+  CRISP_RETURN_IF_ERROR(core_.cgroups.Kill(cgroup_path));
+  CRISP_RETURN_IF_ERROR(core_.cgroups.Remove(cgroup_path, kKillTime));
+  CRISP_RETURN_IF_ERROR(core_.snapshots.RemoveContainer(id));
+  CRISP_RETURN_IF_ERROR(base::RemoveTree(core_.paths.Bundle(container->id())));
+  CRISP_RETURN_IF_ERROR(core_.container_records.Remove(id));
+  core_.objects.containers.Remove(*container);
+  core_.Announce(Change::kRemoved, *container);
+  core_.layer_use.Release(container->Read(layers::UsedLayers));
+  return absl::OkStatus();
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

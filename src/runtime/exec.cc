@@ -6,9 +6,6 @@
 #include <termios.h>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "base/clock.h"
-#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 #include "cni/netns.h"
@@ -16,13 +13,11 @@
 #include "linux/pipe.h"
 #include "shim_client/session.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 namespace {
 
 // For one round trip to a shim.
-constexpr int64_t kRoundTripNanos = int64_t{10} * 1'000'000'000;
-
-base::Deadline Soon() { return base::Deadline::At(base::MonotonicNanos() + kRoundTripNanos); }
+base::Deadline Soon() { return base::Deadline::In(absl::Seconds(10)); }
 
 absl::StatusOr<base::UniqueFd> Duplicate(int fd) {
   base::UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
@@ -72,8 +67,39 @@ absl::StatusOr<base::UniqueFd> NewSocket(int family) {
 
 }  // namespace
 
-absl::StatusOr<streaming::Process> Streams::Exec(const streaming::ExecRequest& request) {
-  CRISP_ASSIGN_OR_RETURN(const std::string bundle, lookup_.running_bundle(request.container_id));
+absl::Status Execs::StartStreaming() {
+  CRISP_ASSIGN_OR_RETURN(
+      server_, streaming::Server::Start({.address = core_.config.streaming.address}, this));
+  return absl::OkStatus();
+}
+
+void Execs::BeginStopStreaming() {
+  if (server_ != nullptr) server_->BeginStop();
+}
+
+void Execs::StopStreaming() {
+  if (server_ != nullptr) server_->Stop();
+}
+
+absl::StatusOr<std::string> Execs::Url(const streaming::Request& request) {
+  return server_->Url(request);
+}
+
+absl::StatusOr<std::string> Execs::RunningBundle(const std::string& container_id) const {
+  CRISP_ASSIGN_OR_RETURN(const ContainerPtr container, core_.objects.FindRunning(container_id));
+  return core_.paths.Bundle(container->id());
+}
+
+absl::StatusOr<base::UniqueFd> Execs::Netns(const std::string& sandbox_id) const {
+  CRISP_ASSIGN_OR_RETURN(const SandboxPtr sandbox, core_.objects.FindReady(sandbox_id));
+  const std::string path =
+      sandbox->Read([](const store::SandboxRecord& record) { return record.netns_path; });
+  if (path.empty()) return base::UniqueFd();
+  return cni::OpenNetns(path);
+}
+
+absl::StatusOr<streaming::Process> Execs::Exec(const streaming::ExecRequest& request) {
+  CRISP_ASSIGN_OR_RETURN(const std::string bundle, RunningBundle(request.container_id));
   const streaming::Streams& wanted = request.streams;
   streaming::Process process;
   if (wanted.tty) {
@@ -87,15 +113,15 @@ absl::StatusOr<streaming::Process> Streams::Exec(const streaming::ExecRequest& r
     return process;
   }
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd null, linux::OpenNull());
-  Pipe in, out, err;
+  linux::Pipe in, out, err;
   if (wanted.in) {
-    CRISP_ASSIGN_OR_RETURN(in, MakePipe());
+    CRISP_ASSIGN_OR_RETURN(in, linux::MakePipe());
   }
   if (wanted.out) {
-    CRISP_ASSIGN_OR_RETURN(out, MakePipe());
+    CRISP_ASSIGN_OR_RETURN(out, linux::MakePipe());
   }
   if (wanted.err) {
-    CRISP_ASSIGN_OR_RETURN(err, MakePipe());
+    CRISP_ASSIGN_OR_RETURN(err, linux::MakePipe());
   }
   const auto or_null = [&](const base::UniqueFd& fd) { return fd.valid() ? fd.get() : null.get(); };
   CRISP_ASSIGN_OR_RETURN(shim_client::ExecSession session,
@@ -110,21 +136,21 @@ absl::StatusOr<streaming::Process> Streams::Exec(const streaming::ExecRequest& r
   return process;
 }
 
-absl::StatusOr<streaming::Process> Streams::Attach(const streaming::AttachRequest& request) {
-  CRISP_ASSIGN_OR_RETURN(const std::string bundle, lookup_.running_bundle(request.container_id));
+absl::StatusOr<streaming::Process> Execs::Attach(const streaming::AttachRequest& request) {
+  CRISP_ASSIGN_OR_RETURN(const std::string bundle, RunningBundle(request.container_id));
   const streaming::Streams& wanted = request.streams;
   shim::v1::Attach message;
   message.set_stdin(wanted.in);
   message.set_stdout(wanted.out);
   message.set_stderr(wanted.err);
-  Pipe out, err;
+  linux::Pipe out, err;
   std::vector<int> outputs;
   if (wanted.out) {
-    CRISP_ASSIGN_OR_RETURN(out, MakePipe());
+    CRISP_ASSIGN_OR_RETURN(out, linux::MakePipe());
     outputs.push_back(out.write.get());
   }
   if (wanted.err) {
-    CRISP_ASSIGN_OR_RETURN(err, MakePipe());
+    CRISP_ASSIGN_OR_RETURN(err, linux::MakePipe());
     outputs.push_back(err.write.get());
   }
   CRISP_ASSIGN_OR_RETURN(shim_client::AttachSession session,
@@ -139,8 +165,8 @@ absl::StatusOr<streaming::Process> Streams::Attach(const streaming::AttachReques
   return process;
 }
 
-absl::StatusOr<base::UniqueFd> Streams::PodSocket(const std::string& sandbox_id, int family) {
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, lookup_.netns(sandbox_id));
+absl::StatusOr<base::UniqueFd> Execs::PodSocket(const std::string& sandbox_id, int family) {
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, Netns(sandbox_id));
   if (!netns.valid()) return NewSocket(family);
   absl::StatusOr<base::UniqueFd> fd = absl::InternalError("");
   CRISP_RETURN_IF_ERROR(cni::RunInNetns(netns.get(), [&] {
@@ -150,4 +176,4 @@ absl::StatusOr<base::UniqueFd> Streams::PodSocket(const std::string& sandbox_id,
   return fd;
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

@@ -1,31 +1,53 @@
-// What the streaming server asks of the runtime, answered with shims and network namespaces: exec
-// and attach hand out pipe ends, port-forward a socket made inside the pod. Thread-safe; every
-// call is bounded in time.
+// Processes added to containers, and streams to clients: ExecSync, and what the streaming server
+// asks of the runtime (exec and attach hand out pipe ends, port-forward a socket made inside the
+// pod). Owns the streaming server. Thread-safe; every call of the streaming server is bounded in
+// time.
 #pragma once
 
-#include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
+#include "runtime/api.h"
+#include "runtime/core.h"
+#include "runtime/output_budget.h"
 #include "streaming/runtime.h"
+#include "streaming/server.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 
-class Streams : public streaming::StreamingRuntime {
+// Output that all ExecSyncs together hold; a single one may have half of it. gRPC's copy of the
+// answers comes on top, so this is to be a quarter of what crispd may take.
+inline constexpr size_t kExecOutputBytes = 32 << 20;
+
+class Execs final : public ExecApi, public streaming::StreamingRuntime {
  public:
-  // Where the objects are; answered by the Service. An error reaches the client's user.
-  struct Lookup {
-    std::function<absl::StatusOr<std::string>(const std::string& container_id)> running_bundle;
-    // Of the sandbox's network namespace; an invalid descriptor means the host's.
-    std::function<absl::StatusOr<base::UniqueFd>(const std::string& sandbox_id)> netns;
-  };
-  explicit Streams(Lookup lookup) : lookup_(std::move(lookup)) {}
+  explicit Execs(Core& core) : core_(core) {}
 
+  // Listens for exec, attach and port-forward clients.
+  absl::Status StartStreaming();
+  // Begins to end their streams; the clients are told.
+  void BeginStopStreaming();
+  // Returns when no stream is left.
+  void StopStreaming();
+
+  absl::StatusOr<ExecOutput> Sync(const ContainerPtr& container,
+                                  const std::vector<std::string>& command, absl::Duration timeout,
+                                  const base::Call& call) override;
+  absl::StatusOr<std::string> Url(const streaming::Request& request) override;
+
+ private:
   absl::StatusOr<streaming::Process> Exec(const streaming::ExecRequest& request) override;
   absl::StatusOr<streaming::Process> Attach(const streaming::AttachRequest& request) override;
   absl::StatusOr<base::UniqueFd> PodSocket(const std::string& sandbox_id, int family) override;
 
- private:
-  const Lookup lookup_;
+  absl::StatusOr<std::string> RunningBundle(const std::string& container_id) const;
+  // Invalid for a pod on the host's network.
+  absl::StatusOr<base::UniqueFd> Netns(const std::string& sandbox_id) const;
+
+  Core& core_;
+  OutputBudget sync_output_{kExecOutputBytes};
+  std::unique_ptr<streaming::Server> server_;
 };
 
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

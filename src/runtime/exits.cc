@@ -1,14 +1,11 @@
-// A shim is gone: its container ended. Everything is read from what the shim left on disk, so the
-// same code serves an exit seen live and one found at start.
+#include "runtime/exits.h"
+
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "runtime/bundle.h"
-#include "runtime/runtime.h"
 #include "shim_client/facts.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 namespace {
 
 std::string Reason(const ipc::ExitRecord& exit) {
@@ -18,13 +15,14 @@ std::string Reason(const ipc::ExitRecord& exit) {
 
 }  // namespace
 
-bool Service::RecordExit(container::Container& container) {
+bool Exits::RecordExit(container::Container& container) {
   const std::optional<container::Init> init = container.init();
-  const std::string bundle = paths_.Bundle(container.id());
-  const absl::StatusOr<ipc::ExitRecord> exit = shim_client::ReadExit(bundle);
+  const absl::StatusOr<ipc::ExitRecord> exit =
+      shim_client::ReadExit(core_.paths.Bundle(container.id()));
   if (absl::IsResourceExhausted(exit.status())) {
-    base::Log(base::LogLevel::kWarning, "an exit cannot be read now, trying again",
-              {{"container", container.id()}, {"error", std::string(exit.status().message())}});
+    base::Log(
+        base::LogLevel::kWarning, "exit record cannot be read now, trying again",
+        {{"container", container.id().str()}, {"error", std::string(exit.status().message())}});
     return false;
   }
   store::Outcome outcome;
@@ -34,10 +32,9 @@ bool Service::RecordExit(container::Container& container) {
     outcome.finished_at_ns = exit->finished_at_ns;
     outcome.reason = Reason(*exit);
   } else {
-    // The shim was killed. What it left running has no parent that would report its end: it goes
-    // too.
-    const std::string cgroup_path = CgroupPath(container);
-    (void)cgroups_.Kill(cgroup_path);
+    // The shim was killed. Processes it left running have no parent that would report their end, so
+    // they are killed too.
+    (void)core_.cgroups.Kill(core_.CgroupPath(container));
     outcome.exit_code = 137;
     outcome.finished_at_ns = base::WallNanos();
     outcome.reason = "ShimDied";
@@ -46,41 +43,41 @@ bool Service::RecordExit(container::Container& container) {
   }
   outcome.finished_at_ns = std::max(outcome.finished_at_ns, outcome.started_at_ns);
   const absl::Status written =
-      container.MarkExited(outcome, [&] { Announce(v1::CONTAINER_STOPPED_EVENT, container); });
+      container.MarkExited(outcome, [&] { core_.Announce(Change::kStopped, container); });
   if (!written.ok()) {
-    base::Log(base::LogLevel::kWarning, "exit is not on record, ignoring",
-              {{"container", container.id()}, {"error", std::string(written.message())}});
+    base::Log(base::LogLevel::kWarning, "the container's exit cannot be recorded, going on",
+              {{"container", container.id().str()}, {"error", std::string(written.message())}});
   }
   return true;
 }
 
-void Service::OnShimGone(const std::string& id) {
-  const absl::StatusOr<SandboxPtr> sandbox = sandboxes_.Find(id);
+void Exits::OnShimGone(const std::string& id) {
+  const absl::StatusOr<SandboxPtr> sandbox = core_.objects.sandboxes.Find(id);
   if (sandbox.ok()) {
-    (*sandbox)->PauseGone([&] { Announce(v1::CONTAINER_STOPPED_EVENT, **sandbox); });
+    (*sandbox)->PauseGone([&] { core_.Announce(Change::kStopped, **sandbox); });
     return;
   }
-  const absl::StatusOr<ContainerPtr> container = containers_.Find(id);
+  const absl::StatusOr<ContainerPtr> container = core_.objects.containers.Find(id);
   // A start that failed is recorded by StartContainer, which knows why.
   if (!container.ok() || !(*container)->init().has_value()) return;
   EndContainer(*container);
 }
 
-void Service::EndContainer(const ContainerPtr& container) {
+void Exits::EndContainer(const ContainerPtr& container) {
   if (!RecordExit(*container)) {
-    // Every second, not ever later: clients wait for it.
+    // Again every second, without a growing pause: clients wait for the exit.
     const auto again = [this, container] {
       EndContainer(container);
       return true;
     };
-    background_.Add(absl::StrCat("exit ", container->id()), again, absl::Seconds(1));
+    core_.background.Add(absl::StrCat("exit ", container->id().str()), again, absl::Seconds(1));
     return;
   }
-  const std::string cgroup_path = CgroupPath(*container);
-  if (cgroup_path.empty()) return;  // unknown; the next start looks again
-  background_.Add(absl::StrCat("cgroup ", container->id()), [this, cgroup_path] {
-    return cgroups_.Remove(cgroup_path, absl::Seconds(1)).ok();
+  const std::string cgroup_path = core_.CgroupPath(*container);
+  if (cgroup_path.empty()) return;  // not known; the next start looks again
+  core_.background.Add(absl::StrCat("cgroup ", container->id().str()), [this, cgroup_path] {
+    return core_.cgroups.Remove(cgroup_path, absl::Seconds(1)).ok();
   });
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

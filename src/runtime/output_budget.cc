@@ -1,6 +1,6 @@
 #include "runtime/output_budget.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 
 size_t OutputBudget::Take(size_t wanted, size_t held) {
   if (wanted == 0) return 0;
@@ -16,4 +16,4 @@ void OutputBudget::Return(size_t bytes) {
   free_ += bytes;
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

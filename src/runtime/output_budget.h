@@ -11,7 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 
 class OutputBudget {
  public:
@@ -53,4 +53,4 @@ class OutputBudget {
   size_t free_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

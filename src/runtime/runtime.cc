@@ -1,52 +1,47 @@
 #include "runtime/runtime.h"
 
-#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 
-Service::Service(const Parts& parts)
-    : config_(parts.config),
-      paths_(parts.paths),
-      cgroups_(parts.cgroups),
-      snapshots_(parts.snapshots),
-      images_(parts.images),
-      puller_(parts.puller),
-      layer_use_(parts.layer_use),
-      network_(parts.network),
-      shims_(parts.shims),
-      pause_root_(parts.pause_root),
-      sandbox_records_(paths_.SandboxRecords(), paths_.Quarantine()),
-      container_records_(paths_.ContainerRecords(), paths_.Quarantine()),
-      monitor_([this](const std::string& id) { OnShimGone(id); }),
-      streams_(StreamLookup()) {}
+Runtime::Runtime(const Parts& parts)
+    : core_(parts, [this](const std::string& id) { exits_.OnShimGone(id); }),
+      exits_(core_),
+      containers_(core_),
+      sandboxes_(core_, containers_),
+      execs_(core_),
+      images_(core_),
+      stats_(core_),
+      recovery_(core_, exits_, containers_, sandboxes_) {}
 
-Service::~Service() { Stop(); }
+Runtime::~Runtime() { Stop(); }
 
-void Service::StopStreaming() {
-  if (streaming_ != nullptr) streaming_->BeginStop();
+absl::Status Runtime::Start() {
+  CRISP_RETURN_IF_ERROR(core_.monitor.Start());
+  core_.background.Start();
+  CRISP_RETURN_IF_ERROR(recovery_.Run());
+  return execs_.StartStreaming();
 }
 
-void Service::Stop() {
-  if (streaming_ != nullptr) streaming_->Stop();
-  monitor_.Stop();
-  background_.Stop();
+void Runtime::BeginStop() { execs_.BeginStopStreaming(); }
+
+void Runtime::Stop() {
+  execs_.StopStreaming();
+  core_.monitor.Stop();
+  core_.background.Stop();
 }
 
-std::vector<Service::ContainerPtr> Service::ContainersOf(const std::string& sandbox_id) const {
-  std::vector<ContainerPtr> of_sandbox;
-  for (ContainerPtr& container : containers_.List()) {
-    if (container->sandbox_id() == sandbox_id) of_sandbox.push_back(std::move(container));
-  }
-  return of_sandbox;
+Api Runtime::api() {
+  return {.config = core_.config,
+          .paths = core_.paths,
+          .handlers = core_.handlers,
+          .objects = core_.objects,
+          .network = core_.network,
+          .sandboxes = sandboxes_,
+          .containers = containers_,
+          .exec = execs_,
+          .images = images_,
+          .stats = stats_};
 }
 
-absl::StatusOr<Service::ContainerPtr> Service::FindRunning(absl::string_view id) const {
-  absl::StatusOr<ContainerPtr> container = containers_.Find(id);
-  if (!container.ok()) return container;
-  const v1::ContainerState state = (*container)->state();
-  if (state == v1::CONTAINER_RUNNING) return container;
-  return absl::FailedPreconditionError(absl::StrCat(
-      "container \"", id, "\" is ", v1::ContainerState_Name(state), ", not CONTAINER_RUNNING"));
-}
-
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

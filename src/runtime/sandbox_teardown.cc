@@ -1,93 +1,116 @@
 // Giving back what a sandbox holds. Every step may be repeated after a crash or a failure at any
-// point; what is done is struck off the record, what is not stays owed.
+// point; what is done is struck off the record, the rest stays pending.
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "cni/netns.h"
-#include "runtime/bundle.h"
-#include "runtime/runtime.h"
+#include "runtime/sandboxes.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 
-absl::Status Service::StopPauseOf(sandbox::Sandbox& sandbox) {
-  const store::SandboxRecord record = sandbox.record();
-  CRISP_ASSIGN_OR_RETURN(const std::string path, cgroups_.Path(record.cgroup_parent, record.id));
-  CRISP_RETURN_IF_ERROR(cgroups_.Kill(path));
-  CRISP_RETURN_IF_ERROR(cgroups_.WaitEmpty(path, kKillTime));
-  // The shim writes the exit record and goes; one that hangs is killed.
-  if (sandbox.WaitPauseGone(absl::Seconds(2))) return absl::OkStatus();
-  monitor_.KillShim(record.id);
-  if (sandbox.WaitPauseGone(kKillTime)) return absl::OkStatus();
+absl::Status Sandboxes::StopPause(sandbox::Sandbox& sandbox) {
+  const std::string parent =
+      sandbox.Read([](const store::SandboxRecord& record) { return record.cgroup_parent; });
+  CRISP_ASSIGN_OR_RETURN(const std::string path, core_.cgroups.Path(parent, sandbox.id().str()));
+  CRISP_RETURN_IF_ERROR(core_.cgroups.Kill(path));
+  CRISP_RETURN_IF_ERROR(core_.cgroups.WaitEmpty(path, kKillTime));
+  // The shim writes the exit record and ends; one that hangs is killed.
+  if (sandbox.WaitPauseGone(base::Deadline::In(absl::Seconds(2)))) return absl::OkStatus();
+  core_.monitor.KillShim(sandbox.id().str());
+  if (sandbox.WaitPauseGone(base::Deadline::In(kKillTime))) return absl::OkStatus();
   return absl::DeadlineExceededError("pause's shim did not end");
 }
 
-absl::Status Service::Teardown(sandbox::Sandbox& sandbox, absl::Time deadline) {
+// DEL while the namespace and its interfaces are there; a namespace that is gone makes it cheaper,
+// never impossible.
+absl::Status Sandboxes::DetachNetwork(const store::SandboxRecord& record, base::Deadline deadline) {
+  cni::PodNetworkRequest request = NetworkRequest(record);
+  if (!cni::OpenNetns(request.netns_path).ok()) request.netns_path.clear();
+  return core_.network.Detach(request, deadline);
+}
+
+absl::Status Sandboxes::RemoveCgroup(const store::SandboxRecord& record) {
+  const std::string& id = record.id.str();
+  CRISP_ASSIGN_OR_RETURN(const std::string path, core_.cgroups.Path(record.cgroup_parent, id));
+  CRISP_RETURN_IF_ERROR(core_.cgroups.Remove(path, kKillTime));
+  return core_.cgroups.RemovePod(record.cgroup_parent, id, base::Deadline::In(kKillTime));
+}
+
+absl::Status Sandboxes::Teardown(sandbox::Sandbox& sandbox, base::Deadline deadline) {
   const store::SandboxRecord record = sandbox.record();
-  // None may run on without the pod's network. All are killed before the first is waited for.
-  for (const ContainerPtr& container : ContainersOf(record.id)) {
-    if (container->running()) (void)cgroups_.Kill(CgroupPath(*container));
-  }
-  for (const ContainerPtr& container : ContainersOf(record.id)) {
-    CRISP_RETURN_IF_ERROR(KillOne(*container, deadline));
-  }
+  // No container may run on without the pod's network.
+  CRISP_RETURN_IF_ERROR(containers_.KillOf(record.id, deadline));
   absl::Status first;
-  const auto pay = [&](store::Debt debt, absl::string_view what,
-                       const std::function<absl::Status()>& step) {
-    if (record.owed.count(debt) == 0) return;
-    const absl::Status status = step();
+  const auto clean = [&](store::Cleanup step, absl::string_view what,
+                         const std::function<absl::Status()>& run) {
+    if (record.pending_cleanup.count(step) == 0) return;
+    const absl::Status status = run();
     if (status.ok()) {
-      sandbox.Paid(debt);
+      sandbox.CleanupDone(step);
     } else if (first.ok()) {
       first = base::Prefix(status, what);
     }
   };
-  // DEL while the namespace and its interfaces are there; a kernel without them makes it cheaper,
-  // never impossible.
-  pay(store::Debt::kNetwork, "detach network", [&] {
-    cni::PodNetworkRequest request = NetworkRequest(record);
-    if (!cni::OpenNetns(request.netns_path).ok()) request.netns_path.clear();
-    return network_.Detach(request, base::Deadline::In(deadline - absl::Now()));
-  });
-  pay(store::Debt::kProcesses, "stop pause", [&] { return StopPauseOf(sandbox); });
-  if (record.owed.count(store::Debt::kNetwork) == 0 || first.ok()) {
-    // The pin outlives a failed DEL, so that the next try finds the interfaces.
-    pay(store::Debt::kNetns, "unpin netns", [&] { return cni::UnpinNetns(record.netns_path); });
+  clean(store::Cleanup::kNetwork, "detach network",
+        [&] { return DetachNetwork(record, deadline); });
+  const bool detached = first.ok();
+  clean(store::Cleanup::kProcesses, "stop pause", [&] { return StopPause(sandbox); });
+  // The pin outlives a failed DEL, so that the next try finds the interfaces.
+  if (detached) {
+    clean(store::Cleanup::kNetns, "unpin netns",
+          [&] { return cni::UnpinNetns(record.netns_path); });
   }
-  pay(store::Debt::kCgroup, "remove sandbox cgroup", [&]() -> absl::Status {
-    CRISP_ASSIGN_OR_RETURN(const std::string path, cgroups_.Path(record.cgroup_parent, record.id));
-    CRISP_RETURN_IF_ERROR(cgroups_.Remove(path, kKillTime));
-    return cgroups_.RemovePod(record.cgroup_parent, record.id, base::Deadline::In(kKillTime));
-  });
+  clean(store::Cleanup::kCgroup, "remove sandbox cgroup", [&] { return RemoveCgroup(record); });
   return first;
 }
 
-void Service::TeardownLater(const SandboxPtr& sandbox, bool then_forget) {
-  background_.Add(
-      absl::StrCat("teardown ", sandbox->id()),
+void Sandboxes::TeardownLater(const SandboxPtr& sandbox, bool then_forget) {
+  core_.background.Add(
+      absl::StrCat("teardown ", sandbox->id().str()),
       [this, sandbox, then_forget] {
         absl::MutexLock lock(&sandbox->operation());
-        const absl::Status status = Teardown(*sandbox, absl::Now() + kTeardownTime);
+        const absl::Status status = Teardown(*sandbox, base::Deadline::In(kTeardownTime));
         if (!status.ok()) {
-          base::Log(base::LogLevel::kWarning, "sandbox teardown is still owed",
-                    {{"sandbox", sandbox->id()}, {"error", std::string(status.message())}});
+          base::Log(base::LogLevel::kWarning, "cleanup of a sandbox is still pending",
+                    {{"sandbox", sandbox->id().str()}, {"error", std::string(status.message())}});
           return false;
         }
-        return !then_forget || ForgetSandbox(sandbox).ok();
+        return !then_forget || Forget(sandbox).ok();
       },
       absl::Seconds(1));
 }
 
-absl::Status Service::ForgetSandbox(const SandboxPtr& sandbox) {
-  CRISP_RETURN_IF_ERROR(base::RemoveTree(paths_.SandboxDir(sandbox->id())));
-  CRISP_RETURN_IF_ERROR(base::RemoveTree(paths_.Bundle(sandbox->id())));
-  CRISP_RETURN_IF_ERROR(sandbox_records_.Remove(sandbox->id()));
-  sandboxes_.Remove(sandbox->id());
-  Announce(v1::CONTAINER_DELETED_EVENT, *sandbox);
+absl::Status Sandboxes::Forget(const SandboxPtr& sandbox) {
+  CRISP_RETURN_IF_ERROR(base::RemoveTree(core_.paths.SandboxDir(sandbox->id())));
+  CRISP_RETURN_IF_ERROR(base::RemoveTree(core_.paths.Bundle(sandbox->id())));
+  CRISP_RETURN_IF_ERROR(core_.sandbox_records.Remove(sandbox->id().str()));
+  core_.objects.sandboxes.Remove(*sandbox);
+  core_.Announce(Change::kRemoved, *sandbox);
   return absl::OkStatus();
 }
 
-}  // namespace crisp::cri
+absl::Status Sandboxes::Stop(const SandboxPtr& sandbox, const base::Call& call) {
+  absl::MutexLock lock(&sandbox->operation());
+  if (!sandbox->Read([](const store::SandboxRecord& record) { return record.stopped; })) {
+    // First on record: from here on no container starts in it, and a restarted crispd goes on
+    // stopping. Stopping must also work on a full disk, so a record that cannot be written does not
+    // end it.
+    sandbox->MarkStopped();
+  }
+  const absl::Status status =
+      Teardown(*sandbox, call.Before(base::Deadline::In(kTeardownTime)).deadline);
+  if (!status.ok()) TeardownLater(sandbox, /*then_forget=*/false);
+  return base::Prefix(status, "stop sandbox");
+}
+
+absl::Status Sandboxes::Remove(const SandboxPtr& sandbox, const base::Call& call) {
+  CRISP_RETURN_IF_ERROR(Stop(sandbox, call));
+  absl::MutexLock lock(&sandbox->operation());
+  for (const ContainerPtr& container : core_.objects.ContainersOf(sandbox->id()))
+    CRISP_RETURN_IF_ERROR(containers_.Remove(container, call));
+  return base::Prefix(Forget(sandbox), "remove sandbox");
+}
+
+}  // namespace crisp::runtime

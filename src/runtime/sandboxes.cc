@@ -1,42 +1,38 @@
-// RunPodSandbox: record -> files -> cgroup -> shim clones pause with its namespaces and parks it ->
-// the daemon pins the network namespace and runs CNI -> pause is released -> acknowledged.
+// RunPodSandbox: record -> files -> cgroup -> the shim clones pause with its namespaces and parks it
+// -> crispd pins the network namespace and runs CNI -> pause is released -> acknowledged.
+#include "runtime/sandboxes.h"
+
 #include <google/protobuf/util/message_differencer.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/clock.h"
-#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
-#include "base/id.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "cni/netns.h"
 #include "runtime/bundle.h"
-#include "runtime/runtime.h"
 #include "shim_client/session.h"
 #include "spec/pod_files.h"
-#include "spec/resources.h"
 #include "spec/sandbox_spec.h"
-#include "spec/validate.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 namespace {
 
-// Nobody waits for a sandbox longer than kubelet does (4 min); a client without a deadline gets
-// this one.
+// kubelet waits 4 min for a sandbox; a client without a deadline gets the same.
 constexpr absl::Duration kLongest = absl::Minutes(4);
 
 // Measures consecutive named parts.
 class Timeline {
  public:
-  void Mark(const std::string& name) {
+  void Mark(std::string name) {
     const int64_t now = base::MonotonicNanos();
-    phases_.push_back({.name = name, .duration_ns = now - last_});
+    Add(std::move(name), now - last_);
     last_ = now;
   }
+  // A part of the one that is marked last.
   void Add(std::string name, int64_t nanos) {
     phases_.push_back({.name = std::move(name), .duration_ns = nanos});
   }
@@ -73,11 +69,26 @@ absl::Status WriteFiles(const std::string& dir, const store::SandboxRecord& reco
                                hosts.ok() ? *hosts : "127.0.0.1 localhost\n", 0644);
 }
 
+absl::Status PinNetns(const store::SandboxRecord& record, pid_t pause) {
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd netns,
+                         cni::OpenNetns(absl::StrCat("/proc/", pause, "/ns/net")));
+  const std::string name = record.netns_path.substr(record.netns_path.rfind('/') + 1);
+  return cni::PinNetns(netns.get(), name).status();
+}
+
+void AddTimings(const std::vector<cni::PluginTiming>& plugins, const shim::v1::Started& started,
+                Timeline& timeline) {
+  for (const cni::PluginTiming& plugin : plugins)
+    timeline.Add(absl::StrCat("network: ", plugin.type), plugin.nanos);
+  for (const shim::v1::Phase& phase : started.phases())
+    timeline.Add(absl::StrCat("pause: ", phase.name()), phase.duration_ns());
+}
+
 }  // namespace
 
-cni::PodNetworkRequest Service::NetworkRequest(const store::SandboxRecord& record) const {
+cni::PodNetworkRequest Sandboxes::NetworkRequest(const store::SandboxRecord& record) const {
   cni::PodNetworkRequest request;
-  request.sandbox_id = record.id;
+  request.sandbox_id = record.id.str();
   request.pod_name = record.config.metadata().name();
   request.pod_namespace = record.config.metadata().namespace_();
   request.pod_uid = record.config.metadata().uid();
@@ -94,141 +105,135 @@ cni::PodNetworkRequest Service::NetworkRequest(const store::SandboxRecord& recor
   return request;
 }
 
-absl::Status Service::BringUp(sandbox::Sandbox& sandbox, absl::Time deadline) {
-  Timeline timeline;
-  store::SandboxRecord record = sandbox.record();
+// Returns the path of the pause's cgroup, which is in the spec.
+absl::StatusOr<std::string> Sandboxes::PrepareBundle(const store::SandboxRecord& record) {
   CRISP_ASSIGN_OR_RETURN(const std::string node_name, NodeName());
   const std::string hostname = spec::Hostname(record.config, node_name);
-  CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path,
-                         cgroups_.Path(record.cgroup_parent, record.id));
+  CRISP_ASSIGN_OR_RETURN(std::string cgroup_path,
+                         core_.cgroups.Path(record.cgroup_parent, record.id.str()));
   CRISP_ASSIGN_OR_RETURN(oci::Spec spec, spec::SandboxSpec({.config = record.config,
-                                                            .id = record.id,
+                                                            .id = record.id.str(),
                                                             .hostname = hostname,
-                                                            .pause_root = pause_root_,
+                                                            .pause_root = core_.pause_root,
                                                             .cgroup_path = cgroup_path}));
-  CRISP_RETURN_IF_ERROR(
-      base::Prefix(WriteFiles(paths_.SandboxDir(record.id), record, hostname), "write pod files"));
-  const std::string bundle = paths_.Bundle(record.id);
-  CRISP_RETURN_IF_ERROR(WriteBundle(bundle, spec));
-  timeline.Mark("files");
-  CRISP_RETURN_IF_ERROR(cgroups_.CreatePod(record.cgroup_parent, record.id,
-                                           base::Deadline::In(deadline - absl::Now())));
-  CRISP_RETURN_IF_ERROR(base::Prefix(cgroups_.Create(cgroup_path, {}), "create sandbox cgroup"));
-  timeline.Mark("cgroup");
+  CRISP_RETURN_IF_ERROR(base::Prefix(
+      WriteFiles(core_.paths.SandboxDir(record.id), record, hostname), "write pod files"));
+  CRISP_RETURN_IF_ERROR(WriteBundle(core_.paths.Bundle(record.id), spec));
+  return cgroup_path;
+}
 
-  CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim, shims_.Launch(bundle, record.id));
-  timeline.Mark("launch shim");
+absl::Status Sandboxes::CreateCgroup(const store::SandboxRecord& record, const std::string& path,
+                                     base::Deadline deadline) {
+  CRISP_RETURN_IF_ERROR(core_.cgroups.CreatePod(record.cgroup_parent, record.id.str(), deadline));
+  return base::Prefix(core_.cgroups.Create(path, {}), "create sandbox cgroup");
+}
+
+absl::StatusOr<shim_client::LaunchedShim> Sandboxes::LaunchShim(sandbox::Sandbox& sandbox) {
+  CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim,
+                         core_.shims.Launch(core_.paths.Bundle(sandbox.id()), sandbox.id().str()));
   // PauseGone answers the tether, so the pause counts as alive from here on, also if the start
   // fails.
   sandbox.MarkLaunched();
-  CRISP_RETURN_IF_ERROR(monitor_.Watch(record.id, std::move(shim.tether), std::move(shim.pidfd)));
-  shim::v1::Start start = StartMessage(cgroups_, cgroup_path);
-  std::vector<std::string> ips;
-  const auto attach = [&](pid_t pid) -> absl::Status {
-    timeline.Mark("clone pause");
-    CRISP_ASSIGN_OR_RETURN(base::UniqueFd netns,
-                           cni::OpenNetns(absl::StrCat("/proc/", pid, "/ns/net")));
-    const std::string name = record.netns_path.substr(record.netns_path.rfind('/') + 1);
-    CRISP_RETURN_IF_ERROR(cni::PinNetns(netns.get(), name).status());
+  CRISP_RETURN_IF_ERROR(
+      core_.monitor.Watch(sandbox.id().str(), std::move(shim.tether), std::move(shim.pidfd)));
+  return shim;
+}
+
+absl::Status Sandboxes::BringUp(sandbox::Sandbox& sandbox, base::Deadline deadline) {
+  Timeline timeline;
+  const store::SandboxRecord record = sandbox.record();
+  CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path, PrepareBundle(record));
+  timeline.Mark("files");
+  CRISP_RETURN_IF_ERROR(CreateCgroup(record, cgroup_path, deadline));
+  timeline.Mark("cgroup");
+  CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim, LaunchShim(sandbox));
+  timeline.Mark("launch shim");
+  CRISP_ASSIGN_OR_RETURN(
+      shim_client::ParkedStart parked,
+      shim_client::StartParked(std::move(shim.operation), StartMessage(core_.cgroups, cgroup_path),
+                               deadline));
+  timeline.Mark("clone pause");
+  cni::PodNetwork network;
+  if (!record.netns_path.empty()) {
+    CRISP_RETURN_IF_ERROR(PinNetns(record, parked.pid()));
     timeline.Mark("pin netns");
-    CRISP_ASSIGN_OR_RETURN(
-        cni::PodNetwork network,
-        network_.Attach(NetworkRequest(record), base::Deadline::In(deadline - absl::Now())));
-    ips = std::move(network.ips);
-    for (const cni::PluginTiming& plugin : network.timings) {
-      timeline.Add(absl::StrCat("network: ", plugin.type), plugin.nanos);
-    }
+    CRISP_ASSIGN_OR_RETURN(network, core_.network.Attach(NetworkRequest(record), deadline));
     timeline.Mark("network");
-    return absl::OkStatus();
-  };
-  shim::v1::Started started;
-  if (record.netns_path.empty()) {  // the host's network
-    CRISP_ASSIGN_OR_RETURN(
-        started,
-        shim_client::Start(shim.operation, start, base::Deadline::At(MonotonicDeadline(deadline))));
-  } else {
-    CRISP_ASSIGN_OR_RETURN(
-        shim_client::ParkedStart parked,
-        shim_client::StartParked(std::move(shim.operation), start,
-                                 base::Deadline::At(MonotonicDeadline(deadline))));
-    CRISP_RETURN_IF_ERROR(attach(parked.pid()));
-    CRISP_ASSIGN_OR_RETURN(started,
-                           parked.Release(base::Deadline::At(MonotonicDeadline(deadline))));
   }
+  CRISP_ASSIGN_OR_RETURN(const shim::v1::Started started, parked.Release(deadline));
   timeline.Mark("start pause");
-  for (const shim::v1::Phase& phase : started.phases()) {
-    timeline.Add(absl::StrCat("pause: ", phase.name()), phase.duration_ns());
-  }
-  if (!sandbox.SetPause({.pid = started.pid(),
-                         .start_ticks = started.start_ticks(),
+  AddTimings(network.timings, started, timeline);
+  if (!sandbox.SetPause({.process = {.pid = started.pid(), .start_ticks = started.start_ticks()},
                          .phases = timeline.Take()})) {
     return absl::AbortedError("pause ended as soon as it was started");
   }
   return sandbox.Update([&](store::SandboxRecord& next) {
-    if (!ips.empty()) {
-      next.ip.primary = ips.front();
-      next.ip.additional.assign(ips.begin() + 1, ips.end());
+    if (!network.ips.empty()) {
+      next.ip.primary = network.ips.front();
+      next.ip.additional.assign(network.ips.begin() + 1, network.ips.end());
     }
     next.ready = true;
   });
 }
 
-absl::StatusOr<std::string> Service::MakeSandbox(const v1::RunPodSandboxRequest& request,
-                                                 const Call& call) {
+absl::StatusOr<store::SandboxRecord> Sandboxes::NewRecord(const v1::PodSandboxConfig& config,
+                                                          const std::string& handler) {
+  store::SandboxRecord record;
+  record.id = base::SandboxId(base::NewId());
+  record.created_at_ns = base::WallNanos();
+  record.runtime_handler = handler;
+  record.config = config;
+  CRISP_ASSIGN_OR_RETURN(record.cgroup_parent,
+                         core_.cgroups.PodParent(config.linux().cgroup_parent(), record.id.str()));
+  record.pending_cleanup = {store::Cleanup::kProcesses, store::Cleanup::kCgroup};
+  if (!HostNetwork(config)) {
+    record.netns_path = cni::NetnsPath(record.id.str());
+    record.pending_cleanup.insert({store::Cleanup::kNetwork, store::Cleanup::kNetns});
+  }
+  return record;
+}
+
+absl::StatusOr<base::SandboxId> Sandboxes::Make(const v1::PodSandboxConfig& config,
+                                                const std::string& handler,
+                                                const base::Call& call) {
   // A retry whose first answer got lost: the sandbox is there.
-  for (const SandboxPtr& sandbox : sandboxes_.List()) {
+  for (const SandboxPtr& sandbox : core_.objects.sandboxes.List()) {
     const bool same = sandbox->ready() && sandbox->Read([&](const store::SandboxRecord& record) {
-      return record.runtime_handler == request.runtime_handler() &&
-             google::protobuf::util::MessageDifferencer::Equals(record.config, request.config());
+      return record.runtime_handler == handler &&
+             google::protobuf::util::MessageDifferencer::Equals(record.config, config);
     });
     if (same) return sandbox->id();
   }
-  store::SandboxRecord record;
-  record.id = base::NewId();
-  record.created_at_ns = base::WallNanos();
-  record.runtime_handler = request.runtime_handler();
-  record.config = request.config();
-  CRISP_ASSIGN_OR_RETURN(record.cgroup_parent,
-                         cgroups_.PodParent(request.config().linux().cgroup_parent(), record.id));
-  record.owed = {store::Debt::kProcesses, store::Debt::kCgroup, store::Debt::kFiles};
-  if (!HostNetwork(request.config())) {
-    record.netns_path = cni::NetnsPath(record.id);
-    record.owed.insert({store::Debt::kNetwork, store::Debt::kNetns});
-  }
+  CRISP_ASSIGN_OR_RETURN(store::SandboxRecord record, NewRecord(config, handler));
   // Write-ahead: from here on a crash leaves a trail of everything that may exist.
-  CRISP_RETURN_IF_ERROR(sandbox_records_.Write(record.id, store::Encode(record)));
-  auto sandbox = std::make_shared<sandbox::Sandbox>(std::move(record), &sandbox_records_);
-  sandboxes_.Add(sandbox);
+  CRISP_RETURN_IF_ERROR(core_.sandbox_records.Write(record.id.str(), store::Encode(record)));
+  auto sandbox = std::make_shared<sandbox::Sandbox>(std::move(record), &core_.sandbox_records);
+  core_.objects.sandboxes.Add(sandbox);
 
   absl::MutexLock lock(&sandbox->operation());
-  const absl::Status status = BringUp(*sandbox, std::min(call.deadline, absl::Now() + kLongest));
+  const absl::Status status = BringUp(*sandbox, call.Before(base::Deadline::In(kLongest)).deadline);
   if (status.ok()) {
-    Announce(v1::CONTAINER_CREATED_EVENT, *sandbox);
-    Announce(v1::CONTAINER_STARTED_EVENT, *sandbox);
-    sandbox->MarkAnnounced([&] { Announce(v1::CONTAINER_STOPPED_EVENT, *sandbox); });
+    core_.Announce(Change::kCreated, *sandbox);
+    core_.Announce(Change::kStarted, *sandbox);
+    sandbox->MarkAnnounced([&] { core_.Announce(Change::kStopped, *sandbox); });
     return sandbox->id();
   }
-  const absl::Status undone = Teardown(*sandbox, absl::Now() + kTeardownTime);
+  const absl::Status undone = Teardown(*sandbox, base::Deadline::In(kTeardownTime));
   if (undone.ok()) {
-    (void)ForgetSandbox(sandbox);
+    (void)Forget(sandbox);
   } else {
-    base::Log(base::LogLevel::kWarning, "undo of a failed sandbox is owed",
-              {{"sandbox", sandbox->id()}, {"error", std::string(undone.message())}});
+    base::Log(base::LogLevel::kWarning, "cleanup of a failed sandbox is pending",
+              {{"sandbox", sandbox->id().str()}, {"error", std::string(undone.message())}});
     TeardownLater(sandbox, /*then_forget=*/true);
   }
   return status;
 }
 
-absl::StatusOr<v1::RunPodSandboxResponse> Service::RunPodSandbox(
-    const v1::RunPodSandboxRequest& request, const Call& call) {
-  CRISP_RETURN_IF_ERROR(CheckHandler(request.runtime_handler()));
-  CRISP_RETURN_IF_ERROR(spec::ValidateSandboxConfig(request.config()));
-  CRISP_ASSIGN_OR_RETURN(const std::string id,
-                         run_operations_.Run(OperationKey(request), call.deadline,
-                                             [&] { return MakeSandbox(request, call); }));
-  v1::RunPodSandboxResponse response;
-  response.set_pod_sandbox_id(id);
-  return response;
+absl::StatusOr<base::SandboxId> Sandboxes::Run(const v1::PodSandboxConfig& config,
+                                               const std::string& handler, const base::Call& call) {
+  CRISP_RETURN_IF_ERROR(core_.handlers.Find(handler).status());
+  return runs_.Run(absl::StrCat(handler, "/", OperationKey(config)), call,
+                   [&] { return Make(config, handler, call); });
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

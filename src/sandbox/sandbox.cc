@@ -1,9 +1,17 @@
 #include "sandbox/sandbox.h"
 
+#include "base/check.h"
+
 namespace crisp::sandbox {
 
-void Sandbox::Paid(store::Debt debt) {
-  (void)record_.UpdateAnyway([debt](store::SandboxRecord& record) { record.owed.erase(debt); });
+Sandbox::Sandbox(store::SandboxRecord record, const store::RecordDirectory* directory)
+    : id_(record.id), record_(std::move(record), directory) {
+  CRISP_CHECK(!id_.empty());
+}
+
+void Sandbox::CleanupDone(store::Cleanup step) {
+  (void)record_.UpdateAnyway(
+      [step](store::SandboxRecord& record) { record.pending_cleanup.erase(step); });
 }
 
 void Sandbox::MarkStopped() {
@@ -28,12 +36,15 @@ std::optional<Pause> Sandbox::pause() const {
 
 void Sandbox::MarkLaunched() {
   absl::MutexLock lock(&mu_);
+  CRISP_CHECK(!launched_);
+  launched_ = true;
   pause_alive_ = true;
-  settled_ = false;
 }
 
 bool Sandbox::SetPause(Pause pause) {
   absl::MutexLock lock(&mu_);
+  CRISP_CHECK(!pause_.has_value());
+  CRISP_CHECK(pause.process.pid > 0);
   pause_ = std::move(pause);
   return pause_alive_;
 }
@@ -42,27 +53,31 @@ void Sandbox::PauseGone(const std::function<void()>& announce) {
   bool known = false;
   {
     absl::MutexLock lock(&mu_);
+    CRISP_CHECK(launched_);
     known = announced_ && pause_alive_;
     pause_alive_ = false;
   }
   if (known) announce();
-  absl::MutexLock lock(&mu_);
-  settled_ = true;
+  pause_gone_.Set();
 }
 
 void Sandbox::MarkAnnounced(const std::function<void()>& announce_end) {
   bool ended = false;
   {
     absl::MutexLock lock(&mu_);
+    CRISP_CHECK(!announced_);
     announced_ = true;
     ended = !pause_alive_;
   }
   if (ended) announce_end();
 }
 
-bool Sandbox::WaitPauseGone(absl::Duration timeout) const {
-  absl::MutexLock lock(&mu_);
-  return mu_.AwaitWithTimeout(absl::Condition(&settled_), timeout);
+bool Sandbox::WaitPauseGone(base::Deadline deadline) const {
+  {
+    absl::ReaderMutexLock lock(&mu_);
+    if (!launched_) return true;
+  }
+  return pause_gone_.Wait(deadline);
 }
 
 }  // namespace crisp::sandbox

@@ -2,13 +2,17 @@
 //
 //            RunPodSandbox acknowledged         StopPodSandbox, or pause died
 //   (hidden) ---------------------------> READY -----------------------> NOTREADY --> (removed)
+//       |                                                                                 ^
+//       +------------- RunPodSandbox failed, or crispd died in the middle of it ----------+
 //
 // The state is derived: READY iff the record says ready and not stopped, and the pause process is
-// known and lives.
+// known and lives. These hold at any time and are checked (base/check.h): a pause is launched at
+// most once, only one that was launched can end, and NOTREADY never becomes READY.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,7 +20,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "base/id.h"
+#include "base/wait.h"
 #include "cgroup/usage_rate.h"
+#include "linux/process_ref.h"
 #include "store/record.h"
 #include "store/recorded.h"
 
@@ -29,18 +36,17 @@ struct Phase {
 };
 
 struct Pause {
-  int32_t pid = 0;
-  uint64_t start_ticks = 0;  // /proc/<pid>/stat field 22; with the pid, names the process for ever
+  linux::ProcessRef process;
   std::vector<Phase> phases;
 };
 
 // Thread-safe. Shared: the index and running operations hold it.
 class Sandbox {
  public:
-  Sandbox(store::SandboxRecord record, const store::RecordDirectory* directory)
-      : id_(record.id), record_(std::move(record), directory) {}
+  // `directory` is borrowed and outlives this.
+  Sandbox(store::SandboxRecord record, const store::RecordDirectory* directory);
 
-  const std::string& id() const { return id_; }
+  const base::SandboxId& id() const { return id_; }
   store::SandboxRecord record() const { return record_.Get(); }
   template <typename Reader>
   auto Read(Reader read) const {
@@ -51,14 +57,15 @@ class Sandbox {
   }
   // StopPodSandbox was asked; in memory even if the record cannot be written.
   void MarkStopped();
-  // Strikes a debt off the record; the failure of the write only means that it will be paid again.
-  void Paid(store::Debt debt);
+  // Strikes a cleanup step off the record. When the record cannot be written the step is only done
+  // once more by the next crispd.
+  void CleanupDone(store::Cleanup step);
 
   bool ready() const;
   // Acknowledged once, so clients may know of it: hidden sandboxes are not listed.
   bool visible() const;
   std::optional<Pause> pause() const;
-  // A shim that will tell the end of its pause is watched.
+  // The pause's shim is watched, and its end will be reported by PauseGone.
   void MarkLaunched();
   // What is known of the pause. False when it has ended already.
   bool SetPause(Pause pause);
@@ -67,8 +74,8 @@ class Sandbox {
   void PauseGone(const std::function<void()>& announce);
   // Clients know the sandbox. A pause that ended meanwhile is announced now.
   void MarkAnnounced(const std::function<void()>& announce_end);
-  // Waits for PauseGone. False when time is up.
-  bool WaitPauseGone(absl::Duration timeout) const;
+  // Waits until no pause runs and its end is announced. False when time is up.
+  bool WaitPauseGone(base::Deadline deadline) const;
 
   cgroup::UsageRate& cpu_rate() { return cpu_rate_; }
 
@@ -76,15 +83,18 @@ class Sandbox {
   absl::Mutex& operation() ABSL_LOCK_RETURNED(operation_) { return operation_; }
 
  private:
-  const std::string id_;
+  const base::SandboxId id_;
   store::Recorded<store::SandboxRecord> record_;
   absl::Mutex operation_;
   mutable absl::Mutex mu_;
   std::optional<Pause> pause_ ABSL_GUARDED_BY(mu_);
+  bool launched_ ABSL_GUARDED_BY(mu_) = false;
   bool pause_alive_ ABSL_GUARDED_BY(mu_) = false;
   bool announced_ ABSL_GUARDED_BY(mu_) = false;
-  bool settled_ ABSL_GUARDED_BY(mu_) = true;  // no pause, and its end is announced
+  base::Latch pause_gone_;  // launched, dead, and its end is announced
   cgroup::UsageRate cpu_rate_;
 };
+
+using SandboxPtr = std::shared_ptr<Sandbox>;
 
 }  // namespace crisp::sandbox

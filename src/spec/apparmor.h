@@ -14,6 +14,6 @@ namespace crisp::spec {
 // AppArmor. Without any choice RuntimeDefault is meant (kubernetes#51746), but not insisted on: a
 // host that could not load it still runs such containers.
 absl::StatusOr<std::string> AppArmorProfile(
-    const runtime::v1::LinuxContainerSecurityContext& context, const linux::AppArmor& host);
+    const ::runtime::v1::LinuxContainerSecurityContext& context, const linux::AppArmor& host);
 
 }  // namespace crisp::spec

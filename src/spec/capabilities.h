@@ -15,6 +15,6 @@ linux::CapabilityMask HeldCapabilities();
 // more than `held`. "ALL" counts first, then single additions, then single drops. Inheritable holds
 // the ambient ones only (CVE-2022-24769). kInvalidArgument names a capability that does not exist.
 absl::StatusOr<oci::Capabilities> ContainerCapabilities(
-    const runtime::v1::LinuxContainerSecurityContext& context, linux::CapabilityMask held);
+    const ::runtime::v1::LinuxContainerSecurityContext& context, linux::CapabilityMask held);
 
 }  // namespace crisp::spec

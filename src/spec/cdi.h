@@ -53,7 +53,7 @@ absl::StatusOr<CdiSpec> DecodeCdiSpec(absl::string_view text);
 
 // Names in CDI_devices, then those in annotations "cdi.k8s.io/*" (from before CRI had the field),
 // each once. kInvalidArgument for what is no qualified name.
-absl::StatusOr<std::vector<std::string>> CdiNames(const runtime::v1::ContainerConfig& config);
+absl::StatusOr<std::vector<std::string>> CdiNames(const ::runtime::v1::ContainerConfig& config);
 
 // The edits for these devices, in their order. Read from `directories` at each call, so that
 // devices come and go without a restart; a device in a later directory hides one in an earlier.

@@ -30,7 +30,7 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
 
 // One configured mount: of the host, or of an image (`mount.has_image()`). kInvalidArgument names
 // the field.
-absl::StatusOr<oci::Mount> HostMount(const runtime::v1::Mount& mount);
-absl::StatusOr<ImageVolume> ImageMount(const runtime::v1::Mount& mount);
+absl::StatusOr<oci::Mount> HostMount(const ::runtime::v1::Mount& mount);
+absl::StatusOr<ImageVolume> ImageMount(const ::runtime::v1::Mount& mount);
 
 }  // namespace crisp::spec

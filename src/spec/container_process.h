@@ -19,6 +19,6 @@ absl::StatusOr<oci::Process> MakeContainerProcess(const ContainerInput& input);
 // Entrypoint and Cmd as Kubernetes documents it: `command` replaces both, `args` replaces Cmd.
 // kInvalidArgument when nothing is left to run.
 absl::StatusOr<std::vector<std::string>> ContainerArguments(
-    const runtime::v1::ContainerConfig& config, const oci::ImageConfig& image);
+    const ::runtime::v1::ContainerConfig& config, const oci::ImageConfig& image);
 
 }  // namespace crisp::spec

@@ -13,8 +13,8 @@
 namespace crisp::spec {
 
 struct ContainerInput {
-  const runtime::v1::ContainerConfig& config;
-  const runtime::v1::PodSandboxConfig& sandbox_config;
+  const ::runtime::v1::ContainerConfig& config;
+  const ::runtime::v1::PodSandboxConfig& sandbox_config;
   const oci::ImageConfig& image;
   ResolvedUser user;
   std::string id;
@@ -41,6 +41,6 @@ absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input);
 // "SIGTERM" -> 15, also "TERM", "15", "SIGRTMIN+3"; kInvalidArgument for anything else.
 absl::StatusOr<int> SignalNumber(absl::string_view name);
 // The CRI enumerator of a kernel signal, for ContainerStatus.
-runtime::v1::Signal CriSignal(int number);
+::runtime::v1::Signal CriSignal(int number);
 
 }  // namespace crisp::spec

@@ -17,7 +17,7 @@ const std::string& SeccompProfilePath(const SecurityContext& context) {
 }
 
 inline const std::string& AppArmorProfileName(
-    const runtime::v1::LinuxContainerSecurityContext& context) {
+    const ::runtime::v1::LinuxContainerSecurityContext& context) {
   return context.apparmor_profile();
 }
 

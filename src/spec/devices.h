@@ -17,9 +17,9 @@ struct ContainerDevices {
 // A privileged container gets every node below the host's /dev and may use all of them. Others may
 // use the nodes of the container's own /dev, create (not open) any, and use what is configured; a
 // host path may be a node, a link to one, or a directory of them.
-absl::StatusOr<ContainerDevices> MakeContainerDevices(const runtime::v1::ContainerConfig& config);
+absl::StatusOr<ContainerDevices> MakeContainerDevices(const ::runtime::v1::ContainerConfig& config);
 
 // Fields of one configured device, without a look at the host.
-absl::Status CheckDevice(const runtime::v1::Device& device);
+absl::Status CheckDevice(const ::runtime::v1::Device& device);
 
 }  // namespace crisp::spec

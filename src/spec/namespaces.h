@@ -21,15 +21,15 @@ struct UserNamespace {
 // std::nullopt: the host's. kInvalidArgument for a mode that is neither POD nor NODE, and for
 // ranges crisp (and CRI) does not allow.
 absl::StatusOr<std::optional<UserNamespace>> PodUserNamespace(
-    const runtime::v1::NamespaceOption& options);
+    const ::runtime::v1::NamespaceOption& options);
 
 // Modes that exist and fit together, for a sandbox and for a container of it.
-absl::Status CheckNamespaces(const runtime::v1::NamespaceOption& sandbox);
-absl::Status CheckNamespaces(const runtime::v1::NamespaceOption& container,
-                             const runtime::v1::NamespaceOption& sandbox);
+absl::Status CheckNamespaces(const ::runtime::v1::NamespaceOption& sandbox);
+absl::Status CheckNamespaces(const ::runtime::v1::NamespaceOption& container,
+                             const ::runtime::v1::NamespaceOption& sandbox);
 
 // One range of an idmapped mount or a user namespace.
 absl::StatusOr<oci::IdMapping> IdRange(absl::string_view field,
-                                       const runtime::v1::IDMapping& mapping);
+                                       const ::runtime::v1::IDMapping& mapping);
 
 }  // namespace crisp::spec

@@ -10,9 +10,9 @@ namespace crisp::spec {
 
 // resolv.conf(5) from the configuration; `host_text` as it is when the sandbox has none (or an
 // empty one).
-std::string ResolvConf(const runtime::v1::PodSandboxConfig& config, absl::string_view host_text);
+std::string ResolvConf(const ::runtime::v1::PodSandboxConfig& config, absl::string_view host_text);
 // The configured host name, or the node's for a pod without one (kubelet leaves it out for pods on
 // the host's network).
-std::string Hostname(const runtime::v1::PodSandboxConfig& config, absl::string_view node_name);
+std::string Hostname(const ::runtime::v1::PodSandboxConfig& config, absl::string_view node_name);
 
 }  // namespace crisp::spec

@@ -4,16 +4,16 @@
 
 namespace crisp::spec {
 
-bool IsPrivileged(const runtime::v1::LinuxContainerSecurityContext& context) {
+bool IsPrivileged(const ::runtime::v1::LinuxContainerSecurityContext& context) {
   return context.privileged();
 }
 
-bool IsPrivileged(const runtime::v1::LinuxSandboxSecurityContext& context) {
+bool IsPrivileged(const ::runtime::v1::LinuxSandboxSecurityContext& context) {
   return context.privileged();
 }
 
-absl::Status CheckPrivileged(const runtime::v1::LinuxContainerSecurityContext& container,
-                             const runtime::v1::LinuxSandboxSecurityContext& sandbox) {
+absl::Status CheckPrivileged(const ::runtime::v1::LinuxContainerSecurityContext& container,
+                             const ::runtime::v1::LinuxSandboxSecurityContext& sandbox) {
   if (!IsPrivileged(container) || IsPrivileged(sandbox)) return absl::OkStatus();
   return Invalid("linux.security_context.privileged", "true", "needs a privileged sandbox");
 }

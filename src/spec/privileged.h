@@ -15,11 +15,11 @@
 
 namespace crisp::spec {
 
-bool IsPrivileged(const runtime::v1::LinuxContainerSecurityContext& context);
-bool IsPrivileged(const runtime::v1::LinuxSandboxSecurityContext& context);
+bool IsPrivileged(const ::runtime::v1::LinuxContainerSecurityContext& context);
+bool IsPrivileged(const ::runtime::v1::LinuxSandboxSecurityContext& context);
 
 // kInvalidArgument for a privileged container in a sandbox that is not.
-absl::Status CheckPrivileged(const runtime::v1::LinuxContainerSecurityContext& container,
-                             const runtime::v1::LinuxSandboxSecurityContext& sandbox);
+absl::Status CheckPrivileged(const ::runtime::v1::LinuxContainerSecurityContext& container,
+                             const ::runtime::v1::LinuxSandboxSecurityContext& sandbox);
 
 }  // namespace crisp::spec

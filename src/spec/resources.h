@@ -11,14 +11,16 @@ namespace crisp::spec {
 // For a new container: also its device rules (already in `linux_`). With a memory limit and no swap
 // limit, no swap.
 absl::StatusOr<cgroup::Resources> CgroupResources(
-    const runtime::v1::LinuxContainerResources& resources, const oci::Linux& linux_);
+    const ::runtime::v1::LinuxContainerResources& resources, const oci::Linux& linux_);
 // For an update: only what the request sets.
-absl::StatusOr<cgroup::Resources> CgroupUpdate(const runtime::v1::LinuxContainerResources& update);
+absl::StatusOr<cgroup::Resources> CgroupUpdate(
+    const ::runtime::v1::LinuxContainerResources& update);
 // What is in force after `update` was applied to `current`.
-runtime::v1::LinuxContainerResources Merge(const runtime::v1::LinuxContainerResources& current,
-                                           const runtime::v1::LinuxContainerResources& update);
+::runtime::v1::LinuxContainerResources Merge(const ::runtime::v1::LinuxContainerResources& current,
+                                             const ::runtime::v1::LinuxContainerResources& update);
 
 // The same limits as CgroupResources in the words of the OCI document, without devices.
-absl::StatusOr<oci::Resources> OciResources(const runtime::v1::LinuxContainerResources& resources);
+absl::StatusOr<oci::Resources> OciResources(
+    const ::runtime::v1::LinuxContainerResources& resources);
 
 }  // namespace crisp::spec

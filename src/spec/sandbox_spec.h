@@ -11,7 +11,7 @@
 namespace crisp::spec {
 
 struct SandboxInput {
-  const runtime::v1::PodSandboxConfig& config;
+  const ::runtime::v1::PodSandboxConfig& config;
   std::string id;
   std::string hostname;
   std::string

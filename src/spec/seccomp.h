@@ -17,7 +17,7 @@ namespace crisp::spec {
 // ("", "unconfined", "runtime/default", "localhost/<path>"), used only without a profile. Localhost
 // files are read here.
 absl::StatusOr<std::optional<oci::Seccomp>> SelectSeccomp(
-    const runtime::v1::SecurityProfile* profile, absl::string_view deprecated_path,
+    const ::runtime::v1::SecurityProfile* profile, absl::string_view deprecated_path,
     const oci::Capabilities& capabilities);
 
 // The profile's flags as seccomp(2) takes them, of ipc::kSeccompFlags. kInvalidArgument names one

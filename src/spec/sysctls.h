@@ -13,6 +13,6 @@ namespace crisp::spec {
 // (unprivileged ports and ping), keys in their dotted form. kInvalidArgument for any key that is
 // not per namespace or whose namespace is the host's (CVE-2022-0532, CVE-2022-0811).
 absl::StatusOr<std::map<std::string, std::string>> PodSysctls(
-    const runtime::v1::PodSandboxConfig& config);
+    const ::runtime::v1::PodSandboxConfig& config);
 
 }  // namespace crisp::spec

@@ -25,8 +25,8 @@ inline constexpr size_t kMaxUserFileBytes = 10 << 20;
 // run_as_user, else run_as_username, else the image's "user[:group]", else root. A name that is not
 // in the file and a number beyond 2^31-1 are kInvalidArgument naming it; a number is never looked
 // up as a name.
-absl::StatusOr<ResolvedUser> ResolveUser(const runtime::v1::LinuxContainerSecurityContext& context,
-                                         absl::string_view image_user, absl::string_view passwd,
-                                         absl::string_view group);
+absl::StatusOr<ResolvedUser> ResolveUser(
+    const ::runtime::v1::LinuxContainerSecurityContext& context, absl::string_view image_user,
+    absl::string_view passwd, absl::string_view group);
 
 }  // namespace crisp::spec

@@ -7,9 +7,9 @@
 
 namespace crisp::spec {
 
-absl::Status ValidateSandboxConfig(const runtime::v1::PodSandboxConfig& config);
+absl::Status ValidateSandboxConfig(const ::runtime::v1::PodSandboxConfig& config);
 // `sandbox` is the configuration the container's sandbox was run with.
-absl::Status ValidateContainerConfig(const runtime::v1::ContainerConfig& config,
-                                     const runtime::v1::PodSandboxConfig& sandbox);
+absl::Status ValidateContainerConfig(const ::runtime::v1::ContainerConfig& config,
+                                     const ::runtime::v1::PodSandboxConfig& sandbox);
 
 }  // namespace crisp::spec

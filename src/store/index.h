@@ -24,12 +24,13 @@ class Index {
 
   void Add(std::shared_ptr<T> object) {
     absl::MutexLock lock(&mu_);
-    objects_[object->id()] = std::move(object);
+    std::string id = object->id().str();
+    objects_[std::move(id)] = std::move(object);
   }
 
-  void Remove(const std::string& id) {
+  void Remove(const T& object) {
     absl::MutexLock lock(&mu_);
-    objects_.erase(id);
+    objects_.erase(object.id().str());
   }
 
   // By id or by a prefix only one object has (crictl shows 13 characters). kNotFound for an empty

@@ -1,6 +1,6 @@
-// What crispd writes down about a sandbox or a container before it acts: what was asked, the undo
-// steps owed, and the outcome once it is known. What happened in the kernel is written by the shim
-// (base/paths.h) and read beside it. Plain values; the owner (sandbox::Sandbox,
+// What crispd writes down about a sandbox or a container before it acts: what was asked, the cleanup
+// that is pending, and the outcome once it is known. What happened in the kernel is written by the
+// shim (base/paths.h) and read beside it. Plain values; the owner (sandbox::Sandbox,
 // container::Container) guards them.
 #pragma once
 
@@ -10,20 +10,20 @@
 #include <string>
 #include <vector>
 
+#include "base/id.h"
 #include "oci/chain_id.h"
 #include "runtime/v1/api.pb.h"
 
 namespace crisp::store {
 
-// Things a sandbox may hold outside its own directories. The record lists all it may have acquired
-// *before* the first is acquired; releasing one is idempotent, and it is struck off only when it is
-// gone for certain.
-enum class Debt {
+// What a sandbox may hold outside its own directories. The record lists all it may have acquired
+// *before* the first is acquired. Each step may be repeated, and is struck off the record only when
+// what it gives back is gone for certain.
+enum class Cleanup {
   kNetwork,    // CNI DEL
   kNetns,      // pin in /run/netns
   kProcesses,  // pause and everything in its cgroup
   kCgroup,     // cgroup leaf
-  kFiles,      // /run directories: bundle, resolv.conf, shm mount
 };
 
 struct PodIp {
@@ -32,14 +32,14 @@ struct PodIp {
 };
 
 struct SandboxRecord {
-  std::string id;
+  base::SandboxId id;
   int64_t created_at_ns = 0;
   std::string runtime_handler;
-  runtime::v1::PodSandboxConfig config;
+  ::runtime::v1::PodSandboxConfig config;
   std::string cgroup_parent;  // effective, cgroupfs form
   std::string netns_path;     // empty: the host's
   PodIp ip;
-  std::set<Debt> owed;
+  std::set<Cleanup> pending_cleanup;
   bool ready = false;    // RunPodSandbox was acknowledged
   bool stopped = false;  // StopPodSandbox was asked: never comes back, whatever runs
 };
@@ -63,21 +63,21 @@ struct ImageVolume {
 };
 
 struct ContainerRecord {
-  std::string id;
-  std::string sandbox_id;
+  base::ContainerId id;
+  base::SandboxId sandbox_id;
   int64_t created_at_ns = 0;
-  runtime::v1::ContainerConfig config;
+  ::runtime::v1::ContainerConfig config;
   std::string image_id;  // sha256:<config digest>
-  // How the image was called when the container was made: by a tag where it had one, and by digest.
+  // The image's names when the container was made: a tag where it had one, and the digest.
   // Empty in records of a crispd that did not write them.
   std::string image_name;
   std::string image_ref;
   std::vector<oci::ChainId> chain_ids;  // its layers, bottom first: kept while the container exists
-  std::vector<ImageVolume> image_volumes;          // in the order of the configuration's mounts
-  std::string log_path;                            // absolute; empty: no log
-  std::string stop_signal;                         // resolved: "SIGTERM"
-  runtime::v1::ContainerUser user;                 // resolved, for ContainerStatus
-  runtime::v1::LinuxContainerResources resources;  // as asked, then as updated
+  std::vector<ImageVolume> image_volumes;            // in the order of the configuration's mounts
+  std::string log_path;                              // absolute; empty: no log
+  std::string stop_signal;                           // resolved: "SIGTERM"
+  ::runtime::v1::ContainerUser user;                 // resolved, for ContainerStatus
+  ::runtime::v1::LinuxContainerResources resources;  // as asked, then as updated
   std::optional<Outcome> outcome;
 };
 

@@ -11,18 +11,17 @@ namespace {
 using base::Json;
 constexpr int kVersion = 1;
 
-constexpr std::pair<Debt, const char*> kDebtNames[] = {{Debt::kNetwork, "network"},
-                                                       {Debt::kNetns, "netns"},
-                                                       {Debt::kProcesses, "processes"},
-                                                       {Debt::kCgroup, "cgroup"},
-                                                       {Debt::kFiles, "files"}};
+constexpr std::pair<Cleanup, const char*> kCleanupNames[] = {{Cleanup::kNetwork, "network"},
+                                                             {Cleanup::kNetns, "netns"},
+                                                             {Cleanup::kProcesses, "processes"},
+                                                             {Cleanup::kCgroup, "cgroup"}};
 
 Json MessageJson(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   std::string text;
-  // Printing a message that was parsed from the wire cannot fail; bytes that are no UTF-8 are
-  // replaced by DumpJson.
+  // Printing a message that was parsed from the wire cannot fail; DumpJson replaces bytes that are
+  // not UTF-8.
   if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok())
     return Json::object();
   return Json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -95,7 +94,7 @@ std::vector<ImageVolume> ParseVolumes(const Json& json) {
 
 bool ParseSandbox(const Json& json, SandboxRecord& record) {
   CheckVersion(json);
-  record.id = json.at("id");
+  record.id = base::SandboxId(json.at("id"));
   record.created_at_ns = json.at("created_at_ns");
   record.runtime_handler = json.at("runtime_handler");
   ParseMessage(json.at("config"), record.config);
@@ -103,9 +102,10 @@ bool ParseSandbox(const Json& json, SandboxRecord& record) {
   record.netns_path = json.at("netns_path");
   record.ip.primary = json.at("ip");
   record.ip.additional = json.at("additional_ips").get<std::vector<std::string>>();
+  // Steps of another crispd's that this one does not know are none that it could do.
   for (const Json& name : json.at("owed")) {
-    for (const auto& [debt, text] : kDebtNames) {
-      if (name == text) record.owed.insert(debt);
+    for (const auto& [step, text] : kCleanupNames) {
+      if (name == text) record.pending_cleanup.insert(step);
     }
   }
   record.ready = json.at("ready");
@@ -115,8 +115,8 @@ bool ParseSandbox(const Json& json, SandboxRecord& record) {
 
 bool ParseContainer(const Json& json, ContainerRecord& record) {
   CheckVersion(json);
-  record.id = json.at("id");
-  record.sandbox_id = json.at("sandbox_id");
+  record.id = base::ContainerId(json.at("id"));
+  record.sandbox_id = base::SandboxId(json.at("sandbox_id"));
   record.created_at_ns = json.at("created_at_ns");
   ParseMessage(json.at("config"), record.config);
   record.image_id = json.at("image_id");
@@ -135,12 +135,12 @@ bool ParseContainer(const Json& json, ContainerRecord& record) {
 }  // namespace
 
 std::string Encode(const SandboxRecord& record) {
-  Json owed = Json::array();
-  for (const auto& [debt, name] : kDebtNames) {
-    if (record.owed.count(debt) > 0) owed.push_back(name);
+  Json pending = Json::array();
+  for (const auto& [step, name] : kCleanupNames) {
+    if (record.pending_cleanup.count(step) > 0) pending.push_back(name);
   }
   return base::DumpJson({{"version", kVersion},
-                         {"id", record.id},
+                         {"id", record.id.str()},
                          {"created_at_ns", record.created_at_ns},
                          {"runtime_handler", record.runtime_handler},
                          {"config", MessageJson(record.config)},
@@ -148,15 +148,15 @@ std::string Encode(const SandboxRecord& record) {
                          {"netns_path", record.netns_path},
                          {"ip", record.ip.primary},
                          {"additional_ips", record.ip.additional},
-                         {"owed", owed},
+                         {"owed", pending},
                          {"ready", record.ready},
                          {"stopped", record.stopped}});
 }
 
 std::string Encode(const ContainerRecord& record) {
   Json json = {{"version", kVersion},
-               {"id", record.id},
-               {"sandbox_id", record.sandbox_id},
+               {"id", record.id.str()},
+               {"sandbox_id", record.sandbox_id.str()},
                {"created_at_ns", record.created_at_ns},
                {"config", MessageJson(record.config)},
                {"image_id", record.image_id},

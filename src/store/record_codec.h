@@ -12,7 +12,7 @@ namespace crisp::store {
 
 std::string Encode(const SandboxRecord& record);
 std::string Encode(const ContainerRecord& record);
-// kInvalidArgument for text that is no record of this version.
+// kInvalidArgument for text that is not a record of this version.
 absl::Status Decode(absl::string_view text, SandboxRecord& record);
 absl::Status Decode(absl::string_view text, ContainerRecord& record);
 

@@ -39,7 +39,7 @@ class Recorded {
     absl::MutexLock write_lock(&write_mu_);
     Record next = Get();
     change(next);
-    CRISP_RETURN_IF_ERROR(directory_->Write(next.id, Encode(next)));
+    CRISP_RETURN_IF_ERROR(directory_->Write(next.id.str(), Encode(next)));
     absl::MutexLock lock(&mu_);
     record_ = std::move(next);
     return absl::OkStatus();
@@ -50,7 +50,7 @@ class Recorded {
     absl::MutexLock write_lock(&write_mu_);
     Record next = Get();
     change(next);
-    absl::Status status = directory_->Write(next.id, Encode(next));
+    absl::Status status = directory_->Write(next.id.str(), Encode(next));
     absl::MutexLock lock(&mu_);
     record_ = std::move(next);
     return status;

@@ -11,7 +11,7 @@
 
 namespace crisp::bench {
 
-namespace v1 = runtime::v1;
+namespace v1 = ::runtime::v1;
 
 // Nanoseconds of each call, as its client sees it.
 struct PodTimes {

@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                      absl::MaxSplits(absl::ByChar('\0'), 2));
   if (fields.size() < 3) return 0;
   absl::string_view image_user = fields[0];
-  runtime::v1::LinuxContainerSecurityContext context;
+  ::runtime::v1::LinuxContainerSecurityContext context;
   int64_t uid = 0;
   if (!image_user.empty() && image_user[0] == '@') {
     context.set_run_as_username(std::string(image_user.substr(1)));

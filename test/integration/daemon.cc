@@ -123,11 +123,11 @@ Daemon::Daemon(std::vector<std::string> flags) : flags_(std::move(flags)) {
 Daemon::~Daemon() {
   try {
     v1::ListPodSandboxResponse pods =
-        Call(*runtime_, &v1::RuntimeService::Stub::ListPodSandbox, {});
+        Call(runtime(), &v1::RuntimeService::Stub::ListPodSandbox, {});
     for (const v1::PodSandbox& pod : pods.items()) {
       v1::RemovePodSandboxRequest remove;
       remove.set_pod_sandbox_id(pod.id());
-      Call(*runtime_, &v1::RuntimeService::Stub::RemovePodSandbox, remove);
+      Call(runtime(), &v1::RuntimeService::Stub::RemovePodSandbox, remove);
     }
     Terminate();
   } catch (const std::exception& error) {
@@ -208,27 +208,16 @@ void Daemon::Spawn(const std::string& shell_setup) {
 }
 
 std::shared_ptr<grpc::Channel> Daemon::NewChannel() const {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(17 << 20);
-  arguments.SetInt("crisp.test.channel", rand());
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
-  return grpc::CreateCustomChannel("unix://" + socket_, grpc::InsecureChannelCredentials(),
-                                   arguments);
+  return client::CriClient::NewChannel(socket_);
 }
 
 void Daemon::Connect() {
-  // A new daemon is not met with the back-off of the old one's connection.
-  const auto channel = NewChannel();
-  runtime_ = v1::RuntimeService::NewStub(channel);
-  images_ = v1::ImageService::NewStub(channel);
+  // A new client, so that it does not wait out the back-off of the old one's connection.
+  client_ = std::make_unique<client::CriClient>(socket_);
   for (int i = 0; i < 120; ++i) {
     v1::VersionResponse response;
-    grpc::ClientContext context;
-    context.set_wait_for_ready(true);
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
-    if (runtime_->Version(&context, {}, &response).ok()) return;
+    if (Try(runtime(), &v1::RuntimeService::Stub::Version, v1::VersionRequest(), &response, 1).ok())
+      return;
     if (waitpid(pid_, nullptr, WNOHANG) == pid_) {
       pid_ = 0;
       break;
@@ -273,11 +262,11 @@ std::string Daemon::Pull(const std::string& image) {
   v1::ImageStatusRequest wanted;
   wanted.mutable_image()->set_image(image);
   const v1::ImageStatusResponse present =
-      Call(*images_, &v1::ImageService::Stub::ImageStatus, wanted);
+      Call(images(), &v1::ImageService::Stub::ImageStatus, wanted);
   if (present.has_image()) return present.image().id();
   v1::PullImageRequest pull;
   pull.mutable_image()->set_image(image);
-  return Call(*images_, &v1::ImageService::Stub::PullImage, pull).image_ref();
+  return Call(images(), &v1::ImageService::Stub::PullImage, pull).image_ref();
 }
 
 }  // namespace crisp::test

@@ -3,18 +3,17 @@
 // with the daemon's log, which ends the test.
 #pragma once
 
-#include <grpcpp/grpcpp.h>
 #include <sys/types.h>
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "runtime/v1/api.grpc.pb.h"
+#include "client/cri_client.h"
 
 namespace crisp::test {
 
-namespace v1 = runtime::v1;
+namespace v1 = ::runtime::v1;
 
 class Daemon {
  public:
@@ -45,8 +44,8 @@ class Daemon {
 
   // A connection of its own, for another thread; follows the daemon through its restarts.
   std::shared_ptr<grpc::Channel> NewChannel() const;
-  v1::RuntimeService::Stub& runtime() { return *runtime_; }
-  v1::ImageService::Stub& images() { return *images_; }
+  v1::RuntimeService::Stub& runtime() { return client_->runtime(); }
+  v1::ImageService::Stub& images() { return client_->images(); }
 
   // Calls `stub.Method(context, request, response)` with a 60 s deadline and returns the response;
   // throws on an error.
@@ -62,10 +61,7 @@ class Daemon {
   grpc::Status Try(Stub& stub,
                    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                    const Request& request, Response* response, int seconds = 60) {
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(seconds));
-    context.set_wait_for_ready(true);
-    return (stub.*method)(&context, request, response);
+    return client::CriClient::Call(stub, method, request, response, absl::Seconds(seconds));
   }
   void Check(const grpc::Status& status) const;
 
@@ -80,8 +76,7 @@ class Daemon {
   std::string bridge_;
   std::vector<std::string> flags_;
   pid_t pid_ = 0;
-  std::unique_ptr<v1::RuntimeService::Stub> runtime_;
-  std::unique_ptr<v1::ImageService::Stub> images_;
+  std::unique_ptr<client::CriClient> client_;
 };
 
 }  // namespace crisp::test

@@ -4,7 +4,7 @@
 
 namespace crisp::cri {
 
-namespace v1 = runtime::v1;
+namespace v1 = ::runtime::v1;
 
 TEST_CASE("parts the kernel does not give stay unset") {
   v1::MemoryUsage memory;
@@ -54,18 +54,6 @@ TEST_CASE("eth0 is the default interface, lo is none") {
   v1::NetworkUsage none;
   CHECK_FALSE(FillNetwork({make("lo", 1)}, 5, none));
   CHECK_FALSE(none.has_default_interface());
-}
-
-TEST_CASE("the sum of groups keeps what nobody has absent") {
-  cgroup::Stats a;
-  a.cpu.usage_ns = 5;
-  a.memory.working_set_bytes = 10;
-  cgroup::Stats b;
-  b.cpu.usage_ns = 7;
-  const cgroup::Stats sum = SumUsage({a, b});
-  CHECK(sum.cpu.usage_ns == 12u);
-  CHECK(sum.memory.working_set_bytes == 10u);
-  CHECK_FALSE(sum.memory.rss_bytes.has_value());
 }
 
 }  // namespace crisp::cri

@@ -4,21 +4,21 @@
 #include <string>
 #include <thread>
 
-namespace crisp::cri {
+namespace crisp::events {
 namespace {
 
-namespace v1 = runtime::v1;
+namespace v1 = ::runtime::v1;
 
 // A subscriber that reads when the test says so.
 struct Reader {
   std::vector<Event> got;
   std::vector<absl::Status> ends;
-  std::shared_ptr<EventQueue> queue =
-      std::make_shared<EventQueue>([this](Event event) { got.push_back(std::move(event)); },
-                                   [this](absl::Status why) { ends.push_back(std::move(why)); });
+  std::shared_ptr<Queue> queue =
+      std::make_shared<Queue>([this](Event event) { got.push_back(std::move(event)); },
+                              [this](absl::Status why) { ends.push_back(std::move(why)); });
 };
 
-void Publish(EventHub& hub, const std::string& id, size_t bytes = 0) {
+void Publish(Hub& hub, const std::string& id, size_t bytes = 0) {
   hub.Publish([&](v1::ContainerEventResponse& event) {
     event.set_container_id(id);
     if (bytes > 0) event.mutable_pod_sandbox_status()->set_id(std::string(bytes, 'x'));
@@ -28,7 +28,7 @@ void Publish(EventHub& hub, const std::string& id, size_t bytes = 0) {
 }  // namespace
 
 TEST_CASE("a subscriber gets every event from its subscription on, one at a time, in order") {
-  EventHub hub;
+  Hub hub;
   Reader reader;
   Publish(hub, "before");
   REQUIRE(hub.Subscribe(reader.queue).ok());
@@ -54,14 +54,14 @@ TEST_CASE("a subscriber gets every event from its subscription on, one at a time
 }
 
 TEST_CASE("a slow subscriber is cut off with an error and the others go on") {
-  EventHub hub;
+  Hub hub;
   Reader slow;
   Reader fast;
   REQUIRE(hub.Subscribe(slow.queue).ok());
   REQUIRE(hub.Subscribe(fast.queue).ok());
   slow.queue->Delivered();
   fast.queue->Delivered();
-  const size_t many = EventQueue::kMaxEvents + 10;
+  const size_t many = Queue::kMaxEvents + 10;
   for (size_t i = 0; i < many; ++i) {
     Publish(hub, std::to_string(i));
     fast.queue->Delivered();
@@ -80,21 +80,21 @@ TEST_CASE("a slow subscriber is cut off with an error and the others go on") {
 }
 
 TEST_CASE("what waits for a subscriber is bounded in bytes") {
-  EventHub hub;
+  Hub hub;
   Reader reader;
   REQUIRE(hub.Subscribe(reader.queue).ok());
-  Publish(hub, "huge", 2 * EventQueue::kMaxBytes);
+  Publish(hub, "huge", 2 * Queue::kMaxBytes);
   reader.queue->Delivered();
   REQUIRE(reader.got.size() == 1);  // alone it is not too large
-  Publish(hub, "half", EventQueue::kMaxBytes / 2);
-  Publish(hub, "half", EventQueue::kMaxBytes / 2);
+  Publish(hub, "half", Queue::kMaxBytes / 2);
+  Publish(hub, "half", Queue::kMaxBytes / 2);
   reader.queue->Delivered();
   REQUIRE(reader.ends.size() == 1);
   CHECK(absl::IsResourceExhausted(reader.ends[0]));
 }
 
 TEST_CASE("a queue is finished once, after what is being delivered") {
-  EventHub hub;
+  Hub hub;
   Reader reader;
   REQUIRE(hub.Subscribe(reader.queue).ok());
   reader.queue->Delivered();
@@ -111,9 +111,9 @@ TEST_CASE("a queue is finished once, after what is being delivered") {
 }
 
 TEST_CASE("subscribers are bounded, and none is taken after Close") {
-  EventHub hub;
+  Hub hub;
   std::vector<std::unique_ptr<Reader>> readers;
-  for (size_t i = 0; i < EventHub::kMaxSubscribers; ++i) {
+  for (size_t i = 0; i < Hub::kMaxSubscribers; ++i) {
     readers.push_back(std::make_unique<Reader>());
     REQUIRE(hub.Subscribe(readers.back()->queue).ok());
     readers.back()->queue->Delivered();
@@ -130,7 +130,7 @@ TEST_CASE("subscribers are bounded, and none is taken after Close") {
 }
 
 TEST_CASE("publishers on many threads: everybody sees the same order") {
-  EventHub hub;
+  Hub hub;
   Reader first;
   Reader second;
   REQUIRE(hub.Subscribe(first.queue).ok());
@@ -154,4 +154,4 @@ TEST_CASE("publishers on many threads: everybody sees the same order") {
   }
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::events

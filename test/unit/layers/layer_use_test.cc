@@ -6,7 +6,7 @@
 #include "layers/layer_store.h"
 #include "unit/snapshot/store_fixture.h"
 
-namespace crisp::cri {
+namespace crisp::layers {
 namespace {
 
 using ChainIds = std::vector<oci::ChainId>;
@@ -91,4 +91,4 @@ TEST_CASE("layers that a pull or a container holds stay, with all below them") {
 }
 
 }  // namespace
-}  // namespace crisp::cri
+}  // namespace crisp::layers

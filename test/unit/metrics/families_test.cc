@@ -4,10 +4,10 @@
 #include <map>
 #include <set>
 
-namespace crisp::cri {
+namespace crisp::metrics {
 namespace {
 
-namespace v1 = runtime::v1;
+namespace v1 = ::runtime::v1;
 
 // What critest (cri-tools main, pkg/validate/pod.go) wants described.
 const std::set<std::string> kNames = {"container_blkio_device_usage_total",
@@ -231,4 +231,4 @@ TEST_CASE("network metrics are the pod's, without lo") {
   CHECK(values["container_network_transmit_errors_total eth0"] == 7);
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::metrics

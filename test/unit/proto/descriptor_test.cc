@@ -74,7 +74,7 @@ void AppendService(const ServiceDescriptor& service, Table& table) {
 }
 
 Table Ours() {
-  const FileDescriptor& file = *runtime::v1::VersionRequest::descriptor()->file();
+  const FileDescriptor& file = *::runtime::v1::VersionRequest::descriptor()->file();
   Table table;
   for (int i = 0; i < file.message_type_count(); ++i) AppendMessage(*file.message_type(i), table);
   for (int i = 0; i < file.enum_type_count(); ++i) AppendEnum(*file.enum_type(i), table);
@@ -119,15 +119,15 @@ TEST_CASE("the CRI descriptor equals cri-api v0.36.3 and what is named of 0.37")
 
 TEST_CASE("bytes written by the published names decode to the fields we use") {
   // Mount{container_path "/a" = 1, readonly true = 3, recursive_read_only true = 8}
-  runtime::v1::Mount mount;
+  ::runtime::v1::Mount mount;
   REQUIRE(mount.ParseFromString(std::string("\x0a\x02/a\x18\x01\x40\x01")));
   CHECK(mount.container_path() == "/a");
   CHECK(mount.readonly());
   CHECK(mount.recursive_read_only());
   // ContainerConfig{stop_signal 18 = SIGTERM 23}
-  runtime::v1::ContainerConfig config;
+  ::runtime::v1::ContainerConfig config;
   REQUIRE(config.ParseFromString(std::string("\x90\x01\x17")));
-  CHECK(config.stop_signal() == runtime::v1::SIGNAL_SIGTERM);
+  CHECK(config.stop_signal() == ::runtime::v1::SIGNAL_SIGTERM);
 }
 
 }  // namespace

@@ -5,10 +5,10 @@
 
 #include "runtime/v1/api.pb.h"
 
-namespace crisp::cri {
+namespace crisp::rpc {
 namespace {
 
-using Items = google::protobuf::RepeatedPtrField<runtime::v1::Container>;
+using Items = google::protobuf::RepeatedPtrField<::runtime::v1::Container>;
 
 Items Make(const std::vector<size_t>& sizes) {
   Items items;
@@ -23,7 +23,7 @@ std::vector<std::vector<std::string>> Batches(Items items, size_t stop_after = 1
   std::vector<std::vector<std::string>> sent;
   SendBatches(items, [&](const Items& batch) {
     sent.emplace_back();
-    for (const runtime::v1::Container& item : batch) sent.back().push_back(item.id());
+    for (const ::runtime::v1::Container& item : batch) sent.back().push_back(item.id());
     return sent.size() < stop_after;
   });
   return sent;
@@ -48,4 +48,4 @@ TEST_CASE("nothing is sent to a reader that is gone") {
   CHECK(Batches(Make({kBatchBytes, kBatchBytes, kBatchBytes}), 1).size() == 1);
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::rpc

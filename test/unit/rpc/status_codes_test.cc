@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace crisp::cri {
+namespace crisp::rpc {
 namespace {
 
 std::string OnTheWire(const std::string& message) {
@@ -61,4 +61,4 @@ TEST_CASE("a long message is cut at a character") {
 }
 
 }  // namespace
-}  // namespace crisp::cri
+}  // namespace crisp::rpc

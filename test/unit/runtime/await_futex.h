@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 
 // Until the thread has told its id and sleeps in futex(2), where absl's waits end. A lock that is
 // only busy for a moment is waited for by nanosleep(2), so that does not count.
@@ -25,4 +25,4 @@ inline void AwaitFutex(const std::atomic<pid_t>& thread) {
   }
 }
 
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

@@ -10,7 +10,7 @@
 #include "absl/time/clock.h"
 #include "await_futex.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 namespace {
 
 bool Await(absl::Notification& happened) {
@@ -114,4 +114,4 @@ TEST_CASE("stop waits for the job that runs and drops the others") {
 }
 
 }  // namespace
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

@@ -11,7 +11,7 @@
 #include "absl/time/clock.h"
 #include "await_futex.h"
 
-namespace crisp::cri {
+namespace crisp::runtime {
 namespace {
 
 using Text = absl::StatusOr<std::string>;
@@ -21,7 +21,7 @@ class LongCall {
  public:
   LongCall(Joined<std::string>& operations, Text result)
       : thread_([this, &operations, result] {
-          result_ = operations.Run("key", absl::InfiniteFuture(), [&]() -> Text {
+          result_ = operations.Run("key", base::Call(), [&]() -> Text {
             begun_.Notify();
             finish_.WaitForNotification();
             return result;
@@ -46,7 +46,7 @@ Text Never() {
   return "";
 }
 
-TEST_CASE("equal calls at the same time are one; its result is everybody's") {
+TEST_CASE("equal calls at the same time join: one does the work, all get its result") {
   for (const Text& result : {Text("id"), Text(absl::UnavailableError("no network"))}) {
     Joined<std::string> operations;
     LongCall first(operations, result);
@@ -56,38 +56,56 @@ TEST_CASE("equal calls at the same time are one; its result is everybody's") {
       std::atomic<pid_t> thread = 0;
       others.emplace_back([&] {
         thread = gettid();
-        const Text seen = operations.Run("key", absl::InfiniteFuture(),
+        const Text seen = operations.Run("key", base::Call(),
                                          [] { return Text(absl::InternalError("made twice")); });
         if (seen == result) ++right;
       });
       AwaitFutex(thread);
     }
-    // Others, meanwhile, are not held up.
-    CHECK(*operations.Run("other", absl::InfiniteFuture(), [] { return Text("x"); }) == "x");
+    // Calls with another key are not held up meanwhile.
+    CHECK(*operations.Run("other", base::Call(), [] { return Text("x"); }) == "x");
     CHECK(first.Finish() == result);
     for (std::thread& other : others) other.join();
     CHECK(right == 4);
   }
 }
 
-TEST_CASE("a caller waits only as long as its own client, the work goes on") {
+TEST_CASE("a caller waits until its own deadline, the work goes on") {
   Joined<std::string> operations;
   LongCall first(operations, Text("id"));
   const absl::Time begin = absl::Now();
-  const Text impatient = operations.Run("key", begin + absl::Milliseconds(30), Never);
+  const Text impatient =
+      operations.Run("key", base::Call::Until(base::Deadline::In(absl::Milliseconds(30))), Never);
   CHECK(absl::IsDeadlineExceeded(impatient.status()));
   CHECK(absl::Now() - begin >= absl::Milliseconds(29));
-  CHECK(absl::IsDeadlineExceeded(operations.Run("key", absl::InfinitePast(), Never).status()));
+  CHECK(absl::IsDeadlineExceeded(
+      operations.Run("key", base::Call::Until(base::Deadline::At(0)), Never).status()));
   CHECK(*first.Finish() == "id");
 }
 
-TEST_CASE("what is done is forgotten: the next call does its own work") {
+TEST_CASE("a caller that leaves waits no longer, the work goes on") {
+  Joined<std::string> operations;
+  LongCall first(operations, Text("id"));
+  const base::Call call;
+  std::atomic<pid_t> thread = 0;
+  Text left;
+  std::thread waiter([&] {
+    thread = gettid();
+    left = operations.Run("key", call, Never);
+  });
+  AwaitFutex(thread);
+  call.cancel->Cancel();
+  waiter.join();
+  CHECK(absl::IsCancelled(left.status()));
+  CHECK(*first.Finish() == "id");
+}
+
+TEST_CASE("after the result is told the next call does its own work") {
   Joined<std::string> operations;
   CHECK_FALSE(
-      operations.Run("key", absl::InfiniteFuture(), [] { return Text(absl::UnknownError("")); })
-          .ok());
-  CHECK(*operations.Run("key", absl::InfiniteFuture(), [] { return Text("now"); }) == "now");
+      operations.Run("key", base::Call(), [] { return Text(absl::UnknownError("")); }).ok());
+  CHECK(*operations.Run("key", base::Call(), [] { return Text("now"); }) == "now");
 }
 
 }  // namespace
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

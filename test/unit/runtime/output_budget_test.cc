@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-namespace crisp::cri {
+namespace crisp::runtime {
 namespace {
 
 constexpr size_t kTotal = 32 << 20;
@@ -71,4 +71,4 @@ TEST_CASE("what others hold cannot keep a small answer from anybody") {
 }
 
 }  // namespace
-}  // namespace crisp::cri
+}  // namespace crisp::runtime

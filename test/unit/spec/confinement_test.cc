@@ -17,7 +17,7 @@ using Strings = std::vector<std::string>;
 TEST_CASE("capabilities") {
   const linux::CapabilityMask all = (linux::CapabilityMask{1} << 41) - 1;
   const auto caps = [&](const std::string& text, linux::CapabilityMask held) {
-    const auto context = Proto<runtime::v1::LinuxContainerSecurityContext>(text);
+    const auto context = Proto<::runtime::v1::LinuxContainerSecurityContext>(text);
     return *ContainerCapabilities(context, held);
   };
   const Strings defaults = {"CAP_CHOWN",       "CAP_DAC_OVERRIDE", "CAP_FOWNER",
@@ -167,7 +167,7 @@ TEST_CASE("P18 AppArmor profiles fail closed") {
   const linux::AppArmor with = {.enabled = true, .profiles = "crisp-default (enforce)\nmine (x)\n"};
   const linux::AppArmor without_default = {.enabled = true, .profiles = "mine (x)\n"};
   const auto profile = [](const std::string& text, const linux::AppArmor& host) {
-    return AppArmorProfile(Proto<runtime::v1::LinuxContainerSecurityContext>(text), host);
+    return AppArmorProfile(Proto<::runtime::v1::LinuxContainerSecurityContext>(text), host);
   };
   const std::string local = "apparmor { profile_type: Localhost localhost_ref: ";
   CHECK(*profile("", with) == "crisp-default");

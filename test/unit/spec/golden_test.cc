@@ -23,7 +23,7 @@ void Strip(oci::Spec& spec, bool privileged) {
 }
 
 oci::Spec OfSandbox(const std::string& text) {
-  const auto request = Proto<runtime::v1::RunPodSandboxRequest>(text);
+  const auto request = Proto<::runtime::v1::RunPodSandboxRequest>(text);
   CHECK(ValidateSandboxConfig(request.config()) == absl::OkStatus());
   absl::StatusOr<oci::Spec> spec = SandboxSpec({.config = request.config(),
                                                 .id = "s",
@@ -37,7 +37,7 @@ oci::Spec OfSandbox(const std::string& text) {
 }
 
 oci::Spec OfContainer(const std::string& text) {
-  const auto request = Proto<runtime::v1::CreateContainerRequest>(text);
+  const auto request = Proto<::runtime::v1::CreateContainerRequest>(text);
   CHECK(ValidateContainerConfig(request.config(), request.sandbox_config()) == absl::OkStatus());
   Container container("");
   container.config = request.config();

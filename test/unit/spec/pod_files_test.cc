@@ -6,7 +6,7 @@ namespace crisp::spec {
 namespace {
 
 TEST_CASE("files of a pod") {
-  using runtime::v1::PodSandboxConfig;
+  using ::runtime::v1::PodSandboxConfig;
   const std::string host_network =
       "linux { security_context { namespace_options { network: NODE } } }";
   CHECK(ResolvConf({}, "host\n") == "host\n");

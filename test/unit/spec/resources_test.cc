@@ -7,7 +7,7 @@
 namespace crisp::spec {
 namespace {
 
-using runtime::v1::LinuxContainerResources;
+using ::runtime::v1::LinuxContainerResources;
 
 LinuxContainerResources Parse(const std::string& text) {
   return Proto<LinuxContainerResources>(text);

@@ -9,7 +9,7 @@
 namespace crisp::spec {
 namespace {
 
-using runtime::v1::PodSandboxConfig;
+using ::runtime::v1::PodSandboxConfig;
 
 absl::StatusOr<oci::Spec> Make(const PodSandboxConfig& config) {
   return SandboxSpec({.config = config,

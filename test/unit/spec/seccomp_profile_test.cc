@@ -139,7 +139,7 @@ TEST_CASE("P17 profiles that are refused") {
 }
 
 TEST_CASE("which profile is meant") {
-  using runtime::v1::SecurityProfile;
+  using ::runtime::v1::SecurityProfile;
   const oci::Capabilities none;
   const auto select = [&](const std::string& text, const std::string& deprecated) {
     const auto profile = Proto<SecurityProfile>(text);
@@ -155,7 +155,7 @@ TEST_CASE("which profile is meant") {
 }
 
 TEST_CASE("P17 profile files") {
-  using runtime::v1::SecurityProfile;
+  using ::runtime::v1::SecurityProfile;
   char name[] = "/tmp/crisp-spec-XXXXXX";
   REQUIRE(mkdtemp(name) != nullptr);
   const std::string directory = name;

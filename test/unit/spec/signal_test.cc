@@ -42,7 +42,7 @@ TEST_CASE("C12 stop signals") {
 }
 
 TEST_CASE("signals between CRI and the kernel") {
-  namespace v1 = runtime::v1;
+  namespace v1 = ::runtime::v1;
   CHECK(*SignalNumber("SIGTERM") == 15);
   CHECK(*SignalNumber("SIGRTMIN") == 34);
   CHECK(*SignalNumber("SIGRTMAX-2") == 62);

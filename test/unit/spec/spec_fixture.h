@@ -49,8 +49,8 @@ inline std::string NamespacesOf(const oci::Spec& spec) {
 // A container of a sandbox whose pause is process 4711.
 struct Container {
   explicit Container(const std::string& config_text, const std::string& sandbox_text = "")
-      : config(Proto<runtime::v1::ContainerConfig>(config_text)),
-        sandbox(Proto<runtime::v1::PodSandboxConfig>(sandbox_text)) {
+      : config(Proto<::runtime::v1::ContainerConfig>(config_text)),
+        sandbox(Proto<::runtime::v1::PodSandboxConfig>(sandbox_text)) {
     image.entrypoint = {"/entry"};
   }
 
@@ -79,8 +79,8 @@ struct Container {
     return result->spec;
   }
 
-  runtime::v1::ContainerConfig config;
-  runtime::v1::PodSandboxConfig sandbox;
+  ::runtime::v1::ContainerConfig config;
+  ::runtime::v1::PodSandboxConfig sandbox;
   oci::ImageConfig image;
   ResolvedUser user = {.uid = 0, .gid = 0, .additional_gids = {0}, .home = "/root"};
   int32_t target_pid = 0;

@@ -8,7 +8,7 @@
 namespace crisp::spec {
 namespace {
 
-using runtime::v1::LinuxContainerSecurityContext;
+using ::runtime::v1::LinuxContainerSecurityContext;
 
 // With what hostile images have in them: entries named like numbers (CVE-2024-40635), lines that
 // are none, numbers out of range, a home with a real newline's neighbour, duplicates.

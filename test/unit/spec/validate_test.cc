@@ -7,8 +7,8 @@
 namespace crisp::spec {
 namespace {
 
-using runtime::v1::ContainerConfig;
-using runtime::v1::PodSandboxConfig;
+using ::runtime::v1::ContainerConfig;
+using ::runtime::v1::PodSandboxConfig;
 
 const char kSandbox[] = R"(
   metadata { name: "nginx" uid: "d1f1b2" namespace: "default" attempt: 1 }
@@ -78,7 +78,7 @@ TEST_CASE("sandboxes that are refused") {
       {[](C& c) { c.mutable_port_mappings(0)->set_container_port(65536); }, "container_port"},
       {[](C& c) { c.mutable_port_mappings(0)->set_host_port(-1); }, "host_port -1"},
       {[](C& c) { c.mutable_port_mappings(0)->set_host_port(65536); }, "host_port 65536"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_protocol(runtime::v1::Protocol(9)); },
+      {[](C& c) { c.mutable_port_mappings(0)->set_protocol(::runtime::v1::Protocol(9)); },
        "protocol 9"},
       // P11, P16.
       {[](C& c) { c.set_log_directory("var/log"); }, "log_directory"},
@@ -92,7 +92,7 @@ TEST_CASE("sandboxes that are refused") {
       {[](C& c) { (*c.mutable_linux()->mutable_sysctls())["kernel.panic"] = "1"; }, "sysctls"},
       {[](C& c) {
          c.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
-             runtime::v1::TARGET);
+             ::runtime::v1::TARGET);
        },
        "namespace_options.pid"},
       {[](C& c) {
@@ -121,7 +121,7 @@ struct ContainerCase {
   const char* part;
 };
 
-runtime::v1::LinuxContainerSecurityContext& SecurityOf(ContainerConfig& config) {
+::runtime::v1::LinuxContainerSecurityContext& SecurityOf(ContainerConfig& config) {
   return *config.mutable_linux()->mutable_security_context();
 }
 
@@ -149,7 +149,7 @@ TEST_CASE("containers that are refused") {
       {[](C& c) { c.mutable_mounts(0)->set_host_path(""); }, "host_path \"\""},
       {[](C& c) { c.mutable_mounts(0)->set_host_path("srv"); }, "host_path \"srv\""},
       {[](C& c) { c.mutable_mounts(0)->set_host_path(Nul("/a", "b")); }, "host_path"},
-      {[](C& c) { c.mutable_mounts(0)->set_propagation(runtime::v1::MountPropagation(7)); },
+      {[](C& c) { c.mutable_mounts(0)->set_propagation(::runtime::v1::MountPropagation(7)); },
        "propagation 7"},
       {[](C& c) { c.mutable_mounts(0)->set_image_sub_path("a"); }, "image_sub_path"},
       {[](C& c) { c.mutable_mounts(0)->add_mount_options("exec"); }, "mount_options \"exec\""},
@@ -157,7 +157,7 @@ TEST_CASE("containers that are refused") {
       {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(0); }, "length 0"},
       {[](C& c) {
          *c.mutable_mounts(0)->add_uidmappings() =
-             Proto<runtime::v1::IDMapping>("container_id: 4294967295 length: 1");
+             Proto<::runtime::v1::IDMapping>("container_id: 4294967295 length: 1");
        },
        "length 1"},
       {[](C& c) {
@@ -172,28 +172,30 @@ TEST_CASE("containers that are refused") {
        "recursive_read_only"},
       {[](C& c) {
          c.mutable_mounts(0)->set_recursive_read_only(true);
-         c.mutable_mounts(0)->set_propagation(runtime::v1::PROPAGATION_PRIVATE);
+         c.mutable_mounts(0)->set_propagation(::runtime::v1::PROPAGATION_PRIVATE);
        },
        "recursive_read_only"},
       // P24, P25.
       {[](C& c) { c.add_devices()->set_permissions("r"); }, "devices.host_path"},
-      {[](C& c) { *c.add_devices() = Proto<runtime::v1::Device>("host_path: '/dev/null'"); },
+      {[](C& c) { *c.add_devices() = Proto<::runtime::v1::Device>("host_path: '/dev/null'"); },
        "permissions \"\""},
       {[](C& c) {
-         *c.add_devices() = Proto<runtime::v1::Device>("host_path: '/dev/null' permissions: 'rwx'");
+         *c.add_devices() =
+             Proto<::runtime::v1::Device>("host_path: '/dev/null' permissions: 'rwx'");
        },
        "permissions \"rwx\""},
       {[](C& c) {
-         *c.add_devices() = Proto<runtime::v1::Device>("host_path: '/dev/null' permissions: 'rr'");
+         *c.add_devices() =
+             Proto<::runtime::v1::Device>("host_path: '/dev/null' permissions: 'rr'");
        },
        "permissions \"rr\""},
       {[](C& c) {
-         *c.add_devices() = Proto<runtime::v1::Device>(
+         *c.add_devices() = Proto<::runtime::v1::Device>(
              "host_path: '/dev/null' container_path: '/../x' permissions: 'r'");
        },
        "devices.container_path"},
       {[](C& c) {
-         *c.add_devices() = Proto<runtime::v1::Device>(
+         *c.add_devices() = Proto<::runtime::v1::Device>(
              "host_path: '/dev/../etc' container_path: '/x' permissions: 'r'");
        },
        "devices.host_path"},
@@ -213,9 +215,9 @@ TEST_CASE("containers that are refused") {
       // P26, P27: more in resources_test.cc.
       {[](C& c) { c.mutable_linux()->mutable_resources()->set_oom_score_adj(1001); }, "oom_score"},
       // Namespaces: more in container_spec_test.cc.
-      {[](C& c) { SecurityOf(c).mutable_namespace_options()->set_pid(runtime::v1::NODE); },
+      {[](C& c) { SecurityOf(c).mutable_namespace_options()->set_pid(::runtime::v1::NODE); },
        "namespace_options.pid"},
-      {[](C& c) { SecurityOf(c).mutable_namespace_options()->set_pid(runtime::v1::TARGET); },
+      {[](C& c) { SecurityOf(c).mutable_namespace_options()->set_pid(::runtime::v1::TARGET); },
        "target_id"},
   };
   const auto sandbox = Proto<PodSandboxConfig>(kSandbox);
@@ -236,7 +238,7 @@ TEST_CASE("P28 mounts of images") {
   const auto sandbox = Proto<PodSandboxConfig>(kSandbox);
   const auto check = [&](const std::string& mount) {
     auto config = Proto<ContainerConfig>(kContainer);
-    *config.add_mounts() = Proto<runtime::v1::Mount>("container_path: '/m' " + mount);
+    *config.add_mounts() = Proto<::runtime::v1::Mount>("container_path: '/m' " + mount);
     return ValidateContainerConfig(config, sandbox);
   };
   CHECK(check("image { image: 'i' } readonly: true image_sub_path: 'a/b'").ok());

@@ -14,7 +14,7 @@ using google::protobuf::util::MessageDifferencer;
 
 SandboxRecord Sandbox() {
   SandboxRecord record;
-  record.id = std::string(64, 'a');
+  record.id = base::SandboxId(std::string(64, 'a'));
   record.created_at_ns = 1'700'000'000'123'456'789;
   record.runtime_handler = "crisp";
   record.config.mutable_metadata()->set_name("pod");
@@ -25,7 +25,8 @@ SandboxRecord Sandbox() {
   record.cgroup_parent = "/kubepods/pod1";
   record.netns_path = "/run/netns/x";
   record.ip = {.primary = "10.0.0.2", .additional = {"fd00::2", "10.1.0.2"}};
-  record.owed = {Debt::kNetwork, Debt::kNetns, Debt::kProcesses, Debt::kCgroup, Debt::kFiles};
+  record.pending_cleanup = {Cleanup::kNetwork, Cleanup::kNetns, Cleanup::kProcesses,
+                            Cleanup::kCgroup};
   record.ready = true;
   record.stopped = true;
   return record;
@@ -33,8 +34,8 @@ SandboxRecord Sandbox() {
 
 ContainerRecord Container() {
   ContainerRecord record;
-  record.id = std::string(64, 'b');
-  record.sandbox_id = std::string(64, 'a');
+  record.id = base::ContainerId(std::string(64, 'b'));
+  record.sandbox_id = base::SandboxId(std::string(64, 'a'));
   record.created_at_ns = 5;
   record.config.mutable_metadata()->set_name("c");
   record.config.set_stop_signal(v1::SIGNAL_SIGUSR1);
@@ -67,7 +68,7 @@ TEST_CASE("a sandbox's record reads back as it was") {
   CHECK(after.netns_path == before.netns_path);
   CHECK(after.ip.primary == before.ip.primary);
   CHECK(after.ip.additional == before.ip.additional);
-  CHECK(after.owed == before.owed);
+  CHECK(after.pending_cleanup == before.pending_cleanup);
   CHECK(after.ready);
   CHECK(after.stopped);
   CHECK(Encode(after) == Encode(before));

@@ -48,7 +48,7 @@ std::string Id(char letter) { return std::string(64, letter); }
 
 ContainerRecord Record(const std::string& id, const std::string& image) {
   ContainerRecord record;
-  record.id = id;
+  record.id = base::ContainerId(id);
   record.image_id = image;
   return record;
 }

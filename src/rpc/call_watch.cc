@@ -1,0 +1,51 @@
+#include "rpc/call_watch.h"
+
+#include <pthread.h>
+
+#include <utility>
+
+namespace crisp::rpc {
+
+CallWatch::CallWatch() : thread_([this] { Run(); }) {}
+
+CallWatch::~CallWatch() {
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+    changed_.NotifyAll();
+  }
+  thread_.join();
+}
+
+CallWatch::InFlight::InFlight(CallWatch& watch, const base::Call& call,
+                              std::function<bool()> is_cancelled)
+    : watch_(watch) {
+  absl::MutexLock lock(&watch_.mu_);
+  key_ = watch_.next_key_++;
+  watch_.calls_[key_] = {.token = call.cancel, .is_cancelled = std::move(is_cancelled)};
+  // The thread sleeps for good while there is no call.
+  if (watch_.calls_.size() == 1) watch_.changed_.NotifyAll();
+}
+
+CallWatch::InFlight::~InFlight() {
+  absl::MutexLock lock(&watch_.mu_);
+  watch_.calls_.erase(key_);
+}
+
+void CallWatch::Run() {
+  pthread_setname_np(pthread_self(), "call watch");
+  absl::MutexLock lock(&mu_);
+  while (!stopping_) {
+    if (calls_.empty()) {
+      changed_.Wait(mu_, base::Deadline::Never());
+      continue;
+    }
+    const base::Deadline next = base::Deadline::In(kInterval);
+    while (!stopping_ && !next.Passed()) changed_.Wait(mu_, next);
+    for (auto& [key, call] : calls_) {
+      if (!call.token->cancelled() && call.is_cancelled()) call.token->Cancel();
+    }
+  }
+}
+
+}  // namespace crisp::rpc

@@ -1,0 +1,74 @@
+#include "runtime/core.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "runtime/bundle.h"
+
+namespace crisp::runtime {
+namespace {
+
+using base::LogLevel;
+
+const char* PastTense(Change change) {
+  switch (change) {
+    case Change::kCreated:
+      return "created";
+    case Change::kStarted:
+      return "started";
+    case Change::kStopped:
+      return "exited";
+    case Change::kRemoved:
+      return "removed";
+  }
+  return "changed";
+}
+
+void LogExit(const container::Container& container, const store::Outcome& outcome) {
+  base::Log(LogLevel::kInfo, "container exited",
+            {{"container", container.id().str()},
+             {"sandbox", container.sandbox_id().str()},
+             {"code", absl::StrCat(outcome.exit_code)},
+             {"reason", outcome.reason}});
+}
+
+}  // namespace
+
+Core::Core(const Parts& parts, shim_client::Monitor::GoneCallback on_shim_gone)
+    : Parts(parts),
+      sandbox_records(paths.SandboxRecords(), paths.Quarantine()),
+      container_records(paths.ContainerRecords(), paths.Quarantine()),
+      monitor(std::move(on_shim_gone)) {}
+
+void Core::Announce(Change change, const container::Container& container) const {
+  const std::optional<store::Outcome> outcome =
+      container.Read([](const store::ContainerRecord& record) { return record.outcome; });
+  if (change == Change::kStopped && outcome.has_value()) {
+    LogExit(container, *outcome);
+  } else {
+    base::Log(LogLevel::kInfo, absl::StrCat("container ", PastTense(change)),
+              {{"container", container.id().str()}, {"sandbox", container.sandbox_id().str()}});
+  }
+  listener.OnChange(change, container);
+}
+
+void Core::Announce(Change change, const sandbox::Sandbox& sandbox) const {
+  if (!sandbox.visible()) return;
+  // RunPodSandbox creates and starts at once: one line for both.
+  if (change != Change::kCreated) {
+    base::Log(LogLevel::kInfo, absl::StrCat("sandbox ", PastTense(change)),
+              {{"sandbox", sandbox.id().str()}});
+  }
+  listener.OnChange(change, sandbox);
+}
+
+std::string Core::CgroupPath(const container::Container& container) const {
+  const absl::StatusOr<SandboxPtr> sandbox = objects.sandboxes.Find(container.sandbox_id().str());
+  // A container can outlive what is known of its sandbox: a damaged record.
+  if (!sandbox.ok()) return BundleCgroup(paths.Bundle(container.id())).value_or("");
+  const std::string parent =
+      (*sandbox)->Read([](const store::SandboxRecord& r) { return r.cgroup_parent; });
+  // The sandbox's own path was valid, so this one is.
+  return cgroups.Path(parent, container.id().str()).value_or("");
+}
+
+}  // namespace crisp::runtime

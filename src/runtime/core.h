@@ -1,0 +1,66 @@
+// What the parts of the runtime share: the modules below it, the objects, and the threads that
+// watch and retry. Made by Runtime; outlives the parts, which borrow it. Thread-safe.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/deadline.h"
+#include "base/paths.h"
+#include "cgroup/cgroups.h"
+#include "cni/network.h"
+#include "config/config.h"
+#include "image/image_store.h"
+#include "image/puller.h"
+#include "layers/layer_use.h"
+#include "runtime/background.h"
+#include "runtime/handler.h"
+#include "runtime/listener.h"
+#include "runtime/objects.h"
+#include "shim_client/launcher.h"
+#include "shim_client/monitor.h"
+#include "snapshot/snapshot_store.h"
+#include "store/record_store.h"
+
+namespace crisp::runtime {
+
+// Time for cleaning up, independent of how long the client waits.
+inline constexpr absl::Duration kTeardownTime = absl::Seconds(30);
+// From SIGKILL to giving up on a process (uninterruptible sleep).
+inline constexpr absl::Duration kKillTime = absl::Seconds(10);
+
+// What the runtime works with; made by main, outlives it.
+struct Parts {
+  const config::Config& config;
+  const base::Paths& paths;
+  cgroup::Cgroups& cgroups;
+  snapshot::SnapshotStore& snapshots;
+  image::ImageStore& images;
+  image::Puller& puller;
+  layers::LayerUse& layer_use;
+  cni::Network& network;
+  const shim_client::Launcher& shims;
+  Objects& objects;
+  Listener& listener;
+  std::string pause_root;  // rootfs of every pause container
+};
+
+struct Core : Parts {
+  Core(const Parts& parts, shim_client::Monitor::GoneCallback on_shim_gone);
+
+  // Every change of an object that clients may know goes through here: one log line, and the
+  // listener is told.
+  void Announce(Change change, const container::Container& container) const;
+  void Announce(Change change, const sandbox::Sandbox& sandbox) const;
+
+  // Empty when it is not known: the container outlived its sandbox's record and has no bundle.
+  std::string CgroupPath(const container::Container& container) const;
+
+  const store::RecordDirectory sandbox_records;
+  const store::RecordDirectory container_records;
+  const Handlers handlers;
+  Background background;
+  shim_client::Monitor monitor;
+};
+
+}  // namespace crisp::runtime

@@ -1,0 +1,67 @@
+#include "sandbox/sandbox.h"
+
+#include <catch2/catch.hpp>
+
+namespace crisp::sandbox {
+namespace {
+
+struct Fixture {
+  store::RecordDirectory directory{"/proc/none", "/proc/none"};
+  Sandbox sandbox{[] {
+                    store::SandboxRecord record;
+                    record.id = base::SandboxId("a");
+                    record.ready = true;
+                    return record;
+                  }(),
+                  &directory};
+  int announced = 0;
+};
+
+TEST_CASE(
+    "a sandbox is ready while its pause lives, and its end is announced once clients know it") {
+  Fixture fix;
+  CHECK_FALSE(fix.sandbox.ready());
+  fix.sandbox.MarkLaunched();
+  CHECK_FALSE(fix.sandbox.ready());  // containers could not join it
+  CHECK(fix.sandbox.SetPause({.process = {.pid = 7, .start_ticks = 8}, .phases = {}}));
+  CHECK(fix.sandbox.ready());
+  fix.sandbox.MarkAnnounced([&] { ++fix.announced; });
+  CHECK(fix.announced == 0);
+  CHECK_FALSE(fix.sandbox.WaitPauseGone(base::Deadline::At(0)));
+  fix.sandbox.PauseGone([&] { ++fix.announced; });
+  CHECK(fix.announced == 1);
+  CHECK(fix.sandbox.WaitPauseGone(base::Deadline::At(0)));
+  CHECK_FALSE(fix.sandbox.ready());
+}
+
+TEST_CASE("a pause that ends before its pid is known does not come back to life") {
+  Fixture fix;
+  fix.sandbox.MarkLaunched();
+  fix.sandbox.PauseGone([&] { ++fix.announced; });
+  CHECK_FALSE(fix.sandbox.SetPause({.process = {.pid = 7, .start_ticks = 8}, .phases = {}}));
+  CHECK_FALSE(fix.sandbox.ready());
+  CHECK(fix.sandbox.WaitPauseGone(base::Deadline::At(0)));
+  CHECK(fix.announced == 0);  // no client knows of it yet
+}
+
+TEST_CASE("a sandbox without a pause is not waited for") {
+  const Fixture fix;
+  CHECK(fix.sandbox.WaitPauseGone(base::Deadline::At(0)));
+}
+
+TEST_CASE("cleanup that is done is struck off the record, also when the record cannot be written") {
+  Fixture fix;
+  Sandbox sandbox(
+      [] {
+        store::SandboxRecord record;
+        record.id = base::SandboxId("b");
+        record.pending_cleanup = {store::Cleanup::kNetns, store::Cleanup::kCgroup};
+        return record;
+      }(),
+      &fix.directory);
+  sandbox.CleanupDone(store::Cleanup::kNetns);
+  CHECK(sandbox.record().pending_cleanup == std::set{store::Cleanup::kCgroup});
+}
+
+}  // namespace
+}  // namespace crisp::sandbox
