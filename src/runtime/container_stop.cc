@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/errno.h"
 #include "base/status_macros.h"
 #include "linux/process_ref.h"
 #include "runtime/bundle.h"

@@ -231,7 +231,7 @@ TEST_CASE("a volume at /dev gets no nodes, and those it has stay as they are", "
     spec.linux_.devices.push_back({"/dev/renamed", 'c', 1, 5, 0666, 0, 0});
     spec.linux_.devices.push_back({"/dev/new/zero", 'c', 1, 5, 0666, 0, 0});
     INFO(access);
-    CHECK(Try(bundle, spec) == "file\ndirectory\nnull\n600 0 1:3\n");
+    CHECK(Try(bundle, spec) == "directory\nfile\nnull\n600 0 1:3\n");
   }
 }
 
@@ -247,7 +247,7 @@ TEST_CASE("a node that a volume below /dev has already stays as it is", "[shim][
     Bundle other;
     spec.linux_.devices.back().minor = 5;
     CHECK(Try(other, spec) ==
-          "refused: devices: /dev/bus/usb/null: something else is there: EEXIST");
+          "refused: devices: /dev/bus/usb/null: exists and is not the same device: EEXIST");
     Bundle missing;
     spec.linux_.devices.back().path = "/dev/bus/usb/new";
     if (std::string(access) == "ro") {
@@ -281,7 +281,8 @@ TEST_CASE("C18: devices of the image are not trusted", "[shim][hostile]") {
   bundle.AddFile("data/device", "no device");
   oci::Spec spec = ShellSpec("echo ran");
   spec.linux_.devices.push_back({"/data/device", 'c', 1, 3, {}, {}, {}});
-  CHECK(Try(bundle, spec) == "refused: devices: /data/device: something else is there: EEXIST");
+  CHECK(Try(bundle, spec) ==
+        "refused: devices: /data/device: exists and is not the same device: EEXIST");
   Bundle linked;
   Link(linked, "data", canary.path());
   CHECK(Try(linked, spec) == "ran\n");

@@ -183,10 +183,12 @@ TEST_CASE("a start that fails names the step and what it was about", "[shim]") {
   CHECK(FailureOf(spec) == "sysctls: kernel.msgmax = not a number: EINVAL");
   spec.linux_.sysctl = {{"kernel.core_pattern", "|/bin/evil"}};
   CHECK(FailureOf(spec) ==
-        "spec: linux.sysctl: \"kernel.core_pattern\" is not of a namespace of the container");
+        "spec: linux.sysctl: \"kernel.core_pattern\" does not belong to a namespace of the "
+        "container");
   spec.linux_.sysctl.clear();
   spec.linux_.namespaces[1].path = "/proc/self/ns/uts";
-  CHECK(FailureOf(spec) == "namespaces: /proc/self/ns/uts is another kind of file: EINVAL");
+  CHECK(FailureOf(spec) ==
+        "namespaces: /proc/self/ns/uts is not a namespace of the type the spec says: EINVAL");
   spec.linux_.namespaces[1].path = "/proc/1/ns/gone";
   CHECK(FailureOf(spec) == "namespaces: /proc/1/ns/gone: ENOENT");
   spec = ShellSpec("true");
