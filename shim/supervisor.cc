@@ -56,6 +56,8 @@ void Supervisor::Run(const char* bundle, base::UniqueFd listener, Runtime& runti
     if (!loop_.RunOnce(TimeoutMs())) OnTime();
     if (reap_) Reap();
     FreeExecs();
+    if (trim_) (void)malloc_trim(0);
+    trim_ = false;
     if (!accepting_ && FreeConnection() != nullptr) {
       accepting_ = loop_.Add(listener_.get(), EPOLLIN, *this);
     }
@@ -263,7 +265,7 @@ void Supervisor::OnRunning() {
   launch_->Close();
   exec_host_.container.init = init;
   state_ = State::kRunning;
-  (void)malloc_trim(0);
+  trim_ = true;
 }
 
 void Supervisor::Abandon() {
@@ -376,13 +378,11 @@ bool Supervisor::AnyLaunchPending() const {
 
 // Called between events: a session that handles one must not be deleted.
 void Supervisor::FreeExecs() {
-  bool freed = false;
   for (auto& exec : execs_) {
     if (exec == nullptr || exec->is_active()) continue;
     exec.reset();
-    freed = true;
+    trim_ = true;
   }
-  if (freed) (void)malloc_trim(0);
 }
 
 // While a launch is pending only known pids are reaped: the child of that launch must keep its pid

@@ -97,6 +97,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   GroupEvents group_events_;
   State state_ = State::kIdle;
   bool reap_ = false;        // there may be children to reap
+  bool trim_ = false;        // memory was freed: after the event it goes back to the kernel
   int64_t deadline_ns_ = 0;  // CLOCK_MONOTONIC; when the state ends by itself. 0: never
 
   cgroup::JoinFds cgroup_;

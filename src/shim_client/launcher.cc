@@ -25,7 +25,9 @@ namespace {
 constexpr char kProgramPath[] = "/proc/self/fd/4";
 
 std::vector<std::string> ShimEnvironment() {
-  std::vector<std::string> environment;
+  // Without malloc's per-thread cache, freed memory goes back to the kernel (malloc_trim(3)) instead of
+  // staying in the cache in small pieces, each on another page: 20 KiB less per shim.
+  std::vector<std::string> environment = {"GLIBC_TUNABLES=glibc.malloc.tcache_count=0"};
 #ifdef __SANITIZE_ADDRESS__
   // A shim has no stderr: the sanitizers' reports must go to the files that crispd's go to.
   for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS"}) {
