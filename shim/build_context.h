@@ -33,8 +33,8 @@ struct BuildContext {
   bool Fail(const absl::Status& status) {
     return input.report->Fail(0, std::string(status.message()).c_str());
   }
-  // What follows "/proc/<sandbox pid>/<below>/" in a path; null for other paths. The caller opens it
-  // below `sandbox`: by its path it could reach another process that got the pid meanwhile.
+  // What follows "/proc/<sandbox pid>/<below>/" in a path; null for other paths. The caller opens
+  // it below `sandbox`: by its path it could reach another process that got the pid meanwhile.
   const char* InSandbox(const std::string& path, const char* below) const;
   bool has_user_namespace() const { return user_namespace >= 0; }
 };

@@ -112,8 +112,8 @@ bool CompileProcessToAdd(BuildContext& context) {
 bool CloneChild(BuildContext& context) {
   clone_args args = {};
   args.flags = CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_INTO_CGROUP | context.clone_flags;
-  // The kernel stores the pid before the child runs: the shim can kill the child even if the builder
-  // dies right after the clone.
+  // The kernel stores the pid before the child runs: the shim can kill the child even if the
+  // builder dies right after the clone.
   args.parent_tid = reinterpret_cast<uint64_t>(&context.input.report->child);
   args.cgroup = static_cast<uint64_t>(context.input.clone_into);
   const pid_t pid = linux::Clone3(args);
@@ -130,7 +130,7 @@ struct BuildStep {
 constexpr BuildStep kContainerSteps[] = {
     {Step::kBundle,         ReadBundle},
     {Step::kSpec,           CompileContainer},
-    {Step::kNamespaces,     PrepareNamespaces},      // first: the sandbox's pid might be reused later
+    {Step::kNamespaces,     PrepareNamespaces},      // before the sandbox can be gone
     {Step::kMountSources,   PrepareMountSources},    // needs the host's mounts
     {Step::kMountNamespace, PrepareMountNamespace},  // mounts made from here on are private
     {Step::kRootfs,         PrepareRootfs},

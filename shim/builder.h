@@ -4,9 +4,9 @@
 //    │  <── done: 'c' ┘ exits                          │
 //    │  <── done: end of file ─────────────────────────┘ (executed, or failed: see the Report)
 //
-// The builder does all parsing, opening and allocating, so that the shim, which lives as long as the
-// container, stays small. What the builder unshares and mounts ends with it or belongs to the child.
-// CLONE_PARENT makes the child a child of the shim, which can then wait for it.
+// The builder does all parsing, opening and allocating, so that the shim, which lives as long as
+// the container, stays small. What the builder unshares and mounts ends with it or belongs to the
+// child. CLONE_PARENT makes the child a child of the shim, which can then wait for it.
 #pragma once
 
 #include <sys/types.h>

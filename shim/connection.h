@@ -16,8 +16,8 @@ class ConnectionOwner {
   virtual void OnRequest(Connection& connection, const ::shim::v1::Request& request,
                          std::vector<base::UniqueFd> fds) = 0;
   virtual void OnControl(Connection& connection, const ::shim::v1::Control& control) = 0;
-  // crispd has closed the connection or sent something that does not parse. The connection is closed
-  // already.
+  // crispd has closed the connection or sent something that does not parse. The connection is
+  // closed already.
   virtual void OnHangup(Connection& connection) = 0;
 
  protected:

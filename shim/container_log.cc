@@ -49,8 +49,8 @@ Header MakeHeader(int64_t now_ns, Stream stream, char tag) {
 
 }  // namespace
 
-// Lines that are written by one writev(2), so that a reader of the file never sees a line without its
-// header. All carry the time at which the batch was begun.
+// Lines that are written by one writev(2), so that a reader of the file never sees a line without
+// its header. All carry the time at which the batch was begun.
 class ContainerLog::Batch {
  public:
   Batch(ContainerLog& log, Stream stream) : log_(log) {

@@ -1,7 +1,7 @@
 // The container's log in the CRI format, which kubelet reads: "<RFC 3339 time with nanoseconds>
 // stdout|stderr F|P <text>\n". A line longer than kMaxLine is split into pieces tagged P, the last
-// one tagged F; text without a newline at the end of the output is tagged P. Bytes are copied as they
-// are. No allocation after Open.
+// one tagged F; text without a newline at the end of the output is tagged P. Bytes are copied as
+// they are. No allocation after Open.
 //
 // Writing never fails and never blocks the container: lines that find no room (ENOSPC, EIO, a
 // quota) are dropped, and what was written of them is cut off again.
@@ -28,8 +28,8 @@ class ContainerLog {
   bool Reopen();
 
   // Writes the complete lines of `data` and returns how many bytes those are. The rest, at most
-  // kMaxLine bytes, is the beginning of a line: the caller passes it again with more data behind it.
-  // With `at_end` everything is written.
+  // kMaxLine bytes, is the beginning of a line: the caller passes it again with more data behind
+  // it. With `at_end` everything is written.
   size_t Write(Stream stream, const char* data, size_t size, bool at_end);
 
  private:

@@ -23,8 +23,8 @@ class EventSource {
 class EventLoop {
  public:
   bool Open();
-  // False and errno on failure. A descriptor must be removed before it is closed: a builder that was
-  // just forked may hold a copy of it, and epoll would go on reporting that.
+  // False and errno on failure. A descriptor must be removed before it is closed: a builder that
+  // was just forked may hold a copy of it, and epoll would go on reporting that.
   bool Add(int fd, uint32_t events, EventSource& source);
   void Remove(int fd);
   // Handles one event; false when `timeout_ms` (-1: no limit) passed without one.

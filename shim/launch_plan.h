@@ -5,8 +5,8 @@
 // The child's steps (child/step.h) only read it: strings and vectors do not change after clone3, so
 // the child allocates nothing.
 //
-// Descriptors are plain ints, all O_CLOEXEC, and are not closed one by one: they end with the builder
-// process and with the child's execve.
+// Descriptors are plain ints, all O_CLOEXEC, and are not closed one by one: they end with the
+// builder process and with the child's execve.
 #pragma once
 
 #include <linux/filter.h>

@@ -110,8 +110,8 @@ bool PrepareNull(BuildContext& context) {
          context.Fail("/dev/null: mount_setattr");
 }
 
-// In a user namespace device nodes cannot be made, so the host's are bound. A device may have another
-// path on the host than in the container: udev keeps links by device number for that.
+// In a user namespace device nodes cannot be made, so the host's are bound. A device may have
+// another path on the host than in the container: udev keeps links by device number for that.
 bool PrepareDevice(BuildContext& context, DevicePlan& device) {
   const std::string by_number = absl::StrCat(S_ISBLK(device.mode) ? "/dev/block/" : "/dev/char/",
                                              major(device.device), ":", minor(device.device));

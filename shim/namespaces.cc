@@ -97,7 +97,8 @@ bool PrepareNamespaces(BuildContext& context) {
       context.joins.push_back(fd);
     }
   }
-  // Checked after its path was opened: when the target is alive now, what was opened is the target's.
+  // Checked after its path was opened: when the target is alive now, what was opened is the
+  // target's.
   const linux::ProcessRef target{context.start->target_pid(), context.start->target_start_ticks()};
   if (target.pid != 0 && !target.IsAlive())
     return context.Fail("the target container has ended", ESRCH);
@@ -135,9 +136,9 @@ bool JoinContainer(BuildContext& context) {
   if (absl::IsNotFound(pidfd.status())) return context.Fail("the container has ended", ESRCH);
   if (!pidfd.ok()) return context.Fail(pidfd.status());
   if ((types & CLONE_NEWCGROUP) != 0) {
-    // Joined by the child, not here: with the mount option nsdelegate, which systemd sets, a process
-    // inside the container's cgroup namespace cannot move a child out of the shim's group, which is
-    // outside of that namespace.
+    // Joined by the child, not here: with the mount option nsdelegate, which systemd sets, a
+    // process inside the container's cgroup namespace cannot move a child out of the shim's group,
+    // which is outside of that namespace.
     types &= ~CLONE_NEWCGROUP;
     const std::string path = absl::StrCat("/proc/", context.input.init.pid, "/ns/cgroup");
     context.plan.process.cgroup_namespace = open(path.c_str(), O_RDONLY | O_CLOEXEC);

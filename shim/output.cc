@@ -136,8 +136,8 @@ void Output::Resume() {
   end_ -= begin_;
   begin_ = 0;
   chunk_begin_ = end_;
-  // After a burst of output its pages go back to the kernel, so that a container that is quiet again
-  // costs no more memory than before.
+  // After a burst of output its pages go back to the kernel, so that a container that is quiet
+  // again costs no more memory than before.
   constexpr size_t kPage = 4096;
   if (!drained || end_ != 0 || high_water_ <= kPage) return;
   (void)madvise(buffer_, kBufferSize, MADV_DONTNEED);

@@ -1,6 +1,6 @@
-// One output stream of the container (stdout, stderr or the terminal): it is read, written to the log
-// and copied to attached clients, the listeners. A listener that does not read holds up the stream,
-// and with it the container, as a real terminal would; it is dropped after kPatienceNs. No
+// One output stream of the container (stdout, stderr or the terminal): it is read, written to the
+// log and copied to attached clients, the listeners. A listener that does not read holds up the
+// stream, and with it the container, as a real terminal would; it is dropped after kPatienceNs. No
 // allocation. One thread, event-driven.
 #pragma once
 
@@ -21,8 +21,8 @@ class Output final : public EventSource {
   // Room for the incomplete last line and for what is read next.
   static constexpr size_t kBufferSize = 2 * ContainerLog::kMaxLine;
 
-  // `fd` is the read end of a pipe or a pty master and is made non-blocking. `buffer` has kBufferSize
-  // bytes and is page aligned, so that its pages can be given back to the kernel.
+  // `fd` is the read end of a pipe or a pty master and is made non-blocking. `buffer` has
+  // kBufferSize bytes and is page aligned, so that its pages can be given back to the kernel.
   bool Open(EventLoop& loop, ContainerLog& log, Stream stream, base::UniqueFd fd, char* buffer);
 
   // From now on `pipe`, a write end, gets a copy. `owner` is the key for Forget(). False when there
@@ -38,8 +38,8 @@ class Output final : public EventSource {
 
   // After the container's death: reads what is in the pipe without waiting for more, and ends the
   // stream. Reads at most as much as the pipe can hold, because a process outside of the container
-  // may have the write end and never stop writing. The log gets all of it; listeners that are behind
-  // have time until `deadline_ns` (CLOCK_MONOTONIC).
+  // may have the write end and never stop writing. The log gets all of it; listeners that are
+  // behind have time until `deadline_ns` (CLOCK_MONOTONIC).
   void Finish(int64_t deadline_ns);
 
   void OnEvent(uint32_t events) override;

@@ -1,7 +1,8 @@
 // The rootfs and image mounts, as detached trees. Overlays are mounted over the bundle directory in
 // the builder's private mount namespace, before it enters a user namespace: overlayfs accesses the
 // layers with the rights of the process that mounted it. With mount(2) and layer names relative to
-// the working directory, many layers fit into the one page of options that kernels from 6.1 on take.
+// the working directory, many layers fit into the one page of options that kernels from 6.1 on
+// take.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -36,8 +37,8 @@ bool StageLayer(BuildContext& context, const std::string& directory, const std::
          context.Fail(place);
 }
 
-// For a user namespace: attaches every layer, idmapped, under a short name on a tmpfs over the bundle
-// directory, and makes `rootfs` name those instead.
+// For a user namespace: attaches every layer, idmapped, under a short name on a tmpfs over the
+// bundle directory, and makes `rootfs` name those instead.
 bool StageIdMapped(BuildContext& context, RootfsPlan& rootfs) {
   const std::string& stage = context.plan.bundle;
   if (mount("tmpfs", stage.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700") != 0)

@@ -27,12 +27,13 @@ absl::Status CompileSysctls(const oci::Spec& spec, LaunchPlan& plan);
 // kInvalidArgument "<member>: <why>".
 absl::Status Invalid(absl::string_view member, absl::string_view why);
 
-// "/a//b/./c" -> "/a/b/c". kInvalidArgument, with `what` as the member, for a path that is relative,
-// has a ".." or a NUL byte, or is longer than PATH_MAX.
+// "/a//b/./c" -> "/a/b/c". kInvalidArgument, with `what` as the member, for a path that is
+// relative, has a ".." or a NUL byte, or is longer than PATH_MAX.
 absl::StatusOr<std::string> CleanPath(const std::string& path, absl::string_view what);
 
-// The options of an overlay mount, with names relative to `rootfs.base`. kInvalidArgument when a name
-// has a separator of the option syntax, or when the options exceed the one page that mount(2) takes.
+// The options of an overlay mount, with names relative to `rootfs.base`. kInvalidArgument when a
+// name has a separator of the option syntax, or when the options exceed the one page that mount(2)
+// takes.
 absl::StatusOr<std::string> OverlayOptions(const RootfsPlan& rootfs);
 
 }  // namespace crisp::shim

@@ -17,8 +17,8 @@
 namespace crisp::shim {
 namespace {
 
-// Files of /proc over which a bind mount may lie, as lxcfs does. Everything else in /proc matters for
-// security and must be the kernel's. The same list as in other runtimes.
+// Files of /proc over which a bind mount may lie, as lxcfs does. Everything else in /proc matters
+// for security and must be the kernel's. The same list as in other runtimes.
 constexpr absl::string_view kProcFiles[] = {"/proc/cpuinfo",
                                             "/proc/diskstats",
                                             "/proc/meminfo",
@@ -31,7 +31,8 @@ constexpr absl::string_view kProcFiles[] = {"/proc/cpuinfo",
                                             "/proc/net/dev",
                                             "/proc/sys/crypto/fips_enabled"};
 
-// File systems that a container may have a new instance of: those that show its namespaces, and tmpfs.
+// File systems that a container may have a new instance of: those that show its namespaces, and
+// tmpfs.
 constexpr absl::string_view kFilesystems[] = {"proc", "sysfs", "tmpfs", "mqueue", "devpts"};
 
 absl::Status CheckDestination(const MountPlan& mount) {
@@ -138,8 +139,8 @@ constexpr DefaultDevice kDefaultDevices[] = {{"/dev/null", 1, 3},    {"/dev/zero
                                              {"/dev/full", 1, 7},    {"/dev/random", 1, 8},
                                              {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
 
-// Whether the kernel has the key per namespace, and the container has such a namespace of its own or
-// of its pod. Any other key would change the host.
+// Whether the kernel has the key per namespace, and the container has such a namespace of its own
+// or of its pod. Any other key would change the host.
 bool IsNamespaced(const LaunchPlan& plan, const std::string& path) {
   static constexpr absl::string_view kIpc[] = {
       "sys/kernel/msgmax", "sys/kernel/msgmnb", "sys/kernel/msgmni", "sys/kernel/sem",

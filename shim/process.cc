@@ -26,8 +26,8 @@ bool SetOomScore(BuildContext& context, int score) {
   return errno == EACCES || errno == EPERM || context.Fail(absl::StrCat("oom_score_adj ", score));
 }
 
-// Raises hard limits to what the plan asks for, and reduces the plan to what the kernel allows. Lower
-// limits are left to the child: the builder still has work to do.
+// Raises hard limits to what the plan asks for, and reduces the plan to what the kernel allows.
+// Lower limits are left to the child: the builder still has work to do.
 bool RaiseRlimits(BuildContext& context) {
   for (RlimitPlan& plan : context.plan.process.rlimits) {
     const auto resource = static_cast<__rlimit_resource>(plan.resource);

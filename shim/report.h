@@ -1,9 +1,9 @@
 // What builder and child tell the shim about a launch: one shared page, made before the builder is
 // forked.
 //
-// There is one writer at a time, so no lock is needed: the builder until it has cloned the child, then
-// the child. The shim reads the page after the `done` pipe has reached end of file: by then the
-// builder has ended, and the child has executed its program or ended.
+// There is one writer at a time, so no lock is needed: the builder until it has cloned the child,
+// then the child. The shim reads the page after the `done` pipe has reached end of file: by then
+// the builder has ended, and the child has executed its program or ended.
 #pragma once
 
 #include <sys/types.h>
@@ -37,8 +37,8 @@ struct Report {
   // The one begun last.
   ipc::Step step() const { return count == 0 ? ipc::Step::kNone : marks[count - 1].step; }
 
-  // Records why the current step fails; a second call changes nothing. Returns false, as a step that
-  // fails does.
+  // Records why the current step fails; a second call changes nothing. Returns false, as a step
+  // that fails does.
   bool Fail(int code, const char* a = "", const char* b = "", const char* c = "") {
     if (failed) return false;
     failed = true;

@@ -22,7 +22,7 @@
 
 namespace crisp::shim {
 
-// Hears from a launch, from the event loop.
+// Called by a launch, from the event loop.
 class LaunchOwner {
  public:
   // The process exists and waits for Release(); only when it is to be parked.
@@ -46,8 +46,8 @@ class Launch {
  public:
   virtual ~Launch() = default;
 
-  // Between the start and OnLaunched. Meanwhile child() must not be reaped: its pid would mean
-  // nothing.
+  // Between the start and OnLaunched. Until then the owner must not reap child(), whose pid could
+  // be reused.
   virtual bool pending() const = 0;
   // The process; 0 before there is one. Known as soon as the process can exist, so that it can be
   // killed whatever happens.
@@ -64,11 +64,12 @@ class Launch {
   virtual void Release() = 0;
   // The master of the process's terminal; invalid when it has none.
   virtual base::UniqueFd TakeTerminal() = 0;
-  // Gives back everything but the helper. ok(), failure(), AddPhases() and child() mean nothing then.
+  // Gives back everything but the helper. ok(), failure(), AddPhases() and child() mean nothing
+  // then.
   virtual void Close() = 0;
 
   // A process of the handler's own that does the work, a child of the shim; 0: none any more. The
-  // owner of the launch may kill it and tells when it has reaped it.
+  // owner of the launch may kill it, reaps it and then calls OnHelperExit().
   virtual pid_t helper() const = 0;
   virtual void OnHelperExit(int status) = 0;
 };

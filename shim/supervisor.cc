@@ -26,8 +26,8 @@ constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kConnectTimeoutNs = 30 * kSecond;
 // How long killed processes that do not die (uninterruptible sleep) may delay the exit record.
 constexpr int64_t kKillTimeoutNs = 10 * kSecond;
-// How long attached clients may take to read the last output. crispd waits longer than that before it
-// kills a shim (kShimEndTime in src/runtime/container_stop.cc).
+// How long attached clients may take to read the last output. crispd waits longer than that before
+// it kills a shim (kShimEndTime in src/runtime/container_stop.cc).
 constexpr int64_t kLastOutputNs = 2 * kSecond;
 
 }  // namespace
@@ -342,7 +342,8 @@ void Supervisor::Attach(Connection& connection, const ::shim::v1::Attach& attach
   const bool with_stdin = attach.stdin() && stdin_.valid();
   if (!connection.Send(reply, with_stdin ? stdin_.get() : -1)) return OnHangup(connection);
   // The client now holds the only write end: the container reads end of file when the client closes
-  // it or goes away. A terminal's master stays open here: closing it would hang up on the container.
+  // it or goes away. A terminal's master stays open here: closing it would hang up on the
+  // container.
   if (with_stdin && stdin_once_ && !slave_.valid()) stdin_.reset();
 }
 
@@ -466,7 +467,8 @@ void Supervisor::End() {
   if (cgroup_.oom.valid()) {
     record.oom_killed = cgroup::OomKills(cgroup_.oom.get()).value_or(0) > oom_kills_before_;
   }
-  // If it cannot be written, crispd takes the shim for one that died, which is what it has to do then.
+  // If it cannot be written, crispd takes the shim for one that died, which is what it has to do
+  // then.
   (void)WriteExit(bundle_fd_.get(), record);
 }
 

@@ -4,8 +4,8 @@
 //                      └───────fails, or crispd closes its connection──> abandoning ──> ended
 //
 // At "ended" exit.json is written (not after an abandoned start, which leaves nothing) and the shim
-// exits, which is how crispd learns of it. One thread; everything is an event. All memory is static or
-// in kernel buffers, except for the messages of an operation in progress and for execs.
+// exits, which is how crispd learns of it. One thread; everything is an event. All memory is static
+// or in kernel buffers, except for the messages of an operation in progress and for execs.
 #pragma once
 
 #include <sys/types.h>
@@ -25,8 +25,8 @@ namespace crisp::shim {
 
 class Supervisor final : public EventSource, public ConnectionOwner, public LaunchOwner {
  public:
-  // Serves connections of crispd on `listener` until the container has ended, or crispd has gone away
-  // before it started one. `bundle` and `runtime` are borrowed.
+  // Serves connections of crispd on `listener` until the container has ended, or crispd has gone
+  // away before it started one. `bundle` and `runtime` are borrowed.
   void Run(const char* bundle, base::UniqueFd listener, Runtime& runtime);
 
   void OnEvent(uint32_t events) override;  // of the listener
@@ -112,8 +112,8 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
 
   ContainerLog log_;
   base::UniqueFd stdin_;  // write end of the container's stdin, or the pty master
-  // The pty's other end, held open so that the pty does not hang up while no process of the container
-  // has it open.
+  // The pty's other end, held open so that the pty does not hang up while no process of the
+  // container has it open.
   base::UniqueFd slave_;
   base::UniqueFd pipes_[2];  // read ends of stdout and stderr until they become outputs
   base::UniqueFd child_stdio_[3];

@@ -1,5 +1,6 @@
-// Terminals: a pty of the container's own devpts. The master is sent to the shim. The slave is opened
-// through the master (TIOCGPTPEER): its path could be replaced by a hostile image or process.
+// Terminals: a pty of the container's own devpts. The master is sent to the shim. The slave is
+// opened through the master (TIOCGPTPEER): its path could be replaced by a hostile image or
+// process.
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/ioctl.h>
@@ -55,8 +56,8 @@ bool OpenPty(Child& child) {
   if (ioctl(master.get(), TIOCSPTLCK, &unlock) != 0) return child.Fail("unlock the pty");
   child.terminal = ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (child.terminal < 0) return child.Fail("open the slave of the pty");
-  // The container's user must be able to open the terminal again. The group stays the one devpts sets
-  // ("gid=5").
+  // The container's user must be able to open the terminal again. The group stays the one devpts
+  // sets ("gid=5").
   if (fchown(child.terminal, child.process.uid, static_cast<gid_t>(-1)) != 0)
     return child.Fail("chown the pty");
   return SendMaster(child.process.console_socket, master.get()) ||

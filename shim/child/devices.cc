@@ -45,8 +45,8 @@ bool Make(Child& child, const DevicePlan& device) {
   if (!parent.valid()) return child.Fail(path);
   if (mknodat(parent.get(), name, device.mode, device.device) != 0) {
     if (errno != EEXIST) return child.Fail(path);
-    // An image or a volume may have the node already. It must be the same device and not a link, and
-    // is not changed: in a volume it may be the host's own.
+    // An image or a volume may have the node already. It must be the same device and not a link,
+    // and is not changed: in a volume it may be the host's own.
     struct stat info;
     const bool same = fstatat(parent.get(), name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
                       (info.st_mode & S_IFMT) == (device.mode & S_IFMT) &&

@@ -61,7 +61,8 @@ bool ApplyHostname(Child& child) {
 
 bool ApplySysctls(Child& child) {
   for (const SysctlPlan& sysctl : child.launch->sysctls) {
-    // Written through the shim's own procfs: files of the container's /proc may be covered by mounts.
+    // Written through the shim's own procfs: files of the container's /proc may be covered by
+    // mounts.
     const base::UniqueFd fd(
         linux::OpenAt2(child.process.private_proc, sysctl.path.c_str(), O_WRONLY | O_CLOEXEC,
                        RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV));

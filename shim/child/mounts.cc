@@ -16,8 +16,8 @@
 namespace crisp::shim {
 namespace {
 
-// Fails with the file system's own message about a wrong option, if there is one ("e tmpfs: Bad value
-// ..." read from the fsopen descriptor).
+// Fails with the file system's own message about a wrong option, if there is one ("e tmpfs: Bad
+// value ..." read from the fsopen descriptor).
 bool FailFilesystem(Child& child, int fs, const char* destination) {
   const int error = errno;
   char message[256];
@@ -98,8 +98,8 @@ int MakeTree(Child& child, const MountPlan& mount) {
   return -1;
 }
 
-// Later steps and all programs trust what is below /proc, /sys and /dev, so an image in which one of
-// them is a link (to a volume, to somewhere in the image) is refused, as in other runtimes.
+// Later steps and all programs trust what is below /proc, /sys and /dev, so an image in which one
+// of them is a link (to a volume, to somewhere in the image) is refused, as in other runtimes.
 bool IsTrustedPath(const char* path) {
   return strcmp(path, "/proc") == 0 || strcmp(path, "/sys") == 0 || strcmp(path, "/dev") == 0;
 }
@@ -120,8 +120,9 @@ int OpenPlace(Child& child, const MountPlan& mount, TargetType type) {
   return place;
 }
 
-// Only a procfs may be mounted on /proc, and a destination that does not name /proc must not lead into
-// it through a link of the image. Destinations below /proc/ were checked when the plan was compiled.
+// Only a procfs may be mounted on /proc, and a destination that does not name /proc must not lead
+// into it through a link of the image. Destinations below /proc/ were checked when the plan was
+// compiled.
 bool CheckPlace(Child& child, const MountPlan& mount, int tree, int place) {
   const char* destination = mount.destination.c_str();
   const bool is_proc = IsOnFilesystem(tree, PROC_SUPER_MAGIC);

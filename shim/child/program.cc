@@ -55,8 +55,8 @@ bool ApplyStdio(Child& child) {
 
 bool ApplyWorkdir(Child& child) {
   if (EnterWorkdir(child)) return true;
-  // Root may be refused where the container's user is not: without CAP_DAC_OVERRIDE, or on a network
-  // file system that maps root to another user. ApplyWorkdirAsUser tries again.
+  // Root may be refused where the container's user is not: without CAP_DAC_OVERRIDE, or on a
+  // network file system that maps root to another user. ApplyWorkdirAsUser tries again.
   child.retry_workdir = errno == EACCES || errno == EPERM;
   return child.retry_workdir || child.Fail(child.process.cwd.c_str());
 }
@@ -65,9 +65,9 @@ bool ApplyWorkdirAsUser(Child& child) {
   return !child.retry_workdir || EnterWorkdir(child) || child.Fail(child.process.cwd.c_str());
 }
 
-// O_CLOEXEC is not enough: execve opens the program and its interpreter before it closes descriptors,
-// and the image chooses both paths ("/proc/self/fd/7/../..", CVE-2024-21626). Only the pipe whose end
-// reports the exec stays open; no path leads through a pipe.
+// O_CLOEXEC is not enough: execve opens the program and its interpreter before it closes
+// descriptors, and the image chooses both paths ("/proc/self/fd/7/../..", CVE-2024-21626). Only the
+// pipe whose end reports the exec stays open; no path leads through a pipe.
 bool ApplyDescriptors(Child& child) {
   const auto done = static_cast<unsigned>(child.process.done);
   const bool below = done <= 3 || close_range(3, done - 1, 0) == 0;

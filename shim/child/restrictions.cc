@@ -1,5 +1,5 @@
-// Masked and read-only paths of the spec. Links are followed inside the rootfs; a path that does not
-// exist there is skipped.
+// Masked and read-only paths of the spec. Links are followed inside the rootfs; a path that does
+// not exist there is skipped.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -14,8 +14,8 @@ namespace {
 
 bool IsAbsent(int error) { return error == ENOENT || error == ENOTDIR; }
 
-// The mount that covers masked files, or masked directories. The first path gets the tree itself, the
-// others get clones of it: kernels before 6.15 can only clone attached trees.
+// The mount that covers masked files, or masked directories. The first path gets the tree itself,
+// the others get clones of it: kernels before 6.15 can only clone attached trees.
 struct Cover {
   int tree = -1;
   bool attached = false;

@@ -1,4 +1,5 @@
-// The rootfs: attached over the bundle directory, where mounts are added to it, and then made the root.
+// The rootfs: attached over the bundle directory, where mounts are added to it, and then made the
+// root.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -31,8 +32,8 @@ bool ApplyRootfs(Child& child) {
 }
 
 bool ApplyPivotRoot(Child& child) {
-  // With "." for both, the old root is stacked on top of the new one, and the image needs no directory
-  // for it (pivot_root(2)).
+  // With "." for both, the old root is stacked on top of the new one, and the image needs no
+  // directory for it (pivot_root(2)).
   if (fchdir(child.root) != 0) return child.Fail("chdir to the rootfs");
   if (linux::PivotRoot(".", ".") != 0) return child.Fail("pivot_root");
   if (umount2(".", MNT_DETACH) != 0) return child.Fail("detach the host's root");

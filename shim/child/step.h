@@ -1,7 +1,7 @@
-// What the child does between clone3(2) and execve(2): steps, in the order of the tables in steps.cc.
-// They read the plan and call the kernel. They allocate nothing, log nothing, throw nothing and
-// include no Abseil; whatever needs that is done by the builder beforehand. A step that fails says
-// why in the report and returns false; the child then ends.
+// What the child does between clone3(2) and execve(2): steps, in the order of the tables in
+// steps.cc. They read the plan and call the kernel. They allocate nothing, log nothing, throw
+// nothing and include no Abseil; whatever needs that is done by the builder beforehand. A step that
+// fails says why in the report and returns false; the child then ends.
 #pragma once
 
 #include <cerrno>

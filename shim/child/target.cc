@@ -19,9 +19,10 @@ constexpr uint64_t kInside = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 constexpr int kMaxLinks = 40;
 constexpr int kMaxRaces = 32;
 
-// Walks from the root, component by component, and creates what is missing. Each component is opened
-// below the descriptor of the one before, and links are followed by hand, so a tree that changes
-// meanwhile cannot lead out of the root. `done_` is the path so far, without links; ".." needs it.
+// Walks from the root, component by component, and creates what is missing. Each component is
+// opened below the descriptor of the one before, and links are followed by hand, so a tree that
+// changes meanwhile cannot lead out of the root. `done_` is the path so far, without links; ".."
+// needs it.
 class Walk {
  public:
   Walk(int root, TargetType type) : root_(root), type_(type) {}
@@ -132,7 +133,8 @@ class Walk {
 int OpenInside(int root, const char* path) {
   int fd = -1;
   for (int i = 0; i < kMaxRaces; ++i) {
-    // EAGAIN: a rename happened meanwhile and the kernel cannot tell that ".." stayed inside the root.
+    // EAGAIN: a rename happened meanwhile and the kernel cannot tell that ".." stayed inside the
+    // root.
     fd = linux::OpenAt2(root, path, O_PATH | O_CLOEXEC, kInside);
     if (fd >= 0 || errno != EAGAIN) break;
   }

@@ -17,8 +17,8 @@
 namespace crisp::ipc {
 namespace {
 
-// The address of `path`. A path that is too long for an address is reached through /proc/self/fd and
-// its directory, which `dir` keeps open.
+// The address of `path`. A path that is too long for an address is reached through /proc/self/fd
+// and its directory, which `dir` keeps open.
 absl::StatusOr<sockaddr_un> Address(const std::string& path, base::UniqueFd& dir) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -124,8 +124,8 @@ absl::StatusOr<base::UniqueFd> Listen(const std::string& path) {
   base::UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return base::Errno("socket", path);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("unlink", path);
-  // Before bind, so that there is no moment at which others may connect: the socket file gets the mode
-  // that the socket has then (unix(7)).
+  // Before bind, so that there is no moment at which others may connect: the socket file gets the
+  // mode that the socket has then (unix(7)).
   if (fchmod(fd.get(), 0600) != 0) return base::Errno("fchmod", path);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
     return base::Errno("bind", path);

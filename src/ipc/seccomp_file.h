@@ -1,5 +1,5 @@
-// The format of a bundle's seccomp.bpf, which crispd writes and the shim reads: a SeccompHead, then the
-// filter as the kernel takes it, an array of struct sock_filter (seccomp(2)).
+// The format of a bundle's seccomp.bpf, which crispd writes and the shim reads: a SeccompHead, then
+// the filter as the kernel takes it, an array of struct sock_filter (seccomp(2)).
 #pragma once
 
 #include <linux/seccomp.h>
@@ -12,8 +12,8 @@ struct SeccompHead {
   uint64_t flags = 0;  // for seccomp(2), a subset of kSeccompFlags
 };
 
-// Flags a profile may ask for. They change what is logged and how fast the program runs, but not what
-// a system call does.
+// Flags a profile may ask for. They change what is logged and how fast the program runs, but not
+// what a system call does.
 inline constexpr uint64_t kSeccompFlags = SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 
 }  // namespace crisp::ipc

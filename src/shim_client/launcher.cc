@@ -21,12 +21,13 @@
 namespace crisp::shim_client {
 namespace {
 
-// The child's name for the program: it is the descriptor after the socket. The shim closes it at once.
+// The child's name for the program: it is the descriptor after the socket. The shim closes it at
+// once.
 constexpr char kProgramPath[] = "/proc/self/fd/4";
 
 std::vector<std::string> ShimEnvironment() {
-  // Without malloc's per-thread cache, freed memory goes back to the kernel (malloc_trim(3)) instead of
-  // staying in the cache in small pieces, each on another page: 20 KiB less per shim.
+  // Without malloc's per-thread cache, freed memory goes back to the kernel (malloc_trim(3))
+  // instead of staying in the cache in small pieces, each on another page: 20 KiB less per shim.
   std::vector<std::string> environment = {"GLIBC_TUNABLES=glibc.malloc.tcache_count=0"};
 #ifdef __SANITIZE_ADDRESS__
   // A shim has no stderr: the sanitizers' reports must go to the files that crispd's go to.

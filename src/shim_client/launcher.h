@@ -24,7 +24,8 @@ class Launcher {
   static absl::StatusOr<Launcher> Create(const std::string& program);
 
   // Binds <bundle>/shim.sock and spawns `crisp-shim <bundle> <container id>`, with the socket as
-  // descriptor 3, in crispd's cgroup. The shim inherits nothing of crispd's environment. The bundle directory exists.
+  // descriptor 3, in crispd's cgroup. The shim inherits nothing of crispd's environment. The bundle
+  // directory exists.
   absl::StatusOr<LaunchedShim> Launch(const std::string& bundle,
                                       const std::string& container_id) const;
 

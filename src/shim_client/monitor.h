@@ -1,6 +1,6 @@
-// Watches all running shims, each by its tether, an idle connection: end of file means that the shim
-// has ended and that its exit record, if it wrote one, is complete. One thread of its own, epoll(7).
-// Thread-safe.
+// Watches all running shims, each by its tether, an idle connection: end of file means that the
+// shim has ended and that its exit record, if it wrote one, is complete. One thread of its own,
+// epoll(7). Thread-safe.
 #pragma once
 
 #include <functional>
@@ -18,8 +18,8 @@ namespace crisp::shim_client {
 
 class Monitor {
  public:
-  // Called on the monitor's thread, once per watched id, after the shim is dead and reaped. Must not
-  // block.
+  // Called on the monitor's thread, once per watched id, after the shim is dead and reaped. Must
+  // not block.
   using GoneCallback = std::function<void(const std::string& container_id)>;
 
   explicit Monitor(GoneCallback on_gone) : on_gone_(std::move(on_gone)) {}

@@ -1,6 +1,6 @@
-// Specs to plans, without root. The specs are the translator's golden files
-// (test/unit/spec/golden/<case>.json), their plans golden/<case>.txt here: from CRI request to the
-// steps of the child every change shows in review. UPDATE_GOLDEN=1 writes the plans anew.
+// Specs to launch plans. The specs are the golden files of src/spec (test/unit/spec/golden/
+// <case>.json), their plans are golden/<case>.txt here, so that a review shows what a change means
+// from the CRI request to the child's steps. UPDATE_GOLDEN=1 writes the plans again.
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
@@ -28,7 +28,7 @@ std::string Refusal(const oci::Spec& spec, const ::shim::v1::Start& start = {}) 
 
 }  // namespace
 
-TEST_CASE("plans are what the golden files say") {
+TEST_CASE("plans are those of the golden files") {
   const absl::StatusOr<std::vector<std::string>> files = base::ListDir(CRISP_SPECS);
   REQUIRE(files.ok());
   int compared = 0;
@@ -63,7 +63,7 @@ TEST_CASE("paths are cleaned or refused") {
   CHECK_FALSE(CleanPath("/" + std::string(5000, 'a'), "p").ok());
 }
 
-TEST_CASE("overlay options") {
+TEST_CASE("overlay options name all layers and are refused when they do not fit") {
   RootfsPlan rootfs;
   rootfs.base = "/base";
   rootfs.lowers = {"2/fs", "1/fs"};
@@ -83,7 +83,7 @@ TEST_CASE("overlay options") {
   CHECK_FALSE(OverlayOptions(rootfs).ok());
 }
 
-TEST_CASE("programs are looked for along the container's PATH") {
+TEST_CASE("programs are searched in the container's PATH") {
   oci::Process process;
   process.args = {"tool"};
   process.env = {"PATH=/a::/b"};
@@ -98,7 +98,7 @@ TEST_CASE("programs are looked for along the container's PATH") {
   CHECK(CompileProcess(process)->programs == std::vector<std::string>{""});
 }
 
-TEST_CASE("an exec takes over everything but the arguments") {
+TEST_CASE("an exec has everything of the container's process but the arguments") {
   oci::Spec spec = MinimalSpec();
   spec.process.user.uid = 7;
   spec.process.env = {"A=b"};
@@ -151,7 +151,7 @@ TEST_CASE("cgroup v1 directories are named after their mount points") {
   CHECK(plan->cgroup_binds[1].name == "cpu,cpuacct");
 }
 
-TEST_CASE("what cannot be is refused with its name") {
+TEST_CASE("what cannot work is refused with the name of the member") {
   oci::Spec spec = MinimalSpec();
   REQUIRE(CompileLaunch(spec, {}).ok());
   const auto with = [&](const std::function<void(oci::Spec&)>& change) {
