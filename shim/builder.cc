@@ -130,7 +130,7 @@ struct BuildStep {
 constexpr BuildStep kContainerSteps[] = {
     {Step::kBundle,         ReadBundle},
     {Step::kSpec,           CompileContainer},
-    {Step::kNamespaces,     PrepareNamespaces},      // before the sandbox can be gone
+    {Step::kNamespaces,     PrepareNamespaces},      // checks that the sandbox still runs
     {Step::kMountSources,   PrepareMountSources},    // needs the host's mounts
     {Step::kMountNamespace, PrepareMountNamespace},  // mounts made from here on are private
     {Step::kRootfs,         PrepareRootfs},
