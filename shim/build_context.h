@@ -1,4 +1,6 @@
-// Shared by the builder's steps, which are named and timed like the child's.
+// What the builder's steps share. Steps run in the builder process, in the order of the tables in
+// builder.cc, and are timed like those of the child. A step that fails says why in the report and
+// returns false; the builder then ends. Borrowed descriptors end with the builder process.
 #pragma once
 
 #include <cerrno>
@@ -20,9 +22,9 @@ struct BuildContext {
   std::vector<sock_filter> seccomp = {};
   uint64_t seccomp_flags = 0;  // SECCOMP_FILTER_FLAG_*
   LaunchPlan plan = {};
-  std::vector<int> joins = {};  // namespaces to join before the clone, all but the user namespace
+  std::vector<int> joins = {};  // namespaces to join before the clone, without the user namespace
   int user_namespace = -1;
-  base::UniqueFd sandbox = {};  // O_PATH of /proc/<sandbox pid>, if there is one
+  base::UniqueFd sandbox = {};  // O_PATH of /proc/<pause>, if the container is in a sandbox
   uint64_t clone_flags = 0;
 
   bool Fail(absl::string_view what, int error = errno) {
@@ -31,8 +33,8 @@ struct BuildContext {
   bool Fail(const absl::Status& status) {
     return input.report->Fail(0, std::string(status.message()).c_str());
   }
-  // What follows "/proc/<sandbox pid>/<below>/" in a path, null for other paths. Such names are
-  // opened below `sandbox`, so that they never reach a process that has the pid later.
+  // What follows "/proc/<sandbox pid>/<below>/" in a path; null for other paths. The caller opens
+  // it below `sandbox`: by its path it could reach another process that got the pid meanwhile.
   const char* InSandbox(const std::string& path, const char* below) const;
   bool has_user_namespace() const { return user_namespace >= 0; }
 };
@@ -42,22 +44,22 @@ bool PrepareNamespaces(BuildContext& context);
 bool PrepareMountNamespace(BuildContext& context);
 bool JoinNamespaces(BuildContext& context);
 bool JoinContainer(BuildContext& context);
-// A user namespace with these mappings, held by nothing but the descriptor; -1 and errno on
+// A user namespace with these mappings, which lives as long as the descriptor; -1 and errno on
 // failure.
 int MakeUserNamespace(const std::vector<oci::IdMapping>& uids,
                       const std::vector<oci::IdMapping>& gids);
 
-// mount_sources.cc: what comes from the host, as detached trees, while the host's mounts are in
-// sight
+// mount_sources.cc: what comes from the host, as detached trees; before the private mount namespace
 bool PrepareMountSources(BuildContext& context);
-// overlay.cc: in the private mount namespace
+// overlay.cc: in the private mount namespace, where overlays can be mounted unseen
 bool PrepareRootfs(BuildContext& context);
 bool PrepareImageMounts(BuildContext& context);
-// Makes a detached tree appear with the ids of a user namespace.
+// Makes files of a detached tree appear with the ids of a user namespace (mount_setattr(2),
+// MOUNT_ATTR_IDMAP).
 bool IdMapTree(int tree, int user_namespace, bool recursive);
 
 // process.cc
-// The id on the host of an id of the container; itself where there is no mapping.
+// The host's id for an id of the container; the same number where no mapping covers it.
 uint32_t HostId(const std::vector<oci::IdMapping>& mappings, uint32_t id);
 bool PrepareProcess(BuildContext& context);
 

@@ -29,7 +29,8 @@ namespace {
 
 using ipc::Step;
 
-// What the shim has open is its own: sockets of the daemon, the log, streams of other processes.
+// Nothing else that the shim has open may reach the container: connections of crispd, the log,
+// streams of other processes.
 void CloseInherited(const BuilderInput& input) {
   std::vector<int> keep = {input.done,       input.stdio[0],        input.stdio[1],
                            input.stdio[2],   input.console_socket,  input.barrier,
@@ -52,7 +53,7 @@ absl::Status ReadSpec(BuildContext& context) {
   return absl::OkStatus();
 }
 
-// The compiled filter and its flags; no file: no filter.
+// The filter that crispd compiled, and its flags. Without the file there is no filter.
 absl::Status ReadSeccomp(BuildContext& context) {
   const absl::StatusOr<std::string> bytes =
       base::ReadFile(base::JoinPath(context.input.bundle, base::kSeccompFile));
@@ -64,8 +65,8 @@ absl::Status ReadSeccomp(BuildContext& context) {
   if (filter.empty() || filter.size() % sizeof(sock_filter) != 0 ||
       filter.size() / sizeof(sock_filter) > BPF_MAXINSNS ||
       (head.flags & ~ipc::kSeccompFlags) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(base::kSeccompFile, ": ", bytes->size(), " bytes are no filter"));
+    return absl::InvalidArgumentError(absl::StrCat(base::kSeccompFile, ": ", bytes->size(),
+                                                   " bytes are not a valid seccomp filter"));
   }
   context.seccomp_flags = head.flags;
   context.seccomp.resize(filter.size() / sizeof(sock_filter));
@@ -73,7 +74,8 @@ absl::Status ReadSeccomp(BuildContext& context) {
   return absl::OkStatus();
 }
 
-// A step apart from "spec": files that crispd wrote and nobody can read are not the caller's fault.
+// A step of its own, because a bundle that crispd wrote badly is not the client's mistake as an
+// invalid spec is.
 bool ReadBundle(BuildContext& context) {
   absl::Status status = ReadSpec(context);
   if (status.ok()) status = ReadSeccomp(context);
@@ -110,8 +112,8 @@ bool CompileProcessToAdd(BuildContext& context) {
 bool CloneChild(BuildContext& context) {
   clone_args args = {};
   args.flags = CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_INTO_CGROUP | context.clone_flags;
-  // The kernel stores the pid before the child runs: from then on the shim can kill it, whatever
-  // happens here.
+  // The kernel stores the pid before the child runs: the shim can kill the child even if the
+  // builder dies right after the clone.
   args.parent_tid = reinterpret_cast<uint64_t>(&context.input.report->child);
   args.cgroup = static_cast<uint64_t>(context.input.clone_into);
   const pid_t pid = linux::Clone3(args);
@@ -124,38 +126,40 @@ struct BuildStep {
   bool (*run)(BuildContext&);
 };
 
+// clang-format off
 constexpr BuildStep kContainerSteps[] = {
-    {Step::kBundle, ReadBundle},
-    {Step::kSpec, CompileContainer},
-    {Step::kNamespaces, PrepareNamespaces},      // opened first: a reused pid must not be joined
-    {Step::kMountSources, PrepareMountSources},  // as the host has them
-    {Step::kMountNamespace,
-     PrepareMountNamespace},  // from here on nothing mounted is seen by anybody else
-    {Step::kRootfs, PrepareRootfs},
-    {Step::kImageMounts, PrepareImageMounts},
-    {Step::kProcess, PrepareProcess},
-    {Step::kJoinNamespaces,
-     JoinNamespaces},  // last: a user namespace takes all rights on the host away
-    {Step::kClone, CloneChild},
+    {Step::kBundle,         ReadBundle},
+    {Step::kSpec,           CompileContainer},
+    {Step::kNamespaces,     PrepareNamespaces},      // checks that the sandbox still runs
+    {Step::kMountSources,   PrepareMountSources},    // needs the host's mounts
+    {Step::kMountNamespace, PrepareMountNamespace},  // mounts made from here on are private
+    {Step::kRootfs,         PrepareRootfs},
+    {Step::kImageMounts,    PrepareImageMounts},
+    {Step::kProcess,        PrepareProcess},
+    {Step::kJoinNamespaces, JoinNamespaces},         // late: in a user namespace the builder has
+                                                     // no rights on the host any more
+    {Step::kClone,          CloneChild},
 };
 
 constexpr BuildStep kExecSteps[] = {
-    {Step::kBundle, ReadBundle},      {Step::kSpec, CompileProcessToAdd},
-    {Step::kProcess, PrepareProcess}, {Step::kJoinNamespaces, JoinContainer},
-    {Step::kClone, CloneChild},
+    {Step::kBundle,         ReadBundle},
+    {Step::kSpec,           CompileProcessToAdd},
+    {Step::kProcess,        PrepareProcess},
+    {Step::kJoinNamespaces, JoinContainer},
+    {Step::kClone,          CloneChild},
 };
+// clang-format on
 
 template <size_t N>
 [[noreturn]] void Build(const BuildStep (&steps)[N], BuildContext& context) {
   CloseInherited(context.input);
   for (const BuildStep& step : steps) {
-    // After the clone the report is the child's.
+    // Not after the clone: the child writes the report then.
     context.input.report->Begin(step.step);
     if (!step.run(context)) _exit(1);
   }
   const char created = 'c';
-  (void)!write(context.input.done, &created,
-               1);  // only the shim reads it; without it nobody needs the byte
+  (void)!write(context.input.done, &created, 1);  // fails only when the shim is gone
   _exit(0);
 }
 

@@ -44,7 +44,7 @@ void Connection::Done() {
 
 void Connection::OnEvent(uint32_t) {
   absl::StatusOr<ipc::Packet> packet = channel_.Receive(base::Deadline::At(0));
-  if (absl::IsDeadlineExceeded(packet.status())) return;  // nothing after all
+  if (absl::IsDeadlineExceeded(packet.status())) return;  // the event came without a packet
   if (packet.ok() && !has_request_) {
     ::shim::v1::Request request;
     has_request_ = true;

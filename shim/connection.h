@@ -1,5 +1,5 @@
-// One connection of the daemon: it says one Request, then Controls; what happens is the
-// supervisor's business.
+// One connection from crispd: a Request, then any number of Controls. The owner decides what they
+// do. One thread, event-driven.
 #pragma once
 
 #include "ipc/channel.h"
@@ -16,7 +16,8 @@ class ConnectionOwner {
   virtual void OnRequest(Connection& connection, const ::shim::v1::Request& request,
                          std::vector<base::UniqueFd> fds) = 0;
   virtual void OnControl(Connection& connection, const ::shim::v1::Control& control) = 0;
-  // The daemon has hung up or said nonsense; the connection is closed already.
+  // crispd has closed the connection or sent something that does not parse. The connection is
+  // closed already.
   virtual void OnHangup(Connection& connection) = 0;
 
  protected:
@@ -29,9 +30,9 @@ class Connection final : public EventSource {
   bool is_open() const { return channel_.valid(); }
   void Close();
 
-  // Never blocks: a daemon that does not read loses the connection. False when it is lost.
+  // Never blocks: when crispd does not read, the connection is closed. False when it is closed.
   bool Send(const ::shim::v1::Reply& reply, int fd = -1);
-  // "Failed" is the last word of an operation.
+  // Send the last reply of an operation and close the connection.
   void Fail(ipc::Step step, int error, absl::string_view detail);
   void Done();
 

@@ -19,8 +19,7 @@ struct Header {
   size_t size = 0;
 };
 
-// Days since 1970 to a date of the Gregorian calendar; glibc's gmtime_r would read /etc/localtime
-// and allocate.
+// Days since 1970 to a Gregorian date. Not gmtime_r: glibc's reads /etc/localtime and allocates.
 void CivilDate(int64_t days, int& year, int& month, int& day) {
   const int64_t shifted = days + 719'468;  // since 0000-03-01, so that leap days end a year
   const int64_t era = shifted / 146'097;
@@ -50,8 +49,8 @@ Header MakeHeader(int64_t now_ns, Stream stream, char tag) {
 
 }  // namespace
 
-// Lines that go out in one writev(2): the file never shows a line without its head. All have the
-// time the batch was begun at.
+// Lines that are written by one writev(2), so that a reader of the file never sees a line without
+// its header. All carry the time at which the batch was begun.
 class ContainerLog::Batch {
  public:
   Batch(ContainerLog& log, Stream stream) : log_(log) {
@@ -61,7 +60,7 @@ class ContainerLog::Batch {
   }
   ~Batch() { Flush(); }
 
-  // `text` with its newline.
+  // `text` ends with its newline.
   void AddFull(const char* text, size_t size) {
     Add(full_.text, full_.size);
     Add(text, size);
@@ -99,7 +98,7 @@ class ContainerLog::Batch {
     line_count_ = part_count_ = 0;
   }
 
-  // Takes the beginning of a line away that the disk had no room for the end of.
+  // Removes the beginning of a line whose end did not fit on the disk.
   void CutOff(size_t size) {
     const off_t end = lseek(log_.file_.get(), 0, SEEK_CUR);
     if (end >= static_cast<off_t>(size))
@@ -124,7 +123,7 @@ base::UniqueFd ContainerLog::OpenFile() const {
   const base::UniqueFd directory(
       open(path_.substr(0, slash + 1).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory.valid()) return base::UniqueFd();
-  // O_NONBLOCK: opening a FIFO somebody has put there must not wait for a reader.
+  // O_NONBLOCK: if there is a FIFO at the path, open(2) would wait for its reader.
   base::UniqueFd file(
       openat(directory.get(), path_.c_str() + slash + 1,
              O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640));

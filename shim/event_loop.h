@@ -1,5 +1,6 @@
-// epoll(7) for the resident part of the shim. One event at a time: a handler may close and reuse
-// anything without a stale event of the same batch reaching what is new. No allocation.
+// epoll(7) for the resident part of the shim. One event is taken at a time: a handler may close a
+// descriptor and reuse its object, and no older event of the same batch reaches the new user. No
+// allocation. One thread.
 #pragma once
 
 #include <sys/epoll.h>
@@ -22,11 +23,11 @@ class EventSource {
 class EventLoop {
  public:
   bool Open();
-  // Leaves errno on failure. What was added must be removed before it is closed: a builder that
-  // was just forked may still hold a copy, and epoll would go on telling of it.
+  // False and errno on failure. A descriptor must be removed before it is closed: a builder that
+  // was just forked may hold a copy of it, and epoll would go on reporting that.
   bool Add(int fd, uint32_t events, EventSource& source);
   void Remove(int fd);
-  // Handles one event; false when `timeout_ms` (-1: for ever) passed without one.
+  // Handles one event; false when `timeout_ms` (-1: no limit) passed without one.
   bool RunOnce(int timeout_ms);
 
  private:

@@ -9,11 +9,13 @@
 
 namespace crisp::shim {
 
-void ExecSession::Start(const ExecHost& host, uint64_t serial, Connection& connection,
+void ExecSession::Start(ExecHost& host, uint64_t serial, Connection& connection,
                         const ::shim::v1::Exec& exec, const std::vector<base::UniqueFd>& stdio) {
   if (stdio.size() != (exec.tty() ? 0u : 3u))
-    return connection.Fail(ipc::Step::kExec, EINVAL, "three descriptors, or a tty");
-  absl::StatusOr<base::UniqueFd> group = cgroup::MakeExecGroup(host.cgroup->v2.get(), serial);
+    return connection.Fail(ipc::Step::kExec, EINVAL,
+                           "needs three descriptors, or none with a terminal");
+  absl::StatusOr<base::UniqueFd> group =
+      cgroup::MakeExecGroup(host.container.cgroup->v2.get(), serial);
   if (!group.ok())
     return connection.Fail(ipc::Step::kCgroup, 0, std::string(group.status().message()));
   active_ = true;
@@ -25,26 +27,24 @@ void ExecSession::Start(const ExecHost& host, uint64_t serial, Connection& conne
   group_ = *std::move(group);
   absl::StatusOr<base::UniqueFd> events = cgroup::OpenEvents(group_.get());
   if (events.ok()) events_ = *std::move(events);
-  BuilderInput input = {
-      .bundle = host.bundle, .cgroup = host.cgroup, .clone_into = group_.get(), .init = host.init};
-  for (size_t i = 0; i < stdio.size(); ++i) input.stdio[i] = stdio[i].get();
+  LaunchFds fds = {.group = group_.get()};
+  for (size_t i = 0; i < stdio.size(); ++i) fds.stdio[i] = stdio[i].get();
   if (events_.valid()) (void)IsEmpty();  // read once, so that the next event is a change
-  const bool ok = events_.valid() && host.loop->Add(events_.get(), EPOLLPRI, *this) &&
-                  launch_.StartExec(*host.loop, *this, input, exec, {.terminal = exec.tty()});
-  if (ok) return;
+  if (events_.valid() && host.container.loop->Add(events_.get(), EPOLLPRI, *this))
+    launch_ = host.runtime->StartExec(host.container, *this, fds, exec);
+  if (launch_ != nullptr) return;
   connection.Fail(ipc::Step::kFork, errno, "");
   connection_ = nullptr;
-  launch_.Close();
-  exited_ = true;
+  exited_ = killed_ = true;
   Advance();
 }
 
 void ExecSession::Kill() {
   killed_ = true;
-  // The builder is not in the group yet; what it has cloned is.
-  if (launch_.builder() != 0) kill(launch_.builder(), SIGKILL);
-  (void)cgroup::KillGroup(
-      group_.get());  // fails only when the group is gone, and everything with it
+  // The helper is not in the group, but the process it starts is.
+  if (helper() != 0) kill(helper(), SIGKILL);
+  // Fails only when the group is gone, and with it everything that was in it.
+  (void)cgroup::KillGroup(group_.get());
   Advance();
 }
 
@@ -54,11 +54,11 @@ void ExecSession::Hangup() {
 }
 
 void ExecSession::OnLaunched() {
-  pid_ = launch_.child();
-  base::UniqueFd master = launch_.TakeMaster();
-  if (launch_.ok()) {
+  pid_ = launch_->child();
+  base::UniqueFd master = launch_->TakeTerminal();
+  if (launch_->ok()) {
     started_ = true;
-    launch_.Close();
+    launch_->Close();
     ::shim::v1::Reply reply;
     reply.mutable_exec_started()->set_pid(pid_);
     if (connection_ != nullptr && !connection_->Send(reply, master.get())) Hangup();
@@ -70,12 +70,13 @@ void ExecSession::OnLaunched() {
 
 bool ExecSession::OnExit(pid_t pid, int status) {
   if (!active_ || pid == 0) return false;
-  if (pid == launch_.builder()) {
-    launch_.ForgetBuilder();
+  if (pid == helper()) {
+    launch_->OnHelperExit(status);
     Advance();
     return true;
   }
-  // The pid of a session that only waits for what it has left running is free for others.
+  // A session whose process was reaped may wait for what that left running; its pid may belong to
+  // another process by now.
   if (pid != pid_ || exited_) return false;
   exited_ = true;
   exit_code_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -85,17 +86,17 @@ bool ExecSession::OnExit(pid_t pid, int status) {
 
 bool ExecSession::IsEmpty() const {
   const absl::StatusOr<bool> populated = cgroup::Populated(events_.get());
-  return !populated.ok() || !*populated;  // an unreadable file: the group is gone
+  return !populated.ok() || !*populated;  // the file cannot be read when the group is gone
 }
 
-// Reports the end when it is time, and ends the session when nothing is left of it.
+// Reports the end of the process when that is due, and ends the session when nothing is left of it.
 void ExecSession::Advance() {
-  if (!exited_ || launch_.pending()) return;
-  const bool gone = IsEmpty() && launch_.builder() == 0;
+  if (!exited_ || IsLaunching()) return;
+  const bool gone = IsEmpty() && helper() == 0;
   if ((killed_ || !started_) && !gone) {
-    // The rest of the tree is dying, and with it what the builder cloned in its last moment; the
-    // next event tells.
-    if (killed_ && launch_.builder() == 0) (void)cgroup::KillGroup(group_.get());
+    // Killed once more when the helper is gone, for what it started in its last moment. The next
+    // event of the group comes when it is empty.
+    if (killed_ && helper() == 0) (void)cgroup::KillGroup(group_.get());
     return;
   }
   Report();
@@ -104,7 +105,7 @@ void ExecSession::Advance() {
 
 bool ExecSession::GiveUp() {
   const bool over = active_ && exited_ && !killed_ && started_ && connection_ == nullptr &&
-                    !launch_.pending() && launch_.builder() == 0;
+                    !IsLaunching() && helper() == 0;
   if (over) Finish();
   return over;
 }
@@ -117,25 +118,25 @@ void ExecSession::Report() {
     (void)connection_->Send(reply);
     connection_->Close();
   } else {
-    const shim::Report& report = launch_.report();
-    connection_->Fail(report.step(), report.error, report.failed ? report.detail : "killed");
+    const LaunchFailure failure = launch_->failure();
+    connection_->Fail(failure.step, failure.error, failure.killed ? "killed" : failure.detail);
   }
   connection_ = nullptr;
 }
 
 void ExecSession::Finish() {
-  launch_.Close();
-  if (events_.valid()) host_->loop->Remove(events_.get());
+  if (launch_ != nullptr) launch_->Close();
+  if (events_.valid()) host_->container.loop->Remove(events_.get());
   events_.reset();
   group_.reset();
-  // Gone with the container's, empty, or kept by what the exec has left running.
-  const absl::Status removed = cgroup::RemoveExecGroup(host_->cgroup->v2.get(), serial_);
-  if (absl::IsFailedPrecondition(removed)) host_->leftover_groups->push_back(serial_);
+  // Only processes that the exec left running keep the group from being removed.
+  const absl::Status removed = cgroup::RemoveExecGroup(host_->container.cgroup->v2.get(), serial_);
+  if (absl::IsFailedPrecondition(removed)) host_->leftover_groups.push_back(serial_);
   active_ = false;
 }
 
 void ExecSession::OnEvent(uint32_t) {
-  (void)IsEmpty();  // reading is what acknowledges the event
+  (void)IsEmpty();  // reading the file acknowledges the event
   Advance();
 }
 

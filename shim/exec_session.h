@@ -1,51 +1,51 @@
-// A process added to the container, from the request to the last of its children: launching ->
-// running -> gone. It has its own cgroup2 group, so that killing it kills what it forked; what it
-// leaves behind on purpose (a daemon started by hand) stays, and with it the group, until the last
-// of them ends, or until somebody else needs the session's place.
+// An exec: a process added to the container, from the request until its last descendant has ended:
+// launching -> running -> gone. It has its own cgroup2 group, so that killing it also kills what it
+// forked. Processes it leaves running on purpose (a daemon started by hand) keep the group until
+// the last of them ends, or until another exec needs the session's slot. One thread, event-driven.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "cgroup/join.h"
-#include "linux/process_ref.h"
 #include "shim/connection.h"
 #include "shim/event_loop.h"
-#include "shim/launch.h"
+#include "shim/runtime.h"
 
 namespace crisp::shim {
 
 // What all sessions of a container share.
 struct ExecHost {
-  EventLoop* loop = nullptr;
-  std::vector<uint64_t>* leftover_groups = nullptr;  // serials of groups that outlived their exec
-  const char* bundle = nullptr;
-  const cgroup::JoinFds* cgroup = nullptr;
-  linux::ProcessRef init = {};
+  Runtime* runtime = nullptr;
+  RuntimeHost container = {};
+  std::vector<uint64_t> leftover_groups;  // serials of groups that outlived their exec
 };
 
 class ExecSession final : public EventSource, public LaunchOwner {
  public:
-  // In use: from Start until both process and group are gone, or it is given up.
+  // From Start until the process and its group are gone, or GiveUp().
   bool is_active() const { return active_; }
   bool is_alive() const { return active_ && !exited_; }
 
-  // Answers on `connection` in every case. `stdio` is taken along by the builder only.
-  void Start(const ExecHost& host, uint64_t serial, Connection& connection,
-             const ::shim::v1::Exec& exec, const std::vector<base::UniqueFd>& stdio);
-  // SIGKILL to everything; the exit is reported when all of it is gone.
+  // Answers on `connection` in every case. `stdio` is borrowed for the call.
+  void Start(ExecHost& host, uint64_t serial, Connection& connection, const ::shim::v1::Exec& exec,
+             const std::vector<base::UniqueFd>& stdio);
+  // SIGKILL to the process and its descendants; the exit is reported when all of them are gone.
   void Kill();
-  void Hangup();  // of the connection: nobody waits any more, so Kill()
-  // Forgets what the exec has left running; false when its own process still runs or is killed.
+  // crispd has closed the connection: kills the process.
+  void Hangup();
+  // Ends the session although processes it left running keep its group. False when its own process
+  // still runs or is being killed.
   bool GiveUp();
   pid_t pid() const { return pid_; }
   const Connection* connection() const { return connection_; }
 
-  const Launch& launch() const { return launch_; }
-  Launch& launch() { return launch_; }
-  // True when `pid` was one of ours: the builder or the process itself.
+  bool IsLaunching() const { return launch_ != nullptr && launch_->pending(); }
+  // See Launch::helper().
+  pid_t helper() const { return launch_ == nullptr ? 0 : launch_->helper(); }
+  // True when `pid` is the session's helper or its process.
   bool OnExit(pid_t pid, int status);
 
   void OnLaunched() override;
@@ -64,9 +64,9 @@ class ExecSession final : public EventSource, public LaunchOwner {
   int exit_code_ = 0;
   pid_t pid_ = 0;
   uint64_t serial_ = 0;
-  const ExecHost* host_ = nullptr;
+  ExecHost* host_ = nullptr;
   Connection* connection_ = nullptr;
-  Launch launch_;
+  std::unique_ptr<Launch> launch_;
   base::UniqueFd group_;
   base::UniqueFd events_;
 };

@@ -16,12 +16,13 @@ namespace crisp::shim {
 namespace {
 
 absl::Status WriteFact(int bundle_fd, const char* name, absl::string_view text) {
-  const std::string aside = absl::StrCat(name, ".new");
+  const std::string temporary = absl::StrCat(name, ".new");
   CRISP_ASSIGN_OR_RETURN(
       const base::UniqueFd fd,
-      base::OpenAt(bundle_fd, aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+      base::OpenAt(bundle_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
   CRISP_RETURN_IF_ERROR(base::WriteAll(fd.get(), text));
-  if (renameat(bundle_fd, aside.c_str(), bundle_fd, name) != 0) return base::Errno("rename", name);
+  if (renameat(bundle_fd, temporary.c_str(), bundle_fd, name) != 0)
+    return base::Errno("rename", name);
   return absl::OkStatus();
 }
 

@@ -1,5 +1,5 @@
-// Writes the shim's two files of facts (ipc/facts.h) into the bundle: each is written aside and
-// renamed, so it appears complete. The shim is their only writer.
+// Writes the shim's two files of facts (ipc/facts.h) into the bundle: each is written under another
+// name and renamed, so it appears complete. The shim is their only writer.
 #pragma once
 
 #include "absl/status/status.h"

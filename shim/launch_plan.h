@@ -1,11 +1,12 @@
-// A container, or a process to be added to one, compiled into what is to be done: flags instead of
-// words, absolute clean paths, numbers instead of names. `plan_compiler.h` makes it from the spec
-// without touching the system; the builder (builder.h) opens what can only be opened on the host
-// and puts the descriptors in; the child's steps (child/steps.h) only read it. Strings and vectors
-// are filled before clone3 and never changed after, so the child allocates nothing.
+// A container, or a process to be added to one, in the form the kernel takes it: flags instead of
+// words, absolute clean paths, numbers instead of names. Filled in two parts:
+//   - plan_compiler.h compiles the spec, without touching the system;
+//   - the builder (builder.h) adds what has to be opened on the host ("Builder's part" below).
+// The child's steps (child/step.h) only read it: strings and vectors do not change after clone3, so
+// the child allocates nothing.
 //
-// Descriptors here are owned by the builder process as a whole: they are plain ints, all O_CLOEXEC,
-// and end with it and with the child's execve.
+// Descriptors are plain ints, all O_CLOEXEC, and are not closed one by one: they end with the
+// builder process and with the child's execve.
 #pragma once
 
 #include <linux/filter.h>
@@ -23,11 +24,11 @@
 
 namespace crisp::shim {
 
-// What a container's file system is made of; see Rootfs in shim.proto. `directory` is used as it is
-// when `lowers` is empty; it may be named below the bundle.
+// What a container's file system is made of; see Rootfs in shim.proto. Without `lowers` it is
+// `directory`, as it is.
 struct RootfsPlan {
   std::string directory;
-  bool below_bundle = false;
+  bool below_bundle = false;  // `directory` is relative to the bundle
   std::string base;
   std::vector<std::string> lowers;
   std::string upper;
@@ -47,7 +48,8 @@ struct MountPlan {
   std::string source;
   std::string fs_type;
   linux::MountOptions options;
-  std::vector<oci::IdMapping> uid_mappings;  // for options.idmap; empty: those of the container
+  // For options.idmap; empty: the mappings of the container's user namespace.
+  std::vector<oci::IdMapping> uid_mappings;
   std::vector<oci::IdMapping> gid_mappings;
   RootfsPlan image;
   std::string sub_path;
@@ -72,13 +74,13 @@ struct DevicePlan {
   uid_t uid = 0;
   gid_t gid = 0;
 
-  // Builder's part, in a user namespace: the host's node, as mknod is not allowed there.
+  // Builder's part, only with a user namespace, where mknod(2) is not allowed: the host's node.
   int tree = -1;
 };
 
 struct NamespacePlan {
   int type = 0;      // CLONE_NEW*
-  std::string path;  // of the namespace to join; empty: a new one
+  std::string path;  // of the namespace to join; empty: a new namespace
 };
 
 struct SysctlPlan {
@@ -104,15 +106,15 @@ struct CapabilityPlan {
 struct ProcessPlan {
   std::vector<std::string> args;
   std::vector<std::string> env;
-  std::vector<std::string>
-      programs;  // args[0] below every directory of PATH, or itself when it has a slash
+  // Paths to try to execute: args[0] in every directory of PATH, or args[0] if it has a slash.
+  std::vector<std::string> programs;
   std::string cwd;
   bool terminal = false;
   uid_t uid = 0;
   gid_t gid = 0;
   std::vector<gid_t> groups;
   mode_t umask = 0022;
-  std::optional<CapabilityPlan> capabilities;  // absent: as the shim has them
+  std::optional<CapabilityPlan> capabilities;  // absent: those of the shim
   bool no_new_privileges = false;
   std::string apparmor_profile;
   std::vector<RlimitPlan> rlimits;
@@ -124,12 +126,12 @@ struct ProcessPlan {
   std::vector<char*> argv;  // into args and env, with the final nullptr
   std::vector<char*> envp;
   int stdio[3] = {-1, -1, -1};
-  bool in_user_namespace = false;  // the builder joins one: the child becomes its root first
-  int done = -1;                   // the only descriptor besides 0 to 2 that execve may find
-  int console_socket = -1;         // where the pty master goes, if terminal
-  int private_proc = -1;           // a procfs of our own, detached; only when some step needs it
-  std::vector<int> v1_tasks;       // `tasks` of the container's cgroup v1 groups
-  int cgroup_namespace = -1;       // for an exec: the container's, if it has one
+  bool in_user_namespace = false;  // the child becomes root of the namespace the builder has joined
+  int done = -1;                   // the only descriptor besides 0 to 2 that is open at execve
+  int console_socket = -1;         // where the pty master is sent, if terminal
+  int private_proc = -1;      // a detached procfs of the shim's own; only for steps that need it
+  std::vector<int> v1_tasks;  // `tasks` of the container's cgroup v1 groups
+  int cgroup_namespace = -1;  // for an exec: the container's, if it has one
 };
 
 struct LaunchPlan {
@@ -142,8 +144,8 @@ struct LaunchPlan {
   uint64_t rootfs_propagation = 0;  // MS_SHARED, MS_SLAVE or 0 for private
   std::vector<MountPlan> mounts;
   std::vector<CgroupBind> cgroup_binds;
-  bool populate_dev =
-      false;  // /dev is a file system of the container's own: nodes and links belong in it
+  // /dev is a new file system of the container, to be filled with device nodes and links.
+  bool populate_dev = false;
   std::vector<DevicePlan> devices;
   std::string hostname;
   std::vector<SysctlPlan> sysctls;
@@ -151,11 +153,10 @@ struct LaunchPlan {
   std::vector<std::string> readonly_paths;
 
   // Builder's part.
-  std::string
-      bundle;  // a directory of ours, where the new root is attached before it becomes the root
+  std::string bundle;    // the directory over which the new root is attached
   int rootfs_tree = -1;  // detached
-  int null_tree = -1;    // the host's /dev/null, detached and read-only: what covers masked files
-  int barrier = -1;      // read end; the child waits for one byte. -1: it goes at once
+  int null_tree = -1;    // the host's /dev/null, detached and read-only; covers masked files
+  int barrier = -1;      // read end: the child waits for one byte. -1: it does not wait
 
   const NamespacePlan* Find(int type) const {
     for (const NamespacePlan& entry : namespaces) {

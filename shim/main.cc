@@ -1,6 +1,6 @@
 // crisp-shim <bundle> <container id>: runs one container; see supervisor.h. Descriptor 3 is the
-// listening socket the daemon donates. The id is there for people who look at ps. crisp-shim
-// --print-plan <bundle>: prints what would be done for config.json of the bundle.
+// listening socket that crispd hands over. The id is not used: it is there to be seen in ps(1).
+// crisp-shim --print-plan <bundle>: prints the launch plan of the bundle's config.json.
 #include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "oci/runtime_spec_codec.h"
+#include "shim/native_runtime.h"
 #include "shim/plan_compiler.h"
 #include "shim/plan_printer.h"
 #include "shim/supervisor.h"
@@ -23,8 +24,9 @@ namespace {
 
 constexpr int kListener = 3;
 
-// Static, so that only what is used of it ever becomes memory.
+// Static: pages of it that are never touched cost no memory.
 Supervisor supervisor;
+NativeRuntime runtime;
 
 int PrintBundle(const char* bundle) {
   const absl::StatusOr<std::string> text = base::ReadFile(base::JoinPath(bundle, base::kSpecFile));
@@ -35,11 +37,12 @@ int PrintBundle(const char* bundle) {
     fprintf(stderr, "crisp-shim: %s\n", std::string(plan.status().message()).c_str());
     return 1;
   }
-  const std::string words = PrintPlan(*plan);
-  return fwrite(words.data(), 1, words.size(), stdout) == words.size() ? 0 : 1;
+  const std::string lines = PrintPlan(*plan);
+  return fwrite(lines.data(), 1, lines.size(), stdout) == lines.size() ? 0 : 1;
 }
 
-// Nothing of whoever started us may reach a container, and no container may look into us.
+// Nothing inherited from crispd may reach a container, and no container may ptrace the shim or read
+// its memory.
 void Isolate() {
   (void)close_range(kListener + 1, ~0u, 0);
   (void)prctl(PR_SET_NAME, "crisp-shim");
@@ -64,6 +67,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   crisp::shim::Isolate();
-  crisp::shim::supervisor.Run(argv[1], crisp::base::UniqueFd(crisp::shim::kListener));
-  _exit(0);  // no destructors: the kernel closes faster
+  crisp::shim::supervisor.Run(argv[1], crisp::base::UniqueFd(crisp::shim::kListener),
+                              crisp::shim::runtime);
+  _exit(0);  // without destructors: the kernel closes everything faster
 }

@@ -1,5 +1,5 @@
-// What a container gets from the host, cloned into detached trees: no name is resolved twice, and
-// nothing is attached anywhere until the child attaches it inside the rootfs.
+// What a container gets from the host, cloned into detached trees. Each path is resolved only once,
+// and nothing is attached anywhere until the child attaches it inside the rootfs.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -28,8 +28,8 @@ bool SetAttributes(int tree, const linux::MountAttributes& attributes, bool recu
                        sizeof(attr)) == 0;
 }
 
-// A clone of a shared mount is its peer: that is what "shared" wants, and what "slave" listens to.
-// Everything else must not hear of the host, nor the host of it.
+// The clone of a shared mount is its peer, which is right for "shared" and the starting point for
+// "slave". With any other propagation, mounts must not propagate between host and container.
 bool SetPropagation(int tree, const linux::MountOptions& options) {
   if (options.propagation == MS_SHARED) return true;
   mount_attr attr = {};
@@ -42,7 +42,8 @@ bool SetPropagation(int tree, const linux::MountOptions& options) {
 bool IdMapBind(BuildContext& context, const MountPlan& mount) {
   if (mount.uid_mappings.empty()) {
     if (!context.has_user_namespace())
-      return context.Fail(absl::StrCat(mount.destination, ": idmap without mappings"), EINVAL);
+      return context.Fail(
+          absl::StrCat(mount.destination, ": idmap needs mappings or a user namespace"), EINVAL);
     return IdMapTree(mount.tree, context.user_namespace, mount.options.idmap_recursive) ||
            context.Fail(absl::StrCat(mount.source, ": idmap"));
   }
@@ -52,8 +53,8 @@ bool IdMapBind(BuildContext& context, const MountPlan& mount) {
          context.Fail(absl::StrCat(mount.source, ": idmap"));
 }
 
-// Sources "/proc/<sandbox pid>/root/...", the pod's /dev/shm: mounts of the sandbox's mount
-// namespace, which can only be cloned from inside it.
+// Sources "/proc/<sandbox pid>/root/..." (the pod's /dev/shm) are mounts in the sandbox's mount
+// namespace, and open_tree(2) clones only mounts of the caller's namespace: the builder enters it.
 bool CloneFromSandbox(BuildContext& context) {
   base::UniqueFd home;
   for (MountPlan& mount : context.plan.mounts) {
@@ -93,8 +94,8 @@ bool PrepareCgroupBinds(BuildContext& context, const MountPlan& mount) {
   return true;
 }
 
-// Covers masked files and is the stdin of who has none. Read-only, so that nobody can chmod the
-// host's node through it.
+// Covers masked files, and is the stdin of containers without stdin. Read-only, because a container
+// could otherwise chmod the host's node through it.
 bool PrepareNull(BuildContext& context) {
   context.plan.null_tree = CloneTree("/dev/null", false);
   struct stat info;
@@ -109,8 +110,8 @@ bool PrepareNull(BuildContext& context) {
          context.Fail("/dev/null: mount_setattr");
 }
 
-// In a user namespace nodes cannot be made: the host's are bound. udev keeps links by number for
-// those whose container path is another one than on the host.
+// In a user namespace device nodes cannot be made, so the host's are bound. A device may have
+// another path on the host than in the container: udev keeps links by device number for that.
 bool PrepareDevice(BuildContext& context, DevicePlan& device) {
   const std::string by_number = absl::StrCat(S_ISBLK(device.mode) ? "/dev/block/" : "/dev/char/",
                                              major(device.device), ":", minor(device.device));

@@ -1,4 +1,4 @@
-// Namespaces on the host's side of the clone.
+// Namespaces, before the clone.
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sched.h>
@@ -52,7 +52,7 @@ int MakeUserNamespace(const std::vector<oci::IdMapping>& uids,
   const pid_t pid = linux::Clone3(args);
   if (pid < 0) return -1;
   if (pid == 0) {
-    // Whoever waits for the mappings may be killed: then this process must not stay.
+    // Waits to be killed. Must end also when the builder is killed before it has done that.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     while (getppid() != 1 && getppid() != 0) pause();
     _exit(1);
@@ -78,7 +78,7 @@ bool PrepareNamespaces(BuildContext& context) {
   }
   for (const NamespacePlan& entry : context.plan.namespaces) {
     if (entry.path.empty()) {
-      // A new cgroup namespace is the child's to make, a new user namespace is made below.
+      // The child makes a new cgroup namespace; a new user namespace is made below.
       if (entry.type != CLONE_NEWCGROUP && entry.type != CLONE_NEWUSER)
         context.clone_flags |= static_cast<uint64_t>(entry.type);
       continue;
@@ -89,14 +89,16 @@ bool PrepareNamespaces(BuildContext& context) {
                                    : open(entry.path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return context.Fail(entry.path);
     if (ioctl(fd, NS_GET_NSTYPE) != entry.type)
-      return context.Fail(absl::StrCat(entry.path, " is another kind of file"), EINVAL);
+      return context.Fail(absl::StrCat(entry.path, " is not a namespace of the type the spec says"),
+                          EINVAL);
     if (entry.type == CLONE_NEWUSER) {
       context.user_namespace = fd;
     } else {
       context.joins.push_back(fd);
     }
   }
-  // Checked after its path was opened: when the target is alive now, what was opened is the target's.
+  // Checked after its path was opened: when the target is alive now, what was opened is the
+  // target's.
   const linux::ProcessRef target{context.start->target_pid(), context.start->target_start_ticks()};
   if (target.pid != 0 && !target.IsAlive())
     return context.Fail("the target container has ended", ESRCH);
@@ -105,8 +107,8 @@ bool PrepareNamespaces(BuildContext& context) {
         MakeUserNamespace(context.plan.uid_mappings, context.plan.gid_mappings);
     if (context.user_namespace < 0) return context.Fail("make a user namespace");
   }
-  // The mounts of a container in a user namespace must belong to it; otherwise it just keeps the
-  // builder's.
+  // With a user namespace the container's mount namespace must belong to that. Without one, the
+  // child keeps the builder's private mount namespace.
   if (context.has_user_namespace()) context.clone_flags |= CLONE_NEWNS;
   return true;
 }
@@ -134,9 +136,9 @@ bool JoinContainer(BuildContext& context) {
   if (absl::IsNotFound(pidfd.status())) return context.Fail("the container has ended", ESRCH);
   if (!pidfd.ok()) return context.Fail(pidfd.status());
   if ((types & CLONE_NEWCGROUP) != 0) {
-    // Left to the child: where the namespaces are borders for moves (the mount option nsdelegate,
-    // which systemd sets), nobody inside this one can clone from the shim's group, which is
-    // outside.
+    // Joined by the child, not here: with the mount option nsdelegate, which systemd sets, a
+    // process inside the container's cgroup namespace cannot move a child out of the shim's group,
+    // which is outside of that namespace.
     types &= ~CLONE_NEWCGROUP;
     const std::string path = absl::StrCat("/proc/", context.input.init.pid, "/ns/cgroup");
     context.plan.process.cgroup_namespace = open(path.c_str(), O_RDONLY | O_CLOEXEC);

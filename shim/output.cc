@@ -14,7 +14,7 @@
 namespace crisp::shim {
 namespace {
 
-// More than a terminal keeps of what was written to it.
+// More than the kernel buffers of a terminal's output.
 constexpr size_t kTerminalBytes = 64 << 10;
 
 void SetNonBlocking(int fd) { (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
@@ -40,7 +40,7 @@ bool Output::Listen(base::UniqueFd pipe, const void* owner) {
     listener.output = this;
     listener.pipe = std::move(pipe);
     listener.owner = owner;
-    listener.sent = end_ - chunk_begin_;  // what was read before belongs to others
+    listener.sent = end_ - chunk_begin_;  // gets only what is read from now on
     listener.behind = false;
     return true;
   }
@@ -67,7 +67,7 @@ bool Output::Read() {
     n = read(fd_.get(), buffer_ + end_, std::min(kBufferSize - end_, ContainerLog::kMaxLine));
   } while (n < 0 && errno == EINTR);
   if (n < 0 && errno == EAGAIN) return true;
-  if (n <= 0) return false;  // EIO: the last process has closed the terminal
+  if (n <= 0) return false;  // EIO: no process has the terminal open any more
   chunk_begin_ = end_;
   end_ += static_cast<size_t>(n);
   errno = 0;
@@ -89,7 +89,7 @@ void Output::HandOn() {
   if (deadline_ns_ == INT64_MAX) Resume();
 }
 
-// True when the listener has everything, or is gone.
+// True when the listener has got everything or has hung up.
 bool Output::Send(Listener& listener) {
   const size_t size = end_ - chunk_begin_;
   while (listener.sent < size) {
@@ -120,7 +120,7 @@ void Output::Listener::OnEvent(uint32_t) {
   output->Resume();
 }
 
-// Goes on when nobody is behind any more: the chunk may be overwritten.
+// Reads on when no listener is behind: only then may the chunk be overwritten.
 void Output::Resume() {
   if (buffer_ == nullptr) return;  // a stream this container does not have
   for (const Listener& listener : listeners_) {
@@ -136,8 +136,8 @@ void Output::Resume() {
   end_ -= begin_;
   begin_ = 0;
   chunk_begin_ = end_;
-  // A burst is over: its pages go back to the system, a container that is quiet again costs what it
-  // did before.
+  // After a burst of output its pages go back to the kernel, so that a container that is quiet
+  // again costs no more memory than before.
   constexpr size_t kPage = 4096;
   if (!drained || end_ != 0 || high_water_ <= kPage) return;
   (void)madvise(buffer_, kBufferSize, MADV_DONTNEED);
@@ -181,8 +181,8 @@ void Output::AwaitListeners(int64_t deadline_ns) {
 
 void Output::Finish(int64_t deadline_ns) {
   if (!is_open()) return;
-  // What a container that is dead has said is in the pipe: no more than that is read, but all of
-  // it, however long the listeners took. A terminal is no pipe; it holds less.
+  // Everything the dead container wrote is in the pipe, so reading as much as the pipe can hold is
+  // enough. A terminal does not have a pipe size; it holds less.
   const int capacity = fcntl(fd_.get(), F_GETPIPE_SZ);
   size_t left = capacity > 0 ? static_cast<size_t>(capacity) : kTerminalBytes;
   AwaitListeners(deadline_ns);

@@ -1,6 +1,7 @@
-// One output stream of the container, stdout, stderr or the terminal: read, written to the log, and
-// copied to whoever is attached. A listener that does not read holds the stream up (the container
-// then blocks, as on a real terminal) for kPatienceNs and is dropped after that. No allocation.
+// One output stream of the container (stdout, stderr or the terminal): it is read, written to the
+// log and copied to attached clients, the listeners. A listener that does not read holds up the
+// stream, and with it the container, as a real terminal would; it is dropped after kPatienceNs. No
+// allocation. One thread, event-driven.
 #pragma once
 
 #include <cstddef>
@@ -17,15 +18,15 @@ class Output final : public EventSource {
   static constexpr int64_t kPatienceNs = 3'000'000'000;
   static constexpr int kMaxListeners = 8;
 
-  // The line that is not complete yet, and room for what is read next; page aligned, so that pages
-  // can be given back.
+  // Room for the incomplete last line and for what is read next.
   static constexpr size_t kBufferSize = 2 * ContainerLog::kMaxLine;
 
-  // The read end, of a pipe or a pty master, is made non-blocking. `buffer` has kBufferSize bytes.
+  // `fd` is the read end of a pipe or a pty master and is made non-blocking. `buffer` has
+  // kBufferSize bytes and is page aligned, so that its pages can be given back to the kernel.
   bool Open(EventLoop& loop, ContainerLog& log, Stream stream, base::UniqueFd fd, char* buffer);
 
-  // The write end of a pipe that from now on gets a copy; `owner` names whom it belongs to. False
-  // when there are too many or the output has ended.
+  // From now on `pipe`, a write end, gets a copy. `owner` is the key for Forget(). False when there
+  // are kMaxListeners already or the output has ended.
   bool Listen(base::UniqueFd pipe, const void* owner);
   void Forget(const void* owner);
 
@@ -35,15 +36,16 @@ class Output final : public EventSource {
   int64_t deadline_ns() const { return deadline_ns_; }
   void DropLate();
 
-  // For a container that is dead: reads what is there, without waiting for more and at most what
-  // the pipe can hold (somebody outside the container may have it and never stop writing), and ends
-  // the stream. The log gets all of it; listeners that are behind get until `deadline_ns`.
+  // After the container's death: reads what is in the pipe without waiting for more, and ends the
+  // stream. Reads at most as much as the pipe can hold, because a process outside of the container
+  // may have the write end and never stop writing. The log gets all of it; listeners that are
+  // behind have time until `deadline_ns` (CLOCK_MONOTONIC).
   void Finish(int64_t deadline_ns);
 
   void OnEvent(uint32_t events) override;
 
  private:
-  // A write end of its own as event source, so that room in it is noticed.
+  // An event source of its own: it is told when its pipe has room again.
   struct Listener final : public EventSource {
     void OnEvent(uint32_t events) override;
     Output* output = nullptr;
@@ -53,7 +55,7 @@ class Output final : public EventSource {
     bool behind = false;
   };
 
-  // False at the end of the stream; errno EAGAIN when there is nothing now.
+  // False at the end of the stream; true with errno EAGAIN when there is nothing to read now.
   bool Read();
   void HandOn();
   bool Send(Listener& listener);
@@ -68,10 +70,10 @@ class Output final : public EventSource {
   base::UniqueFd fd_;
   Listener listeners_[kMaxListeners];
   int64_t deadline_ns_ = INT64_MAX;
-  size_t begin_ = 0;        // where the incomplete line begins
-  size_t chunk_begin_ = 0;  // what was read last, [chunk_begin_, end_)
+  size_t begin_ = 0;        // start of the incomplete line
+  size_t chunk_begin_ = 0;  // what was read last is [chunk_begin_, end_)
   size_t end_ = 0;
-  size_t high_water_ = 0;  // of end_, since the buffer's pages were given back
+  size_t high_water_ = 0;  // largest end_ since the buffer's pages were given back
   char* buffer_ = nullptr;
 };
 

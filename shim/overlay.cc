@@ -1,7 +1,8 @@
-// The rootfs and image mounts, as detached trees. Overlays are mounted in the builder's private
-// mount namespace, over the bundle directory: classic mount(2) with names relative to the working
-// directory is the one way that fits many layers into the page of options on every kernel from 6.1
-// on, and the mounter's rights on the host are what overlayfs works with.
+// The rootfs and image mounts, as detached trees. Overlays are mounted over the bundle directory in
+// the builder's private mount namespace, before it enters a user namespace: overlayfs accesses the
+// layers with the rights of the process that mounted it. With mount(2) and layer names relative to
+// the working directory, many layers fit into the one page of options that kernels from 6.1 on
+// take.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -36,8 +37,8 @@ bool StageLayer(BuildContext& context, const std::string& directory, const std::
          context.Fail(place);
 }
 
-// For a user namespace: every layer idmapped and attached under a short name on a tmpfs over the
-// bundle directory; `rootfs` then names those instead.
+// For a user namespace: attaches every layer, idmapped, under a short name on a tmpfs over the
+// bundle directory, and makes `rootfs` name those instead.
 bool StageIdMapped(BuildContext& context, RootfsPlan& rootfs) {
   const std::string& stage = context.plan.bundle;
   if (mount("tmpfs", stage.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700") != 0)
@@ -50,9 +51,9 @@ bool StageIdMapped(BuildContext& context, RootfsPlan& rootfs) {
     lower = name;
   }
   if (!rootfs.upper.empty()) {
-    // The upper directory is not idmapped: overlayfs makes its work files there as the host's root,
-    // who has no id in the user namespace. What is written gets the namespace's ids on disk, and so
-    // must "/" itself.
+    // The upper directory cannot be idmapped: overlayfs makes work files in it as the host's root,
+    // which has no id in the user namespace. So files in it have the namespace's ids on disk, and
+    // its root directory must have them, too.
     rootfs.upper = base::JoinPath(rootfs.base, rootfs.upper);
     rootfs.work = base::JoinPath(rootfs.base, rootfs.work);
     const uid_t uid = HostId(context.plan.uid_mappings, 0);
@@ -70,8 +71,8 @@ bool MountOverlay(BuildContext& context, RootfsPlan rootfs) {
   const absl::StatusOr<std::string> options = OverlayOptions(rootfs);
   if (!options.ok()) return context.Fail(options.status());
   if (!rootfs.work.empty()) {
-    // What an earlier, abandoned start of this container has left: the mark that a volatile overlay
-    // was not unmounted.
+    // An earlier start of this container that was abandoned has left the mark of a volatile overlay
+    // that was not unmounted cleanly, with which the kernel refuses to mount it again.
     (void)rmdir(absl::StrCat(rootfs.work, "/work/incompat/volatile").c_str());
     (void)rmdir(absl::StrCat(rootfs.work, "/work/incompat").c_str());
   }
@@ -82,7 +83,7 @@ bool MountOverlay(BuildContext& context, RootfsPlan rootfs) {
   return chdir("/") == 0 || context.Fail("/");
 }
 
-// One layer alone is no overlay (it wants two); it is bound read-only.
+// A read-only overlay needs two layers; a single one is bound read-only instead.
 int CloneSingleLayer(BuildContext& context, const RootfsPlan& rootfs, const std::string& sub_path) {
   const base::UniqueFd layer(open(base::JoinPath(rootfs.base, rootfs.lowers[0]).c_str(),
                                   O_PATH | O_DIRECTORY | O_CLOEXEC));

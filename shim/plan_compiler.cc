@@ -46,7 +46,7 @@ absl::Status CompileNamespaces(const oci::Spec& spec, LaunchPlan& plan) {
       continue;
     }
     if (plan.Find(found->type) != nullptr) {
-      return Invalid("linux.namespaces", absl::StrCat("type \"", entry.type, "\" is named twice"));
+      return Invalid("linux.namespaces", absl::StrCat("type \"", entry.type, "\" is there twice"));
     }
     NamespacePlan& added = plan.namespaces.emplace_back();
     added.type = found->type;
@@ -54,13 +54,12 @@ absl::Status CompileNamespaces(const oci::Spec& spec, LaunchPlan& plan) {
       CRISP_ASSIGN_OR_RETURN(added.path, CleanPath(entry.path, "linux.namespaces.path"));
     }
   }
-  if (!has_mount)
-    return Invalid("linux.namespaces", "a container has a mount namespace of its own");
+  if (!has_mount) return Invalid("linux.namespaces", "must have a mount namespace");
   plan.uid_mappings = spec.linux_.uid_mappings;
   plan.gid_mappings = spec.linux_.gid_mappings;
   if (plan.Find(CLONE_NEWUSER) != nullptr &&
       (plan.uid_mappings.empty() || plan.gid_mappings.empty())) {
-    return Invalid("linux.uidMappings", "a user namespace needs mappings of users and groups");
+    return Invalid("linux.uidMappings", "a user namespace needs uidMappings and gidMappings");
   }
   return absl::OkStatus();
 }
@@ -95,7 +94,7 @@ absl::Status CompileRlimits(const oci::Process& process, ProcessPlan& plan) {
       return Invalid("process.rlimits", absl::StrCat("type \"", limit.type, "\" does not exist"));
     }
     if (limit.soft > limit.hard)
-      return Invalid("process.rlimits", absl::StrCat(limit.type, ": soft is above hard"));
+      return Invalid("process.rlimits", absl::StrCat(limit.type, ": soft must not exceed hard"));
     plan.rlimits.push_back({found->resource, limit.type, {limit.soft, limit.hard}});
   }
   return absl::OkStatus();
@@ -111,26 +110,26 @@ absl::Status CompileCapabilities(const oci::Process& process, ProcessPlan& plan)
     mask = *parsed;
     return absl::OkStatus();
   };
-  // "inheritable" is not carried over: a non-empty set would let an unprivileged program gain file
-  // capabilities.
+  // "inheritable" is ignored: a non-empty set would let an unprivileged program gain capabilities
+  // through file capabilities (CVE-2022-24769).
   CRISP_RETURN_IF_ERROR(parse(process.capabilities->bounding, "bounding", caps.bounding));
   CRISP_RETURN_IF_ERROR(parse(process.capabilities->effective, "effective", caps.effective));
   CRISP_RETURN_IF_ERROR(parse(process.capabilities->permitted, "permitted", caps.permitted));
   CRISP_RETURN_IF_ERROR(parse(process.capabilities->ambient, "ambient", caps.ambient));
   if ((caps.effective & ~caps.permitted) != 0 || (caps.ambient & ~caps.permitted) != 0) {
-    return Invalid("process.capabilities", "effective and ambient must be among the permitted");
+    return Invalid("process.capabilities", "effective and ambient must be subsets of permitted");
   }
   return absl::OkStatus();
 }
 
 absl::Status RequireNoNul(absl::string_view member, const std::vector<std::string>& words) {
   for (const std::string& word : words) {
-    if (absl::StrContains(word, '\0')) return Invalid(member, "holds a NUL");
+    if (absl::StrContains(word, '\0')) return Invalid(member, "must not contain a NUL byte");
   }
   return absl::OkStatus();
 }
 
-// Where execvp(3) would look; an empty part of PATH means the working directory.
+// As execvp(3) searches; an empty part of PATH means the working directory.
 void CompilePrograms(ProcessPlan& plan) {
   const std::string& name = plan.args[0];
   if (name.empty() || absl::StrContains(name, '/')) {
@@ -154,7 +153,7 @@ absl::Status CompileRootfs(const oci::Spec& spec, const ::shim::v1::Start& start
     plan.rootfs_propagation = MS_SHARED;
   } else if (!propagation.empty() && propagation != "private" && propagation != "rprivate" &&
              propagation != "slave" && propagation != "rslave") {
-    // Private and slave are the same to a root that no host mount ever reaches.
+    // Private and slave are the same here: no mount of the host propagates to this root anyway.
     return Invalid("linux.rootfsPropagation",
                    absl::StrCat("\"", propagation, "\" is not supported"));
   }
@@ -180,8 +179,8 @@ absl::Status Invalid(absl::string_view member, absl::string_view why) {
 }
 
 absl::StatusOr<std::string> CleanPath(const std::string& path, absl::string_view what) {
-  const std::string shown = absl::StrCat("\"", path.substr(0, 200), "\" ");
-  if (path.empty() || path[0] != '/') return Invalid(what, absl::StrCat(shown, "is not absolute"));
+  const std::string shown = absl::StrCat("\"", path.substr(0, 200), "\": ");
+  if (path.empty() || path[0] != '/') return Invalid(what, absl::StrCat(shown, "must be absolute"));
   absl::StatusOr<std::string> clean = base::CleanPath(path);
   if (!clean.ok()) return Invalid(what, absl::StrCat(shown, clean.status().message()));
   return clean;
@@ -189,7 +188,7 @@ absl::StatusOr<std::string> CleanPath(const std::string& path, absl::string_view
 
 absl::StatusOr<std::string> OverlayOptions(const RootfsPlan& rootfs) {
   if (rootfs.base.empty() || rootfs.base[0] != '/')
-    return Invalid("rootfs.base", "is not absolute");
+    return Invalid("rootfs.base", "must be absolute");
   absl::StatusOr<std::string> options =
       linux::OverlayOptions(rootfs.lowers, rootfs.upper, rootfs.work);
   if (!options.ok()) return base::Prefix(options.status(), "rootfs");
@@ -200,15 +199,15 @@ absl::StatusOr<ProcessPlan> CompileProcess(const oci::Process& process) {
   ProcessPlan plan;
   plan.args = process.args;
   plan.env = process.env;
-  if (plan.args.empty()) return Invalid("process.args", "is empty");
+  if (plan.args.empty()) return Invalid("process.args", "must not be empty");
   CRISP_RETURN_IF_ERROR(RequireNoNul("process.args", plan.args));
   CRISP_RETURN_IF_ERROR(RequireNoNul("process.env", plan.env));
   CompilePrograms(plan);
   if (process.cwd.empty() || process.cwd[0] != '/') {
-    return Invalid("process.cwd", absl::StrCat("\"", process.cwd, "\" is not absolute"));
+    return Invalid("process.cwd", absl::StrCat("\"", process.cwd, "\": must be absolute"));
   }
   if (process.cwd.size() >= PATH_MAX || absl::StrContains(process.cwd, '\0')) {
-    return Invalid("process.cwd", "is no path");
+    return Invalid("process.cwd", "must be shorter than PATH_MAX and without a NUL byte");
   }
   plan.cwd = process.cwd;
   plan.terminal = process.terminal;
@@ -220,7 +219,7 @@ absl::StatusOr<ProcessPlan> CompileProcess(const oci::Process& process) {
   plan.no_new_privileges = process.no_new_privileges;
   if (process.apparmor_profile.find_first_of("\n\r") != std::string::npos ||
       absl::StrContains(process.apparmor_profile, '\0')) {
-    return Invalid("process.apparmorProfile", "holds a control character");
+    return Invalid("process.apparmorProfile", "must not contain a line break or a NUL byte");
   }
   plan.apparmor_profile = process.apparmor_profile;
   if (!process.selinux_label.empty())
@@ -229,7 +228,7 @@ absl::StatusOr<ProcessPlan> CompileProcess(const oci::Process& process) {
   plan.oom_score_adj = process.oom_score_adj;
   if (plan.oom_score_adj.has_value() &&
       (*plan.oom_score_adj < -1000 || *plan.oom_score_adj > 1000)) {
-    return Invalid("process.oomScoreAdj", "is not within -1000 and 1000");
+    return Invalid("process.oomScoreAdj", "must be between -1000 and 1000");
   }
   return plan;
 }
@@ -243,7 +242,7 @@ absl::StatusOr<LaunchPlan> CompileLaunch(const oci::Spec& spec, const ::shim::v1
   CRISP_RETURN_IF_ERROR(CompileDevices(spec, plan));
   CRISP_RETURN_IF_ERROR(CompileSysctls(spec, plan));
   if (!spec.hostname.empty() && plan.Find(CLONE_NEWUTS) == nullptr) {
-    return Invalid("hostname", "the container has the host's UTS namespace");
+    return Invalid("hostname", "needs a UTS namespace in linux.namespaces");
   }
   plan.hostname = spec.hostname;
   for (const std::string& path : spec.linux_.masked_paths) {

@@ -1,6 +1,6 @@
-// oci::Spec -> LaunchPlan: all words become flags, all paths are cleaned, everything that cannot
-// work is refused. Pure: the same spec gives the same plan on every machine, so plans are
-// golden-tested.
+// oci::Spec -> LaunchPlan: words become flags, paths are cleaned, and what cannot work is refused.
+// Pure: the same spec gives the same plan on every machine, which golden tests compare. Source: the
+// OCI runtime specification, config.md and config-linux.md.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -10,15 +10,15 @@
 
 namespace crisp::shim {
 
-// kInvalidArgument naming the member of the spec that is wrong.
+// The plan of a container. kInvalidArgument names the member of the spec that is wrong.
 absl::StatusOr<LaunchPlan> CompileLaunch(const oci::Spec& spec, const ::shim::v1::Start& start);
 
-// The plan of a process that joins the container of `spec`: its namespaces (all to be joined) and
-// its process with other arguments; nothing else is filled in. With a tty TERM=xterm is added
+// The plan of an exec in the container of `spec`: the container's namespaces, all to be joined, and
+// its process with other arguments. Nothing else is filled in. With a terminal TERM=xterm is added
 // unless the spec has a TERM.
 absl::StatusOr<LaunchPlan> CompileExec(const oci::Spec& spec, const ::shim::v1::Exec& exec);
 
-// Steps of the two above, apart because of their size.
+// Parts of the two above.
 absl::StatusOr<ProcessPlan> CompileProcess(const oci::Process& process);
 absl::Status CompileMounts(const oci::Spec& spec, const ::shim::v1::Start& start, LaunchPlan& plan);
 absl::Status CompileDevices(const oci::Spec& spec, LaunchPlan& plan);
@@ -27,12 +27,13 @@ absl::Status CompileSysctls(const oci::Spec& spec, LaunchPlan& plan);
 // kInvalidArgument "<member>: <why>".
 absl::Status Invalid(absl::string_view member, absl::string_view why);
 
-// "/a//b/./c" -> "/a/b/c". kInvalidArgument for a path that is relative, has a ".." or a NUL, or is
-// longer than PATH_MAX: `what` names the member.
+// "/a//b/./c" -> "/a/b/c". kInvalidArgument, with `what` as the member, for a path that is
+// relative, has a ".." or a NUL byte, or is longer than PATH_MAX.
 absl::StatusOr<std::string> CleanPath(const std::string& path, absl::string_view what);
 
-// The options of an overlay mount with names relative to `rootfs.base`. kInvalidArgument when a
-// name holds a separator of the option syntax or when they are more than the page mount(2) takes.
+// The options of an overlay mount, with names relative to `rootfs.base`. kInvalidArgument when a
+// name has a separator of the option syntax, or when the options exceed the one page that mount(2)
+// takes.
 absl::StatusOr<std::string> OverlayOptions(const RootfsPlan& rootfs);
 
 }  // namespace crisp::shim

@@ -1,4 +1,4 @@
-// The part of the plan that is made of paths: mounts, devices, sysctls.
+// The mounts, devices and sysctls of a plan.
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -17,8 +17,8 @@
 namespace crisp::shim {
 namespace {
 
-// What a bind keeps of /proc when something is mounted onto single files of it (lxcfs); everything
-// else there decides about security and must be the kernel's. The same list as other runtimes have.
+// Files of /proc over which a bind mount may lie, as lxcfs does. Everything else in /proc matters
+// for security and must be the kernel's. The same list as in other runtimes.
 constexpr absl::string_view kProcFiles[] = {"/proc/cpuinfo",
                                             "/proc/diskstats",
                                             "/proc/meminfo",
@@ -31,17 +31,19 @@ constexpr absl::string_view kProcFiles[] = {"/proc/cpuinfo",
                                             "/proc/net/dev",
                                             "/proc/sys/crypto/fips_enabled"};
 
-// Kinds of file systems a container may have an instance of: those that belong to its namespaces
-// and plain memory.
+// File systems that a container may have a new instance of: those that show its namespaces, and
+// tmpfs.
 constexpr absl::string_view kFilesystems[] = {"proc", "sysfs", "tmpfs", "mqueue", "devpts"};
 
 absl::Status CheckDestination(const MountPlan& mount) {
-  if (mount.destination == "/") return Invalid("mounts.destination", "\"/\" is the rootfs");
+  if (mount.destination == "/")
+    return Invalid("mounts.destination", "\"/\": must not be the rootfs");
   if (!absl::StartsWith(mount.destination, "/proc/")) return absl::OkStatus();
   const bool is_file = std::find(std::begin(kProcFiles), std::end(kProcFiles), mount.destination) !=
                        std::end(kProcFiles);
   if (is_file && mount.kind == MountKind::kBind) return absl::OkStatus();
-  return Invalid("mounts.destination", absl::StrCat(mount.destination, " is inside /proc"));
+  return Invalid("mounts.destination",
+                 absl::StrCat("\"", mount.destination, "\": must not be inside /proc"));
 }
 
 absl::StatusOr<MountPlan> CompileMount(const oci::Mount& mount) {
@@ -56,11 +58,11 @@ absl::StatusOr<MountPlan> CompileMount(const oci::Mount& mount) {
     plan.kind = MountKind::kBind;
     if (mount.source.empty() || mount.source[0] != '/') {
       return Invalid(plan.destination,
-                     absl::StrCat("source \"", mount.source, "\" is not absolute"));
+                     absl::StrCat("source \"", mount.source, "\": must be absolute"));
     }
     if (!plan.options.data.empty()) {
-      return Invalid(plan.destination, absl::StrCat("option \"", plan.options.data[0].first,
-                                                    "\" means nothing for a bind mount"));
+      return Invalid(plan.destination, absl::StrCat("\"", plan.options.data[0].first,
+                                                    "\" is not an option of bind mounts"));
     }
   } else if (mount.type == "cgroup" || mount.type == "cgroup2") {
     plan.kind = MountKind::kCgroup;
@@ -74,7 +76,7 @@ absl::StatusOr<MountPlan> CompileMount(const oci::Mount& mount) {
     }
   }
   if (plan.kind != MountKind::kBind && plan.options.idmap) {
-    return Invalid(plan.destination, "only a bind mount can be idmapped");
+    return Invalid(plan.destination, "only bind mounts can be idmapped");
   }
   CRISP_RETURN_IF_ERROR(CheckDestination(plan));
   return plan;
@@ -88,10 +90,10 @@ absl::StatusOr<MountPlan> CompileImageMount(const ::shim::v1::ImageMount& mount)
   plan.image.base = mount.rootfs().base();
   plan.image.lowers.assign(mount.rootfs().lowers().begin(), mount.rootfs().lowers().end());
   if (!mount.rootfs().upper().empty())
-    return Invalid(plan.destination, "an image mount is read-only");
+    return Invalid(plan.destination, "an image mount must not have an upper directory");
   CRISP_RETURN_IF_ERROR(base::Prefix(OverlayOptions(plan.image).status(), plan.destination));
   if (absl::StrContains(mount.sub_path(), '\0'))
-    return Invalid(plan.destination, "sub_path holds a NUL");
+    return Invalid(plan.destination, "sub_path must not contain a NUL byte");
   plan.sub_path = mount.sub_path();
   plan.options.top.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   CRISP_RETURN_IF_ERROR(CheckDestination(plan));
@@ -102,7 +104,7 @@ bool IsBelow(const std::string& path, const std::string& directory) {
   return absl::StartsWith(path, directory + "/");
 }
 
-// How long the part is that two absolute paths have in common at their end, in whole components.
+// Length of the common end of two absolute paths, in whole components.
 size_t CommonEnd(const std::string& a, const std::string& b) {
   size_t common = 0;
   for (size_t i = 1; i <= std::min(a.size(), b.size()) && a[a.size() - i] == b[b.size() - i]; ++i) {
@@ -111,15 +113,17 @@ size_t CommonEnd(const std::string& a, const std::string& b) {
   return common;
 }
 
-// The container's directory in every v1 hierarchy, as it shall appear below the destination of a
-// "cgroup" mount. A group has the same path in each, so what a directory does not share with the
-// one in cgroup2 is its mount point.
+// The container's directory in every v1 hierarchy, and its name below the destination of a "cgroup"
+// mount. A group has the same path in every hierarchy, so the beginning that such a directory does
+// not share with the one in cgroup2 is the hierarchy's mount point.
 absl::Status CompileCgroupBinds(const ::shim::v1::Start& start, LaunchPlan& plan) {
   for (const std::string& directory : start.cgroup_v1()) {
     const std::string mount_point =
         directory.substr(0, directory.size() - CommonEnd(directory, start.cgroup_v2()));
     const std::string name = mount_point.substr(mount_point.rfind('/') + 1);
-    if (name.empty()) return Invalid("cgroup", absl::StrCat(directory, " has no mount point"));
+    if (name.empty())
+      return Invalid("cgroup",
+                     absl::StrCat("\"", directory, "\" is not below a mount point of a hierarchy"));
     plan.cgroup_binds.push_back({.name = name, .source = directory});
   }
   return absl::OkStatus();
@@ -130,7 +134,7 @@ struct DefaultDevice {
   unsigned major;
   unsigned minor;
 };
-// "Default Devices" of the runtime specification, those that are nodes.
+// The device nodes among the "Default Devices" of the OCI runtime specification.
 constexpr DefaultDevice kDefaultDevices[] = {{"/dev/null", 1, 3},    {"/dev/zero", 1, 5},
                                              {"/dev/full", 1, 7},    {"/dev/random", 1, 8},
                                              {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
@@ -160,7 +164,7 @@ absl::Status CompileMounts(const oci::Spec& spec, const ::shim::v1::Start& start
   }
   for (const ::shim::v1::ImageMount& mount : start.image_mounts()) {
     CRISP_ASSIGN_OR_RETURN(MountPlan image, CompileImageMount(mount));
-    // Before anything that is to be mounted below it, else it would hide that.
+    // Before every mount below it: mounted later it would hide them.
     const auto below = std::find_if(
         plan.mounts.begin(), plan.mounts.end(),
         [&](const MountPlan& other) { return IsBelow(other.destination, image.destination); });
@@ -171,8 +175,8 @@ absl::Status CompileMounts(const oci::Spec& spec, const ::shim::v1::Start& start
     if (mount.kind != MountKind::kCgroup) continue;
     if (plan.cgroup_binds.empty()) CRISP_RETURN_IF_ERROR(CompileCgroupBinds(start, plan));
     if (plan.cgroup_binds.empty() && !plan.IsNew(CLONE_NEWCGROUP)) {
-      // There is one cgroup2 file system: mounted anew from the host's cgroup namespace, it would
-      // take the options of this mount, and nsdelegate would be off for the whole host.
+      // A new mount of cgroup2 from the host's cgroup namespace would change the options of the one
+      // cgroup2 file system there is: nsdelegate would be off on the whole host.
       mount.kind = MountKind::kBind;
       mount.source = "/sys/fs/cgroup";
     }
@@ -181,7 +185,7 @@ absl::Status CompileMounts(const oci::Spec& spec, const ::shim::v1::Start& start
 }
 
 absl::Status CompileDevices(const oci::Spec& spec, LaunchPlan& plan) {
-  // A volume at /dev is somebody else's, often the host's own: it comes with its nodes, or without.
+  // A volume at /dev is often the host's own: no nodes are made in it.
   const auto at_dev = [](const MountPlan& mount) { return mount.destination == "/dev"; };
   if (!plan.populate_dev && std::any_of(plan.mounts.begin(), plan.mounts.end(), at_dev)) {
     return absl::OkStatus();
@@ -194,11 +198,12 @@ absl::Status CompileDevices(const oci::Spec& spec, LaunchPlan& plan) {
       return Invalid("linux.devices.type",
                      absl::StrCat("\"", std::string(1, device.type), "\" is not supported"));
     }
-    constexpr int64_t kMaxMajor = (1 << 12) - 1;  // what a 32-bit dev_t of the kernel holds
+    constexpr int64_t kMaxMajor = (1 << 12) - 1;  // of the kernel's 32-bit dev_t
     constexpr int64_t kMaxMinor = (1 << 20) - 1;
     if (device.major < 0 || device.major > kMaxMajor || device.minor < 0 ||
         device.minor > kMaxMinor) {
-      return Invalid("linux.devices", absl::StrCat(added.path, ": number out of range"));
+      return Invalid("linux.devices",
+                     absl::StrCat("\"", added.path, "\": major or minor is out of range"));
     }
     added.mode = type | (device.file_mode.value_or(0666) & 07777);
     added.device =
@@ -222,11 +227,11 @@ absl::Status CompileSysctls(const oci::Spec& spec, LaunchPlan& plan) {
   for (const auto& [key, value] : spec.linux_.sysctl) {
     const std::optional<std::string> path = linux::SysctlPath(key);
     if (!path.has_value()) {
-      return Invalid("linux.sysctl", absl::StrCat("\"", key, "\" is not a sysctl key"));
+      return Invalid("linux.sysctl", absl::StrCat("\"", key, "\" is not a valid key"));
     }
     if (!IsNamespaced(plan, *path)) {
       return Invalid("linux.sysctl",
-                     absl::StrCat("\"", key, "\" is not of a namespace of the container"));
+                     absl::StrCat("\"", key, "\" does not belong to a namespace of the container"));
     }
     plan.sysctls.push_back({.key = key, .path = absl::StrCat("sys/", *path), .value = value});
   }

@@ -1,5 +1,5 @@
-// A LaunchPlan as text, one fact per line, in the order things are done: the best way to see what a
-// config.json means. Pure; the same plan gives the same text, which golden tests compare.
+// A LaunchPlan as text, one fact per line, in the order things are done: shows what a config.json
+// means. Pure; the same plan gives the same text, which golden tests compare.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// What only the host's root can give a process: a lower OOM score, higher limits, ownership of its
-// pipes.
+// What only root on the host can give a process: a lower OOM score, higher limits, the ownership of
+// its pipes.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -15,19 +15,19 @@
 namespace crisp::shim {
 namespace {
 
-// The builder's own score: the child inherits it.
+// Sets the builder's own score, which the child inherits.
 bool SetOomScore(BuildContext& context, int score) {
   const base::UniqueFd fd(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
   const std::string text = absl::StrCat(score);
   if (fd.valid() && write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()))
     return true;
-  // Lowering takes CAP_SYS_RESOURCE; without it the score stays, and the daemon has said so at its
-  // start.
+  // Lowering the score takes CAP_SYS_RESOURCE. Without it the score stays as it is; crispd logged a
+  // warning about that when it started.
   return errno == EACCES || errno == EPERM || context.Fail(absl::StrCat("oom_score_adj ", score));
 }
 
-// Raises hard limits as far as the plan wants and the kernel lets us, and puts into the plan what
-// is possible. Nothing is lowered here: the builder still has work to do.
+// Raises hard limits to what the plan asks for, and reduces the plan to what the kernel allows.
+// Lower limits are left to the child: the builder still has work to do.
 bool RaiseRlimits(BuildContext& context) {
   for (RlimitPlan& plan : context.plan.process.rlimits) {
     const auto resource = static_cast<__rlimit_resource>(plan.resource);
@@ -43,19 +43,18 @@ bool RaiseRlimits(BuildContext& context) {
   return true;
 }
 
-// Programs open /dev/stdout and /dev/stderr by name: the pipes behind them must be the user's.
+// Programs may open /dev/stdout and /dev/stderr, so the container's user must own the pipes behind
+// them.
 bool GiveStdio(BuildContext& context) {
   ProcessPlan& process = context.plan.process;
   std::copy(std::begin(context.input.stdio), std::end(context.input.stdio),
             std::begin(process.stdio));
-  if (process.terminal)
-    return true;  // the pty is opened by the child, and is the user's from the start
+  if (process.terminal) return true;  // the child opens the pty and gives it to the user
   const uid_t uid = HostId(context.plan.uid_mappings, process.uid);
   for (int& fd : process.stdio) {
     struct stat info;
     if (fd < 0) {
-      // Through the read-only clone: fchmod on the container's stdin must not reach the host's
-      // node.
+      // Opened through the read-only clone: a container could otherwise fchmod the host's node.
       const std::string null = absl::StrCat("/proc/self/fd/", context.plan.null_tree);
       fd = open(null.c_str(), O_RDWR | O_CLOEXEC);
       if (fd < 0) return context.Fail("/dev/null");
@@ -67,7 +66,8 @@ bool GiveStdio(BuildContext& context) {
   return true;
 }
 
-// A procfs nothing is mounted over and nobody else can reach.
+// A detached procfs of the builder's own: no mount can hide its files, and no other process can
+// reach it.
 bool OpenPrivateProc(BuildContext& context) {
   if (context.plan.sysctls.empty() && context.plan.process.apparmor_profile.empty()) return true;
   const base::UniqueFd fs(fsopen("proc", FSOPEN_CLOEXEC));

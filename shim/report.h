@@ -1,9 +1,9 @@
-// What builder and child tell the shim about a launch, and how: one shared page, made before the
-// builder is forked.
+// What builder and child tell the shim about a launch: one shared page, made before the builder is
+// forked.
 //
-// The builder writes it until it has cloned the child, the child from then on; the shim reads it
-// after the `done` pipe has reached its end, which happens when the builder is gone and the child
-// has executed its program or is gone too. So there is one writer at a time and no lock.
+// There is one writer at a time, so no lock is needed: the builder until it has cloned the child,
+// then the child. The shim reads the page after the `done` pipe has reached end of file: by then
+// the builder has ended, and the child has executed its program or ended.
 #pragma once
 
 #include <sys/types.h>
@@ -26,7 +26,7 @@ struct Report {
 
   pid_t child = 0;  // set by clone3 itself (CLONE_PARENT_SETTID), before the child runs
   bool failed = false;
-  int error = 0;  // errno, 0 if none
+  int error = 0;  // errno; 0: none
   size_t count = 0;
   Mark marks[kMaxMarks] = {};
   char detail[1024] = {};
@@ -37,8 +37,8 @@ struct Report {
   // The one begun last.
   ipc::Step step() const { return count == 0 ? ipc::Step::kNone : marks[count - 1].step; }
 
-  // Records why the current step fails; the first reason stays. Returns false, what a failing step
-  // returns.
+  // Records why the current step fails; a second call changes nothing. Returns false, as a step
+  // that fails does.
   bool Fail(int code, const char* a = "", const char* b = "", const char* c = "") {
     if (failed) return false;
     failed = true;

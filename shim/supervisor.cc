@@ -22,18 +22,18 @@ namespace crisp::shim {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
-// A shim whose daemon died before it connected has nothing to live for.
-constexpr int64_t kLonelyNs = 30 * kSecond;
-// How long processes that do not die (uninterruptible sleep) may hold up the exit record.
-constexpr int64_t kDyingNs = 10 * kSecond;
-// How long listeners may take for the last output. The daemon waits longer before it kills a shim
-// (kShimEndTime in src/cri/container_stop.cc).
+// How long the shim waits for its first connection: crispd may have died before it could connect.
+constexpr int64_t kConnectTimeoutNs = 30 * kSecond;
+// How long killed processes that do not die (uninterruptible sleep) may delay the exit record.
+constexpr int64_t kKillTimeoutNs = 10 * kSecond;
+// How long attached clients may take to read the last output. crispd waits longer than that before
+// it kills a shim (kShimEndTime in src/runtime/container_stop.cc).
 constexpr int64_t kLastOutputNs = 2 * kSecond;
 
 }  // namespace
 
 bool Supervisor::Prepare(const char* bundle, base::UniqueFd listener) {
-  bundle_ = bundle;
+  exec_host_.container = {.loop = &loop_, .bundle = bundle, .cgroup = &cgroup_};
   listener_ = std::move(listener);
   bundle_fd_.reset(open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC));
   sigset_t child;
@@ -41,7 +41,7 @@ bool Supervisor::Prepare(const char* bundle, base::UniqueFd listener) {
   sigaddset(&child, SIGCHLD);
   child_signal_.supervisor = group_events_.supervisor = this;
   child_signal_.fd.reset(signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
-  deadline_ns_ = base::MonotonicNanos() + kLonelyNs;
+  deadline_ns_ = base::MonotonicNanos() + kConnectTimeoutNs;
   return bundle_fd_.valid() && child_signal_.fd.valid() && loop_.Open() &&
          fcntl(listener_.get(), F_SETFL, O_NONBLOCK) == 0 &&
          fcntl(listener_.get(), F_SETFD, FD_CLOEXEC) == 0 &&
@@ -49,12 +49,15 @@ bool Supervisor::Prepare(const char* bundle, base::UniqueFd listener) {
          loop_.Add(child_signal_.fd.get(), EPOLLIN, child_signal_);
 }
 
-void Supervisor::Run(const char* bundle, base::UniqueFd listener) {
+void Supervisor::Run(const char* bundle, base::UniqueFd listener, Runtime& runtime) {
+  exec_host_.runtime = &runtime;
   if (!Prepare(bundle, std::move(listener))) return;
   while (state_ != State::kEnded) {
     if (!loop_.RunOnce(TimeoutMs())) OnTime();
     if (reap_) Reap();
     FreeExecs();
+    if (trim_) (void)malloc_trim(0);
+    trim_ = false;
     if (!accepting_ && FreeConnection() != nullptr) {
       accepting_ = loop_.Add(listener_.get(), EPOLLIN, *this);
     }
@@ -105,7 +108,7 @@ void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& re
                            std::vector<base::UniqueFd> fds) {
   if (request.has_start()) {
     if (state_ != State::kIdle)
-      return connection.Fail(ipc::Step::kStart, EALREADY, "the container was started before");
+      return connection.Fail(ipc::Step::kStart, EALREADY, "the container was started already");
     return Start(connection, request.start());
   }
   if (state_ != State::kRunning)
@@ -118,7 +121,7 @@ void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& re
 }
 
 void Supervisor::OnControl(Connection& connection, const ::shim::v1::Control& control) {
-  if (control.has_release() && &connection == starter_) launch_.Release();
+  if (control.has_release() && &connection == starter_) launch_->Release();
   if (!control.has_kill_exec()) return;
   for (const auto& exec : execs_) {
     if (exec != nullptr && exec->connection() == &connection) exec->Kill();
@@ -147,8 +150,7 @@ bool Supervisor::OpenCgroup(Connection& connection, const ::shim::v1::Start& sta
   cgroup::Directories directories = {.v2 = start.cgroup_v2(),
                                      .v1 = {start.cgroup_v1().begin(), start.cgroup_v1().end()},
                                      .oom_file = ""};
-  // The file that counts kills is named after the hierarchy that has the memory controller, if any
-  // has.
+  // OOM kills are counted in the hierarchy that has the memory controller, if there is one.
   std::string candidate = absl::StrCat(directories.v2, "/memory.events");
   for (size_t i = 0; directories.oom_file.empty() && i <= directories.v1.size(); ++i) {
     if (access(candidate.c_str(), R_OK) == 0) directories.oom_file = candidate;
@@ -171,7 +173,7 @@ bool Supervisor::OpenCgroup(Connection& connection, const ::shim::v1::Start& sta
   return true;
 }
 
-bool Supervisor::OpenStdio(bool want_stdin, int stdio[3]) {
+bool Supervisor::OpenStdio(bool want_stdin, LaunchFds& input) {
   int fds[2];
   if (want_stdin) {
     if (pipe2(fds, O_CLOEXEC) != 0) return false;
@@ -183,48 +185,45 @@ bool Supervisor::OpenStdio(bool want_stdin, int stdio[3]) {
     pipes_[i].reset(fds[0]);
     child_stdio_[i + 1].reset(fds[1]);
   }
-  for (int i = 0; i < 3; ++i) stdio[i] = child_stdio_[i].get();
+  for (int i = 0; i < 3; ++i) input.stdio[i] = child_stdio_[i].get();
   return true;
 }
 
 void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
-  state_ = State::kEnded;  // unless everything below works
+  state_ = State::kEnded;  // in case anything below fails
   if (!log_.Open(start.log_path()))
     return connection.Fail(ipc::Step::kLog, errno, start.log_path());
   if (!OpenCgroup(connection, start)) return;
-  BuilderInput input = {.bundle = bundle_, .cgroup = &cgroup_, .clone_into = cgroup_.v2.get()};
-  if (!OpenStdio(start.stdin(), input.stdio)) return connection.Fail(ipc::Step::kStdio, errno, "");
+  LaunchFds fds = {.group = cgroup_.v2.get()};
+  if (!OpenStdio(start.stdin(), fds)) return connection.Fail(ipc::Step::kStdio, errno, "");
   stdin_once_ = start.stdin_once();
-  // Whether the container has a terminal is for the builder to read in the spec: it gets both,
-  // pipes and a place to send a pty to.
-  if (!launch_.StartContainer(loop_, *this, input, start,
-                              {.barrier = start.park(), .terminal = true})) {
-    return connection.Fail(ipc::Step::kFork, errno, "");
-  }
+  launch_ = exec_host_.runtime->StartContainer(exec_host_.container, *this, fds, start);
+  if (launch_ == nullptr) return connection.Fail(ipc::Step::kFork, errno, "");
   for (base::UniqueFd& fd : child_stdio_) fd.reset();
   starter_ = &connection;
   state_ = State::kStarting;
 }
 
 void Supervisor::OnCreated() {
-  if (starter_ == nullptr || !launch_.is_parked()) return;
+  if (starter_ == nullptr || !launch_->is_parked()) return;
   ::shim::v1::Reply reply;
-  reply.mutable_created()->set_pid(launch_.child());
+  reply.mutable_created()->set_pid(launch_->child());
   if (starter_->Send(reply)) return;
   starter_ = nullptr;
   Abandon();
 }
 
 void Supervisor::OnLaunched() {
-  init_ = launch_.child();
-  if (state_ == State::kStarting && launch_.ok()) return OnRunning();
+  init_ = launch_->child();
+  if (state_ == State::kStarting && launch_->ok()) return OnRunning();
   state_ == State::kAbandoning ? AdvanceAbandoning() : Abandon();
 }
 
 bool Supervisor::OpenOutputs() {
-  base::UniqueFd master = launch_.TakeMaster();
+  base::UniqueFd master = launch_->TakeTerminal();
   if (master.valid()) {
-    // Held open here too: a pty whose last user has closed it for a moment must not look ended.
+    // Without an open end of its own the shim would read EIO, as at the end of the output, whenever
+    // the container has closed the terminal for a moment.
     slave_.reset(ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
     stdin_.reset(fcntl(master.get(), F_DUPFD_CLOEXEC, 3));
     pipes_[0] = std::move(master);
@@ -242,7 +241,7 @@ bool Supervisor::OpenOutputs() {
 void Supervisor::OnRunning() {
   ::shim::v1::Reply reply;
   ::shim::v1::Started& started = *reply.mutable_started();
-  // Init has its pid still, if only as a zombie: the shim has not reaped it.
+  // Found even if init has ended already: it keeps its pid until the shim reaps it.
   const linux::ProcessRef init = linux::ProcessRef::Of(init_).value_or(linux::ProcessRef());
   const linux::ProcessRef shim = linux::ProcessRef::Of(getpid()).value_or(linux::ProcessRef());
   started.set_pid(init_);
@@ -250,14 +249,7 @@ void Supervisor::OnRunning() {
   started.set_started_at_ns(base::WallNanos());
   started.set_shim_pid(getpid());
   started.set_shim_start_ticks(shim.start_ticks);
-  const Report& report = launch_.report();
-  for (size_t i = 0; i < report.count; ++i) {
-    const int64_t end_ns =
-        i + 1 < report.count ? report.marks[i + 1].begin_ns : launch_.finished_ns();
-    ::shim::v1::Phase* phase = started.add_phases();
-    phase->set_name(ipc::StepName(report.marks[i].step));
-    phase->set_duration_ns(end_ns - report.marks[i].begin_ns);
-  }
+  launch_->AddPhases(started);
   const absl::Status written =
       OpenOutputs() ? WriteInit(bundle_fd_.get(), started) : base::Errno("stdio", "");
   if (!written.ok()) {
@@ -270,41 +262,36 @@ void Supervisor::OnRunning() {
     return Abandon();
   }
   starter_ = nullptr;
-  launch_.Close();
-  exec_host_ = {.loop = &loop_,
-                .leftover_groups = &leftover_groups_,
-                .bundle = bundle_,
-                .cgroup = &cgroup_,
-                .init = init};
+  launch_->Close();
+  exec_host_.container.init = init;
   state_ = State::kRunning;
-  (void)malloc_trim(0);
+  trim_ = true;
 }
 
 void Supervisor::Abandon() {
   state_ = State::kAbandoning;
-  deadline_ns_ = base::MonotonicNanos() + kDyingNs;
-  if (launch_.builder() != 0) kill(launch_.builder(), SIGKILL);
+  deadline_ns_ = base::MonotonicNanos() + kKillTimeoutNs;
+  if (HasHelper()) kill(launch_->helper(), SIGKILL);
   WatchGroup();
   AdvanceAbandoning();
 }
 
-// Everything the start has made is killed and reaped before the daemon hears of the failure.
+// Everything the start has made is killed and reaped before crispd gets the answer.
 void Supervisor::AdvanceAbandoning() {
-  if (launch_.builder() != 0) return;
-  // Only now: what the builder cloned in its last moment is killed too.
+  if (HasHelper()) return;
+  // Only now: what the helper started in its last moment is killed too.
   (void)cgroup::KillGroup(cgroup_.v2.get());
-  if (launch_.pending() || (init_ != 0 && !init_reaped_) || !group_events_.IsEmpty()) return;
-  (void)unlinkat(bundle_fd_.get(), base::kInitFile, 0);  // if it got as far as that
+  if (IsLaunching() || (init_ != 0 && !init_reaped_) || !group_events_.IsEmpty()) return;
+  (void)unlinkat(bundle_fd_.get(), base::kInitFile, 0);  // may have been written already
   state_ = State::kEnded;
   if (starter_ == nullptr) return;
-  const Report& report = launch_.report();
-  if (report.failed) return starter_->Fail(report.step(), report.error, report.detail);
-  // No step's own failure: somebody killed the child, or the builder.
+  const LaunchFailure failure = launch_->failure();
+  if (!failure.killed) return starter_->Fail(failure.step, failure.error, failure.detail);
   const std::string how = WIFSIGNALED(init_status_)
                               ? absl::StrCat("killed by signal ", WTERMSIG(init_status_))
                               : "killed";
   starter_->Fail(ipc::Step::kLaunch, 0,
-                 absl::StrCat(how, " in step ", ipc::StepName(report.step())));
+                 absl::StrCat(how, " in step ", ipc::StepName(failure.step)));
 }
 
 void Supervisor::WatchGroup() {
@@ -320,8 +307,8 @@ void Supervisor::Exec(Connection& connection, const ::shim::v1::Exec& exec,
   const auto is_gone = [this](uint64_t serial) {
     return !absl::IsFailedPrecondition(cgroup::RemoveExecGroup(cgroup_.v2.get(), serial));
   };
-  leftover_groups_.erase(std::remove_if(leftover_groups_.begin(), leftover_groups_.end(), is_gone),
-                         leftover_groups_.end());
+  std::vector<uint64_t>& leftover = exec_host_.leftover_groups;
+  leftover.erase(std::remove_if(leftover.begin(), leftover.end(), is_gone), leftover.end());
   const auto is_free = [](const auto& session) { return session == nullptr; };
   auto* place = std::find_if(std::begin(execs_), std::end(execs_), is_free);
   if (place == std::end(execs_)) {
@@ -332,7 +319,7 @@ void Supervisor::Exec(Connection& connection, const ::shim::v1::Exec& exec,
     *place = std::make_unique<ExecSession>();
     return (*place)->Start(exec_host_, ++exec_serial_, connection, exec, fds);
   }
-  connection.Fail(ipc::Step::kExec, EAGAIN, "too many processes were added to the container");
+  connection.Fail(ipc::Step::kExec, EAGAIN, "too many execs run in the container");
 }
 
 void Supervisor::Attach(Connection& connection, const ::shim::v1::Attach& attach,
@@ -344,8 +331,7 @@ void Supervisor::Attach(Connection& connection, const ::shim::v1::Attach& attach
     if (next == fds.size())
       return connection.Fail(ipc::Step::kAttach, EINVAL, "a descriptor is missing");
     base::UniqueFd pipe = std::move(fds[next++]);
-    // A terminal has no stderr, and a stream that has ended says nothing more: both are an end of
-    // file at once.
+    // A terminal has no stderr, and a stream may have ended: the client reads end of file at once.
     if (outputs_[i].is_open() && !outputs_[i].Listen(std::move(pipe), &connection)) {
       for (Output& output : outputs_) output.Forget(&connection);
       return connection.Fail(ipc::Step::kAttach, EAGAIN, "too many listeners");
@@ -356,7 +342,8 @@ void Supervisor::Attach(Connection& connection, const ::shim::v1::Attach& attach
   const bool with_stdin = attach.stdin() && stdin_.valid();
   if (!connection.Send(reply, with_stdin ? stdin_.get() : -1)) return OnHangup(connection);
   // The client now holds the only write end: the container reads end of file when the client closes
-  // it or goes away. A terminal's master stays open here: closing it would hang up on the container.
+  // it or goes away. A terminal's master stays open here: closing it would hang up on the
+  // container.
   if (with_stdin && stdin_once_ && !slave_.valid()) stdin_.reset();
 }
 
@@ -381,30 +368,26 @@ void Supervisor::ReopenLog(Connection& connection) {
 
 void Supervisor::ChildSignal::OnEvent(uint32_t) {
   signalfd_siginfo info;
-  (void)!read(fd.get(), &info, sizeof(info));  // one signal may stand for many children
+  (void)!read(fd.get(), &info, sizeof(info));  // one signal may be for many children
   supervisor->reap_ = true;
 }
 
 bool Supervisor::AnyLaunchPending() const {
-  const auto is_pending = [](const auto& exec) {
-    return exec != nullptr && exec->launch().pending();
-  };
-  return launch_.pending() || std::any_of(std::begin(execs_), std::end(execs_), is_pending);
+  const auto is_pending = [](const auto& exec) { return exec != nullptr && exec->IsLaunching(); };
+  return IsLaunching() || std::any_of(std::begin(execs_), std::end(execs_), is_pending);
 }
 
-// After an event, never within one: a session does not delete itself.
+// Called between events: a session that handles one must not be deleted.
 void Supervisor::FreeExecs() {
-  bool freed = false;
   for (auto& exec : execs_) {
     if (exec == nullptr || exec->is_active()) continue;
     exec.reset();
-    freed = true;
+    trim_ = true;
   }
-  if (freed) (void)malloc_trim(0);
 }
 
-// A child whose launch is still being reported must stay a zombie until that is read: its pid means
-// nothing otherwise.
+// While a launch is pending only known pids are reaped: the child of that launch must keep its pid
+// until OnLaunched has read it.
 void Supervisor::Reap() {
   int status;
   if (!AnyLaunchPending()) {
@@ -416,18 +399,18 @@ void Supervisor::Reap() {
   const auto reap = [&](pid_t pid) {
     if (pid != 0 && waitpid(pid, &status, WNOHANG) == pid) OnExit(pid, status);
   };
-  reap(launch_.builder());
-  if (!launch_.pending() && !init_reaped_) reap(init_);
+  if (HasHelper()) reap(launch_->helper());
+  if (!IsLaunching() && !init_reaped_) reap(init_);
   for (const auto& exec : execs_) {
     if (exec == nullptr) continue;
-    reap(exec->launch().builder());
-    if (exec->is_alive() && !exec->launch().pending()) reap(exec->pid());
+    reap(exec->helper());
+    if (exec->is_alive() && !exec->IsLaunching()) reap(exec->pid());
   }
 }
 
 void Supervisor::OnExit(pid_t pid, int status) {
-  if (pid == launch_.builder()) {
-    launch_.ForgetBuilder();
+  if (HasHelper() && pid == launch_->helper()) {
+    launch_->OnHelperExit(status);
     if (state_ == State::kAbandoning) AdvanceAbandoning();
     return;
   }
@@ -444,9 +427,9 @@ void Supervisor::OnInitExit(int status) {
   if (state_ == State::kAbandoning) return AdvanceAbandoning();
   finished_at_ns_ = base::WallNanos();
   state_ = State::kEnding;
-  deadline_ns_ = base::MonotonicNanos() + kDyingNs;
-  // Init of a pid namespace has taken everything along; in a shared one the rest of the container
-  // is still there.
+  deadline_ns_ = base::MonotonicNanos() + kKillTimeoutNs;
+  // With a PID namespace of its own the container ends with its init. In a shared one its other
+  // processes still run.
   (void)cgroup::KillGroup(cgroup_.v2.get());
   for (const auto& exec : execs_) {
     if (exec != nullptr && exec->is_active()) exec->Kill();
@@ -464,11 +447,11 @@ void Supervisor::AdvanceEnding() {
 
 bool Supervisor::GroupEvents::IsEmpty() const {
   const absl::StatusOr<bool> populated = cgroup::Populated(fd.get());
-  return !populated.ok() || !*populated;  // an unreadable file: the group is gone
+  return !populated.ok() || !*populated;  // the file cannot be read when the group is gone
 }
 
 void Supervisor::GroupEvents::OnEvent(uint32_t) {
-  (void)IsEmpty();  // reading is what acknowledges the event
+  (void)IsEmpty();  // reading the file acknowledges the event
   if (supervisor->state_ == State::kEnding) supervisor->AdvanceEnding();
   if (supervisor->state_ == State::kAbandoning) supervisor->AdvanceAbandoning();
 }
@@ -484,8 +467,8 @@ void Supervisor::End() {
   if (cgroup_.oom.valid()) {
     record.oom_killed = cgroup::OomKills(cgroup_.oom.get()).value_or(0) > oom_kills_before_;
   }
-  // Without the record the daemon finds a shim that died: the right answer when it cannot be
-  // written.
+  // If it cannot be written, crispd takes the shim for one that died, which is what it has to do
+  // then.
   (void)WriteExit(bundle_fd_.get(), record);
 }
 

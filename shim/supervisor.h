@@ -1,11 +1,11 @@
 // The resident part of the shim: everything that happens between Start and the exit record.
 //
 //   idle ──Start──> starting ──program runs──> running ──init ends──> ending ──> ended
-//                      └────────fails, or the daemon hangs up─────> abandoning ──> ended
+//                      └───────fails, or crispd closes its connection──> abandoning ──> ended
 //
-// "ended" is reached with exit.json written (not after an abandoned start, which leaves nothing),
-// and the process exits: its death is what tells the daemon. One thread; everything is an event.
-// All memory is static or in kernel buffers, except for the messages of an operation in progress.
+// At "ended" exit.json is written (not after an abandoned start, which leaves nothing) and the shim
+// exits, which is how crispd learns of it. One thread; everything is an event. All memory is static
+// or in kernel buffers, except for the messages of an operation in progress and for execs.
 #pragma once
 
 #include <sys/types.h>
@@ -18,16 +18,16 @@
 #include "shim/container_log.h"
 #include "shim/event_loop.h"
 #include "shim/exec_session.h"
-#include "shim/launch.h"
 #include "shim/output.h"
+#include "shim/runtime.h"
 
 namespace crisp::shim {
 
 class Supervisor final : public EventSource, public ConnectionOwner, public LaunchOwner {
  public:
-  // `listener` accepts the daemon's connections. Runs until the container has ended or nobody wants
-  // it any more.
-  void Run(const char* bundle, base::UniqueFd listener);
+  // Serves connections of crispd on `listener` until the container has ended, or crispd has gone
+  // away before it started one. `bundle` and `runtime` are borrowed.
+  void Run(const char* bundle, base::UniqueFd listener, Runtime& runtime);
 
   void OnEvent(uint32_t events) override;  // of the listener
   void OnRequest(Connection& connection, const ::shim::v1::Request& request,
@@ -39,11 +39,12 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
 
  private:
   static constexpr int kMaxExecs = 64;
-  static constexpr int kMaxConnections = kMaxExecs + 32;  // the tether, log rotation, resizing, ...
+  // One for each exec, and some for the tether, attached clients, log rotation and resizing.
+  static constexpr int kMaxConnections = kMaxExecs + 32;
 
   enum class State : uint8_t { kIdle, kStarting, kRunning, kEnding, kAbandoning, kEnded };
 
-  // SIGCHLD, and cgroup.events of the container, each as an event source of its own.
+  // SIGCHLD, and cgroup.events of the container.
   struct ChildSignal final : public EventSource {
     void OnEvent(uint32_t events) override;
     Supervisor* supervisor = nullptr;
@@ -58,13 +59,15 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   };
 
   bool Prepare(const char* bundle, base::UniqueFd listener);
-  Connection* FreeConnection();  // null: all are in use
+  bool IsLaunching() const { return launch_ != nullptr && launch_->pending(); }
+  bool HasHelper() const { return launch_ != nullptr && launch_->helper() != 0; }
+  Connection* FreeConnection();  // null when all are in use
   int TimeoutMs() const;
   void OnTime();
 
   void Start(Connection& connection, const ::shim::v1::Start& start);
   bool OpenCgroup(Connection& connection, const ::shim::v1::Start& start);
-  bool OpenStdio(bool want_stdin, int stdio[3]);
+  bool OpenStdio(bool want_stdin, LaunchFds& fds);
   void OnRunning();
   bool OpenOutputs();
   void Abandon();
@@ -88,19 +91,19 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
 
   EventLoop loop_;
   base::UniqueFd listener_;
-  bool accepting_ = true;  // false: all connections are in use, the others wait to be accepted
+  bool accepting_ = true;  // false: all connections are in use, new ones wait in the backlog
   base::UniqueFd bundle_fd_;
-  const char* bundle_ = nullptr;
   ChildSignal child_signal_;
   GroupEvents group_events_;
   State state_ = State::kIdle;
-  bool reap_ = false;        // a SIGCHLD is not dealt with completely
-  int64_t deadline_ns_ = 0;  // of the state, if it has one
+  bool reap_ = false;        // there may be children to reap
+  bool trim_ = false;        // memory was freed: after the event it goes back to the kernel
+  int64_t deadline_ns_ = 0;  // CLOCK_MONOTONIC; when the state ends by itself. 0: never
 
   cgroup::JoinFds cgroup_;
   uint64_t oom_kills_before_ = 0;
-  Launch launch_;
-  Connection* starter_ = nullptr;
+  std::unique_ptr<Launch> launch_;
+  Connection* starter_ = nullptr;  // waits for the answer to Start
   bool stdin_once_ = false;
   pid_t init_ = 0;
   bool init_reaped_ = false;
@@ -109,18 +112,18 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
 
   ContainerLog log_;
   base::UniqueFd stdin_;  // write end of the container's stdin, or the pty master
-  base::UniqueFd
-      slave_;  // of the pty, so that it does not hang up when the container closes it for a while
+  // The pty's other end, held open so that the pty does not hang up while no process of the
+  // container has it open.
+  base::UniqueFd slave_;
   base::UniqueFd pipes_[2];  // read ends of stdout and stderr until they become outputs
   base::UniqueFd child_stdio_[3];
   ExecHost exec_host_;
   uint64_t exec_serial_ = 0;
-  std::vector<uint64_t> leftover_groups_;
 
   Connection connections_[kMaxConnections];
   std::unique_ptr<ExecSession> execs_[kMaxExecs];
   Output outputs_[2];
-  alignas(4096) char buffers_[2][Output::kBufferSize];  // last: untouched until there is output
+  alignas(4096) char buffers_[2][Output::kBufferSize];  // pages of their own: no output, no memory
 };
 
 }  // namespace crisp::shim

@@ -1,5 +1,6 @@
-// Terminals: a pty of the container's own devpts. The master goes to the shim; the slave is reached
-// through the master (TIOCGPTPEER), never through a name an attacker could have replaced.
+// Terminals: a pty of the container's own devpts. The master is sent to the shim. The slave is
+// opened through the master (TIOCGPTPEER): its path could be replaced by a hostile image or
+// process.
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/ioctl.h>
@@ -49,17 +50,18 @@ bool OpenPty(Child& child) {
   constexpr unsigned kPtmxMajor = 5, kPtmxMinor = 2;
   if (!IsOnFilesystem(master.get(), DEVPTS_SUPER_MAGIC) ||
       !IsDevice(master.get(), kPtmxMajor, kPtmxMinor)) {
-    return child.Refuse(ENODEV, "/dev/pts/ptmx is not devpts");
+    return child.Refuse(ENODEV, "/dev/pts/ptmx is not on devpts");
   }
   int unlock = 0;
   if (ioctl(master.get(), TIOCSPTLCK, &unlock) != 0) return child.Fail("unlock the pty");
   child.terminal = ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-  if (child.terminal < 0) return child.Fail("open the pty's other end");
-  // The user must be able to open /dev/tty's device again; the group stays that of devpts
-  // ("gid=5").
+  if (child.terminal < 0) return child.Fail("open the slave of the pty");
+  // The container's user must be able to open the terminal again. The group stays the one devpts
+  // sets ("gid=5").
   if (fchown(child.terminal, child.process.uid, static_cast<gid_t>(-1)) != 0)
     return child.Fail("chown the pty");
-  return SendMaster(child.process.console_socket, master.get()) || child.Fail("hand over the pty");
+  return SendMaster(child.process.console_socket, master.get()) ||
+         child.Fail("send the pty to the shim");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Device nodes and the links every /dev has.
+// Device nodes, and the links that every /dev has.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,10 +28,10 @@ bool Bind(Child& child, const DevicePlan& device) {
   return (place.valid() && AttachTree(device.tree, place.get())) || child.Fail(device.path.c_str());
 }
 
-// The directory the node goes into; `name` becomes the last component.
+// Opens the directory of the node; `name` becomes the last component of its path.
 int OpenParent(Child& child, const DevicePlan& device, const char*& name) {
   char directory[PATH_MAX];
-  strcpy(directory, device.path.c_str());  // CleanPath has checked the length
+  strcpy(directory, device.path.c_str());  // shorter than PATH_MAX: see CleanPath
   char* slash = strrchr(directory, '/');
   name = device.path.c_str() + (slash - directory) + 1;
   *(slash == directory ? slash + 1 : slash) = '\0';
@@ -45,13 +45,13 @@ bool Make(Child& child, const DevicePlan& device) {
   if (!parent.valid()) return child.Fail(path);
   if (mknodat(parent.get(), name, device.mode, device.device) != 0) {
     if (errno != EEXIST) return child.Fail(path);
-    // An image or a volume may bring the node; it must be the same one and no link to elsewhere. It
-    // stays as it is: in a volume it may be the host's own.
+    // An image or a volume may have the node already. It must be the same device and not a link,
+    // and is not changed: in a volume it may be the host's own.
     struct stat info;
     const bool same = fstatat(parent.get(), name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
                       (info.st_mode & S_IFMT) == (device.mode & S_IFMT) &&
                       info.st_rdev == device.device;
-    return same || child.Refuse(EEXIST, path, ": something else is there");
+    return same || child.Refuse(EEXIST, path, ": exists and is not the same device");
   }
   return fchownat(parent.get(), name, device.uid, device.gid, AT_SYMLINK_NOFOLLOW) == 0 ||
          child.Fail(path, ": chown");

@@ -1,4 +1,4 @@
-// Who the process is and what it may do.
+// The user, the capabilities and other restrictions of the process.
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -61,7 +61,7 @@ bool ApplyBoundingSet(Child& child) {
   if (!child.process.capabilities.has_value()) return true;
   for (int i = 0; i < 64; ++i) {
     const int has = prctl(PR_CAPBSET_READ, i, 0, 0, 0);
-    if (has < 0) break;  // the kernel knows no more of them
+    if (has < 0) break;  // past the last capability of this kernel
     if (has == 0 || (child.process.capabilities->bounding & Bit(i)) != 0) continue;
     if (prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0) return child.Fail("drop a capability");
   }
@@ -70,7 +70,7 @@ bool ApplyBoundingSet(Child& child) {
 
 bool ApplyUser(Child& child) {
   const ProcessPlan& process = child.process;
-  // The capabilities survive the change of user until the step that sets them.
+  // Without this the change of user would clear the capabilities, which later steps need.
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return child.Fail("keep capabilities");
   if (setgroups(process.groups.size(), process.groups.data()) != 0) return child.Fail("setgroups");
   if (setresgid(process.gid, process.gid, process.gid) != 0) return child.Fail("setresgid");
@@ -83,10 +83,10 @@ bool ApplyCapabilities(Child& child) {
   if (!child.process.capabilities.has_value()) return true;
   uint64_t held = 0;
   if (!GetCapabilities(held)) return child.Fail("capget");
-  // What the shim itself does not have cannot be given; a privileged container gets the rest.
+  // Only what the shim itself has can be given: a privileged container asks for all there are.
   const CapabilityPlan& plan = *child.process.capabilities;
   const uint64_t ambient = plan.ambient & held;
-  // Ambient ones must be inheritable; nothing else may be.
+  // The kernel wants ambient capabilities to be inheritable; others must not be.
   if (!SetCapabilities(plan.effective & held, plan.permitted & held, ambient))
     return child.Fail("capset");
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
@@ -110,7 +110,7 @@ bool ApplyAppArmor(Child& child) {
   const base::UniqueFd fd(linux::OpenAt2(
       child.process.private_proc, "thread-self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC,
       RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS));
-  if (!fd.valid()) return child.Fail(profile.c_str(), ": AppArmor is not there");
+  if (!fd.valid()) return child.Fail(profile.c_str(), ": AppArmor is not available");
   char command[512] = "exec ";
   constexpr size_t kPrefix = 5;
   if (profile.size() > sizeof(command) - kPrefix)

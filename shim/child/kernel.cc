@@ -1,4 +1,4 @@
-// Namespaces, and what is set in them.
+// Cgroups, namespaces and what is set in them.
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/keyctl.h>
@@ -13,8 +13,8 @@
 namespace crisp::shim {
 
 bool ApplyCgroups(Child& child) {
-  // cgroup2 was joined by clone3. One thread writing "0" to `tasks` moves without the kernel's lock
-  // on all forks.
+  // clone3 has joined the cgroup2 group. "0" in `tasks` moves only the calling thread, without the
+  // kernel's lock on all forks that a write to cgroup.procs takes.
   for (const int tasks : child.process.v1_tasks) {
     if (write(tasks, "0", 1) != 1) return child.Fail("join a cgroup");
   }
@@ -22,7 +22,7 @@ bool ApplyCgroups(Child& child) {
 }
 
 bool ApplyCgroupNamespace(Child& child) {
-  // Not by clone3: it would take the builder's group as the root.
+  // Not made by clone3, with which the builder's group would be the namespace's root.
   if (!child.launch->IsNew(CLONE_NEWCGROUP)) return true;
   return unshare(CLONE_NEWCGROUP) == 0 || child.Fail("unshare");
 }
@@ -33,9 +33,9 @@ bool ApplyContainerCgroupNamespace(Child& child) {
 }
 
 bool ApplySession(Child& child) {
-  // Without a keyring of its own the process would share that of crispd's session, and with it keys
-  // of the host and of other containers (session-keyring(7)). No kernel keyrings, or a quota of
-  // them that is used up: then without.
+  // Without a session keyring of its own the process would share crispd's, and see keys of the host
+  // and of other containers (session-keyring(7)). It starts all the same when the kernel has no
+  // keyrings or the user's quota of them is used up.
   const long keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
   if (keyring < 0 && errno != ENOSYS && errno != EDQUOT && errno != EPERM) {
     return child.Fail("session keyring");
@@ -45,10 +45,11 @@ bool ApplySession(Child& child) {
 
 bool ApplyUserNamespace(Child& child) {
   if (!child.process.in_user_namespace) return true;
-  // The builder has joined the namespace; its root is another user than the host's.
+  // The builder has joined the namespace, but the ids are still those of the host's root, which the
+  // namespace does not map.
   if (setgroups(0, nullptr) != 0) return child.Fail("setgroups");
-  if (setresgid(0, 0, 0) != 0) return child.Fail("setresgid 0: the group namespace has no root");
-  if (setresuid(0, 0, 0) != 0) return child.Fail("setresuid 0: the user namespace has no root");
+  if (setresgid(0, 0, 0) != 0) return child.Fail("setresgid 0: gidMappings do not map group 0");
+  if (setresuid(0, 0, 0) != 0) return child.Fail("setresuid 0: uidMappings do not map user 0");
   return true;
 }
 
@@ -60,8 +61,8 @@ bool ApplyHostname(Child& child) {
 
 bool ApplySysctls(Child& child) {
   for (const SysctlPlan& sysctl : child.launch->sysctls) {
-    // In a procfs of our own, so that nothing mounted over the container's /proc can catch the
-    // write.
+    // Written through the shim's own procfs: files of the container's /proc may be covered by
+    // mounts.
     const base::UniqueFd fd(
         linux::OpenAt2(child.process.private_proc, sysctl.path.c_str(), O_WRONLY | O_CLOEXEC,
                        RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV));

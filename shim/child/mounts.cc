@@ -1,4 +1,4 @@
-// The mounts of the spec, in its order, onto places below the rootfs.
+// The mounts of the spec, in its order, attached below the rootfs.
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
@@ -16,8 +16,8 @@
 namespace crisp::shim {
 namespace {
 
-// Fails with what the file system itself says about a wrong option, if it says something ("e tmpfs:
-// Bad value ...").
+// Fails with the file system's own message about a wrong option, if there is one ("e tmpfs: Bad
+// value ..." read from the fsopen descriptor).
 bool FailFilesystem(Child& child, int fs, const char* destination) {
   const int error = errno;
   char message[256];
@@ -27,7 +27,7 @@ bool FailFilesystem(Child& child, int fs, const char* destination) {
                       message + (n > 2 && message[1] == ' ' ? 2 : 0));
 }
 
-// Makes a detached instance of a file system; -1 after reporting.
+// Makes a detached instance of a file system; -1 when that has failed and is in the report.
 int MakeFilesystem(Child& child, const MountPlan& mount, const char* type) {
   const char* destination = mount.destination.c_str();
   const base::UniqueFd fs(fsopen(type, FSOPEN_CLOEXEC));
@@ -51,23 +51,23 @@ int MakeFilesystem(Child& child, const MountPlan& mount, const char* type) {
   return tree;
 }
 
-// A cgroup v1 host: a small tmpfs with a directory per hierarchy, each the container's own group.
+// On a host with cgroup v1: a tmpfs that gets a directory per hierarchy (FillCgroupTree).
 int MakeCgroupTree(Child& child, const MountPlan& mount) {
-  MountPlan const& plan = mount;
   const base::UniqueFd fs(fsopen("tmpfs", FSOPEN_CLOEXEC));
   if (!fs.valid() || fsconfig(fs.get(), FSCONFIG_SET_STRING, "source", "cgroup", 0) != 0 ||
       fsconfig(fs.get(), FSCONFIG_SET_STRING, "mode", "755", 0) != 0 ||
       fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
-    child.Fail(plan.destination.c_str(), ": tmpfs");
+    child.Fail(mount.destination.c_str(), ": tmpfs");
     return -1;
   }
   const int tree =
       fsmount(fs.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-  if (tree < 0) child.Fail(plan.destination.c_str(), ": fsmount tmpfs");
+  if (tree < 0) child.Fail(mount.destination.c_str(), ": fsmount tmpfs");
   return tree;
 }
 
-// Binds go in after the tmpfs is attached: Linux before 6.15 attaches nothing to a detached tree.
+// Binds the container's own group of each hierarchy. Called after the tmpfs is attached: kernels
+// before 6.15 cannot attach a mount to a detached tree.
 bool FillCgroupTree(Child& child, const MountPlan& mount, int tree) {
   for (const CgroupBind& bind : child.launch->cgroup_binds) {
     if (mkdirat(tree, bind.name.c_str(), 0755) != 0)
@@ -98,16 +98,15 @@ int MakeTree(Child& child, const MountPlan& mount) {
   return -1;
 }
 
-// /proc, /sys and /dev decide about security, and later steps and every program trust their names:
-// an image that has a link there (to a volume, to somewhere in itself) is refused, as every other
-// runtime does.
-bool IsFixedPlace(const char* path) {
+// Later steps and all programs trust what is below /proc, /sys and /dev, so an image in which one
+// of them is a link (to a volume, to somewhere in the image) is refused, as in other runtimes.
+bool IsTrustedPath(const char* path) {
   return strcmp(path, "/proc") == 0 || strcmp(path, "/sys") == 0 || strcmp(path, "/dev") == 0;
 }
 
 int OpenPlace(Child& child, const MountPlan& mount, TargetType type) {
   const char* destination = mount.destination.c_str();
-  if (IsFixedPlace(destination)) {
+  if (IsTrustedPath(destination)) {
     const base::UniqueFd direct(
         openat(child.root, destination + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC));
     struct stat info;
@@ -121,14 +120,14 @@ int OpenPlace(Child& child, const MountPlan& mount, TargetType type) {
   return place;
 }
 
-// A mount that lands in procfs though its name does not say so came through a link of the image;
-// one that says so was checked when the plan was compiled. Onto /proc itself belongs nothing but
-// procfs.
+// Only a procfs may be mounted on /proc, and a destination that does not name /proc must not lead
+// into it through a link of the image. Destinations below /proc/ were checked when the plan was
+// compiled.
 bool CheckPlace(Child& child, const MountPlan& mount, int tree, int place) {
   const char* destination = mount.destination.c_str();
   const bool is_proc = IsOnFilesystem(tree, PROC_SUPER_MAGIC);
   if (strcmp(destination, "/proc") == 0) {
-    return is_proc || child.Refuse(EINVAL, "/proc is for procfs only");
+    return is_proc || child.Refuse(EINVAL, "/proc: only a procfs may be mounted here");
   }
   if (strncmp(destination, "/proc/", 6) != 0 && IsOnFilesystem(place, PROC_SUPER_MAGIC)) {
     return child.Refuse(EINVAL, destination, " leads into /proc");

@@ -1,4 +1,4 @@
-// The last moments before the program: its descriptors, its directory, its name.
+// The last steps before the program runs: its descriptors, its working directory, execve(2).
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/ioctl.h>
@@ -16,11 +16,11 @@ namespace {
 
 bool EnterWorkdir(Child& child) {
   const char* cwd = child.process.cwd.c_str();
-  // "/proc/self/fd/7" is nobody's working directory but an attacker's.
+  // Without magic links: "/proc/self/fd/7" could be a directory of the host (CVE-2024-21626).
   const base::UniqueFd directory(
       linux::OpenAt2(AT_FDCWD, cwd, O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_NO_MAGICLINKS));
   if (!directory.valid() || fchdir(directory.get()) != 0) return false;
-  // Whatever way there might be to a directory of the host: it has no name in this root.
+  // A second check, however the path led there: a directory of the host has no path in this root.
   char name[PATH_MAX];
   const long length = linux::RawGetcwd(name, sizeof(name));
   if (length > 0 && name[0] == '/') return true;
@@ -55,8 +55,8 @@ bool ApplyStdio(Child& child) {
 
 bool ApplyWorkdir(Child& child) {
   if (EnterWorkdir(child)) return true;
-  // Root without CAP_DAC_OVERRIDE, or a network file system that maps root to nobody: the user may
-  // have better luck.
+  // Root may be refused where the container's user is not: without CAP_DAC_OVERRIDE, or on a
+  // network file system that maps root to another user. ApplyWorkdirAsUser tries again.
   child.retry_workdir = errno == EACCES || errno == EPERM;
   return child.retry_workdir || child.Fail(child.process.cwd.c_str());
 }
@@ -65,9 +65,9 @@ bool ApplyWorkdirAsUser(Child& child) {
   return !child.retry_workdir || EnterWorkdir(child) || child.Fail(child.process.cwd.c_str());
 }
 
-// Really closed: execve looks for the program, and for its interpreter, before it closes what is
-// close-on-exec, and both names are the image's ("/proc/self/fd/7/../..", CVE-2024-21626). The pipe
-// that tells of the exec by its end leads nowhere.
+// O_CLOEXEC is not enough: execve opens the program and its interpreter before it closes
+// descriptors, and the image chooses both paths ("/proc/self/fd/7/../..", CVE-2024-21626). Only the
+// pipe whose end reports the exec stays open; no path leads through a pipe.
 bool ApplyDescriptors(Child& child) {
   const auto done = static_cast<unsigned>(child.process.done);
   const bool below = done <= 3 || close_range(3, done - 1, 0) == 0;
@@ -83,7 +83,7 @@ bool ApplyProgram(Child& child) {
   for (const std::string& program : process.programs) {
     execve(program.c_str(), process.argv.data(), process.envp.data());
     if (errno == EACCES)
-      error = EACCES;  // as execvp(3): go on, but say so if nothing else is found
+      error = EACCES;  // as execvp(3): search on, and report it if no other program is found
     if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) continue;
     error = errno;
     break;

@@ -1,5 +1,5 @@
-// Masked and read-only paths. Whatever a path leads to inside the rootfs is covered; a path that
-// leads nowhere needs no cover.
+// Masked and read-only paths of the spec. Links are followed inside the rootfs; a path that does
+// not exist there is skipped.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -14,8 +14,8 @@ namespace {
 
 bool IsAbsent(int error) { return error == ENOENT || error == ENOTDIR; }
 
-// One cover for all masked places of a kind: the first is attached as it is, the others get clones
-// of it (only attached trees can be cloned before Linux 6.15).
+// The mount that covers masked files, or masked directories. The first path gets the tree itself,
+// the others get clones of it: kernels before 6.15 can only clone attached trees.
 struct Cover {
   int tree = -1;
   bool attached = false;

@@ -1,5 +1,5 @@
-// Where the container's files are: the rootfs is attached over the bundle directory, filled, and
-// becomes the root.
+// The rootfs: attached over the bundle directory, where mounts are added to it, and then made the
+// root.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -22,7 +22,7 @@ bool ApplyBarrier(Child& child) {
 }
 
 bool ApplyRootfs(Child& child) {
-  // Any directory would do as the place: this mount namespace is the container's own already.
+  // The mount namespace is the container's own already: any directory would do.
   const char* bundle = child.launch->bundle.c_str();
   if (move_mount(child.launch->rootfs_tree, "", AT_FDCWD, bundle, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
     return child.Fail("attach to ", bundle);
@@ -32,8 +32,8 @@ bool ApplyRootfs(Child& child) {
 }
 
 bool ApplyPivotRoot(Child& child) {
-  // With "." for both the old root ends up on top of the new one, and no directory for it is needed
-  // in the image.
+  // With "." for both, the old root is stacked on top of the new one, and the image needs no
+  // directory for it (pivot_root(2)).
   if (fchdir(child.root) != 0) return child.Fail("chdir to the rootfs");
   if (linux::PivotRoot(".", ".") != 0) return child.Fail("pivot_root");
   if (umount2(".", MNT_DETACH) != 0) return child.Fail("detach the host's root");
@@ -58,7 +58,7 @@ bool ApplyWorkdirExists(Child& child) {
   const int fd = OpenInside(child.root, cwd);
   if (fd >= 0) {
     close(fd);
-    return true;  // what it is, and whether the user may enter it, is seen when it is entered
+    return true;  // ApplyWorkdir checks that it is a directory the user may enter
   }
   if (errno != ENOENT) return true;
   const int made = OpenOrMakeInside(child.root, cwd, TargetType::kDirectory);

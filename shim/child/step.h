@@ -1,6 +1,6 @@
-// The world between clone3(2) and execve(2). Steps run in the child, in the order of the tables in
-// steps.cc. They read the plan and call the kernel; they allocate nothing, log nothing, throw
-// nothing and include no Abseil: what cannot be prepared was prepared by the builder. A step that
+// What the child does between clone3(2) and execve(2): steps, in the order of the tables in
+// steps.cc. They read the plan and call the kernel. They allocate nothing, log nothing, throw
+// nothing and include no Abseil; whatever needs that is done by the builder beforehand. A step that
 // fails says why in the report and returns false; the child then ends.
 #pragma once
 
@@ -16,13 +16,15 @@ struct Child {
   const LaunchPlan* launch;  // null for an exec
   Report& report;
 
-  int root = -1;      // O_PATH, the root of the container
-  int terminal = -1;  // slave end of the pty, if any
-  bool retry_workdir = false;
+  int root = -1;               // O_PATH, the root of the container
+  int terminal = -1;           // slave end of the pty, if there is one
+  bool retry_workdir = false;  // as the user; see ApplyWorkdir
 
+  // Fails with errno.
   bool Fail(const char* a, const char* b = "", const char* c = "") {
     return report.Fail(errno, a, b, c);
   }
+  // Fails with an error that the kernel did not report.
   bool Refuse(int error, const char* a, const char* b = "", const char* c = "") {
     return report.Fail(error, a, b, c);
   }
@@ -33,11 +35,11 @@ struct ChildStep {
   bool (*run)(Child&);
 };
 
-// The two stories; each ends in execve and comes back only after a failure.
+// End in execve(2); return only after a failure.
 void RunInitSteps(Child& child);
 void RunExecSteps(Child& child);
 
-// rootfs.cc: where the container's files are
+// rootfs.cc
 bool ApplyBarrier(Child& child);
 bool ApplyRootfs(Child& child);
 bool ApplyPivotRoot(Child& child);
@@ -51,7 +53,7 @@ bool ApplyDevices(Child& child);
 bool ApplyContainerConsole(Child& child);
 bool ApplyExecConsole(Child& child);
 
-// kernel.cc: namespaces and what is set in them
+// kernel.cc: cgroups, namespaces and what is set in them
 bool ApplyCgroups(Child& child);
 bool ApplyCgroupNamespace(Child& child);
 bool ApplyContainerCgroupNamespace(Child& child);
@@ -60,7 +62,7 @@ bool ApplyUserNamespace(Child& child);
 bool ApplyHostname(Child& child);
 bool ApplySysctls(Child& child);
 
-// identity.cc: who the process is and what it may do
+// identity.cc: user, capabilities and other restrictions of the process
 bool ApplyRlimits(Child& child);
 bool ApplyBoundingSet(Child& child);
 bool ApplyUser(Child& child);
@@ -70,7 +72,7 @@ bool ApplyAppArmor(Child& child);
 bool ApplySeccompPrivileged(Child& child);
 bool ApplySeccomp(Child& child);
 
-// program.cc: the last moments
+// program.cc: descriptors, working directory, execve
 bool ApplyStdio(Child& child);
 bool ApplyWorkdir(Child& child);
 bool ApplyWorkdirAsUser(Child& child);

@@ -19,9 +19,10 @@ constexpr uint64_t kInside = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 constexpr int kMaxLinks = 40;
 constexpr int kMaxRaces = 32;
 
-// A walk from the root, component by component, that creates what is missing. Every step works on
-// the descriptor of the step before and follows no link by itself, so there is nothing to race.
-// `done` is the path walked so far, free of links: only ".." needs it.
+// Walks from the root, component by component, and creates what is missing. Each component is
+// opened below the descriptor of the one before, and links are followed by hand, so a tree that
+// changes meanwhile cannot lead out of the root. `done_` is the path so far, without links; ".."
+// needs it.
 class Walk {
  public:
   Walk(int root, TargetType type) : root_(root), type_(type) {}
@@ -55,7 +56,7 @@ class Walk {
     const size_t length = strcspn(begin, "/");
     if (length == 0) return false;
     if (length > NAME_MAX) {
-      // The kernel will say ENAMETOOLONG; a name of that length is enough to ask.
+      // Replaced by a shorter name that is still too long: the kernel answers ENAMETOOLONG.
       memset(name_, 'x', NAME_MAX + 1);
       name_[NAME_MAX + 1] = '\0';
     } else {
@@ -103,7 +104,7 @@ class Walk {
     return openat(here_.get(), name_, O_PATH | O_NOFOLLOW | O_CLOEXEC);
   }
 
-  // Puts the link's target before what is left of the path.
+  // Inserts the link's target before the rest of the path.
   bool Follow(int link) {
     if (++links_ > kMaxLinks || IsOnFilesystem(link, PROC_SUPER_MAGIC)) return Error(ELOOP) == 0;
     char target[PATH_MAX];
@@ -132,7 +133,8 @@ class Walk {
 int OpenInside(int root, const char* path) {
   int fd = -1;
   for (int i = 0; i < kMaxRaces; ++i) {
-    // EAGAIN: somebody renames below us and the kernel cannot vouch for a "..".
+    // EAGAIN: a rename happened meanwhile and the kernel cannot tell that ".." stayed inside the
+    // root.
     fd = linux::OpenAt2(root, path, O_PATH | O_CLOEXEC, kInside);
     if (fd >= 0 || errno != EAGAIN) break;
   }

@@ -17,8 +17,8 @@
 namespace crisp::ipc {
 namespace {
 
-// The address of `path`; a long path is named below an open descriptor of its directory, kept in
-// `dir`.
+// The address of `path`. A path that is too long for an address is reached through /proc/self/fd
+// and its directory, which `dir` keeps open.
 absl::StatusOr<sockaddr_un> Address(const std::string& path, base::UniqueFd& dir) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -29,7 +29,8 @@ absl::StatusOr<sockaddr_un> Address(const std::string& path, base::UniqueFd& dir
     name = absl::StrCat("/proc/self/fd/", dir.get(), path.substr(slash));
   }
   if (name.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(absl::StrCat("socket path ", path, " is too long"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("socket path \"", path, "\": the file name is too long"));
   }
   memcpy(address.sun_path, name.c_str(), name.size() + 1);
   return address;
@@ -66,7 +67,7 @@ absl::Status Channel::Send(const google::protobuf::MessageLite& message,
     return absl::InvalidArgumentError(
         absl::StrCat("send: message of ", data.size(), " bytes is too large"));
   }
-  // An empty packet would read as end of file; every message of the protocol has a member set.
+  // Never empty, which the peer would take for end of file: every message has a member set.
   iovec io = {.iov_base = const_cast<char*>(data.data()), .iov_len = data.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPacketFds)] = {};
   msghdr header = {};
@@ -95,7 +96,7 @@ absl::StatusOr<Packet> Channel::Receive(base::Deadline deadline) const {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPacketFds)];
   while (true) {
     CRISP_RETURN_IF_ERROR(WaitReadable(fd_.get(), deadline));
-    // The packet's size first: a shim's heap must not grow by the largest packet there could be.
+    // Looks at the size first: a buffer for the largest possible packet would grow the shim's heap.
     const ssize_t size = recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     packet.data.resize(size > 0 ? std::min<size_t>(static_cast<size_t>(size), kMaxPacketBytes) : 1);
@@ -123,8 +124,8 @@ absl::StatusOr<base::UniqueFd> Listen(const std::string& path) {
   base::UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return base::Errno("socket", path);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("unlink", path);
-  // The mode of the socket file is the inode's mode at bind time (unix(7)): no moment at which
-  // others may connect.
+  // Before bind, so that there is no moment at which others may connect: the socket file gets the
+  // mode that the socket has then (unix(7)).
   if (fchmod(fd.get(), 0600) != 0) return base::Errno("fchmod", path);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
     return base::Errno("bind", path);
@@ -135,7 +136,7 @@ absl::StatusOr<base::UniqueFd> Listen(const std::string& path) {
 absl::StatusOr<Channel> Connect(const std::string& path) {
   base::UniqueFd dir;
   CRISP_ASSIGN_OR_RETURN(const sockaddr_un address, Address(path, dir));
-  // Non-blocking: a shim that hangs accepts nothing, and connect(2) would wait for ever.
+  // Non-blocking: with the backlog of a shim that hangs full, connect(2) would wait without limit.
   base::UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return base::Errno("socket", path);
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {

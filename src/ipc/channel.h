@@ -1,5 +1,5 @@
-// Datagrams with descriptors between crispd and a shim: unix(7) SOCK_SEQPACKET, one protobuf
-// message per packet, descriptors as SCM_RIGHTS. Nothing here knows what the messages mean.
+// Messages with descriptors between crispd and a shim: unix(7) SOCK_SEQPACKET, one protobuf message
+// per packet, descriptors as SCM_RIGHTS. What the messages mean is not known here; see shim.proto.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@
 
 namespace crisp::ipc {
 
-// A packet larger than this is refused on both sides; the kernel's own limit is net.core.wmem_max
-// (~208 KiB).
+// Larger packets are refused by sender and receiver. Below the kernel's limit, net.core.wmem_max
+// (208 KiB by default).
 inline constexpr size_t kMaxPacketBytes = 192 << 10;
 inline constexpr size_t kMaxPacketFds = 4;
 
@@ -35,13 +35,14 @@ class Channel {
   bool valid() const { return fd_.valid(); }
   void Close() { fd_.reset(); }
 
-  // Sends one packet; never blocks on a non-blocking socket (kUnavailable when the peer does not
-  // read).
+  // Sends one packet; `fds` stay the caller's. kUnavailable when the peer has closed the
+  // connection, kInvalidArgument for too large a packet. On a non-blocking socket it never blocks
+  // and fails when the peer does not read.
   absl::Status Send(const google::protobuf::MessageLite& message,
                     const std::vector<int>& fds = {}) const;
 
-  // Waits for one packet; with a deadline that has passed, takes only what has arrived. kUnavailable
-  // "connection closed" at end of file, kDeadlineExceeded when nothing came in time,
+  // Waits for one packet; with a deadline that has passed, takes only what has arrived.
+  // kUnavailable "connection closed" at end of file, kDeadlineExceeded when nothing came in time,
   // kInvalidArgument when bytes do not parse or the packet is too large.
   absl::StatusOr<Packet> Receive(base::Deadline deadline = base::Deadline::Never()) const;
   template <typename Message>
@@ -60,10 +61,11 @@ class Channel {
   base::UniqueFd fd_;
 };
 
-// A socket at `path` (mode 0600, removed first if it exists) that listens. Paths longer than
-// sun_path go through /proc/self/fd of the directory.
+// A listening socket at `path`, mode 0600; an existing file there is removed. `path` may be longer
+// than sun_path of unix(7).
 absl::StatusOr<base::UniqueFd> Listen(const std::string& path);
-// kNotFound or kUnavailable when nobody listens.
+// kNotFound without a socket at `path`, kUnavailable when no process listens on it,
+// kResourceExhausted when its backlog is full: the shim hangs, or crispd is short of descriptors.
 absl::StatusOr<Channel> Connect(const std::string& path);
 
 }  // namespace crisp::ipc

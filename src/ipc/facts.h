@@ -1,6 +1,6 @@
-// The two files in a bundle with which a shim tells what happened to its container, even to a crispd
-// that was not running then: init.json once the program runs, exit.json once it has ended. One
-// schema and one codec for the shim, which writes them, and crispd, which reads them.
+// The two files in a bundle in which a shim records what happened to its container, also for a
+// crispd that was not running then: init.json once the program runs, exit.json once it has ended.
+// One schema and one codec for the shim, which writes them, and crispd, which reads them.
 //
 // Members are only ever added, and a reader ignores those it does not know: the files of a running
 // shim are older or newer than the crispd that reads them. Pure, thread-safe.

@@ -1,5 +1,5 @@
-// What a bundle's seccomp.bpf holds; crispd writes it, the shim reads it: one SeccompHead, then the
-// filter as the kernel takes it, an array of struct sock_filter.
+// The format of a bundle's seccomp.bpf, which crispd writes and the shim reads: a SeccompHead, then
+// the filter as the kernel takes it, an array of struct sock_filter (seccomp(2)).
 #pragma once
 
 #include <linux/seccomp.h>
@@ -9,11 +9,11 @@
 namespace crisp::ipc {
 
 struct SeccompHead {
-  uint64_t flags = 0;  // for seccomp(2), some of kSeccompFlags
+  uint64_t flags = 0;  // for seccomp(2), a subset of kSeccompFlags
 };
 
-// Those a profile may ask for; they change what is logged and how fast the program runs, not what
-// happens to a system call.
+// Flags a profile may ask for. They change what is logged and how fast the program runs, but not
+// what a system call does.
 inline constexpr uint64_t kSeccompFlags = SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 
 }  // namespace crisp::ipc

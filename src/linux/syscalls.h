@@ -1,6 +1,6 @@
-// Linux system calls that glibc 2.36 does not wrap, as plain functions: -1 and errno on failure, as
-// everywhere. No allocation and no Abseil, so that they may be called between clone3(2) and
-// execve(2).
+// Linux system calls that glibc 2.36 does not wrap, as plain functions: -1 and errno on failure. No
+// allocation and no Abseil, so that they may be called between clone3(2) and execve(2).
+// Thread-safe.
 #pragma once
 
 #include <linux/openat2.h>
@@ -23,8 +23,8 @@ inline int OpenAt2(int dir_fd, const char* path, uint64_t flags, uint64_t resolv
   return static_cast<int>(syscall(SYS_openat2, dir_fd, path, &how, sizeof(how)));
 }
 
-// clone3(2), Linux 5.3 (CLONE_INTO_CGROUP 5.7). Without CLONE_VM the child goes on where the caller
-// stood, on a copy of its stack; glibc does not know of it, so the child must not rely on what
+// clone3(2), Linux 5.3 (CLONE_INTO_CGROUP 5.7). Without CLONE_VM the child returns from the call,
+// too, on a copy of the caller's stack. glibc does not know of this child, which must not use what
 // glibc caches per thread.
 inline pid_t Clone3(clone_args& args) {
   return static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof(args)));

@@ -21,14 +21,16 @@
 namespace crisp::shim_client {
 namespace {
 
-// Where the child finds the program: the descriptor after the donated socket. The shim closes it
-// first thing.
+// The child's name for the program: it is the descriptor after the socket. The shim closes it at
+// once.
 constexpr char kProgramPath[] = "/proc/self/fd/4";
 
 std::vector<std::string> ShimEnvironment() {
-  std::vector<std::string> environment;
+  // Without malloc's per-thread cache, freed memory goes back to the kernel (malloc_trim(3))
+  // instead of staying in the cache in small pieces, each on another page: 20 KiB less per shim.
+  std::vector<std::string> environment = {"GLIBC_TUNABLES=glibc.malloc.tcache_count=0"};
 #ifdef __SANITIZE_ADDRESS__
-  // A shim has no stderr: its reports go where the daemon's go.
+  // A shim has no stderr: the sanitizers' reports must go to the files that crispd's go to.
   for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS"}) {
     const char* value = getenv(name);
     if (value != nullptr) environment.push_back(absl::StrCat(name, "=", value));
@@ -37,7 +39,7 @@ std::vector<std::string> ShimEnvironment() {
   return environment;
 }
 
-// SIGKILL, and waits: nobody else would.
+// Kills and reaps a shim that Monitor never gets to know.
 void End(int pidfd) {
   (void)linux::SendSignal(pidfd, SIGKILL);
   siginfo_t info;
@@ -59,9 +61,9 @@ absl::StatusOr<Launcher> Launcher::Create(const std::string& program) {
     if (n <= 0) return base::Errno("copy", program, n == 0 ? EIO : errno);
   }
   if (fchmod(memory.get(), 0555) != 0) return base::Errno("fchmod", "crisp-shim");
-  // Not F_SEAL_WRITE, which is EBUSY as long as the kernel holds a page for reasons of its own
-  // (mm/memfd.c waits 150 ms for them, and no more). Without a writable mapping, and there is none,
-  // F_SEAL_FUTURE_WRITE (5.1) refuses the same.
+  // F_SEAL_FUTURE_WRITE (Linux 5.1) instead of F_SEAL_WRITE: it refuses the same, since there is no
+  // writable mapping. F_SEAL_WRITE fails with EBUSY while the kernel itself holds a reference to a
+  // page (mm/memfd.c waits only 150 ms for that).
   constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
   if (fcntl(memory.get(), F_ADD_SEALS, kSeals) != 0) return base::Errno("seal", "crisp-shim");
   // Executing a file that is open for writing is ETXTBSY: reopen it read-only.
@@ -80,8 +82,7 @@ absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
                          linux::Spawn(command, {-1, -1, -1, socket.get(), program_.get()}));
   LaunchedShim shim;
   shim.pidfd = std::move(child.pidfd);
-  // The socket listens already, so both connects succeed at once, before the shim has run its first
-  // instruction.
+  // The socket listens already, so connecting does not wait for the shim.
   for (ipc::Channel* channel : {&shim.tether, &shim.operation}) {
     absl::StatusOr<ipc::Channel> connected = ipc::Connect(path);
     if (!connected.ok()) {

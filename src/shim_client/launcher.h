@@ -1,7 +1,7 @@
-// Starts crisp-shim processes. The program is copied once into a sealed memfd(2) and executed from
-// there, so that no container can reach a writable crisp-shim through /proc/<pid>/exe
-// (CVE-2019-5736), and so that replacing the file on disk never mixes versions within one daemon's
-// life. Thread-safe after Create.
+// Starts crisp-shim processes. The program is copied once into a sealed memfd_create(2) file and
+// executed from there, so that no container can overwrite crisp-shim through /proc/<pid>/exe
+// (CVE-2019-5736), and all shims of one crispd are of the same version although an upgrade replaces
+// the file. Thread-safe after Create.
 #pragma once
 
 #include <string>
@@ -13,18 +13,19 @@
 namespace crisp::shim_client {
 
 struct LaunchedShim {
-  base::UniqueFd pidfd;    // of a child of this process; Monitor reaps it
+  base::UniqueFd pidfd;    // a child of crispd, reaped by Monitor
   ipc::Channel operation;  // for the Start
-  ipc::Channel tether;     // idle; its EOF is the shim's death
+  ipc::Channel tether;     // idle; end of file means that the shim has ended
 };
 
 class Launcher {
  public:
-  // `program`: path of the crisp-shim binary.
+  // `program`: path of the crisp-shim binary. Errors name it.
   static absl::StatusOr<Launcher> Create(const std::string& program);
 
-  // Binds <bundle>/shim.sock, donates it as fd 3 and spawns `crisp-shim <bundle> <container id>` in
-  // the daemon's cgroup with an empty environment. The bundle directory exists.
+  // Binds <bundle>/shim.sock and spawns `crisp-shim <bundle> <container id>`, with the socket as
+  // descriptor 3, in crispd's cgroup. The shim inherits nothing of crispd's environment. The bundle
+  // directory exists.
   absl::StatusOr<LaunchedShim> Launch(const std::string& bundle,
                                       const std::string& container_id) const;
 

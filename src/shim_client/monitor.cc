@@ -80,10 +80,10 @@ void Monitor::Gone(int tether_fd) {
   }
   shim.tether.Close();
   if (shim.pidfd.valid()) {
-    // A shim never closes the tether while it lives; should one, it is as good as dead.
+    // A shim that closed the tether but did not end is broken: it is killed.
     Kill(shim.pidfd.get());
     siginfo_t info;
-    // ECHILD for a shim of an earlier daemon: init reaps it.
+    // ECHILD: a shim of an earlier crispd, which init reaps.
     while (waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) < 0 &&
            errno == EINTR) {
     }

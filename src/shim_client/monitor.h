@@ -1,5 +1,6 @@
-// Watches every running shim by its tether (an idle connection): end of file means the shim is gone
-// and its exit record, if any, is complete. One thread, epoll(7). Thread-safe.
+// Watches all running shims, each by its tether, an idle connection: end of file means that the
+// shim has ended and that its exit record, if it wrote one, is complete. One thread of its own,
+// epoll(7). Thread-safe.
 #pragma once
 
 #include <functional>
@@ -17,8 +18,8 @@ namespace crisp::shim_client {
 
 class Monitor {
  public:
-  // Called on the monitor's thread, once per watched id, after the shim process is dead and reaped.
-  // Must not block.
+  // Called on the monitor's thread, once per watched id, after the shim is dead and reaped. Must
+  // not block.
   using GoneCallback = std::function<void(const std::string& container_id)>;
 
   explicit Monitor(GoneCallback on_gone) : on_gone_(std::move(on_gone)) {}
@@ -26,14 +27,14 @@ class Monitor {
   ~Monitor() { Stop(); }
 
   absl::Status Start();
-  // Returns when the callback is not running and will not be called again.
+  // Afterwards the callback is not running and is not called again.
   void Stop();
 
-  // Takes the tether and the shim's pidfd. A shim of ours is reaped here; one that an earlier
-  // daemon started is not our child and its pidfd may be invalid (unknown).
+  // Takes the tether and the shim's pidfd. A shim that an earlier crispd started is not a child of
+  // this one; its pidfd may be invalid (unknown).
   absl::Status Watch(const std::string& container_id, ipc::Channel tether, base::UniqueFd pidfd);
 
-  // SIGKILL to a watched shim that hangs; the callback follows.
+  // SIGKILL to a shim that hangs; the callback follows. Nothing happens when the id is not watched.
   void KillShim(const std::string& container_id);
 
  private:

@@ -28,7 +28,7 @@ absl::StatusOr<shim::v1::Reply> ReceiveReply(const ipc::Channel& channel, base::
   return reply;
 }
 
-absl::Status Unexpected() { return absl::InternalError("shim: answer out of order"); }
+absl::Status Unexpected() { return absl::InternalError("shim: unexpected answer"); }
 
 absl::StatusOr<shim::v1::Started> ReceiveStarted(const ipc::Channel& channel,
                                                  base::Deadline deadline) {

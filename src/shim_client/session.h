@@ -1,7 +1,7 @@
-// One operation with a shim, from crispd's side: the calls of proto/shim/v1/shim.proto as functions.
-// Each takes or opens one connection and is used by one thread at a time. A Failed answer becomes an
-// absl::Status that names the step ("mounts: /data: ENOENT"); kUnavailable: the shim is gone;
-// kDeadlineExceeded: it has not answered in time.
+// One operation with a shim, from crispd's side: the calls of proto/shim/v1/shim.proto as
+// functions. Each takes or opens one connection and is used by one thread at a time. A Failed
+// answer becomes an absl::Status that names the step ("mounts: /data: ENOENT"); kUnavailable: the
+// shim is gone; kDeadlineExceeded: it has not answered in time.
 #pragma once
 
 #include <sys/types.h>
@@ -18,8 +18,8 @@
 
 namespace crisp::shim_client {
 
-// Starts the container on a launched shim's operation channel. After an error the shim kills what it
-// has started once the channel is closed.
+// Starts the container on a launched shim's operation channel. After an error the shim kills what
+// it has started once the channel is closed.
 absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
                                         base::Deadline deadline);
 
@@ -42,11 +42,12 @@ class ParkedStart {
 absl::StatusOr<ParkedStart> StartParked(ipc::Channel channel, const shim::v1::Start& start,
                                         base::Deadline deadline);
 
-// A process running inside a container. Dropping it kills the process and everything it forked.
+// An exec: a process added to a container. Destroying the session kills the process and everything
+// it has forked.
 class ExecSession {
  public:
-  // Non-tty: `stdio` are the child's ends of stdin, stdout, stderr. Tty: `stdio` is empty,
-  // take_pty() afterwards.
+  // Without a tty, `stdio` are the process's stdin, stdout and stderr, borrowed for the call. With
+  // a tty it is empty, and take_pty() has the terminal afterwards.
   static absl::StatusOr<ExecSession> Open(const std::string& bundle,
                                           const std::vector<std::string>& args, bool tty,
                                           const std::vector<int>& stdio, base::Deadline deadline);
@@ -54,9 +55,9 @@ class ExecSession {
   base::UniqueFd take_pty() { return std::move(pty_); }
   // Readable when Wait() will not block.
   int fd() const { return channel_.fd(); }
-  // The exit code; kUnavailable when the container (and its shim) ended first.
+  // The exit code, 128 + n for signal n. kUnavailable when the container ended first.
   absl::StatusOr<int> Wait(base::Deadline deadline = base::Deadline::Never()) const;
-  // Asks for SIGKILL to the whole tree; Wait() then tells when all of it is gone.
+  // Asks for SIGKILL to the process and everything it has forked. Wait() returns when all are gone.
   absl::Status Kill() const;
 
  private:
@@ -67,9 +68,10 @@ class ExecSession {
 
 struct AttachSession {
   ipc::Channel channel;   // closing it detaches
-  base::UniqueFd stdin_;  // pipe or pty master; invalid when not wanted or the container has none
+  base::UniqueFd stdin_;  // pipe or pty master; invalid if not asked for or not there
 };
-// `outputs`: pipe write ends for the wanted streams, stdout first; the shim keeps copies.
+// `outputs`: pipe write ends for the streams that are asked for, stdout first; borrowed for the
+// call.
 absl::StatusOr<AttachSession> Attach(const std::string& bundle, const shim::v1::Attach& request,
                                      const std::vector<int>& outputs, base::Deadline deadline);
 

@@ -317,7 +317,7 @@ TEST_CASE("a container killed beside an attach that does not read keeps its last
   shim::v1::Attach request;
   request.set_stdout(true);
   const auto attached = shim_client::Attach(daemon.state() + "/containers/" + container, request,
-                                            {output.get()}, base::MonotonicNanos() + 5'000'000'000);
+                                            {output.get()}, base::Deadline::In(absl::Seconds(5)));
   INFO(attached.status());
   REQUIRE(attached.ok());
   CHECK(pod.Exec(container, {"touch", "/go"}).exit_code == 0);

@@ -1,5 +1,5 @@
-// One connection between a daemon and a shim, both ends here; a peer that breaks the rules writes
-// raw packets.
+// Both ends of a connection between crispd and a shim. A peer that breaks the protocol writes raw
+// packets.
 #include "ipc/channel.h"
 
 #include <fcntl.h>
@@ -53,7 +53,7 @@ size_t OpenFds() { return base::ListDir("/proc/self/fd")->size(); }
 
 base::Deadline In(int milliseconds) { return base::Deadline::In(absl::Milliseconds(milliseconds)); }
 
-// `count` copies of descriptor 0 beside the bytes.
+// Sends the bytes and `count` copies of descriptor 0.
 void SendRaw(const Channel& channel, const std::string& bytes, int count) {
   iovec io = {.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 16)] = {};
@@ -73,7 +73,7 @@ void SendRaw(const Channel& channel, const std::string& bytes, int count) {
   REQUIRE(sendmsg(channel.fd(), &header, MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
 }
 
-TEST_CASE("a message arrives whole, with its descriptors, which no child inherits") {
+TEST_CASE("a message arrives complete, with its descriptors, which are close-on-exec") {
   Pair pair;
   int pipe_fds[2];
   REQUIRE(pipe2(pipe_fds, O_CLOEXEC) == 0);
@@ -99,7 +99,7 @@ TEST_CASE("a message arrives whole, with its descriptors, which no child inherit
   CHECK(second->exec().args(0).size() == 180'000);
 }
 
-TEST_CASE("end of file, deadline and a peer that is gone are different errors") {
+TEST_CASE("end of file and a deadline that passes are different errors") {
   Pair pair;
   const int64_t begin = base::MonotonicNanos();
   CHECK(absl::IsDeadlineExceeded(pair.ours.Receive(In(30)).status()));
@@ -107,19 +107,19 @@ TEST_CASE("end of file, deadline and a peer that is gone are different errors") 
   CHECK(absl::IsDeadlineExceeded(pair.ours.Receive(base::Deadline::At(0)).status()));  // long past
   REQUIRE(pair.theirs.Send(ExecOf("last words")).ok());
   pair.theirs.Close();
-  CHECK(pair.ours.Receive(In(1000)).ok());  // what was sent before the end still comes
+  CHECK(pair.ours.Receive(In(1000)).ok());  // sent before the end
   CHECK(absl::IsUnavailable(pair.ours.Receive().status()));
   CHECK(absl::IsUnavailable(pair.ours.Send(ExecOf("x"))));
 }
 
-TEST_CASE("a waiting receiver wakes when the peer goes") {
+TEST_CASE("a waiting receiver wakes when the peer closes the connection") {
   Pair pair;
   std::thread peer([&] { pair.theirs.Close(); });
   CHECK(absl::IsUnavailable(pair.ours.Receive().status()));
   peer.join();
 }
 
-TEST_CASE("what is too large is refused on both sides, and its descriptors are closed") {
+TEST_CASE("too large a packet is refused on both sides and its descriptors are closed") {
   Pair pair;
   const size_t before = OpenFds();
   CHECK(absl::IsInvalidArgument(pair.ours.Send(ExecOf(std::string(kMaxPacketBytes, 'x')))));
@@ -129,12 +129,12 @@ TEST_CASE("what is too large is refused on both sides, and its descriptors are c
   SendRaw(pair.ours, "x", kMaxPacketFds + 1);
   CHECK(absl::IsInvalidArgument(pair.theirs.Receive(In(1000)).status()));
   CHECK(OpenFds() == before);
-  // The connection itself is not harmed.
+  // The connection can still be used.
   REQUIRE(pair.ours.Send(ExecOf("fine")).ok());
   CHECK(pair.theirs.ReceiveMessage<Request>(nullptr, In(1000)).ok());
 }
 
-TEST_CASE("bytes that are no message are the peer's fault; its descriptors are closed") {
+TEST_CASE("bytes that do not parse are an error and their descriptors are closed") {
   Pair pair;
   const size_t before = OpenFds();
   SendRaw(pair.ours, "\xff\xff\xff\xff", 3);
@@ -144,7 +144,7 @@ TEST_CASE("bytes that are no message are the peer's fault; its descriptors are c
   CHECK(OpenFds() == before);
 }
 
-TEST_CASE("a peer that does not read does not block a sender that must not block") {
+TEST_CASE("a non-blocking sender does not wait for a peer that does not read") {
   Pair pair;
   REQUIRE(fcntl(pair.ours.fd(), F_SETFL, O_NONBLOCK) == 0);
   absl::Status status;
@@ -153,7 +153,7 @@ TEST_CASE("a peer that does not read does not block a sender that must not block
   CHECK(absl::IsUnavailable(status));
 }
 
-TEST_CASE("a socket is for its owner only, replaces a stale one, and may have a long path") {
+TEST_CASE("a socket has mode 0600, replaces a stale one and may have a long path") {
   const TempDir dir;
   std::string directory = dir.path;
   SECTION("short") {}
@@ -163,13 +163,13 @@ TEST_CASE("a socket is for its owner only, replaces a stale one, and may have a 
   }
   const std::string path = directory + "/shim.sock";
   CHECK(absl::IsNotFound(Connect(path).status()));
-  for (int round = 0; round < 2; ++round) {  // the second meets the file of the first
+  for (int round = 0; round < 2; ++round) {  // the second round finds the socket file of the first
     const absl::StatusOr<base::UniqueFd> listener = Listen(path);
     REQUIRE(listener.ok());
     struct stat info;
     REQUIRE(stat(path.c_str(), &info) == 0);
     CHECK((info.st_mode & 0777) == 0600);
-    // A connection stands, and takes a request, before anybody accepts.
+    // A client can connect and send before the server accepts.
     const absl::StatusOr<Channel> client = Connect(path);
     REQUIRE(client.ok());
     REQUIRE(client->Send(ExecOf("early")).ok());
@@ -179,7 +179,7 @@ TEST_CASE("a socket is for its owner only, replaces a stale one, and may have a 
     REQUIRE(request.ok());
     CHECK(request->exec().args(0) == "early");
   }
-  CHECK(absl::IsUnavailable(Connect(path).status()));  // the file is there, nobody listens
+  CHECK(absl::IsUnavailable(Connect(path).status()));  // the file is there, but no process listens
   CHECK_FALSE(Listen(absl::StrCat(directory, "/", std::string(120, 'n'))).ok());
 }
 

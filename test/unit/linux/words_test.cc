@@ -8,7 +8,7 @@
 
 namespace crisp::linux {
 
-TEST_CASE("capabilities by name") {
+TEST_CASE("capabilities are parsed by their exact names") {
   CHECK(ParseCapabilities({}).value() == 0);
   CHECK(ParseCapabilities({"CAP_CHOWN", "CAP_CHECKPOINT_RESTORE", "CAP_CHOWN"}).value() ==
         ((uint64_t{1} << 40) | 1));
@@ -20,7 +20,7 @@ TEST_CASE("capabilities by name") {
   CHECK(CapabilityNames(uint64_t{1} << 63 | 1) == std::vector<std::string>{"CAP_CHOWN", "CAP_63"});
 }
 
-TEST_CASE("mount options are sorted into what the mount API takes apart") {
+TEST_CASE("mount options become flags, propagation and file system data") {
   const MountOptions bind =
       ParseMountOptions({"rbind", "rro", "nosuid", "noexec", "rslave", "ridmap"});
   CHECK(bind.bind);
@@ -40,7 +40,7 @@ TEST_CASE("mount options are sorted into what the mount API takes apart") {
                        {"mode", "755"}, {"newinstance", ""}, {"x", "a=b"}});
 }
 
-TEST_CASE("a later mount option wins") {
+TEST_CASE("of two contradicting mount options the later one wins") {
   CHECK(ParseMountOptions({"ro", "rw"}).top.set == 0);
   CHECK(ParseMountOptions({"ro", "rw"}).top.clear == MOUNT_ATTR_RDONLY);
   CHECK(ParseMountOptions({"rw", "ro"}).top.set == MOUNT_ATTR_RDONLY);

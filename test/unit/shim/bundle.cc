@@ -220,7 +220,7 @@ absl::StatusOr<shim::v1::Started> Bundle::Start(
 
 absl::StatusOr<ipc::ExitRecord> Bundle::WaitExit() {
   pollfd entry = {.fd = shim_->tether.fd(), .events = POLLIN, .revents = 0};
-  if (poll(&entry, 1, 20'000) != 1) return absl::DeadlineExceededError("the shim lives on");
+  if (poll(&entry, 1, 20'000) != 1) return absl::DeadlineExceededError("the shim did not end");
   siginfo_t info;
   REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim_->pidfd.get()), &info, WEXITED) == 0);
   shim_.reset();
@@ -258,10 +258,10 @@ std::string Bundle::LogText() const {
     const size_t end = raw.find('\n', at);
     REQUIRE(end != std::string::npos);
     // "2026-11-21T11:22:33.123456789Z stdout F "
-    constexpr size_t kHead = 40;
-    REQUIRE(end - at >= kHead);
-    text.append(raw, at + kHead, end - at - kHead);
-    if (raw[at + kHead - 2] == 'F') text += '\n';
+    constexpr size_t kHeader = 40;
+    REQUIRE(end - at >= kHeader);
+    text.append(raw, at + kHeader, end - at - kHeader);
+    if (raw[at + kHeader - 2] == 'F') text += '\n';
     at = end + 1;
   }
   return text;

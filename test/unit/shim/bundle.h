@@ -1,6 +1,6 @@
 // Containers made by hand for tests of crisp-shim alone: a bundle, an overlay rootfs of Debian's
-// busybox, a cgroup, and the daemon's side of the protocol (src/shim_client). Everything is below
-// one temporary directory of the process and gone afterwards. Needs root.
+// busybox, a cgroup, and crispd's side of the protocol (src/shim_client). Everything is below one
+// temporary directory of the test process, which is removed at its end. Needs root.
 #pragma once
 
 #include <functional>
@@ -23,14 +23,15 @@ namespace crisp::test {
 // The temporary directory, with the busybox layer at <directory>/layer; removed at the end of the
 // process.
 const std::string& WorkDirectory();
-// Value or a failed test with the message.
+// The file's text; fails the test when it cannot be read.
 std::string Slurp(const std::string& path);
 
-// The text of a file that is there already, or will be soon: waits for `done(text)`, at most 10 s.
+// Waits at most 10 s until the file exists and `done(text)` holds; returns its text. Not for a file
+// without a bound on its size.
 std::string Await(const std::string& path, const std::function<bool(const std::string&)>& done);
 
-// What CRI's default container looks like: all namespaces, /proc, /dev, /sys, the default masks, no
-// rights removed.
+// Like a default container of kubelet: all namespaces, /proc, /dev, /sys, the default masked paths
+// and capabilities.
 oci::Spec DefaultSpec(std::vector<std::string> args);
 oci::Spec ShellSpec(const std::string& script);
 
@@ -47,22 +48,22 @@ class Bundle {
   std::string upper() const { return path_ + ".upper/fs"; }
   // cgroup2 directory.
   std::string group() const;
-  // To be changed before Start(): the request, and limits.
+  // The request and the limits; to be changed before Start().
   shim::v1::Start& request() { return request_; }
   cgroup::Resources& limits() { return limits_; }
 
-  // Puts a file below the rootfs before the start.
+  // Adds a file to the rootfs; before the start.
   void AddFile(const std::string& name, const std::string& text, mode_t mode = 0755);
 
   // Writes the spec and starts. With `on_created` the start is parked until that has returned; its
   // error abandons the start.
   absl::StatusOr<shim::v1::Started> Start(
       const oci::Spec& spec, const std::function<absl::Status(pid_t)>& on_created = {});
-  // Starts a shim and leaves the protocol to the test.
+  // Starts a shim; the test sends the requests.
   shim_client::LaunchedShim Launch(const oci::Spec& spec);
-  // Waits for the shim's end (tether), at most 20 s, reaps it and reads exit.json.
+  // Waits at most 20 s for the shim's end, reaps it and reads exit.json.
   absl::StatusOr<ipc::ExitRecord> WaitExit();
-  // Start, WaitExit, the log's text without its heads.
+  // Start and WaitExit; returns LogText().
   std::string Run(const oci::Spec& spec, int expected_code = 0);
 
   // Kills the container's processes; the shim then ends by itself.
@@ -70,8 +71,8 @@ class Bundle {
   bool ShimIsAlive() const;
   pid_t shim_pid() const { return shim_pid_; }
 
-  // The log: raw, and with heads removed and P pieces joined ("stdout" and "stderr" mixed, as
-  // written).
+  // The log as it is, and without headers and with P pieces joined. stdout and stderr are mixed in
+  // the order in which they were written to the log.
   std::string RawLog() const;
   std::string LogText() const;
 

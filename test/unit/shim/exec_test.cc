@@ -1,5 +1,4 @@
-// Processes added to a container: results, failures, terminals, killing whole trees, and nothing
-// left behind.
+// Execs: results, failures, terminals, killing whole process trees, and no leaks.
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -27,7 +26,7 @@ std::vector<std::string> Names(const std::string& directory) {
 
 size_t CountFds(pid_t pid) { return Names(absl::StrCat("/proc/", pid, "/fd")).size(); }
 
-// Whether the shim is down to so many descriptors; the last session may have a moment to end.
+// Whether the shim gets down to so many descriptors; the last session may still be ending.
 bool HasAtMostFds(pid_t pid, size_t limit) {
   for (int i = 0; i < 2000 && CountFds(pid) > limit; ++i) poll(nullptr, 0, 2);
   return CountFds(pid) <= limit;
@@ -93,7 +92,7 @@ TEST_CASE("an exec runs in the container and gives its exit code and output", "[
   CHECK(bundle.RawLog().empty());
 }
 
-TEST_CASE("an exec of something that is not there says so", "[shim][exec]") {
+TEST_CASE("an exec of a program that does not exist is an invalid argument", "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   const auto result = bundle.Exec({"nope"});
@@ -103,7 +102,7 @@ TEST_CASE("an exec of something that is not there says so", "[shim][exec]") {
   CHECK(bundle.Exec({"true"})->exit_code == 0);
 }
 
-TEST_CASE("an exec sees the container's namespaces, rights and cgroup", "[shim][exec]") {
+TEST_CASE("an exec has the container's namespaces, restrictions and cgroup", "[shim][exec]") {
   Bundle bundle;
   oci::Spec spec = DefaultSpec({"sleep", "1000"});
   spec.process.no_new_privileges = true;
@@ -124,8 +123,7 @@ TEST_CASE("an exec sees the container's namespaces, rights and cgroup", "[shim][
   CHECK(init->out.find("\n321\n") != std::string::npos);
 }
 
-TEST_CASE("a timed-out exec is dead with everything it forked when that is reported",
-          "[shim][exec]") {
+TEST_CASE("when an exec is reported as killed everything it forked is dead", "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   const auto result = bundle.Exec(
@@ -135,7 +133,7 @@ TEST_CASE("a timed-out exec is dead with everything it forked when that is repor
   CHECK(Running(bundle, "4321") == 0);
 }
 
-TEST_CASE("a daemon that dies takes its execs along", "[shim][exec]") {
+TEST_CASE("an exec is killed when crispd closes the connection", "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -150,7 +148,7 @@ TEST_CASE("a daemon that dies takes its execs along", "[shim][exec]") {
   CHECK(Running(bundle, "4321") == 0);
 }
 
-TEST_CASE("what an exec leaves running on purpose stays", "[shim][exec]") {
+TEST_CASE("a process that an exec leaves running is not killed", "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   const auto result = bundle.Exec({"sh", "-c", "sleep 4321 >/dev/null 2>&1 & echo left"});
@@ -165,7 +163,7 @@ TEST_CASE("what an exec leaves running on purpose stays", "[shim][exec]") {
   CHECK(ExecGroups(bundle) == 0);
 }
 
-TEST_CASE("the end of an exec whose pid another had before it is its own", "[shim][exec]") {
+TEST_CASE("an exec that reuses the pid of an earlier one reports its own end", "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -176,7 +174,8 @@ TEST_CASE("the end of an exec whose pid another had before it is its own", "[shi
     REQUIRE(session.ok());
     return *std::move(session);
   };
-  // Leaves a daemon behind, which is of another session: that of the exec has its pid as its id.
+  // The process left running is in a session of its own (setsid): as a member of the exec's session
+  // it would keep the exec's pid, which is the session's id, from being reused.
   auto first = open_exec("setsid sleep 4321 & exec sleep 4322");
   for (int i = 0; i < 2000 && Pids(bundle, "4321").empty(); ++i) poll(nullptr, 0, 2);
   for (int i = 0; i < 2000 && Pids(bundle, "4322").empty(); ++i) poll(nullptr, 0, 2);
@@ -184,7 +183,8 @@ TEST_CASE("the end of an exec whose pid another had before it is its own", "[shi
   const pid_t pid = Pids(bundle, "4322")[0];
   REQUIRE(kill(pid, SIGKILL) == 0);
   CHECK(*first.Wait(DeadlineIn(5000)) == 137);
-  // The builder gets the pid before it, unless somebody else on this machine is faster.
+  // The builder gets the pid before that one, unless another process of this machine takes one
+  // first.
   bool same = false;
   for (int i = 0; i < 500 && !same; ++i) {
     base::UniqueFd last(open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC));
@@ -204,7 +204,8 @@ TEST_CASE("the end of an exec whose pid another had before it is its own", "[shi
   CHECK(same);
 }
 
-TEST_CASE("execs that leave a process behind do not use up the number of execs", "[shim][exec]") {
+TEST_CASE("execs that leave a process running do not count against the limit of execs",
+          "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   for (int i = 0; i < 70; ++i) {
@@ -216,7 +217,7 @@ TEST_CASE("execs that leave a process behind do not use up the number of execs",
   CHECK(Running(bundle, "4321") == 70);
 }
 
-TEST_CASE("an exec with a terminal", "[shim][exec]") {
+TEST_CASE("an exec with a terminal reads, writes and is resized", "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   auto session = shim_client::ExecSession::Open(
@@ -235,8 +236,8 @@ TEST_CASE("an exec with a terminal", "[shim][exec]") {
   CHECK(second.find("33 77") != std::string::npos);
   CHECK(second.find("got word") != std::string::npos);
   CHECK(*session->Wait(DeadlineIn(5000)) == 7);
-  // CVE-2022-23471, containerd CVE-2025-64329: a bad command with a terminal leaks nothing (counted
-  // below).
+  // CVE-2022-23471, CVE-2025-64329 of containerd: a command that cannot be executed, with a
+  // terminal, must not leak a descriptor.
   const size_t fds = CountFds(bundle.shim_pid());
   for (int i = 0; i < 50; ++i) {
     CHECK_FALSE(
@@ -257,7 +258,7 @@ TEST_CASE("hundreds of execs leave no descriptor, no process and no cgroup", "[s
     REQUIRE(result.ok());
     REQUIRE(result->exit_code == 1);
   }
-  // The last background processes may have a moment to live.
+  // The last background processes may still be ending.
   for (int i = 0; i < 2000 && ExecGroups(bundle) > 0; ++i) poll(nullptr, 0, 2);
   CHECK(HasAtMostFds(bundle.shim_pid(), fds));
   CHECK(ExecGroups(bundle) == 0);
@@ -268,7 +269,7 @@ TEST_CASE("hundreds of execs leave no descriptor, no process and no cgroup", "[s
   CHECK(std::count(children.begin(), children.end(), ' ') == 1);  // init
 }
 
-TEST_CASE("execs end with their container", "[shim][exec]") {
+TEST_CASE("execs end when their container ends", "[shim][exec]") {
   Bundle bundle;
   oci::Spec spec = ShellSpec("while ! test -e /stop; do sleep 0.01; done; exit 3");
   REQUIRE(bundle.Start(spec).ok());
@@ -285,12 +286,12 @@ TEST_CASE("execs end with their container", "[shim][exec]") {
   CHECK(fact->exit_code == 3);
 }
 
-TEST_CASE("an exec into a container that may fork no more fails at once", "[shim][exec]") {
+TEST_CASE("an exec fails at once when the container has reached its pids limit", "[shim][exec]") {
   Bundle bundle;
   bundle.limits().pids_limit = 1;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   const auto result = bundle.Exec({"sh", "-c", "true & true"}, 10'000);
-  // cgroup2: the clone is refused; v1: the process may enter but not fork.
+  // cgroup2 refuses the clone; with v1 the process may join the group but not fork.
   if (result.ok()) CHECK(result->exit_code != 0);
   CHECK_FALSE(absl::IsDeadlineExceeded(result.status()));
 }

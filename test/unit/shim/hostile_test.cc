@@ -1,7 +1,6 @@
-// Images and volumes made by an enemy. Each either fails with a clean error or runs harmlessly; in
-// no case does anything outside the rootfs change. The canary is a directory of the host that
-// hostile links point to, by its absolute path and by enough "..". Case numbers are those of the
-// hostile suite.
+// Hostile images and volumes. Each container either fails with a clear error or runs and does no
+// harm; nothing outside of the rootfs ever changes. Hostile links point to the canary, a directory
+// of the host, by its absolute path or by enough "..".
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -28,7 +27,8 @@ std::string Output(const std::string& command) {
   return text;
 }
 
-// A tree on the host, and what of the host's kernel settings a hostile mount could reach.
+// A directory on the host, and the kernel settings that a hostile mount could reach; neither may
+// have changed at the end.
 class Canary {
  public:
   explicit Canary(const Bundle& bundle) : path_(bundle.path() + ".canary") {
@@ -42,7 +42,7 @@ class Canary {
     (void)base::RemoveTree(path_);
   }
   const std::string& path() const { return path_; }
-  // "../../../.." to the host's root from anywhere in a rootfs, then the canary.
+  // The canary by way of "..", from any directory in a rootfs.
   std::string Up() const { return absl::StrCat("../../../../../../../../../..", path_); }
 
  private:
@@ -64,7 +64,7 @@ void Link(const Bundle& bundle, const std::string& name, const std::string& targ
   REQUIRE(symlink(target.c_str(), path.c_str()) == 0);
 }
 
-// Starts, waits for the end if it runs, and returns the failure's message or the log.
+// Starts the container and waits for its end; returns its log, or "refused: " and the error.
 std::string Try(Bundle& bundle, const oci::Spec& spec) {
   const absl::StatusOr<shim::v1::Started> started = bundle.Start(spec);
   const absl::StatusOr<ipc::ExitRecord> fact = bundle.WaitExit();
@@ -73,8 +73,7 @@ std::string Try(Bundle& bundle, const oci::Spec& spec) {
   return bundle.LogText();
 }
 
-// The overlay hides the layer's directory of that name: the image has only what the test puts
-// there.
+// Makes `name` in the image a link to `target`, instead of what the base layer has there.
 void Replace(const Bundle& bundle, const std::string& name, const std::string& target) {
   REQUIRE(system(absl::StrCat("rm -rf ", bundle.upper(), "/", name).c_str()) == 0);
   REQUIRE(symlink(target.c_str(), base::JoinPath(bundle.upper(), name).c_str()) == 0);
@@ -82,7 +81,7 @@ void Replace(const Bundle& bundle, const std::string& name, const std::string& t
 
 }  // namespace
 
-TEST_CASE("C15, C16: /dev, /proc or /sys is a link", "[shim][hostile]") {
+TEST_CASE("an image in which /dev, /proc or /sys is a link is refused", "[shim][hostile]") {
   for (const char* name : {"dev", "proc", "sys"}) {
     for (const bool absolute : {true, false}) {
       Bundle bundle;
@@ -100,7 +99,8 @@ TEST_CASE("C15, C16: /dev, /proc or /sys is a link", "[shim][hostile]") {
   }
 }
 
-TEST_CASE("C15: /dev/pts, /dev/shm or /dev/mqueue is a link in the image", "[shim][hostile]") {
+TEST_CASE("links below /dev in the image are hidden by the container's own /dev",
+          "[shim][hostile]") {
   Bundle bundle;
   Canary canary(bundle);
   for (const char* name : {"dev/pts", "dev/shm", "dev/mqueue", "dev/null", "dev/console"}) {
@@ -109,7 +109,7 @@ TEST_CASE("C15: /dev/pts, /dev/shm or /dev/mqueue is a link in the image", "[shi
   CHECK(Try(bundle, ShellSpec("echo ran >/dev/null; ls -d /dev/pts/ptmx")) == "/dev/pts/ptmx\n");
 }
 
-TEST_CASE("C17, P05: destinations lead through links of the image", "[shim][hostile]") {
+TEST_CASE("mount destinations that lead through links stay inside the rootfs", "[shim][hostile]") {
   for (const bool absolute : {true, false}) {
     Bundle bundle;
     Canary canary(bundle);
@@ -128,7 +128,7 @@ TEST_CASE("C17, P05: destinations lead through links of the image", "[shim][host
   }
 }
 
-TEST_CASE("P05: endless links end", "[shim][hostile]") {
+TEST_CASE("a loop or too long a chain of links is refused", "[shim][hostile]") {
   Bundle bundle;
   Canary canary(bundle);
   Link(bundle, "a", "/b/x");
@@ -146,7 +146,8 @@ TEST_CASE("P05: endless links end", "[shim][hostile]") {
   CHECK(Try(second, spec) == "refused: mounts: /chain0: ELOOP");
 }
 
-TEST_CASE("P04: destinations with dots, nothing, or everything", "[shim][hostile]") {
+TEST_CASE("relative, empty and root destinations and those with .. are refused",
+          "[shim][hostile]") {
   for (const char* destination :
        {"/../../tmp/x", "/tmp/../../x", "relative", "", "/", "//", "/./"}) {
     Bundle bundle;
@@ -158,8 +159,7 @@ TEST_CASE("P04: destinations with dots, nothing, or everything", "[shim][hostile
   }
 }
 
-TEST_CASE("P06, P09: nothing is mounted over procfs, by name or through a link",
-          "[shim][hostile]") {
+TEST_CASE("nothing can be mounted over procfs, by name or through a link", "[shim][hostile]") {
   struct Case {
     const char* destination;
     const char* link_to;  // /link, when the destination uses it
@@ -189,7 +189,7 @@ TEST_CASE("P06, P09: nothing is mounted over procfs, by name or through a link",
   }
 }
 
-TEST_CASE("files of procfs that lxcfs replaces may be", "[shim][hostile]") {
+TEST_CASE("the files of procfs that lxcfs replaces can be bound over", "[shim][hostile]") {
   Bundle bundle;
   const std::string source = bundle.path() + ".source";
   REQUIRE(base::WriteFileAtomic(source, "mine\n", 0644).ok());
@@ -199,7 +199,7 @@ TEST_CASE("files of procfs that lxcfs replaces may be", "[shim][hostile]") {
   REQUIRE(unlink(source.c_str()) == 0);
 }
 
-TEST_CASE("P07: a volume at /dev with a null that is something else", "[shim][hostile]") {
+TEST_CASE("links in a volume at /dev are neither followed nor replaced", "[shim][hostile]") {
   for (const char* target :
        {"/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/etc/passwd"}) {
     Bundle bundle;
@@ -219,8 +219,8 @@ TEST_CASE("P07: a volume at /dev with a null that is something else", "[shim][ho
   }
 }
 
-// What the host's /dev is to a container that has it as a volume.
-TEST_CASE("a volume at /dev gets no nodes, and those it has stay as they are", "[shim][hostile]") {
+// As when the host's /dev is the volume.
+TEST_CASE("no device node is made or changed in a volume at /dev", "[shim][hostile]") {
   for (const char* access : {"ro", "rw"}) {
     Bundle bundle;
     Canary host(bundle);  // nothing in it may change
@@ -235,7 +235,7 @@ TEST_CASE("a volume at /dev gets no nodes, and those it has stay as they are", "
   }
 }
 
-TEST_CASE("a node that a volume below /dev has already stays as it is", "[shim][hostile]") {
+TEST_CASE("a device node that a volume below /dev has already is not changed", "[shim][hostile]") {
   for (const char* access : {"ro", "rw"}) {
     Bundle bundle;
     Canary host(bundle);
@@ -247,7 +247,7 @@ TEST_CASE("a node that a volume below /dev has already stays as it is", "[shim][
     Bundle other;
     spec.linux_.devices.back().minor = 5;
     CHECK(Try(other, spec) ==
-          "refused: devices: /dev/bus/usb/null: something else is there: EEXIST");
+          "refused: devices: /dev/bus/usb/null: exists and is not the same device: EEXIST");
     Bundle missing;
     spec.linux_.devices.back().path = "/dev/bus/usb/new";
     if (std::string(access) == "ro") {
@@ -256,8 +256,7 @@ TEST_CASE("a node that a volume below /dev has already stays as it is", "[shim][
   }
 }
 
-TEST_CASE("P08: a terminal with a volume at /dev/pts or a link at /dev/console",
-          "[shim][hostile]") {
+TEST_CASE("a terminal is refused when a volume replaces devpts", "[shim][hostile]") {
   for (const char* where : {"/dev/pts", "/dev"}) {
     Bundle bundle;
     Canary canary(bundle);
@@ -275,19 +274,21 @@ TEST_CASE("P08: a terminal with a volume at /dev/pts or a link at /dev/console",
   }
 }
 
-TEST_CASE("C18: devices of the image are not trusted", "[shim][hostile]") {
+TEST_CASE("files and links of the image in the place of a device are not trusted",
+          "[shim][hostile]") {
   Bundle bundle;
   Canary canary(bundle);
   bundle.AddFile("data/device", "no device");
   oci::Spec spec = ShellSpec("echo ran");
   spec.linux_.devices.push_back({"/data/device", 'c', 1, 3, {}, {}, {}});
-  CHECK(Try(bundle, spec) == "refused: devices: /data/device: something else is there: EEXIST");
+  CHECK(Try(bundle, spec) ==
+        "refused: devices: /data/device: exists and is not the same device: EEXIST");
   Bundle linked;
   Link(linked, "data", canary.path());
   CHECK(Try(linked, spec) == "ran\n");
 }
 
-TEST_CASE("C07, C08: a working directory that leads to a descriptor or up", "[shim][hostile]") {
+TEST_CASE("a working directory cannot lead out of the rootfs", "[shim][hostile]") {
   for (int fd = 3; fd < 40; fd += 1) {
     Bundle bundle;
     Canary canary(bundle);
@@ -313,12 +314,11 @@ TEST_CASE("C07, C08: a working directory that leads to a descriptor or up", "[sh
   CHECK(Try(made, spec) == canary.path() + "/new/deep\n");
 }
 
-TEST_CASE("CVE-2024-21626: no descriptor of the host is a way to the program or its interpreter",
+TEST_CASE("no descriptor leads to a program or interpreter of the host (CVE-2024-21626)",
           "[shim][hostile]") {
   const std::string outside = WorkDirectory() + "/layer/bin/busybox";
   for (int fd = 3; fd < 24; ++fd) {
-    // O_PATH of /proc/<pid> of the sandbox, directories of cgroups, of the bundle, of the host's
-    // root.
+    // Descriptors the builder has: /proc/<pid> of the sandbox, cgroup and bundle directories.
     for (const char* up : {"root", "..", "../../../../../.."}) {
       const std::string program = absl::StrCat("/proc/self/fd/", fd, "/", up, outside);
       Bundle bundle;
@@ -337,8 +337,9 @@ TEST_CASE("CVE-2024-21626: no descriptor of the host is a way to the program or 
   }
 }
 
-// Linked statically but for the sanitizer's build, which needs a library the container lacks.
-TEST_CASE("C19, C20: the program is /proc/self/exe, or asks for it", "[shim][hostile]") {
+// With a sanitizer the shim is linked dynamically and fails for a library that the container lacks.
+TEST_CASE("a container cannot run or overwrite crisp-shim through /proc/self/exe",
+          "[shim][hostile]") {
   const std::string before = Output("sha256sum < " CRISP_SHIM);
   for (const char* name : {"/proc/self/exe", "/exe", "/script"}) {
     Bundle bundle;
@@ -375,7 +376,8 @@ TEST_CASE("no descriptor of the host reaches init or an exec", "[shim][hostile]"
   CHECK(result->out == "4\n0\n");
 }
 
-TEST_CASE("a race for a mount's place stays inside the rootfs", "[shim][hostile][race]") {
+TEST_CASE("a mount point that is renamed during the start stays inside the rootfs",
+          "[shim][hostile][race]") {
   Bundle attacker;
   Canary canary(attacker);
   const std::string volume = attacker.path() + ".volume";

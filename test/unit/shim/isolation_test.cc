@@ -1,5 +1,4 @@
-// What a container sees and may do: compared with what was asked for, and with runc on the same
-// config.json.
+// What a container sees and may do, compared with what its spec says and with runc.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -33,7 +32,7 @@ std::vector<std::string> Lines(const std::string& text) {
   return absl::StrSplit(text, '\n', absl::SkipEmpty());
 }
 
-// Prints facts that must be the same under every runtime.
+// Prints what must be the same with every runtime.
 constexpr char kProbe[] =
     "grep -E 'Cap|NoNewPrivs|Seccomp:|Groups|Uid|Gid' /proc/self/status; find /dev | sort; "
     "for f in $(find /dev -type c); do ls -ln $f | awk '{print $1,$3,$4,$5,$6,$NF}'; done | sort; "
@@ -68,7 +67,7 @@ TEST_CASE("user, groups and capabilities are those of the spec", "[shim][isolati
     Bundle bundle;
     oci::Spec spec = DefaultSpec({"cat", "/proc/self/status"});
     spec.process.user = {.uid = c.uid, .gid = c.uid, .umask = {}, .additional_gids = c.groups};
-    // A set the process does not get, however it is written down (CVE-2022-24769 and its kin).
+    // No process gets inheritable capabilities, whatever the spec says (CVE-2022-24769).
     spec.process.capabilities = oci::Capabilities{.bounding = c.caps,
                                                   .effective = c.caps,
                                                   .inheritable = c.caps,
@@ -106,7 +105,7 @@ TEST_CASE("ambient capabilities reach a user who is not root", "[shim][isolation
   CHECK(bundle.Run(spec) == absl::StrCat("CapEff:\t", mask, "\nCapAmb:\t", mask, "\n"));
 }
 
-TEST_CASE("the same config.json gives the same container under runc", "[shim][isolation]") {
+TEST_CASE("a container looks the same as with runc", "[shim][isolation]") {
   if (system("command -v runc >/dev/null") != 0) {
     WARN("runc is not installed");
     return;
@@ -124,8 +123,7 @@ TEST_CASE("the same config.json gives the same container under runc", "[shim][is
     const std::string ours = bundle.Run(spec);
 
     Bundle other;
-    // runc 1.1 does not know cgroup namespaces together with our group names: it makes its own
-    // group.
+    // runc 1.1 cannot use the cgroup that the test has made: it makes one of its own.
     spec.linux_.cgroups_path = "/crisp-shim-test-runc";
     const std::string rootfs = other.path() + "/rootfs";
     REQUIRE(system(absl::StrCat("cp -al ", WorkDirectory(), "/layer ", rootfs).c_str()) == 0);
@@ -144,10 +142,12 @@ TEST_CASE("the same config.json gives the same container under runc", "[shim][is
   }
 }
 
-TEST_CASE("masked and read-only paths, a read-only rootfs", "[shim][isolation]") {
+TEST_CASE("masked paths cannot be read, read-only paths and rootfs not written",
+          "[shim][isolation]") {
   Bundle bundle;
   oci::Spec spec = ShellSpec(
-      "ls /etc/dir; cat /etc/secret; wc -c < /proc/keys; touch /tmp/x; touch /rootfile; touch "
+      "exec 2>&1; ls /etc/dir; cat /etc/secret; wc -c < /proc/keys; touch /tmp/x; touch /rootfile; "
+      "touch "
       "/data/fine; "
       "echo 1 > /proc/sys/net/ipv4/ip_forward; chmod 777 /etc/secret; echo void > /etc/secret; "
       "true");
@@ -168,7 +168,7 @@ TEST_CASE("masked and read-only paths, a read-only rootfs", "[shim][isolation]")
   CHECK((info.st_mode & 07777) == 0666);
 }
 
-TEST_CASE("a working directory that is missing is made, one that is the user's only is entered",
+TEST_CASE("a missing working directory is made, and root enters one the user may not",
           "[shim][isolation]") {
   Bundle bundle;
   oci::Spec spec = DefaultSpec({"pwd"});
@@ -177,12 +177,11 @@ TEST_CASE("a working directory that is missing is made, one that is the user's o
   spec.root.readonly = true;
   CHECK(bundle.Run(spec) == "/srv/app/deep\n");
   Bundle second;
-  spec.process.cwd =
-      "/root";  // 0700, root's: entered before the user changes, as under other runtimes
+  spec.process.cwd = "/root";  // 0700 and root's: entered before the user changes, as with runc
   CHECK(second.Run(spec) == "/root\n");
 }
 
-TEST_CASE("rlimits beyond what can be given are as high as possible", "[shim][isolation]") {
+TEST_CASE("rlimits higher than can be given are as high as possible", "[shim][isolation]") {
   Bundle bundle;
   oci::Spec spec = ShellSpec("ulimit -n; ulimit -Hn");
   spec.process.rlimits = {{"RLIMIT_NOFILE", 1 << 30, 1 << 30}};
@@ -191,7 +190,7 @@ TEST_CASE("rlimits beyond what can be given are as high as possible", "[shim][is
   CHECK(Lines(text)[0] == Lines(text)[1]);
 }
 
-TEST_CASE("propagation of binds", "[shim][isolation]") {
+TEST_CASE("mounts propagate through binds as the spec says", "[shim][isolation]") {
   Bundle bundle;
   const std::string volume = bundle.path() + ".volume";
   REQUIRE(base::MakeDirs(volume + "/in", 0755).ok());
@@ -234,13 +233,15 @@ TEST_CASE("propagation of binds", "[shim][isolation]") {
   CHECK(bundle.LogText() == "slave sees\nshared sees\n");
 }
 
-TEST_CASE("read-only and recursively read-only binds", "[shim][isolation]") {
+TEST_CASE("a read-only bind has writable submounts, a recursively read-only one has none",
+          "[shim][isolation]") {
   Bundle bundle;
   const std::string volume = bundle.path() + ".volume";
   REQUIRE(base::MakeDirs(volume + "/sub", 0755).ok());
   REQUIRE(system(("mount -t tmpfs tmpfs " + volume + "/sub").c_str()) == 0);
   oci::Spec spec = ShellSpec(
-      "touch /ro/x /ro/sub/x /rro/x /rro/sub/x; grep ' /flags ' /proc/self/mountinfo | cut -d' ' "
+      "exec 2>&1; touch /ro/x /ro/sub/x /rro/x /rro/sub/x; grep ' /flags ' /proc/self/mountinfo | "
+      "cut -d' ' "
       "-f6");
   spec.mounts.push_back({"/ro", "bind", volume, {"rbind", "ro"}, {}, {}});
   spec.mounts.push_back({"/rro", "bind", volume, {"rbind", "rro"}, {}, {}});
@@ -253,7 +254,8 @@ TEST_CASE("read-only and recursively read-only binds", "[shim][isolation]") {
                        "touch: /rro/sub/x: Read-only file system\nrw,nosuid,nodev,noexec"));
 }
 
-TEST_CASE("an image mount is read-only, executable and confined", "[shim][isolation]") {
+TEST_CASE("an image mount is read-only, executable and stays inside the image",
+          "[shim][isolation]") {
   Bundle bundle;
   const std::string image = bundle.path() + ".image";
   REQUIRE(base::MakeDirs(image + "/a/sub", 0755).ok());
@@ -289,7 +291,8 @@ TEST_CASE("an image mount is read-only, executable and confined", "[shim][isolat
   REQUIRE(base::RemoveTree(image).ok());
 }
 
-TEST_CASE("out of memory is told from other ends", "[shim][isolation]") {
+TEST_CASE("a container that is killed for its memory limit is recorded as such",
+          "[shim][isolation]") {
   Bundle bundle;
   bundle.limits().memory_limit_bytes = 16 << 20;
   bundle.limits().memory_swap_limit_bytes = 16 << 20;
@@ -302,7 +305,8 @@ TEST_CASE("out of memory is told from other ends", "[shim][isolation]") {
   CHECK(fact->oom_killed);
 }
 
-TEST_CASE("a fork bomb is held by its limit and ends with the container", "[shim][isolation]") {
+TEST_CASE("a fork bomb is stopped by the pids limit and ends with the container",
+          "[shim][isolation]") {
   Bundle bundle;
   bundle.limits().pids_limit = 32;
   REQUIRE(bundle
@@ -317,13 +321,15 @@ TEST_CASE("a fork bomb is held by its limit and ends with the container", "[shim
   CHECK(fact->exit_code == 137);
 }
 
-TEST_CASE("a user namespace with an idmapped rootfs and volume", "[shim][isolation]") {
+TEST_CASE("files of rootfs and idmapped volumes have their owners in a user namespace",
+          "[shim][isolation]") {
   Bundle bundle;
   const std::string volume = bundle.path() + ".volume";
   REQUIRE(base::MakeDirs(volume, 0777).ok());
   REQUIRE(chmod(volume.c_str(), 0777) == 0);
   oci::Spec spec = ShellSpec(
-      "cat /proc/self/uid_map | tr -s ' '; id -u; stat -c %u:%g /etc/passwd /home/user /dev/null; "
+      "exec 2>&1; cat /proc/self/uid_map | tr -s ' '; id -u; stat -c %u:%g /etc/passwd /home/user "
+      "/dev/null; "
       "touch /new /volume/new; stat -c %u /new /volume/new; "
       "echo to null > /dev/null; hostname inside && hostname; mount -t tmpfs tmpfs /tmp "
       "2>/dev/null || echo no mount; ls -d /sys/fs/cgroup");

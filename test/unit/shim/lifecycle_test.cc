@@ -1,4 +1,4 @@
-// Starting and ending: exit codes, signals, the two facts, parked, failed and abandoned starts.
+// Start and end: exit codes, signals, init.json and exit.json, parked, failed and abandoned starts.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -18,7 +18,7 @@
 namespace crisp::test {
 namespace {
 
-// The directory of processes in the container's cgroup, one pid per line.
+// The processes in the container's cgroup, one pid per line.
 std::string Processes(const Bundle& bundle) {
   return base::ReadFile(bundle.group() + "/cgroup.procs").value_or("");
 }
@@ -35,10 +35,11 @@ std::string FailureOf(const oci::Spec& spec, const std::function<void(Bundle&)>&
 
 }  // namespace
 
-TEST_CASE("a container runs, its output is logged, its end is recorded", "[shim]") {
+TEST_CASE("a container's start, output and exit are recorded", "[shim]") {
   Bundle bundle;
   const int64_t before_ns = base::WallNanos();
-  CHECK(bundle.Run(ShellSpec("echo hello; echo oops >&2; exit 3"), 3) == "hello\noops\n");
+  CHECK(bundle.Run(ShellSpec("exec 2>&1; echo hello; echo oops >&2; exit 3"), 3) ==
+        "hello\noops\n");
   const auto init = shim_client::ReadInit(bundle.path());
   REQUIRE(init.ok());
   CHECK(init->pid() > 0);
@@ -54,20 +55,20 @@ TEST_CASE("a container runs, its output is logged, its end is recorded", "[shim]
   CHECK((info.st_mode & 07777) == 0640);
 }
 
-TEST_CASE("every exit code comes back as it is", "[shim]") {
+TEST_CASE("every exit code is recorded as it is", "[shim]") {
   for (const int code : {0, 1, 2, 127, 128, 137, 254, 255}) {
     Bundle bundle;
     bundle.Run(ShellSpec(absl::StrCat("exit ", code)), code);
   }
 }
 
-TEST_CASE("an end by signal is 128 plus its number", "[shim]") {
+TEST_CASE("the exit code of a killed container is 128 plus the signal", "[shim]") {
   for (const int number : {SIGTERM, SIGKILL, SIGABRT, SIGUSR1, SIGRTMIN + 3}) {
     Bundle bundle;
     const auto started = bundle.Start(DefaultSpec({"sleep", "100"}));
     REQUIRE(started.ok());
-    // Init of a pid namespace hears what comes from outside only when it has a handler, or it is
-    // SIGKILL or SIGSTOP.
+    // Init of a PID namespace gets a signal from outside only if it has a handler for it, or the
+    // signal is SIGKILL or SIGSTOP.
     if (number == SIGKILL) {
       REQUIRE(kill(started->pid(), number) == 0);
       const auto fact = bundle.WaitExit();
@@ -79,7 +80,7 @@ TEST_CASE("an end by signal is 128 plus its number", "[shim]") {
   }
   Bundle shared;
   oci::Spec spec = DefaultSpec({"sleep", "100"});
-  spec.linux_.namespaces.erase(spec.linux_.namespaces.begin());  // the host's pid namespace
+  spec.linux_.namespaces.erase(spec.linux_.namespaces.begin());  // the host's PID namespace
   spec.mounts.erase(spec.mounts.begin());
   const auto started = shared.Start(spec);
   INFO(started.status());
@@ -90,7 +91,7 @@ TEST_CASE("an end by signal is 128 plus its number", "[shim]") {
   CHECK(fact->exit_code == 128 + SIGTERM);
 }
 
-TEST_CASE("a shim that is not asked to start anything does not stay", "[shim]") {
+TEST_CASE("a shim ends when crispd goes away before it asked for a start", "[shim]") {
   Bundle bundle;
   shim_client::LaunchedShim shim = bundle.Launch(ShellSpec("true"));
   shim.operation.Close();
@@ -106,7 +107,7 @@ TEST_CASE("a parked start waits before its first step", "[shim]") {
     created = pid;
     CHECK(linux::ProcessRef::Of(pid).ok());
     CHECK(bundle.RawLog().empty());
-    // Its namespaces are there: this is when the daemon sets up the network.
+    // Its namespaces exist: crispd sets up the network at this point.
     CHECK(access(absl::StrCat("/proc/", pid, "/ns/net").c_str(), F_OK) == 0);
     return absl::OkStatus();
   });
@@ -116,12 +117,12 @@ TEST_CASE("a parked start waits before its first step", "[shim]") {
   CHECK(bundle.LogText() == "ran\n");
 }
 
-TEST_CASE("a start the daemon loses interest in leaves nothing", "[shim]") {
+TEST_CASE("an abandoned parked start leaves nothing running", "[shim]") {
   Bundle bundle;
   pid_t created = 0;
   const auto started = bundle.Start(ShellSpec("echo ran"), [&](pid_t pid) {
     created = pid;
-    return absl::CancelledError("changed my mind");
+    return absl::CancelledError("abandoned");
   });
   CHECK(absl::IsCancelled(started.status()));
   CHECK(absl::IsNotFound(bundle.WaitExit().status()));
@@ -130,7 +131,7 @@ TEST_CASE("a start the daemon loses interest in leaves nothing", "[shim]") {
   CHECK(bundle.RawLog().empty());
 }
 
-TEST_CASE("a daemon that dies at once after the request kills the start", "[shim]") {
+TEST_CASE("a start whose connection is closed at any moment leaves nothing running", "[shim]") {
   for (int delay_us = 0; delay_us < 20'000; delay_us += 997) {
     Bundle bundle;
     shim_client::LaunchedShim shim = bundle.Launch(DefaultSpec({"sleep", "1000"}));
@@ -139,21 +140,21 @@ TEST_CASE("a daemon that dies at once after the request kills the start", "[shim
     REQUIRE(shim.operation.Send(request).ok());
     timespec pause = {.tv_sec = 0, .tv_nsec = delay_us * 1000};
     nanosleep(&pause, nullptr);
-    // Started may be on its way already: then the container runs, and is ours to kill.
+    // Started may have been sent already: then the container runs and the test kills it.
     pollfd entry = {.fd = shim.operation.fd(), .events = POLLIN, .revents = 0};
     const bool answered = poll(&entry, 1, 0) == 1;
     shim.operation.Close();
     if (answered) bundle.Kill();
     pollfd tether = {.fd = shim.tether.fd(), .events = POLLIN, .revents = 0};
-    if (poll(&tether, 1, 300) == 0)
-      bundle.Kill();  // Started was sent just before the connection was closed
+    // Still alive: Started was sent just before the connection was closed.
+    if (poll(&tether, 1, 300) == 0) bundle.Kill();
     siginfo_t info;
     REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
     CHECK(Processes(bundle).empty());
   }
 }
 
-TEST_CASE("a start that fails names the step and what it was about", "[shim]") {
+TEST_CASE("the error of a failed start names the step, the object and the errno", "[shim]") {
   CHECK(FailureOf(DefaultSpec({"nope"})) ==
         "exec: \"nope\": executable file not found in $PATH: ENOENT");
   CHECK(FailureOf(DefaultSpec({"/bin/nope"})) ==
@@ -183,10 +184,12 @@ TEST_CASE("a start that fails names the step and what it was about", "[shim]") {
   CHECK(FailureOf(spec) == "sysctls: kernel.msgmax = not a number: EINVAL");
   spec.linux_.sysctl = {{"kernel.core_pattern", "|/bin/evil"}};
   CHECK(FailureOf(spec) ==
-        "spec: linux.sysctl: \"kernel.core_pattern\" is not of a namespace of the container");
+        "spec: linux.sysctl: \"kernel.core_pattern\" does not belong to a namespace of the "
+        "container");
   spec.linux_.sysctl.clear();
   spec.linux_.namespaces[1].path = "/proc/self/ns/uts";
-  CHECK(FailureOf(spec) == "namespaces: /proc/self/ns/uts is another kind of file: EINVAL");
+  CHECK(FailureOf(spec) ==
+        "namespaces: /proc/self/ns/uts is not a namespace of the type the spec says: EINVAL");
   spec.linux_.namespaces[1].path = "/proc/1/ns/gone";
   CHECK(FailureOf(spec) == "namespaces: /proc/1/ns/gone: ENOENT");
   spec = ShellSpec("true");
@@ -208,7 +211,7 @@ TEST_CASE("a start that fails names the step and what it was about", "[shim]") {
         }) == "namespaces: the target container has ended: ESRCH");
 }
 
-TEST_CASE("namespaces of a sandbox are joined, whoever has the path's pid later", "[shim]") {
+TEST_CASE("a container joins the namespaces of its sandbox", "[shim]") {
   Bundle pause;
   oci::Spec spec = DefaultSpec({"sleep", "1000"});
   spec.hostname = "pod-name";
@@ -225,7 +228,7 @@ TEST_CASE("namespaces of a sandbox are joined, whoever has the path's pid later"
   }
   bundle.request().set_sandbox_pid(sandbox->pid());
   bundle.request().set_sandbox_start_ticks(sandbox->start_ticks());
-  // The pod's shared memory is a mount of the sandbox alone.
+  // The pod's shared memory is mounted only in the sandbox.
   inner.mounts.back() = {
       "/dev/shm", "bind", absl::StrCat("/proc/", sandbox->pid(), "/root/dev/shm"),
       {"rbind"},  {},     {}};
@@ -236,7 +239,7 @@ TEST_CASE("namespaces of a sandbox are joined, whoever has the path's pid later"
   CHECK(bundle.Run(inner) == absl::StrCat("pod-name\nsleep 1000 ", net, "\nshared\n"));
 }
 
-TEST_CASE("what outlives init in a shared pid namespace is killed before the end is recorded",
+TEST_CASE("in a shared PID namespace all processes are killed before the exit is recorded",
           "[shim]") {
   Bundle bundle;
   oci::Spec spec =
@@ -247,12 +250,12 @@ TEST_CASE("what outlives init in a shared pid namespace is killed before the end
   CHECK(Processes(bundle).empty());
 }
 
-TEST_CASE("a process elsewhere that holds the output does not hold up the record", "[shim]") {
+TEST_CASE("a process outside that has the output open does not delay the exit record", "[shim]") {
   Bundle bundle;
   const auto started =
       bundle.Start(ShellSpec("echo first; while ! test -e /stop; do sleep 0.01; done; exit 4"));
   REQUIRE(started.ok());
-  // As an agent would that has opened the stream through /proc.
+  // A node agent may have opened the stream through /proc.
   const base::UniqueFd held(
       open(absl::StrCat("/proc/", started->pid(), "/fd/1").c_str(), O_WRONLY | O_CLOEXEC));
   REQUIRE(held.valid());
@@ -265,7 +268,7 @@ TEST_CASE("a process elsewhere that holds the output does not hold up the record
   CHECK(bundle.LogText() == "first\n");
 }
 
-TEST_CASE("a process elsewhere that never stops writing does not hold up the record", "[shim]") {
+TEST_CASE("a process outside that never stops writing does not delay the exit record", "[shim]") {
   Bundle bundle;
   const auto started =
       bundle.Start(ShellSpec("while ! test -e /stop; do sleep 0.01; done; exit 4"));

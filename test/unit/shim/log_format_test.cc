@@ -1,4 +1,4 @@
-// ContainerLog by itself: what is a line, what is a piece, what stays for the next write.
+// ContainerLog alone: lines, pieces of lines, and what is left for the next write.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -50,7 +50,7 @@ using Strings = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("a line is written when its newline is there") {
+TEST_CASE("a line is written once it is complete") {
   TemporaryLog log;
   CHECK(Write(log, "a\nb\n\nc") == 5);
   CHECK(log.Lines() == Strings{"stdout F a", "stdout F b", "stdout F "});
@@ -63,7 +63,7 @@ TEST_CASE("a line is written when its newline is there") {
                                "stdout P end", "stderr F e"});
 }
 
-TEST_CASE("a line of the limit is whole, one byte more makes a piece") {
+TEST_CASE("a line of the maximum length is whole, a longer one is split") {
   constexpr size_t kMax = ContainerLog::kMaxLine;
   const std::string full(kMax, 'x');
   TemporaryLog log;
@@ -77,7 +77,7 @@ TEST_CASE("a line of the limit is whole, one byte more makes a piece") {
                                "stdout P " + full, "stdout F " + full, "stdout P " + full});
 }
 
-TEST_CASE("more lines than one system call takes stay in order") {
+TEST_CASE("more lines than one writev takes stay in order") {
   TemporaryLog log;
   std::string text;
   Strings wanted;
@@ -89,7 +89,7 @@ TEST_CASE("more lines than one system call takes stay in order") {
   CHECK(log.Lines() == wanted);
 }
 
-TEST_CASE("the time is now, in UTC") {
+TEST_CASE("lines have the time in UTC") {
   TemporaryLog log;
   const time_t before = time(nullptr);
   Write(log, "x\n");
@@ -100,7 +100,7 @@ TEST_CASE("the time is now, in UTC") {
   CHECK(written <= time(nullptr));
 }
 
-TEST_CASE("no file, no failure") {
+TEST_CASE("without a log path everything is dropped") {
   ContainerLog log;
   CHECK(log.Open(""));
   CHECK(log.Reopen());
@@ -111,9 +111,9 @@ TEST_CASE("no file, no failure") {
 
 TEST_CASE("lines that find no room are dropped whole") {
   ContainerLog log;
-  REQUIRE_FALSE(log.Open("/dev/full"));  // no regular file
+  REQUIRE_FALSE(log.Open("/dev/full"));  // not a regular file
   TemporaryLog small;
-  // RLIMIT_FSIZE stands for a full disk: EFBIG after a short write.
+  // RLIMIT_FSIZE acts like a full disk: EFBIG after a short write.
   REQUIRE(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
   const rlimit limit = {.rlim_cur = 100, .rlim_max = RLIM_INFINITY};
   rlimit old;

@@ -1,5 +1,4 @@
-// The container's log, by the program itself: what is written is what the container said, whatever
-// that is.
+// The container's log as crisp-shim writes it.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,7 +12,7 @@
 
 namespace crisp::test {
 
-TEST_CASE("lines have the CRI form", "[shim][log]") {
+TEST_CASE("lines have the CRI format", "[shim][log]") {
   Bundle bundle;
   bundle.Run(ShellSpec("echo one; echo; printf 'two\\nthree'; printf 'err\\n' >&2"));
   const std::vector<std::string> lines = absl::StrSplit(bundle.RawLog(), '\n');
@@ -29,9 +28,9 @@ TEST_CASE("lines have the CRI form", "[shim][log]") {
   }
 }
 
-TEST_CASE("any bytes come through, long lines in pieces", "[shim][log]") {
+TEST_CASE("all bytes are kept, and long lines are written in pieces", "[shim][log]") {
   Bundle bundle;
-  // 1 MiB without a newline, NUL, bytes that are no UTF-8, CR, lines around the limit.
+  // 1 MiB without a newline, NUL, bytes that are not UTF-8, CR, lines around the limit.
   const std::string script =
       "dd if=/dev/zero bs=1024 count=1024 2>/dev/null | tr '\\0' 'x'; echo; "
       "printf '\\377\\376\\0\\r\\n'; "
@@ -46,7 +45,7 @@ TEST_CASE("any bytes come through, long lines in pieces", "[shim][log]") {
   }
 }
 
-TEST_CASE("a flood is written completely and in order", "[shim][log]") {
+TEST_CASE("a lot of output is written completely and in order", "[shim][log]") {
   Bundle bundle;
   const std::string text = bundle.Run(ShellSpec("seq 1 300000"));
   std::string wanted;
@@ -54,7 +53,7 @@ TEST_CASE("a flood is written completely and in order", "[shim][log]") {
   CHECK(text == wanted);
 }
 
-TEST_CASE("a log that is reopened goes on in a new file at once", "[shim][log]") {
+TEST_CASE("after a reopen output goes to the new file", "[shim][log]") {
   Bundle bundle;
   REQUIRE(bundle
               .Start(ShellSpec("echo before; while ! test -e /go; do sleep 0.01; done; echo after; "
@@ -71,7 +70,7 @@ TEST_CASE("a log that is reopened goes on in a new file at once", "[shim][log]")
   CHECK(Slurp(old).find("before") != std::string::npos);
   CHECK(Slurp(old).find("after") == std::string::npos);
 
-  // A place where no file can be made: the old one goes on.
+  // The file cannot be created: the old one stays in use.
   REQUIRE(unlink(bundle.log_path().c_str()) == 0);
   REQUIRE(mkdir(bundle.log_path().c_str(), 0755) == 0);
   CHECK_FALSE(shim_client::ReopenLog(bundle.path(), DeadlineIn(5000)).ok());
@@ -80,7 +79,7 @@ TEST_CASE("a log that is reopened goes on in a new file at once", "[shim][log]")
   CHECK(bundle.WaitExit().ok());
 }
 
-TEST_CASE("a log path that is a link or a pipe is refused", "[shim][log]") {
+TEST_CASE("a log path that is a link or a FIFO is refused", "[shim][log]") {
   for (const char* command : {"ln -s /tmp/elsewhere ", "mkfifo "}) {
     Bundle bundle;
     REQUIRE(system((command + bundle.log_path()).c_str()) == 0);
@@ -91,13 +90,13 @@ TEST_CASE("a log path that is a link or a pipe is refused", "[shim][log]") {
   }
 }
 
-TEST_CASE("a container without a log runs as well", "[shim][log]") {
+TEST_CASE("a container without a log path runs", "[shim][log]") {
   Bundle bundle;
   bundle.request().clear_log_path();
   bundle.Run(ShellSpec("seq 1 100000; exit 9"), 9);
 }
 
-TEST_CASE("a full disk drops lines, tears none and never stops the container", "[shim][log]") {
+TEST_CASE("with a full disk whole lines are dropped and the container goes on", "[shim][log]") {
   Bundle bundle;
   const std::string disk = bundle.path() + ".disk";
   REQUIRE(mkdir(disk.c_str(), 0755) == 0);

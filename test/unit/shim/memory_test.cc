@@ -1,4 +1,4 @@
-// The budget of a resident shim: 128 KiB of private memory, after a start, log lines and an exec.
+// The memory budget of a shim: 128 KiB private after a start, some output and an exec.
 #include <poll.h>
 
 #include <catch2/catch.hpp>
@@ -26,12 +26,12 @@ constexpr int kBudgetKib = 128;
 
 }  // namespace
 
-TEST_CASE("an idle shim keeps to its memory budget", "[shim][memory]") {
+TEST_CASE("an idle shim stays within its memory budget", "[shim][memory]") {
 #ifdef __SANITIZE_ADDRESS__
-  printf("skipped: an idle shim keeps to its memory budget: AddressSanitizer's own memory\n");
+  printf("skipped: an idle shim stays within its memory budget: AddressSanitizer's own memory\n");
 #else
-  // Pages of the program count as private as long as only one process has touched them: a neighbour
-  // does all that the measured shim does.
+  // A page of the program counts as private while only one process has used it: a second shim does
+  // the same things as the measured one.
   Bundle neighbour;
   REQUIRE(neighbour.Start(ShellSpec("seq 1 1000; exec sleep 1000")).ok());
   REQUIRE(neighbour.Exec({"seq", "1", "1000"}).ok());
@@ -41,7 +41,7 @@ TEST_CASE("an idle shim keeps to its memory budget", "[shim][memory]") {
   REQUIRE(bundle.Exec({"seq", "1", "1000"}).ok());
   Await(bundle.log_path(),
         [](const std::string& log) { return log.find(" 1000\n") != std::string::npos; });
-  // Idle is what follows the answer to the exec: its session is freed then.
+  // The shim frees the session of the exec after it has answered.
   int idle_kib = PrivateKib(bundle.shim_pid());
   for (int i = 0; i < 1000 && idle_kib > kBudgetKib; ++i) {
     poll(nullptr, 0, 5);

@@ -1,6 +1,6 @@
-// Specs to plans, without root. The specs are the translator's golden files
-// (test/unit/spec/golden/<case>.json), their plans golden/<case>.txt here: from CRI request to the
-// steps of the child every change shows in review. UPDATE_GOLDEN=1 writes the plans anew.
+// Specs to launch plans. The specs are the golden files of src/spec (test/unit/spec/golden/
+// <case>.json), their plans are golden/<case>.txt here, so that a review shows what a change means
+// from the CRI request to the child's steps. UPDATE_GOLDEN=1 writes the plans again.
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
@@ -28,7 +28,7 @@ std::string Refusal(const oci::Spec& spec, const ::shim::v1::Start& start = {}) 
 
 }  // namespace
 
-TEST_CASE("plans are what the golden files say") {
+TEST_CASE("plans are those of the golden files") {
   const absl::StatusOr<std::vector<std::string>> files = base::ListDir(CRISP_SPECS);
   REQUIRE(files.ok());
   int compared = 0;
@@ -56,14 +56,14 @@ TEST_CASE("paths are cleaned or refused") {
   CHECK(CleanPath("/", "p").value() == "/");
   CHECK(CleanPath("//a///b/./c/", "p").value() == "/a/b/c");
   CHECK(CleanPath("/..a/b..", "p").value() == "/..a/b..");
-  CHECK(CleanPath("", "p").status().message() == "p: \"\" is not absolute");
-  CHECK(CleanPath("a/b", "p").status().message() == "p: \"a/b\" is not absolute");
-  CHECK(CleanPath("/a/../b", "p").status().message() == "p: \"/a/../b\" must not contain \"..\"");
+  CHECK(CleanPath("", "p").status().message() == "p: \"\": must be absolute");
+  CHECK(CleanPath("a/b", "p").status().message() == "p: \"a/b\": must be absolute");
+  CHECK(CleanPath("/a/../b", "p").status().message() == "p: \"/a/../b\": must not contain \"..\"");
   CHECK_FALSE(CleanPath(std::string("/a\0b", 4), "p").ok());
   CHECK_FALSE(CleanPath("/" + std::string(5000, 'a'), "p").ok());
 }
 
-TEST_CASE("overlay options") {
+TEST_CASE("overlay options name all layers and are refused when they do not fit") {
   RootfsPlan rootfs;
   rootfs.base = "/base";
   rootfs.lowers = {"2/fs", "1/fs"};
@@ -83,7 +83,7 @@ TEST_CASE("overlay options") {
   CHECK_FALSE(OverlayOptions(rootfs).ok());
 }
 
-TEST_CASE("programs are looked for along the container's PATH") {
+TEST_CASE("programs are searched in the container's PATH") {
   oci::Process process;
   process.args = {"tool"};
   process.env = {"PATH=/a::/b"};
@@ -98,7 +98,7 @@ TEST_CASE("programs are looked for along the container's PATH") {
   CHECK(CompileProcess(process)->programs == std::vector<std::string>{""});
 }
 
-TEST_CASE("an exec takes over everything but the arguments") {
+TEST_CASE("an exec has everything of the container's process but the arguments") {
   oci::Spec spec = MinimalSpec();
   spec.process.user.uid = 7;
   spec.process.env = {"A=b"};
@@ -115,7 +115,7 @@ TEST_CASE("an exec takes over everything but the arguments") {
   spec.process.env = {"TERM=vt100"};
   CHECK(CompileExec(spec, exec)->process.env == spec.process.env);
   exec.clear_args();
-  CHECK(CompileExec(spec, exec).status().message() == "process.args: is empty");
+  CHECK(CompileExec(spec, exec).status().message() == "process.args: must not be empty");
 }
 
 TEST_CASE("image mounts come before what is mounted below them") {
@@ -134,7 +134,7 @@ TEST_CASE("image mounts come before what is mounted below them") {
   for (const MountPlan& entry : plan->mounts) absl::StrAppend(&order, entry.destination, " ");
   CHECK(order == "/a /image /image/sub /z ");
   mount.mutable_rootfs()->set_upper("u");
-  CHECK(Refusal(spec, start) == "/image: an image mount is read-only");
+  CHECK(Refusal(spec, start) == "/image: an image mount must not have an upper directory");
 }
 
 TEST_CASE("cgroup v1 directories are named after their mount points") {
@@ -151,7 +151,7 @@ TEST_CASE("cgroup v1 directories are named after their mount points") {
   CHECK(plan->cgroup_binds[1].name == "cpu,cpuacct");
 }
 
-TEST_CASE("what cannot be is refused with its name") {
+TEST_CASE("what cannot work is refused with the name of the member") {
   oci::Spec spec = MinimalSpec();
   REQUIRE(CompileLaunch(spec, {}).ok());
   const auto with = [&](const std::function<void(oci::Spec&)>& change) {
@@ -159,31 +159,31 @@ TEST_CASE("what cannot be is refused with its name") {
     change(changed);
     return Refusal(changed);
   };
-  CHECK(with([](oci::Spec& s) { s.process.args.clear(); }) == "process.args: is empty");
+  CHECK(with([](oci::Spec& s) { s.process.args.clear(); }) == "process.args: must not be empty");
   CHECK(with([](oci::Spec& s) { s.process.env = {std::string("A=\0b", 4)}; }) ==
-        "process.env: holds a NUL");
+        "process.env: must not contain a NUL byte");
   CHECK(with([](oci::Spec& s) { s.process.cwd = "tmp"; }) ==
-        "process.cwd: \"tmp\" is not absolute");
+        "process.cwd: \"tmp\": must be absolute");
   CHECK(with([](oci::Spec& s) { s.process.selinux_label = "x"; }) ==
         "process.selinuxLabel: SELinux is not supported");
   CHECK(with([](oci::Spec& s) { s.process.apparmor_profile = "a\nb"; }) ==
-        "process.apparmorProfile: holds a control character");
+        "process.apparmorProfile: must not contain a line break or a NUL byte");
   CHECK(with([](oci::Spec& s) {
           s.process.rlimits = {{"RLIMIT_X", 1, 1}};
         }) == "process.rlimits: type \"RLIMIT_X\" does not exist");
   CHECK(with([](oci::Spec& s) {
           s.process.rlimits = {{"RLIMIT_CORE", 2, 1}};
-        }) == "process.rlimits: RLIMIT_CORE: soft is above hard");
+        }) == "process.rlimits: RLIMIT_CORE: soft must not exceed hard");
   CHECK(with([](oci::Spec& s) { s.process.oom_score_adj = 1001; }) ==
-        "process.oomScoreAdj: is not within -1000 and 1000");
+        "process.oomScoreAdj: must be between -1000 and 1000");
   CHECK(with([](oci::Spec& s) {
           s.process.capabilities = oci::Capabilities{{"KILL"}, {}, {}, {}, {}};
         }) == "process.capabilities.bounding: capability \"KILL\" does not exist");
   CHECK(with([](oci::Spec& s) {
           s.process.capabilities = oci::Capabilities{{}, {"CAP_KILL"}, {}, {}, {}};
-        }) == "process.capabilities: effective and ambient must be among the permitted");
+        }) == "process.capabilities: effective and ambient must be subsets of permitted");
   CHECK(with([](oci::Spec& s) { s.linux_.namespaces.erase(s.linux_.namespaces.begin()); }) ==
-        "linux.namespaces: a container has a mount namespace of its own");
+        "linux.namespaces: must have a mount namespace");
   CHECK(with([](oci::Spec& s) { s.linux_.namespaces[0].path = "/proc/1/ns/mnt"; }) ==
         "linux.namespaces: joining a mount namespace is not supported");
   CHECK(with([](oci::Spec& s) {
@@ -191,33 +191,33 @@ TEST_CASE("what cannot be is refused with its name") {
         }) == "linux.namespaces: type \"time\" is not supported");
   CHECK(with([](oci::Spec& s) {
           s.linux_.namespaces.push_back({"pid", ""});
-        }) == "linux.namespaces: type \"pid\" is named twice");
+        }) == "linux.namespaces: type \"pid\" is there twice");
   CHECK(with([](oci::Spec& s) {
           s.linux_.namespaces.push_back({"user", ""});
-        }) == "linux.uidMappings: a user namespace needs mappings of users and groups");
+        }) == "linux.uidMappings: a user namespace needs uidMappings and gidMappings");
   CHECK(with([](oci::Spec& s) {
           s.mounts = {{"/a", "bind", "/b", {"rbind", "mode=755"}, {}, {}}};
-        }) == "/a: option \"mode\" means nothing for a bind mount");
+        }) == "/a: \"mode\" is not an option of bind mounts");
   CHECK(with([](oci::Spec& s) {
           s.mounts = {{"/a", "bind", "b", {"rbind"}, {}, {}}};
-        }) == "/a: source \"b\" is not absolute");
+        }) == "/a: source \"b\": must be absolute");
   CHECK(with([](oci::Spec& s) {
           s.mounts = {{"/a", "ext4", "/dev/sda", {}, {}, {}}};
         }) == "/a: file system type \"ext4\" is not supported");
   CHECK(with([](oci::Spec& s) {
           s.mounts = {{"/a", "tmpfs", "tmpfs", {"idmap"}, {}, {}}};
-        }) == "/a: only a bind mount can be idmapped");
+        }) == "/a: only bind mounts can be idmapped");
   CHECK(with([](oci::Spec& s) {
           s.mounts = {{"/proc/sys", "tmpfs", "tmpfs", {}, {}, {}}};
-        }) == "mounts.destination: /proc/sys is inside /proc");
+        }) == "mounts.destination: \"/proc/sys\": must not be inside /proc");
   CHECK(with([](oci::Spec& s) {
           s.linux_.devices = {{"/dev/x", 'z', 1, 1, {}, {}, {}}};
         }) == "linux.devices.type: \"z\" is not supported");
   CHECK(with([](oci::Spec& s) {
           s.linux_.devices = {{"/dev/x", 'c', int64_t{1} << 32, 1, {}, {}, {}}};
-        }) == "linux.devices: /dev/x: number out of range");
+        }) == "linux.devices: \"/dev/x\": major or minor is out of range");
   CHECK(with([](oci::Spec& s) { s.linux_.masked_paths = {"/a/../b"}; }) ==
-        "linux.maskedPaths: \"/a/../b\" must not contain \"..\"");
+        "linux.maskedPaths: \"/a/../b\": must not contain \"..\"");
   CHECK(with([](oci::Spec& s) { s.linux_.mount_label = "x"; }) ==
         "linux.mountLabel: SELinux is not supported");
   CHECK(with([](oci::Spec& s) { s.linux_.rootfs_propagation = "odd"; }) ==
@@ -226,7 +226,8 @@ TEST_CASE("what cannot be is refused with its name") {
                           "kernel.shmmax.x"}) {
     CHECK(with([&](oci::Spec& s) {
             s.linux_.sysctl = {{key, "1"}};
-          }) == absl::StrCat("linux.sysctl: \"", key, "\" is not of a namespace of the container"));
+          }) == absl::StrCat("linux.sysctl: \"", key,
+                             "\" does not belong to a namespace of the container"));
   }
   for (const char* key :
        {"net..x", "net/../kernel/core_pattern", "", ".net", "net/./x", "net.ipv4./..x"}) {
@@ -242,7 +243,7 @@ TEST_CASE("what cannot be is refused with its name") {
   CHECK_FALSE(with([](oci::Spec& s) { s.linux_.sysctl = {{"net.ipv4.ip_forward", "1"}}; }).empty());
   CHECK_FALSE(with([](oci::Spec& s) { s.linux_.sysctl = {{"kernel.shmmax", "1"}}; }).empty());
   CHECK(with([](oci::Spec& s) { s.hostname = "x"; }) ==
-        "hostname: the container has the host's UTS namespace");
+        "hostname: needs a UTS namespace in linux.namespaces");
 }
 
 }  // namespace crisp::shim

@@ -1,4 +1,4 @@
-// A bundle's filter, from the profile to the program.
+// Seccomp filters, from the profile to the running program.
 #include "spec/seccomp.h"
 
 #include <linux/seccomp.h>
@@ -22,7 +22,7 @@ void WriteSeccomp(const Bundle& bundle, const oci::Seccomp& profile) {
   REQUIRE(base::WriteFileAtomic(bundle.path() + "/seccomp.bpf", *file, 0600).ok());
 }
 
-// What setup does after the filter is loaded, and what a shell needs.
+// The system calls of the steps after the filter is loaded, and those a shell needs.
 oci::Seccomp AllowList() {
   oci::Seccomp profile;
   profile.default_action = "SCMP_ACT_ERRNO";
@@ -42,9 +42,8 @@ oci::Seccomp AllowList() {
 
 }  // namespace
 
-TEST_CASE(
-    "a profile without close_range, loaded before the user changes, stops no start and no exec",
-    "[shim][seccomp]") {
+TEST_CASE("a profile that allows only what follows the seccomp step does not break start or exec",
+          "[shim][seccomp]") {
   for (const bool no_new_privileges : {false, true}) {
     Bundle bundle;
     WriteSeccomp(bundle, AllowList());
@@ -62,7 +61,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("the flags of a profile reach the kernel", "[shim][seccomp]") {
+TEST_CASE("the flags of a profile are given to the kernel", "[shim][seccomp]") {
   for (const bool log : {false, true}) {
     Bundle bundle;
     oci::Seccomp profile;
@@ -77,7 +76,7 @@ TEST_CASE("the flags of a profile reach the kernel", "[shim][seccomp]") {
     REQUIRE(ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) == 0);
     REQUIRE(ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr) == 0);
     REQUIRE(waitpid(pid, nullptr, __WALL) == pid);
-    // The kernel tells of this flag only.
+    // The only flag that the kernel reports.
     struct {
       uint64_t filter;
       uint64_t flags;
@@ -89,11 +88,11 @@ TEST_CASE("the flags of a profile reach the kernel", "[shim][seccomp]") {
   }
 }
 
-TEST_CASE("a file that is no filter starts nothing", "[shim][seccomp]") {
+TEST_CASE("a damaged filter file fails the start", "[shim][seccomp]") {
   oci::Seccomp profile;
   profile.default_action = "SCMP_ACT_ALLOW";
   const std::string file = spec::CompileSeccomp(profile).value();
-  // Empty, torn, a head alone, no head (an instruction where the flags are expected).
+  // Empty, cut off, only the head, without the head.
   for (const std::string& bad : {std::string(), file.substr(0, 5), file.substr(0, 8),
                                  file.substr(0, file.size() - 1), file.substr(8)}) {
     Bundle bundle;

@@ -13,8 +13,8 @@
 namespace crisp::shim_client {
 namespace {
 
-// A script is no use here: its interpreter would have to open /proc/self/fd/4. The programs are
-// copies of ones every system has.
+// The program to launch: a copy of one that every system has. A script would not do, since its
+// interpreter would have to open /proc/self/fd/4.
 std::string CopyOf(const TempDir& dir, const char* program) {
   const std::string path = dir.path + "/program";
   const absl::StatusOr<std::string> bytes = base::ReadFile(program, 64 << 20);
@@ -30,7 +30,7 @@ int ExitCode(const LaunchedShim& shim) {
   return info.si_status;
 }
 
-TEST_CASE("the program is executed from the copy taken at the start") {
+TEST_CASE("shims run the program as it was when the launcher was created") {
   const TempDir dir;
   const std::string path = CopyOf(dir, "/bin/false");
   const absl::StatusOr<Launcher> launcher = Launcher::Create(path);
@@ -39,12 +39,12 @@ TEST_CASE("the program is executed from the copy taken at the start") {
   const absl::StatusOr<LaunchedShim> shim = launcher->Launch(dir.path, "id");
   REQUIRE(shim.ok());
   CHECK(ExitCode(*shim) == 1);
-  // It never accepted: both connections end with it.
+  // It never accepted: both connections end when it ends.
   CHECK(absl::IsUnavailable(shim->tether.Receive().status()));
   CHECK(absl::IsUnavailable(shim->operation.Receive().status()));
 }
 
-TEST_CASE("nobody can write to what is executed") {
+TEST_CASE("the program that shims run cannot be written") {
   const TempDir dir;
   const absl::StatusOr<Launcher> launcher = Launcher::Create(CopyOf(dir, "/bin/true"));
   REQUIRE(launcher.ok());
@@ -61,8 +61,8 @@ TEST_CASE("nobody can write to what is executed") {
     CHECK(fcntl(fd, F_GET_SEALS) == kSeals);
     CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
     CHECK((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY);
-    // Through /proc, as a container would come: opening is possible, writing is not.
-    REQUIRE(fchmod(fd, 0755) == 0);  // for who is not root
+    // Through /proc, as a container would: it can be opened but not written.
+    REQUIRE(fchmod(fd, 0755) == 0);  // so that the test can open it without being root
     const base::UniqueFd again(open(path.c_str(), O_RDWR | O_CLOEXEC));
     REQUIRE(again.valid());
     CHECK(write(again.get(), "x", 1) < 0);

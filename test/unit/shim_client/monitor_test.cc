@@ -1,4 +1,4 @@
-// Tethers held by child processes, which stand for shims: they end when told to, or are killed.
+// Child processes of the test take the part of shims: each holds the other end of a tether.
 #include "shim_client/monitor.h"
 
 #include <signal.h>
@@ -30,7 +30,7 @@ struct Gone {
   std::vector<std::string> ids ABSL_GUARDED_BY(mu);
 };
 
-// A process that holds the other end of `tether` and waits for a byte on it.
+// A process that holds the other end of `tether` until it is killed.
 struct TetherHolder {
   TetherHolder() {
     int fds[2];
@@ -59,7 +59,7 @@ bool IsMyChild(pid_t pid) {
 
 size_t OpenFds() { return base::ListDir("/proc/self/fd")->size(); }
 
-TEST_CASE("a shim that dies is reaped and told of, once") {
+TEST_CASE("a shim that dies is reaped and reported once") {
   const size_t before = OpenFds();
   {
     Gone gone;
@@ -72,7 +72,7 @@ TEST_CASE("a shim that dies is reaped and told of, once") {
     REQUIRE(gone.Await(1));
     CHECK_FALSE(IsMyChild(one.pid));
     CHECK(IsMyChild(two.pid));
-    monitor.KillShim("nobody");
+    monitor.KillShim("not watched");
     monitor.KillShim("two");
     REQUIRE(gone.Await(2));
     CHECK_FALSE(IsMyChild(two.pid));
@@ -95,19 +95,19 @@ TEST_CASE("a shim that closes its tether but lives on is killed") {
   CHECK_FALSE(IsMyChild(shim.pid));
 }
 
-TEST_CASE("a shim of an earlier daemon is told of, too") {
+TEST_CASE("the end of a shim of an earlier crispd is reported") {
   Gone gone;
   Monitor monitor([&](const std::string& id) { gone.Add(id); });
   REQUIRE(monitor.Start().ok());
   int fds[2];
   REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
-  // Its pidfd is unknown: it was gone before we looked.
+  // Without a pidfd, as for a shim that crispd could not open one for.
   REQUIRE(monitor.Watch("old", ipc::Channel(base::UniqueFd(fds[0])), base::UniqueFd()).ok());
   close(fds[1]);
   CHECK(gone.Await(1));
 }
 
-TEST_CASE("a tether that is closed already when the watch begins counts") {
+TEST_CASE("a shim that was dead before it is watched is reported") {
   Gone gone;
   Monitor monitor([&](const std::string& id) { gone.Add(id); });
   REQUIRE(monitor.Start().ok());
@@ -119,7 +119,7 @@ TEST_CASE("a tether that is closed already when the watch begins counts") {
   CHECK(gone.Await(1));
 }
 
-TEST_CASE("after Stop nothing is told; a bad tether is an error") {
+TEST_CASE("after Stop nothing is reported, and an invalid tether is an error") {
   Gone gone;
   TetherHolder shim;
   {

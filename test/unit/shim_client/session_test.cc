@@ -1,4 +1,4 @@
-// The daemon's half of each operation against a shim that says what the test wants, right or wrong.
+// crispd's side of each operation, against a shim that answers as the test wants, right or wrong.
 #include "shim_client/session.h"
 
 #include <sys/socket.h>
@@ -51,7 +51,7 @@ void Send(const ipc::Channel& channel, const std::function<void(shim::Reply&)>& 
           const std::vector<int>& fds = {}) {
   shim::Reply reply;
   fill(reply);
-  (void)channel.Send(reply, fds);  // the peer may have hung up: what it saw is the test's matter
+  (void)channel.Send(reply, fds);  // fails when the test has closed the connection
 }
 
 void SendDone(const ipc::Channel& channel) {
@@ -195,7 +195,7 @@ TEST_CASE("a step's number decides what kind of error it is, its name is what us
   CHECK(status_of(0) == absl::InternalError(kMessage));
 }
 
-TEST_CASE("exec: descriptors go over, the kill and the exit code come back") {
+TEST_CASE("an exec gets descriptors, can be killed and gives its exit code") {
   const FakeShim shim([&](const ipc::Channel& channel) {
     std::vector<base::UniqueFd> stdio;
     const shim::Request request = Next(channel, &stdio);
@@ -224,7 +224,7 @@ TEST_CASE("exec: descriptors go over, the kill and the exit code come back") {
   CHECK(absl::IsUnavailable(session->Wait(Soon()).status()));
 }
 
-TEST_CASE("exec with a terminal gives its master, and exactly one descriptor will do") {
+TEST_CASE("an exec with a terminal is answered with exactly one descriptor") {
   for (const int count : {0, 1, 2}) {
     INFO(count);
     const FakeShim shim([&](const ipc::Channel& channel) {
@@ -239,7 +239,7 @@ TEST_CASE("exec with a terminal gives its master, and exactly one descriptor wil
   }
 }
 
-TEST_CASE("answers out of order are an error of the shim's") {
+TEST_CASE("an unexpected answer is an internal error") {
   const FakeShim shim([](const ipc::Channel& channel) {
     Next(channel);
     SendDone(channel);
@@ -250,14 +250,14 @@ TEST_CASE("answers out of order are an error of the shim's") {
     Send(channel, [](shim::Reply& reply) { reply.mutable_attached(); });
   });
   CHECK(absl::IsInternal(ReopenLog(other.bundle(), Soon())));
-  const FakeShim mute([](const ipc::Channel& channel) { Next(channel); });
-  CHECK(absl::IsUnavailable(ReopenLog(mute.bundle(), Soon())));
+  const FakeShim silent([](const ipc::Channel& channel) { Next(channel); });
+  CHECK(absl::IsUnavailable(ReopenLog(silent.bundle(), Soon())));
 }
 
-TEST_CASE("a shim that says nothing is given up at the deadline; one that is gone at once") {
+TEST_CASE("a shim that does not answer fails at the deadline, one that is gone at once") {
   const FakeShim shim([](const ipc::Channel& channel) {
     Next(channel);
-    Next(channel);  // until the caller hangs up
+    Next(channel);  // until the caller closes the connection
   });
   CHECK(absl::IsDeadlineExceeded(
       ReopenLog(shim.bundle(), base::Deadline::In(absl::Milliseconds(30)))));

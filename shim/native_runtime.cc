@@ -1,0 +1,224 @@
+#include "shim/native_runtime.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <new>
+
+#include "base/clock.h"
+#include "shim/builder.h"
+#include "shim/report.h"
+
+namespace crisp::shim {
+namespace {
+
+bool MakePipe(base::UniqueFd& read_end, base::UniqueFd& write_end) {
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC) != 0) return false;
+  read_end.reset(fds[0]);
+  write_end.reset(fds[1]);
+  return true;
+}
+
+BuilderInput InputOf(const RuntimeHost& host, const LaunchFds& fds) {
+  BuilderInput input = {
+      .bundle = host.bundle, .cgroup = host.cgroup, .clone_into = fds.group, .init = host.init};
+  std::copy(std::begin(fds.stdio), std::end(fds.stdio), std::begin(input.stdio));
+  return input;
+}
+
+class NativeLaunch final : public Launch, public EventSource {
+ public:
+  NativeLaunch(EventLoop& loop, LaunchOwner& owner) : loop_(loop), owner_(owner) {}
+  ~NativeLaunch() override { Close(); }
+
+  // Completes `input`. False and errno on failure, as Fork().
+  bool Prepare(BuilderInput& input, bool park, bool terminal);
+  // `build` runs in the builder and does not return.
+  template <typename Build>
+  bool Fork(Build build);
+
+  bool pending() const override { return done_.valid(); }
+  pid_t child() const override { return report_ == nullptr ? 0 : report_->child; }
+  bool ok() const override;
+  LaunchFailure failure() const override;
+  void AddPhases(::shim::v1::Started& started) const override;
+  bool is_parked() const override { return barrier_.valid(); }
+  void Release() override;
+  base::UniqueFd TakeTerminal() override;
+  void Close() override;
+  pid_t helper() const override { return builder_; }
+  void OnHelperExit(int) override { builder_ = 0; }  // the pipe tells how the launch goes
+
+  void OnEvent(uint32_t events) override;  // of done_
+
+ private:
+  EventLoop& loop_;
+  LaunchOwner& owner_;
+  Report* report_ = nullptr;
+  pid_t builder_ = 0;
+  int64_t finished_ns_ = 0;
+  base::UniqueFd done_;     // read end
+  base::UniqueFd barrier_;  // write end
+  base::UniqueFd console_;
+  // The builder's ends, until it is forked.
+  base::UniqueFd child_done_;
+  base::UniqueFd child_barrier_;
+  base::UniqueFd child_console_;
+};
+
+bool NativeLaunch::Prepare(BuilderInput& input, bool park, bool terminal) {
+  void* page =
+      mmap(nullptr, sizeof(Report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return false;
+  report_ = new (page) Report();
+  if (!MakePipe(done_, child_done_)) return false;
+  input.report = report_;
+  input.done = child_done_.get();
+  if (park) {
+    if (!MakePipe(child_barrier_, barrier_)) return false;
+    input.barrier = child_barrier_.get();
+  }
+  if (terminal) {
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) return false;
+    console_.reset(fds[0]);
+    child_console_.reset(fds[1]);
+    input.console_socket = fds[1];
+  }
+  return fcntl(done_.get(), F_SETFL, O_NONBLOCK) == 0;
+}
+
+template <typename Build>
+bool NativeLaunch::Fork(Build build) {
+  const pid_t shim = getpid();
+  builder_ = fork();
+  if (builder_ == 0) {
+    // A builder that outlives the shim would make a container that no shim watches.
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != shim) _exit(1);
+    build();
+  }
+  child_done_.reset();
+  child_barrier_.reset();
+  child_console_.reset();
+  if (builder_ < 0) {
+    builder_ = 0;
+    return false;
+  }
+  if (loop_.Add(done_.get(), EPOLLIN, *this)) return true;
+  const int error = errno;
+  kill(builder_, SIGKILL);  // reaped with the shim's other children
+  errno = error;
+  return false;
+}
+
+bool NativeLaunch::ok() const {
+  // After execve nothing is reported any more; a child that was killed before it has not reached
+  // the last step.
+  return report_ != nullptr && !pending() && !report_->failed && report_->child > 0 &&
+         report_->step() == ipc::Step::kExec;
+}
+
+LaunchFailure NativeLaunch::failure() const {
+  return {.step = report_->step(),
+          .killed = !report_->failed,
+          .error = report_->error,
+          .detail = report_->detail};
+}
+
+void NativeLaunch::AddPhases(::shim::v1::Started& started) const {
+  for (size_t i = 0; i < report_->count; ++i) {
+    const bool is_last = i + 1 == report_->count;
+    const int64_t end_ns = is_last ? finished_ns_ : report_->marks[i + 1].begin_ns;
+    ::shim::v1::Phase* phase = started.add_phases();
+    phase->set_name(ipc::StepName(report_->marks[i].step));
+    phase->set_duration_ns(end_ns - report_->marks[i].begin_ns);
+  }
+}
+
+void NativeLaunch::Release() {
+  const char go = 'g';
+  (void)!write(barrier_.get(), &go, 1);  // that the child is gone is seen on done_
+  barrier_.reset();
+}
+
+base::UniqueFd NativeLaunch::TakeTerminal() {
+  if (!console_.valid()) return base::UniqueFd();
+  char byte;
+  iovec io = {.iov_base = &byte, .iov_len = 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr message = {};
+  message.msg_iov = &io;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  const ssize_t n = recvmsg(console_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  console_.reset();
+  const cmsghdr* part = n == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
+  if (part == nullptr || part->cmsg_type != SCM_RIGHTS) return base::UniqueFd();
+  int fd;
+  memcpy(&fd, CMSG_DATA(part), sizeof(fd));
+  return base::UniqueFd(fd);
+}
+
+void NativeLaunch::Close() {
+  if (done_.valid()) loop_.Remove(done_.get());
+  done_.reset();
+  barrier_.reset();
+  console_.reset();
+  if (report_ != nullptr) munmap(report_, sizeof(Report));
+  report_ = nullptr;
+}
+
+void NativeLaunch::OnEvent(uint32_t) {
+  char byte;
+  const ssize_t n = read(done_.get(), &byte, 1);
+  if (n == 1) {
+    owner_.OnCreated();
+  } else if (n == 0) {
+    finished_ns_ = base::MonotonicNanos();
+    loop_.Remove(done_.get());
+    done_.reset();
+    owner_.OnLaunched();
+  }
+}
+
+// Destroys a launch that could not begin; null, with errno as it was.
+std::unique_ptr<Launch> GiveUp(std::unique_ptr<NativeLaunch> launch) {
+  const int error = errno;
+  launch.reset();
+  errno = error;
+  return nullptr;
+}
+
+}  // namespace
+
+std::unique_ptr<Launch> NativeRuntime::StartContainer(const RuntimeHost& host, LaunchOwner& owner,
+                                                      const LaunchFds& fds,
+                                                      const ::shim::v1::Start& start) {
+  auto launch = std::make_unique<NativeLaunch>(*host.loop, owner);
+  BuilderInput input = InputOf(host, fds);
+  // Only the builder reads the spec: it is given both pipes and a socket for a terminal.
+  const bool ok = launch->Prepare(input, start.park(), /*terminal=*/true) &&
+                  launch->Fork([&] { BuildContainer(input, start); });
+  return ok ? std::move(launch) : GiveUp(std::move(launch));
+}
+
+std::unique_ptr<Launch> NativeRuntime::StartExec(const RuntimeHost& host, LaunchOwner& owner,
+                                                 const LaunchFds& fds,
+                                                 const ::shim::v1::Exec& exec) {
+  auto launch = std::make_unique<NativeLaunch>(*host.loop, owner);
+  BuilderInput input = InputOf(host, fds);
+  const bool ok = launch->Prepare(input, /*park=*/false, exec.tty()) &&
+                  launch->Fork([&] { BuildExec(input, exec); });
+  return ok ? std::move(launch) : GiveUp(std::move(launch));
+}
+
+}  // namespace crisp::shim
