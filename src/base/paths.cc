@@ -5,13 +5,7 @@
 namespace crisp::base {
 
 std::string Paths::SandboxRecords() const { return JoinPath(root_, "sandboxes"); }
-std::string Paths::SandboxRecordDir(absl::string_view id) const {
-  return JoinPath(SandboxRecords(), id);
-}
 std::string Paths::ContainerRecords() const { return JoinPath(root_, "containers"); }
-std::string Paths::ContainerRecordDir(absl::string_view id) const {
-  return JoinPath(ContainerRecords(), id);
-}
 std::string Paths::Images() const { return JoinPath(root_, "images"); }
 std::string Paths::Snapshots() const { return JoinPath(root_, "snapshots"); }
 std::string Paths::Quarantine() const { return JoinPath(root_, "quarantine"); }

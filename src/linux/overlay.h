@@ -1,5 +1,6 @@
-// Read-only views of overlay layers that are mounted nowhere: for looking into an image without a
-// mount on the host.
+// Overlay mounts of image layers, and read-only views of them that are mounted nowhere, so that
+// crispd can look into an image without a mount on the host. Source:
+// Documentation/filesystems/overlayfs. Thread-safe.
 #pragma once
 
 #include <string>
@@ -10,15 +11,15 @@
 
 namespace crisp::linux {
 
-// The option string of an overlay of `lowers` (top-most first, relative to the directory it is
-// mounted from). Layers come from others: redirects, metacopies and indexes in them are not
-// followed. Pass the result to mount(2) with the current directory set to the layers' base.
+// The option string of an overlay of `lowers`, top-most first, relative to the directory that must
+// be the current one when mount(2) is called. Redirects, metacopies and indexes are switched off,
+// because a hostile layer could use them to show files from outside.
 std::string OverlayOptions(const std::vector<std::string>& lowers, const std::string& upper,
                            const std::string& work);
 
 // Opens the root of the merged, read-only tree of `lowers` below `base`; a single layer is opened
-// as it is. The mount lives as long as the descriptor. Uses a thread of its own with a private
-// mount namespace; safe from any thread.
+// without a mount. The mount lives as long as the descriptor. The work is done by a temporary
+// thread with a private mount namespace, so it may be called from any thread.
 absl::StatusOr<base::UniqueFd> OpenOverlay(const std::string& base,
                                            const std::vector<std::string>& lowers);
 
