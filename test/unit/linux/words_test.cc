@@ -1,4 +1,4 @@
-// Names of capabilities, words of mount(8), who a pid is.
+// Names of capabilities, options of mount(8), processes by pid and start time.
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 
 namespace crisp::linux {
 
-TEST_CASE("capabilities by name") {
+TEST_CASE("capabilities are parsed and printed by name") {
   CHECK(ParseCapabilities({}).value() == 0);
   CHECK(ParseCapabilities({"CAP_CHOWN", "CAP_CHECKPOINT_RESTORE", "CAP_CHOWN"}).value() ==
         ((uint64_t{1} << 40) | 1));
@@ -23,7 +23,7 @@ TEST_CASE("capabilities by name") {
   CHECK(CapabilityNames(uint64_t{1} << 63 | 1) == std::vector<std::string>{"CAP_CHOWN", "CAP_63"});
 }
 
-TEST_CASE("mount options are sorted into what the mount API takes apart") {
+TEST_CASE("mount options are sorted by the system call that applies them") {
   const MountOptions bind =
       ParseMountOptions({"rbind", "rro", "nosuid", "noexec", "rslave", "ridmap"});
   CHECK(bind.bind);
@@ -43,7 +43,7 @@ TEST_CASE("mount options are sorted into what the mount API takes apart") {
                        {"mode", "755"}, {"newinstance", ""}, {"x", "a=b"}});
 }
 
-TEST_CASE("a later mount option wins") {
+TEST_CASE("a later mount option overrides an earlier one") {
   CHECK(ParseMountOptions({"ro", "rw"}).top.set == 0);
   CHECK(ParseMountOptions({"ro", "rw"}).top.clear == MOUNT_ATTR_RDONLY);
   CHECK(ParseMountOptions({"rw", "ro"}).top.set == MOUNT_ATTR_RDONLY);
@@ -64,7 +64,7 @@ TEST_CASE("a process is a pid and a start time") {
   if (child == 0) _exit(0);
   siginfo_t info;
   REQUIRE(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) == 0);
-  CHECK(StartTicks(child).ok());  // a zombie still tells
+  CHECK(StartTicks(child).ok());  // a zombie still has a start time
   REQUIRE(waitpid(child, nullptr, 0) == child);
   CHECK(absl::IsNotFound(StartTicks(child).status()));
 }
