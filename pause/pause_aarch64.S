@@ -15,8 +15,8 @@ EINTR = 4
         .text
         .globl  _start
 _start:
-        /* Blocked signals are queued even for PID 1, which otherwise never sees a signal that
-           has its default action. */
+        /* The kernel drops signals with the default action that are sent to PID 1, but queues them
+           while they are blocked. */
         mov     x0, #SIG_BLOCK
         adr     x1, signals
         mov     x2, #0
@@ -25,7 +25,7 @@ _start:
         svc     #0
 
         /* One SIGCHLD may stand for many dead children, and some may have died before the mask
-           was set: collect until there is none left (0: all alive, -ECHILD: no child). */
+           was set: reap until none is left (0: all are alive, -ECHILD: there are none). */
 reap:
         mov     x0, #-1
         mov     x1, #0
@@ -48,8 +48,8 @@ wait:
         cmn     w0, #EINTR                      /* after a stop and continue */
         b.eq    wait
 
-        /* SIGINT and SIGTERM end with status 0. A seccomp profile that denies the wait ends with
-           the errno as status: a pod that fails visibly is better than one that spins. */
+        /* SIGINT and SIGTERM: exit with status 0. If a seccomp profile denies the wait, exit with
+           the errno, so that the pod fails visibly instead of spinning. */
         cmp     w0, #0
         csneg   w0, wzr, w0, gt
         mov     x8, #SYS_exit_group

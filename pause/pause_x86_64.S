@@ -15,8 +15,8 @@ EINTR = 4
         .text
         .globl  _start
 _start:
-        /* Blocked signals are queued even for PID 1, which otherwise never sees a signal that
-           has its default action. */
+        /* The kernel drops signals with the default action that are sent to PID 1, but queues them
+           while they are blocked. */
         mov     $SIG_BLOCK, %edi
         lea     signals(%rip), %rsi
         xor     %edx, %edx
@@ -25,7 +25,7 @@ _start:
         syscall
 
         /* One SIGCHLD may stand for many dead children, and some may have died before the mask
-           was set: collect until there is none left (0: all alive, -ECHILD: no child). */
+           was set: reap until none is left (0: all are alive, -ECHILD: there are none). */
 reap:
         mov     $-1, %rdi
         xor     %esi, %esi
@@ -48,8 +48,8 @@ wait:
         cmp     $-EINTR, %eax                   /* after a stop and continue */
         je      wait
 
-        /* SIGINT and SIGTERM end with status 0. A seccomp profile that denies the wait ends with
-           the errno as status: a pod that fails visibly is better than one that spins. */
+        /* SIGINT and SIGTERM: exit with status 0. If a seccomp profile denies the wait, exit with
+           the errno, so that the pod fails visibly instead of spinning. */
         xor     %edi, %edi
         neg     %eax
         cmovns  %eax, %edi

@@ -1,6 +1,6 @@
-// The one door through which kernel errors become absl::Status.
-// Messages are lower case without a period, outermost operation first: "start container 4f..: mount
-// /data: ENOENT".
+// Turns kernel errors into absl::Status; nothing else in this tree does. Thread-safe.
+// Messages are lower case without a period, outermost operation first:
+// "start container 4f..: mount /data: ENOENT".
 #pragma once
 
 #include <cerrno>
@@ -10,11 +10,12 @@
 
 namespace crisp::base {
 
-// Symbolic name of an errno value ("ENOENT"); "errno 4711" for one libc does not know.
+// Symbolic name of an errno value ("ENOENT"), or "errno 4711" for a value that libc has no name
+// for.
 std::string ErrnoName(int error);
 
 // "<operation> <subject>: ENOENT" with the absl code that fits the errno (absl::ErrnoToStatusCode).
-// `subject` may be empty. Reads errno when `error` is not given: call it before anything else can
+// `subject` may be empty. Without `error` it reads errno, so call it before anything else can
 // change errno.
 absl::Status Errno(absl::string_view operation, absl::string_view subject, int error = errno);
 

@@ -29,8 +29,8 @@ absl::StatusOr<UniqueDir> OpenDirAt(int dir_fd, const std::string& name) {
   return UniqueDir(dir);
 }
 
-// Empties the directory; sub-directories that are not empty are moved up into `top_fd` first, so
-// that the walk needs neither stack nor long paths whatever depth a hostile tree has.
+// Removes what is in the directory; sub-directories that are not empty are moved up into `top_fd`,
+// so that a hostile tree of any depth needs neither recursion nor long paths.
 absl::Status EmptyDirectory(int top_fd, DIR* dir, bool is_top, uint64_t& serial) {
   const int fd = dirfd(dir);
   rewinddir(dir);
@@ -48,8 +48,8 @@ absl::Status EmptyDirectory(int top_fd, DIR* dir, bool is_top, uint64_t& serial)
   return absl::OkStatus();
 }
 
-// Directories left directly below the top, one pass: each is emptied (its children hoisted) and
-// removed.
+// One pass over the directories directly below the top: each is emptied (its sub-directories move
+// to the top) and removed. Returns whether it found any.
 absl::StatusOr<bool> RemoveChildDirectories(int top_fd, DIR* top, uint64_t& serial) {
   bool found = false;
   rewinddir(top);
@@ -104,8 +104,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
 
 absl::Status CheckFileSize(absl::string_view text) {
   if (text.size() <= kMaxFileBytes) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(text.size(), " bytes are more than ", kMaxFileBytes));
+  return absl::InvalidArgumentError(absl::StrCat(text.size(), " bytes, at most ", kMaxFileBytes));
 }
 
 absl::Status WriteAll(int fd, absl::string_view data) {

@@ -1,6 +1,7 @@
-// Whole-file reads and writes on paths that are ours (state directories, /proc, /sys), never on
-// paths inside a rootfs: those go through linux::OpenInRoot. All descriptors are O_CLOEXEC.
-// Thread-safe: no shared state.
+// Reads and writes whole files in places that only crisp and the kernel write to: the state
+// directories, /proc, /sys. Paths inside a container's root file system go through
+// linux::OpenInRoot instead. All descriptors are O_CLOEXEC. Thread-safe: no shared state.
+// Errors are base::Errno with operation and path.
 #pragma once
 
 #include <sys/types.h>
@@ -28,13 +29,14 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes =
 
 // Writes everything, restarting after EINTR and short writes.
 absl::Status WriteAll(int fd, absl::string_view data);
-// One open(O_WRONLY|O_TRUNC) + write to an existing file, as /proc and cgroup files want it.
+// One open(O_WRONLY|O_TRUNC) and one write(2) to an existing file, as /proc and cgroup files need.
 absl::Status WriteExisting(const std::string& path, absl::string_view data);
 
-// Whether a file written this way must survive a power cut, or only the death of its writer.
-enum class Durability { kProcess, kPower };
-// kInvalidArgument for text that ReadFile would not read back.
+// kInvalidArgument for text that is too large for ReadFile to read back.
 absl::Status CheckFileSize(absl::string_view text);
+
+// Whether a written file must survive a power cut, or only the death of its writer.
+enum class Durability { kProcess, kPower };
 
 // Writes <path>.tmp-<random>, then renames it over `path`: readers see the old or the new file,
 // never a part. kPower also syncs the file before and its directory after the rename. Nothing is
@@ -46,8 +48,8 @@ absl::Status WriteFileAtomic(const std::string& path, absl::string_view data, mo
 absl::Status MakeDirs(const std::string& path, mode_t mode);
 // Names in a directory, without "." and "..", sorted.
 absl::StatusOr<std::vector<std::string>> ListDir(const std::string& path);
-// Removes a tree that is ours without following links, iteratively (depth costs no stack); a
-// missing path is OK.
+// Removes a tree without following symbolic links. It does not recurse, so that a tree of any depth
+// can be removed. OK when the path does not exist.
 absl::Status RemoveTree(const std::string& path);
 
 std::string JoinPath(absl::string_view a, absl::string_view b);

@@ -11,7 +11,7 @@ namespace crisp::base {
 
 std::string NewId() {
   char bytes[32];
-  // 32 bytes never come back short once the pool is initialised (getrandom(2)).
+  // getrandom(2) never returns fewer than 256 bytes once the kernel's pool is initialised.
   if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) abort();
   return absl::BytesToHexString(absl::string_view(bytes, sizeof(bytes)));
 }

@@ -1,5 +1,6 @@
-// The one place where nlohmann-json's exceptions become absl::Status. JSON values never cross a
-// function signature outside a *_codec.cc: a codec turns a typed struct into text and back.
+// JSON for the codecs (*_codec.cc), each of which turns one typed struct into text and back. JSON
+// values do not appear in signatures outside a codec. nlohmann-json throws; DecodeJson() turns that
+// into absl::Status. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@
 
 namespace crisp::base {
 
-// Integers read from JSON are integers in JSON and in their type's range, as Go's decoder wants
-// them; the library would cast a fraction, undefined where it does not fit, and cut a large number.
+// Refuses a fraction and a number out of the type's range, as Go's decoder does. nlohmann-json
+// itself casts both silently.
 template <typename T, typename = void>
 struct JsonSerializer : nlohmann::adl_serializer<T, void> {};
 
@@ -49,8 +50,8 @@ struct JsonSerializer<T, std::enable_if_t<std::is_integral_v<T> && !std::is_same
 using Json = nlohmann::basic_json<std::map, std::vector, std::string, bool, int64_t, uint64_t,
                                   double, std::allocator, JsonSerializer>;
 
-// Whether brackets outside strings nest at most `max_depth` deep; hostile documents are refused
-// before parsing.
+// Whether brackets outside strings nest at most `max_depth` deep. Checked before parsing, because
+// the parser recurses and a hostile document could overflow its stack.
 inline bool JsonDepthWithin(absl::string_view text, int max_depth) {
   int depth = 0;
   bool in_string = false;
@@ -70,7 +71,7 @@ inline bool JsonDepthWithin(absl::string_view text, int max_depth) {
   return true;
 }
 
-// "[json.exception.parse_error.101] parse error at ...": the number helps no reader.
+// The exception's text without its "[json.exception.parse_error.101] ".
 inline std::string JsonErrorWords(const Json::exception& error) {
   const std::string words = error.what();
   return words.substr(words.find("] ") + 2);

@@ -31,7 +31,7 @@ absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name) {
     if (name == kNames[i]) return static_cast<LogLevel>(i);
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("log level \"", name, "\" is none of debug, info, warn, error"));
+      absl::StrCat("log level \"", name, "\": must be debug, info, warn or error"));
 }
 
 void SetLogLevel(LogLevel level) { g_level.store(level, std::memory_order_relaxed); }
@@ -43,7 +43,7 @@ void Log(LogLevel level, absl::string_view message, std::initializer_list<LogFie
                    kNames[static_cast<size_t>(level)], " ", absl::CHexEscape(message));
   for (const auto& [key, value] : fields) absl::StrAppend(&line, " ", key, "=", Quoted(value));
   line += '\n';
-  // A full or closed stderr must not stop the runtime.
+  // crispd goes on when stderr is full or closed, so the result is ignored.
   (void)!write(STDERR_FILENO, line.data(), line.size());
 }
 

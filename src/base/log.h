@@ -1,6 +1,6 @@
 // Structured log lines on stderr: `time level message key=value ...`, one write(2) per line so that
-// lines of several threads never mix. Library code does not log; the RPC interceptor, background
-// loops and main do.
+// lines of several threads never mix. Thread-safe. Libraries return errors instead of logging; the
+// RPC layer, background loops and main log.
 #pragma once
 
 #include <initializer_list>
@@ -18,7 +18,8 @@ absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name);  // debug, info,
 void SetLogLevel(LogLevel level);                                // thread-safe
 
 using LogField = std::pair<absl::string_view, std::string>;
-// Values with spaces or control characters are quoted and escaped: a log line is always one line.
+// Values with spaces or control characters are quoted and escaped, so that an entry is always one
+// line.
 void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields = {});
 
 }  // namespace crisp::base

@@ -1,24 +1,27 @@
-// Every path under which crisp keeps state. No other code puts these together.
+// The paths that crisp keeps state under; other code asks this class instead of joining them
+// itself. Immutable, so thread-safe.
 //
-//   <root>  (/var/lib/crisp, survives reboot; written by the daemon only)
-//     sandboxes/<id>/record.json      what was asked, pending cleanup, addresses
+//   <root>  (/var/lib/crisp, survives reboot; written by crispd only)
+//     sandboxes/<id>/record.json      what was asked, cleanup pending, addresses
 //     containers/<id>/record.json     what was asked
 //     images/<image id>.json          one record per image: references, manifest, config, layers
-//     snapshots/layers/<n>/fs         unpacked layer; a short number keeps overlay's options short
+//     snapshots/layers/<n>/fs         unpacked layer; numbered, as overlay's options are limited
 //     snapshots/containers/<id>/{fs,work}   upper and work directory of a container
-//     pods/<id>/{resolv.conf,hostname,hosts}   writable by the pod, so not in /run's memory
-//     snapshots/trash/                renamed here, removed in the background
-//     snapshots/quarantine/           damaged layers, moved aside at start
-//     quarantine/                     damaged records, moved aside at start
+//     snapshots/trash/                what is being removed, in the background
+//     snapshots/quarantine/           damaged layers, moved here at start
+//     pods/<id>/{resolv.conf,hostname,hosts}   not in /run: a pod may fill them
+//     pause/                          root file system of every pause
+//     quarantine/                     damaged records, moved here at start
+//     root.lock                       locked by the crispd that uses <root>
 //   <state> (/run/crisp, gone after reboot)
-//     state.lock                      held by the crispd that serves; <root>/root.lock too
+//     state.lock                      locked by the crispd that uses <state>
 //     crisp.sock                      CRI (unless `address` says otherwise)
-//     containers/<id>/config.json     OCI runtime spec            (daemon writes)
-//     containers/<id>/seccomp.bpf     flags, compiled filter, if any (daemon writes)
-//     containers/<id>/shim.sock       SEQPACKET socket of the shim (daemon binds, shim serves)
-//     containers/<id>/init.json       pid, start time, phases      (shim writes once, at start)
-//     containers/<id>/exit.json       exit record     (shim writes once, before it dies)
-//   The pause container of a sandbox lives in containers/<sandbox id>/ like any other.
+//     containers/<id>/config.json     OCI runtime spec                 (crispd writes)
+//     containers/<id>/seccomp.bpf     flags and compiled filter, if any (crispd writes)
+//     containers/<id>/shim.sock       SEQPACKET socket of the shim     (crispd binds, shim serves)
+//     containers/<id>/init.json       pid, start time, phases          (shim writes once, at start)
+//     containers/<id>/exit.json       exit record                      (shim writes once, at end)
+//   The pause of a sandbox has containers/<sandbox id>/, like a container.
 #pragma once
 
 #include <string>
@@ -52,7 +55,7 @@ class Paths {
 };
 
 inline constexpr char kRecordFile[] = "record.json";
-// Names inside a bundle.
+// Files in a bundle (containers/<id>).
 inline constexpr char kSpecFile[] = "config.json";
 inline constexpr char kSeccompFile[] = "seccomp.bpf";
 inline constexpr char kShimSocket[] = "shim.sock";

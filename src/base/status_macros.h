@@ -1,6 +1,6 @@
 // Early return for absl::Status and absl::StatusOr (Abseil 20220623 has no such macros).
-// CRISP_RETURN_IF_ERROR(expr) returns the error as it is; CRISP_ASSIGN_OR_RETURN(lhs, expr) too.
-// A layer adds its own operation once, with base::Prefix() (base/errno.h), never at every call.
+// CRISP_RETURN_IF_ERROR(expr) and CRISP_ASSIGN_OR_RETURN(lhs, expr) return an error unchanged; a
+// layer adds its own operation to the text once, with base::Prefix() (base/errno.h).
 #pragma once
 
 #include <utility>

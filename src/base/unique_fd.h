@@ -1,4 +1,4 @@
-// Sole owner of a file descriptor; closes it. A borrowed descriptor is a plain int.
+// Owns a file descriptor and closes it. A descriptor that is only borrowed is passed as an int.
 #pragma once
 
 #include <unistd.h>

@@ -30,8 +30,8 @@
 namespace crisp::cgroup {
 namespace {
 
-// On directories made as parents; only these are removed again (attributes of cgroupfs live in
-// memory with the directory). "trusted" so that no container can set it.
+// Marks parents that crispd made, the only ones it removes. The kernel keeps the attribute as long
+// as the directory. It is "trusted" so that a container cannot set it.
 constexpr char kMadeByUs[] = "trusted.crisp";
 
 constexpr char kDefaultSlice[] = "crisp.slice";
@@ -52,9 +52,9 @@ bool ExistsEverywhere(const Layout& layout, absl::string_view path) {
   return true;
 }
 
-// Between daemons that share a parent: F_RDLCK while groups are made; F_WRLCK, only if nobody makes
-// one, while a shared parent is removed. Only root can open the file for the latter, so nobody else
-// can keep a daemon waiting. Released with the descriptor.
+// Excludes other crispds that share a parent. F_RDLCK: while groups are made; waits. F_WRLCK: while
+// a shared parent is removed; fails if a group is being made. Only root can open the file for
+// writing, so no other user can make crispd wait. The lock ends with the descriptor.
 absl::StatusOr<base::UniqueFd> LockRoot(const Layout& layout, short type) {
   const bool shared = type == F_RDLCK;
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd fd,
@@ -82,7 +82,7 @@ CurrentValue ReaderOf(const Layout& layout, absl::string_view path) {
   };
 }
 
-// Names of sub-groups. A group may vanish meanwhile: then it has none.
+// The sub-groups of a group; none if it vanishes meanwhile.
 std::vector<std::string> SubGroups(const std::string& directory) {
   std::vector<std::string> children;
   DIR* const dir = opendir(directory.c_str());
@@ -97,8 +97,8 @@ std::vector<std::string> SubGroups(const std::string& directory) {
   return children;
 }
 
-// rmdir of a group and of all below it. The files in a cgroup directory need no removal, and rmdir
-// refuses (EBUSY) while a process or a sub-group is left.
+// Removes a group and all below it. rmdir(2) removes a cgroup's files along with the directory, and
+// fails with EBUSY while a process or a sub-group is left.
 absl::Status RemoveGroupTree(const std::string& directory) {
   if (rmdir(directory.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
   if (errno != EBUSY) return base::Errno("remove cgroup", directory);
@@ -155,9 +155,9 @@ absl::StatusOr<std::string> Cgroups::Path(absl::string_view cgroup_parent,
                                           absl::string_view id) const {
   if (cgroup_parent.empty()) cgroup_parent = options_.default_parent;
   if (absl::EndsWith(cgroup_parent, ".slice") && !absl::StrContains(cgroup_parent, '/')) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cgroup_parent \"", cgroup_parent,
-                     "\": a systemd slice, but crisp runs with the cgroupfs driver"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cgroup_parent \"", cgroup_parent,
+        "\": must not be a systemd slice, because crispd runs with the cgroupfs driver"));
   }
   // "pods", "/pods" and "/pods/" are the same; "/" alone is the root.
   absl::ConsumePrefix(&cgroup_parent, "/");
@@ -176,7 +176,7 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
   const std::string leaf(path);
   {
     absl::MutexLock lock(&parents_mutex_);
-    // The cgroup2 directory goes last on removal: while it is there, something of the group may be.
+    // Remove() deletes the cgroup2 directory last, so while it exists the group may too.
     if (Exists(layout_.At(path).v2)) {
       return absl::AlreadyExistsError(absl::StrCat("create cgroup ", path, ": exists"));
     }
@@ -184,7 +184,7 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
     absl::Status made = MakeParents(path);
     if (made.ok()) made = MakeGroup(leaf);
     if (!made.ok()) {
-      (void)RemoveDirectories(path);  // the reason why it was not made says more
+      (void)RemoveDirectories(path);  // report the first error, not one of the undo
       RemoveParents(path, options_.default_parent);
       return made;
     }
@@ -210,7 +210,7 @@ absl::Status Cgroups::MakeParents(absl::string_view path) {
   if (!ExistsEverywhere(layout_, parents.back())) {
     if (absl::EndsWith(parents.back(), ".scope")) {
       return absl::FailedPreconditionError(
-          absl::StrCat("create cgroup ", path, ": the pod's scope is gone"));
+          absl::StrCat("create cgroup ", path, ": the pod's systemd scope does not exist"));
     }
     for (const std::string& parent : parents) {
       std::vector<std::string> missing;
@@ -226,7 +226,7 @@ absl::Status Cgroups::MakeParents(absl::string_view path) {
         }
       }
       CRISP_RETURN_IF_ERROR(FillCpuset(parent));
-      // Spares every group below the copying of its cpuset.
+      // The kernel then copies the cpuset to new groups below, and crispd does not have to.
       if (const Hierarchy* cpuset = layout_.Find("cpuset");
           cpuset != nullptr && cpuset != &layout_.v2) {
         CRISP_RETURN_IF_ERROR(base::WriteExisting(
@@ -237,9 +237,9 @@ absl::Status Cgroups::MakeParents(absl::string_view path) {
   return EnableControllers(parents.back());
 }
 
-// Makes what is missing of the group's directories.
+// Makes those of the group's directories that are missing.
 absl::Status Cgroups::MakeGroup(const std::string& path) {
-  std::vector<std::string> controllers;  // one names a whole hierarchy
+  std::vector<std::string> controllers;  // one per hierarchy is enough
   for (const Hierarchy& hierarchy : layout_.v1) controllers.push_back(hierarchy.controllers[0]);
   if (layout_.v2_only()) {
     controllers.push_back(layout_.v2.controllers[0]);
@@ -253,8 +253,8 @@ absl::Status Cgroups::MakeGroup(const std::string& path) {
   return CreateGroup(path, controllers);
 }
 
-// A new v1 cpuset has no CPUs and no memory nodes, and no process can join it: it gets its
-// parent's. That is no limit but what v2 does by itself, hence plain writes.
+// A new v1 cpuset has no CPUs and no memory nodes, so no process could join it: this copies the
+// parent's, as v2 does by itself.
 absl::Status Cgroups::FillCpuset(const std::string& path) {
   const Hierarchy* cpuset = layout_.Find("cpuset");
   if (cpuset == nullptr || cpuset == &layout_.v2) return absl::OkStatus();
@@ -270,8 +270,8 @@ absl::Status Cgroups::FillCpuset(const std::string& path) {
   return absl::OkStatus();
 }
 
-// Every controller of the cgroup2 mount is available below `parent` ("" for the root) after this:
-// enabled from the root down, where it is not yet.
+// Makes every controller of the cgroup2 mount available below `parent` ("" for the root): enables
+// it from the root down where it is not enabled yet.
 absl::Status Cgroups::EnableControllers(const std::string& parent) {
   constexpr absl::string_view kFile = "/cgroup.subtree_control";
   const auto missing = [&](absl::string_view group) -> absl::StatusOr<std::string> {
@@ -325,7 +325,7 @@ absl::Status Cgroups::Apply(const std::string& path, const Resources& resources,
       continue;
     }
     for (auto it = undo.rbegin(); it != undo.rend(); ++it) {
-      // libcgroup skips empty lines, yet an empty cpuset is only restored by one.
+      // libcgroup skips empty lines, but an empty cpuset can only be restored by writing one.
       const absl::Status restored =
           it->value.empty()
               ? base::WriteExisting(
@@ -361,9 +361,8 @@ absl::Status Cgroups::WaitEmpty(absl::string_view path, absl::Duration timeout) 
     const absl::StatusOr<bool> populated = Populated(events->get());
     if (!populated.ok() || !*populated) return absl::OkStatus();
     pollfd poll_fd = {events->get(), POLLPRI, 0};
-    // The kernel holds a notice back for up to 10 ms after the one before, and drops it when
-    // somebody removes the group meanwhile (kernel/cgroup/cgroup.c, cgroup_file_notify): hence a
-    // look now and then.
+    // The kernel may delay a notification by 10 ms and drops it when the group is removed meanwhile
+    // (kernel/cgroup/cgroup.c, cgroup_file_notify), so this looks again every 50 ms.
     const auto next_look = std::min(deadline, base::Deadline::In(absl::Milliseconds(50)));
     if (deadline.Passed() || (poll(&poll_fd, 1, next_look.PollMillis()) < 0 && errno != EINTR)) {
       return absl::DeadlineExceededError(absl::StrCat("cgroup ", path, ": a process is left after ",
@@ -383,7 +382,7 @@ absl::Status Cgroups::Remove(absl::string_view path, absl::Duration timeout) {
 void Cgroups::RemoveDefaultParent() {
   absl::MutexLock lock(&parents_mutex_);
   const absl::StatusOr<base::UniqueFd> others = LockRoot(layout_, F_WRLCK);
-  if (!others.ok()) return;  // the last daemon to stop does it
+  if (!others.ok()) return;  // the last crispd to stop removes it
   RemoveParents(absl::StrCat(options_.default_parent, "/leaf"), /*keep=*/"");
 }
 
@@ -394,7 +393,7 @@ absl::Status Cgroups::RemoveDirectories(absl::string_view path) {
   return absl::OkStatus();
 }
 
-// Innermost first, until one is in use, not ours, or `keep` or above it.
+// From the innermost outwards, until one is in use, is not marked, or is `keep` or above it.
 void Cgroups::RemoveParents(absl::string_view path, absl::string_view keep) {
   std::vector<std::string> parents = PathPrefixes(path);
   parents.pop_back();

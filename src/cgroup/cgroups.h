@@ -1,25 +1,27 @@
-// The daemon's side of cgroups: it owns the whole life of every sandbox's and container's group, so
-// that limits, stats, kill and removal work when a shim is dead. Groups are created and limited
-// through libcgroup, on v1 and v2.
+// crispd's side of cgroups. crispd makes, limits, measures, kills and removes the group of every
+// sandbox and container itself, so that all of this works when a shim is dead. Groups are made and
+// limited through libcgroup, on v1 and v2.
 //
-// Default layout: a pod is not a group of ours. The sandbox's pause process and every container
-// live in siblings
+// With the cgroupfs driver a pod has no group of its own here. Pause and every container live in
+// siblings
 //   <cgroup_parent>/<sandbox id>   <cgroup_parent>/<container id>
-// where kubelet made <cgroup_parent> (the pod's group, with the pod's limits); without one the
-// parent is Options::default_parent. cAdvisor and kubelet find containers by the 64-hex name of the
-// leaf.
+// where kubelet made <cgroup_parent>, the pod's group with the pod's limits. Without a
+// cgroup_parent it is Options::default_parent. cAdvisor and kubelet find containers by the leaf's
+// name of 64 hexadecimal characters.
 //
-// Parents that exist are left as they are (on v2, controllers crisp needs are enabled in them);
-// missing ones are created, marked by the extended attribute trusted.crisp, and removed with the
-// last leaf below them. Only marked directories are ever removed, so this holds across restarts of
-// the daemon. The default parent stays as long as the daemon serves, for the next pod to find it.
+// Parents that exist are left as they are, except that on v2 the controllers crisp needs are
+// enabled in them. Missing parents are made, marked with the extended attribute trusted.crisp, and
+// removed with the last leaf below them. Only marked directories are ever removed, so a restarted
+// crispd knows which ones. The default parent stays while crispd serves, because the next pod needs
+// it.
 //
 // With the systemd driver a sandbox's PodParent is a scope (pod_scope.h), made by CreatePod and
-// removed by RemovePod; everything in it is as with cgroupfs.
+// removed by RemovePod; the groups in it are the same as with cgroupfs.
 //
-// Thread-safe: operations on different paths run in parallel except for the moments parents are
-// made or removed; operations on one path are serialized by the caller (the container's operation
-// lock). Kill, WaitEmpty and ReadStats may run beside anything.
+// Thread-safe: operations on different paths run in parallel, except while parents are made or
+// removed. The caller serializes operations on one path (the container's operation lock). Kill,
+// WaitEmpty and ReadStats may run at any time. Sources: cgroups(7), cgroup-v1 and cgroup-v2 in
+// Documentation/admin-guide.
 #pragma once
 
 #include <memory>
@@ -39,8 +41,8 @@
 
 namespace crisp::cgroup {
 
-// Who owns the hierarchy's inner directories and how a cgroup_parent is written: a path, or a
-// slice.
+// What makes the parents of groups, and so what a cgroup_parent is: a path (cgroupfs) or a slice
+// (systemd).
 enum class Driver { kCgroupfs, kSystemd };
 
 class Cgroups {
@@ -48,23 +50,24 @@ class Cgroups {
   struct Options {
     Driver driver = Driver::kCgroupfs;
     std::string default_parent = "/crisp";  // crisp.slice with the systemd driver
-    std::string holder_program;             // systemd driver: see pod_scope.h
+    std::string holder_program;             // only for the systemd driver: see pod_scope.h
   };
 
-  // Detects the layout and initializes libcgroup; once per process. FailedPrecondition naming what
-  // to mount when the host has no usable hierarchy, and for the systemd driver on a host whose PID
-  // 1 is another or whose controllers are on cgroup v1.
+  // Detects the layout and initializes libcgroup; once per process. FailedPrecondition when the
+  // host has no usable hierarchy (the message says what to mount), and for the systemd driver when
+  // PID 1 is not systemd or the controllers are on cgroup v1.
   static absl::StatusOr<std::unique_ptr<Cgroups>> Open(Options options);
 
   const Layout& layout() const { return layout_; }
 
-  // The parent of all groups of a pod, to be kept in the sandbox's record. `cgroup_parent` is
-  // CRI's, may be empty or relative. InvalidArgument for "..", control characters and, with the
-  // cgroupfs driver, a bare systemd name ("x.slice"); with the systemd driver for all but slices.
+  // The parent of all groups of a pod, which the sandbox's record keeps. `cgroup_parent` is CRI's
+  // and may be empty or relative. InvalidArgument for "..", for control characters, for a slice
+  // ("x.slice") with the cgroupfs driver, and for anything but a slice with the systemd driver.
   absl::StatusOr<std::string> PodParent(absl::string_view cgroup_parent,
                                         absl::string_view sandbox_id) const;
-  // Before the first Create and after the last Remove below a PodParent; both do nothing for one of
-  // the cgroupfs driver. RemovePod kills what is left, and may be repeated after any failure.
+  // To be called before the first Create and after the last Remove below a PodParent. With the
+  // cgroupfs driver both do nothing. RemovePod kills what is left; it may be repeated after a
+  // failure.
   absl::Status CreatePod(const std::string& pod_parent, absl::string_view sandbox_id,
                          base::Deadline deadline);
   absl::Status RemovePod(const std::string& pod_parent, absl::string_view sandbox_id,
@@ -73,33 +76,33 @@ class Cgroups {
   // The path of a leaf. `parent` is a PodParent; InvalidArgument as there.
   absl::StatusOr<std::string> Path(absl::string_view parent, absl::string_view id) const;
 
-  // The `cgroup_parent` that gives this path: the inverse of Path.
+  // The `cgroup_parent` of a path: the inverse of Path.
   std::string ParentOf(absl::string_view path) const;
 
   // Makes the group in every hierarchy and sets its limits. On failure nothing is left behind, and
-  // the error names the file and the value. AlreadyExists when the group is there (a leftover:
-  // Remove it first); InvalidArgument for values the kernel or the host refuses.
+  // the error names the file and the value. AlreadyExists when the group exists (the caller removes
+  // it first); InvalidArgument for values that the kernel refuses.
   absl::Status Create(absl::string_view path, const Resources& resources);
 
-  // Changes the limits given, all or none: what was written before a failure is written back, and
-  // the error names the file and value. Devices cannot be updated (InvalidArgument).
+  // Changes the given limits, all or none: after a failure the old values are written back, and the
+  // error names the file and the value. Devices cannot be updated (InvalidArgument).
   absl::Status Update(absl::string_view path, const Resources& resources);
 
-  // SIGKILL to everything in the group, exec groups included, in one step no fork can escape.
-  // Returns at once. OK when the group does not exist.
+  // Sends SIGKILL to all processes of the group and of exec groups below it, in one step that no
+  // fork can escape. Does not wait for them to die. OK when the group does not exist.
   absl::Status Kill(absl::string_view path);
 
-  // Waits for the kernel's notice that no process is left in the group. DeadlineExceeded when one
-  // stays (a process in uninterruptible sleep). OK when the group does not exist.
+  // Waits until the group has no process. DeadlineExceeded when one stays, such as a process in
+  // uninterruptible sleep. OK when the group does not exist.
   absl::Status WaitEmpty(absl::string_view path, absl::Duration timeout);
 
-  // WaitEmpty, then removes the group with all below it in every hierarchy, and parents of ours
-  // that became empty. Kills nothing and moves no process elsewhere. OK when it does not exist; may
-  // be repeated after any failure.
+  // WaitEmpty, then removes the group and all below it in every hierarchy, and marked parents that
+  // became empty. Kills nothing and moves no process. OK when the group does not exist; may be
+  // repeated after a failure.
   absl::Status Remove(absl::string_view path, absl::Duration timeout);
 
-  // For a daemon that stops: the default parent goes if it is ours and nothing is in it, nor about
-  // to be by another daemon.
+  // To be called when crispd stops: removes the default parent if it is marked and empty, unless
+  // another crispd is making a group.
   void RemoveDefaultParent();
 
   absl::StatusOr<Stats> ReadStats(absl::string_view path) const {
@@ -122,8 +125,8 @@ class Cgroups {
   const Layout& layout_;
   const Options options_;
   PodScopes scopes_;
-  // Held while parents are made together with the leaf below them, and while parents are removed:
-  // no leaf loses the parent it is about to be made in.
+  // Held while parents and the leaf below them are made, and while parents are removed, so that a
+  // parent is not removed just before its leaf is made.
   absl::Mutex parents_mutex_;
 };
 

@@ -15,11 +15,11 @@
 namespace crisp::cgroup {
 namespace {
 
-// Registers of the program. The context arrives in r1, the verdict leaves in r0.
+// Registers of the program. The kernel passes the context in r1 and takes the verdict from r0.
 constexpr uint8_t kVerdict = BPF_REG_0;
 constexpr uint8_t kContext = BPF_REG_1;
 constexpr uint8_t kType = BPF_REG_2;
-constexpr uint8_t kAsked = BPF_REG_3;  // accesses nobody has allowed yet
+constexpr uint8_t kAsked = BPF_REG_3;  // requested accesses that are not allowed yet
 constexpr uint8_t kMajor = BPF_REG_4;
 constexpr uint8_t kMinor = BPF_REG_5;
 
@@ -41,7 +41,7 @@ bpf_insn Copy(uint8_t to, uint8_t from) {
 bpf_insn Calculate(int operation, uint8_t to, uint32_t value) {
   return Instruction(BPF_ALU | operation | BPF_K, to, 0, 0, value);
 }
-// Skips the next `count` instructions when `from` compares so with `value`.
+// Skips the next `count` instructions if the comparison of `from` with `value` holds.
 bpf_insn SkipIf(int comparison, uint8_t from, uint32_t value, size_t count) {
   return Instruction(BPF_JMP32 | comparison | BPF_K, from, 0, static_cast<int16_t>(count), value);
 }

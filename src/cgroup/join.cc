@@ -17,7 +17,7 @@ namespace {
 
 std::string ExecGroup(uint64_t serial) { return absl::StrCat("exec-", serial); }
 
-// The number after "<key> " at the start of a line of a small file like cgroup.events, read afresh.
+// Reads a small file like cgroup.events from its start and returns the number after "<key> ".
 absl::StatusOr<uint64_t> ReadCounter(int fd, absl::string_view key) {
   std::array<char, 512> buffer;
   const ssize_t n = pread(fd, buffer.data(), buffer.size(), 0);
@@ -36,7 +36,7 @@ absl::StatusOr<uint64_t> ReadCounter(int fd, absl::string_view key) {
   return absl::NotFoundError(absl::StrCat("read ", key, ": no such line"));
 }
 
-// Only for a message: the path behind a descriptor, or its number where /proc is not mounted.
+// For messages: the path behind a descriptor, or its number where /proc is not mounted.
 std::string NameOf(int fd) {
   std::array<char, 4096> buffer;
   const std::string link = absl::StrCat("/proc/self/fd/", fd);

@@ -1,16 +1,17 @@
-// What a shim needs of its container's cgroup: entering it, seeing out-of-memory kills, killing one
-// exec's tree. The daemon owns the group (cgroups.h); a shim never creates or removes a container's
-// group and sets no limit.
+// What a shim does with its container's cgroup: it enters it, counts out-of-memory kills, and kills
+// one exec's processes. crispd owns the group (cgroups.h); a shim does not make or remove a
+// container's group and does not limit it.
 //
-// crisp_cgroup_join: file operations on descriptors opened beforehand, no libcgroup, no /proc.
-// Thread-safe: no state. A child enters in two ways at once: clone3(CLONE_INTO_CGROUP, cgroup =
-// JoinFds::v2) places it in the cgroup2 group, and its first step JoinSelf() writes "0" to the
-// `tasks` file of every v1 hierarchy (none on a v2-only host).
+// This is the library crisp_cgroup_join. It works on descriptors that were opened beforehand,
+// without libcgroup and without /proc. Thread-safe: no state. A child enters in two ways: clone3(2)
+// with CLONE_INTO_CGROUP and JoinFds::v2 places it in the cgroup2 group, and its first step
+// JoinSelf() writes "0" to the `tasks` file of every v1 hierarchy (there is none on a v2-only
+// host).
 //
-// Trap, seen on Linux 6.18: a child cloned into a group is born dying (SIGKILL) unless the group of
-// its parent was killed by cgroup.kill as often as the target group was. A shim must therefore live
-// in a group that nobody ever kills as a whole, and nothing is started in a container's group after
-// its Kill.
+// Observed on Linux 6.18: a child cloned into a group gets SIGKILL at once unless cgroup.kill was
+// written to its parent's group as often as to the target group. Therefore a shim must live in a
+// group that is never killed as a whole, and nothing may be started in a container's group after
+// the group was killed.
 #pragma once
 
 #include <cstdint>
@@ -30,34 +31,34 @@ struct JoinFds {
   base::UniqueFd oom;  // memory.oom_control (v1) or memory.events (v2) for OomKills; may be invalid
 };
 
-// Opens all of them; NotFound naming the file when the group does not exist. `oom` stays invalid
-// without a memory controller. All are O_CLOEXEC and keep working until the group is removed.
+// Opens them all with O_CLOEXEC. NotFound naming the file when the group does not exist. `oom`
+// stays invalid without a memory controller. The descriptors work until the group is removed.
 absl::StatusOr<JoinFds> OpenJoin(const Directories& directories);
 
-// Moves the calling thread into the v1 groups; for a child that has one thread, right after clone3.
-// Writing to `tasks` rather than `cgroup.procs` moves one thread and takes no lock on the thread
-// group. Errors name the file: ENOSPC from cpuset means a group without CPUs, EAGAIN/EPERM that
-// limits or rights forbid it.
+// Moves the calling thread into the v1 groups; for a child with a single thread, right after
+// clone3. It writes to `tasks` instead of `cgroup.procs` because that takes no lock on the thread
+// group. Errors name the file: ENOSPC from cpuset means a group without CPUs, EAGAIN or EPERM that
+// limits or permissions forbid it.
 absl::Status JoinSelf(const std::vector<base::UniqueFd>& tasks);
 
-// How many processes of the group the kernel has killed for lack of memory so far (whichever
-// group's limit it was). A fresh read through `JoinFds::oom`; read it after the last process was
-// reaped, before reporting the exit.
+// How many processes of the group the kernel has killed for lack of memory so far, no matter which
+// group's limit was reached. `oom_fd` is JoinFds::oom. The count is complete once the last process
+// was reaped.
 absl::StatusOr<uint64_t> OomKills(int oom_fd);
 
-// An exec's own cgroup2 group `exec-<serial>` below the container's, so that a timed-out probe dies
-// with all it started. The exec joins the container's v1 groups as init did. Returns the directory
-// for CLONE_INTO_CGROUP.
+// Makes an exec's own cgroup2 group `exec-<serial>` below the container's, so that all processes of
+// a probe that times out can be killed. Returns the directory for CLONE_INTO_CGROUP. On v1 the exec
+// joins the container's groups.
 absl::StatusOr<base::UniqueFd> MakeExecGroup(int container_v2_fd, uint64_t serial);
-// SIGKILL to every process in a cgroup2 group and below, atomically (cgroup.kill, Linux 5.14).
-// Returns before they are gone: wait with OpenEvents.
+// Sends SIGKILL to every process in a cgroup2 group and below, atomically (cgroup.kill, Linux
+// 5.14). Returns before they have died: wait for that with OpenEvents.
 absl::Status KillGroup(int v2_fd);
-// Removes an exec's group; FailedPrecondition while processes live in it, OK when it is gone
-// already.
+// Removes an exec's group. FailedPrecondition while processes live in it, OK when it does not
+// exist.
 absl::Status RemoveExecGroup(int container_v2_fd, uint64_t serial);
 
-// cgroup.events of a cgroup2 group. Becomes readable as EPOLLPRI whenever "populated" changes; read
-// it with Populated() first, then wait.
+// Opens cgroup.events of a cgroup2 group. It signals EPOLLPRI whenever "populated" changes after
+// the last read, so read it with Populated() before waiting.
 absl::StatusOr<base::UniqueFd> OpenEvents(int v2_fd);
 // Whether any process lives in the group or below.
 absl::StatusOr<bool> Populated(int events_fd);

@@ -13,8 +13,8 @@
 namespace crisp::cgroup {
 namespace {
 
-// freezer, net_cls, net_prio and perf_event are left out: each v1 hierarchy costs a directory, a
-// join and a removal per container, and cgroup.kill and cgroup.freeze replace the freezer.
+// freezer, net_cls, net_prio and perf_event are not used: each v1 hierarchy costs a directory, a
+// join and a removal per container, and cgroup2 has cgroup.kill and cgroup.freeze.
 constexpr std::array<absl::string_view, 9> kUsed = {
     "cpu", "cpuacct", "cpuset", "memory", "devices", "blkio", "io", "pids", "hugetlb"};
 
@@ -30,7 +30,7 @@ struct MountLine {
   absl::string_view super_options;
 };
 
-// Blanks in a mount point are written as \040 and the like.
+// Decodes a mount point, in which a space is written as \040.
 std::string Unescape(absl::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {

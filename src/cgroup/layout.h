@@ -6,12 +6,11 @@
 //   hybrid    v1 mounts of one or several controllers carry the limits, and a cgroup2 mount beside
 //             them carries cgroup.kill and cgroup.events. Every group has a directory in all of
 //             them.
-// A v1 host without any cgroup2 mount is refused by Detect: nothing else kills a tree without
-// races, and every kernel crisp supports can mount cgroup2.
+// Detect refuses a v1 host without a cgroup2 mount: only cgroup2 can kill a group without races,
+// and every kernel that crisp supports can mount it.
 //
-// Part of crisp_cgroup_join, so that the shim can use it; no libcgroup. Sources: cgroups(7),
-// proc_pid_mountinfo(5), Documentation/admin-guide/cgroup-v{1,2}. Thread-safe: no shared state
-// except Detect's once-only result.
+// Part of the library crisp_cgroup_join, which the shim can link: it does not use libcgroup.
+// Sources: cgroups(7), proc_pid_mountinfo(5), Documentation/admin-guide/cgroup-v{1,2}. Thread-safe.
 #pragma once
 
 #include <string>
@@ -30,10 +29,10 @@ struct Hierarchy {
   bool Has(absl::string_view controller) const;
 };
 
-// The absolute directories of one group. Small enough to hand to a shim on its command line:
-// reading /proc/self/mountinfo costs milliseconds on a node with hundreds of pods.
+// The absolute directories of one group. crispd passes them to the shim, because reading
+// /proc/self/mountinfo takes milliseconds on a node with hundreds of pods.
 struct Directories {
-  std::string v2;               // always
+  std::string v2;               // never empty
   std::vector<std::string> v1;  // in the order of Layout::v1
   std::string oom_file;         // memory.oom_control or memory.events; empty without the controller
 };
@@ -44,28 +43,28 @@ struct Layout {
   std::vector<std::string> hugepage_sizes;  // as in hugetlb's file names: "2MB", "1GB"
 
   bool v2_only() const { return v1.empty(); }
-  // The hierarchy a controller is attached to, null when the kernel or the host does not offer it.
+  // The hierarchy that has the controller; null when the kernel or the host does not offer it.
   const Hierarchy* Find(absl::string_view controller) const;
   Directories At(absl::string_view path) const;
 };
 
-// Pure: from the text of /proc/self/mountinfo and of cgroup.controllers in FindV2Mount()'s
-// directory. Of several mounts of one hierarchy the first counts, as in libcgroup.
-// FailedPrecondition without a cgroup2 mount.
+// Reads the layout from the text of /proc/self/mountinfo and of cgroup.controllers in
+// FindV2Mount()'s directory. Of several mounts of a hierarchy it takes the first, as libcgroup
+// does. FailedPrecondition without a cgroup2 mount. Pure.
 absl::StatusOr<Layout> ParseLayout(absl::string_view mountinfo, absl::string_view v2_controllers);
-// Mount point of the first cgroup2 mount in the text of /proc/self/mountinfo; empty when there is
-// none.
+// Mount point of the first cgroup2 mount in the text of /proc/self/mountinfo, or empty.
 std::string FindV2Mount(absl::string_view mountinfo);
-// "hugepages-2048kB", a name in /sys/kernel/mm/hugepages, as hugetlb's files spell it: "2MB". Empty
-// for another name.
+// Turns "hugepages-2048kB", a name in /sys/kernel/mm/hugepages, into "2MB", as hugetlb's files are
+// named. Empty for another name.
 std::string HugepageSize(absl::string_view directory_name);
 
-// This process's layout, read once; later mounts are not seen. The pointer lives as long as the
-// process.
+// The layout of this process, read at the first call; later mounts are not seen. The result lives
+// as long as the process.
 absl::StatusOr<const Layout*> Detect();
 
-// A path that is absolute, has at least one component, and none that is empty, ".", "..", longer
-// than 255 bytes or holds control characters; at most 2048 bytes. InvalidArgument otherwise.
+// InvalidArgument unless the path is absolute and at most 2048 bytes long and has at least one
+// component. A component must not be empty, ".", "..", longer than 255 bytes or have control
+// characters.
 absl::Status CheckPath(absl::string_view path);
 
 // Components below the root, outermost first: "/a/b/c" -> "/a", "/a/b", "/a/b/c".

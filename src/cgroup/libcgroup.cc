@@ -19,8 +19,8 @@ using Group = std::unique_ptr<struct ::cgroup, FreeGroup>;
 
 absl::Status Error(absl::string_view operation, int code) {
   if (code == ECGOTHER) return base::Errno(operation, "", cgroup_get_last_errno());
-  // Opening the file failed; libcgroup drops the errno, which then is nearly always ENOENT: this
-  // kernel or host does not know the limit.
+  // Opening the file failed. libcgroup does not keep the errno, which is nearly always ENOENT: this
+  // kernel or host does not have that limit.
   if (code == ECGROUPVALUENOTEXIST) {
     return absl::InvalidArgumentError(absl::StrCat(operation, ": no such file"));
   }
@@ -45,8 +45,8 @@ absl::Status CreateGroup(const std::string& path, const std::vector<std::string>
       return absl::InternalError(absl::StrCat(operation, ": add controller ", controller));
     }
   }
-  // Ownership is ignored: the directories are root's, and walking them to chown costs more than all
-  // else.
+  // 1: do not change the owner. The directories belong to root already, and libcgroup's walk to
+  // chown them would cost more than everything else.
   const int code = cgroup_create_cgroup(group.get(), /*ignore_ownership=*/1);
   return code == 0 ? absl::OkStatus() : Error(operation, code);
 }

@@ -1,5 +1,6 @@
-// The only door to libcgroup 2.0: making groups and writing limits. Private to src/cgroup.
-// libcgroup keeps its own table of mounts; errors come back with the errno where it kept one.
+// Makes groups and writes limits with libcgroup 2.0; only this file's implementation includes it.
+// Private to src/cgroup. libcgroup has its own table of mounts. Errors have the errno where
+// libcgroup keeps it.
 #pragma once
 
 #include <string>
@@ -9,21 +10,22 @@
 
 namespace crisp::cgroup {
 
-// One file of one controller and what to write there; several lines are written one by one.
+// A file of a controller and what to write there. libcgroup writes each line with its own write(2).
 struct Setting {
   std::string controller;
   std::string file;
   std::string value;
 };
 
-// Scans the mounts, once per process. Thread-safe, as are the functions below after it.
+// Makes libcgroup scan the mounts, once per process; to be called before the functions below. All
+// are thread-safe.
 absl::Status InitLibcgroup();
 
-// Makes `path` in the hierarchies of `controllers`. One controller per hierarchy is enough, and on
-// v2 must be all: libcgroup repeats the whole walk for each. Groups that exist are left alone.
+// Makes `path` in the hierarchies of `controllers`, which should have one controller per hierarchy:
+// libcgroup repeats the whole walk for each of them. Groups that exist are left as they are.
 absl::Status CreateGroup(const std::string& path, const std::vector<std::string>& controllers);
 
-// Writes one value; "write <file>=<value>: EINVAL" on failure, the code by the errno.
+// Writes one value. Error: "write <file>=<value>: EINVAL", with the code of the errno.
 absl::Status WriteSetting(const std::string& path, const Setting& setting);
 
 }  // namespace crisp::cgroup

@@ -23,10 +23,10 @@ std::string ScopeUnit(absl::string_view sandbox_id) {
   return absl::StrCat("crisp-", sandbox_id, ".scope");
 }
 
-// The last component: the unit's name.
+// The unit's name is the last component.
 std::string UnitOf(absl::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
 
-// "-.slice" for a scope right below the root.
+// "-.slice" for a scope directly below the root.
 std::string SliceOf(absl::string_view scope_path) {
   const absl::string_view parent = scope_path.substr(0, scope_path.rfind('/'));
   return parent.empty() ? "-.slice" : UnitOf(parent);
@@ -47,13 +47,13 @@ absl::Status PodScopes::Create(const std::string& path, base::Deadline deadline)
     return absl::AlreadyExistsError(absl::StrCat("start ", UnitOf(path), ": exists"));
   }
   const absl::Status started = StartHolder(path, deadline);
-  // The cause says more than what the undo has to say.
+  // Report the first error, not one of the undo.
   if (!started.ok()) (void)Remove(path, deadline);
   return started;
 }
 
-// Which slices are missing is only known from systemd's answers: it forgets one that nobody needs
-// in its own time, and the directory goes before or after.
+// Which slices systemd has is known only from its answers: it unloads an unneeded slice some time
+// before or after it removes the directory.
 absl::Status PodScopes::StartIn(const std::vector<std::string>& chain, Scope& scope,
                                 base::Deadline deadline) {
   for (const std::string& slice : chain) {
@@ -61,11 +61,11 @@ absl::Status PodScopes::StartIn(const std::vector<std::string>& chain, Scope& sc
       scope.new_slices.push_back(slice);
     }
   }
-  size_t forgotten = 0;  // the innermost go first
+  size_t forgotten = 0;  // slices that systemd has unloaded, counted from the innermost
   while (true) {
     const absl::Status started = StartScope(scope, deadline);
     if (absl::IsAlreadyExists(started) && !scope.new_slices.empty()) {
-      // A slice that has a unit file, or that somebody made meanwhile: it is not ours to configure.
+      // One of the slices has a unit file or was made meanwhile; crispd must not configure it.
       scope.new_slices.clear();
     } else if (absl::IsNotFound(started) && forgotten < chain.size()) {
       ++forgotten;
@@ -92,7 +92,7 @@ absl::Status PodScopes::StartHolder(const std::string& path, base::Deadline dead
                  .description = "containers of a crisp pod",
                  .pid = pid};
   CRISP_RETURN_IF_ERROR(StartIn(SliceChain(scope.slice), scope, deadline));
-  // Only a group without processes of its own can give controllers to those below it.
+  // The kernel enables controllers below a group only while the group itself has no process.
   const std::string directory = absl::StrCat(layout_.At(path).v2, "/holder");
   if (mkdir(directory.c_str(), 0755) != 0) return base::Errno("make cgroup", directory);
   return base::Prefix(
@@ -108,7 +108,7 @@ absl::Status PodScopes::Remove(const std::string& path, base::Deadline deadline)
   return StopUnit(UnitOf(path), deadline);
 }
 
-// Also one that never came to be in the scope.
+// Kills and reaps the holder, even if it was not moved into the scope.
 void PodScopes::ReapHolder(const std::string& path) {
   linux::Child child;
   {
@@ -118,7 +118,7 @@ void PodScopes::ReapHolder(const std::string& path) {
     child = std::move(holder->second);
     holders_.erase(holder);
   }
-  (void)kill(child.pid, SIGKILL);  // not reaped yet, so the pid is its own
+  (void)kill(child.pid, SIGKILL);  // it was not reaped yet, so the pid cannot be reused
   (void)waitpid(child.pid, nullptr, 0);
 }
 

@@ -1,14 +1,13 @@
-// The systemd driver's part: one delegated scope per pod, and in it the groups that the cgroupfs
-// driver would make, in the same way.
+// The systemd driver: one delegated scope per pod. The groups in it are made in the same way as
+// with the cgroupfs driver.
 //
 //   <slice of the pod>/crisp-<sandbox id>.scope     systemd's: transient, Delegate=yes, no limit
 //     holder/                                       one idle process
 //     <sandbox id>/, <container id>/ ...            crispd's: limits, stats, kill
 //
-// systemd never writes below a delegated group, so no daemon-reload undoes a limit, and one request
-// per pod keeps the bus quiet. A scope lives as long as its processes; the holder ties it to the
-// pod instead, so that it can be made before pause and is not swept away, counters and all, by the
-// exit of the last container. Private to src/cgroup.
+// systemd does not write below a delegated group, so a daemon-reload undoes no limit. A scope needs
+// a process from its start and ends with its last one: the holder lets crispd make it before pause,
+// and keeps it and its counters when the last container exits. Private to src/cgroup.
 #pragma once
 
 #include <map>
@@ -34,14 +33,14 @@ bool IsPodScope(absl::string_view path, absl::string_view sandbox_id);
 // Thread-safe.
 class PodScopes {
  public:
-  // `holder_program`: does nothing until SIGTERM.
+  // `layout` must outlive this object. `holder_program` must idle until SIGTERM.
   PodScopes(const Layout& layout, std::string holder_program)
       : layout_(layout), holder_program_(std::move(holder_program)) {}
 
-  // Makes the scope, and slices that are missing: those systemd stops again with the last scope in
-  // them. On failure nothing is left behind. AlreadyExists when it is there.
+  // Starts the scope and slices that are missing; systemd stops those again with the last scope in
+  // them. On failure nothing is left behind. AlreadyExists when the scope exists.
   absl::Status Create(const std::string& path, base::Deadline deadline);
-  // Kills what is left in the scope and removes it. OK when it does not exist; may be repeated.
+  // Kills what is left in the scope and stops it. OK when it does not exist; may be repeated.
   absl::Status Remove(const std::string& path, base::Deadline deadline);
 
  private:
@@ -54,7 +53,7 @@ class PodScopes {
   const Layout& layout_;
   const std::string holder_program_;
   absl::Mutex mutex_;
-  // Children of this process; those of an earlier crispd are init's.
+  // Holders that this process started. The kernel has given those of an earlier crispd to init.
   std::map<std::string, linux::Child> holders_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -13,7 +13,7 @@
 namespace crisp::cgroup {
 namespace {
 
-// A tree deeper or wider than this is an attack on whoever walks it.
+// A container can make groups below its own; without a limit it could keep crispd busy.
 constexpr size_t kMaxGroups = 4096;
 
 void AddSubGroups(const std::string& directory, std::vector<std::string>& groups) {

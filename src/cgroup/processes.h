@@ -1,4 +1,4 @@
-// Who is in a group. Thread-safe: no shared state.
+// Lists the processes of a group. Thread-safe: no shared state.
 #pragma once
 
 #include <sys/types.h>
@@ -10,8 +10,8 @@
 
 namespace crisp::cgroup {
 
-// Processes (not threads) of the group and of all groups below it, in no order; empty when it does
-// not exist. A snapshot: pids may be gone, or another's, by the time they are looked at.
+// Processes (not threads) of the group and of all groups below it, unordered; empty when the group
+// does not exist. A process may have exited, and its pid been reused, by the time the caller looks.
 std::vector<pid_t> ReadProcesses(const Layout& layout, absl::string_view path);
 
 }  // namespace crisp::cgroup

@@ -1,7 +1,7 @@
-// Limits of one group, as CRI's LinuxContainerResources and the OCI runtime spec's linux.resources
-// express them. Absent, zero and empty mean "leave as it is": the kernel's default for a new group,
-// the present value on update (hugepage limits are the exception: 0 is a limit). -1 means "no
-// limit" where the field is signed.
+// Limits of one group, as in CRI's LinuxContainerResources and the OCI runtime spec's
+// linux.resources. Absent, zero and empty mean "unchanged": a new group keeps the kernel's default,
+// an update keeps the present value. In hugepage limits 0 is a limit. -1 means "no limit" where the
+// field is signed. Plain values.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +37,9 @@ struct Resources {
   std::optional<int64_t> memory_swap_limit_bytes;
   std::optional<int64_t> pids_limit;
   std::vector<HugepageLimit> hugepage_limits;  // 0 for a size the host cannot limit is fine
-  // cgroup v2 files verbatim; they win over the fields above. InvalidArgument on hybrid hosts.
+  // Values of cgroup v2 files, which override the fields above. InvalidArgument on hybrid hosts.
   std::map<std::string, std::string> unified;
-  // Create only, in order. The files of v1's controller, or a BPF program where there is none.
+  // For Create only, in order. Set through v1's devices controller, or by a BPF program without it.
   std::vector<DeviceRule> devices;
 };
 

@@ -54,14 +54,14 @@ class Planner {
     CRISP_RETURN_IF_ERROR(PlanDevices());
     for (const Setting& setting : settings_) {
       if (setting.value.size() > kMaxValue) {
-        return Invalid(setting.file, setting.value, "longer than 4095 bytes");
+        return Invalid(setting.file, setting.value, "must be at most 4095 bytes");
       }
     }
     return std::move(settings_);
   }
 
  private:
-  // A key of `unified` replaces whatever the other fields would write there.
+  // A key of `unified` replaces what the other fields would write to that file.
   void Add(absl::string_view controller, absl::string_view file, std::string value) {
     if (resources_.unified.count(std::string(file)) != 0) return;
     settings_.push_back({std::string(controller), std::string(file), std::move(value)});
@@ -77,7 +77,7 @@ class Planner {
          : Add("cpu", "cpu.shares", absl::StrCat(shares));
     }
     if (resources_.cpu_quota_us.value_or(0) < kNoLimit) {
-      return Invalid("cpu_quota", absl::StrCat(*resources_.cpu_quota_us), "below -1");
+      return Invalid("cpu_quota", absl::StrCat(*resources_.cpu_quota_us), "must be at least -1");
     }
     if (Given(resources_.cpu_quota_us) || Given(resources_.cpu_period_us)) {
       v2 ? PlanBandwidthV2() : PlanBandwidthV1();
@@ -85,8 +85,9 @@ class Planner {
     return absl::OkStatus();
   }
 
-  // The kernel checks quota/period against the parent's at each write: the value that lowers the
-  // share goes first. What is so already is not written: kubelet always sends the default period.
+  // The kernel compares quota/period with the parent's at each write, so the value that lowers the
+  // share is written first. A value that is in force already is not written: kubelet always sends
+  // the default period.
   void PlanBandwidthV1() {
     constexpr absl::string_view kPeriod = "cpu.cfs_period_us";
     constexpr absl::string_view kQuota = "cpu.cfs_quota_us";
@@ -130,7 +131,7 @@ class Planner {
       if (!Given(value)) continue;
       if (layout_.Find("cpuset") == nullptr) return Missing(file, *value, "cpuset");
       if (value->find_first_not_of("0123456789-,") != std::string::npos) {
-        return Invalid(file, *value, "not a list of numbers and ranges");
+        return Invalid(file, *value, "must be a list of numbers and ranges");
       }
       Add("cpuset", file, *value);
     }
@@ -140,8 +141,10 @@ class Planner {
   absl::Status PlanMemory() {
     const int64_t memory = resources_.memory_limit_bytes.value_or(0);
     const int64_t total = resources_.memory_swap_limit_bytes.value_or(0);
-    if (memory < kNoLimit) return Invalid("memory_limit", absl::StrCat(memory), "below -1");
-    if (total < kNoLimit) return Invalid("memory_swap_limit", absl::StrCat(total), "below -1");
+    if (memory < kNoLimit)
+      return Invalid("memory_limit", absl::StrCat(memory), "must be at least -1");
+    if (total < kNoLimit)
+      return Invalid("memory_swap_limit", absl::StrCat(total), "must be at least -1");
     if (memory == 0 && total == 0) return absl::OkStatus();
     const bool v2 = OnV2("memory");
     const absl::string_view file = v2 ? "memory.max" : "memory.limit_in_bytes";
@@ -169,14 +172,15 @@ class Planner {
     constexpr absl::string_view kTotal = "memory.memsw.limit_in_bytes";
     const int64_t old_total = ParseLimit(current_("memory", kTotal).value_or("-1"));
     if (total == 0 && old_total != kNoLimit) {
-      // Only memory changes: the amount of swap stays, as it does on v2 where it has a file.
+      // Only memory changes. The amount of swap stays the same, as on v2, where swap has its own
+      // file.
       total = memory == kNoLimit ? kNoLimit : memory + (old_total - old_memory);
     }
     const auto add_memory = [&] {
       if (memory != 0) Add("memory", kLimit, absl::StrCat(memory));
     };
-    // The total must never be below the memory limit: raising starts with the total, lowering ends
-    // with it.
+    // The kernel refuses a total below the memory limit, so the total is written first when it goes
+    // up and last when it goes down.
     const bool raise = total == kNoLimit || (old_total != kNoLimit && total > old_total);
     if (!raise) add_memory();
     if (total != 0) {
@@ -186,8 +190,8 @@ class Planner {
     return absl::OkStatus();
   }
 
-  // Kernels without swap accounting have no such file; without swap allowed there is nothing to
-  // limit then.
+  // Kernels without swap accounting do not have this file. A limit that allows no swap is then met
+  // without it.
   absl::Status AddSwap(absl::string_view file, std::string value, int64_t total, int64_t memory) {
     if (current_("memory", file)) {
       Add("memory", file, std::move(value));
@@ -201,7 +205,7 @@ class Planner {
   absl::Status PlanPids() {
     if (!Given(resources_.pids_limit)) return absl::OkStatus();
     const int64_t limit = *resources_.pids_limit;
-    if (limit < kNoLimit) return Invalid("pids_limit", absl::StrCat(limit), "below -1");
+    if (limit < kNoLimit) return Invalid("pids_limit", absl::StrCat(limit), "must be at least -1");
     Add("pids", "pids.max", LimitText(limit, /*v2=*/true));  // v1 says "max" here too
     return absl::OkStatus();
   }
@@ -211,20 +215,20 @@ class Planner {
       const std::string& size = limit.page_size;
       if (size.empty() || size.size() > 16 ||
           !std::all_of(size.begin(), size.end(), absl::ascii_isalnum)) {
-        return Invalid("hugepage page_size", size, "not like \"2MB\"");
+        return Invalid("hugepage page_size", size, "must be like \"2MB\"");
       }
       const absl::string_view suffix = OnV2("hugetlb") ? "max" : "limit_in_bytes";
       const std::string value = absl::StrCat(limit.limit_bytes);
       const std::string usage = absl::StrCat("hugetlb.", size, ".", suffix);
       const std::string reserved = absl::StrCat("hugetlb.", size, ".rsvd.", suffix);
-      // kubelet sends 0 for every size, whether or not the host can limit it.
+      // kubelet sends 0 for every size, even for sizes that the host cannot limit.
       if (!current_("hugetlb", usage)) {
         if (limit.limit_bytes == 0) continue;
         return Missing(usage, value, "hugetlb");
       }
       Add("hugetlb", usage, value);
-      // Reservations are accounted since Linux 5.7; a limit on both stops mmap instead of raising
-      // SIGBUS at the first touch.
+      // Since Linux 5.7 reservations have a limit too. With both, mmap fails instead of a SIGBUS at
+      // the first access.
       if (current_("hugetlb", reserved)) Add("hugetlb", reserved, value);
     }
     return absl::OkStatus();
@@ -238,11 +242,11 @@ class Planner {
         return absl::ascii_isalnum(c) || c == '.' || c == '_';
       });
       if (!plain || key.size() > kMaxKey || key == controller) {
-        return Invalid("unified key", key, "not like \"memory.high\"");
+        return Invalid("unified key", key, "must be like \"memory.high\"");
       }
       if (!layout_.v2.Has(controller)) return Invalid("unified key", key, "no such controller");
       if (value.empty() || value.find('\0') != std::string::npos) {
-        return Invalid(absl::StrCat("unified ", key), value, "empty or not text");
+        return Invalid(absl::StrCat("unified ", key), value, "must be non-empty text");
       }
       settings_.push_back({controller, key, value});
     }
@@ -255,12 +259,13 @@ class Planner {
       const bool valid_type = rule.type == 'a' || rule.type == 'b' || rule.type == 'c';
       if (!valid_type || rule.access.empty() || rule.access.size() > 3 ||
           rule.access.find_first_not_of("rwm") != std::string::npos) {
-        return Invalid("device rule", DeviceLine(rule), "not like \"c 1:3 rwm\"");
+        return Invalid("device rule", DeviceLine(rule), "must be like \"c 1:3 rwm\"");
       }
       if (!has_files) continue;
       const absl::string_view file = rule.allow ? "devices.allow" : "devices.deny";
       const std::string line = DeviceLine(rule);
-      // Neighbours go into one setting, which libcgroup writes line by line into one open file.
+      // Consecutive rules become one setting: libcgroup then opens the file once for all their
+      // lines.
       if (!settings_.empty() && settings_.back().file == file &&
           settings_.back().value.size() + line.size() < kMaxValue) {
         absl::StrAppend(&settings_.back().value, "\n", line);

@@ -15,14 +15,14 @@
 namespace crisp::cgroup {
 namespace {
 
-// The files of one group in one hierarchy, read one after the other into one buffer.
+// Reads the files of one group in one hierarchy, each into the same buffer.
 class Files {
  public:
   Files(const Hierarchy* hierarchy, absl::string_view path)
       : directory_(hierarchy == nullptr ? "" : absl::StrCat(hierarchy->mount_point, path, "/")) {}
 
-  // Empty when the file is missing or cannot be read; at most 16 KiB, cut after a whole line.
-  // Valid until the next call.
+  // Empty when the file is missing or cannot be read; at most 16 KiB, cut after a whole line. The
+  // result is valid until the next call.
   absl::string_view Read(absl::string_view name) {
     if (directory_.empty()) return "";
     const int fd = open(absl::StrCat(directory_, name).c_str(), O_RDONLY | O_CLOEXEC);
@@ -60,7 +60,7 @@ void ForEachField(absl::string_view text, Visit visit) {
   }
 }
 
-// Where the value of one key goes, multiplied by `scale`.
+// Where to store the value of a key, multiplied by `scale`.
 struct Field {
   absl::string_view key;
   Count* target;
@@ -178,7 +178,7 @@ std::vector<HugetlbStats> ReadHugetlb(const Layout& layout, absl::string_view pa
   return all;
 }
 
-// The entry of "8:0", made when there is none. Null for text that is not a device.
+// Finds or adds the entry of a device like "8:0". Null for text that is not a device.
 BlockDeviceStats* DeviceOf(absl::string_view text, std::vector<BlockDeviceStats>& devices) {
   const std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
   BlockDeviceStats found;
@@ -210,7 +210,7 @@ void ParseBlkio(absl::string_view text, uint64_t BlockDeviceStats::*read,
 void ParseIoStat(absl::string_view text, std::vector<BlockDeviceStats>& devices) {
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     const std::vector<absl::string_view> parts = absl::StrSplit(line, ' ');
-    // A device without traffic may stand alone on its line.
+    // The line of a device without traffic may have only the device.
     if (parts.size() < 2) continue;
     BlockDeviceStats* device = DeviceOf(parts[0], devices);
     if (device == nullptr) continue;

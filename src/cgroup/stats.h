@@ -1,6 +1,6 @@
-// What the kernel counts for one group. Every field a host, a kernel or a hierarchy does not offer
-// is absent; a missing file is never an error. Nanoseconds and bytes throughout. Values include
-// sub-groups.
+// What the kernel counts for one group, sub-groups included. A field that the host, the kernel or
+// the hierarchy does not offer is absent; a missing file is not an error. Units are nanoseconds and
+// bytes. Thread-safe: no shared state. Sources: Documentation/admin-guide/cgroup-v1 and cgroup-v2.
 #pragma once
 
 #include <cstdint>
@@ -82,9 +82,8 @@ struct Stats {
   std::optional<Pressure> io_pressure;
 };
 
-// Reads them now: one open and one read per file, no lock, so it never waits for an operation on
-// the group. NotFound when the group does not exist (it may vanish at any moment: what was read by
-// then counts for nothing).
+// Opens and reads each file once, without a lock, so it never waits for an operation on the group.
+// NotFound when the group does not exist or vanishes while it is read.
 absl::StatusOr<Stats> ReadStats(const Layout& layout, absl::string_view path);
 
 }  // namespace crisp::cgroup

@@ -58,10 +58,10 @@ uint64_t MicrosecondsUntil(base::Deadline deadline) {
   return static_cast<uint64_t>(std::max<int64_t>(1, absl::ToInt64Microseconds(deadline.Left())));
 }
 
-// A job of systemd's: the answer to every request, done some time later.
+// A job of systemd. Every request is answered with one, and the work is done when the job ends.
 struct Job {
   std::string path;
-  std::string result;  // empty: not over
+  std::string result;  // empty while it runs
 };
 
 int OnJobRemoved(sd_bus_message* signal, void* data, sd_bus_error*) {
@@ -74,7 +74,7 @@ int OnJobRemoved(sd_bus_message* signal, void* data, sd_bus_error*) {
   return 0;
 }
 
-// Sends a request that is answered by a job, and waits for the end of that.
+// Sends a request and waits until the job that systemd answers with has ended.
 absl::Status RunJob(sd_bus* bus, Job& job, sd_bus_message* request, base::Deadline deadline) {
   BusError error;
   sd_bus_message* reply = nullptr;
@@ -84,12 +84,13 @@ absl::Status RunJob(sd_bus* bus, Job& job, sd_bus_message* request, base::Deadli
   const char* path = nullptr;
   code = sd_bus_message_read(reply, "o", &path);
   if (code < 0) return base::Errno("D-Bus answer", "", -code);
-  // Signals that came meanwhile wait to be processed.
+  // sd-bus has queued the signals that came in the meantime.
   job.path = path;
   while (job.result.empty()) {
     code = sd_bus_process(bus, nullptr);
     if (code == 0) {
-      if (deadline.Passed()) return absl::DeadlineExceededError("systemd does not finish");
+      if (deadline.Passed())
+        return absl::DeadlineExceededError("systemd did not finish the job in time");
       code = sd_bus_wait(bus, MicrosecondsUntil(deadline));
     }
     if (code < 0 && code != -EINTR) return base::Errno("D-Bus", "", -code);
@@ -98,7 +99,7 @@ absl::Status RunJob(sd_bus* bus, Job& job, sd_bus_message* request, base::Deadli
   return absl::UnavailableError(absl::StrCat("systemd's job ended as \"", job.result, "\""));
 }
 
-// Opens a connection, makes the request with `fill`, and runs it.
+// Opens a connection, builds the request with `fill` and runs it.
 template <typename Fill>
 absl::Status Request(const char* method, Fill fill, base::Deadline deadline) {
   CRISP_ASSIGN_OR_RETURN(const Bus bus, Connect());
@@ -118,13 +119,14 @@ absl::Status Request(const char* method, Fill fill, base::Deadline deadline) {
 
 int AppendScope(sd_bus_message* message, const Scope& scope) {
   constexpr uint64_t kUnlimited = UINT64_MAX;
-  // "replace": the slice may be about to be stopped, because nothing has needed it.
+  // "replace" also cancels a pending stop of the slice, which systemd may have queued when the last
+  // pod left it.
   int code = sd_bus_message_append(message, "ss", scope.unit.c_str(), "replace");
   if (code >= 0) code = sd_bus_message_open_container(message, 'a', "(sv)");
   if (code >= 0) {
-    // No default dependencies: at shutdown containers go after the services that look after them.
-    // CollectMode: no failed unit stays behind. TasksMax: else the manager's default would be a
-    // limit of the whole pod that nobody asked for.
+    // DefaultDependencies=no: at shutdown crispd and kubelet stop before the containers.
+    // CollectMode: systemd does not keep a failed unit. TasksMax: without it the manager's default
+    // would limit the whole pod.
     code = sd_bus_message_append(message, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)",            //
                                  "Description", "s", scope.description.c_str(),      //
                                  "Slice", "s", scope.slice.c_str(),                  //

@@ -22,7 +22,7 @@ bool IsSlice(absl::string_view unit) {
   const bool plain = std::all_of(unit.begin(), unit.end(), [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains(":-_.\\", c);
   });
-  // Every dash is a level, so none may be empty.
+  // Every dash starts a level of the hierarchy, and no level may be empty.
   return plain && !unit.empty() && unit.front() != '-' && unit.back() != '-' &&
          !absl::StrContains(unit, "--");
 }
@@ -37,7 +37,7 @@ absl::StatusOr<std::string> ParseSlice(absl::string_view cgroup_parent) {
   absl::string_view path = cgroup_parent;
   absl::ConsumeSuffix(&path, "/");
   const absl::string_view unit = path.substr(path.rfind('/') + 1);  // npos + 1: all of it
-  if (!IsSlice(unit)) return refuse("not a slice, and crisp runs with the systemd driver");
+  if (!IsSlice(unit)) return refuse("must be a slice, because crispd runs with the systemd driver");
   absl::ConsumePrefix(&path, "/");
   if (path != unit && absl::StrCat("/", path) != SlicePath(unit)) {
     return refuse(absl::StrCat("systemd has this slice at ", SlicePath(unit)));

@@ -1,5 +1,5 @@
-// A rate from a counter that is read now and then: what CRI calls usage_nano_cores. There is no
-// sampler: the readers' own interval is the window. Thread-safe.
+// The CPU usage per second that CRI calls usage_nano_cores, computed from a counter. There is no
+// sampling thread: the window is the time between two reads by clients. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@ namespace crisp::cgroup {
 
 class UsageRate {
  public:
-  // Readings closer together than this do not move the window, so that several readers do not
-  // shorten it to noise.
+  // A reading that is closer than this to the last one does not move the window: with several
+  // readers the window would otherwise get too short to mean anything.
   static constexpr int64_t kMinWindowNs = 1'000'000'000;
 
   // `usage_ns` at `now_ns` (monotonic clock). CPU nanoseconds per second over the last window;
-  // absent until there are two readings kMinWindowNs apart, and after the counter started anew.
+  // absent until there are two readings kMinWindowNs apart, and after the counter was reset.
   std::optional<uint64_t> Update(uint64_t usage_ns, int64_t now_ns);
 
  private:

@@ -14,8 +14,7 @@
 namespace crisp::config {
 namespace {
 
-// Every key there is; unknown ones are refused because a misspelt limit that is ignored is worse
-// than no start.
+// All keys. Unknown ones are refused, because a misspelt key would otherwise be ignored silently.
 using Setter = std::function<bool(const toml::node&, Config&)>;
 
 Setter String(std::string Config::*member) {
@@ -73,16 +72,15 @@ const std::map<std::string, Setter>& Setters() {
 absl::Status ApplyTable(const toml::table& table, const std::string& prefix, Config& config) {
   for (const auto& [name, node] : table) {
     const std::string key = absl::StrCat(prefix, std::string(name.str()));
-    const std::string where =
-        absl::StrCat("config key \"", key, "\" in line ", node.source().begin.line);
+    const std::string where = absl::StrCat("line ", node.source().begin.line, ": ", key);
     auto setter = Setters().find(key);
     if (setter != Setters().end()) {
       if (!setter->second(node, config))
-        return absl::InvalidArgumentError(absl::StrCat(where, " has a wrong type"));
+        return absl::InvalidArgumentError(absl::StrCat(where, ": wrong type"));
     } else if (node.is_table() && prefix.empty()) {
       CRISP_RETURN_IF_ERROR(ApplyTable(*node.as_table(), absl::StrCat(key, "."), config));
     } else {
-      return absl::InvalidArgumentError(absl::StrCat(where, " is unknown"));
+      return absl::InvalidArgumentError(absl::StrCat(where, ": unknown key"));
     }
   }
   return absl::OkStatus();
@@ -90,7 +88,7 @@ absl::Status ApplyTable(const toml::table& table, const std::string& prefix, Con
 
 absl::Status CheckPath(absl::string_view key, const std::string& path) {
   if (absl::StartsWith(path, "/")) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(key, " \"", path, "\" is not an absolute path"));
+  return absl::InvalidArgumentError(absl::StrCat(key, " \"", path, "\": must be an absolute path"));
 }
 
 }  // namespace
@@ -98,8 +96,8 @@ absl::Status CheckPath(absl::string_view key, const std::string& path) {
 absl::Status ApplyToml(absl::string_view text, Config& config) {
   const toml::parse_result result = toml::parse(std::string_view(text.data(), text.size()));
   if (!result) {
-    return absl::InvalidArgumentError(absl::StrCat("config line ",
-                                                   result.error().source().begin.line, ": ",
+    return absl::InvalidArgumentError(absl::StrCat("line ", result.error().source().begin.line,
+                                                   ": ",
                                                    std::string(result.error().description())));
   }
   return ApplyTable(result.table(), "", config);
@@ -116,8 +114,8 @@ absl::Status Validate(const Config& config) {
     CRISP_RETURN_IF_ERROR(CheckPath("cdi.spec_dirs", dir));
   CRISP_RETURN_IF_ERROR(CheckPath("registry.config_path", config.registry.config_path));
   if (config.cgroup.driver != kCgroupfsDriver && config.cgroup.driver != kSystemdDriver) {
-    return absl::InvalidArgumentError(absl::StrCat("cgroup.driver \"", config.cgroup.driver,
-                                                   "\" is neither cgroupfs nor systemd"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("cgroup.driver \"", config.cgroup.driver, "\": must be cgroupfs or systemd"));
   }
   if (config.cni.native) {
     return absl::InvalidArgumentError("cni.native = true: the native engine is not built yet");

@@ -1,5 +1,6 @@
-// crispd's configuration: defaults here, then the TOML file, then the flags. Read once at start,
-// immutable afterwards. The same keys are documented for operators in deploy/config.toml.
+// crispd's configuration: the defaults here, overridden by the TOML file, overridden by the flags.
+// Read once at start and immutable afterwards, so thread-safe. deploy/config.toml documents the
+// keys for operators.
 #pragma once
 
 #include <string>
@@ -27,11 +28,12 @@ struct Config {
   struct Cni {
     std::string conf_dir = "/etc/cni/net.d";
     std::vector<std::string> bin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};
-    bool native = false;  // the in-process engine for bridge, host-local, portmap, loopback
+    bool native = false;  // true is refused: the engine inside crispd is not built yet
   } cni;
 
   struct Cdi {
-    std::vector<std::string> spec_dirs = {"/etc/cdi", "/var/run/cdi"};  // later ones win
+    std::vector<std::string> spec_dirs = {"/etc/cdi",
+                                          "/var/run/cdi"};  // a later one overrides an earlier one
   } cdi;
 
   struct Registry {
@@ -47,11 +49,11 @@ inline constexpr char kDefaultFile[] = "/etc/crisp/config.toml";
 
 // Applies a TOML document. Unknown keys and wrong types are kInvalidArgument naming key and line.
 absl::Status ApplyToml(absl::string_view text, Config& config);
-// What no single key can know: absolute paths, known driver, numeric address. kInvalidArgument
-// naming the key.
+// Checks the values: absolute paths, a known driver, a known log level. kInvalidArgument naming key
+// and value.
 absl::Status Validate(const Config& config);
 
-// What the command line asked for besides the configuration.
+// The configuration and what else the command line asked for.
 struct CommandLine {
   Config config;
   bool print_config = false;
@@ -59,8 +61,8 @@ struct CommandLine {
   bool print_help = false;
   std::string help;
 };
-// Reads --config (a missing default file means defaults, a missing named one is an error), then
-// applies the flags, then validates. kInvalidArgument names the unknown flag or key.
+// Reads the file of --config, applies the flags and validates. The default file may be missing, a
+// file named by --config may not. kInvalidArgument names the unknown flag or key.
 absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv);
 
 // The effective configuration as a TOML document that ApplyToml reads back.

@@ -8,20 +8,20 @@
 namespace crisp::config {
 namespace {
 
-// The flags that were given, applied over the file: CLI11 writes only the members whose flag is
-// present.
+// CLI11 writes only the members whose flag is on the command line, so the file's other values stay.
 void AddConfigFlags(CLI::App& app, Config& config) {
   app.add_option("--address", config.address, "Unix socket to serve CRI on");
-  app.add_option("--root", config.root, "Directory for what survives a reboot");
-  app.add_option("--state", config.state, "Directory for what does not");
+  app.add_option("--root", config.root,
+                 "Directory of images, layers and records; survives a reboot");
+  app.add_option("--state", config.state, "Directory of sockets and exit records; may be on tmpfs");
   app.add_option("--log-level", config.log_level, "debug, info, warn or error");
-  app.add_option("--cgroup-driver", config.cgroup.driver, "cgroupfs");
+  app.add_option("--cgroup-driver", config.cgroup.driver, "cgroupfs or systemd");
   app.add_option("--cni-conf-dir", config.cni.conf_dir, "Directory of CNI configurations");
   app.add_option("--cni-bin-dir", config.cni.bin_dirs, "Directory of CNI plugins; may be repeated")
       ->allow_extra_args(false);
-  app.add_option("--cni-native", config.cni.native, "true: run known plugins in process");
+  app.add_option("--cni-native", config.cni.native, "must be false: not built yet");
   app.add_option("--cdi-spec-dir", config.cdi.spec_dirs,
-                 "Directory of CDI specifications; may be repeated, later ones win")
+                 "Directory of CDI specifications; may be repeated, later ones override")
       ->allow_extra_args(false);
   app.add_option("--registry-config-path", config.registry.config_path,
                  "Directory of <host>/hosts.toml");
@@ -43,7 +43,7 @@ absl::Status ReadConfigFile(const std::string& file, bool named, Config& config)
 absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) {
   CommandLine line;
   std::string file = kDefaultFile;
-  CLI::App app("crispd: the crisp container runtime, serving CRI v1 to a kubelet", "crispd");
+  CLI::App app("crispd: the crisp container runtime, serves CRI v1 to kubelet", "crispd");
   app.set_help_flag("");
   CLI::Option* config_flag =
       app.add_option("--config", file, "TOML file (default /etc/crisp/config.toml)");
@@ -52,7 +52,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   app.add_flag("-h,--help", line.print_help, "Print this help and exit");
   AddConfigFlags(app, line.config);
   try {
-    // Twice: the first pass finds --config, the second lays the flags over the file.
+    // The first pass finds --config, the second applies the flags over the file.
     app.parse(argc, argv);
     line.help = app.help();
     if (line.print_help || line.print_version) return line;

@@ -1,4 +1,4 @@
-// What the host's AppArmor offers: whether it is on, which profiles are loaded, loading more.
+// The host's AppArmor: whether it is enabled, which profiles are loaded, and loading more.
 // Sources: apparmor(7), apparmor_parser(8), Documentation/admin-guide/LSM/apparmor.
 // Thread-safe: no state.
 #pragma once
@@ -17,13 +17,13 @@ struct AppArmor {
 
   bool IsLoaded(absl::string_view profile) const;
 };
-// Reads it now. Profiles that cannot be read count as not loaded.
+// Reads the present state. Profiles that cannot be read count as not loaded.
 AppArmor ReadAppArmor();
 
-// Loads the profiles of a policy text, in place of loaded ones with the same names. The kernel
-// takes only compiled policy, and the compiler that knows each kernel's format is apparmor_parser,
-// so that program is run; kNotFound when the host has none, kFailedPrecondition with its first line
-// of complaint when it refuses.
+// Loads the profiles of a policy text and replaces loaded ones with the same names. Runs
+// apparmor_parser, because the kernel takes only compiled policy, in a format that differs between
+// kernels. kNotFound when the host does not have that program, kFailedPrecondition with the first
+// line of its error output when it refuses the text.
 absl::Status LoadAppArmorPolicy(absl::string_view policy, base::Deadline deadline);
 
 }  // namespace crisp::linux

@@ -15,7 +15,7 @@ std::string BlockDeviceName(uint32_t major, uint32_t minor) {
   if (n <= 0) return "";
   const std::string path(target, static_cast<size_t>(n));
   std::string name = path.substr(path.rfind('/') + 1);
-  std::replace(name.begin(), name.end(), '!', '/');  // sysfs for the / in "cciss/c0d0"
+  std::replace(name.begin(), name.end(), '!', '/');  // sysfs writes cciss/c0d0 as cciss!c0d0
   return absl::StrCat("/dev/", name);
 }
 

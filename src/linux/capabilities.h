@@ -13,8 +13,8 @@ namespace crisp::linux {
 // Bit n is capability number n.
 using CapabilityMask = uint64_t;
 
-// kInvalidArgument naming the first word that is no capability ("CAP_CHOWN" is one, "chown" is
-// not).
+// kInvalidArgument naming the first word that is not a capability. "CAP_CHOWN" is one; "chown" and
+// "CHOWN" are not.
 absl::StatusOr<CapabilityMask> ParseCapabilities(const std::vector<std::string>& names);
 // In the order of their numbers; unknown bits as "CAP_63".
 std::vector<std::string> CapabilityNames(CapabilityMask mask);

@@ -17,7 +17,7 @@ struct AttributeWord {
   uint64_t clear;
 };
 
-// Each word also exists with an "r" in front, for the whole tree ("rro").
+// With an "r" in front ("rro") each of these applies to the whole tree.
 constexpr AttributeWord kAttributeWords[] = {
     {"ro", MOUNT_ATTR_RDONLY, 0},
     {"rw", 0, MOUNT_ATTR_RDONLY},

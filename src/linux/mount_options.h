@@ -1,5 +1,5 @@
-// The words of mount(8), as an OCI mount carries them, sorted into what the mount API takes apart:
-// attributes of the mount (mount_setattr(2)), propagation, and options of the file system
+// Sorts the options of an OCI mount, which are words of mount(8), by the system call that applies
+// them: attributes of the mount and propagation (mount_setattr(2)), options of the file system
 // (fsconfig(2)). Pure, thread-safe.
 #pragma once
 
@@ -12,8 +12,8 @@
 
 namespace crisp::linux {
 
-// MOUNT_ATTR_* to set and to clear; an access time mode is always cleared whole (MOUNT_ATTR__ATIME)
-// before it is set.
+// MOUNT_ATTR_* to set and to clear. The access time is a field of several bits: MOUNT_ATTR__ATIME
+// is always in `clear` when one of its values is in `set`.
 struct MountAttributes {
   uint64_t set = 0;
   uint64_t clear = 0;
@@ -25,17 +25,17 @@ struct MountOptions {
   bool recursive = false;    // "rbind"
   MountAttributes top;       // of the mount itself: "ro", "nosuid", ...
   MountAttributes tree;      // of it and everything mounted below: "rro", "rnosuid", ...
-  uint64_t propagation = 0;  // MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, or 0 when not said
+  uint64_t propagation = 0;  // MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, or 0: not given
   bool propagation_recursive = false;
   bool idmap = false;  // "idmap" or "ridmap"
   bool idmap_recursive = false;
-  // Everything else, in order: {"mode", "755"}; an empty value is a word alone.
+  // All other words, in order: {"mode", "755"}; the value is empty for a word without "=".
   std::vector<std::pair<std::string, std::string>> data;
 };
 
 MountOptions ParseMountOptions(const std::vector<std::string>& words);
 
-// For people: "ro,nosuid" in a fixed order.
+// Attributes as text for messages: "ro,nosuid", in a fixed order.
 std::string AttributeWords(uint64_t attributes);
 
 }  // namespace crisp::linux

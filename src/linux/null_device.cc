@@ -27,7 +27,8 @@ absl::StatusOr<base::UniqueFd> ReadOnlyTree(const char* path) {
 absl::StatusOr<base::UniqueFd> OpenNull() {
   static const absl::StatusOr<base::UniqueFd> tree = ReadOnlyTree("/dev/null");
   CRISP_RETURN_IF_ERROR(tree.status());
-  // A description of its own for everyone: flags and locks belong to that.
+  // Opened anew for every caller: flags and locks belong to the open file description, and
+  // containers must not share them.
   return base::Open(absl::StrCat("/proc/self/fd/", tree->get()), O_RDWR);
 }
 

@@ -1,4 +1,4 @@
-// The host's /dev/null as a container may hold it. Thread-safe.
+// The host's /dev/null in a form that is safe to pass to a container. Thread-safe.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -6,9 +6,9 @@
 
 namespace crisp::linux {
 
-// Opened for reading and writing through a read-only mount of its own: root in a container owns
-// what it gets as a standard stream, and fchmod(2) through it would reach the node of the whole
-// host. Linux 5.12 (mount_setattr).
+// Opens it for reading and writing through a private read-only mount. Otherwise root in a container
+// could fchmod(2) the host's node through its standard streams. Needs Linux 5.12
+// (mount_setattr(2)).
 absl::StatusOr<base::UniqueFd> OpenNull();
 
 }  // namespace crisp::linux

@@ -17,7 +17,7 @@ OpenFiles CountOpenFiles(const std::vector<pid_t>& pids, uint64_t max_descriptor
   OpenFiles count;
   for (const pid_t pid : pids) {
     DIR* const dir = opendir(absl::StrCat("/proc/", pid, "/fd").c_str());
-    if (dir == nullptr) continue;  // gone
+    if (dir == nullptr) continue;  // the process has exited
     while (const dirent* entry = readdir(dir)) {
       if (entry->d_name[0] == '.') continue;
       if (count.descriptors >= max_descriptors) break;

@@ -1,4 +1,4 @@
-// What processes have open, as /proc shows it. Thread-safe: no shared state.
+// Counts what processes have open, from /proc/<pid>/fd (proc(5)). Thread-safe: no shared state.
 #pragma once
 
 #include <sys/types.h>
@@ -14,8 +14,8 @@ struct OpenFiles {
   uint64_t sockets = 0;  // of them
 };
 
-// Of all the processes together, shared descriptors counted once per process. A process may open as
-// many as it likes: only the first `max_descriptors` are looked at, the rest is not counted.
+// The sum over all processes. Stops counting after `max_descriptors`, because a container can open
+// any number of them and the count must stay cheap.
 OpenFiles CountOpenFiles(const std::vector<pid_t>& pids, uint64_t max_descriptors = 65536);
 
 // Soft RLIMIT_NOFILE of a process; absent when it is gone or has no limit.

@@ -17,13 +17,13 @@ namespace crisp::linux {
 namespace {
 
 absl::StatusOr<base::UniqueFd> MountPrivately(const std::string& base, const std::string& options) {
-  // The thread ends here: its mount namespace and working directory with it.
+  // The mount namespace and working directory of this thread end with the thread.
   if (unshare(CLONE_NEWNS) != 0) return base::Errno("unshare", "mount namespace");
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
     return base::Errno("make private", "/");
   if (chdir(base.c_str()) != 0) return base::Errno("chdir", base);
-  // Over the base itself: any directory that exists will do, and names below it were resolved
-  // before it is covered.
+  // Any existing directory would do as the mount point. `base` works, because the kernel resolves
+  // the layers' names before it covers the directory.
   if (mount("overlay", base.c_str(), "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
             options.c_str()) != 0) {
     return base::Errno("mount overlay", options.substr(0, 200));

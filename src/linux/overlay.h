@@ -1,5 +1,6 @@
-// Read-only views of overlay layers that are mounted nowhere: for looking into an image without a
-// mount on the host.
+// Overlay mounts of image layers, and read-only views of them that are mounted nowhere, so that
+// crispd can look into an image without a mount on the host. Source:
+// Documentation/filesystems/overlayfs. Thread-safe.
 #pragma once
 
 #include <string>
@@ -11,8 +12,8 @@
 namespace crisp::linux {
 
 // Opens the root of the merged, read-only tree of `lowers` below `base`; a single layer is opened
-// as it is. The mount lives as long as the descriptor. Uses a thread of its own with a private
-// mount namespace; safe from any thread.
+// without a mount. The mount lives as long as the descriptor. The work is done by a temporary
+// thread with a private mount namespace, so it may be called from any thread.
 absl::StatusOr<base::UniqueFd> OpenOverlay(const std::string& base,
                                            const std::vector<std::string>& lowers);
 

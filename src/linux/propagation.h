@@ -1,4 +1,5 @@
-// Whether mounts made elsewhere are seen below a path (mount_namespaces(7)). Thread-safe.
+// Whether mounts made in other mount namespaces appear below a path (mount_namespaces(7)).
+// Thread-safe.
 #pragma once
 
 #include <string>
@@ -8,12 +9,13 @@
 namespace crisp::linux {
 
 struct Propagation {
-  std::string mount_point;  // of the mount the path is on
-  bool shared = false;      // with its peers, in both directions
-  bool slave = false;       // receives from a master
+  std::string mount_point;  // of the mount that the path is on
+  bool shared = false;      // mounts appear on both sides
+  bool slave = false;       // mounts of the master appear here
 };
 
-// By /proc/self/mountinfo and STATX_MNT_ID (Linux 5.8); NotFound when there is no such path.
+// Looks the path's STATX_MNT_ID (Linux 5.8) up in /proc/self/mountinfo. NotFound when the path does
+// not exist.
 absl::StatusOr<Propagation> PropagationOf(const std::string& path);
 
 }  // namespace crisp::linux

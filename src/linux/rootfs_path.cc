@@ -17,7 +17,7 @@
 namespace crisp::linux {
 namespace {
 
-constexpr int kMaxLinks = 40;  // as path_resolution(7)
+constexpr int kMaxLinks = 40;  // the limit of path_resolution(7)
 
 absl::StatusOr<base::UniqueFd> OpenResolved(int root_fd, absl::string_view path, int flags,
                                             mode_t mode, uint64_t resolve) {
@@ -27,7 +27,7 @@ absl::StatusOr<base::UniqueFd> OpenResolved(int root_fd, absl::string_view path,
   how.resolve = resolve | RESOLVE_NO_MAGICLINKS;
   const std::string name(path.empty() ? "." : path);
   if (name.find('\0') != std::string::npos) return base::Errno("openat2", name, EINVAL);
-  // EAGAIN: the kernel saw a rename while it followed "..", and asks for another try.
+  // EAGAIN: there was a rename while the kernel followed "..", and the call must be repeated.
   constexpr int kTries = 128;
   for (int i = 0; i < kTries; ++i) {
     const long fd = syscall(SYS_openat2, root_fd, name.c_str(), &how, sizeof(how));
@@ -45,7 +45,7 @@ absl::StatusOr<std::string> ReadLink(int fd, absl::string_view path) {
   return target;
 }
 
-// Walks one component at a time; `done_` names the directory `current_` without links.
+// Walks one component at a time; `done_` is the path of `current_` with all links resolved.
 class Walker {
  public:
   Walker(int root_fd, absl::string_view path, mode_t mode, std::vector<std::string>* created)

@@ -1,8 +1,8 @@
-// The only way to name something inside a rootfs, a layer or a volume: every component, symbolic
-// link and ".." is resolved by the kernel below a root descriptor (openat2(2)), so that no link, no
-// race and no "../.." of a hostile tree leads out of it. All descriptors returned are O_CLOEXEC.
-// Thread-safe: no shared state. Errors: base::Errno with the path as given; "openat2 <path>:
-// ELOOP".
+// Opens paths inside a root file system, a layer or a volume; nothing else in this tree may. The
+// kernel resolves every component, symbolic link and ".." below a root descriptor (openat2(2)), so
+// that a hostile tree cannot lead out of it by a link, by "../.." or by a race. All returned
+// descriptors are O_CLOEXEC. Thread-safe: no shared state. Errors: base::Errno with the path as
+// given, such as "openat2 <path>: ELOOP".
 #pragma once
 
 #include <sys/types.h>
@@ -22,15 +22,16 @@ namespace crisp::linux {
 absl::StatusOr<base::UniqueFd> OpenInRoot(int root_fd, absl::string_view path, int flags,
                                           mode_t mode = 0);
 
-// For directories that are ours: no symbolic link anywhere in `path` (ELOOP) and no way up (EXDEV).
+// For directories that only crisp writes: a symbolic link anywhere in `path` is ELOOP, and a ".."
+// that leads out of the root is EXDEV.
 absl::StatusOr<base::UniqueFd> OpenBeneath(int root_fd, absl::string_view path, int flags,
                                            mode_t mode = 0);
 
 // mkdir -p as a process chrooted to `root_fd` would do it, except that the target of a dangling
 // link is created too (inside the root). Returns an O_PATH descriptor of the directory. Safe
-// against others who change the tree meanwhile: each step works on the descriptor of the step
-// before. New directories get `mode` less the umask; their paths relative to the root (without
-// links) are appended to `created`, if given. ENOTDIR when something else is in the way.
+// while containers change the tree: each step works on the descriptor of the step before. New
+// directories get `mode` less the umask; their paths relative to the root (without links) are
+// appended to `created`, if given. ENOTDIR when something else is in the way.
 absl::StatusOr<base::UniqueFd> MakeDirsInRoot(int root_fd, absl::string_view path, mode_t mode,
                                               std::vector<std::string>* created = nullptr);
 

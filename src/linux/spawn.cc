@@ -18,7 +18,7 @@
 namespace crisp::linux {
 namespace {
 
-// posix_spawn's two argument objects, destroyed together.
+// Owns the two argument objects of posix_spawn.
 struct SpawnArguments {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
@@ -45,7 +45,7 @@ int SetAttributes(posix_spawnattr_t& attributes) {
   sigset_t none, all;
   sigemptyset(&none);
   sigfillset(&all);
-  // An ignored SIGPIPE or a blocked SIGTERM of the daemon's must not reach the child.
+  // crispd ignores SIGPIPE and blocks SIGTERM; the child must not inherit that.
   int error = posix_spawnattr_setsigmask(&attributes, &none);
   if (error == 0) error = posix_spawnattr_setsigdefault(&attributes, &all);
   if (error == 0) error = posix_spawnattr_setpgroup(&attributes, 0);
@@ -56,7 +56,7 @@ int SetAttributes(posix_spawnattr_t& attributes) {
   return error;
 }
 
-// `donated` are duplicates above every target number, so no dup2 can overwrite a later source.
+// The numbers of `donated` are above all target numbers, so no dup2 can overwrite a later source.
 int SetFiles(posix_spawn_file_actions_t& actions, const std::vector<base::UniqueFd>& donated) {
   int error = posix_spawn_file_actions_addchdir_np(&actions, "/");
   for (size_t i = 0; i < donated.size() && error == 0; ++i) {
@@ -71,7 +71,7 @@ int SetFiles(posix_spawn_file_actions_t& actions, const std::vector<base::Unique
   return error;
 }
 
-// A file in memory that reads as `input`: no writer to serve, no SIGPIPE, no deadlock.
+// A file in memory with `input`. Unlike a pipe it needs no writing thread and cannot deadlock.
 absl::StatusOr<base::UniqueFd> InputFile(absl::string_view input) {
   base::UniqueFd fd(memfd_create("stdin", MFD_CLOEXEC));
   if (!fd.valid()) return base::Errno("memfd_create", "stdin");
@@ -80,7 +80,7 @@ absl::StatusOr<base::UniqueFd> InputFile(absl::string_view input) {
   return fd;
 }
 
-// The reading end of a child's output stream.
+// Collects one output stream of a child.
 struct Capture {
   base::UniqueFd fd;
   std::string data;
@@ -96,7 +96,7 @@ struct Capture {
         const size_t kept = std::min(static_cast<size_t>(n), limit - data.size());
         data.append(buffer, kept);
         if (kept < static_cast<size_t>(n)) overflow = true;
-        if (overflow && kept == 0) return;  // one buffer at a time, so that deadlines are looked at
+        if (overflow && kept == 0) return;  // the caller checks the deadline between buffers
       } else if (n < 0 && errno == EINTR) {
         continue;
       } else if (n < 0 && errno == EAGAIN) {
@@ -117,7 +117,7 @@ absl::StatusOr<base::UniqueFd> OpenCapture(Capture& capture) {
   return writer;
 }
 
-// Serves both streams until the program itself is dead. OK: it ended by itself.
+// Reads both streams until the program has exited. OK: it exited by itself.
 absl::Status Supervise(int pidfd, base::Deadline deadline, Capture& out, Capture& err) {
   while (true) {
     pollfd polls[] = {{pidfd, POLLIN, 0}, {out.fd.get(), POLLIN, 0}, {err.fd.get(), POLLIN, 0}};
@@ -154,7 +154,7 @@ absl::StatusOr<Child> Spawn(const Command& command, const std::vector<int>& fds)
                         Pointers(command.args).data(), Pointers(command.env).data());
   }
   if (error != 0) return base::Errno("spawn", command.path, error);
-  // The child is ours and not reaped yet, so its number cannot have been reused.
+  // The child has not been reaped yet, so its pid cannot have been reused.
   child.pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, child.pid, 0)));
   if (!child.pidfd.valid()) {
     const absl::Status status = base::Errno("pidfd_open for", command.path);
@@ -178,7 +178,7 @@ absl::StatusOr<RunResult> Run(const Command& command, absl::string_view input,
   err_writer.reset();
 
   const absl::Status ended = Supervise(child.pidfd.get(), limits.deadline, out, err);
-  // Before the program is reaped its group number is ours, whatever became of the members.
+  // The group's number cannot be reused before the program is reaped.
   kill(-child.pid, SIGKILL);
   siginfo_t info = {};
   while (waitid(P_PIDFD, static_cast<id_t>(child.pidfd.get()), &info, WEXITED) != 0) {

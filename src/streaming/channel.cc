@@ -11,7 +11,7 @@ absl::Status ChannelDecoder::Feed(
     const std::function<void(uint8_t channel, absl::string_view data)>& on_data) {
   if (!has_channel_ && !piece.empty()) {
     if (coding_ == ChannelCoding::kBase64 && !absl::ascii_isdigit(piece[0])) {
-      return absl::InvalidArgumentError("websocket: message does not start with a channel digit");
+      return absl::InvalidArgumentError("websocket: a message must start with a channel digit");
     }
     channel_ = static_cast<uint8_t>(coding_ == ChannelCoding::kBase64 ? piece[0] - '0' : piece[0]);
     has_channel_ = true;

@@ -1,6 +1,6 @@
 // The five channels of Kubernetes' remotecommand protocols and their form as WebSocket messages:
-// one byte (or, in the base64 protocols, one digit) naming the channel, then data. Numbers are the
-// protocol's.
+// one byte (or, in the base64 protocols, one digit) naming the channel, then data. The protocol
+// defines the numbers. Pure. Source: k8s.io/streaming, KEP-4006.
 #pragma once
 
 #include <cstdint>
@@ -13,19 +13,19 @@
 namespace crisp::streaming {
 
 enum class Channel : uint8_t { kIn = 0, kOut = 1, kErr = 2, kError = 3, kResize = 4 };
-// v5: the message's one byte of data is a channel its sender is done with.
+// v5: the message's single byte of data is the number of a channel that its sender ends.
 inline constexpr uint8_t kCloseChannel = 255;
 
 enum class ChannelCoding { kBinary, kBase64 };
 
-// Takes a client's messages apart, however they were cut into pieces, holding back at most three
-// characters.
+// Splits a client's messages into channel and data. A message may come in any pieces; at most three
+// characters are held back.
 class ChannelDecoder {
  public:
   explicit ChannelDecoder(ChannelCoding coding) : coding_(coding) {}
 
   // `end` is set with the last piece of a message. `on_data` gets the number of the channel and its
-  // data, never empty. kInvalidArgument for a channel that is no digit, or bad base64.
+  // data, never empty. kInvalidArgument for a channel that is not a digit, or bad base64.
   absl::Status Feed(absl::string_view piece, bool end,
                     const std::function<void(uint8_t channel, absl::string_view data)>& on_data);
 
@@ -33,7 +33,7 @@ class ChannelDecoder {
   const ChannelCoding coding_;
   bool has_channel_ = false;
   uint8_t channel_ = 0;
-  std::string carry_;  // base64 characters short of a group of four
+  std::string carry_;  // base64 characters of an incomplete group of four
 };
 
 // The first byte of a message on `channel`.

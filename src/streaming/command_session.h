@@ -1,5 +1,5 @@
-// The two ways a client carries a remote command: SPDY streams (remotecommand v1 to v5), or
-// WebSocket channels. Both give a TransportUser to start a transport with.
+// The two forms of a remote command: SPDY streams (remotecommand v1 to v5) and WebSocket channels.
+// Both are TransportUsers, to be given to a transport.
 #pragma once
 
 #include <memory>
@@ -14,16 +14,17 @@
 
 namespace crisp::streaming {
 
-// What a subprotocol's name stands for.
+// What a subprotocol supports.
 struct CommandProtocol {
   absl::string_view name;
-  bool status_as_json;  // on the error channel, since v4
+  bool status_as_json;  // since v4
   bool resize;          // SPDY: a resize stream comes with a tty, since v3
   ChannelCoding coding = ChannelCoding::kBinary;  // WebSocket
-  bool close_channel = false;                     // WebSocket: input can end, v5
+  bool close_channel = false;                     // WebSocket: stdin can be ended, since v5
 };
 
-// A session's surroundings. `ticket` counts the session as alive until the last copy is gone.
+// What a session needs from the server. It counts as a session until the last copy of `ticket` is
+// gone.
 struct SessionContext {
   Loop* loop;
   StreamingRuntime* runtime;

@@ -107,7 +107,7 @@ void FdStream::Writable() {
   if (buffered() > 0) {
     WaitWritable();
   } else {
-    buffer_ = std::string();  // a burst's memory is not kept for a quiet session
+    buffer_ = std::string();  // frees the memory of a burst
     written_ = 0;
     if (write_ends_) AfterLastByte();
   }

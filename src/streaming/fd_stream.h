@@ -1,5 +1,5 @@
-// One pipe end, socket or terminal, read only as far as its owner has room and written through a
-// buffer. I/O thread only.
+// One pipe end, socket or terminal. It is read only as far as its owner has room, and written
+// through a buffer. Owns the descriptor. I/O thread only.
 #pragma once
 
 #include <cstddef>
@@ -14,17 +14,17 @@ namespace crisp::streaming {
 
 class FdStream : public std::enable_shared_from_this<FdStream> {
  public:
-  // Calls come from the loop, and OnWriteEnd() also from within Write(). After Close() none comes.
+  // Called by the loop; OnWriteEnd() also from within Write(). Not called after Close().
   class Owner {
    public:
     virtual ~Owner() = default;
     // How many bytes may be read now. 0 pauses reading until StartReading().
     virtual size_t ReadRoom(FdStream* stream) = 0;
     virtual void OnRead(FdStream* stream, absl::string_view data) = 0;
-    // End of file (0) or the errno that ended reading.
+    // `error`: 0 at end of file, or the errno that ended reading.
     virtual void OnReadEnd(FdStream* stream, int error) = 0;
     virtual void OnWritten(FdStream* stream) = 0;              // buffered() went down
-    virtual void OnWriteEnd(FdStream* stream, int error) = 0;  // cannot be written any more
+    virtual void OnWriteEnd(FdStream* stream, int error) = 0;  // nothing more can be written
   };
 
   // What EndWriting() does once everything is written.
@@ -35,11 +35,11 @@ class FdStream : public std::enable_shared_from_this<FdStream> {
 
   void StartReading();  // no-op while reading or after the end
   void PauseReading();
-  // Writes what the descriptor takes at once, keeps the rest. `head` and `body` leave together.
+  // Writes what the descriptor takes at once and buffers the rest. `head` comes before `body`.
   void Write(absl::string_view head, absl::string_view body);
   void EndWriting();
   void Close();
-  // Takes the descriptor away; the rest is as after Close().
+  // Gives the descriptor to the caller; otherwise like Close().
   base::UniqueFd Release();
 
   void set_owner(Owner* owner) { owner_ = owner; }
@@ -53,7 +53,7 @@ class FdStream : public std::enable_shared_from_this<FdStream> {
   void Readable();
   void WaitWritable();
   void Writable();
-  // Bytes written, -1 when the descriptor takes no more and the error was reported.
+  // Returns the bytes written, or -1 after an error, which it has reported to the owner.
   ssize_t TryWrite(absl::string_view head, absl::string_view body);
   void AfterLastByte();
 

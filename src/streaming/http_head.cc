@@ -17,12 +17,13 @@ namespace http = boost::beast::http;
 
 namespace {
 
-// Both forms clients use: one name per header line, or several with commas.
+// Clients send one name per header line, or several separated by commas.
 std::vector<std::string> Protocols(const http::fields& fields, boost::beast::string_view name) {
   std::vector<std::string> protocols;
   const auto [begin, end] = fields.equal_range(name);
   for (auto field = begin; field != end; ++field) {
-    // Not http::token_list: "SPDY/3.1+portforward.k8s.io" is no token.
+    // Not parsed as http::token_list: the "/" in "SPDY/3.1+portforward.k8s.io" is not valid in a
+    // token.
     const absl::string_view value(field->value().data(), field->value().size());
     for (absl::string_view name_in_list : absl::StrSplit(value, ',')) {
       protocols.emplace_back(absl::StripAsciiWhitespace(name_in_list));

@@ -1,5 +1,5 @@
-// The head of an HTTP/1.1 request, parsed by Boost.Beast, and the answers that need no library.
-// Pure.
+// Parses the head of an HTTP/1.1 request with Boost.Beast, and formats answers. Pure. Source: RFC
+// 9112.
 #pragma once
 
 #include <string>
@@ -18,16 +18,16 @@ struct HttpHead {
   std::string method;
   std::string path;  // without the query
   Upgrade upgrade = Upgrade::kNone;
-  // In the client's order: X-Stream-Protocol-Version headers (SPDY), or Sec-WebSocket-Protocol.
+  // Of X-Stream-Protocol-Version (SPDY) or Sec-WebSocket-Protocol, in the client's order.
   std::vector<std::string> protocols;
 };
 
-// `text` ends with the empty line. kInvalidArgument for anything that is not a well-formed HTTP/1.1
-// request head.
+// `text` must end with the empty line. kInvalidArgument unless it is a well-formed HTTP/1.1 request
+// head.
 absl::StatusOr<HttpHead> ParseHttpHead(absl::string_view text);
 
-// A complete plain-text answer after which the connection closes; `headers` are whole lines ending
-// in CRLF.
+// A complete plain-text answer that announces the end of the connection. `headers` are lines that
+// end in CRLF.
 std::string HttpAnswer(absl::string_view status_line, absl::string_view headers);
 
 // "101 Switching Protocols" to SPDY/3.1; no protocol header when `protocol` is empty.

@@ -30,8 +30,8 @@ struct Loop::Impl {
 };
 
 absl::StatusOr<std::unique_ptr<Loop>> Loop::Start(int workers) {
-  // Threads inherit the mask: signals are the main thread's, and a write to a pipe nobody reads
-  // must be an EPIPE here, not a SIGPIPE.
+  // Threads inherit this mask. The main thread handles signals, and a write to a pipe without a
+  // reader must fail with EPIPE here instead of raising SIGPIPE.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -65,8 +65,7 @@ void Loop::Stop() {
 
 asio::io_context& Loop::context() { return impl_->context; }
 
-// Outlives its FdWatch only inside a handler that is already queued, which then finds `alive`
-// false.
+// A queued handler may keep it longer than the FdWatch lives; it then finds `alive` false.
 struct FdWatch::State {
   explicit State(asio::io_context& context) : descriptor(context) {}
   asio::posix::stream_descriptor descriptor;
@@ -87,8 +86,8 @@ void Wait(const std::shared_ptr<State>& state, WaitType type, std::function<void
 FdWatch::FdWatch(Loop* loop, base::UniqueFd fd) : state_(std::make_shared<State>(loop->context())) {
   Error error;
   state_->descriptor.assign(fd.get(), error);
-  // Only a descriptor epoll refuses (a regular file) fails here: it is closed, and its waits end at
-  // once, so that the read or write that follows tells.
+  // This fails only for a descriptor that epoll refuses, such as a regular file. The descriptor is
+  // closed and its waits end at once, so that the caller's read or write returns the error.
   if (!error) fd.release();
 }
 

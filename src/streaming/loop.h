@@ -1,6 +1,6 @@
-// The server's threads: one that moves bytes (everything in this directory runs there unless it
-// says otherwise) and a few that make blocking calls. A thin face over Boost.Asio, so that sessions
-// need not see it.
+// The server's threads: the I/O thread, which copies bytes, and workers, which make blocking calls.
+// What this directory's comments do not say otherwise about runs on the I/O thread. Hides
+// Boost.Asio from the sessions.
 #pragma once
 
 #include <functional>
@@ -19,16 +19,17 @@ namespace crisp::streaming {
 
 class Loop {
  public:
-  // Starts the threads. kResourceExhausted when the system refuses.
+  // Starts the threads. kResourceExhausted when the kernel does not allow more threads.
   static absl::StatusOr<std::unique_ptr<Loop>> Start(int workers);
   ~Loop();  // Stop()
 
   void Post(std::function<void()> task);         // runs on the I/O thread; thread-safe
-  void RunOnWorker(std::function<void()> task);  // thread-safe; first come, first served
-  // Lets running tasks end, drops the others and joins. Not from a thread of its own.
+  void RunOnWorker(std::function<void()> task);  // runs on a worker, in order; thread-safe
+  // Waits for running tasks, drops the others and joins the threads. Not to be called from one of
+  // them.
   void Stop();
 
-  // Space for one read, valid until the callback returns. I/O thread only.
+  // A buffer for one read, valid until the callback returns. I/O thread only.
   static constexpr size_t kScratchBytes = 64 << 10;
   char* scratch() { return scratch_.get(); }
 
@@ -42,8 +43,8 @@ class Loop {
   std::unique_ptr<char[]> scratch_;
 };
 
-// Owns a descriptor and waits for it; each wait calls back once. No callback comes after
-// destruction. I/O thread only.
+// Owns a descriptor and waits for it; each wait calls back once, and never after the destructor.
+// I/O thread only.
 class FdWatch {
  public:
   FdWatch(Loop* loop, base::UniqueFd fd);
@@ -52,7 +53,7 @@ class FdWatch {
   FdWatch& operator=(const FdWatch&) = delete;
 
   int fd() const;
-  // Also called for end of file and for errors; the read or write that follows tells.
+  // Also called for end of file and for errors, which the caller's read or write then returns.
   void WhenReadable(std::function<void()> callback);
   void WhenWritable(std::function<void()> callback);
   base::UniqueFd Release();  // ends all waits
@@ -62,8 +63,8 @@ class FdWatch {
   std::shared_ptr<State> state_;
 };
 
-// One-shot timer. Starting again replaces the earlier start. No callback comes after Cancel() or
-// destruction. I/O thread only.
+// One-shot timer. Start() replaces an earlier start. It never calls back after Cancel() or the
+// destructor. I/O thread only.
 class Timer {
  public:
   explicit Timer(Loop* loop);

@@ -19,9 +19,10 @@
 namespace crisp::streaming {
 namespace {
 
-// Over all connections of a session; one connection may keep kMaxUnsentBytes of it.
+// Waiting input over all connections of a session; a single one may have kMaxUnsentBytes of it.
 constexpr size_t kMaxInputBytes = 4 << 20;
-// Of a session, at a time. A pod that does not answer keeps each for two timeouts; the others wait.
+// Simultaneous connects of a session. Each may take two timeouts if the pod does not answer;
+// further ones wait.
 constexpr size_t kMaxDials = 16;
 
 // One forwarded connection.
@@ -29,21 +30,21 @@ struct Forward {
   explicit Forward(Loop* loop) : timer(loop) {}
 
   std::string request_id;
-  uint32_t error_id = 0;  // 0 until the stream is there
+  uint32_t error_id = 0;  // 0 until the stream exists
   uint32_t data_id = 0;
   uint16_t port = 0;  // of the data stream
-  Timer timer;        // until both streams are there, then of the connect
+  Timer timer;        // first for both streams to exist, then for the connect
   bool dialing = false;
   std::unique_ptr<FdWatch> connecting;
   absl::Status v4_error;
   std::shared_ptr<FdStream> target;
   std::string early_input;
   bool input_ended = false;
-  size_t waiting = 0;  // bytes of input, as last accounted
+  size_t waiting = 0;  // bytes of input, as of the last Account()
   bool waits_for_room = false;
 };
 
-// Begins to connect to localhost: the socket will be writable once that has ended.
+// Starts to connect to localhost: the socket becomes writable when that has ended.
 absl::StatusOr<base::UniqueFd> StartConnect(absl::StatusOr<base::UniqueFd> socket, int family,
                                             uint16_t port) {
   if (!socket.ok()) return socket;
@@ -62,7 +63,7 @@ absl::StatusOr<base::UniqueFd> StartConnect(absl::StatusOr<base::UniqueFd> socke
   return socket;
 }
 
-// How a connect has ended: 0 or an errno.
+// The result of a connect: 0 or an errno.
 int ConnectError(int fd) {
   int error = 0;
   socklen_t size = sizeof(error);
@@ -130,16 +131,17 @@ class PortForward : public TransportUser,
   SpdySession session_;
   bool closed_ = false;
   std::unordered_map<std::string, std::shared_ptr<Forward>> by_request_;
-  std::unordered_map<uint32_t, std::shared_ptr<Forward>> by_stream_;  // both streams of each
+  std::unordered_map<uint32_t, std::shared_ptr<Forward>> by_stream_;  // two entries per forward
   std::unordered_map<const FdStream*, std::shared_ptr<Forward>> by_target_;
   std::deque<std::shared_ptr<Forward>> waiting_to_dial_;
   size_t dials_ = 0;                                     // forwards that are dialing
   size_t input_bytes_ = 0;                               // all Forward::waiting
   size_t full_ = 0;                                      // forwards with kMaxUnsentBytes waiting
-  std::deque<std::weak_ptr<Forward>> waiting_for_room_;  // first come, first served
+  std::deque<std::weak_ptr<Forward>> waiting_for_room_;  // in the order they asked
 };
 
-// Refuses what lacks a valid port or type, and a second stream of one kind for the same request.
+// Refuses a stream without a valid port or type, and a second stream of a type for the same
+// request.
 bool PortForward::OnStream(uint32_t id, const SpdyHeaders& headers) {
   uint32_t port = 0;
   if (!absl::SimpleAtoi(headers.Get("port"), &port) || port == 0 || port > UINT16_MAX) return false;
@@ -213,7 +215,7 @@ void PortForward::DialEnded(const std::shared_ptr<Forward>& forward, int family,
   forward->timer.Cancel();
   base::UniqueFd socket = forward->connecting->Release();
   forward->connecting.reset();
-  // Was connected and has been reset since.
+  // The connection was established and has been reset since.
   const bool broken = error == ECONNRESET || error == EPIPE;
   if (error != 0 && !broken) {
     return DialFailed(forward, family, base::Errno("connect", "localhost", error));
@@ -246,7 +248,7 @@ void PortForward::Connected(const std::shared_ptr<Forward>& forward, base::Uniqu
   by_target_[forward->target.get()] = forward;
   forward->target->Write(forward->early_input, "");
   forward->early_input = std::string();
-  if (!forward->target) return;  // the first write found it broken
+  if (!forward->target) return;  // the first write failed, and the connection is closed
   if (forward->input_ended) forward->target->EndWriting();
   forward->target->StartReading();
   Account(forward.get());
@@ -262,8 +264,8 @@ void PortForward::EndForward(const std::shared_ptr<Forward>& forward, bool broke
   Forget(forward);
 }
 
-// A message on the error stream makes clients give up the whole session, so it is only for
-// connections that never came to be: one that breaks later just ends.
+// A message on the error stream makes clients end the whole session. Therefore it is sent only for
+// a connection that could not be made; one that breaks later just ends.
 void PortForward::Fail(const std::shared_ptr<Forward>& forward, absl::string_view message) {
   session_.Send(forward->error_id, message);
   EndForward(forward, true);
@@ -322,7 +324,7 @@ void PortForward::OnStreamReset(uint32_t id) {
   auto found = by_stream_.find(id);
   if (found == by_stream_.end()) return;
   const std::shared_ptr<Forward> forward = found->second;
-  // Without its error stream a connection can still do its work.
+  // A connection works without its error stream.
   if (id == forward->data_id) EndForward(forward, false);
 }
 
@@ -338,9 +340,8 @@ void PortForward::OnWritable() {
   }
 }
 
-// Called whenever the input waiting for a target may have grown or shrunk. SPDY as spoken here has
-// no flow control per stream, so one connection whose target does not read stops its session's
-// input.
+// To be called whenever the input waiting for a target may have changed. Clients do not use SPDY's
+// flow control, so a connection whose target does not read stops the input of its whole session.
 void PortForward::Account(Forward* forward) {
   const size_t before = forward->waiting;
   forward->waiting =

@@ -1,6 +1,6 @@
-// A port-forward session: any number of TCP connections into a pod's network namespace, each a pair
-// of SPDY streams (error, data) with headers `port` and `requestid`. The SPDY bytes may themselves
-// be tunnelled in WebSocket messages.
+// A port-forward session: any number of TCP connections into a pod's network namespace. Each is a
+// pair of SPDY streams (error, data) with headers `port` and `requestid`. The SPDY bytes may be
+// tunnelled in WebSocket messages (KEP-4006). I/O thread only.
 #pragma once
 
 #include <memory>

@@ -14,13 +14,13 @@
 namespace crisp::streaming {
 namespace {
 
-// How long the outputs may stay open after the process has exited before only what is in them now
-// is still sent: a child in the background may hold them for ever.
+// How long a session waits for its outputs to close after the process has exited. A background
+// child of the process may hold them open for ever; then only what they contain is still sent.
 constexpr absl::Duration kDrainDelay = absl::Milliseconds(200);
 
-// More than a terminal holds. FIONREAD counts n_tty's 4 KiB only. Behind them is the flip buffer,
-// limited to 8 KiB of nominal size plus the write that passes it; each may hold twice its size (22
-// KiB in all were seen).
+// More than a terminal can contain. FIONREAD counts only n_tty's 4 KiB. The flip buffer behind it
+// is limited to 8 KiB plus one write, and each buffer may be twice as large (22 KiB in all were
+// seen).
 constexpr size_t kTerminalBytes = 32 << 10;
 
 bool IsReadable(int fd) {
@@ -28,7 +28,7 @@ bool IsReadable(int fd) {
   return poll(&entry, 1, 0) > 0;
 }
 
-// At least what has been written by now and not been read; 0 only when there is nothing.
+// At least the number of bytes that are written and not read yet; 0 only if there are none.
 size_t BytesWaiting(int fd) {
   if (!IsReadable(fd)) return 0;
   if (isatty(fd) != 0) return kTerminalBytes;
@@ -42,7 +42,7 @@ size_t BytesWaiting(int fd) {
 struct RemoteCommand::Control {
   absl::Mutex mutex;
   std::unique_ptr<ProcessControl> process ABSL_GUARDED_BY(mutex);
-  bool waited ABSL_GUARDED_BY(mutex) = false;  // gone: not to be killed
+  bool waited ABSL_GUARDED_BY(mutex) = false;  // the process is reaped and must not be killed
 };
 
 std::shared_ptr<RemoteCommand> RemoteCommand::Create(Loop* loop, StreamingRuntime* runtime,
@@ -142,7 +142,8 @@ void RemoteCommand::Exited(absl::StatusOr<int> exit_code) {
   if (finished_ || link_ == nullptr) return;
   exit_code_ = std::move(exit_code);
   exited_.reset();
-  // Nobody reads the input any more. The session goes on reading, to see the client leave.
+  // The process no longer reads its input. The session still reads, to notice when the client
+  // leaves.
   if (input_ && input_ != outputs_[0].stream) input_->Close();
   input_.reset();
   UpdateReading();
@@ -247,15 +248,15 @@ void RemoteCommand::OnResize(absl::string_view json) {
   SendResize();
 }
 
-// One call at a time, and only the newest size: sizes must not overtake each other among the
-// workers.
+// Makes one call at a time, with the newest size: two workers could apply two sizes in the wrong
+// order.
 void RemoteCommand::SendResize() {
   if (resizing_ || !next_size_ || !control_ || !StreamsOf(request_).tty) return;
   resizing_ = true;
   loop_->RunOnWorker([self = shared_from_this(), control = control_, size = *next_size_] {
     {
       absl::MutexLock lock(&control->mutex);
-      // A failure has nobody to tell: the process may just have exited.
+      // The protocol cannot report an error here, and the process may just have exited.
       if (control->process) control->process->Resize(size.columns, size.rows).IgnoreError();
     }
     self->loop_->Post([self] {
@@ -325,7 +326,7 @@ void RemoteCommand::OnReadEnd(FdStream* stream, int /*error: a terminal ends wit
 
 void RemoteCommand::OnWritten(FdStream*) { UpdateReading(); }
 
-// The process closed its input, or is gone: what the client still sends is dropped.
+// The process closed its input or exited: what the client still sends is dropped.
 void RemoteCommand::OnWriteEnd(FdStream* stream, int) {
   if (input_.get() == stream && outputs_[0].stream.get() != stream) {
     stream->Close();

@@ -1,6 +1,6 @@
-// One exec or attach session behind its protocol: starts the process, copies its streams with
-// back-pressure, and ends the session in the order clients expect. What carries the channels is the
-// ChannelLink. I/O thread only.
+// One exec or attach session, independent of the protocol: starts the process, copies its streams
+// with back-pressure, and ends the session in the order that clients expect. The ChannelLink
+// carries the channels. I/O thread only.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@
 
 namespace crisp::streaming {
 
-// The client's side of a remote command: SPDY streams or WebSocket messages.
+// Carries the channels of a remote command to the client: SPDY streams or WebSocket messages.
 class ChannelLink {
  public:
   virtual ~ChannelLink() = default;
@@ -35,28 +35,28 @@ class ChannelLink {
 class RemoteCommand : public std::enable_shared_from_this<RemoteCommand>, private FdStream::Owner {
  public:
   // `link` is borrowed until Detach(). `request` is an ExecRequest or an AttachRequest. `ticket` is
-  // held as long as anything of the session, a call into the runtime included, is alive.
+  // held until the session and its calls into the runtime have ended.
   static std::shared_ptr<RemoteCommand> Create(Loop* loop, StreamingRuntime* runtime,
                                                Request request, bool status_as_json,
                                                ChannelLink* link, std::shared_ptr<void> ticket);
   ~RemoteCommand() override;
 
-  void Begin();  // once, when the channels are there
+  void Begin();  // once, when the channels exist
 
-  // From the client. Input that comes before the process runs is kept.
+  // From the client. Input is kept until the process runs.
   void OnInput(absl::string_view data);
   void OnInputEnd();
   void OnResize(absl::string_view json);  // any piece of a sequence of JSON objects
-  void OnOutputIgnored(
-      Channel channel);  // the client dropped this output; the process is not to notice
-  void OnRoom();         // Room() went up
-  void Detach();         // the client is gone; kills what still runs
-  // crispd stops: kills what still runs and tells the client, who would take a bare end of the
-  // connection for success. False when there is no client to tell.
+  // The client reset this output. It is read and dropped, so that the process does not notice.
+  void OnOutputIgnored(Channel channel);
+  void OnRoom();  // Room() went up
+  void Detach();  // the client is gone; kills the process if it still runs
+  // crispd stops: kills the process if it still runs and sends the client an error, because crictl
+  // would take the mere end of the connection for success. False if the client is gone.
   bool Stop();
 
  private:
-  struct Control;  // ProcessControl with the lock that keeps its calls apart
+  struct Control;  // ProcessControl with a lock, so that its calls never overlap
 
   RemoteCommand(Loop* loop, StreamingRuntime* runtime, Request request, bool status_as_json,
                 ChannelLink* link, std::shared_ptr<void> ticket);
@@ -82,12 +82,12 @@ class RemoteCommand : public std::enable_shared_from_this<RemoteCommand>, privat
 
   // An output on its way from the process to the client.
   struct Output {
-    std::shared_ptr<FdStream> stream;  // the terminal's is also the input
+    std::shared_ptr<FdStream> stream;  // a terminal's is also the input
     Channel channel;
     bool ended = true;
     bool ignored = false;
-    // Set once the process has exited without closing it: read until nothing waits, but no more
-    // than this.
+    // Set when the process has exited and the output is still open: the bytes still to be read, at
+    // most; reading ends earlier if none are waiting.
     std::optional<size_t> left = std::nullopt;
   };
   Output* Find(const FdStream* stream);

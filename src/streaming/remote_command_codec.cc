@@ -32,7 +32,8 @@ std::string EncodeFailure(absl::string_view message, bool as_json) {
 }
 
 absl::StatusOr<TerminalSize> DecodeTerminalSize(absl::string_view text) {
-  if (text.size() > kMaxResizeBytes) return absl::InvalidArgumentError("terminal size: too long");
+  if (text.size() > kMaxResizeBytes)
+    return absl::InvalidArgumentError("terminal size: too many bytes");
   struct Wide {
     int64_t columns, rows;
   };

@@ -1,6 +1,5 @@
-// What remotecommand writes on the error channel and reads from the resize channel. The result of a
-// command is a metav1.Status in JSON from protocol v4 on, and plain text (nothing for success)
-// before.
+// The messages of remotecommand's error and resize channels. Since protocol v4 the result of a
+// command is a metav1.Status in JSON; before that it is plain text, empty for success. Pure.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +12,8 @@ namespace crisp::streaming {
 
 // `exit_code` 0 to 255.
 std::string EncodeExit(int exit_code, bool as_json);
-// A command that could not be run, or an attachment that failed: Kubernetes' InternalError.
+// The result of a command that could not be run or an attachment that failed: Kubernetes'
+// InternalError.
 std::string EncodeFailure(absl::string_view message, bool as_json);
 
 struct TerminalSize {

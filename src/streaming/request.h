@@ -1,5 +1,5 @@
-// What a one-time URL stands for: the parameters of a CRI Exec, Attach or PortForward, kept until
-// the client comes.
+// The parameters of a CRI Exec, Attach or PortForward, which a one-time URL stands for. Plain
+// values.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace crisp::streaming {
 
-// Which standard streams the client wants to carry. With `tty`, stderr is part of the terminal's
+// The standard streams that the client requests. With `tty`, stderr is part of the terminal's
 // output.
 struct Streams {
   bool in = false;
@@ -30,14 +30,16 @@ struct AttachRequest {
   Streams streams;
 };
 
-// Ports are named by the client, stream by stream (CRI's own port list is empty in every client).
+// The client names a port with each stream it opens; all clients leave CRI's own list of ports
+// empty.
 struct PortForwardRequest {
   std::string sandbox_id;
 };
 
 using Request = std::variant<ExecRequest, AttachRequest, PortForwardRequest>;
 
-// kInvalidArgument naming the field: an empty id or command, stderr with a tty, no stream at all.
+// kInvalidArgument naming the field for an empty id or command, for stderr with a tty, and if no
+// stream is requested.
 absl::Status Validate(const Request& request);
 
 // Of an ExecRequest or an AttachRequest.

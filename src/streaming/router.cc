@@ -11,8 +11,8 @@
 namespace crisp::streaming {
 namespace {
 
-// Best first. v5 over SPDY is v4 by another name (only WebSockets lack a way to end a stream), so
-// v4, which every server and client knows, comes first.
+// Best first. Over SPDY v5 is the same as v4 (only WebSocket needed a way to end a stream), so v4
+// comes first, because every client knows it.
 constexpr CommandProtocol kSpdyProtocols[] = {
     {"v4.channel.k8s.io", true, true},  {"v5.channel.k8s.io", true, true},
     {"v3.channel.k8s.io", false, true}, {"v2.channel.k8s.io", false, false},
@@ -34,7 +34,7 @@ constexpr CommandProtocol kForwardWebSocket[] = {{"SPDY/3.1+portforward.k8s.io",
 
 using Protocols = absl::Span<const CommandProtocol>;
 
-// A client that names none gets `unnamed`.
+// `unnamed` is for a client that offers no protocol.
 std::optional<CommandProtocol> Choose(const HttpHead& head, Protocols supported,
                                       std::optional<CommandProtocol> unnamed) {
   if (head.protocols.empty()) return unnamed;
@@ -61,8 +61,8 @@ Route Accept(const HttpHead& head, const SessionContext& context, Request reques
       is_forward ? Protocols(is_websocket ? kForwardWebSocket : kForwardSpdy)
                  : (is_websocket ? Protocols(kWebSocketProtocols) : Protocols(kSpdyProtocols));
   std::optional<CommandProtocol> unnamed = is_websocket ? kWebSocketDefault : kSpdyDefault;
-  // Bare WebSocket messages would be the older port-forward protocol, whose ports CRI clients never
-  // name.
+  // Without a name it would be the older port-forward protocol over WebSocket, which takes the
+  // ports from the request; CRI clients do not send them.
   if (is_forward && is_websocket) unnamed.reset();
   const std::optional<CommandProtocol> protocol = Choose(head, supported, unnamed);
   Route route;

@@ -1,4 +1,4 @@
-// Which request is answered how: paths, methods, tokens and subprotocols. I/O thread only.
+// Decides how a request is answered, by path, method, token and subprotocol. I/O thread only.
 #pragma once
 
 #include <functional>
@@ -13,9 +13,8 @@ namespace crisp::streaming {
 // "exec", "attach" or "portforward".
 absl::string_view PathOf(const Request& request);
 
-// Takes the token's request, even when the answer is a refusal: an attempt to use a token is its
-// use. `new_context` is called for a valid one and goes into the session; its ticket is null when
-// there are enough sessions.
+// Uses the token up even if it refuses the request. For a valid request it calls `new_context` for
+// the session's context, whose ticket is null when there are enough sessions.
 Route RouteRequest(const HttpHead& head, const std::function<SessionContext()>& new_context,
                    TokenStore* tokens);
 

@@ -1,14 +1,13 @@
-// What the streaming server needs from the runtime: processes as plain descriptors. Implemented by
-// cri/.
+// What the streaming server needs from the runtime: processes, as plain descriptors. Implemented by
+// runtime/.
 //
-// The server copies bytes between these descriptors and the client; the runtime only makes them.
-// Every descriptor handed over is O_CLOEXEC, is a pipe, socket or terminal (epoll must accept it),
-// and is the only reference to its open file description: the server sets O_NONBLOCK on it.
+// The runtime makes the descriptors, and the server copies bytes between them and the client. Each
+// must be O_CLOEXEC, a pipe, socket or terminal (epoll must accept it), and the only reference to
+// its open file description, because the server sets O_NONBLOCK on it. The server owns it.
 //
-// Threads: every function here may block (a round trip to a shim) and is called from the server's
-// worker threads, several at a time; the calls of one ProcessControl never overlap. There are eight
-// workers, so an implementation must bound its own calls in time (a few
-// seconds).
+// Threads: every function here may block (a round trip to a shim). The server's eight workers call
+// them, several at a time; the calls of one ProcessControl never overlap. An implementation must
+// bound its calls in time (a few seconds).
 #pragma once
 
 #include <cstdint>
@@ -22,10 +21,10 @@
 
 namespace crisp::streaming {
 
-// This side's ends. A stream that was not asked for stays invalid. With a tty only `tty`, the
-// master, is valid. The server closes `in` when the client closes its stdin; what that means for
-// the container (stdin_once) is up to whoever holds the other end. End of a client's stdin does
-// nothing to a tty.
+// The server's ends of the process's streams. A stream that was not requested stays invalid. With a
+// terminal only `tty`, the master, is valid. The server closes `in` when the client closes its
+// stdin; the shim decides what that means for the container (stdin_once). A terminal is not closed
+// then.
 struct Stdio {
   base::UniqueFd in;   // written
   base::UniqueFd out;  // read
@@ -39,24 +38,24 @@ class ProcessControl {
   virtual ~ProcessControl() = default;
 
   // Called once, after `exited` became readable. Exec: the exit code, 128+N after signal N. Attach:
-  // ignored, an attachment always ends with success unless this is an error.
+  // the number is ignored; an attachment ends with success unless this is an error.
   virtual absl::StatusOr<int> Wait() = 0;
 
   // Window size in characters. Only called with a tty.
   virtual absl::Status Resize(uint16_t columns, uint16_t rows) = 0;
 
-  // The client went away, the session idled out or the server stops, before Wait() was called.
-  // Exec: kill the process (an exec lives as long as its connection). Attach: nothing, the
-  // container goes on.
+  // Called if the client leaves, the session is idle for too long or the server stops before Wait()
+  // was called. Exec: kills the process, because an exec lives as long as its connection. Attach:
+  // does nothing, and the container goes on.
   virtual void Kill() = 0;
 };
 
 // One exec'd process, or one attachment to a container's main process.
 struct Process {
   Stdio io;
-  // Readable, or at end of file, once the process has exited (a pidfd, an eventfd, one end of a
-  // socket). Only polled, but made non-blocking like the others. All output is in `io` by then;
-  // what a child left behind writes later is not waited for.
+  // Becomes readable, or reaches end of file, when the process has exited (a pidfd, an eventfd, one
+  // end of a socket). The server only polls it. All output of the process must be in `io` by then;
+  // the server does not wait for what its children write later.
   base::UniqueFd exited;
   std::unique_ptr<ProcessControl> control;  // never null
 };
@@ -65,13 +64,13 @@ class StreamingRuntime {
  public:
   virtual ~StreamingRuntime() = default;
 
-  // Starts `command`. A command that cannot be started (no such file) is an error, and its text
-  // reaches the client.
+  // Starts `command`. The client gets the text of an error, such as of a command that does not
+  // exist.
   virtual absl::StatusOr<Process> Exec(const ExecRequest& request) = 0;
   virtual absl::StatusOr<Process> Attach(const AttachRequest& request) = 0;
 
-  // A new TCP socket of the sandbox's network namespace, non-blocking and not connected: a pod's
-  // process may take any time to answer, so connecting is not for a worker to wait for. `family` is
+  // A new TCP socket of the sandbox's network namespace, non-blocking and not connected: the I/O
+  // thread connects it, because a worker must not wait for a process in the pod. `family` is
   // AF_INET or AF_INET6.
   virtual absl::StatusOr<base::UniqueFd> PodSocket(const std::string& sandbox_id, int family) = 0;
 };

@@ -23,8 +23,8 @@ namespace {
 
 constexpr int kWorkers = 8;
 constexpr absl::Duration kCheckInterval = absl::Seconds(5);
-// What a client has to take the news that the server stops.
-constexpr absl::Duration kGoodbye = absl::Seconds(1);
+// How long Stop() waits for clients to read that the server stops.
+constexpr absl::Duration kStopNotice = absl::Seconds(1);
 constexpr absl::Duration kAcceptRetry = absl::Milliseconds(100);
 
 union SocketAddress {
@@ -40,7 +40,7 @@ bool IsLoopback(const SocketAddress& address) {
 
 absl::StatusOr<SocketAddress> ParseAddress(const std::string& text) {
   const absl::Status bad = absl::InvalidArgumentError(
-      absl::StrCat("streaming address \"", text, "\": want <numeric address>:<port>"));
+      absl::StrCat("streaming address \"", text, "\": must be <numeric address>:<port>"));
   const size_t colon = text.rfind(':');
   uint32_t port = 0;
   if (colon == std::string::npos || !absl::SimpleAtoi(text.substr(colon + 1), &port) ||
@@ -60,8 +60,9 @@ absl::StatusOr<SocketAddress> ParseAddress(const std::string& text) {
     if (inet_pton(AF_INET, host.c_str(), &address.v4.sin_addr) != 1) return bad;
   }
   if (IsLoopback(address)) return address;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "streaming address \"", text, "\": not loopback, and the streams would not be encrypted"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("streaming address \"", text,
+                   "\": must be a loopback address, because the streams are not encrypted"));
 }
 
 absl::StatusOr<base::UniqueFd> Listen(const SocketAddress& address, const std::string& text) {
@@ -108,18 +109,18 @@ class Server::Impl {
   size_t sessions() const;
 
  private:
-  // A connection without a token so far, as long as the ticket lives.
-  struct Stranger {
+  // A connection that has not presented a token yet; the ticket expires when it does or closes.
+  struct Pending {
     std::weak_ptr<void> ticket;
     std::weak_ptr<Transport> transport;
   };
 
   void WaitForClient();
   void AcceptClient();
-  void Welcome(base::UniqueFd client);
+  void ServeClient(base::UniqueFd client);
   std::shared_ptr<void> NewTicket(size_t* count, size_t max);
   bool IsQuiet() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return sessions_ == 0 && stranger_count_ == 0;
+    return sessions_ == 0 && pending_count_ == 0;
   }
   void Watch(const std::shared_ptr<Transport>& transport);
   void CheckTransports();
@@ -131,16 +132,16 @@ class Server::Impl {
   TokenStore tokens_;
   mutable absl::Mutex mutex_;
   size_t sessions_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t stranger_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t pending_count_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 
   std::unique_ptr<Loop> loop_;
-  // I/O thread only from here on.
+  // The members below belong to the I/O thread.
   Timer accept_retry_;
   Timer check_timer_;
   std::unique_ptr<FdWatch> listener_;
   std::vector<std::weak_ptr<Transport>> transports_;
-  std::vector<Stranger> strangers_;  // oldest first
+  std::vector<Pending> pending_;  // oldest first
 };
 
 void Server::Impl::Serve(base::UniqueFd listener) {
@@ -154,25 +155,27 @@ void Server::Impl::WaitForClient() {
   listener_->WhenReadable([this] { AcceptClient(); });
 }
 
-// One at a time: what earlier clients have sent is read before the next one can push them out.
+// Accepts one connection per round of the loop, so that what earlier clients have sent is read
+// before a newer connection can take their place.
 void Server::Impl::AcceptClient() {
   base::UniqueFd fd(accept4(listener_->fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (fd.valid()) {
-    Welcome(std::move(fd));
+    ServeClient(std::move(fd));
   } else if (errno != EINTR && errno != ECONNABORTED && errno != EAGAIN) {
-    // Out of descriptors or memory: the client waits in the queue until some are free.
+    // Out of descriptors or memory: the client waits in the listen queue until there are some.
     accept_retry_.Start(kAcceptRetry, [this] { WaitForClient(); });
     return;
   }
   WaitForClient();
 }
 
-// Anyone on the node can connect, so who has no token must not take the place of who has one.
-void Server::Impl::Welcome(base::UniqueFd client) {
-  std::erase_if(strangers_, [](const Stranger& each) { return each.ticket.expired(); });
-  if (strangers_.size() >= options_.max_strangers) {
-    if (auto oldest = strangers_.front().transport.lock()) oldest->Abort();
-    strangers_.erase(strangers_.begin());
+// Every process on the node can connect. Connections without a token are limited on their own, so
+// that they cannot use up the sessions of clients that have one.
+void Server::Impl::ServeClient(base::UniqueFd client) {
+  std::erase_if(pending_, [](const Pending& each) { return each.ticket.expired(); });
+  if (pending_.size() >= options_.max_unauthenticated) {
+    if (auto oldest = pending_.front().transport.lock()) oldest->Abort();
+    pending_.erase(pending_.begin());
   }
   auto context = std::make_shared<HttpContext>();
   context->loop = loop_.get();
@@ -185,13 +188,13 @@ void Server::Impl::Welcome(base::UniqueFd client) {
     return RouteRequest(head, new_context, &tokens_);
   };
   context->watch = [this](const std::shared_ptr<Transport>& transport) { Watch(transport); };
-  context->ticket = NewTicket(&stranger_count_, SIZE_MAX);
+  context->ticket = NewTicket(&pending_count_, SIZE_MAX);
   if (!context->ticket) return;  // stopped
   const std::weak_ptr<void> ticket = context->ticket;
-  strangers_.push_back({ticket, ServeHttp(std::move(context), std::move(client))});
+  pending_.push_back({ticket, ServeHttp(std::move(context), std::move(client))});
 }
 
-// Counts one more until the last copy is gone; null when there are enough.
+// Counts one more until the last copy of the ticket is gone; null when `max` is reached.
 std::shared_ptr<void> Server::Impl::NewTicket(size_t* count, size_t max) {
   absl::MutexLock lock(&mutex_);
   if (stopped_ || *count >= max) return nullptr;
@@ -249,7 +252,7 @@ void Server::Impl::BeginStop() {
     check_timer_.Cancel();
     listener_.reset();
     ForEachTransport(&Transport::Stop);
-    check_timer_.Start(kGoodbye, [this] { ForEachTransport(&Transport::Abort); });
+    check_timer_.Start(kStopNotice, [this] { ForEachTransport(&Transport::Abort); });
   });
 }
 

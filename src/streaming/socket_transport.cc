@@ -37,8 +37,8 @@ void SocketTransport::Close() {
   if (closing_) return;
   closing_ = true;
   stream_->EndWriting();
-  // What still comes is read and dropped: closing a socket with unread bytes resets it, and the
-  // peer would lose what it has not read yet.
+  // What still arrives is read and dropped: the kernel resets a connection that is closed with
+  // unread bytes, and the peer would lose what it has not read yet.
   stream_->StartReading();
   if (stream_->buffered() == 0) WaitForPeer();
 }

@@ -11,7 +11,7 @@
 
 namespace crisp::streaming {
 
-// How long a peer may take to close its side after we closed ours.
+// How long the peer may take to close its side after the server closed its own.
 inline constexpr absl::Duration kLinger = absl::Seconds(5);
 
 class SocketTransport : public Transport,
@@ -28,7 +28,7 @@ class SocketTransport : public Transport,
   void Close() override;
   void Abort() override;
   int fd() const override { return stream_->fd(); }
-  // Gives the socket to another kind of transport; the user is dropped without OnClosed().
+  // Gives the socket away, to another kind of transport; the user is released without OnClosed().
   base::UniqueFd Release();
 
  private:

@@ -9,7 +9,7 @@
 namespace crisp::streaming {
 namespace {
 
-// Five kinds of stream exist; whatever else a client opens is refused.
+// There are five types of stream; all others are refused.
 constexpr size_t kMaxStreams = 5;
 
 std::optional<Channel> ChannelOf(absl::string_view stream_type) {
@@ -63,7 +63,7 @@ class SpdyCommand : public TransportUser, private SpdySession::Handler, private 
     const std::optional<Channel> channel = ChannelOf(headers.Get("streamtype"));
     return channel && ids_.emplace(*channel, id).second;
   }
-  // Kubernetes' server starts the command only when all streams are there, and clients rely on it.
+  // As in Kubernetes' server, the command starts when all streams exist; clients rely on that.
   void OnStreamOpen(uint32_t id) override {
     const Channel channel = *Find(id);
     if (!wanted_[channel]) session_.End(id);
@@ -112,7 +112,7 @@ class SpdyCommand : public TransportUser, private SpdySession::Handler, private 
   SpdySession session_;
   Timer creation_timer_;
   std::map<Channel, bool> wanted_;
-  std::map<Channel, uint32_t> ids_;  // every stream the client ever opened
+  std::map<Channel, uint32_t> ids_;  // all streams that the client has opened
   const std::shared_ptr<RemoteCommand> command_;
 };
 

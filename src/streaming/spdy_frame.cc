@@ -72,12 +72,12 @@ absl::Status SpdyDecoder::Feed(absl::string_view bytes, SpdyFrameVisitor* visito
   return absl::OkStatus();
 }
 
-// All eight bytes of the head are there.
+// To be called when all eight bytes of the head have arrived.
 absl::Status SpdyDecoder::BeginFrame(SpdyFrameVisitor* visitor) {
   const uint32_t first = Read32(partial_, 0);
   const uint32_t length = Read32(partial_, 4) & 0xffffff;
   if (first & kControlBit) {
-    if ((first >> 16 & 0x7fff) != kVersion) return Malformed("control frame of another version");
+    if ((first >> 16 & 0x7fff) != kVersion) return Malformed("control frame: version must be 3");
     if (length > kMaxControlFrameBytes) return Malformed("control frame too long");
     return length == 0 ? ControlFrame(visitor) : absl::OkStatus();
   }

@@ -1,6 +1,6 @@
-// SPDY/3.1 frames to and from bytes (draft-mbelshe-httpbis-spdy-00 section 2; 3.1 adds a session
-// window nobody we talk to uses). Pure: no descriptors, no clock. Bytes come from an untrusted
-// peer.
+// Converts SPDY/3.1 frames to and from bytes (draft-mbelshe-httpbis-spdy-00 section 2; 3.1 adds a
+// session window, which Kubernetes' clients do not use). The bytes come from an untrusted peer.
+// Pure: no descriptors, no clock.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,8 @@ enum class ResetCode : uint32_t {
 };
 enum class GoAwayCode : uint32_t { kOk = 0, kProtocolError = 1, kInternalError = 2 };
 
-// Receives what a peer sent. Data arrives in pieces as it comes in; `fin` with the last piece of a
-// frame, which may be empty.
+// Receives what the decoder finds. The data of a frame may come in several pieces; `fin` is set
+// with the last one, which may be empty.
 class SpdyFrameVisitor {
  public:
   virtual ~SpdyFrameVisitor() = default;
@@ -37,12 +37,13 @@ class SpdyFrameVisitor {
   virtual void OnGoAway() = 0;
 };
 
-// Cuts a byte stream into frames. SETTINGS and WINDOW_UPDATE are checked and dropped: the only SPDY
-// clients there are (moby/spdystream) never send nor obey windows, so this server's back-pressure
-// is TCP's. Unknown control frames are skipped, as the draft says.
+// Splits a byte stream into frames. SETTINGS and WINDOW_UPDATE are checked and dropped: the client
+// library in use (moby/spdystream) does not use windows, so TCP alone provides back-pressure.
+// Unknown control frames are skipped, as the draft requires.
 class SpdyDecoder {
  public:
-  // Consumes all of `bytes`. kInvalidArgument, or an error of the visitor: the session is over.
+  // Consumes all of `bytes`. After an error (kInvalidArgument or the visitor's) the session must
+  // end.
   absl::Status Feed(absl::string_view bytes, SpdyFrameVisitor* visitor);
 
  private:
@@ -51,7 +52,7 @@ class SpdyDecoder {
   absl::Status HeaderFrame(SpdyFrameVisitor* visitor, uint16_t type, uint32_t id);
 
   HeaderInflater inflater_;
-  std::string partial_;   // frame head, or a control frame as far as it has come
+  std::string partial_;   // the beginning of a frame head or a control frame
   bool in_data_ = false;  // inside the payload of a data frame
   uint32_t data_id_ = 0;
   uint32_t data_left_ = 0;

@@ -10,7 +10,7 @@
 namespace crisp::streaming {
 namespace {
 
-// Bounds-checked big-endian reader.
+// Reads big-endian numbers and checks bounds.
 class Cursor {
  public:
   explicit Cursor(absl::string_view bytes) : rest_(bytes) {}
@@ -35,7 +35,7 @@ class Cursor {
   absl::string_view rest_;
 };
 
-// Words of the dictionary that are written with their length in front (2.6.10.1).
+// Words of the dictionary; in it each is preceded by its length (2.6.10.1).
 constexpr const char* kDictionaryWords[] = {"options",
                                             "head",
                                             "post",
@@ -151,11 +151,11 @@ absl::StatusOr<SpdyHeaders> ParseHeaderBlock(absl::string_view block) {
   for (uint32_t i = 0; i < count; ++i) {
     absl::string_view name, value;
     if (!cursor.ReadText(&name) || !cursor.ReadText(&value)) {
-      return absl::InvalidArgumentError("header block: length beyond the block");
+      return absl::InvalidArgumentError("header block: a length exceeds the block");
     }
     std::string lower = absl::AsciiStrToLower(name);
     if (lower.empty()) return absl::InvalidArgumentError("header block: empty name");
-    if (headers.Has(lower)) return absl::InvalidArgumentError("header block: repeated name");
+    if (headers.Has(lower)) return absl::InvalidArgumentError("header block: a name is repeated");
     headers.Add(std::move(lower), std::string(value));
   }
   if (!cursor.at_end()) return absl::InvalidArgumentError("header block: bytes after the headers");
@@ -193,7 +193,7 @@ absl::StatusOr<SpdyHeaders> HeaderInflater::Decode(absl::string_view compressed)
     if (result == Z_OK) result = inflate(stream_.get(), Z_SYNC_FLUSH);
   }
   if (stream_->avail_out == 0) return absl::InvalidArgumentError("header block: too long");
-  // Z_BUF_ERROR only says that nothing was left to do.
+  // Z_BUF_ERROR only means that zlib had nothing left to do.
   if ((result != Z_OK && result != Z_BUF_ERROR) || stream_->avail_in != 0) {
     return absl::InvalidArgumentError("header block: bad zlib data");
   }
@@ -203,8 +203,8 @@ absl::StatusOr<SpdyHeaders> HeaderInflater::Decode(absl::string_view compressed)
 
 std::string EmptyHeaderBlock(bool first) {
   static constexpr char kHead[] = {0x78, static_cast<char>(0xbb)};  // deflate, 32 KiB, dictionary
-  // A stored block with four zero bytes (no headers), then the empty stored block of a sync flush:
-  // Go's inflater hands bytes out only at such a boundary.
+  // A stored block with four zero bytes (no headers), then the empty stored block of a sync flush,
+  // because Go's inflater returns bytes only at such a boundary.
   static constexpr char kBlocks[] = {0, 4, 0, -5, -1, 0, 0, 0, 0, 0, 0, 0, -1, -1};
   std::string block;
   if (first) {

@@ -1,6 +1,6 @@
-// The compressed name/value block of SPDY/3 (draft-mbelshe-httpbis-spdy-00, 2.6.10). One zlib
-// stream runs through all blocks a peer sends, so every block must be decoded, in order, even one
-// nobody wants.
+// The compressed name/value block of SPDY/3 (draft-mbelshe-httpbis-spdy-00, 2.6.10). All blocks of
+// a peer are one zlib stream, so each must be decoded, in order, even if its headers are not
+// needed.
 #pragma once
 
 #include <memory>
@@ -32,11 +32,11 @@ class SpdyHeaders {
   std::vector<std::pair<std::string, std::string>> entries_;
 };
 
-// Parses an inflated block. kInvalidArgument for counts and lengths beyond the block or the limits
-// above, an empty or a repeated name. Names are lower-cased.
+// Parses an inflated block and lower-cases names. kInvalidArgument for counts and lengths that
+// exceed the block or the limits above, and for an empty or repeated name.
 absl::StatusOr<SpdyHeaders> ParseHeaderBlock(absl::string_view block);
 
-// The shared dictionary every SPDY/3 zlib stream starts from.
+// The dictionary that every SPDY/3 zlib stream starts with.
 const std::string& SpdyDictionary();
 
 class HeaderInflater {
@@ -46,15 +46,16 @@ class HeaderInflater {
   HeaderInflater(const HeaderInflater&) = delete;
   HeaderInflater& operator=(const HeaderInflater&) = delete;
 
-  // After an error the stream is lost: the session must end.
+  // After an error the zlib stream cannot be continued, and the session must end.
   absl::StatusOr<SpdyHeaders> Decode(absl::string_view compressed);
 
  private:
   std::unique_ptr<z_stream_s> stream_;  // made by the first block
 };
 
-// The block of a SYN_REPLY without headers, all this server ever sends. Stored deflate blocks, so
-// no compressor (and its 256 KiB) is needed; `first` adds the stream's head.
+// The block of a SYN_REPLY without headers; this server sends no other. It is made of stored
+// deflate blocks, so that no compressor (with its 256 KiB) is needed. `first` adds the head of the
+// stream.
 std::string EmptyHeaderBlock(bool first);
 
 }  // namespace crisp::streaming

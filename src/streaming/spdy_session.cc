@@ -39,9 +39,9 @@ void SpdySession::SetReading(bool on) {
   UpdateReading();
 }
 
-// A peer that makes us answer (pings, refused streams) without reading the answers is not read
-// either. Data stops at kMaxUnsentBytes, so only answers get beyond; a peer that is merely slow to
-// read data can still send.
+// The server stops reading from a peer that causes answers (to pings, refused streams) and does not
+// read them. Data stops at kMaxUnsentBytes, so only answers exceed it, and a peer that is only slow
+// to read data can still send.
 void SpdySession::UpdateReading() {
   transport_->SetReading(wants_reading_ && transport_->unsent() <= 2 * kMaxUnsentBytes);
 }
@@ -71,8 +71,8 @@ absl::Status SpdySession::OnHeaders(uint32_t id, bool fin) {
 absl::Status SpdySession::OnData(uint32_t id, absl::string_view data, bool fin) {
   auto stream = streams_.find(id);
   if (stream == streams_.end()) {
-    // Data may have been under way when the stream was closed; on a stream that never was it is an
-    // error.
+    // Data may have been in flight when the stream was closed. Data on a stream that never existed
+    // is an error.
     if (id % 2 == 0 || id > last_id_) {
       return absl::InvalidArgumentError(absl::StrCat("spdy: data on unknown stream ", id));
     }
@@ -100,7 +100,8 @@ void SpdySession::OnReset(uint32_t id) {
   if (streams_.erase(id) > 0) handler_->OnStreamReset(id);
 }
 
-// Odd ids are the client's own and are echoed; this server sends none that could come back.
+// Odd ids are pings of the client, which are echoed. This server sends no pings, so it expects no
+// answers.
 void SpdySession::OnPing(uint32_t id) {
   if (id % 2 == 1) transport_->Send(PingFrame(id), "");
 }

@@ -1,6 +1,6 @@
-// The server's end of a SPDY connection: which streams are open, what may still be sent on them,
-// and what is answered to a peer that misbehaves. Bytes in by Receive(), bytes out through the
-// transport. I/O thread only.
+// The server's end of a SPDY connection: tracks which streams are open and what may be sent on
+// them, and answers a peer that breaks the protocol. Takes bytes by Receive() and sends them
+// through the transport. I/O thread only.
 #pragma once
 
 #include <cstdint>
@@ -18,26 +18,26 @@ class SpdySession : private SpdyFrameVisitor {
   class Handler {
    public:
     virtual ~Handler() = default;
-    // A new stream; false refuses it. Nothing can be sent on it before OnStreamOpen().
+    // A new stream; returns false to refuse it. Nothing can be sent on it before OnStreamOpen().
     virtual bool OnStream(uint32_t id, const SpdyHeaders& headers) = 0;
-    virtual void OnStreamOpen(uint32_t id) = 0;  // accepted, the reply is on its way
+    virtual void OnStreamOpen(uint32_t id) = 0;  // accepted, and the reply is sent
     virtual void OnStreamData(uint32_t id, absl::string_view data) = 0;
     virtual void OnStreamEnd(uint32_t id) = 0;    // the peer sends no more on it
-    virtual void OnStreamReset(uint32_t id) = 0;  // gone, by the peer or for a protocol error on it
+    virtual void OnStreamReset(uint32_t id) = 0;  // by the peer, or after a protocol error on it
   };
 
   SpdySession(Transport* transport, Handler* handler, size_t max_streams);
 
-  // On an error the session is over: GOAWAY is sent, the caller closes the transport.
+  // After an error the session is over: GOAWAY has been sent, and the caller closes the transport.
   absl::Status Receive(absl::string_view bytes);
 
-  // Sending on a stream that is not open for it does nothing. `data` is at most 64 KiB.
+  // Does nothing if the stream is not open for sending. `data` is at most 64 KiB.
   void Send(uint32_t id, absl::string_view data);
   void End(uint32_t id);
   void Reset(uint32_t id, ResetCode code);
   void GoAway(GoAwayCode code);
 
-  // Whether the handler can take more data; see UpdateReading().
+  // The handler says whether it can take more data; see UpdateReading().
   void SetReading(bool on);
   // To be called when the transport's unsent() went down.
   void OnWritable() { UpdateReading(); }

@@ -17,7 +17,7 @@ absl::StatusOr<std::string> TokenStore::Add(Request request) {
   DropExpired(now);
   if (waiting_.size() >= max_tokens_) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("streaming: ", max_tokens_, " requests already wait for their client"));
+        absl::StrCat("streaming: ", max_tokens_, " requests already wait for their clients"));
   }
   std::string token = base::NewId();
   auto place = by_age_.insert(by_age_.end(), token);

@@ -1,4 +1,4 @@
-// Requests waiting for their client, each behind a random single-use token. Thread-safe.
+// Keeps requests until their client connects, each under a random single-use token. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -20,12 +20,11 @@ class TokenStore {
  public:
   TokenStore(size_t max_tokens, absl::Duration lifetime);
 
-  // 64 hexadecimal digits, 256 bits from getrandom(2): guessing is hopeless and looking one up by
-  // its hash tells nothing about the others. kResourceExhausted when max_tokens are waiting.
+  // Returns a token of 64 hexadecimal digits, 256 bits from getrandom(2), so that tokens cannot be
+  // guessed. kResourceExhausted when max_tokens are waiting.
   absl::StatusOr<std::string> Add(Request request);
 
-  // Hands the request out once, whatever becomes of it; nothing for a token that is unknown, used
-  // or too old.
+  // Returns the request and forgets it. Nothing for a token that is unknown, used or too old.
   std::optional<Request> Take(const std::string& token);
 
  private:
@@ -41,7 +40,7 @@ class TokenStore {
   const int64_t lifetime_ns_;
   absl::Mutex mutex_;
   std::unordered_map<std::string, Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
-  std::list<std::string> by_age_ ABSL_GUARDED_BY(mutex_);  // their tokens, oldest first
+  std::list<std::string> by_age_ ABSL_GUARDED_BY(mutex_);  // tokens, oldest first
 };
 
 }  // namespace crisp::streaming

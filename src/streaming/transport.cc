@@ -9,15 +9,15 @@
 namespace crisp::streaming {
 namespace {
 
-// All three ways find a dead peer within a minute, Check() coming every few seconds.
+// With Check() every few seconds, each of the three checks finds a dead peer within a minute.
 constexpr int kQuietSeconds = 20;
 constexpr int kProbeSeconds = 10;
 constexpr int kProbes = 3;
 constexpr uint32_t kUnansweredMs = 45'000;
-// Zero-window probes double from 0.2 s: the seventh goes out after about half a minute.
+// The intervals of zero-window probes double from 0.2 s: the seventh is sent after about half a
+// minute.
 constexpr uint8_t kUnansweredProbes = 7;
-// Values of tcpi_state (enum in the kernel's net/tcp_states.h): the peer's side is closed, or both
-// are.
+// Values of tcpi_state (the kernel's net/tcp_states.h): both sides are closed, or the peer's is.
 constexpr uint8_t kTcpClose = 7;
 constexpr uint8_t kTcpCloseWait = 8;
 
@@ -58,8 +58,8 @@ bool PeerIsGone(int fd) {
   socklen_t size = sizeof(info);
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
   if (info.tcpi_state == kTcpClose || info.tcpi_state == kTcpCloseWait) return true;
-  // TCP_USER_TIMEOUT would also end a connection whose peer answers but keeps its window shut (a
-  // pager).
+  // TCP_USER_TIMEOUT would also end a connection whose peer answers but does not read, such as a
+  // pager.
   if (info.tcpi_unacked > 0) {
     return info.tcpi_retransmits > 0 && info.tcpi_last_ack_recv >= kUnansweredMs;
   }

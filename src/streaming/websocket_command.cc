@@ -20,8 +20,8 @@ class WebSocketCommand : public TransportUser, private ChannelLink {
                                        protocol.status_as_json, this, context.ticket)) {}
   ~WebSocketCommand() override { command_->Detach(); }
 
-  // Every channel exists from the start. An empty message on the first one that can be written
-  // tells the client so, as Kubernetes' server does.
+  // All channels exist from the start. As in Kubernetes' server, an empty message on the first
+  // writable channel tells the client that the session is ready.
   void Begin() {
     Send(streams_.out ? Channel::kOut : streams_.err ? Channel::kErr : Channel::kError, "");
     command_->Begin();
@@ -58,7 +58,8 @@ class WebSocketCommand : public TransportUser, private ChannelLink {
       transport_->Send(head, absl::Base64Escape(data));
     }
   }
-  void End(Channel) override {}  // no such message: the end of the connection ends all
+  void End(Channel) override {
+  }  // the protocol has no such message; the end of the connection ends all channels
   void Finish() override { transport_->Close(); }
   size_t Room() const override {
     return coding_ == ChannelCoding::kBinary ? transport_->Room() : transport_->Room() / 4 * 3;

@@ -31,8 +31,8 @@ constexpr size_t kReadBytes = 32 << 10;
 // A close frame with code 1000, normal closure (RFC 6455, sections 5.5.1 and 7.4.1).
 constexpr unsigned char kCloseFrame[] = {0x88, 2, 1000 >> 8, 1000 & 0xff};
 
-// Beast finds async_teardown() by the type of the socket. Its own, before it reports anything,
-// waits for the peer to close, and a hostile peer would keep its session by not doing so.
+// A socket type of its own selects the async_teardown() below. Beast's waits for the peer to close
+// before it reports the end, and a hostile peer could keep its session alive by not closing.
 struct Socket : Tcp::socket {
   using Tcp::socket::socket;
 };
@@ -95,7 +95,7 @@ bool WebSocketTransport::Accept(base::UniqueFd fd, absl::string_view head, std::
   if (error) return false;
   fd_ = fd.release();
   Moved();
-  websocket::stream_base::timeout timeouts = {};  // idleness is Check()'s, vanished peers too
+  websocket::stream_base::timeout timeouts = {};  // Check() handles idle and vanished peers
   timeouts.handshake_timeout = absl::ToChronoSeconds(kLinger);
   timeouts.idle_timeout = websocket::stream_base::none();
   socket_.set_option(timeouts);
@@ -108,8 +108,7 @@ bool WebSocketTransport::Accept(base::UniqueFd fd, absl::string_view head, std::
   socket_.read_message_max(kMaxMessageBytes);
   socket_.auto_fragment(false);
   socket_.text(text_);
-  // Parsed a second time, because Beast wants its own type, and the parse it could do itself allows
-  // only 1.5 KiB.
+  // Parsed a second time, because Beast needs its own type and its own parse allows only 1.5 KiB.
   http::request_parser<http::empty_body> parser;
   parser.header_limit(kMaxHeadBytes);
   parser.put(asio::buffer(head.data(), head.size()), error);
@@ -168,9 +167,9 @@ void WebSocketTransport::WriteNext() {
       [self = shared_from_this()](const Error& error, size_t) { self->OnWritten(error); });
 }
 
-// Not by Beast's async_close(): beside a read it waits until that lets go of the stream, and if the
-// peer's next frame is a bad one, the read waits for the close; neither ever ends (Boost 1.74). So
-// the read goes on, drops what comes and ends with the peer's own close frame or its hanging up.
+// Does not use Beast's async_close() (Boost 1.74): it waits for a running read, and if the peer's
+// next frame is bad, that read waits for the close, so neither ends. Here the read continues, drops
+// what comes and ends with the peer's close frame or the end of the connection.
 void WebSocketTransport::SendClose() {
   close_sent_ = true;
   Read();

@@ -1,5 +1,5 @@
-// A WebSocket connection (RFC 6455, Boost.Beast) as a transport of messages. Pings are answered
-// while reading. I/O thread only.
+// A WebSocket connection as a transport of messages, with Boost.Beast. Pings are answered while
+// reading. I/O thread only. Source: RFC 6455.
 #pragma once
 
 #include <memory>
@@ -11,12 +11,12 @@
 
 namespace crisp::streaming {
 
-// A client may send longer input in several messages; one message beyond this ends the connection
-// (close code 1009).
+// A larger message ends the connection (close code 1009). Clients send longer input in several
+// messages.
 inline constexpr size_t kMaxMessageBytes = 16 << 20;
 
-// Answers the handshake `head` asks for with `protocol` (none when empty). The caller gives the
-// transport its user at once. Null when the socket cannot be used.
+// Answers the handshake in `head`, choosing `protocol` (none if empty). The caller must Start() the
+// transport at once. Null if the socket cannot be used.
 std::shared_ptr<Transport> AcceptWebSocket(Loop* loop, base::UniqueFd fd, absl::string_view head,
                                            std::string protocol, bool text);
 

@@ -1,6 +1,5 @@
-// Times of pods through CRI beside runc's and beside the kernel's own, in one run, and the memory
-// of running pods. Passes when it measured and everything it did worked: times are printed, not
-// judged.
+// Measures the times of pods through CRI, of runc and of the kernel alone in one run, and the
+// memory of running pods. Passes if all calls worked: the times are printed, not judged.
 //
 //   bench [ROUNDS [PODS]]      default 50 rounds, 40 pods
 #include <signal.h>
@@ -31,7 +30,7 @@ constexpr int64_t kShimBudgetKib = 128;
 
 volatile sig_atomic_t interrupted = 0;
 
-// Everything made must be removed, so a signal only ends the loops.
+// A signal only ends the loops, because everything that was made must be removed.
 void CatchSignals() {
   struct sigaction action = {};
   action.sa_handler = [](int) { interrupted = 1; };
@@ -49,10 +48,10 @@ std::string Load() {
   return text.substr(0, text.find(' '));
 }
 
-// Counts what the last line of the output says.
+// Counts passes and failures for the last line of the output.
 class Checks {
  public:
-  // Returns whether `body` got to its end.
+  // Returns whether `body` reached its end.
   bool Run(const std::string& name, const std::function<void()>& body) {
     try {
       body();
@@ -85,7 +84,7 @@ PodTimes PodRound(test::Daemon& daemon, bool host_network) {
 }
 
 void MeasureRounds(test::Daemon& daemon, KernelFloor& floor, int count, Rounds& rounds) {
-  // Its root file system and mounts are runc's as well.
+  // runc uses its root file system and mounts too.
   TimedPod model(daemon, /*host_network=*/true);
   model.Up();
   Runc runc(daemon.dir() + "/runc", model.container().pid, model.container().spec);
@@ -97,7 +96,7 @@ void MeasureRounds(test::Daemon& daemon, KernelFloor& floor, int count, Rounds& 
     const PodTimes host_pod = PodRound(daemon, /*host_network=*/true);
     const int64_t bridge_runc = runc.RunTrue(/*own_network=*/true);
     const PodTimes bridge_pod = PodRound(daemon, /*host_network=*/false);
-    if (round < 0) continue;  // caches are filled, the bridge is made
+    if (round < 0) continue;  // the first round fills caches and makes the bridge
     rounds.floor.push_back(floor_ns);
     rounds.host.runc.push_back(host_runc);
     rounds.host.pods.push_back(host_pod);

@@ -36,14 +36,14 @@ std::string RuncSpec(const std::string& spec, const RuncOptions& options) {
     json.erase("annotations");
     base::Json& linux = json["linux"];
     linux["cgroupsPath"] = options.cgroup;
-    linux.erase("sysctl");  // crisp's belong to the pod's namespaces
+    linux.erase("sysctl");  // crisp sets them for the pod's namespaces
     linux["namespaces"] = base::Json::array();
     for (const char* type : {"pid", "ipc", "uts", "mount"}) {
       linux["namespaces"].push_back({{"type", type}});
     }
     if (options.own_network) linux["namespaces"].push_back({{"type", "network"}});
     for (base::Json& mount : json.at("mounts")) {
-      // crisp binds the pod's, which another mount namespace cannot reach.
+      // crisp binds the pod's /dev/shm, which another mount namespace cannot reach.
       if (mount.at("destination") != "/dev/shm") continue;
       mount = {{"destination", "/dev/shm"},
                {"type", "tmpfs"},

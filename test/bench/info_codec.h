@@ -1,5 +1,5 @@
-// JSON of the verbose info that PodSandboxStatus and ContainerStatus answer, and a runc bundle's
-// config.json made from it. Failures throw std::runtime_error.
+// Reads the verbose info of PodSandboxStatus and ContainerStatus, and makes a runc bundle's
+// config.json from it. Failures throw std::runtime_error.
 #pragma once
 
 #include <sys/types.h>
@@ -30,8 +30,8 @@ struct RuncOptions {
   bool own_network = false;
 };
 
-// `spec` with `true` as its command and namespaces of its own instead of a pod's; everything else
-// (mounts, capabilities, limits, masked paths, seccomp) stays as crisp has it.
+// `spec` with `true` as its command and new namespaces instead of a pod's. Mounts, capabilities,
+// limits, masked paths and seccomp stay the same.
 std::string RuncSpec(const std::string& spec, const RuncOptions& options);
 
 }  // namespace crisp::bench

@@ -80,7 +80,7 @@ Answer MeasureOnce(const Request& request) {
   return answer;
 }
 
-// The helper ends when the bench closes its end of the socket, also by dying.
+// The helper exits when the benchmark closes its end of the socket or dies.
 [[noreturn]] void Serve(int socket) {
   Request request;
   while (read(socket, &request, sizeof(request)) == sizeof(request)) {
@@ -110,7 +110,8 @@ KernelFloor::KernelFloor() {
   pid_ = fork();
   if (pid_ == 0) {
     socket_.reset();
-    signal(SIGINT, SIG_IGN);  // ^C goes to the whole group; the bench ends us in order
+    signal(SIGINT,
+           SIG_IGN);  // ^C goes to the whole process group; the benchmark ends the helper itself
     Serve(sockets[1]);
   }
   const absl::Status forked = pid_ < 0 ? base::Errno("fork", "") : absl::OkStatus();

@@ -1,6 +1,6 @@
-// What the kernel alone takes for a container: clone3(2) with every namespace but the user's, an
-// overlay mount, pivot_root(2) and execve(2) of a static program. It is measured by a helper
-// process, because the program itself has gRPC's threads. Failures throw std::runtime_error.
+// Measures what the kernel alone needs for a container: clone3(2) with all namespaces but the
+// user's, an overlay mount, pivot_root(2) and execve(2) of a static program. A helper process
+// measures it, because the benchmark itself has gRPC's threads. Failures throw std::runtime_error.
 #pragma once
 
 #include <sys/types.h>
@@ -14,7 +14,7 @@ namespace crisp::bench {
 
 class KernelFloor {
  public:
-  // Forks the helper: make it before anything that starts threads.
+  // Forks the helper, so it must be made before any thread is started.
   KernelFloor();
   ~KernelFloor();
   KernelFloor(const KernelFloor&) = delete;

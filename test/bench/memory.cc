@@ -30,7 +30,7 @@ std::string Field(const std::string& text, absl::string_view name) {
 int64_t Number(const std::string& text, absl::string_view name) {
   int64_t value = 0;
   if (!absl::SimpleAtoi(Field(text, name), &value)) {
-    throw std::runtime_error(absl::StrCat("field ", name, " is no number"));
+    throw std::runtime_error(absl::StrCat("field ", name, ": not a number"));
   }
   return value;
 }

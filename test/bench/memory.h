@@ -1,4 +1,4 @@
-// Memory of processes as the kernel counts it (proc_pid_smaps_rollup, proc_pid_status).
+// Memory of processes, from the kernel (proc_pid_smaps_rollup(5), proc_pid_status(5)).
 // Failures throw std::runtime_error.
 #pragma once
 
@@ -10,7 +10,7 @@ namespace crisp::bench {
 
 struct Memory {  // KiB
   int64_t pss = 0;
-  int64_t private_ = 0;  // clean and dirty pages nobody else maps
+  int64_t private_ = 0;  // clean and dirty pages that no other process maps
   int64_t rss = 0;
 };
 

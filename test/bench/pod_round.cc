@@ -58,7 +58,7 @@ void TimedPod::Up() {
     config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
         v1::NODE);
   });
-  // kubelet makes it too.
+  // kubelet makes this directory too.
   Expect(base::MakeDirs(run.config().log_directory(), 0755).ok(), "a log directory");
   pod_id_ = Timed(&Runtime::RunPodSandbox, run, times_.run_pod).pod_sandbox_id();
   const v1::CreateContainerRequest create = CreateRequest(run.config());
@@ -92,13 +92,14 @@ void TimedPod::Exec() {
   v1::ExecSyncRequest exec;
   exec.set_container_id(container_id_);
   exec.add_cmd("true");
-  exec.set_timeout(50);  // below the client's own deadline: a stalled machine is no failure
+  // Shorter than the client's deadline, so that a stalled machine does not count as a failure.
+  exec.set_timeout(50);
   Expect(Timed(&Runtime::ExecSync, exec, times_.exec).exit_code() == 0,
          "exec of true exits with 0");
 }
 
 void TimedPod::Down() {
-  // PID 1 of a namespace ignores TERM until its handler is there; nothing signals that moment.
+  // PID 1 of a namespace ignores SIGTERM until it has a handler, which no event announces.
   for (int i = 0; !Catches(container_.pid, SIGTERM); ++i) {
     if (i == 10'000) throw std::runtime_error("the container installs no handler of SIGTERM");
     usleep(1000);

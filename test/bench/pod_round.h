@@ -1,5 +1,5 @@
-// One pod's life through CRI, every call measured. Failures throw std::runtime_error; pods that
-// are left then are removed by the daemon fixture.
+// Takes one pod through its life and measures every CRI call. Failures throw std::runtime_error;
+// the daemon fixture removes pods that are left then.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace crisp::bench {
 
 namespace v1 = ::runtime::v1;
 
-// Nanoseconds of each call, as its client sees it.
+// Nanoseconds of each call, measured by the client.
 struct PodTimes {
   int64_t run_pod = 0;
   int64_t create = 0;
@@ -29,7 +29,7 @@ struct PodTimes {
   std::vector<Phase> container_phases;
 };
 
-// A pod with one busybox container that ends on TERM with exit code 0.
+// A pod with one busybox container that exits with code 0 on SIGTERM.
 class TimedPod {
  public:
   TimedPod(test::Daemon& daemon, bool host_network)
@@ -40,7 +40,7 @@ class TimedPod {
   void Down();  // StopContainer, RemoveContainer, StopPodSandbox, RemovePodSandbox
 
   const PodTimes& times() const { return times_; }
-  // Of pause and of the container, valid after Up.
+  // The pids of pause and of the container, valid after Up().
   const Info& pod() const { return pod_; }
   const Info& container() const { return container_; }
 

@@ -54,10 +54,10 @@ void PrintNetwork(const Network& network, int64_t floor) {
   row("  = pod down", [](const PodTimes& t) { return t.Down(); });
 }
 
-// "a: b" happens inside another phase, which has an entry of its own.
+// A phase "a: b" is part of another phase, which has its own entry.
 bool IsPart(const Phase& phase) { return absl::StrContains(phase.name, ": "); }
 
-// A pod's way up: the calls, their phases, and what of a call no phase covers.
+// The start of a pod: the calls, their phases, and the rest of a call that no phase covers.
 std::vector<Phase> Timeline(const PodTimes& pod) {
   std::vector<Phase> entries;
   const auto add = [&](const std::string& call, int64_t total, const std::vector<Phase>& phases) {

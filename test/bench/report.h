@@ -1,4 +1,4 @@
-// The numbers of a run as tables on standard output.
+// Prints the numbers of a run as tables on standard output.
 #pragma once
 
 #include <cstdint>
@@ -38,10 +38,10 @@ struct MemoryUse {                       // KiB
 
 // Medians, p95 and their ratios to runc and to the kernel floor.
 void PrintTimes(const Rounds& rounds);
-// Where the pod with the median time went: phases, beside their medians over all pods.
+// The phases of the pod with the median time, beside their medians over all pods.
 void PrintTimeline(const Network& network);
 void PrintMemory(const MemoryUse& use);
-// What was expected of the ratios, and whether it was reached. Judges nothing.
+// The expected ratios and whether they were reached. For information only.
 void PrintExpectations(const Rounds& rounds, const MemoryUse* use);
 
 }  // namespace crisp::bench

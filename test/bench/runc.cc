@@ -41,7 +41,7 @@ constexpr char kRunc[] = "/usr/sbin/runc";
 Runc::Runc(const std::string& dir, pid_t container, const std::string& spec)
     : dir_(dir), rootfs_(dir + "/rootfs"), id_("crisp-bench-" + base::NewId().substr(0, 8)) {
   MustRun(base::MakeDirs(rootfs_, 0755));
-  // One file system: the merged overlay, with empty directories where something is mounted.
+  // Copies only the merged overlay; directories with a mount stay empty.
   MustExecute("/bin/cp", {"cp", "-a", "--one-file-system",
                           absl::StrCat("/proc/", container, "/root/."), rootfs_});
   for (const bool own_network : {false, true}) {

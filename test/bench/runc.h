@@ -1,5 +1,5 @@
-// The yardstick: Debian's runc running `true` in the root file system and with the settings of a
-// container of crisp. Failures throw std::runtime_error.
+// For comparison: Debian's runc running `true` with the root file system and settings of one of
+// crisp's containers. Failures throw std::runtime_error.
 #pragma once
 
 #include <sys/types.h>
@@ -18,7 +18,7 @@ class Runc {
   // Nanoseconds from the spawn of `runc run` to its exit.
   int64_t RunTrue(bool own_network);
 
-  // Puts a program into the root file system, as /<name>.
+  // Copies a program into the root file system, as /<name>.
   void AddProgram(const std::string& path, const std::string& name);
   const std::string& rootfs() const { return rootfs_; }
   static std::string Version();

@@ -1,8 +1,8 @@
 // cni_evil: a CNI plugin that misbehaves on request. Its configuration says what each verb does:
 //   {"type": "cni_evil", "log": "/tmp/x/log", "ADD": "hang", "DEL": "ok", "STATUS": "error1"}
 // Every call appends one JSON line to the log: verb, environment, standard input, its process
-// group. A verb that is not named does "ok". "fail:<n>" fails the first n times; "tag" tells
-// several in one chain apart.
+// group. A verb that is not configured does "ok". "fail:<n>" fails the first n times; "tag"
+// distinguishes several plugins in one chain.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -47,7 +47,7 @@ int Flood() {
   return 0;
 }
 
-// A child that keeps standard output open for longer than any test runs.
+// A child that keeps standard output open for longer than any test takes.
 void LeaveDaemon() {
   if (fork() != 0) return;
   signal(SIGHUP, SIG_IGN);

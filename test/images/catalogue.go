@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// How an image is offered: the shapes a runtime meets in real registries.
+// How an image is offered: the formats of real registries.
 type form int
 
 const (
@@ -57,7 +57,7 @@ const (
 	own         = "docker.io/crisp/" // images that only our own tests use
 )
 
-// Layers shared by many images, so that pulls meet layers they already have.
+// Layers shared by many images, so that pulls find layers that exist already.
 var (
 	libc    = layer{name: "libc", tree: "libc", compress: "gzip"}
 	busybox = layer{name: "busybox", tree: "busybox", compress: "zstd"}
@@ -116,8 +116,8 @@ func predefinedGroup() image {
 	return img
 }
 
-// whiteouts has every way a layer can take something away: a file, a directory, an opaque
-// directory, and a name that comes back.
+// whiteouts has every way a layer can delete something: a file, a directory, an opaque directory,
+// and a name that is made again.
 func whiteouts() image {
 	img := image{refs: []string{own + "whiteouts:1"}, form: ociSingle, config: shell()}
 	img.layers = []layer{libc, busybox,
@@ -135,7 +135,7 @@ func whiteouts() image {
 	return img
 }
 
-// manyLayers has more layers than one page of mount options holds on kernel 6.1.
+// manyLayers has more layers than fit into the page of mount options on kernel 6.1.
 func manyLayers(count int) image {
 	img := image{refs: []string{fmt.Sprintf("%slayers-%d:1", own, count)}, form: dockerOne,
 		config: shell(), layers: []layer{libc, busybox}}

@@ -146,7 +146,7 @@ func (b *builder) writeImage(img image) (descriptor, error) {
 	if img.form == ociIndex {
 		list.MediaType = typeOciIndex
 	}
-	// Foreign platforms come first: who takes the first entry fails.
+	// Foreign platforms come first, so that a runtime that takes the first entry fails.
 	for _, p := range append(others, host) {
 		if p.Architecture == host.Architecture && p.Variant != "" {
 			continue
@@ -203,7 +203,7 @@ func (b *builder) writeManifest(img image, p platform) (descriptor, error) {
 	return b.store(m.MediaType, mustJSON(m))
 }
 
-// writeAttestation adds what docker buildx adds to every index: a manifest that is no image.
+// writeAttestation adds what docker buildx adds to every index: a manifest that is not an image.
 func (b *builder) writeAttestation(subject string) (descriptor, error) {
 	statement, err := b.store("application/vnd.in-toto+json",
 		[]byte(`{"_type":"https://in-toto.io/Statement/v0.1","predicate":{}}`))

@@ -99,7 +99,7 @@ func (p *pusher) pushBlob(repo, digest string) error {
 	return err
 }
 
-// call answers the Location of a request that ended with the wanted status.
+// call sends a request, checks its status and returns the Location of the answer.
 func (p *pusher) call(method, to string, head http.Header, body io.Reader, want int) (
 	string, error) {
 	request, err := http.NewRequest(method, to, body)

@@ -1,5 +1,5 @@
-// Bad input: a clear error that names step and value, the right code, nothing left behind, and the
-// mended call works.
+// Bad input gives an error with the right code that names the step and the value, leaves nothing
+// behind, and the corrected call works.
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,7 +40,7 @@ grpc::Status TryPull(Daemon& daemon, const std::string& image) {
   return daemon.Try(daemon.images(), &v1::ImageService::Stub::PullImage, pull, &response);
 }
 
-// Create must fail; then the same container without the fault must run.
+// CreateContainer must fail; then the same container with corrected input must run.
 void CreateFails(const std::function<void(v1::ContainerConfig&)>& fault, Code code,
                  const std::vector<std::string>& words) {
   Pod pod(Daemon::Shared());
@@ -50,7 +50,8 @@ void CreateFails(const std::function<void(v1::ContainerConfig&)>& fault, Code co
   CHECK(pod.WaitExited(pod.Run({"true"})).exit_code() == 0);
 }
 
-// Start must fail and say so in the status; then another container without the fault must run.
+// StartContainer must fail and the status must say so; then a container with corrected input must
+// run.
 void StartFails(const std::vector<std::string>& command,
                 const std::function<void(v1::ContainerConfig&)>& fault, Code code,
                 const std::vector<std::string>& words) {
@@ -68,14 +69,14 @@ void StartFails(const std::vector<std::string>& command,
 
 }  // namespace
 
-TEST_CASE("unknown image") {
+TEST_CASE("a container of an unknown image is refused") {
   CreateFails(
       [](v1::ContainerConfig& config) { config.mutable_image()->set_image("no/such:image"); },
       Code::NOT_FOUND, {"no/such"});
   Expect(TryPull(Daemon::Shared(), "registry.k8s.io/no/such:image"), Code::NOT_FOUND, {"no/such"});
 }
 
-TEST_CASE("bad digest and bad reference") {
+TEST_CASE("a bad digest and a bad reference are refused") {
   Expect(TryPull(Daemon::Shared(), "busybox@sha256:123"), Code::INVALID_ARGUMENT,
          {"image.image", "sha256:123"});
   Expect(TryPull(Daemon::Shared(), "some/UPPER"), Code::INVALID_ARGUMENT,
@@ -85,24 +86,24 @@ TEST_CASE("bad digest and bad reference") {
          Code::NOT_FOUND, {std::string(64, '0')});
 }
 
-TEST_CASE("registry down") {
+TEST_CASE("a registry that is down is an error naming it") {
   Expect(TryPull(Daemon::Shared(), "127.0.0.1:1/some/image"), Code::UNKNOWN,
          {"RegistryUnavailable: ", "127.0.0.1:1"});
 }
 
-TEST_CASE("command not found, not executable, a directory") {
+TEST_CASE("a command that is missing, not executable or a directory fails to start") {
   StartFails({"nope"}, nullptr, Code::INVALID_ARGUMENT,
              {"nope", "executable file not found in $PATH"});
   StartFails({"/etc/passwd"}, nullptr, Code::INVALID_ARGUMENT, {"/etc/passwd", "EACCES"});
   StartFails({"/etc"}, nullptr, Code::INVALID_ARGUMENT, {"/etc", "EACCES"});
 }
 
-TEST_CASE("working directory is a file") {
+TEST_CASE("a working directory that is a file fails to start") {
   StartFails({"true"}, [](v1::ContainerConfig& config) { config.set_working_dir("/etc/passwd"); },
              Code::INVALID_ARGUMENT, {"working directory", "/etc/passwd"});
 }
 
-TEST_CASE("host path whose parent is a file") {
+TEST_CASE("a host path below a file is refused") {
   Daemon& daemon = Daemon::Shared();
   const std::string file = daemon.dir() + "/a-file";
   REQUIRE(base::WriteFileAtomic(file, "", 0644).ok());
@@ -117,12 +118,12 @@ TEST_CASE("host path whose parent is a file") {
   daemon.Pull(kBusybox);
   Expect(pod.TryCreate(pod.ContainerConfig({"true"}, mounted(file + "/below"))),
          Code::INVALID_ARGUMENT, {"host_path", file + "/below"});
-  // A missing directory is made, as hostPath volumes without a type expect.
+  // A missing directory is made, because hostPath volumes without a type expect that.
   CHECK(pod.WaitExited(pod.Run({"test", "-d", "/data"}, mounted(daemon.dir() + "/made/for/it")))
             .exit_code() == 0);
 }
 
-TEST_CASE("user not in the image") {
+TEST_CASE("a user that the image does not have is refused") {
   CreateFails(
       [](v1::ContainerConfig& config) {
         config.mutable_linux()->mutable_security_context()->set_run_as_username("nosuchuser");
@@ -130,7 +131,7 @@ TEST_CASE("user not in the image") {
       Code::INVALID_ARGUMENT, {"nosuchuser"});
 }
 
-TEST_CASE("group without user") {
+TEST_CASE("a group without a user is refused") {
   CreateFails(
       [](v1::ContainerConfig& config) {
         config.mutable_linux()->mutable_security_context()->mutable_run_as_group()->set_value(5);
@@ -138,7 +139,7 @@ TEST_CASE("group without user") {
       Code::INVALID_ARGUMENT, {"run_as_group"});
 }
 
-TEST_CASE("bad seccomp JSON, missing profile") {
+TEST_CASE("a seccomp profile that is bad JSON or missing is refused") {
   const std::string profile = Daemon::Shared().dir() + "/seccomp.json";
   REQUIRE(base::WriteFileAtomic(profile, "{ no json", 0644).ok());
   const auto with = [](const std::string& path) {
@@ -152,7 +153,7 @@ TEST_CASE("bad seccomp JSON, missing profile") {
   CreateFails(with("/no/such/profile.json"), Code::INVALID_ARGUMENT, {"/no/such/profile.json"});
 }
 
-TEST_CASE("unknown capability, path tricks in the log path, bad mount path") {
+TEST_CASE("unknown capabilities, log paths with .. and bad mount paths are refused") {
   CreateFails(
       [](v1::ContainerConfig& config) {
         config.mutable_linux()
@@ -172,7 +173,7 @@ TEST_CASE("unknown capability, path tricks in the log path, bad mount path") {
       Code::INVALID_ARGUMENT, {"host_path", "relative"});
 }
 
-TEST_CASE("unknown handler, sandbox and container") {
+TEST_CASE("an unknown handler, sandbox or container is an error naming it") {
   Daemon& daemon = Daemon::Shared();
   v1::RunPodSandboxRequest run;
   *run.mutable_config() = PodConfig(daemon);
@@ -192,7 +193,7 @@ TEST_CASE("unknown handler, sandbox and container") {
          Code::NOT_FOUND, {"container", "feedbeef"});
 }
 
-TEST_CASE("propagation from or to a host path that is on a private mount") {
+TEST_CASE("propagation from or to a host path on a private mount is refused") {
   char name[] = "/var/lib/crisp-private-XXXXXX";
   const std::string directory = mkdtemp(name);
   REQUIRE(mount(directory.c_str(), directory.c_str(), nullptr, MS_BIND, nullptr) == 0);
@@ -220,7 +221,7 @@ TEST_CASE("propagation from or to a host path that is on a private mount") {
   CHECK(rmdir(directory.c_str()) == 0);
 }
 
-TEST_CASE("what is not built says so") {
+TEST_CASE("calls that are not built yet answer UNIMPLEMENTED") {
   Daemon& daemon = Daemon::Shared();
   v1::CheckpointContainerResponse response;
   Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::CheckpointContainer,
@@ -228,7 +229,7 @@ TEST_CASE("what is not built says so") {
          Code::UNIMPLEMENTED, {"checkpoint"});
 }
 
-TEST_CASE("a sysctl that is not the pod's own, and a value the kernel refuses") {
+TEST_CASE("a sysctl that is not namespaced and a value that the kernel refuses are errors") {
   Daemon& daemon = Daemon::Shared();
   for (const auto& sysctl : {std::pair<const char*, const char*>{"kernel.core_pattern", "1"},
                              {"vm.swappiness", "1"},
@@ -246,7 +247,7 @@ TEST_CASE("a sysctl that is not the pod's own, and a value the kernel refuses") 
         0);
 }
 
-TEST_CASE("a port that is none is not forwarded") {
+TEST_CASE("a port outside 1 to 65535 is not forwarded") {
   Pod pod(Daemon::Shared());
   for (const int port : {-1, 0, 70000}) {
     v1::PortForwardRequest request;
@@ -260,7 +261,7 @@ TEST_CASE("a port that is none is not forwarded") {
 }
 
 TEST_CASE(
-    "network not configured: only host-network pods run, and the error says which directory is "
+    "without a CNI configuration only host-network pods run, and the error says which directory is "
     "empty") {
   Daemon daemon;
   REQUIRE(base::RemoveTree(daemon.dir() + "/net.d").ok());
@@ -278,8 +279,8 @@ TEST_CASE(
   CHECK(host.Status().state() == v1::SANDBOX_READY);
 }
 
-TEST_CASE("disk full: the pull fails naming it, leaves nothing, and works once there is space") {
-  // The root directory on a file system of its own, small enough for the debian image not to fit.
+TEST_CASE("a pull that fills the disk fails, leaves nothing, and works once there is space") {
+  // The root directory is a separate file system that is too small for the debian image.
   char name[] = "/var/lib/crisp-full-XXXXXX";
   const std::string mount_point = mkdtemp(name);
   REQUIRE(mount("tmpfs", mount_point.c_str(), "tmpfs", 0, "size=300m") == 0);

@@ -10,8 +10,8 @@ using namespace crisp::test;
 
 namespace {
 
-// Numbers of null and zero, and one for local use that has no driver: to open it is ENXIO when the
-// device cgroup allows it, else EPERM.
+// The numbers of null and zero, and one for local use without a driver: opening that is ENXIO if
+// the device cgroup allows it, and EPERM otherwise.
 constexpr char kVendor[] = R"({
   "cdiVersion": "0.6.0", "kind": "crisp.test/device",
   "containerEdits": {"env": ["CDI_ALL=yes"]},
@@ -34,7 +34,8 @@ grpc::Status TryCreate(Pod& pod, const std::string& device) {
 
 }  // namespace
 
-TEST_CASE("CDI devices: nodes, environment and mounts; described while the daemon runs") {
+TEST_CASE(
+    "CDI devices bring nodes, environment and mounts, and may be described while crispd runs") {
   char directory[] = "/tmp/crisp-cdi-XXXXXX";
   const std::string dir = mkdtemp(directory);
   {

@@ -1,4 +1,4 @@
-// A container's cgroup as the kernel shows it: what a test compares crispd's answers with.
+// Reads a container's cgroup from the kernel, for comparison with crispd's answers.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace crisp::test {
 
-// Limits are in v1 hierarchies on this host.
+// Whether this host has the controllers on cgroup v1.
 bool OnV1();
 // The path of a file of the container's group: `v1_name` in the hierarchy of `controller`, or
 // `v2_name`.

@@ -1,4 +1,4 @@
-// AppArmor profiles and device rules, as the container's own processes meet them.
+// AppArmor profiles and device rules, checked by processes in the container.
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -57,7 +57,7 @@ Change Profile(v1::SecurityProfile::ProfileType type, const std::string& name = 
   };
 }
 
-// The field older kubelets fill.
+// The deprecated field, which older kubelets send.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 Change Deprecated(const std::string& profile) {
@@ -65,7 +65,7 @@ Change Deprecated(const std::string& profile) {
 }
 #pragma GCC diagnostic pop
 
-// What init and an exec'd process say they run under.
+// The profiles that init and an exec'd process report.
 void CheckLabel(Pod& pod, const Change& change, const std::string& label) {
   const std::string container = pod.Run({"sleep", "1000"}, With(change));
   CHECK(pod.Exec(container, {"cat", "/proc/1/attr/current", "/proc/self/attr/current"}).out ==
@@ -76,7 +76,7 @@ void CheckLabel(Pod& pod, const Change& change, const std::string& label) {
 
 }  // namespace
 
-TEST_CASE("AppArmor: init and exec run under the profile that was asked for") {
+TEST_CASE("AppArmor: init and exec run under the requested profile") {
   if (!HasAppArmor("AppArmor labels")) return;
   const LoadedProfile loaded;
   Pod pod(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
@@ -98,7 +98,7 @@ TEST_CASE("AppArmor: init and exec run under the profile that was asked for") {
       pod, [](auto& context) { context.set_no_new_privs(true); }, standard);
 }
 
-TEST_CASE("AppArmor: a user namespace's container runs under the default profile") {
+TEST_CASE("AppArmor: a container in a user namespace runs under the default profile") {
   if (!HasAppArmor("AppArmor in a user namespace")) return;
   Pod pod(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
     v1::UserNamespace& userns = *config.mutable_linux()
@@ -130,7 +130,7 @@ TEST_CASE("AppArmor: the profiles are enforced") {
     });
   };
   const std::vector<std::string> sleep = {"sleep", "1000"};
-  // Only the default profile stands between CAP_SYS_ADMIN and mount(2).
+  // With CAP_SYS_ADMIN only the default profile prevents mount(2).
   const std::vector<std::string> mount = {"mount", "-t", "tmpfs", "tmpfs", "/mnt"};
   const std::string confined = pod.Run(sleep, capable([](auto&) {}));
   const std::string free = pod.Run(sleep, capable(Profile(v1::SecurityProfile::Unconfined)));
@@ -140,7 +140,7 @@ TEST_CASE("AppArmor: the profiles are enforced") {
   CHECK(refused.exit_code != 0);
   CHECK_THAT(refused.err, Catch::Contains("denied"));
   CHECK(pod.Exec(free, mount).exit_code == 0);
-  // Signals between processes of the container, and everyday files.
+  // Signals between processes of the container and ordinary files are allowed.
   CHECK(pod.Exec(confined, {"sh", "-c", "sleep 100 & kill $! && wait $!"}).exit_code == 143);
   CHECK(pod.Exec(confined, {"sh", "-c", "echo x >/tmp/file && cat /tmp/file"}).out == "x\n");
 
@@ -149,7 +149,7 @@ TEST_CASE("AppArmor: the profiles are enforced") {
   CHECK(pod.Exec(local, {"touch", "/file"}).exit_code == 0);
 }
 
-TEST_CASE("AppArmor: a profile that cannot be had is an error before anything is created") {
+TEST_CASE("AppArmor: a profile that is not loaded is an error before anything is created") {
   Pod pod(Daemon::Shared());
   pod.daemon().Pull(kBusybox);
   const std::string why =
@@ -165,22 +165,22 @@ TEST_CASE("AppArmor: a profile that cannot be had is an error before anything is
   CHECK(pod.daemon()
             .Call(pod.daemon().runtime(), &v1::RuntimeService::Stub::ListContainers, all)
             .containers_size() == 0);
-  // The default profile is never missed on a host that knows of none.
+  // A host without AppArmor does not need the default profile.
   if (linux::ReadAppArmor().enabled) return;
   const auto standard = With(Profile(v1::SecurityProfile::RuntimeDefault));
   CHECK(pod.WaitExited(pod.Run({"true"}, standard)).exit_code() == 0);
 }
 
-TEST_CASE("devices: only those of the rules can be opened") {
+TEST_CASE("devices: only those that the rules allow can be opened") {
   Pod pod(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
     config.mutable_linux()->mutable_security_context()->set_privileged(true);
   });
-  // Making nodes is allowed, opening what is behind them is not: c 1:11 is kmsg.
+  // Nodes may be made but not opened; c 1:11 is kmsg.
   const std::string probe = R"(
     mknod /tmp/kmsg c 1 11 && mknod /tmp/null c 1 3 || exit 9
     echo x >/tmp/null || exit 8
     (exec 3</tmp/kmsg) 2>/dev/null && echo open || echo refused)";
-  // Reading the kernel's log takes CAP_SYSLOG too, so that only the device rules are in the way.
+  // Reading the kernel's log also needs CAP_SYSLOG; with it only the device rules prevent it.
   const auto syslog = [](v1::LinuxContainerSecurityContext& context) {
     context.mutable_capabilities()->add_add_capabilities("SYSLOG");
   };
@@ -205,9 +205,9 @@ TEST_CASE("devices: only those of the rules can be opened") {
   CHECK(pod.LogText(privileged) == "open\n");
 }
 
-// There is one cgroup2 file system, and whoever mounts it in the host's cgroup namespace sets its
-// options for all.
-TEST_CASE("a privileged container sees the host's cgroups and changes no option of theirs") {
+// All cgroup2 mounts are one file system: mounting it in the host's cgroup namespace changes the
+// options of all.
+TEST_CASE("a privileged container sees the host's cgroups, and their mount options do not change") {
   const auto options = [] {
     std::string lines;
     for (absl::string_view line : absl::StrSplit(*base::ReadFile("/proc/self/mountinfo"), '\n')) {

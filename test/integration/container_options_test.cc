@@ -1,4 +1,4 @@
-// Fields of the configuration that critest does not look at, through crispd into the kernel.
+// Fields of the configuration that critest does not test, from CRI to the kernel.
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -31,7 +31,7 @@ int64_t ReadNumber(const std::string& path) {
   return number;
 }
 
-// "CapEff", "CapAmb", ... of a process started in the container.
+// The line "CapEff", "CapAmb", ... of /proc/self/status of a process in the container.
 std::string StatusLine(Pod& pod, const std::string& container, const std::string& name) {
   for (absl::string_view line :
        absl::StrSplit(pod.Exec(container, {"cat", "/proc/self/status"}).out, '\n')) {
@@ -40,22 +40,23 @@ std::string StatusLine(Pod& pod, const std::string& container, const std::string
   return "no such line";
 }
 
-// Forks at most 200 idle processes, and ends at the first fork that fails. The shell's complaint goes
-// to the stream that "bomb ended" follows on: a log does not keep the order of two streams.
+// Forks at most 200 idle processes, and ends at the first fork that fails. The shell's complaint
+// goes to the stream that "bomb ended" follows on: a log does not keep the order of two streams.
 constexpr char kBomb[] =
     "i=0; while [ $i -lt 200 ]; do i=$((i+1)); sleep 60 & done; echo all $i forked";
 
 }  // namespace
 
-TEST_CASE("a fork bomb stops at the limit kubelet set for the pod, and stopping ends all of it") {
+TEST_CASE("a fork bomb stops at the pod's limit, and StopContainer kills all of it") {
   constexpr int kLimit = 40;
-  Pod pod(Daemon::Shared(), [](v1::PodSandboxConfig& config) {  // as kubelet: a parent of its own
-    config.mutable_linux()->set_cgroup_parent(config.linux().cgroup_parent() + "-limited");
-  });
+  Pod pod(Daemon::Shared(),
+          [](v1::PodSandboxConfig& config) {  // like kubelet: a parent for this pod only
+            config.mutable_linux()->set_cgroup_parent(config.linux().cgroup_parent() + "-limited");
+          });
   Pod other(Daemon::Shared());
   const std::string container = pod.Run(
       {"sh", "-c", absl::StrCat("sh -c '", kBomb, "' 2>&1; echo bomb ended; exec sleep 1000")});
-  // Without a limit all of it fits.
+  // Without a limit all forks succeed.
   pod.AwaitLog(container, "bomb ended");
   CHECK(absl::StrContains(pod.LogText(container), "all 200 forked"));
   pod.StopContainer(container, 0);
@@ -71,8 +72,8 @@ TEST_CASE("a fork bomb stops at the limit kubelet set for the pod, and stopping 
   CHECK_FALSE(absl::StrContains(pod.LogText(bomb), "forked"));
   const int64_t tasks = ReadNumber(parent + "/pids.current");
   CHECK(tasks <= kLimit);
-  CHECK(tasks >= kLimit - 1);  // the shell that could not fork is gone
-  // Others do not notice, and the pod itself can still be looked into and stopped.
+  CHECK(tasks >= kLimit - 1);  // the shell that could not fork has exited
+  // Other pods are not affected, and in the pod execs and stops still work.
   CHECK(other.WaitExited(other.Run({"sh", "-c", "true & wait"})).exit_code() == 0);
   CHECK(pod.Exec(bomb, {"echo", "here"}).out == "here\n");
   pod.StopContainer(bomb, 0);
@@ -80,7 +81,7 @@ TEST_CASE("a fork bomb stops at the limit kubelet set for the pod, and stopping 
   CHECK(ReadNumber(parent + "/pids.current") < 10);
 }
 
-TEST_CASE("a pids limit of the container's own is a cgroup v2 file; v1 has no word for it") {
+TEST_CASE("a container's pids limit is set through unified on v2 and refused on v1") {
   Pod pod(Daemon::Shared());
   Daemon::Shared().Pull(kBusybox);
   const v1::ContainerConfig config = pod.ContainerConfig(
@@ -91,7 +92,7 @@ TEST_CASE("a pids limit of the container's own is a cgroup v2 file; v1 has no wo
   std::string container;
   const grpc::Status created = pod.TryCreate(config, &container);
   if (OnV1()) {
-    // Whichever step finds out, it is the caller's input and names the field.
+    // Whichever step refuses it, the error is INVALID_ARGUMENT and names the field.
     const grpc::Status status = created.ok() ? pod.TryStart(container) : created;
     CHECK(status.error_code() == Code::INVALID_ARGUMENT);
     CHECK(absl::StrContains(status.error_message(), "unified"));
@@ -104,9 +105,9 @@ TEST_CASE("a pids limit of the container's own is a cgroup v2 file; v1 has no wo
   CHECK(ReadNumber(pod.CgroupDirectory(container, "pids") + "/pids.max") == 20);
 }
 
-TEST_CASE("the stop signal: the configuration's, else the image's, else SIGTERM") {
+TEST_CASE("the stop signal is the configuration's, else the image's, else SIGTERM") {
   Pod pod(Daemon::Shared());
-  // Tells which signal came by its exit code; trap takes numbers for what sh has no name for.
+  // The exit code tells which signal came. Signals without a name in sh are trapped by number.
   const std::string script =
       "trap 'exit 15' TERM; trap 'exit 10' USR1; trap 'exit 37' 37; trap 'exit 64' 64; "
       "echo ready; while true; do sleep 0.1; done";
@@ -141,7 +142,7 @@ TEST_CASE("the stop signal: the configuration's, else the image's, else SIGTERM"
   CHECK(absl::StrContains(status.error_message(), "stop_signal"));
 }
 
-TEST_CASE("ambient capabilities reach a user who is not root, in the container and its execs") {
+TEST_CASE("a user other than root gets ambient capabilities, in the container and in execs") {
   Pod pod(Daemon::Shared());
   const auto as_user = [](const std::vector<std::string>& ambient) {
     return [=](v1::ContainerConfig& config) {
@@ -175,7 +176,7 @@ TEST_CASE("ambient capabilities reach a user who is not root, in the container a
   CHECK(absl::StrContains(status.error_message(), "add_ambient_capabilities \"NO_SUCH_THING\""));
 }
 
-TEST_CASE("mount_options: noexec, nodev and nosuid hold, also on a read-only mount") {
+TEST_CASE("mount_options: noexec, nodev and nosuid take effect, also on a read-only mount") {
   Daemon& daemon = Daemon::Shared();
   const std::string host = daemon.dir() + "/options";
   REQUIRE(base::MakeDirs(host, 0755).ok());
@@ -206,7 +207,7 @@ TEST_CASE("mount_options: noexec, nodev and nosuid hold, also on a read-only mou
     CHECK((pod.Exec(container, {"touch", absl::StrCat(path, "/new")}).exit_code != 0) ==
           (path == std::string("/strict-ro")));
   }
-  // Told back as asked: kubelet finds the termination message through these.
+  // The status returns the mounts unchanged: kubelet finds the termination message through them.
   const v1::ContainerStatus told = pod.ContainerStatus(container);
   REQUIRE(told.mounts_size() == 3);
   CHECK(told.mounts(1).mount_options_size() == 3);
@@ -224,7 +225,7 @@ TEST_CASE("mount_options: noexec, nodev and nosuid hold, also on a read-only mou
   CHECK(absl::StrContains(status.error_message(), "mount_options \"dev\""));
 }
 
-TEST_CASE("huge pages: kubelet's zero for every size is a limit where there is one") {
+TEST_CASE("huge pages: kubelet's zero for every size is set where the host can limit that size") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Run({"sleep", "1000"}, [](v1::ContainerConfig& config) {
     for (const char* size : {"2MB", "1GB", "64KB", "16GB"}) {
@@ -255,7 +256,7 @@ TEST_CASE("huge pages: kubelet's zero for every size is a limit where there is o
   CHECK(absl::StrContains(status.error_message(), "page_size \"2 MB\""));
 }
 
-TEST_CASE("a dual-stack network: both addresses are told, IPv4 first, and work") {
+TEST_CASE("a dual-stack pod reports both addresses, IPv4 first, and both work") {
   if (access("/proc/sys/net/ipv6", F_OK) != 0) {
     printf("skipped: dual stack: this kernel has no IPv6\n");
     return;
@@ -280,7 +281,7 @@ TEST_CASE("a dual-stack network: both addresses are told, IPv4 first, and work")
   CHECK(second.Exec(client, {"ping", "-c", "1", "-W", "5", network.ip()}).exit_code == 0);
   CHECK(second.Exec(client, {"ping", "-c", "1", "-W", "5", network.additional_ips(0).ip()})
             .exit_code == 0);
-  // The same after a restart; none once the pod is stopped.
+  // The same after a restart; no address once the pod is stopped.
   daemon.Kill9();
   daemon.Start();
   CHECK(pod.Status().network().ip() == network.ip());

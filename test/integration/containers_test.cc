@@ -1,4 +1,4 @@
-// What a container is: its process, exits, execs, logs, limits.
+// Containers: process, exit, exec, log, limits.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@ int64_t Millis(int64_t since_nanos) { return (base::MonotonicNanos() - since_nan
 
 }  // namespace
 
-TEST_CASE("exit codes and signals are told truly") {
+TEST_CASE("the status has the exit code, or 128 plus the signal") {
   Pod pod(Daemon::Shared());
   for (const int code : {0, 1, 42, 127, 255}) {
     const v1::ContainerStatus status =
@@ -44,7 +44,8 @@ TEST_CASE("exit codes and signals are told truly") {
             .exit_code() == 137);
 }
 
-TEST_CASE("stop: the signal first, SIGKILL after the grace, at once with none") {
+TEST_CASE(
+    "StopContainer sends the signal, then SIGKILL after the grace period, at once if that is 0") {
   Pod pod(Daemon::Shared());
   const std::string polite =
       pod.Run({"sh", "-c", "trap 'exit 7' TERM; echo ready; while true; do sleep 0.1; done"});
@@ -66,7 +67,7 @@ TEST_CASE("stop: the signal first, SIGKILL after the grace, at once with none") 
   pod.StopContainer(other, 0);
 }
 
-TEST_CASE("a second stop with a shorter grace cuts the first one's short") {
+TEST_CASE("a second stop with a shorter grace period shortens the first one's") {
   Pod pod(Daemon::Shared());
   const std::string deaf =
       pod.Run({"sh", "-c", "trap '' TERM; echo ready; while true; do sleep 0.1; done"});
@@ -89,7 +90,7 @@ TEST_CASE("the stop signal of the configuration is sent") {
   CHECK(pod.ContainerStatus(container).stop_signal() == v1::SIGNAL_SIGUSR1);
 }
 
-TEST_CASE("removing a running container kills it; the log file stays") {
+TEST_CASE("removing a running container kills it and keeps the log file") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Run({"sh", "-c", "echo here; sleep 1000"});
   const std::string log = pod.ContainerStatus(container).log_path();
@@ -100,7 +101,8 @@ TEST_CASE("removing a running container kills it; the log file stays") {
   CHECK(access(log.c_str(), F_OK) == 0);
 }
 
-TEST_CASE("exec: output, exit code, environment, and a timeout that leaves nothing") {
+TEST_CASE(
+    "ExecSync returns output and exit code, has the environment, and a timeout leaves no process") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Run({"sleep", "1000"}, [](v1::ContainerConfig& config) {
     v1::KeyValue* env = config.add_envs();
@@ -125,7 +127,7 @@ TEST_CASE("exec: output, exit code, environment, and a timeout that leaves nothi
   const ExecResult left = pod.Exec(container, {"pgrep", "sleep 4321"});
   CHECK(left.out.empty());
   CHECK(left.err.empty());
-  // A background child that keeps the pipe must not hold the answer.
+  // A background child that keeps the pipe open must not delay the answer.
   const int64_t begin = base::MonotonicNanos();
   CHECK(pod.Exec(container, {"sh", "-c", "sleep 30 & echo now"}, 20).out == "now\n");
   CHECK(Millis(begin) < 10000);
@@ -147,7 +149,7 @@ TEST_CASE("an exec cannot change the host's /dev/null through its stdin") {
   CHECK(pod.Exec(container, {"sh", "-c", "cat; echo into nothing >&0"}).exit_code == 0);
 }
 
-TEST_CASE("exec output is cut at what fits one message") {
+TEST_CASE("ExecSync cuts output at what fits into one message") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Run({"sleep", "1000"});
   const ExecResult result = pod.Exec(container, {"dd", "if=/dev/zero", "bs=1M", "count=40"}, 60);
@@ -183,7 +185,7 @@ TEST_CASE("limits are in the kernel's files") {
   CHECK(pod.ContainerStatus(container).resources().linux().cpu_shares() == 512);
 }
 
-TEST_CASE("over its memory limit a container ends with 137 and OOMKilled") {
+TEST_CASE("a container over its memory limit ends with 137 and OOMKilled") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Run(
       {"sh", "-c", "dd if=/dev/zero of=/dev/null bs=60M count=1"}, [](v1::ContainerConfig& config) {
@@ -196,7 +198,9 @@ TEST_CASE("over its memory limit a container ends with 137 and OOMKilled") {
   CHECK(pod.Status().state() == v1::SANDBOX_READY);
 }
 
-TEST_CASE("logs: CRI lines, partial lines of 16 KiB, both streams, reopened after a rename") {
+TEST_CASE(
+    "logs have CRI lines, partial lines of 16 KiB and both streams, and are reopened after a "
+    "rename") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Run({"sh", "-c",
                                          "echo one; echo; echo two >&2; dd if=/dev/zero bs=40000 "
@@ -229,7 +233,7 @@ TEST_CASE("logs: CRI lines, partial lines of 16 KiB, both streams, reopened afte
   CHECK(later.st_size == old.st_size);
 }
 
-TEST_CASE("users, groups, capabilities, no_new_privs, seccomp as configured") {
+TEST_CASE("users, groups, capabilities, no_new_privs and seccomp are as configured") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Run({"sleep", "1000"}, [](v1::ContainerConfig& config) {
     auto* context = config.mutable_linux()->mutable_security_context();
@@ -251,7 +255,7 @@ TEST_CASE("users, groups, capabilities, no_new_privs, seccomp as configured") {
   CHECK(pod.Exec(plain, {"cat", "/proc/self/status"}).out.find("Seccomp:\t0") != std::string::npos);
 }
 
-TEST_CASE("masked and read-only paths, read-only rootfs, mounts") {
+TEST_CASE("masked and read-only paths, a read-only root file system and mounts are as configured") {
   Pod pod(Daemon::Shared());
   const std::string host = pod.daemon().dir() + "/mounted";
   REQUIRE(base::MakeDirs(host, 0755).ok());
@@ -302,10 +306,12 @@ TEST_CASE("stats have cpu, memory and the writable layer") {
             .stats_size() == 1);
 }
 
-TEST_CASE("a container killed beside an attach that does not read keeps its last words") {
+TEST_CASE(
+    "a container that is killed while an attach does not read has all its output in the log") {
   Daemon& daemon = Daemon::Shared();
   Pod pod(daemon);
-  // More than the attach's pipe and a chunk of the shim take; the rest waits in the container's.
+  // More than the attach's pipe and the shim's buffer can take; the rest waits in the container's
+  // pipe.
   const std::string container =
       pod.Run({"sh", "-c",
                "while ! test -e /go; do sleep 0.01; done; yes last-words | head -n 10000; "
@@ -329,14 +335,14 @@ TEST_CASE("a container killed beside an attach that does not read keeps its last
   CHECK(pod.LogText(container).size() == 10'000 * strlen("last-words\n") + strlen("ready\n"));
 }
 
-TEST_CASE("a stop beside a start is carried out after it") {
+TEST_CASE("a stop during a start takes effect after the start") {
   Daemon& daemon = Daemon::Shared();
   for (const bool whole_pod : {false, true, false, true, false, true}) {
     Pod pod(daemon);
     const std::string container = pod.Create(pod.ContainerConfig({"sleep", "1000"}));
     grpc::Status started;
     std::thread start([&] { started = pod.TryStart(container); });
-    // In the middle of the start: as soon as the shim has made its socket.
+    // The socket exists in the middle of a start.
     const std::string socket = daemon.state() + "/containers/" + container + "/shim.sock";
     while (access(socket.c_str(), F_OK) != 0) std::this_thread::yield();
     whole_pod ? pod.Stop() : pod.StopContainer(container, 0);

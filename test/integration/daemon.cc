@@ -39,8 +39,9 @@ std::string Shell(const std::string& script) {
   return result.ok() ? result->out : "";
 }
 
-// What CNI plugins do to the host once and never undo: forwarding is switched on, portmap's shared
-// chains are made. The first daemon of the program remembers how it was, the last one puts it back.
+// CNI plugins change the host and do not undo it: they switch forwarding on, and portmap makes
+// shared chains. The first daemon of the program remembers the state before, and the last one
+// restores it.
 class PluginTraces {
  public:
   static void Enter() {
@@ -77,7 +78,7 @@ class PluginTraces {
     done
   )";
   static inline int live_ = 0;
-  static inline std::string forward_;  // one line for each
+  static inline std::string forward_;  // one line for each setting
   static inline std::string chains_;
 };
 
@@ -101,8 +102,8 @@ Daemon::Daemon(std::vector<std::string> flags) : flags_(std::move(flags)) {
   socket_ = dir_ + "/crisp.sock";
   const std::string id = base::NewId();
   bridge_ = absl::StrCat("crt", id.substr(0, 8));
-  // Of its own, so that daemons side by side, or what a killed test left, do not take each other's
-  // packets.
+  // A separate subnet and bridge, so that daemons side by side, or remains of a killed test, do not
+  // get each other's packets.
   const std::string subnet =
       absl::StrCat("10.", 192 + id[8] % 32, ".", (id[9] * 7 + id[10]) % 256, ".0/24");
   MustOk(base::MakeDirs(dir_ + "/net.d", 0755));
@@ -187,7 +188,7 @@ void Daemon::Spawn(const std::string& shell_setup) {
                                    dir_ + "/net.d",
                                    "--cni-bin-dir",
                                    "/usr/lib/cni"};
-  // Those a test may want to be others.
+  // Flags that a test may want to override.
   for (const auto& [flag, value] : {std::pair<std::string, std::string>{"--root", root()},
                                     {"--registry-config-path", Env("CRISP_TEST_CERTS_DIR")}}) {
     if (std::find(flags_.begin(), flags_.end(), flag) == flags_.end())
@@ -241,7 +242,7 @@ void Daemon::Terminate() {
   waitpid(pid_, &status, 0);
   exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   pid_ = 0;
-  // A sanitizer report, or any other bad end, must fail the program whatever its test cases say.
+  // A sanitizer report or another abnormal end must fail the test program even if all cases passed.
   if (exit_status != 0) {
     fprintf(stderr, "crispd ended with status %d\n%s\n", exit_status, Log().c_str());
     _exit(1);

@@ -1,6 +1,6 @@
-// A crispd of the test's own: temporary root and state, its own CNI network and bridge, the
-// registry of test/run. Everything is gone when it is destroyed. Failures throw std::runtime_error
-// with the daemon's log, which ends the test.
+// A crispd for one test program: with temporary root and state, its own CNI network and bridge, and
+// the registry of test/run. The destructor removes everything. Failures throw std::runtime_error
+// with crispd's log, which ends the test.
 #pragma once
 
 #include <sys/types.h>
@@ -17,19 +17,19 @@ namespace v1 = ::runtime::v1;
 
 class Daemon {
  public:
-  // `flags` are added to those that make it the test's own.
+  // `flags` are added to the flags of the temporary directories and network.
   explicit Daemon(std::vector<std::string> flags = {});
   ~Daemon();
   Daemon(const Daemon&) = delete;
 
-  // The one most tests of a program share; its pods are theirs to remove.
+  // The daemon that most tests of a program share; each removes its own pods.
   static Daemon& Shared();
 
-  void Start();  // returns when it serves
-  // Starts it with no more than so many descriptors and kills it as soon as it serves; false when
-  // it ended before, in whatever way: gRPC aborts when it gets none. Throws when it does neither.
+  void Start();  // waits until it serves
+  // Starts it with at most so many descriptors and kills it as soon as it serves. Returns false if
+  // it ended before, in any way: gRPC aborts without descriptors. Throws if it does neither.
   bool ServesWith(int descriptors);
-  void Kill9();      // SIGKILL, reaped
+  void Kill9();      // sends SIGKILL and reaps it
   void Terminate();  // SIGTERM, waits; returns its exit status in exit_status
   int exit_status = -1;
 
@@ -42,7 +42,7 @@ class Daemon {
   std::string state() const { return dir_ + "/state"; }
   std::string Log() const;
 
-  // A connection of its own, for another thread; follows the daemon through its restarts.
+  // A new connection, for another thread; it survives restarts of the daemon.
   std::shared_ptr<grpc::Channel> NewChannel() const;
   v1::RuntimeService::Stub& runtime() { return client_->runtime(); }
   v1::ImageService::Stub& images() { return client_->images(); }
@@ -65,7 +65,7 @@ class Daemon {
   }
   void Check(const grpc::Status& status) const;
 
-  // Pulls unless it is there; returns the image id.
+  // Pulls the image unless it exists; returns its id.
   std::string Pull(const std::string& image);
 
  private:

@@ -1,4 +1,5 @@
-// crispd out of descriptors: what cannot be read now is not taken for lost.
+// crispd without free descriptors: a file that cannot be opened for that reason does not count as
+// lost.
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -15,14 +16,14 @@ using namespace crisp::test;
 
 namespace {
 
-// Up to 20 s.
+// Waits up to 20 s.
 template <typename Condition>
 bool Eventually(const Condition& condition) {
   for (int i = 0; i < 4000 && !condition(); ++i) usleep(5000);
   return condition();
 }
 
-// As long as it lives, crispd gets no new descriptor.
+// While it exists, crispd cannot open another descriptor.
 class NoDescriptors {
  public:
   explicit NoDescriptors(const Daemon& daemon) : pid_(daemon.pid()) {
@@ -45,10 +46,10 @@ std::string RunTrap(Pod& pod) {
 
 }  // namespace
 
-TEST_CASE("descriptors that run out at any point of a start lose nothing") {
+TEST_CASE("nothing is lost if descriptors run out at any point of a start") {
   Daemon daemon;
   Pod pod(daemon);
-  // Each keeps a few: more in all than anything before the records needs for a moment.
+  // Each container needs a few descriptors: together more than the steps before the records need.
   std::map<std::string, int> pids;
   for (int i = 0; i < 8; ++i) {
     const std::string container = pod.Run({"sleep", "1000"});
@@ -70,7 +71,7 @@ TEST_CASE("descriptors that run out at any point of a start lose nothing") {
   CHECK(base::ListDir(daemon.root() + "/quarantine").value().empty());
 }
 
-TEST_CASE("an exit that cannot be read now is told as soon as it can be") {
+TEST_CASE("an exit that cannot be read for lack of descriptors is reported as soon as it can") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string container = RunTrap(pod);
@@ -86,11 +87,11 @@ TEST_CASE("an exit that cannot be read now is told as soon as it can be") {
   CHECK(pod.ContainerStatus(container).reason() == "Error");
 }
 
-TEST_CASE("a stop signal that could not be sent is sent by the next stop") {
+TEST_CASE("a stop signal that could not be sent is sent by the next StopContainer") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string container = RunTrap(pod);
-  // UBSan needs a pipe to look at an object of a class for the first time.
+  // UBSan needs a pipe when it checks an object of a class for the first time.
   pod.StopContainer(std::string(64, '0'), 1);
   {
     const NoDescriptors none(daemon);

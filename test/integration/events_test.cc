@@ -31,7 +31,7 @@ class Events {
     if (reader_.joinable()) reader_.join();
   }
 
-  // Begins to read a subscription that did not.
+  // Starts to read a subscription that was made without reading.
   void StartReading() {
     reader_ = std::thread([this] { Read(); });
   }
@@ -125,7 +125,7 @@ uint64_t ResidentKib(Daemon& daemon) {
 
 }  // namespace
 
-TEST_CASE("the whole life of a pod is told in order, with the statuses after each step") {
+TEST_CASE("the events of a pod's whole life come in order, with the statuses after each step") {
   Daemon& daemon = Daemon::Shared();
   Events events(daemon);
   std::string pod_id;
@@ -169,7 +169,7 @@ TEST_CASE("the whole life of a pod is told in order, with the statuses after eac
   CHECK_FALSE(all[0].pod_sandbox_status().network().ip().empty());
 }
 
-TEST_CASE("a container that cannot start is stopped, not started") {
+TEST_CASE("a container that cannot start has a stopped event and no started event") {
   Daemon& daemon = Daemon::Shared();
   Events events(daemon);
   Pod pod(daemon);
@@ -180,7 +180,7 @@ TEST_CASE("a container that cannot start is stopped, not started") {
   CHECK(StatusOf(all[1], container)->reason() == "StartError");
 }
 
-TEST_CASE("a pod that cannot be made is not told of") {
+TEST_CASE("a pod that cannot be made has no events") {
   Daemon& daemon = Daemon::Shared();
   Events events(daemon);
   v1::RunPodSandboxRequest request;
@@ -197,7 +197,7 @@ TEST_CASE("a pod that cannot be made is not told of") {
   CHECK(events.Count() == 2);
 }
 
-TEST_CASE("timestamps: a pod's status is never newer than the events it has not seen") {
+TEST_CASE("timestamps: a pod's status is never newer than events that it does not include") {
   Daemon& daemon = Daemon::Shared();
   Events events(daemon);
   Pod pod(daemon);
@@ -215,7 +215,7 @@ TEST_CASE("timestamps: a pod's status is never newer than the events it has not 
   CHECK(all[2].created_at() > status.timestamp());
 }
 
-TEST_CASE("no event is lost or told twice, whatever runs at once") {
+TEST_CASE("no event is lost or repeated while many calls run at once") {
   Daemon& daemon = Daemon::Shared();
   daemon.Pull(kBusybox);
   Events first(daemon);
@@ -228,7 +228,7 @@ TEST_CASE("no event is lost or told twice, whatever runs at once") {
     threads.emplace_back([&] {
       for (int i = 0; i < 8; ++i) {
         const std::string container = pod.Run({"true"});
-        pod.RemoveContainer(container);  // whether or not it has ended by itself
+        pod.RemoveContainer(container);  // whether or not it has exited
         const std::lock_guard<std::mutex> lock(mu);
         ids.insert(container);
       }
@@ -248,12 +248,13 @@ TEST_CASE("no event is lost or told twice, whatever runs at once") {
 }
 
 TEST_CASE(
-    "a subscriber that does not read is cut off with an error; others and memory do not care") {
+    "a subscriber that does not read is cut off with an error, and others and memory are not "
+    "affected") {
   Daemon daemon;
   daemon.Pull(kBusybox);
   Events slow(daemon, /*read=*/false);
   Events fast(daemon);
-  // Large events, so that few fill what is allowed to wait.
+  // Large events, so that a few fill the queue.
   Pod pod(daemon, [](v1::PodSandboxConfig& config) {
     (*config.mutable_annotations())["large"] = std::string(256 << 10, 'x');
   });
@@ -265,7 +266,7 @@ TEST_CASE(
     ids.insert(container);
   }
   CHECK(fast.Wait(ids, 120).size() == 120);
-  // AddressSanitizer keeps what was freed.
+  // AddressSanitizer keeps freed memory.
   if (getenv("CRISP_TEST_SANITIZED") == nullptr) {
     CHECK(ResidentKib(daemon) < before + (24 << 10));
   }
@@ -274,13 +275,13 @@ TEST_CASE(
   INFO(end.error_message());
   CHECK(end.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
   CHECK(slow.Count() < 122);
-  // The one that reads goes on.
+  // The subscriber that reads still gets events.
   const std::string more = pod.Run({"true"});
   (void)pod.WaitExited(more);
   CHECK(fast.Wait({more}, 3).size() == 3);
 }
 
-TEST_CASE("nothing is left of clients that are gone, and an open stream costs no thread") {
+TEST_CASE("a client that leaves leaves nothing behind, and an open stream holds no thread") {
   Daemon daemon;
   {
     Events warm_up(daemon);
@@ -295,7 +296,7 @@ TEST_CASE("nothing is left of clients that are gone, and an open stream costs no
     Events refused(daemon);
     CHECK(refused.End().error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
   }
-  // All places are free again, as soon as the daemon has seen the cancellations.
+  // All subscriptions end as soon as crispd has seen the cancellations.
   const int64_t give_up = base::MonotonicNanos() + int64_t{20} * 1'000'000'000;
   bool free = false;
   while (!free && base::MonotonicNanos() < give_up) {
@@ -311,7 +312,7 @@ TEST_CASE("nothing is left of clients that are gone, and an open stream costs no
   CHECK(Threads(daemon) <= threads + 4);
 }
 
-TEST_CASE("a daemon that stops ends the streams at once") {
+TEST_CASE("crispd ends the streams at once when it stops") {
   Daemon daemon;
   Events events(daemon);
   const int64_t begin = base::MonotonicNanos();

@@ -1,5 +1,5 @@
-// Execs that end badly, a thousand of each kind, and output without end: neither crispd nor the
-// shim may keep anything of them.
+// A thousand execs of each kind that ends badly, and endless output: neither crispd nor the shim
+// may leak anything.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,7 +28,7 @@ namespace {
 constexpr int kTimes = 1000;
 constexpr int kMiB = 1 << 20;
 
-// "VmRSS" and the like, of a process.
+// A field like "VmRSS" of a process, in bytes.
 int64_t StatusBytes(pid_t pid, const std::string& name) {
   const std::string status = base::ReadFile(absl::StrCat("/proc/", pid, "/status")).value();
   for (absl::string_view line : absl::StrSplit(status, '\n')) {
@@ -50,20 +50,20 @@ struct Process {
 Process ProcessOf(pid_t pid) {
   const absl::StatusOr<std::string> stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat"));
   Process process;
-  if (!stat.ok()) return process;  // ended meanwhile
+  if (!stat.ok()) return process;  // it exited meanwhile
   const std::vector<std::string> fields = absl::StrSplit(stat->substr(stat->rfind(')') + 2), ' ');
   process.state = fields[0][0];
   REQUIRE(absl::SimpleAtoi(fields[1], &process.parent));
   return process;
 }
 
-// What a leak would add to.
+// The resources that a leak would use up.
 struct Holdings {
   size_t daemon_fds = 0, daemon_threads = 0, daemon_children = 0;
   size_t shim_fds = 0, shim_children = 0, zombies = 0;
   size_t cgroups = 0;  // below the container's own
 
-  // gRPC keeps one or two threads waiting for calls as it sees fit.
+  // gRPC keeps one or two threads waiting for calls.
   static constexpr size_t kSpareThreads = 2;
 
   bool Within(const Holdings& limit) const {
@@ -110,7 +110,8 @@ class Bench {
     return held;
   }
 
-  // Streams end after their client has gone: waits (at most 30 s) until no more is held than then.
+  // Waits, at most 30 s, until no more is held than `before`: streams end some time after their
+  // client.
   void MustComeBackTo(const Holdings& before) {
     Holdings now = Held();
     for (int i = 0; i < 3000 && !now.Within(before); ++i) {
@@ -153,7 +154,7 @@ class Bench {
   pid_t shim_ = 0;
 };
 
-// Runs `call` `times` times on several threads; how often it said false.
+// Runs `call` `times` times on several threads and returns how often it returned false.
 int Failures(int times, int threads, const std::function<bool()>& call) {
   std::atomic<int> left = times, failures = 0;
   std::vector<std::thread> workers;
@@ -190,7 +191,8 @@ void Terminals(Bench& bench, int times) {
   }
 }
 
-// Half of them hang up in order, half by a reset; some in the middle of output, some of silence.
+// Half of the clients close the connection, half reset it; some during output, some while it is
+// quiet.
 void KilledClients(Bench& bench, int times) {
   for (int i = 0; i < times; ++i) {
     const bool tty = i % 2 == 0;
@@ -218,7 +220,7 @@ void Timeouts(Bench& bench, int times) {
 
 void AThousand(const std::function<void(Bench&, int)>& kind) {
   Bench bench;
-  Terminals(bench, 1);  // whatever is made at the first use
+  Terminals(bench, 1);  // makes what is made at the first use
   const Holdings before = bench.Held();
   printf("before: %s\n", before.Text().c_str());
   kind(bench, kTimes);
@@ -235,9 +237,9 @@ TEST_CASE("1000 execs with a terminal leave nothing") { AThousand(Terminals); }
 TEST_CASE("1000 clients killed in mid-stream leave nothing") { AThousand(KilledClients); }
 TEST_CASE("1000 execs that time out leave nothing") { AThousand(Timeouts); }
 
-TEST_CASE("100 connects to a server that hangs hold up no exec") {
+TEST_CASE("100 connects to a server that does not answer do not delay execs") {
   Bench bench;
-  // For the one that is stopped the kernel takes a few connections and drops what else comes.
+  // For the stopped server the kernel accepts a few connections and drops further attempts.
   bench.pod().Run({"sh", "-c",
                    "nc -l -p 81 & until grep -q :0051 /proc/net/tcp*; do :; done; kill -STOP $!; "
                    "exec nc -ll -p 80 -e echo hello"});
@@ -264,7 +266,7 @@ TEST_CASE("100 connects to a server that hangs hold up no exec") {
   Terminals(bench, 10);
 }
 
-TEST_CASE("20 endless outputs at a time: crispd stays small, nobody goes without an answer") {
+TEST_CASE("crispd stays small during 20 endless outputs, and each gets an answer") {
   Bench bench;
   const pid_t pid = bench.daemon().pid();
   v1::ExecSyncResponse warm;
@@ -291,7 +293,7 @@ TEST_CASE("20 endless outputs at a time: crispd stays small, nobody goes without
          static_cast<double>(StatusBytes(pid, "VmRSS")) / kMiB);
   CHECK(peak < 128 * kMiB);
 
-  // Alone a command gets all that fits into one message; a timeout comes in time all the same.
+  // A single command gets all that fits into one message, and a timeout still ends it in time.
   v1::ExecSyncResponse alone;
   REQUIRE(bench.Exec({"sh", "-c", "timeout 2 cat /dev/zero"}, 50, &alone).ok());
   CHECK(alone.stdout().size() > 15 * kMiB);

@@ -1,5 +1,5 @@
-// The four ways a PullImage names itself to a registry: against docker-registry with htpasswd, and
-// against one of ours that wants tokens.
+// The four kinds of credentials of PullImage, with docker-registry and htpasswd, and with a test
+// registry that requires tokens.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -29,7 +29,7 @@ constexpr char kPassword[] = "s3cret-word";
 // bcrypt of the password, the only hash docker-registry takes.
 constexpr char kHash[] = "$2y$04$ZceMHFuY7UvQqKtzzhD8p.6FpVlS4xFDZXAIQg8ohM/t0ILVgjRMK";
 
-// docker-registry over the test registry's images, read-only, for those who know the password.
+// docker-registry with the test registry's images, read-only, for clients with the password.
 class PasswordRegistry {
  public:
   PasswordRegistry() {
@@ -68,7 +68,7 @@ class PasswordRegistry {
   void Write(const char* name, const std::string& text) {
     REQUIRE(base::WriteFileAtomic(dir_ + name, text, 0600).ok());
   }
-  // It says so in its log only.
+  // Only its log says when it listens.
   void AwaitListening() {
     const std::string words = "listening on ";
     for (int i = 0; i < 2000; ++i) {
@@ -104,7 +104,7 @@ void PullAndRemove(Daemon& daemon, const std::string& image, const v1::AuthConfi
   daemon.Call(daemon.images(), &Images::RemoveImage, request);
 }
 
-// Nothing may be pulled, and neither the error nor the log may tell the secret.
+// Nothing may be pulled, and neither the error nor the log may contain the secret.
 void MustBeRefused(Daemon& daemon, const std::string& image, const v1::AuthConfig& auth, Code code,
                    const std::string& secret) {
   const grpc::Status status = TryPull(daemon, image, auth);
@@ -132,7 +132,7 @@ std::string Authorization(const image::EvilRequest& request) {
   return found == request.headers.end() ? "" : found->second;
 }
 
-// Serves "repo:v1" to those with the bearer token, and gives that to who may have it.
+// Serves "repo:v1" to clients with the bearer token, and the token to clients with the credentials.
 void ServeForToken(image::EvilRegistry& registry, const std::string& token,
                    const std::string& refresh_token) {
   const std::string layer = snapshot::TarBuilder().File("hello", "world").Done();
@@ -157,7 +157,7 @@ void ServeForToken(image::EvilRegistry& registry, const std::string& token,
 
 }  // namespace
 
-TEST_CASE("a registry with passwords: username and password, or both as auth") {
+TEST_CASE("a registry with passwords accepts username and password, or both in auth") {
   Daemon daemon;
   const PasswordRegistry registry;
   const std::string image = registry.address() + "/e2e-test-images/busybox:1.29-2";
@@ -178,7 +178,7 @@ TEST_CASE("a registry with passwords: username and password, or both as auth") {
   }
 }
 
-TEST_CASE("a registry with tokens: identity_token is exchanged, registry_token is sent") {
+TEST_CASE("for a registry with tokens identity_token is exchanged and registry_token is sent") {
   Daemon daemon;
   image::EvilRegistry registry;
   ServeForToken(registry, "t0ken-of-the-registry", "r3fresh-token");

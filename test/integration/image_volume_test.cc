@@ -71,7 +71,7 @@ TEST_CASE("an image is mounted read-only, its programs run, and the status names
   }
 }
 
-TEST_CASE("a directory of an image is mounted alone") {
+TEST_CASE("a sub-directory of an image is mounted alone") {
   Pod pod(Daemon::Shared());
   pod.daemon().Pull(kVolume);
   const std::string container = pod.Run({"sleep", "1000"}, WithVolume(kVolume, "etc"));
@@ -81,7 +81,7 @@ TEST_CASE("a directory of an image is mounted alone") {
   CHECK(pod.ContainerStatus(container).mounts(0).image_sub_path() == "etc");
 }
 
-TEST_CASE("two images, one below the other, and one in a single layer") {
+TEST_CASE("images are mounted below each other, and an image of a single layer works") {
   Pod pod(Daemon::Shared());
   pod.daemon().Pull(kVolume);
   pod.daemon().Pull("registry.k8s.io/pause:3.9");
@@ -96,10 +96,10 @@ TEST_CASE("two images, one below the other, and one in a single layer") {
   CHECK(pod.Exec(container, {"ls", "/volume/bin/ls"}).exit_code == 0);
 }
 
-TEST_CASE("image volumes that are refused when the container is created") {
+TEST_CASE("bad image volumes are refused when the container is created") {
   Pod pod(Daemon::Shared());
   pod.daemon().Pull(kVolume);
-  // no directory, a file, what is not there because it leads out of the image
+  // a missing directory, a file, and a path that leads out of the image
   for (const char* sub_path : {"no/such/directory", "etc/passwd"}) {
     INFO(sub_path);
     const grpc::Status status = TryCreate(pod, sub_path);
@@ -118,7 +118,8 @@ TEST_CASE("image volumes that are refused when the container is created") {
 }
 
 TEST_CASE(
-    "a removed image stays readable for who has it mounted, and its layers go with the last") {
+    "a removed image stays readable where it is mounted, and its layers go with the last "
+    "container") {
   Daemon daemon;
   daemon.Pull(kBusybox);
   const size_t without = Layers(daemon);
@@ -144,7 +145,7 @@ TEST_CASE(
   CHECK(Layers(daemon) == without);
 }
 
-TEST_CASE("a container that was refused keeps no layer") {
+TEST_CASE("a container that was refused does not keep layers") {
   Daemon daemon;
   daemon.Pull(kBusybox);
   const size_t without = Layers(daemon);
@@ -155,7 +156,7 @@ TEST_CASE("a container that was refused keeps no layer") {
   CHECK(Layers(daemon) == without);
 }
 
-TEST_CASE("image volumes in a pod with a user namespace") {
+TEST_CASE("image volumes work in a pod with a user namespace") {
   Daemon& daemon = Daemon::Shared();
   daemon.Pull(kVolume);
   Pod pod(daemon, [](v1::PodSandboxConfig& config) {

@@ -1,5 +1,4 @@
-// Images as kubelet asks for them: every way to name one, every shape a registry offers, and what
-// is told of them afterwards.
+// Images as kubelet uses them: all forms of names, all formats of a registry, and what is reported.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,7 +60,7 @@ std::function<void(v1::ContainerConfig&)> Of(const std::string& image) {
   return [image](v1::ContainerConfig& config) { config.mutable_image()->set_image(image); };
 }
 
-// "<name>@sha256:..." of an image that was pulled by its tag.
+// The name with digest, "<name>@sha256:...", of an image that was pulled by its tag.
 std::string DigestOf(Daemon& daemon, const std::string& image) {
   const v1::Image known = Status(daemon, image).image();
   REQUIRE(known.repo_digests_size() == 1);
@@ -92,7 +91,7 @@ TEST_CASE("a name without registry and tag is Docker Hub's latest, under all its
   CHECK(ListedIds(daemon) == std::set<std::string>{id});
 }
 
-TEST_CASE("pulled by digest an image has the same id and no tag") {
+TEST_CASE("an image pulled by digest has the same id and no tag") {
   Daemon daemon;
   const std::string id = Pull(daemon, kBusybox);
   const std::string by_digest = DigestOf(daemon, kBusybox);
@@ -102,7 +101,7 @@ TEST_CASE("pulled by digest an image has the same id and no tag") {
   CHECK(Pull(daemon, by_digest) == id);
   CHECK(Status(daemon, id).image().repo_tags_size() == 0);
   CHECK(DigestOf(daemon, id) == by_digest);
-  // A tag beside the digest says nothing: the digest decides.
+  // With both a tag and a digest the digest decides.
   const std::string digest = by_digest.substr(by_digest.find('@'));
   CHECK(Pull(daemon, absl::StrCat(kBusyboxName, ":no-such-tag", digest)) == id);
   CHECK_FALSE(Status(daemon, kBusybox).has_image());
@@ -110,7 +109,7 @@ TEST_CASE("pulled by digest an image has the same id and no tag") {
   CHECK(Status(daemon, id).image().repo_tags(0) == kBusybox);
 }
 
-TEST_CASE("every shape of image is pulled and runs: lists, Docker's schema 2, all compressions") {
+TEST_CASE("images of every format are pulled and run: lists, Docker's schema 2, all compressions") {
   Pod pod(Daemon::Shared());
   const auto first_line = [&](const std::string& image, const std::string& script) {
     const std::string container = pod.Run({"sh", "-c", script}, Of(image));
@@ -123,12 +122,12 @@ TEST_CASE("every shape of image is pulled and runs: lists, Docker's schema 2, al
         "ok\n");
   CHECK(first_line("docker.io/crisp/layers-100:1",
                    "cat /layers/last; ls /layers | grep -v last | wc -l") == "99\n98\n");
-  // One OCI manifest whose layers (gzip, zstd, plain) take things away from each other.
+  // One OCI manifest whose layers (gzip, zstd, plain) delete files of each other.
   CHECK(first_line("docker.io/crisp/whiteouts:1", "cd /w; ls -1; ls opaque; cat returns kept") ==
         "dir-to-file\nfile-to-dir\nkept\nopaque\nreturns\nnew\n31");
 }
 
-TEST_CASE("what the image's configuration says is what runs") {
+TEST_CASE("a container runs what the image's configuration says") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Run({}, Of("docker.io/crisp/annotated:1"));
   CHECK(pod.WaitExited(container).exit_code() == 0);
@@ -138,14 +137,14 @@ TEST_CASE("what the image's configuration says is what runs") {
   CHECK(Status(pod.daemon(), "docker.io/crisp/annotated:1").image().username() == "nobody");
 }
 
-TEST_CASE("the id of an image is one and the same everywhere") {
+TEST_CASE("the id of an image is the same in all answers") {
   Daemon& daemon = Daemon::Shared();
   Pod pod(daemon);
   const std::string id = Pull(daemon, kBusybox);
   CHECK(absl::StartsWith(id, "sha256:"));
   CHECK(Status(daemon, kBusybox).image().id() == id);
   CHECK(ListedIds(daemon).count(id) == 1);
-  // As kubelet creates: by id, with the user's words beside it.
+  // Like kubelet: by id, together with the name that the user wrote.
   const std::string container = pod.Run({"sleep", "1000"}, [&](v1::ContainerConfig& config) {
     config.mutable_image()->set_image(id);
     config.mutable_image()->set_user_specified_image(kBusybox);
@@ -158,11 +157,11 @@ TEST_CASE("the id of an image is one and the same everywhere") {
   REQUIRE(listed.containers_size() == 1);
   CHECK(listed.containers(0).image_id() == id);
   CHECK(listed.containers(0).image_ref() == id);
-  // What crictl looks up to see which images are used.
+  // crictl looks this up to see which images are in use.
   CHECK(listed.containers(0).image().image() == id);
 }
 
-TEST_CASE("a container's status names its image as users know it: tag and digest, not the id") {
+TEST_CASE("a container's status names its image by tag and digest, not by id") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string id = Pull(daemon, kBusybox);
@@ -189,7 +188,7 @@ TEST_CASE("a container's status names its image as users know it: tag and digest
   REQUIRE(Pull(daemon, digest) == id);
   const std::string by_digest = create(digest);
   check(by_digest, digest, digest);
-  // What it was when the container was made, whatever became of the tag; also after a restart.
+  // The name at the time the container was made, even if the tag has moved; also after a restart.
   check(by_tag, kBusybox, digest);
   daemon.Kill9();
   const std::string record = daemon.root() + "/containers/" + unsaid + "/record.json";
@@ -201,11 +200,11 @@ TEST_CASE("a container's status names its image as users know it: tag and digest
   daemon.Start();
   check(by_tag, kBusybox, digest);
   check(by_digest, digest, digest);
-  // An older crispd wrote the id only.
+  // An older crispd wrote only the id.
   check(unsaid, id, id);
 }
 
-TEST_CASE("of several names of its image a container's status has the one the user wrote") {
+TEST_CASE("a container's status has the name that the user wrote, of several names of its image") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string name = "gcr.io/k8s-staging-cri-tools/test-image-tags:";
@@ -224,12 +223,12 @@ TEST_CASE("of several names of its image a container's status has the one the us
   CHECK(told(id, name + "1") == name + "1");
   CHECK(told(id, name + "2") == name + "2");
   CHECK(told(name + "2", "") == name + "2");
-  // Words that are no name of the image are not repeated.
+  // Text that is not a name of the image is not repeated.
   CHECK(told(id, "docker.io/library/other:1") == name + "1");
   CHECK(told(id, "NO name") == name + "1");
 }
 
-TEST_CASE("several tags of one image are removed together") {
+TEST_CASE("removing an image removes all its tags") {
   Daemon daemon;
   const std::string name = "gcr.io/k8s-staging-cri-tools/test-image-tags:";
   const std::string id = Pull(daemon, name + "1");
@@ -243,7 +242,7 @@ TEST_CASE("several tags of one image are removed together") {
   CHECK(ListedIds(daemon).empty());
 }
 
-TEST_CASE("an image that is not there is no error, and removing it neither") {
+TEST_CASE("the status of a missing image is empty, and removing it succeeds") {
   Daemon daemon;
   for (const std::string& name : {std::string("registry.k8s.io/no/such:image"),
                                   std::string(64, 'a'), "sha256:" + std::string(64, 'a')}) {
@@ -251,7 +250,7 @@ TEST_CASE("an image that is not there is no error, and removing it neither") {
     CHECK_FALSE(Status(daemon, name).has_image());
     Remove(daemon, name);
   }
-  // What can be no name of an image is not there either, but nobody means to remove it.
+  // A status of a name that is not valid is empty too, but removing it is an error.
   CHECK_FALSE(Status(daemon, "NO!such name").has_image());
   v1::RemoveImageRequest remove;
   remove.mutable_image()->set_image("NO!such name");
@@ -268,7 +267,7 @@ TEST_CASE("an image that is not there is no error, and removing it neither") {
   CHECK_FALSE(Status(daemon, id).has_image());
 }
 
-TEST_CASE("a removed image lives on under its containers, and its space comes back after them") {
+TEST_CASE("a removed image stays for its containers, and its space is freed after the last") {
   Daemon daemon;
   const uint64_t before = FsInfo(daemon).used_bytes().value();
   Pod pod(daemon);
@@ -295,7 +294,7 @@ TEST_CASE("a removed image lives on under its containers, and its space comes ba
   CHECK(pod.WaitExited(pod.Run({"true"})).exit_code() == 0);
 }
 
-TEST_CASE("the image file system is told as kubelet needs it") {
+TEST_CASE("ImageFsInfo reports what kubelet needs") {
   Daemon daemon;
   const v1::FilesystemUsage empty = FsInfo(daemon);
   struct stat info;
@@ -318,7 +317,8 @@ TEST_CASE("the image file system is told as kubelet needs it") {
 }
 
 TEST_CASE(
-    "a pull that fails leaves none of its layers, and the image it shared some with goes whole") {
+    "a pull that fails leaves no layers, and an image that shared some with it can be removed "
+    "completely") {
   Daemon daemon;
   image::EvilRegistry registry;
   const auto layer = [](const std::string& content) {
@@ -352,7 +352,7 @@ TEST_CASE(
   CHECK(FsInfo(daemon).inodes_used().value() == empty);
 }
 
-TEST_CASE("a pull that is given up leaves none of its layers") {
+TEST_CASE("a pull whose caller leaves keeps no layers") {
   Daemon daemon;
   image::EvilRegistry registry;
   const std::string first = snapshot::TarBuilder().File("file", "first").Done();
@@ -377,11 +377,11 @@ TEST_CASE("a pull that is given up leaves none of its layers") {
   CHECK(await_inodes(true));
   context.TryCancel();
   caller.join();
-  // The caller leaves at once, the pull ends behind it.
+  // The caller leaves at once, and the pull ends after it.
   CHECK(await_inodes(false));
 }
 
-TEST_CASE("pulls of one image at the same time all get it") {
+TEST_CASE("several pulls of one image at the same time all succeed") {
   Daemon daemon;
   std::vector<std::thread> pullers;
   std::vector<std::string> ids(6);
@@ -393,7 +393,7 @@ TEST_CASE("pulls of one image at the same time all get it") {
   CHECK(ListedIds(daemon) == std::set<std::string>{ids[0]});
 }
 
-TEST_CASE("hosts.toml sends a registry to its mirrors, in order, and is read anew") {
+TEST_CASE("hosts.toml directs pulls to mirrors, in order, and is read at every pull") {
   const char* registry = getenv("CRISP_TEST_REGISTRY");
   REQUIRE(registry != nullptr);
   char dir[] = "/tmp/crisp-certs-XXXXXX";
@@ -401,7 +401,7 @@ TEST_CASE("hosts.toml sends a registry to its mirrors, in order, and is read ane
   const auto write_hosts = [&](const std::string& hosts) {
     const std::string directory = absl::StrCat(dir, "/mirrored.example");
     REQUIRE(base::MakeDirs(directory, 0755).ok());
-    // Nothing must ever go to the upstream itself.
+    // A request to the upstream itself would fail.
     REQUIRE(base::WriteFileAtomic(directory + "/hosts.toml",
                                   "server = \"http://127.0.0.1:1\"\n" + hosts, 0644)
                 .ok());
@@ -420,7 +420,7 @@ TEST_CASE("hosts.toml sends a registry to its mirrors, in order, and is read ane
     const grpc::Status down = daemon.Try(daemon.images(), &Images::PullImage, pull, &response);
     CHECK(down.error_code() == grpc::StatusCode::UNKNOWN);
     CHECK(absl::StartsWith(down.error_message(), "RegistryUnavailable: "));
-    write_hosts(absl::StrCat(host("127.0.0.1:2"), host(registry)));  // the first is down
+    write_hosts(absl::StrCat(host("127.0.0.1:2"), host(registry)));  // the first mirror is down
     const std::string id = Pull(daemon, name);
     CHECK(Status(daemon, id).image().repo_tags(0) == name);
     CHECK(absl::StartsWith(DigestOf(daemon, id), "mirrored.example/e2e-test-images/busybox@"));

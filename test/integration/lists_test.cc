@@ -1,4 +1,4 @@
-// The six Stream calls: the answers of their List twins in several messages.
+// The six Stream calls, which answer the same as the List calls in several messages.
 #include <catch2/catch.hpp>
 #include <map>
 #include <memory>
@@ -15,12 +15,12 @@ using Runtime = v1::RuntimeService::Stub;
 using Images = v1::ImageService::Stub;
 
 struct Streamed {
-  std::map<std::string, int> ids;  // how often each came
+  std::map<std::string, int> ids;  // how often each id came
   int messages = 0;
   grpc::Status status;
 };
 
-// Reads to the end; `ids_of` lists what one message holds.
+// Reads the stream to its end; `ids_of` returns the ids in a message.
 template <typename Stub, typename Request, typename Response, typename IdsOf>
 Streamed ReadAll(Stub& stub,
                  std::unique_ptr<grpc::ClientReader<Response>> (Stub::*method)(grpc::ClientContext*,
@@ -65,7 +65,7 @@ const auto kAttributesId = [](const auto& item) { return item.attributes().id();
 
 }  // namespace
 
-TEST_CASE("a node with much to tell answers in several messages, every item once") {
+TEST_CASE("a long list comes in several messages, with every item once") {
   Daemon& daemon = Daemon::Shared();
   const auto large = [](auto& config) {
     (*config.mutable_annotations())["large"] = std::string(700 << 10, 'x');
@@ -106,7 +106,7 @@ TEST_CASE("a node with much to tell answers in several messages, every item once
             pod_ids);
 }
 
-TEST_CASE("streams are filtered as lists are, and may be empty") {
+TEST_CASE("streams are filtered like lists, and may be empty") {
   Daemon& daemon = Daemon::Shared();
   Pod pod(daemon);
   Pod other(daemon);
@@ -130,7 +130,7 @@ TEST_CASE("streams are filtered as lists are, and may be empty") {
   CHECK(none.messages == 0);
 }
 
-TEST_CASE("StreamImages lists what ListImages does") {
+TEST_CASE("StreamImages and ListImages return the same") {
   Daemon& daemon = Daemon::Shared();
   daemon.Pull(kBusybox);
   daemon.Pull("gcr.io/k8s-staging-cri-tools/test-image-1:latest");

@@ -24,7 +24,7 @@ v1::PodSandboxConfig PodConfig(Daemon& daemon,
   config.mutable_metadata()->set_uid(uid);
   config.mutable_metadata()->set_namespace_("test");
   config.set_log_directory(daemon.dir() + "/logs/" + uid);
-  // Made by crispd, so it goes with the last pod; the default parent would stay.
+  // crispd makes this parent and removes it with the last pod; it would keep the default parent.
   config.mutable_linux()->set_cgroup_parent(daemon.dir().substr(daemon.dir().rfind('/')));
   if (change) change(config);
   return config;
@@ -172,7 +172,7 @@ std::string Pod::Log(const std::string& container) {
 std::string Pod::LogText(const std::string& container) {
   std::string text;
   std::string log = Log(container);
-  log.resize(log.rfind('\n') + 1);  // the last line may be on its way
+  log.resize(log.rfind('\n') + 1);  // the shim may still be writing the last line
   for (absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
     const std::vector<absl::string_view> fields = absl::StrSplit(line, absl::MaxSplits(' ', 3));
     if (fields.size() != 4) throw std::runtime_error(absl::StrCat("bad log line: ", line));

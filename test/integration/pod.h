@@ -1,4 +1,4 @@
-// A pod under test and the calls a test makes on it. Removed when destroyed.
+// A pod under test and the calls that a test makes on it. The destructor removes the pod.
 #pragma once
 
 #include <functional>
@@ -11,8 +11,7 @@ namespace crisp::test {
 
 inline constexpr char kBusybox[] = "registry.k8s.io/e2e-test-images/busybox:1.29-2";
 
-// A configuration with a name and uid of its own and the test's log directory; `change` may alter
-// it.
+// A configuration with a new name and uid and the test's log directory; `change` may alter it.
 v1::PodSandboxConfig PodConfig(Daemon& daemon,
                                const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
 
@@ -36,14 +35,14 @@ class Pod {
   void Stop();
   void Remove();
 
-  // A busybox container running `command`; pid namespace of its own; `change` may alter the
-  // configuration.
+  // The configuration of a busybox container that runs `command` in its own pid namespace; `change`
+  // may alter it.
   v1::ContainerConfig ContainerConfig(
       const std::vector<std::string>& command,
       const std::function<void(v1::ContainerConfig&)>& change = nullptr);
   std::string Create(const v1::ContainerConfig& config);
   void Start(const std::string& container);
-  // Create and start.
+  // CreateContainer and StartContainer.
   std::string Run(const std::vector<std::string>& command,
                   const std::function<void(v1::ContainerConfig&)>& change = nullptr);
   grpc::Status TryCreate(const v1::ContainerConfig& config, std::string* container = nullptr);
@@ -56,16 +55,15 @@ class Pod {
   void RemoveContainer(const std::string& container);
   ExecResult Exec(const std::string& container, const std::vector<std::string>& command,
                   int timeout_seconds = 10);
-  // The container's log file as it is.
   // Waits until a whole line of the log has `word` in it; throws after 30 s.
   void AwaitLog(const std::string& container, const std::string& word);
+  // The content of the container's log file.
   std::string Log(const std::string& container);
   // The text of all log lines, without time, stream and tag.
   std::string LogText(const std::string& container);
   // info.pid of the container or, for the pod's id, of pause.
   int HostPid(const std::string& container);
-  // Its directory in the hierarchy that has `controller`: on v1 the controller's own, else
-  // cgroup2's.
+  // The directory of its cgroup in the hierarchy that has `controller`.
   std::string CgroupDirectory(const std::string& container, const std::string& controller);
 
  private:

@@ -1,4 +1,4 @@
-// What a pod is: shared namespaces, one IP, a life that is the pause's and not the containers'.
+// Pods: shared namespaces, one IP, and a life that ends with pause and not with the containers.
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@ std::string Namespace(int pid, const std::string& type) {
   return n > 0 ? target : "unreadable";
 }
 
-// GET / over bash's /dev/tcp would need bash in the test: busybox wget inside a pod does it.
+// Fetches a page with busybox's wget inside a pod.
 std::string Fetch(Pod& from, const std::string& container, const std::string& url) {
   return from.Exec(container, {"timeout", "5", "wget", "-q", "-O", "-", url}).out;
 }
@@ -70,7 +70,7 @@ TEST_CASE("pid namespaces: POD shares pause's, NODE is the host's, TARGET is ano
         Namespace(pod.HostPid(own), "pid"));
 }
 
-TEST_CASE("localhost works between containers, the pod's IP from outside") {
+TEST_CASE("containers reach each other over localhost, and other pods reach them by the pod's IP") {
   Pod pod(Daemon::Shared());
   pod.Run({"sh", "-c",
            "mkdir -p /tmp/w && echo over-localhost >/tmp/w/index.html && exec httpd -f -p 8080 -h "
@@ -79,7 +79,7 @@ TEST_CASE("localhost works between containers, the pod's IP from outside") {
   std::string page;
   for (int i = 0; i < 100 && page.empty(); ++i) {
     page = Fetch(pod, client, "http://127.0.0.1:8080/");
-    if (page.empty()) usleep(20000);  // httpd says nothing when it listens
+    if (page.empty()) usleep(20000);  // httpd does not report when it listens
   }
   CHECK(page == "over-localhost\n");
   Pod other(Daemon::Shared());
@@ -96,7 +96,7 @@ TEST_CASE("the pod outlives its containers with the same IP") {
   CHECK(pod.Ip() == ip);
 }
 
-TEST_CASE("the textbook pod: one container writes into the shared volume, the other serves it") {
+TEST_CASE("one container writes into a shared volume and another serves it") {
   Daemon& daemon = Daemon::Shared();
   const std::string volume = daemon.dir() + "/shared-data";
   Pod pod(daemon);
@@ -157,7 +157,7 @@ TEST_CASE("StopPodSandbox frees the IP, kills the containers and may be repeated
 }
 
 TEST_CASE(
-    "an equal RunPodSandbox returns the sandbox that is there, a retry after stop makes a new "
+    "an equal RunPodSandbox returns the existing sandbox, a retry after stop makes a new "
     "one") {
   Daemon& daemon = Daemon::Shared();
   Pod pod(daemon);
@@ -175,7 +175,7 @@ TEST_CASE(
   daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RemovePodSandbox, remove);
 }
 
-TEST_CASE("host network: the host's namespace, no IP, the host's name") {
+TEST_CASE("a host-network pod has the host's namespace and name and no IP") {
   Pod pod(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
     config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
         v1::NODE);
@@ -192,7 +192,7 @@ TEST_CASE("host network: the host's namespace, no IP, the host's name") {
   CHECK(pod.Status().linux().namespaces().options().network() == v1::NODE);
 }
 
-TEST_CASE("hostname, DNS and sysctls reach the containers") {
+TEST_CASE("containers have the pod's hostname, DNS configuration and sysctls") {
   Pod pod(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
     config.set_hostname("textbook");
     config.mutable_dns_config()->add_servers("10.10.10.10");

@@ -1,4 +1,4 @@
-// kill -9 of crispd at any time: containers, logs and exits stay; the next start finds them all.
+// crispd killed at any time: containers, logs and exits stay, and the next start finds them all.
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -31,16 +31,16 @@ uint64_t StartTicks(int pid) {
 
 int ShimOf(int pid) {
   const std::string stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat")).value();
-  return atoi(stat.c_str() + stat.rfind(')') + 4);  // its parent
+  return atoi(stat.c_str() + stat.rfind(')') + 4);  // the parent's pid
 }
 
 struct Acknowledged {
   int pid = 0;
   uint64_t start_ticks = 0;
-  int exit_code = -1;  // -1: runs until it is stopped
+  int exit_code = -1;  // -1: it runs until it is stopped
 };
 
-// As kubelet does: a stop is repeated until it is acknowledged. Without a container: of the pod.
+// Repeats a stop until it is acknowledged, like kubelet. Without a container it stops the pod.
 void StopUntilAcknowledged(v1::RuntimeService::Stub& runtime, const std::string& pod,
                            const std::string& container) {
   const int64_t give_up = base::MonotonicNanos() + int64_t{60} * 1'000'000'000;
@@ -65,7 +65,8 @@ void StopUntilAcknowledged(v1::RuntimeService::Stub& runtime, const std::string&
 }  // namespace
 
 TEST_CASE(
-    "kill -9 and SIGTERM leave containers running; exits meanwhile are told; logs have no gap") {
+    "kill -9 and SIGTERM leave containers running; exits meanwhile are reported; logs have no "
+    "gap") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string ip = pod.Ip();
@@ -91,7 +92,7 @@ TEST_CASE(
   };
   wait_for([&] { return !pod.LogText(counting).empty(); });
   daemon.Kill9();
-  // The gated container ends while nobody watches.
+  // The gated container ends while crispd is down.
   REQUIRE(base::WriteFileAtomic(gate + "/open", "", 0644).ok());
   wait_for([&] { return StartTicks(gated_pid) == 0; });
   daemon.Start();
@@ -114,7 +115,7 @@ TEST_CASE(
   CHECK(pod.Status().state() == v1::SANDBOX_READY);
 }
 
-TEST_CASE("kill -9 of a shim ends its container, told as ShimDied, also while crispd is down") {
+TEST_CASE("kill -9 of a shim ends its container, reported as ShimDied, also while crispd is down") {
   Daemon daemon;
   Pod pod(daemon);
   for (const bool down : {false, true}) {
@@ -133,7 +134,8 @@ TEST_CASE("kill -9 of a shim ends its container, told as ShimDied, also while cr
   }
 }
 
-TEST_CASE("a damaged record is set aside, and what its sandbox and container held is given back") {
+TEST_CASE(
+    "a damaged record is quarantined, and the resources of its sandbox or container are freed") {
   Daemon daemon;
   Pod healthy(daemon);
   std::string netns, sandbox, container;
@@ -193,7 +195,7 @@ TEST_CASE("the containers of a sandbox whose record is damaged are stopped and c
   daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RemoveContainer, remove);
 }
 
-TEST_CASE("what runs although the records are gone is ended") {
+TEST_CASE("processes without a record are killed at start") {
   Daemon daemon;
   std::vector<int> pids;
   std::string netns;
@@ -224,7 +226,7 @@ TEST_CASE("after a restart of the host containers are EXITED and sandboxes NOTRE
                                  pod.HostPid(ran), pod.HostPid(pod.id())};
   daemon.Kill9();
   for (const int pid : pids) REQUIRE(kill(pid, SIGKILL) == 0);
-  REQUIRE(base::RemoveTree(daemon.state() + "/containers").ok());  // /run is empty
+  REQUIRE(base::RemoveTree(daemon.state() + "/containers").ok());  // as if /run were empty
   daemon.Start();
   for (const std::string& container : {ran, created}) {
     const v1::ContainerStatus status = pod.ContainerStatus(container);
@@ -236,7 +238,7 @@ TEST_CASE("after a restart of the host containers are EXITED and sandboxes NOTRE
   CHECK(pod.Status().state() == v1::SANDBOX_NOTREADY);
 }
 
-TEST_CASE("a container whose facts are damaged is ended, and says so") {
+TEST_CASE("a container whose init.json is damaged is killed, and its status says why") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string container = pod.Run({"sleep", "1000"});
@@ -273,7 +275,7 @@ TEST_CASE("a container whose facts are damaged is ended, and says so") {
   CHECK(StartTicks(pid) == 0);
 }
 
-TEST_CASE("a stop that died with its daemon is finished by the next one") {
+TEST_CASE("a stop that crispd's death interrupted is finished by the next crispd") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string container = pod.Run({"sleep", "1000"});
@@ -287,7 +289,7 @@ TEST_CASE("a stop that died with its daemon is finished by the next one") {
   CHECK(pod.WaitExited(container).exit_code() == 137);
 }
 
-TEST_CASE("a second crispd on the same directories is refused before it touches them") {
+TEST_CASE("a second crispd with the same directories exits before it changes them") {
   Daemon daemon;
   const absl::StatusOr<linux::RunResult> second = linux::Run(
       {.path = std::string(getenv("CRISP_TEST_BIN_DIR")) + "/crispd",
@@ -301,7 +303,7 @@ TEST_CASE("a second crispd on the same directories is refused before it touches 
         std::string::npos);
 }
 
-TEST_CASE("a shim that hangs stops neither the start of crispd nor the end of its container") {
+TEST_CASE("a shim that hangs prevents neither the start of crispd nor the end of its container") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string container = pod.Run({"sleep", "1000"});
@@ -313,13 +315,14 @@ TEST_CASE("a shim that hangs stops neither the start of crispd nor the end of it
   CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
   pod.StopContainer(container, 0);
   CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_EXITED);
-  // Both are reaped by PID 1 when it gets to it: crispd is not the parent of what another started.
+  // PID 1 reaps both at some time: crispd is not the parent of processes that another crispd
+  // started.
   for (int i = 0; i < 2000 && StartTicks(pid) + StartTicks(shim) != 0; ++i) usleep(5000);
   CHECK(StartTicks(pid) == 0);
   CHECK(StartTicks(shim) == 0);
 }
 
-TEST_CASE("a shim that takes no connections when crispd starts is watched as soon as it does") {
+TEST_CASE("a shim that accepts no connections when crispd starts is watched as soon as it does") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string container = pod.Run({"sleep", "1000"});
@@ -346,7 +349,7 @@ TEST_CASE("a shim that takes no connections when crispd starts is watched as soo
   REQUIRE(setrlimit(RLIMIT_NOFILE, &files) == 0);
   REQUIRE(kill(shim, SIGCONT) == 0);
   CHECK(pod.Exec(container, {"echo", "alive"}).out == "alive\n");
-  // Only who watches the shim hears of this.
+  // Only a crispd that watches the shim notices this.
   REQUIRE(kill(pid, SIGKILL) == 0);
   CHECK(pod.WaitExited(container).exit_code() == 137);
   CHECK(pod.ContainerStatus(container).reason() == "Error");
@@ -355,7 +358,7 @@ TEST_CASE("a shim that takes no connections when crispd starts is watched as soo
 TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop") {
   Daemon daemon;
   daemon.Pull(kBusybox);
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;  // guards the variables below
   std::map<std::string, Acknowledged> containers;
   std::vector<std::string> pods;
   std::atomic<bool> done{false};
@@ -368,7 +371,7 @@ TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop")
       auto runtime = v1::RuntimeService::NewStub(channel);
       grpc::ClientContext run_context, create_context, start_context;
       for (grpc::ClientContext* context : {&run_context, &create_context, &start_context}) {
-        context->set_wait_for_ready(true);  // while there is no crispd
+        context->set_wait_for_ready(true);  // while crispd is down
       }
       v1::RunPodSandboxRequest run;
       *run.mutable_config() =
@@ -391,7 +394,7 @@ TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop")
       start.set_container_id(created.container_id());
       v1::StartContainerResponse started;
       if (!runtime->StartContainer(&start_context, start, &started).ok()) continue;
-      // The start was acknowledged: from here on it must never be lost.
+      // The start was acknowledged, so the container must not be lost from now on.
       const std::string init =
           base::ReadFile(daemon.state() + "/containers/" + created.container_id() + "/init.json")
               .value();
@@ -415,7 +418,8 @@ TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop")
   std::mt19937 random(7);
   int kills = 0;
   for (; kills < 20; ++kills) {
-    usleep(static_cast<useconds_t>(30'000 + random() % 300'000));  // a random moment is the point
+    usleep(static_cast<useconds_t>(30'000 +
+                                   random() % 300'000));  // crispd is killed at a random moment
     daemon.Kill9();
     daemon.Start();
   }
@@ -444,6 +448,6 @@ TEST_CASE("40 pods, crispd killed 20 times at random while pods start and stop")
       CHECK(StartTicks(facts.pid) == facts.start_ticks);
     }
   }
-  // What was never acknowledged is gone or can be removed like the rest; the fixture removes all
-  // pods, and hostdiff (test/run) proves that nothing else is left.
+  // What was not acknowledged either does not exist or can be removed: the fixture removes all
+  // pods, and test/hostdiff checks that nothing else is left.
 }

@@ -1,4 +1,4 @@
-// SIGTERM: crispd stops serving at once and tells who listens; containers run on.
+// SIGTERM: crispd stops serving at once and tells its clients; containers keep running.
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -12,7 +12,7 @@
 using namespace crisp;
 using namespace crisp::test;
 
-TEST_CASE("SIGTERM ends crispd at once, whatever calls wait for") {
+TEST_CASE("SIGTERM ends crispd at once, even while a call waits") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string container =
@@ -36,7 +36,7 @@ TEST_CASE("SIGTERM ends crispd at once, whatever calls wait for") {
   CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
 }
 
-TEST_CASE("an exec that SIGTERM cuts off fails and says why") {
+TEST_CASE("an exec that SIGTERM ends fails with the reason") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string container = pod.Run({"sleep", "1000"});

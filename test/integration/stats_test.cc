@@ -1,4 +1,4 @@
-// Stats of pods and the metrics kubelet passes on.
+// Stats of pods, and the metrics that kubelet exports.
 #include <unistd.h>
 
 #include <atomic>
@@ -28,20 +28,20 @@ v1::PodSandboxStats StatsOf(Pod& pod) {
 
 uint64_t CpuOf(Pod& pod) { return StatsOf(pod).linux().cpu().usage_core_nano_seconds().value(); }
 
-// A parent nobody else has, as kubelet gives every pod one.
+// A cgroup parent for this pod only, as kubelet makes one for every pod.
 void OwnParent(v1::PodSandboxConfig& config) {
   config.mutable_linux()->set_cgroup_parent(
       absl::StrCat(config.linux().cgroup_parent(), "/pod", config.metadata().uid()));
 }
 
-// Burns 0.3 s of CPU time, then says so.
+// Uses 0.3 s of CPU time, then logs "ready".
 std::vector<std::string> Burner() {
   return {"sh", "-c",
           "while [ $(cut -d' ' -f14 /proc/$$/stat) -lt 30 ]; do i=0; while [ $i -lt 20000 ]; do "
           "i=$((i+1)); done; done; echo ready; sleep 1000"};
 }
 
-// As the kernel lists them.
+// The number of processes that the kernel lists.
 uint64_t Processes(Pod& pod, const std::string& container) {
   const std::vector<std::string> pids = absl::StrSplit(
       CgroupFile(pod, container, "pids", "cgroup.procs", "cgroup.procs"), '\n', absl::SkipEmpty());
@@ -55,7 +55,7 @@ v1::ListPodSandboxStatsResponse List(Daemon& daemon,
   return daemon.Call(daemon.runtime(), &Runtime::ListPodSandboxStats, request);
 }
 
-// name -> samples of one pod, its containers' included.
+// The samples of one pod and its containers by name.
 using Samples = std::map<std::string, std::vector<v1::Metric>>;
 
 Samples MetricsOf(Pod& pod) {
@@ -80,7 +80,7 @@ uint64_t Value(Samples& samples, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("stats of a pod: cpu, memory, network, processes, containers") {
+TEST_CASE("a pod's stats have cpu, memory, network, processes and containers") {
   Pod pod(Daemon::Shared());
   const std::string burner = pod.Run(Burner());
   const std::string idle = pod.Run({"sh", "-c", "sleep 1000 & sleep 1000"});
@@ -115,7 +115,7 @@ TEST_CASE("stats of a pod: cpu, memory, network, processes, containers") {
   CHECK(second.linux().cpu().timestamp() > first.linux().cpu().timestamp());
 }
 
-TEST_CASE("usage_nano_cores is what was used between two readings") {
+TEST_CASE("usage_nano_cores is the usage between two readings") {
   Pod pod(Daemon::Shared());
   const std::string container =
       pod.Run({"sh", "-c", "while true; do i=$((i+1)); done"}, [](v1::ContainerConfig& config) {
@@ -126,14 +126,14 @@ TEST_CASE("usage_nano_cores is what was used between two readings") {
   usleep(1'500'000);  // the window that is measured
   const v1::PodSandboxStats stats = StatsOf(pod);
   REQUIRE(stats.linux().cpu().has_usage_nano_cores());
-  // A fifth of a core, less what a busy machine does not give.
+  // A fifth of a core, or less on a busy machine.
   CHECK(stats.linux().cpu().usage_nano_cores().value() > 10'000'000);
   CHECK(stats.linux().cpu().usage_nano_cores().value() < 300'000'000);
   REQUIRE(stats.linux().containers_size() == 1);
   CHECK(stats.linux().containers(0).cpu().has_usage_nano_cores());
 }
 
-TEST_CASE("a pod with a cgroup of its own keeps its counters when a container goes") {
+TEST_CASE("a pod with its own cgroup keeps its counters when a container is removed") {
   Pod pod(Daemon::Shared(), OwnParent);
   const std::string burner = pod.Run(Burner());
   pod.AwaitLog(burner, "ready");
@@ -145,7 +145,7 @@ TEST_CASE("a pod with a cgroup of its own keeps its counters when a container go
   CHECK(StatsOf(pod).linux().process().process_count().value() == 1);
 }
 
-TEST_CASE("a pod on the host's network has no network of its own to report") {
+TEST_CASE("a host-network pod reports no network stats") {
   Pod pod(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
     config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
         v1::NODE);
@@ -178,7 +178,7 @@ TEST_CASE("pod stats are filtered by id and labels; pods that ended are left out
         grpc::StatusCode::NOT_FOUND);
 }
 
-TEST_CASE("every metric described is there for a container that has just started") {
+TEST_CASE("every described metric exists for a container that has just started") {
   Daemon& daemon = Daemon::Shared();
   Pod pod(daemon);
   pod.Run({"sleep", "1000"});
@@ -188,7 +188,7 @@ TEST_CASE("every metric described is there for a container that has just started
   size_t found = 0;
   for (const v1::MetricDescriptor& descriptor : described.descriptors()) {
     INFO(descriptor.name());
-    // Block devices, and huge pages on hosts without any, come with the first use.
+    // Samples of block devices, and of huge pages on hosts without any, appear with the first use.
     if (samples[descriptor.name()].empty()) {
       const bool may = descriptor.name().find("blkio") != std::string::npos ||
                        descriptor.name().find("container_fs_reads") == 0 ||
@@ -206,7 +206,7 @@ TEST_CASE("every metric described is there for a container that has just started
   CHECK(samples.size() <= static_cast<size_t>(described.descriptors_size()));
 }
 
-TEST_CASE("metrics tell what the kernel says") {
+TEST_CASE("metrics have the kernel's values") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Run(
       {"sh", "-c", "dd if=/dev/zero of=/big bs=1M count=3 2>/dev/null; echo ready; sleep 1000"},
@@ -252,7 +252,7 @@ TEST_CASE("metrics tell what the kernel says") {
   CHECK(samples["container_network_receive_bytes_total"][0].label_values(6) == "eth0");
 }
 
-TEST_CASE("stats and metrics of containers that vanish meanwhile fail no list") {
+TEST_CASE("containers that vanish meanwhile do not make a list of stats or metrics fail") {
   Daemon& daemon = Daemon::Shared();
   daemon.Pull(kBusybox);
   std::atomic<bool> done{false};

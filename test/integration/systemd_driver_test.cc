@@ -102,7 +102,7 @@ TEST_CASE("systemd driver: a pod's groups are in its scope and keep their limits
     CHECK_THAT(pod.Exec(container, {"cat", "/proc/self/cgroup"}).out,
                Catch::StartsWith("0::/exec-"));
 
-    // Found again by the next daemon, which can also end it.
+    // The next crispd finds the pod again and can stop it.
     daemon.Kill9();
     daemon.Start();
     CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
@@ -115,7 +115,7 @@ TEST_CASE("systemd driver: a pod's groups are in its scope and keep their limits
   CHECK(Run({"env", "systemctl", "is-active", scope.substr(scope.rfind('/') + 1)}).exit_code != 0);
 }
 
-TEST_CASE("systemd driver: an out-of-memory kill is told, also by the last process of the pod") {
+TEST_CASE("systemd driver: an out-of-memory kill is reported, also of the pod's last process") {
   if (!HasSystemd("systemd driver: out of memory")) return;
   Daemon daemon({"--cgroup-driver", "systemd"});
   Pod pod(daemon, InSlice);
@@ -133,7 +133,7 @@ TEST_CASE("systemd driver: an out-of-memory kill is told, also by the last proce
   CHECK(status.reason() == "OOMKilled");
 }
 
-TEST_CASE("systemd driver: a cgroup_parent that is no slice is refused") {
+TEST_CASE("systemd driver: a cgroup_parent that is not a slice is refused") {
   if (!HasSystemd("systemd driver: cgroup_parent")) return;
   Daemon daemon({"--cgroup-driver", "systemd"});
   for (const char* parent : {"/kubepods/burstable", "a/b.slice", "x--y.slice"}) {
@@ -150,7 +150,7 @@ TEST_CASE("systemd driver: a cgroup_parent that is no slice is refused") {
   }
   CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, {}).items_size() ==
         0);
-  // Without one: crisp's own slice.
+  // Without a cgroup_parent it is crisp.slice.
   Pod pod(daemon,
           [](v1::PodSandboxConfig& config) { config.mutable_linux()->clear_cgroup_parent(); });
   CHECK(CgroupOf(pod.HostPid(pod.id())) ==

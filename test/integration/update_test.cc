@@ -55,7 +55,7 @@ void Limited(v1::ContainerConfig& config) {
 
 }  // namespace
 
-TEST_CASE("an update reaches the kernel and the status, and both survive the daemon") {
+TEST_CASE("an update reaches the kernel and the status, and both survive a restart of crispd") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string container = pod.Run({"sleep", "1000"}, Limited);
@@ -87,7 +87,7 @@ TEST_CASE("an update reaches the kernel and the status, and both survive the dae
   CHECK(pod.Exec(container, {"true"}).exit_code == 0);
 }
 
-TEST_CASE("what an update leaves out stays: kubelet's cpu manager sends a cpuset alone") {
+TEST_CASE("limits that an update omits stay: kubelet's cpu manager sends only a cpuset") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Run({"sleep", "1000"}, Limited);
   const std::string shares = Shares(pod, container);
@@ -107,7 +107,7 @@ TEST_CASE("an update that fails changes nothing") {
   const std::string container = pod.Run({"sleep", "1000"}, Limited);
   const std::string before = Reported(pod, container).SerializeAsString();
   const std::string shares = Shares(pod, container);
-  // The kernel refuses the second part, after the first was written.
+  // The kernel refuses the second value after the first was written.
   const grpc::Status refused = TryUpdate(pod.daemon(), container, [](Resources& update) {
     update.set_cpu_shares(2048);
     update.set_cpuset_cpus("4095");
@@ -123,7 +123,7 @@ TEST_CASE("an update that fails changes nothing") {
   });
   CHECK(nonsense.error_code() == grpc::StatusCode::INVALID_ARGUMENT);
   CHECK(absl::StrContains(nonsense.error_message(), "cpu_quota -7"));
-  // Valid alone, not together with what is in force.
+  // Valid alone, but not together with the limits in force.
   const grpc::Status swap = TryUpdate(pod.daemon(), container, [](Resources& update) {
     update.set_memory_swap_limit_in_bytes(32 << 20);
   });
@@ -132,7 +132,7 @@ TEST_CASE("an update that fails changes nothing") {
   CHECK(Reported(pod, container).SerializeAsString() == before);
 }
 
-TEST_CASE("memory in use is not taken away by an update") {
+TEST_CASE("an update does not set a memory limit below the usage") {
   Pod pod(Daemon::Shared());
   // 20 MB in a variable of the shell.
   const std::string container = pod.Run(
@@ -152,7 +152,7 @@ TEST_CASE("memory in use is not taken away by an update") {
   CHECK(pod.Exec(container, {"true"}).exit_code == 0);
 }
 
-TEST_CASE("a container that is created starts with the updated limits") {
+TEST_CASE("a container that is updated before its start starts with the new limits") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Create(pod.ContainerConfig({"sleep", "1000"}, Limited));
   pod.daemon().Check(TryUpdate(pod.daemon(), container, [](Resources& update) {
@@ -164,7 +164,7 @@ TEST_CASE("a container that is created starts with the updated limits") {
   CHECK(Bandwidth(pod, container) == "50000 100000");
 }
 
-TEST_CASE("containers that ended, or never were, cannot be updated") {
+TEST_CASE("containers that have exited or do not exist cannot be updated") {
   Pod pod(Daemon::Shared());
   const std::string container = pod.Run({"true"});
   (void)pod.WaitExited(container);
@@ -174,8 +174,8 @@ TEST_CASE("containers that ended, or never were, cannot be updated") {
   CHECK(TryUpdate(pod.daemon(), "0123456789", shares).error_code() == grpc::StatusCode::NOT_FOUND);
 }
 
-TEST_CASE("limits on record that are not in the kernel yet are applied when the daemon starts") {
-  // As after a crash between the record and the cgroup.
+TEST_CASE("limits in the record that are not in the kernel yet are applied when crispd starts") {
+  // As after a crash between the write to the record and the write to the cgroup.
   Daemon daemon;
   Pod pod(daemon);
   const std::string container = pod.Run({"sleep", "1000"}, Limited);

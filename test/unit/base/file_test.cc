@@ -12,7 +12,7 @@ using namespace crisp;
 
 namespace {
 
-// A directory of the test's own, removed at the end.
+// A temporary directory, removed by the destructor.
 struct TempDir {
   std::string path;
   TempDir() {
@@ -81,7 +81,7 @@ TEST_CASE("RemoveTree does not follow links and accepts a missing path") {
   CHECK(*base::ReadFile(base::JoinPath(kept, "file")) == "data");
 }
 
-TEST_CASE("JoinPath") {
+TEST_CASE("JoinPath puts exactly one slash between its parts") {
   CHECK(base::JoinPath("/a", "b") == "/a/b");
   CHECK(base::JoinPath("/a/", "/b") == "/a/b");
   CHECK(base::JoinPath("/", "b") == "/b");

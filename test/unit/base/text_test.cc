@@ -24,7 +24,7 @@ TEST_CASE("ids are 64 hexadecimal characters and differ") {
   CHECK_FALSE(base::IsId(std::string(64, 'G')));
 }
 
-TEST_CASE("an integer is read from an integer in range; what nobody reads stays as it is") {
+TEST_CASE("a JSON integer is read if it is in range; values that are not read are kept unchanged") {
   const auto narrow = [](const base::Json& json) { return json.at("n").get<int8_t>(); };
   const auto list = [](const base::Json& json) {
     return json.at("n").get<std::vector<unsigned>>();
@@ -49,7 +49,7 @@ TEST_CASE("an integer is read from an integer in range; what nobody reads stays 
   CHECK(*base::DecodeJson("doc", kFractions, whole) == kFractions);
 }
 
-TEST_CASE("DecodeJson turns every parser exception into InvalidArgument") {
+TEST_CASE("DecodeJson turns every exception of the parser into InvalidArgument") {
   auto decode = [](const base::Json& json) { return json.at("n").get<int>(); };
   CHECK(*base::DecodeJson("doc", R"({"n":3})", decode) == 3);
   for (const char* bad : {"", "{", R"({"n":"x"})", "{}", "[1,2]", "\xff"}) {
@@ -63,7 +63,7 @@ TEST_CASE("DecodeJson turns every parser exception into InvalidArgument") {
         std::string::npos);
 }
 
-TEST_CASE("log levels by name") {
+TEST_CASE("log levels are parsed by name, and other names are refused") {
   CHECK(base::ParseLogLevel("warn").value() == base::LogLevel::kWarning);
   CHECK_FALSE(base::ParseLogLevel("loud").ok());
 }

@@ -1,4 +1,4 @@
-// Device rules, as a process in the group meets them.
+// Device rules, checked by a process in the group.
 #include "cgroup/device_program.h"
 
 #include <fcntl.h>
@@ -22,7 +22,7 @@ bool Opens(const char* path, int flags) {
   return fd >= 0;
 }
 
-// Not just any failure: the kernel's answer to a forbidden device.
+// EPERM is the kernel's answer for a forbidden device; another failure does not count.
 bool Refuses(const char* path, int flags) { return !Opens(path, flags) && errno == EPERM; }
 
 bool MakesNode(const std::string& path, mode_t type, dev_t device) {
@@ -32,7 +32,7 @@ bool MakesNode(const std::string& path, mode_t type, dev_t device) {
 
 }  // namespace
 
-TEST_CASE("device rules hold") {
+TEST_CASE("a process can open exactly the devices that the rules allow") {
   Kernel kernel;
   const std::string path = kernel.NewPath();
   Resources resources;
@@ -59,7 +59,7 @@ TEST_CASE("bad device rules are refused on v1 and v2") {
   CHECK(absl::IsInvalidArgument(kernel.groups->Create(kernel.NewPath(), resources)));
 }
 
-// The program works in any cgroup2 directory, so this holds it to its rules on hybrid hosts too.
+// The program works in any cgroup2 directory, so this test also runs on hybrid hosts.
 TEST_CASE("the device program: the last matching rule decides each access") {
   Kernel kernel;
   const std::string path = kernel.NewPath();
@@ -68,7 +68,7 @@ TEST_CASE("the device program: the last matching rule decides each access") {
   const auto join = cgroup::OpenJoin(directories);
   REQUIRE(join.ok());
   const std::string node = absl::StrCat("/tmp/crisp-test-node-", getpid());
-  // Without a program everything is allowed: what fails below fails by the program.
+  // Everything is allowed without a program, so what fails below fails because of the program.
   CHECK(Wait(Start(*join, join->v2.get(), [&] {
           return Opens("/dev/null", O_RDWR) && Opens("/dev/zero", O_RDWR) &&
                          Opens("/dev/full", O_RDWR) && Opens("/dev/random", O_RDWR) &&
@@ -85,7 +85,7 @@ TEST_CASE("the device program: the last matching rule decides each access") {
       cgroup::AttachDeviceProgram(directories.v2, cgroup::CompileDeviceProgram(rules));
   INFO(attached);
   REQUIRE(attached.ok());
-  // One bit per expectation, so that a failure tells which.
+  // One bit per expectation, so that the exit code tells which failed.
   CHECK(Wait(Start(*join, join->v2.get(), [&] {
           const bool holds[] = {Opens("/dev/null", O_RDWR),
                                 Opens("/dev/zero", O_RDONLY),

@@ -1,4 +1,4 @@
-// Real groups, and processes in them, for the tests that ask the kernel. Needs root.
+// Real groups with processes in them, for tests that check the kernel's behaviour. Needs root.
 #pragma once
 
 #include <fcntl.h>
@@ -26,13 +26,13 @@ using cgroup::Resources;
 
 inline constexpr int64_t kMiB = 1 << 20;
 inline constexpr absl::Duration kPatience = absl::Seconds(20);
-// Every child ends by itself, should the test die before it has killed the group.
+// Every child has an alarm, in case the test dies before it has killed the group.
 inline constexpr unsigned kChildSeconds = 60;
 
 inline std::string Message(const absl::Status& status) { return std::string(status.message()); }
 inline bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
-// Groups below /crisp-test-<pid>, which must all be gone at the end.
+// Makes groups below /crisp-test-<pid> and checks at the end that none is left.
 struct Kernel {
   const std::string root = absl::StrCat("/crisp-test-", getpid());
   std::unique_ptr<cgroup::Cgroups> groups;
@@ -40,7 +40,7 @@ struct Kernel {
     auto opened = cgroup::Cgroups::Open({});
     REQUIRE(opened.ok());
     groups = std::move(*opened);
-    // Orphans of the groups' trees come here to be reaped.
+    // Makes this process the parent of orphans in the groups, so that it can reap them.
     REQUIRE(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
   }
   ~Kernel() {
@@ -65,14 +65,14 @@ struct Kernel {
         base::ReadFile(absl::StrCat(layout().Find(controller)->mount_point, path, "/", file));
     return text.ok() ? std::string(absl::StripSuffix(*text, "\n")) : "<missing>";
   }
-  // What `v1_file` holds on v1, `v2_file` on v2.
+  // The content of `v1_file` on v1, or of `v2_file` on v2.
   std::string Read(const std::string& path, absl::string_view controller, absl::string_view v1_file,
                    absl::string_view v2_file) const {
     return Read(path, controller, layout().v2_only() ? v2_file : v1_file);
   }
 };
 
-// A child born in the cgroup2 group and joined to the v1 groups; exits with what `run` returns.
+// Clones a child into the cgroup2 group and the v1 groups; it exits with the result of `run`.
 inline pid_t Start(const cgroup::JoinFds& join, int v2_fd, const std::function<int()>& run) {
   clone_args args = {};
   args.flags = CLONE_INTO_CGROUP;
@@ -101,7 +101,7 @@ struct Pipe {
     close(fds[1]);
   }
   void Tell() const { (void)!write(fds[1], "x", 1); }
-  // False when nobody tells for too long.
+  // False when nothing is told within the time limit.
   bool Hear() const {
     pollfd poll_fd = {fds[0], POLLIN, 0};
     char byte;

@@ -117,7 +117,8 @@ TEST_CASE("Update changes all limits or none") {
   CHECK(kernel.groups->Remove(path, kPatience).ok());
 }
 
-TEST_CASE("parents that exist are left, ours are removed, the default one at the end") {
+TEST_CASE(
+    "existing parents are kept, parents that crispd made are removed, the default parent last") {
   Kernel kernel;
   const std::string foreign = kernel.root;
   cgroup::Directories directories = kernel.layout().At(foreign);
@@ -146,7 +147,7 @@ TEST_CASE("parents that exist are left, ours are removed, the default one at the
   CHECK_FALSE(kernel.ExistsAnywhere(by_default));
 }
 
-TEST_CASE("a daemon that stops takes no parent away from another's new group") {
+TEST_CASE("a crispd that stops does not remove the parent of another crispd's new group") {
   Kernel kernel;
   const cgroup::Cgroups::Options options = {.default_parent = kernel.root + "/shared",
                                             .holder_program = {}};
@@ -171,7 +172,7 @@ TEST_CASE("a daemon that stops takes no parent away from another's new group") {
   CHECK_FALSE(kernel.ExistsAnywhere(options.default_parent));
 }
 
-TEST_CASE("who waits for a group to be empty is not kept by another who removes it") {
+TEST_CASE("waiting for an empty group ends when another thread removes the group") {
   Kernel kernel;
   for (int i = 0; i < 50; ++i) {
     const std::string path = kernel.NewPath();
@@ -189,7 +190,7 @@ TEST_CASE("who waits for a group to be empty is not kept by another who removes 
   }
 }
 
-TEST_CASE("paths of leaves") {
+TEST_CASE("the path of a leaf is below its parent, and unsafe parents are refused") {
   Kernel kernel;
   const auto path = [&](const char* parent) { return kernel.groups->Path(parent, "c"); };
   CHECK(*path("") == "/crisp/c");
@@ -203,7 +204,7 @@ TEST_CASE("paths of leaves") {
   }
 }
 
-TEST_CASE("a fork bomb stops at its limit and dies whole") {
+TEST_CASE("a fork bomb stops at its limit and is killed completely") {
   Kernel kernel;
   const std::string path = kernel.NewPath();
   Resources resources;
@@ -211,8 +212,8 @@ TEST_CASE("a fork bomb stops at its limit and dies whole") {
   REQUIRE(kernel.groups->Create(path, resources).ok());
   const auto join = cgroup::OpenJoin(kernel.layout().At(path));
   REQUIRE(join.ok());
-  // The bomb carries its own end, or a broken limit would take the whole machine: a budget of forks
-  // shared by all its processes, and an alarm in each.
+  // A broken limit must not take the machine down: the processes of the bomb share a budget of
+  // forks, and each has an alarm.
   constexpr int kBudget = 400;
   void* shared = mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -262,7 +263,7 @@ TEST_CASE("an out-of-memory kill is counted before the exit is reported") {
   CHECK(kernel.groups->Remove(path, kPatience).ok());
 }
 
-TEST_CASE("stats of a running process, and no removal beneath it") {
+TEST_CASE("a running process has stats, and its group cannot be removed") {
   Kernel kernel;
   const std::string path = kernel.NewPath();
   Resources resources;
@@ -302,7 +303,7 @@ TEST_CASE("stats of a running process, and no removal beneath it") {
   CHECK(absl::IsNotFound(kernel.groups->ReadStats(path).status()));
 }
 
-TEST_CASE("an exec's tree dies whole and the container lives on") {
+TEST_CASE("all processes of an exec are killed and the container keeps running") {
   Kernel kernel;
   const std::string path = kernel.NewPath();
   REQUIRE(kernel.groups->Create(path, {}).ok());
@@ -320,7 +321,7 @@ TEST_CASE("an exec's tree dies whole and the container lives on") {
   CHECK_FALSE(*cgroup::Populated(events->get()));
   const Pipe detached;
   const pid_t probe = Start(*join, exec->get(), [&] {
-    if (fork() == 0) {  // as a daemon would: own session, parent gone
+    if (fork() == 0) {  // like a daemon: its own session, and its parent exits
       alarm(kChildSeconds);
       setsid();
       detached.Tell();
@@ -340,12 +341,12 @@ TEST_CASE("an exec's tree dies whole and the container lives on") {
   CHECK(cgroup::RemoveExecGroup(join->v2.get(), 7).ok());
   CHECK(cgroup::RemoveExecGroup(join->v2.get(), 7).ok());  // gone already
   CHECK(waitpid(init, nullptr, WNOHANG) == 0);
-  // One more that nobody removes: the container's removal takes it along.
+  // One that is not removed: removing the container's group removes it too.
   REQUIRE(cgroup::MakeExecGroup(join->v2.get(), 8).ok());
   KillAndRemove(kernel, path);
 }
 
-TEST_CASE("unified keys reach the kernel on v2") {
+TEST_CASE("values of unified are written to the kernel's files on v2") {
   Kernel kernel;
   const std::string path = kernel.NewPath();
   Resources resources;
@@ -366,7 +367,7 @@ TEST_CASE("unified keys reach the kernel on v2") {
   CHECK(kernel.groups->Remove(path, kPatience).ok());
 }
 
-TEST_CASE("siblings come and go in parallel without losing their parent") {
+TEST_CASE("groups made and removed in parallel do not lose their parent") {
   Kernel kernel;
   std::vector<std::thread> threads;
   std::vector<absl::Status> results(4);
@@ -383,7 +384,7 @@ TEST_CASE("siblings come and go in parallel without losing their parent") {
   for (const absl::Status& result : results) CHECK(result == absl::OkStatus());
 }
 
-TEST_CASE("joining a group that is gone names the file") {
+TEST_CASE("joining a group that does not exist is an error naming the file") {
   Kernel kernel;
   const std::string path = kernel.NewPath();
   const auto join = cgroup::OpenJoin(kernel.layout().At(path));

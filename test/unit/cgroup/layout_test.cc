@@ -50,26 +50,26 @@ TEST_CASE("a v2 host has one hierarchy") {
   CHECK(layout->At("/p").oom_file == "/sys/fs/cgroup/p/memory.events");
 }
 
-TEST_CASE("hosts that cannot work are refused") {
+TEST_CASE("hosts without cgroup2 or a needed controller are refused") {
   CHECK(absl::IsFailedPrecondition(cgroup::ParseLayout("", "").status()));
   CHECK(absl::IsFailedPrecondition(cgroup::ParseLayout(kV2, "cpu pids").status()));  // no memory
-  // Lines cut off in the middle are skipped, not read beyond their end.
+  // Truncated lines are skipped.
   CHECK_FALSE(cgroup::ParseLayout("1 2 - cgroup2\n - cgroup\n - cgroup2 x", "cpu").ok());
 }
 
-TEST_CASE("mount points with blanks are unescaped") {
+TEST_CASE("mount points with spaces are decoded") {
   CHECK(cgroup::FindV2Mount("1 2 0:3 / /a\\040b\\134 rw - cgroup2 none rw\n") == "/a b\\");
   CHECK(cgroup::FindV2Mount("1 2 0:3 / /a\\04 rw - cgroup2 none rw\n") == "/a\\04");
 }
 
-TEST_CASE("huge page sizes are spelled as hugetlb spells them") {
+TEST_CASE("huge page sizes are written as in hugetlb's file names") {
   CHECK(cgroup::HugepageSize("hugepages-2048kB") == "2MB");
   CHECK(cgroup::HugepageSize("hugepages-1048576kB") == "1GB");
   CHECK(cgroup::HugepageSize("hugepages-64kB") == "64KB");
   CHECK(cgroup::HugepageSize("hugepages-x") == "");
 }
 
-TEST_CASE("paths of groups") {
+TEST_CASE("paths of groups are absolute and normalized, or refused") {
   CHECK(cgroup::CheckPath("/kubepods/burstable/pod1/c").ok());
   CHECK(cgroup::CheckPath("/a.slice/b:c").ok());
   for (const char* bad : {"", "/", "a", "//a", "/a/", "/a/../b", "/a/./b", "/a\nb"}) {

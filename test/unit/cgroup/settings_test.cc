@@ -29,7 +29,7 @@ cgroup::Layout V1() {
   return layout;
 }
 
-// A fresh v1 group.
+// The files of a new v1 group.
 const Files kV1New = {{"cpu.cfs_period_us", "100000"},
                       {"cpu.cfs_quota_us", "-1"},
                       {"memory.limit_in_bytes", "9223372036854771712"},
@@ -71,24 +71,24 @@ TEST_CASE("cpu.weight follows the quadratic conversion of runc and kubelet") {
   }
 }
 
-TEST_CASE("absent and zero leave everything as it is") {
+TEST_CASE("absent and zero limits write nothing") {
   Resources zero = Memory(0, 0);
   zero.cpu_shares = 0;
   zero.cpu_quota_us = 0;
   zero.cpu_period_us = 0;
   zero.cpuset_cpus = "";
   zero.pids_limit = 0;
-  zero.hugepage_limits = {{"2MB", 0}, {"1GB", 0}};  // no controller, but 0: fine
+  zero.hugepage_limits = {{"2MB", 0}, {"1GB", 0}};  // 0 is accepted without the controller
   CHECK(Plan(V1(), zero, kV1New)->empty());
   CHECK(Plan(V2(), zero, kV2New)->empty());
 }
 
-TEST_CASE("cpu bandwidth") {
+TEST_CASE("CPU quota and period are written in an order that the kernel accepts") {
   Resources both;
   both.cpu_quota_us = 50000;
   both.cpu_period_us = 200000;
   CHECK(*Plan(V2(), both, kV2New) == Lines{"cpu.max=50000 200000"});
-  // A longer period first, a shorter one last: the share never exceeds the old and the new one.
+  // A longer period is written first, a shorter one last: the share never exceeds both old and new.
   CHECK(*Plan(V1(), both, kV1New) == Lines{"cpu.cfs_period_us=200000", "cpu.cfs_quota_us=50000"});
   both.cpu_period_us = 10000;
   both.cpu_quota_us = 5000;
@@ -102,7 +102,7 @@ TEST_CASE("cpu bandwidth") {
   Resources quota;
   quota.cpu_quota_us = -1;
   CHECK(*Plan(V2(), quota, {{"cpu.max", "20000 50000"}}) == Lines{"cpu.max=max 50000"});
-  CHECK(Plan(V1(), quota, kV1New)->empty());  // so already
+  CHECK(Plan(V1(), quota, kV1New)->empty());  // already in force
   quota.cpu_quota_us = 10000;
   CHECK(*Plan(V2(), quota, {{"cpu.max", "20000 50000"}, {"cpu.max.burst", "15000"}}) ==
         Lines{"cpu.max.burst=0", "cpu.max=10000 50000"});
@@ -120,7 +120,7 @@ TEST_CASE("v1 memory: memory + swap is never below memory") {
   CHECK(*Plan(V1(), Memory(200, 300), at(100, 100)) == Lines{s + "300", m + "200"});
   CHECK(*Plan(V1(), Memory(50, 80), at(100, 100)) == Lines{m + "50", s + "80"});
   CHECK(*Plan(V1(), Memory(-1, -1), at(100, 100)) == Lines{s + "-1", m + "-1"});
-  // Memory alone keeps the amount of swap, 50 here, as on v2 where swap has its own file.
+  // A memory limit alone keeps the amount of swap, here 50, as on v2, where swap has its own file.
   CHECK(*Plan(V1(), Memory(200, 0), at(100, 150)) == Lines{s + "250", m + "200"});
   CHECK(*Plan(V1(), Memory(60, 0), at(100, 150)) == Lines{m + "60", s + "110"});
   CHECK(*Plan(V1(), Memory(60, 0), kV1New) == Lines{m + "60"});
@@ -136,7 +136,7 @@ TEST_CASE("v2 memory: swap is the total less memory") {
         Lines{"memory.swap.max=50"});
 }
 
-TEST_CASE("memory limits that contradict each other") {
+TEST_CASE("memory limits that contradict each other are refused") {
   for (const auto& layout : {V1(), V2()}) {
     const Files& files = layout.v2_only() ? kV2New : kV1New;
     CHECK(absl::IsInvalidArgument(Plan(layout, Memory(100, 50), files).status()));
@@ -144,12 +144,13 @@ TEST_CASE("memory limits that contradict each other") {
     CHECK(absl::IsInvalidArgument(Plan(layout, Memory(0, 50), files).status()));
     CHECK(absl::IsInvalidArgument(Plan(layout, Memory(-7, 0), files).status()));
   }
-  // A kernel that does not account swap: no swap wanted is fine, some is not.
+  // Without swap accounting a limit that allows no swap is accepted, and one that allows some is
+  // not.
   CHECK(*Plan(V2(), Memory(100, 100), {}) == Lines{"memory.max=100"});
   CHECK(absl::IsFailedPrecondition(Plan(V2(), Memory(100, 150), {}).status()));
 }
 
-TEST_CASE("pids, cpuset and hugepages") {
+TEST_CASE("limits of pids, cpusets and huge pages") {
   Resources resources;
   resources.pids_limit = -1;
   resources.cpuset_cpus = "0-1,3";
@@ -168,7 +169,7 @@ TEST_CASE("pids, cpuset and hugepages") {
   CHECK(absl::IsInvalidArgument(Plan(V2(), huge, {}).status()));
 }
 
-TEST_CASE("unified is verbatim on v2 and wins") {
+TEST_CASE("values of unified are written unchanged on v2 and override other limits") {
   Resources resources = Memory(100, 150);
   resources.unified = {{"memory.swap.max", "7"}, {"memory.oom.group", "1"}};
   CHECK(*Plan(V2(), resources, kV2New) ==

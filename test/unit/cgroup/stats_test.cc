@@ -10,7 +10,7 @@ using namespace crisp;
 
 namespace {
 
-// A directory that stands for a mount point, with one group "/g".
+// A directory in place of a mount point, with one group "/g".
 struct FakeMount {
   std::string path;
   FakeMount() {
@@ -26,7 +26,7 @@ struct FakeMount {
 
 }  // namespace
 
-TEST_CASE("stats of a v2 group") {
+TEST_CASE("stats are read from the files of a v2 group") {
   FakeMount mount;
   mount.Put("cpu.stat",
             "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnice_usec 0\nnr_periods 7\n"
@@ -89,7 +89,7 @@ TEST_CASE("stats of a v2 group") {
   CHECK_FALSE(stats->io_pressure.has_value());
 }
 
-TEST_CASE("stats of a v1 group beside cgroup2") {
+TEST_CASE("stats are read from the files of a v1 group beside cgroup2") {
   FakeMount v1, v2;
   v1.Put("cpuacct.usage", "123456\n");
   v1.Put("cpuacct.stat", "user 2\nsystem 1\n");
@@ -113,7 +113,7 @@ TEST_CASE("stats of a v1 group beside cgroup2") {
   CHECK(stats->cpu.usage_ns == 123456);
   CHECK(stats->cpu.user_ns == 20'000'000);  // USER_HZ is 100 everywhere
   CHECK(stats->cpu.throttled_ns == 900);
-  CHECK(stats->memory.working_set_bytes == 0);  // never below
+  CHECK(stats->memory.working_set_bytes == 0);  // never less than 0
   CHECK_FALSE(stats->memory.limit_bytes.has_value());
   CHECK_FALSE(stats->memory.available_bytes.has_value());
   CHECK(stats->memory.rss_bytes == 20);
@@ -139,7 +139,7 @@ TEST_CASE("an empty group has no values, a missing group is NotFound") {
   CHECK(absl::IsNotFound(cgroup::ReadStats(layout, "/gone").status()));
 }
 
-TEST_CASE("garbage in files is no value") {
+TEST_CASE("a file that cannot be parsed gives no value") {
   FakeMount mount;
   mount.Put("memory.current", "-5\n");
   mount.Put("memory.stat", "anon\nfile x\n\n \npgfault 99999999999999999999999\n");

@@ -1,4 +1,4 @@
-// The systemd driver against a real systemd; elsewhere only that it is refused.
+// The systemd driver with a real systemd. Where PID 1 is another program, only that it is refused.
 #include "cgroup/systemd.h"
 
 #include <unistd.h>
@@ -23,7 +23,7 @@ using namespace crisp;
 
 namespace {
 
-// Ends at SIGTERM, as pause does.
+// A program that exits at SIGTERM, like pause.
 cgroup::Cgroups::Options Options() {
   return {.driver = cgroup::Driver::kSystemd,
           .default_parent = "/crisp",
@@ -50,7 +50,7 @@ std::string Read(const cgroup::Cgroups& groups, const std::string& path, const s
   return text.ok() ? std::string(absl::StripSuffix(*text, "\n")) : "<missing>";
 }
 
-// systemd stops a slice by itself a moment after the last scope has left it.
+// systemd stops a slice some time after its last scope has ended.
 bool GoesAway(const cgroup::Cgroups& groups, const std::string& path) {
   const absl::Time give_up = absl::Now() + absl::Seconds(20);
   while (Exists(groups, path) && absl::Now() < give_up) absl::SleepFor(absl::Milliseconds(20));
@@ -78,7 +78,8 @@ TEST_CASE("the systemd driver is refused where systemd is not PID 1") {
         "cgroup driver systemd: systemd is not PID 1 of this machine");
 }
 
-TEST_CASE("a pod's scope: delegated, its limits outlive a daemon-reload, its slices go with it") {
+TEST_CASE(
+    "a pod's scope is delegated, its limits survive a daemon-reload, its slices end with it") {
   const auto groups = Open("a pod's scope");
   if (groups == nullptr) return;
   const std::string id = base::NewId();
@@ -120,7 +121,7 @@ TEST_CASE("a pod's scope: delegated, its limits outlive a daemon-reload, its sli
   CHECK(Read(*groups, *leaf, "memory.max") == "33554432");
 
   CHECK(groups->Remove(*leaf, absl::Seconds(10)).ok());
-  // Empty of containers, the scope stays until the pod is removed.
+  // The scope stays without containers until the pod is removed.
   CHECK(Systemctl({"is-active", unit}) == "active");
   const absl::Status removed = groups->RemovePod(*parent, id, Soon());
   INFO(removed);
@@ -130,7 +131,7 @@ TEST_CASE("a pod's scope: delegated, its limits outlive a daemon-reload, its sli
   CHECK(GoesAway(*groups, absl::StrCat("/", top, ".slice")));
 }
 
-TEST_CASE("a slice that was there stays, and a scope that is gone takes no container") {
+TEST_CASE("an existing slice stays, and no container can be made in a scope that has ended") {
   const auto groups = Open("a slice that was there");
   if (groups == nullptr) return;
   const std::string slice = absl::StrCat("crispkept", getpid(), ".slice");
@@ -150,13 +151,13 @@ TEST_CASE("a slice that was there stays, and a scope that is gone takes no conta
   CHECK(GoesAway(*groups, absl::StrCat("/", slice)));
 }
 
-TEST_CASE("many pods at once come and go through systemd") {
+TEST_CASE("many pods at once are made and removed through systemd") {
   const auto groups = Open("many pods through systemd");
   if (groups == nullptr) return;
   const std::string slice = absl::StrCat("crisptest", getpid(), ".slice");
   std::vector<std::thread> threads;
   absl::Mutex mutex;
-  absl::Status first;  // what went wrong
+  absl::Status first;  // the first error of any thread
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       for (int round = 0; round < 3; ++round) {

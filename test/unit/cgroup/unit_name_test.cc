@@ -6,9 +6,9 @@
 
 using namespace crisp::cgroup;
 
-TEST_CASE("a cgroup_parent as the systemd driver takes it") {
+TEST_CASE("the systemd driver accepts slices as cgroup_parent and refuses everything else") {
   CHECK(*ParseSlice("test.slice") == "test.slice");
-  CHECK(*ParseSlice("/test.slice") == "test.slice");  // critest
+  CHECK(*ParseSlice("/test.slice") == "test.slice");  // as critest sends it
   CHECK(*ParseSlice("kubepods-besteffort-pod12_ab.slice") == "kubepods-besteffort-pod12_ab.slice");
   CHECK(*ParseSlice("/a.slice/a-b.slice") == "a-b.slice");
   CHECK(*ParseSlice("a.slice/a-b.slice/") == "a-b.slice");
@@ -23,7 +23,7 @@ TEST_CASE("a cgroup_parent as the systemd driver takes it") {
   CHECK_FALSE(ParseSlice(std::string(250, 'a') + ".slice").ok());
 }
 
-TEST_CASE("where slices and scopes are") {
+TEST_CASE("slices and scopes have the paths that systemd gives them") {
   using Slices = std::vector<std::string>;
   CHECK(SliceChain("a-b-c.slice") == Slices{"a.slice", "a-b.slice", "a-b-c.slice"});
   CHECK(SliceChain("-.slice").empty());
@@ -32,7 +32,7 @@ TEST_CASE("where slices and scopes are") {
   CHECK(PodScopePath("a-b.slice", "1f") == "/a.slice/a-b.slice/crisp-1f.scope");
   CHECK(PodScopePath("-.slice", "1f") == "/crisp-1f.scope");
   CHECK(IsPodScope("/a.slice/crisp-1f.scope", "1f"));
-  // Nothing that was not made for this very sandbox.
+  // Not the scope of another sandbox.
   CHECK_FALSE(IsPodScope("/a.slice/crisp-1f.scope", "2f"));
   CHECK_FALSE(IsPodScope("/a.slice", "1f"));
   CHECK_FALSE(IsPodScope("/crisp-1f.scope/x", "1f"));

@@ -1,4 +1,4 @@
-// What the pause files look like: elf(5).
+// The format of the pause programs: elf(5).
 #include <elf.h>
 
 #include <catch2/catch.hpp>
@@ -31,7 +31,7 @@ void CheckFile(const std::string& path, Elf64_Half machine) {
     if (segment.p_type == PT_LOAD) CHECK((segment.p_flags & PF_W) == 0);
     has_stack |= segment.p_type == PT_GNU_STACK;
   }
-  CHECK(has_stack);  // without it the kernel makes the stack executable
+  CHECK(has_stack);  // without that header the kernel makes the stack executable
 }
 
 #ifdef CRISP_PAUSE_AARCH64

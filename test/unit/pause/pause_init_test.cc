@@ -1,4 +1,4 @@
-// What pause does as PID 1 of a pod that shares its PID namespace: pid_namespaces(7). Needs root.
+// pause as PID 1 of a pod that shares its PID namespace: pid_namespaces(7). Needs root.
 #include <sched.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kOrphans = 1000;
 
-// Runs in the namespace: leaves kOrphans processes that live until the gate closes.
+// Runs in the namespace and leaves kOrphans processes there, which live until the gate closes.
 [[noreturn]] void LeaveOrphans(const int gate[2]) {
   for (int i = 0; i < kOrphans; ++i) {
     const pid_t orphan = fork();
@@ -26,7 +26,8 @@ constexpr int kOrphans = 1000;
   _exit(0);
 }
 
-// Enters the PID namespace of `pause` for its children, and has one of them leave the orphans.
+// Makes the PID namespace of `pause` the one of this process's children, and lets one of them leave
+// the orphans.
 int OrphansInto(pid_t pause, const int gate[2]) {
   const pid_t helper = fork();
   if (helper == 0) {
@@ -43,7 +44,7 @@ int OrphansInto(pid_t pause, const int gate[2]) {
   return WEXITSTATUS(status);
 }
 
-TEST_CASE("as PID 1 pause collects every orphan") {
+TEST_CASE("as PID 1 pause reaps every orphan") {
   PauseProcess pause(CLONE_NEWPID);
   REQUIRE(pause.pid() > 0);
   REQUIRE(pause.Waiting());
@@ -57,7 +58,7 @@ TEST_CASE("as PID 1 pause collects every orphan") {
   CHECK(pause.EndWith(SIGTERM) == 0);
 }
 
-TEST_CASE("as PID 1 pause ends with status 0 on TERM and INT") {
+TEST_CASE("as PID 1 pause exits with status 0 on SIGTERM and SIGINT") {
   for (const int signal : {SIGTERM, SIGINT}) {
     PauseProcess pause(CLONE_NEWPID);
     REQUIRE(pause.pid() > 0);

@@ -18,7 +18,7 @@ pid_t ParentOf(const std::string& pid) {
   std::ifstream file("/proc/" + pid + "/stat");
   std::string stat;
   std::getline(file, stat);
-  const size_t name_end = stat.rfind(')');  // the name may hold spaces and parentheses
+  const size_t name_end = stat.rfind(')');  // the name may have spaces and parentheses
   if (name_end == std::string::npos) return -1;
   return static_cast<pid_t>(std::atoi(stat.c_str() + name_end + 4));  // ") S <ppid>"
 }

@@ -1,5 +1,5 @@
-// A running pause for tests: started by fork or in a new PID namespace, killed at scope end.
-// Linux only, single-threaded, every wait is bounded by kPatience. Proc files: proc(5).
+// A running pause for tests, started by fork or in a new PID namespace and killed by the
+// destructor. For single-threaded tests; every wait is bounded by kPatience. Source: proc(5).
 #pragma once
 
 #include <signal.h>
@@ -12,11 +12,11 @@ namespace crisp::pause_test {
 
 inline constexpr std::chrono::seconds kPatience{10};
 
-// Asks again every millisecond until `condition` holds; false after kPatience. For facts the kernel
-// changes without an event one could wait for (a zombie collected by somebody else).
+// Checks `condition` every millisecond until it holds; false after kPatience. For changes that the
+// kernel does not announce, such as a zombie being reaped by another process.
 bool Eventually(const std::function<bool()>& condition);
 
-// Processes whose parent is `pid`, zombies included, as /proc shows them.
+// The processes whose parent is `pid`, including zombies, from /proc.
 int CountChildren(pid_t pid);
 
 class PauseProcess {
@@ -32,7 +32,8 @@ class PauseProcess {
   pid_t pid() const { return pid_; }
   // True once pause sleeps in rt_sigtimedwait.
   bool Waiting() const;
-  // Sends `signal`, returns the exit status: 128 + n when signal n killed it, -1 after kPatience.
+  // Sends `signal` and returns the exit status: 128 + n when signal n killed it, -1 after
+  // kPatience.
   int EndWith(int signal);
 
  private:

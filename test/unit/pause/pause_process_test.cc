@@ -1,4 +1,4 @@
-// What pause does as an ordinary process, without privileges.
+// pause as an ordinary process, without privileges.
 #include "pause_process.h"
 
 #include <linux/filter.h>
@@ -17,7 +17,7 @@
 namespace crisp::pause_test {
 namespace {
 
-TEST_CASE("pause ends with status 0 on TERM and INT") {
+TEST_CASE("pause exits with status 0 on SIGTERM and SIGINT") {
   for (const int signal : {SIGTERM, SIGINT}) {
     PauseProcess pause;
     REQUIRE(pause.Waiting());
@@ -38,7 +38,7 @@ TEST_CASE("pause survives a stop and continue") {
   CHECK(pause.EndWith(SIGTERM) == 0);
 }
 
-TEST_CASE("pause collects children that died before it ran") {
+TEST_CASE("pause reaps children that died before it ran") {
   PauseProcess pause(0, [] {
     for (int i = 0; i < 3; ++i) {
       const pid_t child = fork();
@@ -51,7 +51,7 @@ TEST_CASE("pause collects children that died before it ran") {
   CHECK(CountChildren(pause.pid()) == 0);
 }
 
-TEST_CASE("pause collects children that die at the same time") {
+TEST_CASE("pause reaps children that die at the same time") {
   int gate[2];
   REQUIRE(pipe(gate) == 0);
   PauseProcess pause(0, [&gate] {
@@ -71,7 +71,7 @@ TEST_CASE("pause collects children that die at the same time") {
   CHECK(pause.EndWith(SIGTERM) == 0);
 }
 
-TEST_CASE("pause ends with the errno when seccomp denies the wait") {
+TEST_CASE("pause exits with the errno when seccomp denies the wait") {
   PauseProcess pause(0, [] {
     sock_filter deny_wait[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -83,11 +83,11 @@ TEST_CASE("pause ends with the errno when seccomp denies the wait") {
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
   });
-  CHECK(pause.EndWith(0) == EPERM);  // signal 0: it ends without one
+  CHECK(pause.EndWith(0) == EPERM);  // signal 0: it exits without a signal
 }
 
 TEST_CASE("a pause costs at most four private pages") {
-  // Two, so that the text is shared as on a node with more than one pod.
+  // Two processes, so that the program's pages are shared as on a node with several pods.
   PauseProcess first;
   PauseProcess second;
   REQUIRE(first.Waiting());

@@ -1,4 +1,5 @@
-// The CRI contract never drifts: our descriptor, printed as a table, equals the published one.
+// The CRI contract must not change by accident: the descriptor, printed as a table, must equal the
+// published one.
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/descriptor.pb.h>
 
@@ -92,7 +93,7 @@ Table Published() {
   return table;
 }
 
-// What we take from cri-api 0.37 already. Numbers as published there.
+// What this tree already takes from cri-api 0.37, with the numbers published there.
 const Table kNewer = {
     "field Mount.mount_options 11 repeated string mountOptions",
     "field RuntimeFeatures.mount_options 3 optional bool mountOptions",
@@ -105,10 +106,10 @@ Table OnlyIn(const Table& left, const Table& right) {
   return difference;
 }
 
-TEST_CASE("the CRI descriptor equals cri-api v0.36.3 and what is named of 0.37") {
+TEST_CASE("the CRI descriptor equals cri-api v0.36.3 plus the listed parts of 0.37") {
   const Table ours = Ours();
   const Table published = Published();
-  // 41 calls: a table cut short by a failed regeneration must not pass.
+  // 41 calls: the test must fail if a regeneration truncated the table.
   REQUIRE(std::count_if(published.begin(), published.end(), [](const std::string& line) {
             return absl::StartsWith(line, "rpc ");
           }) == 41);
@@ -117,7 +118,7 @@ TEST_CASE("the CRI descriptor equals cri-api v0.36.3 and what is named of 0.37")
   CHECK(absl::StrJoin(OnlyIn(published, ours), "\n") == "");
 }
 
-TEST_CASE("bytes written by the published names decode to the fields we use") {
+TEST_CASE("bytes encoded by the published field numbers decode to the same fields here") {
   // Mount{container_path "/a" = 1, readonly true = 3, recursive_read_only true = 8}
   ::runtime::v1::Mount mount;
   REQUIRE(mount.ParseFromString(std::string("\x0a\x02/a\x18\x01\x40\x01")));

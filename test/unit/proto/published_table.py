@@ -14,12 +14,12 @@ import tempfile
 
 def descriptor_text(published: pathlib.Path) -> str:
     """The file's FileDescriptorSet in protobuf text format."""
-    with tempfile.TemporaryDirectory() as folder:
-        # debug_redact is unknown to protoc before 22 and is no part of the wire format.
+    with tempfile.TemporaryDirectory() as directory:
+        # debug_redact is unknown to protoc before 22 and not part of the wire format.
         source = published.read_text().replace(" [debug_redact = true]", "")
-        pathlib.Path(folder, "api.proto").write_text(source)
+        pathlib.Path(directory, "api.proto").write_text(source)
         binary = subprocess.run(
-            ["protoc", f"-I{folder}", "--descriptor_set_out=/dev/stdout", "api.proto"],
+            ["protoc", f"-I{directory}", "--descriptor_set_out=/dev/stdout", "api.proto"],
             check=True, stdout=subprocess.PIPE).stdout
     return subprocess.run(
         ["protoc", "-I/usr/include", "--decode=google.protobuf.FileDescriptorSet",

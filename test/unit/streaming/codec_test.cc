@@ -1,4 +1,4 @@
-// Codecs and other pure parts, against well-formed and hostile input.
+// Codecs and other pure parts, with well-formed and hostile input.
 #include <zlib.h>
 
 #include <catch2/catch.hpp>
@@ -49,14 +49,14 @@ absl::Status FeedOne(const std::string& bytes) {
   return decoder.Feed(bytes, &recorder);
 }
 
-TEST_CASE("the SPDY/3 dictionary is the one clients use") {
+TEST_CASE("the SPDY/3 dictionary is the one that clients use") {
   const std::string& dictionary = SpdyDictionary();
   CHECK(dictionary.size() == 1423);
   CHECK(adler32(1, reinterpret_cast<const Bytef*>(dictionary.data()),
                 static_cast<uInt>(dictionary.size())) == 0xe3c6a7c2);
 }
 
-TEST_CASE("frames are the same however the bytes are cut") {
+TEST_CASE("frames are decoded the same in whatever pieces the bytes come") {
   HeaderDeflater deflater;
   const std::string first =
       SynStream(&deflater, 1, PlainHeaderBlock({{"StreamType", "stdin"}, {"x", ""}}));
@@ -84,16 +84,15 @@ TEST_CASE("malformed frames end the session") {
   HeaderDeflater deflater;
   CHECK_FALSE(FeedOne(Big32(0x80020001) + Big32(0)).ok());             // another version
   CHECK_FALSE(FeedOne(DataFrame(0, 0, "x")).ok());                     // stream 0
-  CHECK_FALSE(FeedOne(Big32(0x80030004) + Big32(0x00ffffff)).ok());    // too long to wait for
+  CHECK_FALSE(FeedOne(Big32(0x80030004) + Big32(0x00ffffff)).ok());    // longer than allowed
   CHECK_FALSE(FeedOne(ControlFrame(3, 0, Big32(1))).ok());             // short RST_STREAM
   CHECK_FALSE(FeedOne(ControlFrame(6, 0, "")).ok());                   // short PING
   CHECK_FALSE(FeedOne(ControlFrame(7, 0, Big32(1))).ok());             // short GOAWAY
   CHECK_FALSE(FeedOne(ControlFrame(1, 0, Big32(1))).ok());             // short SYN_STREAM
   CHECK_FALSE(FeedOne(ControlFrame(9, 0, Big32(1) + Big32(0))).ok());  // WINDOW_UPDATE by 0
-  // S01: more settings than the frame has room for.
+  // More settings than fit into the frame.
   CHECK_FALSE(FeedOne(ControlFrame(4, 0, Big32(0x20000000) + std::string(8, '\0'))).ok());
   CHECK_FALSE(FeedOne(ControlFrame(4, 0, Big32(0xffffffff))).ok());
-  // S08
   CHECK_FALSE(FeedOne("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff").ok());
 }
 
@@ -104,9 +103,9 @@ TEST_CASE("hostile header blocks are refused") {
     return !FeedOne(SynStream(&own, 1, block)).ok();
   };
   CHECK_FALSE(refused(PlainHeaderBlock({{"a", "b"}})));
-  CHECK(refused(Big32(0xffffffff)));                              // S02: count
-  CHECK(refused(Big32(1) + Big32(0x80000000)));                   // S03: length 2^31
-  CHECK(refused(Big32(1) + Big32(1) + "a" + Big32(0xffffffff)));  // S03
+  CHECK(refused(Big32(0xffffffff)));                              // count
+  CHECK(refused(Big32(1) + Big32(0x80000000)));                   // length 2^31
+  CHECK(refused(Big32(1) + Big32(1) + "a" + Big32(0xffffffff)));  // length beyond the block
   CHECK(refused(""));
   CHECK(refused(PlainHeaderBlock({{"", "x"}})));
   CHECK(refused(PlainHeaderBlock({{"a", "x"}, {"A", "y"}})));
@@ -114,7 +113,7 @@ TEST_CASE("hostile header blocks are refused") {
   HeaderList many;
   for (int i = 0; i < 65; ++i) many.emplace_back(std::to_string(i), "");
   CHECK(refused(PlainHeaderBlock(many)));
-  // S04: 10 MB that compress to 10 KB.
+  // 10 MB that compress to 10 KB.
   CHECK(refused(PlainHeaderBlock({{"a", std::string(10 << 20, 'x')}})));
   CHECK_FALSE(FeedOne(ControlFrame(1, 0, std::string(10, '\1') + "not zlib")).ok());
 }
@@ -155,7 +154,7 @@ std::vector<std::pair<int, std::string>> Channels(ChannelCoding coding,
   return seen;
 }
 
-TEST_CASE("WebSocket messages carry channels") {
+TEST_CASE("WebSocket messages are split into channel and data") {
   bool ok;
   using Seen = std::vector<std::pair<int, std::string>>;
   for (const size_t step : {1u, 2u, 3u, 5u, 100u}) {
@@ -172,7 +171,7 @@ TEST_CASE("WebSocket messages carry channels") {
   }
 }
 
-TEST_CASE("results and sizes have Kubernetes' form") {
+TEST_CASE("results and terminal sizes have Kubernetes' format") {
   CHECK(EncodeExit(0, true) == R"({"metadata":{},"status":"Success"})");
   CHECK(EncodeExit(0, false).empty());
   CHECK(EncodeExit(7, true) ==
@@ -208,7 +207,7 @@ TEST_CASE("HTTP heads are parsed strictly") {
   CHECK_FALSE(ParseHttpHead("GET / HTTP/1.1\r\nbad header\r\n\r\n").ok());
 }
 
-TEST_CASE("requests are validated") {
+TEST_CASE("requests with missing or contradicting fields are refused") {
   const Streams out = {false, true, false, false};
   CHECK(Validate(ExecRequest{"c", {"true"}, out}).ok());
   CHECK(Validate(AttachRequest{"c", out}).ok());
@@ -222,7 +221,7 @@ TEST_CASE("requests are validated") {
   }
 }
 
-TEST_CASE("a token works once and not for long") {
+TEST_CASE("a token works once and only for its lifetime") {
   TokenStore store(2, absl::Hours(1));
   const std::string first = *store.Add(PortForwardRequest{"one"});
   const std::string second = *store.Add(PortForwardRequest{"two"});
@@ -239,7 +238,7 @@ TEST_CASE("a token works once and not for long") {
   CHECK_FALSE(quick.Take(*quick.Add(PortForwardRequest{"late"})).has_value());
   CHECK(quick.Add(PortForwardRequest{"a"}).ok());
   CHECK(quick.Add(PortForwardRequest{"b"}).ok());
-  CHECK(quick.Add(PortForwardRequest{"c"}).ok());  // the expired ones do not count
+  CHECK(quick.Add(PortForwardRequest{"c"}).ok());  // expired tokens do not count
 }
 
 }  // namespace

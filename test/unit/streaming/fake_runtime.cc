@@ -105,7 +105,7 @@ absl::StatusOr<Process> FakeRuntime::Run(const std::vector<std::string>& command
     pipes[0].child.reset(slave);
     fcntl(slave, F_SETFD, FD_CLOEXEC);
     flags |= POSIX_SPAWN_SETSID;
-    // The first terminal a session leader opens becomes its controlling terminal.
+    // The first terminal that a session leader opens becomes its controlling terminal.
     posix_spawn_file_actions_addopen(&actions, 0, name, O_RDWR, 0);
     posix_spawn_file_actions_adddup2(&actions, 0, 1);
     posix_spawn_file_actions_adddup2(&actions, 0, 2);

@@ -14,7 +14,7 @@ namespace crisp::streaming {
 
 class FakeRuntime : public StreamingRuntime {
  public:
-  // Outlives the runtime in calls that are under way.
+  // Calls that are running keep it alive after the runtime is gone.
   struct Record {
     std::atomic<int> started = 0;
     std::atomic<int> waited = 0;
@@ -27,9 +27,9 @@ class FakeRuntime : public StreamingRuntime {
 
   // Runs the command. A container id "missing" fails with kNotFound.
   absl::StatusOr<Process> Exec(const ExecRequest& request) override;
-  // Runs `attach_command`; killing it is not the attachment's business.
+  // Runs `attach_command`. Kill() does not kill it, because an attachment leaves its process alone.
   absl::StatusOr<Process> Attach(const AttachRequest& request) override;
-  // The pod is this process.
+  // The test process stands for the pod.
   absl::StatusOr<base::UniqueFd> PodSocket(const std::string& sandbox_id, int family) override;
 
   std::vector<std::string> attach_command = {"cat"};

@@ -18,7 +18,7 @@ Pair OpenPair(SpdyClient* client, uint16_t port, const std::string& request_id) 
   HeaderList headers = {{"streamtype", "error"}, {"port", std::to_string(port)}};
   if (!request_id.empty()) headers.emplace_back("requestid", request_id);
   pair.error = client->Open(headers);
-  client->Send(pair.error, "", true);  // as clients do: they never write on it
+  client->Send(pair.error, "", true);  // clients close it at once, because they never write on it
   headers[0].second = "data";
   pair.data = client->Open(headers);
   return pair;
@@ -45,7 +45,7 @@ struct Session {
   SpdyClient client;
 };
 
-TEST_CASE("port-forward: both directions, and half-close") {
+TEST_CASE("port-forward: bytes flow both ways, and each direction can be closed alone") {
   Session session;
   SpdyClient& client = session.client;
   Target target;
@@ -61,7 +61,7 @@ TEST_CASE("port-forward: both directions, and half-close") {
   CHECK(client.streams[pair.error].data.empty());
 }
 
-TEST_CASE("port-forward: connections are independent") {
+TEST_CASE("port-forward: an error on one connection does not affect the others") {
   Session session;
   SpdyClient& client = session.client;
   Target target;
@@ -69,7 +69,8 @@ TEST_CASE("port-forward: connections are independent") {
   base::UniqueFd broken_end = target.Accept();
   const Pair unnumbered = OpenPair(&client, target.port, "");
   base::UniqueFd good_end = target.Accept();
-  // A reset by the target says nothing on the error stream: clients would end the session.
+  // A reset by the target writes nothing to the error stream, because clients would end the
+  // session.
   const linger abort = {1, 0};
   setsockopt(broken_end.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
   broken_end.reset();
@@ -81,7 +82,7 @@ TEST_CASE("port-forward: connections are independent") {
   base::UniqueFd dropped_end = target.Accept();
   client.connection.Write(ControlFrame(3, 0, Big32(dropped.data) + Big32(5)));
   CHECK(Receive(dropped_end.get(), 1).empty());
-  // Nobody listens.
+  // A port without a listener.
   uint16_t dead_port;
   {
     Target dead;
@@ -93,7 +94,7 @@ TEST_CASE("port-forward: connections are independent") {
         "error forwarding port " + std::to_string(dead_port) +
             " to pod pod, uid : connect localhost: ECONNREFUSED");
   CHECK(client.streams[refused.data].reset == 5);
-  // After all that the second one still works.
+  // The second connection still works.
   client.Send(unnumbered.data, "ping");
   CHECK(Receive(good_end.get(), 4) == "ping");
   SendText(good_end.get(), "pong");
@@ -103,7 +104,7 @@ TEST_CASE("port-forward: connections are independent") {
   CHECK(Eventually([&] { return session.fixture.server->sessions() == 0; }));
 }
 
-// Listens, but accepts nobody, and its backlog is full: the kernel drops what else comes.
+// A listening socket with a full backlog: the kernel drops further connection attempts.
 struct HungTarget : Target {
   HungTarget() {
     REQUIRE(listen(fd.get(), 0) == 0);
@@ -115,14 +116,14 @@ struct HungTarget : Target {
   base::UniqueFd filler{socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
 };
 
-// Everything sent before has been handled when this returns.
+// Returns when the server has handled everything that was sent before.
 void WaitForServer(SpdyClient* client) {
   client->connection.Write(ControlFrame(6, 0, Big32(1)));
   const size_t before = client->pings.size();
   while (client->pings.size() == before) REQUIRE(client->ReadFrame());
 }
 
-TEST_CASE("port-forward: a target that hangs holds up no exec") {
+TEST_CASE("port-forward: a target that does not answer does not delay an exec") {
   Session session;
   HungTarget hung;
   for (int i = 0; i < 100; ++i) OpenPair(&session.client, hung.port, std::to_string(i));
@@ -132,7 +133,7 @@ TEST_CASE("port-forward: a target that hangs holds up no exec") {
   CHECK(command.text(command.out) == "up\n");
 }
 
-TEST_CASE("port-forward: sixteen connects at a time, the others wait") {
+TEST_CASE("port-forward: sixteen connects run at a time, the others wait") {
   ServerOptions options;
   options.connect_timeout = absl::Hours(1);
   Session session(options);
@@ -145,21 +146,21 @@ TEST_CASE("port-forward: sixteen connects at a time, the others wait") {
   const Pair good = OpenPair(&session.client, target.port, "good");
   const auto& sockets = session.fixture.runtime.record->sockets;
   CHECK(Eventually([&] { return sockets == 16; }));
-  // One that waits gives up, and then three that connect: their turns are free at once.
+  // A waiting one and then three that connect are closed, and others take their place at once.
   for (const int i : {16, 2, 3, 15}) {
     session.client.connection.Write(ControlFrame(3, 0, Big32(pairs[i].data) + Big32(5)));
   }
   base::UniqueFd end = target.Accept();
-  CHECK(Eventually([&] { return sockets == 18; }));  // this one and the seventeenth
+  CHECK(Eventually([&] { return sockets == 18; }));  // this one and the seventeenth are connecting
   SendText(end.get(), "pong");
   while (session.client.streams[good.data].data != "pong") REQUIRE(session.client.ReadFrame());
   CHECK(sockets == 18);
-  // Nor does a connect that is under way keep the session.
+  // A running connect does not keep the session alive.
   session.client.connection.Close();
   CHECK(Eventually([&] { return session.fixture.server->sessions() == 0; }));
 }
 
-TEST_CASE("port-forward: a connect that takes too long says so") {
+TEST_CASE("port-forward: a connect that times out is reported on the error stream") {
   ServerOptions options;
   options.connect_timeout = absl::Milliseconds(50);
   ServerFixture fixture(options);
@@ -173,7 +174,7 @@ TEST_CASE("port-forward: a connect that takes too long says so") {
   CHECK(fixture.runtime.record->sockets == 2);
 }
 
-TEST_CASE("port-forward: a target that listens on ::1 only is found") {
+TEST_CASE("port-forward: a target that listens only on ::1 is reached") {
   Session session;
   Target target(AF_INET6);
   OpenPair(&session.client, target.port, "0");
@@ -181,9 +182,9 @@ TEST_CASE("port-forward: a target that listens on ::1 only is found") {
   while (session.client.streams[3].data != "hello") REQUIRE(session.client.ReadFrame());
 }
 
-// It may be over before the server knows that it was there. The kernel tells the two apart: a
-// connect that is refused ends with ECONNREFUSED.
-TEST_CASE("port-forward: a connection that is reset at once is no failed connect") {
+// The reset may arrive before the server sees the connection. Only a refused connect ends with
+// ECONNREFUSED, so the server can tell them apart.
+TEST_CASE("port-forward: a connection that is reset at once does not count as a failed connect") {
   Session session;
   Target target;
   for (int i = 0; i < 300; ++i) {
@@ -196,7 +197,7 @@ TEST_CASE("port-forward: a connection that is reset at once is no failed connect
   }
 }
 
-TEST_CASE("port-forward: bad streams are refused") {
+TEST_CASE("port-forward: streams with bad headers are refused") {
   Session session;
   SpdyClient& client = session.client;
   std::vector<uint32_t> refused;
@@ -211,7 +212,7 @@ TEST_CASE("port-forward: bad streams are refused") {
   for (const uint32_t id : refused) CHECK(client.streams[id].reset == 3);
 }
 
-TEST_CASE("port-forward: a session has room for 2000 streams") {
+TEST_CASE("port-forward: a session can have 2000 streams") {
   Session session;
   SpdyClient& client = session.client;
   for (int i = 0; i < 2001; ++i) {
@@ -222,7 +223,7 @@ TEST_CASE("port-forward: a session has room for 2000 streams") {
   CHECK(client.streams[3999].reset == 0);
 }
 
-TEST_CASE("port-forward: a pair that stays alone is ended") {
+TEST_CASE("port-forward: a stream whose partner does not come is ended") {
   ServerOptions options;
   options.creation_timeout = absl::Milliseconds(50);
   ServerFixture fixture(options);
@@ -233,7 +234,7 @@ TEST_CASE("port-forward: a pair that stays alone is ended") {
   CHECK(client.streams[error].data == "timed out waiting for streams");
 }
 
-TEST_CASE("port-forward: unread data is bounded both ways") {
+TEST_CASE("port-forward: unread data is bounded in both directions") {
   Session session;
   SpdyClient& client = session.client;
   Target target;
@@ -253,11 +254,11 @@ TEST_CASE("port-forward: unread data is bounded both ways") {
   CHECK(ResidentBytes() < before + kResidentSlack);
 }
 
-// Runs the same SPDY bytes through WebSocket messages, cut badly.
-TEST_CASE("port-forward: tunnelled through WebSocket") {
+// Sends the same SPDY bytes in WebSocket messages, split at odd places.
+TEST_CASE("port-forward: works through a WebSocket tunnel") {
   ServerFixture fixture;
   Target target;
-  SpdyClient frames(fixture.Url(PortForwardRequest{"pod"}));  // only makes bytes
+  SpdyClient frames(fixture.Url(PortForwardRequest{"pod"}));  // only encodes frames
   WebSocketClient client(fixture.Url(PortForwardRequest{"pod"}));
   const std::string answer = client.Upgrade("SPDY/3.1+portforward.k8s.io");
   CHECK(answer.find("Sec-WebSocket-Protocol: SPDY/3.1+portforward.k8s.io\r\n") !=
@@ -280,7 +281,7 @@ TEST_CASE("port-forward: tunnelled through WebSocket") {
     CHECK(message->opcode == 2);
     received += message->payload;
   }
-  // Bare channels would need ports in the request.
+  // The older protocol without a tunnel would need the ports in the request.
   WebSocketClient old(fixture.Url(PortForwardRequest{"pod"}));
   CHECK(old.Upgrade("v4.channel.k8s.io").find("HTTP/1.1 400") == 0);
 }

@@ -1,4 +1,5 @@
-// The server over the fake runtime, for clients in other languages. One line in, one line out:
+// Runs the server with the fake runtime, for clients in other languages. Answers each line with
+// one:
 //   exec|attach <stdin><stdout><stderr><tty, each 0 or 1> <shell script>   the URL
 //   portforward                                                            the URL
 //   stat                                   sessions, processes held, processes killed

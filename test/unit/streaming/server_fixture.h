@@ -1,4 +1,4 @@
-// A server over the fake runtime, and what the tests ask of the process they run in.
+// A server with the fake runtime, and counters of the test process.
 #pragma once
 
 #include <sys/socket.h>
@@ -66,7 +66,7 @@ class Gate {
 size_t OpenDescriptors();
 size_t Threads();
 size_t ResidentBytes();
-// What it may grow by in a test that must not buffer. AddressSanitizer keeps freed memory back.
+// How much it may grow in a test of bounded memory. AddressSanitizer keeps freed memory.
 #ifdef __SANITIZE_ADDRESS__
 inline constexpr size_t kResidentSlack = 64 << 20;
 #else

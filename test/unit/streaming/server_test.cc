@@ -1,4 +1,4 @@
-// The server's outside: addresses, tokens, HTTP answers, and SPDY remote commands.
+// The server as clients see it: addresses, tokens, HTTP answers and SPDY remote commands.
 #include <catch2/catch.hpp>
 #include <thread>
 
@@ -29,7 +29,7 @@ TEST_CASE("only a numeric loopback address is served") {
         "bind " + options.address + ": EADDRINUSE");
 }
 
-TEST_CASE("URLs are limited, checked and end with the server") {
+TEST_CASE("unused URLs are limited in number, and there are none after Stop()") {
   ServerOptions options;
   options.max_tokens = 2;
   ServerFixture fixture(options);
@@ -51,7 +51,7 @@ std::string Answer(const std::string& url, const std::string& head) {
   return answer.substr(0, answer.find('\r'));
 }
 
-TEST_CASE("what is no proper upgrade gets its HTTP answer") {
+TEST_CASE("a request that cannot be upgraded gets the right HTTP error") {
   ServerFixture fixture;
   const std::string url = fixture.ExecUrl("true", kOut);
   const std::string path = Connection(url).path();
@@ -68,7 +68,7 @@ TEST_CASE("what is no proper upgrade gets its HTTP answer") {
   CHECK(Answer(url, WebSocketHead(path, v4) + "early") == "HTTP/1.1 400 Bad Request");
   CHECK(Answer(url, "GET / HTTP/1.1\r\nX: " + std::string(20000, 'x')) ==
         "HTTP/1.1 431 Request Header Fields Too Large");
-  // None of these used the token up; this does, though it fails.
+  // None of these used the token up. This one does, although it is refused.
   CHECK(Answer(url, SpdyHead(path, {"v9.channel.k8s.io"})) == "HTTP/1.1 403 Forbidden");
   CHECK(Answer(url, SpdyHead(path, {v4})) == "HTTP/1.1 404 Not Found");
   const std::string websocket = fixture.ExecUrl("true", kOut);
@@ -77,23 +77,23 @@ TEST_CASE("what is no proper upgrade gets its HTTP answer") {
   CHECK(fixture.runtime.record->started == 0);
 }
 
-TEST_CASE("a token is good for one use, of its kind, in time") {
+TEST_CASE("a token is valid for one use, for its kind of request and for its lifetime") {
   ServerFixture fixture;
   const std::string url = fixture.ExecUrl("true", kOut);
   const std::string path = Connection(url).path();
-  {  // S16
+  {  // a token of another kind of request
     const std::string other = "/attach" + path.substr(5);
     CHECK(Answer(url, SpdyHead(other, {"v4.channel.k8s.io"})) == "HTTP/1.1 404 Not Found");
     CHECK(Answer(url, SpdyHead(path, {"v4.channel.k8s.io"})) == "HTTP/1.1 404 Not Found");
   }
-  {  // S11
+  {  // a second use
     const std::string again = fixture.ExecUrl("true", kOut);
     Command command(again, kOut);
     CHECK(Answer(again, SpdyHead(Connection(again).path(), {"v4.channel.k8s.io"})) ==
           "HTTP/1.1 404 Not Found");
     command.client.ReadToEnd();
   }
-  ServerOptions options;  // S12
+  ServerOptions options;  // after its lifetime
   options.token_lifetime = absl::Milliseconds(20);
   ServerFixture quick(options);
   const std::string late = quick.ExecUrl("true", kOut);
@@ -101,7 +101,7 @@ TEST_CASE("a token is good for one use, of its kind, in time") {
   CHECK(Answer(late, SpdyHead(Connection(late).path(), {})) == "HTTP/1.1 404 Not Found");
 }
 
-TEST_CASE("the best common SPDY protocol is chosen") {
+TEST_CASE("the best SPDY protocol that both sides know is chosen") {
   ServerFixture fixture;
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"v5.channel.k8s.io", "v4.channel.k8s.io", "v3.channel.k8s.io"}, "v4.channel.k8s.io"},
@@ -118,7 +118,7 @@ TEST_CASE("the best common SPDY protocol is chosen") {
   }
 }
 
-TEST_CASE("exec: output, result, and the order of ends") {
+TEST_CASE("exec: output and result arrive, and the streams end in the order that clients expect") {
   ServerFixture fixture;
   Command command(fixture.ExecUrl("echo out; echo err >&2", kOutErr), kOutErr);
   command.client.ReadToEnd();
@@ -135,7 +135,7 @@ TEST_CASE("exec: output, result, and the order of ends") {
   CHECK(fixture.runtime.record->killed == 0);
 }
 
-TEST_CASE("exec: exit codes by protocol version") {
+TEST_CASE("exec: the exit code is reported in the form of the protocol version") {
   ServerFixture fixture;
   for (const char* protocol : {"v5.channel.k8s.io", "v4.channel.k8s.io"}) {
     Command command(fixture.ExecUrl("exit 7", kOut), kOut, protocol);
@@ -154,7 +154,7 @@ TEST_CASE("exec: exit codes by protocol version") {
   }
 }
 
-TEST_CASE("exec: what cannot start says so") {
+TEST_CASE("exec: an error to start reaches the client") {
   ServerFixture fixture;
   Command missing(fixture.Url(ExecRequest{"missing", {"true"}, kOut}), kOut);
   missing.client.ReadToEnd();
@@ -167,7 +167,7 @@ TEST_CASE("exec: what cannot start says so") {
         "Internal error occurred: error attaching to container: container missing: no such");
 }
 
-TEST_CASE("exec: input, its end, and an end that does not wait for it") {
+TEST_CASE("exec: input and its end reach the process, and the session does not wait for that end") {
   ServerFixture fixture;
   Command cat(fixture.ExecUrl("cat; echo end", kInOut), kInOut);
   cat.client.Send(cat.in, "one ");
@@ -178,7 +178,7 @@ TEST_CASE("exec: input, its end, and an end that does not wait for it") {
 
   Command open(fixture.ExecUrl("read x; echo $x", kInOut), kInOut);
   open.client.Send(open.in, "line\n");
-  open.client.ReadToEnd();  // stdin was never closed
+  open.client.ReadToEnd();  // the client has not closed stdin
   CHECK(open.text(open.out) == "line\n");
 
   Command deaf(fixture.ExecUrl("exec <&-; sleep 0.1; echo done", kInOut), kInOut);
@@ -187,26 +187,26 @@ TEST_CASE("exec: input, its end, and an end that does not wait for it") {
   CHECK(deaf.text(deaf.out) == "done\n");
 }
 
-TEST_CASE("exec: a child that keeps the output open does not keep the session") {
+TEST_CASE("exec: a background child that keeps the output open does not keep the session open") {
   ServerFixture fixture;
   Command command(fixture.ExecUrl("(sleep 30; echo late) & echo early", kOut), kOut);
   command.client.ReadToEnd();
   CHECK(command.text(command.out) == "early\n");
   CHECK(command.text(command.error) == kSuccess);
-  // Nor does one that never stops writing.
+  // Neither does one that writes without end.
   Command flood(fixture.ExecUrl("timeout 2 yes & exit 3", kOut), kOut);
   flood.client.ReadToEnd();
   CHECK(flood.text(flood.error).find("\"3\"") != std::string::npos);
 }
 
-// Likewise on a terminal, which the children keep though its session has ended.
-TEST_CASE("exec: a child that keeps the terminal open does not keep the session") {
+// The same with a terminal, which children keep open after its session leader has exited.
+TEST_CASE("exec: a background child that keeps the terminal open does not keep the session open") {
   ServerFixture fixture;
   Command quiet(fixture.ExecUrl("trap '' HUP; sleep 30 & echo early", kTerminal), kTerminal);
   quiet.client.ReadToEnd();
   CHECK(quiet.text(quiet.out) == "early\r\n");
   CHECK(quiet.text(quiet.error) == kSuccess);
-  // Nor one that never stops writing, and that is ahead of the client.
+  // Neither does one that writes without end, faster than the client reads.
   Command flood(fixture.ExecUrl("trap '' HUP; timeout 20 yes & read go; exit 3", kTerminal),
                 kTerminal);
   REQUIRE(Eventually([&] { return IsFull(flood.client.connection, Direction::kToClient); }));
@@ -218,7 +218,7 @@ TEST_CASE("exec: a child that keeps the terminal open does not keep the session"
   CHECK(base::MonotonicNanos() - begin_ns < int64_t{10} * 1'000'000'000);
 }
 
-TEST_CASE("exec: a terminal follows the client's sizes") {
+TEST_CASE("exec: a terminal gets the sizes that the client sends") {
   ServerFixture fixture;
   Command command(fixture.ExecUrl("read x; stty size; exit 4", kTerminal), kTerminal);
   command.client.Send(command.resize, "{\"Width\":100,\"Hei");

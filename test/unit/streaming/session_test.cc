@@ -1,4 +1,4 @@
-// Sessions under hostile, slow and vanishing clients; nothing may be left behind.
+// Sessions with hostile, slow and vanishing clients; nothing of them may be left behind.
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 namespace crisp::streaming {
 namespace {
 
-TEST_CASE("a client that breaks the protocol loses its session") {
+TEST_CASE("a client that breaks the protocol loses its session, and its process is killed") {
   ServerFixture fixture;
   const std::vector<std::function<void(Command*)>> attacks = {
       [](Command* c) { c->client.connection.Write("\xff\xff\xff\xff garbage after upgrade"); },
@@ -42,17 +42,17 @@ TEST_CASE("a client that breaks the protocol loses its session") {
   CHECK(Eventually([&] { return fixture.runtime.record->alive == 0; }));
 }
 
-TEST_CASE("an error on one stream stays there") {
+TEST_CASE("an error on one stream does not affect the others") {
   ServerFixture fixture;
   const Gate end;
   Command command(fixture.ExecUrl("cat; " + end.script() + "; echo still", kInOut), kInOut);
   command.client.Send(command.in, "x", true);
-  command.client.Send(command.in, "after the end");  // S06
+  command.client.Send(command.in, "after the end");
   command.client.connection.Write(ControlFrame(6, 0, Big32(41)) + ControlFrame(6, 0, Big32(42)));
-  for (int i = 0; i < 4096; ++i) {  // S05
+  for (int i = 0; i < 4096; ++i) {
     command.client.connection.Write(command.client.OpenFrame({{"streamtype", "stdin"}}));
   }
-  // S07: windows are not kept, so they cannot overflow.
+  // The server does not count windows, so they cannot overflow.
   command.client.connection.Write(ControlFrame(9, 0, Big32(command.out) + Big32(0x7fffffff)));
   command.client.connection.Write(ControlFrame(9, 0, Big32(command.out) + Big32(0x7fffffff)));
   while (command.client.streams[command.out + 2 * 4096].reset == 0) {
@@ -68,7 +68,7 @@ TEST_CASE("an error on one stream stays there") {
   CHECK(command.client.goaway == 0u);
 }
 
-TEST_CASE("streams nobody asked for are ended, unknown and second ones refused") {
+TEST_CASE("streams that the request lacks are ended; unknown and repeated ones are refused") {
   ServerFixture fixture;
   SpdyClient client(fixture.ExecUrl("echo x", kOut));
   client.Upgrade({"v4.channel.k8s.io"});
@@ -85,7 +85,7 @@ TEST_CASE("streams nobody asked for are ended, unknown and second ones refused")
   CHECK_FALSE(client.streams[error].data.empty());
 }
 
-TEST_CASE("a dropped output does not stop the process") {
+TEST_CASE("a process goes on when the client resets one of its outputs") {
   ServerFixture fixture;
   Command command(fixture.ExecUrl("head -c 5000000 /dev/zero; echo done >&2", kOutErr), kOutErr);
   command.client.connection.Write(ControlFrame(3, 0, Big32(command.out) + Big32(5)));
@@ -93,8 +93,8 @@ TEST_CASE("a dropped output does not stop the process") {
   CHECK(command.text(command.err) == "done\n");
 }
 
-// S14. `before` is warm: the allocator has its arenas, the code its pages.
-TEST_CASE("a client that does not read stops its process, at a bounded price") {
+// The first command fills the allocator and the page cache, so that they do not count below.
+TEST_CASE("a client that does not read stops its process, and the server's memory stays bounded") {
   ServerFixture fixture;
   constexpr size_t kBytes = 50 << 20;
   {
@@ -116,11 +116,12 @@ TEST_CASE("a client that does not read stops its process, at a bounded price") {
   CHECK(command.text(command.error).find("Success") != std::string::npos);
 }
 
-// FIONREAD counts only the first of the two buffers of a terminal. A child keeps it open, so that
-// its end does not come.
+// FIONREAD counts only the first of a terminal's two buffers. A background child keeps the terminal
+// open, so that it does not reach its end.
 TEST_CASE("the end of a terminal's output reaches a slow client") {
   ServerFixture fixture;
-  const base::UniqueFd written(memfd_create("written", MFD_CLOEXEC));  // one byte for every 1000
+  const base::UniqueFd written(
+      memfd_create("written", MFD_CLOEXEC));  // one byte for every 1000 of output
   const std::string path =
       "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(written.get());
   const auto bytes_written = [&] {
@@ -134,20 +135,21 @@ TEST_CASE("the end of a terminal's output reaches a slow client") {
                                   kTerminal),
                   kTerminal);
   REQUIRE(Eventually([&] { return bytes_written() > 0; }));
-  // Every buffer up to the client is to be full. A slow machine may only make it a little less so.
+  // Waits until all buffers up to the client are full. If they are not quite, the test is only
+  // weaker.
   REQUIRE(Eventually([&] { return IsFull(command.client.connection, Direction::kToClient); }));
   REQUIRE(Eventually(
       [&] { return Stays([&, before = bytes_written()] { return bytes_written() == before; }); }));
   command.client.Send(command.in, "go\n");
   REQUIRE(Eventually([&] { return fixture.runtime.record->waited == 1; }));
-  // The server's wait for the output to end passes meanwhile; the test holds in either case.
+  // The time that the server waits for the output to end passes meanwhile.
   CHECK(Stays([&] { return fixture.runtime.record->alive == 1; }));
   command.client.ReadToEnd();
   CHECK(command.text(command.out).size() >= bytes_written());
   CHECK(command.text(command.error).find("\"3\"") != std::string::npos);
 }
 
-TEST_CASE("a process that does not read stops its client, at a bounded price") {
+TEST_CASE("a process that does not read stops its client, and the server's memory stays bounded") {
   ServerFixture fixture;
   const Gate reading;
   const size_t before = ResidentBytes();
@@ -165,8 +167,8 @@ TEST_CASE("a process that does not read stops its client, at a bounded price") {
   CHECK(command.text(command.out) == "32768000\n");
 }
 
-// Answers to a client that reads none of them must not pile up either.
-TEST_CASE("a flood of pings is bounded") {
+// The answers to a client that does not read them must not pile up.
+TEST_CASE("the server stops reading from a client that sends pings and does not read the answers") {
   ServerFixture fixture;
   Command command(fixture.ExecUrl("sleep 100", kOut), kOut);
   const size_t before = ResidentBytes();
@@ -176,11 +178,11 @@ TEST_CASE("a flood of pings is bounded") {
   setsockopt(command.client.connection.fd(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
   int sent = 0;
   while (sent < 1000 && command.client.connection.Write(pings)) ++sent;
-  CHECK(sent < 1000);  // 60 MB: it was stopped long before
+  CHECK(sent < 1000);  // 60 MB: the server stopped reading long before
   CHECK(ResidentBytes() < before + kResidentSlack);
 }
 
-TEST_CASE("a client that vanishes takes its process along") {
+TEST_CASE("the process of a client that vanishes is killed") {
   ServerFixture fixture;
   for (const Streams& streams : {kOut, kInOut, kTerminal}) {
     const int killed = fixture.runtime.record->killed;
@@ -191,7 +193,7 @@ TEST_CASE("a client that vanishes takes its process along") {
     CHECK(Eventually([&] { return fixture.runtime.record->alive == 0; }));
     CHECK(fixture.runtime.record->killed == killed + 1);
   }
-  {  // in the middle of a flood both ways, nobody reading
+  {  // while both directions are full and neither side reads
     Command command(fixture.ExecUrl("head -c 1000000000 /dev/zero; sleep 100", kInOut), kInOut);
     const timeval timeout = {0, 100'000};
     setsockopt(command.client.connection.fd(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
@@ -233,7 +235,7 @@ TEST_CASE("a connection whose request head does not end is closed") {
   CHECK(fixture.runtime.record->started == 0);
 }
 
-TEST_CASE("connections without a token use up no session") {
+TEST_CASE("connections without a token do not count as sessions") {
   ServerOptions options;
   options.max_sessions = 2;
   ServerFixture fixture(options);
@@ -245,17 +247,17 @@ TEST_CASE("connections without a token use up no session") {
   CHECK(command.text(command.error).find("Success") != std::string::npos);
 }
 
-TEST_CASE("the oldest connection without a token makes room") {
+TEST_CASE("a new connection closes the oldest one without a token when there are too many") {
   ServerOptions options;
-  options.max_strangers = 3;
+  options.max_unauthenticated = 3;
   options.head_timeout = absl::Hours(1);
   ServerFixture fixture(options);
   const std::string url = fixture.ExecUrl("cat", kInOut);
   Connection first(url), second(url);
-  Connection refused(url);  // its answer is there, but it does not leave
+  Connection refused(url);  // it has its answer but stays connected
   refused.Write("nonsense\r\n\r\n");
   CHECK(refused.ReadSome().find("HTTP/1.1 400 ") == 0);
-  Command command(url, kInOut);  // a stranger for a moment
+  Command command(url, kInOut);  // not authenticated until its head is read
   CHECK(first.ReadAll().empty());
   Connection third(url);
   command.client.Send(command.in, "still", true);
@@ -265,7 +267,7 @@ TEST_CASE("the oldest connection without a token makes room") {
   CHECK(second.ReadSome().find("HTTP/1.1 400 ") == 0);
 }
 
-TEST_CASE("more sessions than allowed are refused") {
+TEST_CASE("sessions beyond the limit are refused") {
   ServerOptions options;
   options.max_sessions = 2;
   ServerFixture fixture(options);
@@ -280,7 +282,7 @@ TEST_CASE("more sessions than allowed are refused") {
   CHECK(three.text(three.error).find("Success") != std::string::npos);
 }
 
-TEST_CASE("stopping ends every session, and tells its client") {
+TEST_CASE("stopping the server ends every session with an error to its client") {
   ServerFixture fixture;
   const auto record = fixture.runtime.record;
   Command exec(fixture.ExecUrl("sleep 100", kOut), kOut);
@@ -292,7 +294,7 @@ TEST_CASE("stopping ends every session, and tells its client") {
   CHECK(fixture.server->sessions() == 0);
   CHECK(record->killed == 2);
   CHECK(record->alive == 0);
-  // A bare end of the connection would be success to crictl.
+  // crictl takes the mere end of the connection for success.
   exec.client.ReadToEnd();
   CHECK(exec.text(exec.error).find("crispd is stopping") != std::string::npos);
   websocket.ReadToEnd();

@@ -169,7 +169,7 @@ bool SpdyClient::ReadFrame() {
   const std::string body = connection.Take(read32(head, 4) & 0xffffff);
   if (first < 0x80000000) {
     Stream& stream = streams[first];
-    REQUIRE(stream.replied);  // the clients in use drop what comes before the reply
+    REQUIRE(stream.replied);  // real clients drop data that comes before the reply
     REQUIRE_FALSE(stream.fin);
     stream.data += body;
     if (flags & 1) {

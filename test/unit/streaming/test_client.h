@@ -24,7 +24,7 @@ class Connection {
 
   // "" when the server closed first.
   std::string ReadSome();
-  // Whatever comes until the server closes.
+  // All bytes until the server closes.
   std::string ReadAll();
   bool Write(const std::string& bytes);  // false when the server closed
   void Close() { fd_.reset(); }
@@ -45,7 +45,7 @@ class Connection {
 std::string SpdyHead(const std::string& path, const std::vector<std::string>& protocols);
 std::string WebSocketHead(const std::string& path, const std::string& protocol);
 
-// Frames as a client writes them. Public so that tests can damage them.
+// Frames as a client sends them. Public so that tests can damage them.
 std::string ControlFrame(uint16_t type, uint8_t flags, const std::string& body);
 std::string DataFrame(uint32_t id, uint8_t flags, const std::string& data);
 std::string Big32(uint32_t value);
@@ -70,12 +70,12 @@ class SpdyClient {
   std::string Upgrade(const std::vector<std::string>& protocols) {
     return connection.Ask(SpdyHead(connection.path(), protocols));
   }
-  std::string OpenFrame(const HeaderList& headers);  // of the next stream
+  std::string OpenFrame(const HeaderList& headers);  // for the next stream
   uint32_t Open(const HeaderList& headers);
   bool Send(uint32_t id, const std::string& data, bool fin = false) {
     return connection.Write(DataFrame(id, fin, data));
   }
-  // Reads one frame and accounts for it below; false at the end of the connection.
+  // Reads one frame into the members below; false at the end of the connection.
   bool ReadFrame();
   void ReadToEnd() {
     while (ReadFrame()) {
@@ -87,12 +87,12 @@ class SpdyClient {
     bool replied = false;
     bool fin = false;
     uint32_t reset = 0;
-    int end_order = 0;  // place among all FINs
+    int end_order = 0;  // position among all FINs
   };
   Connection connection;
   std::map<uint32_t, Stream> streams;
   std::vector<uint32_t> pings;
-  std::optional<uint32_t> goaway;  // its status
+  std::optional<uint32_t> goaway;  // its status, once received
   uint32_t next_id = 1;
 
  private:

@@ -1,4 +1,4 @@
-// WebSocket remote commands.
+// Remote commands over WebSocket.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 const std::string kStdin(1, '\0');
 
-TEST_CASE("WebSocket v5: input can end, the status comes before the close") {
+TEST_CASE("WebSocket v5: the client can end its input, and the status comes before the close") {
   ServerFixture fixture;
   WebSocketClient client(fixture.ExecUrl("cat; echo err >&2; exit 5", {true, true, true, false}));
   const std::string answer = client.Upgrade("v5.channel.k8s.io");
@@ -35,7 +35,7 @@ TEST_CASE("WebSocket v5: input can end, the status comes before the close") {
   CHECK(client.close_code == 1000);
 }
 
-TEST_CASE("WebSocket: the older protocols") {
+TEST_CASE("WebSocket: the older protocols work, as binary and as base64") {
   ServerFixture fixture;
   for (const char* protocol : {"v4.channel.k8s.io", "channel.k8s.io", ""}) {
     WebSocketClient client(fixture.ExecUrl("read x; echo $x; exit 2", kInOut));
@@ -57,7 +57,7 @@ TEST_CASE("WebSocket: the older protocols") {
   }
 }
 
-// Says everything back; ends at the message "close".
+// Sends every message back and closes after the message "close".
 class Echo : public TransportUser {
  public:
   Echo(Transport* transport, absl::Notification* closed) : transport_(transport), closed_(closed) {}
@@ -73,7 +73,7 @@ class Echo : public TransportUser {
   absl::Notification* const closed_;
 };
 
-// Found by fuzzing: Beast's close and read waited for each other, and the session stayed for ever.
+// Found by fuzzing: Beast's close and read waited for each other, and the session never ended.
 TEST_CASE("WebSocket: a bad frame that comes while the server closes ends the session") {
   const auto loop = *Loop::Start(1);
   int ends[2];
@@ -89,13 +89,13 @@ TEST_CASE("WebSocket: a bad frame that comes while the server closes ends the se
     return std::string{first, static_cast<char>(0x80 | payload.size())} + std::string(4, '\0') +
            payload;
   };
-  // In one piece, so that all of it is there before the server has said goodbye.
+  // In one piece, so that all of it has arrived before the server closes.
   const std::string frames = frame('\x82', "close") + frame('\x82', "more") + frame('\x13', "bad");
   REQUIRE(write(client.get(), frames.data(), frames.size()) == static_cast<ssize_t>(frames.size()));
   CHECK(closed.WaitForNotificationWithTimeout(absl::Seconds(4)));
 }
 
-TEST_CASE("WebSocket: a terminal's size, and pings") {
+TEST_CASE("WebSocket: a terminal gets its size, and pings are answered") {
   ServerFixture fixture;
   WebSocketClient client(fixture.ExecUrl("read x; stty size", kTerminal));
   client.Upgrade("v5.channel.k8s.io");
@@ -119,14 +119,13 @@ TEST_CASE("WebSocket: a terminal's size, and pings") {
 TEST_CASE("WebSocket: hostile frames end the session") {
   ServerFixture fixture;
   const std::vector<std::function<void(WebSocketClient*)>> attacks = {
-      // S09: a frame of 2^63 bytes, and one beyond the limit
+      // A frame of 2^63 bytes, and one beyond the limit.
       [](WebSocketClient* c) {
         c->connection.Write("\x82\xff" + Big32(0x80000000) + Big32(0) + "mask");
       },
       [](WebSocketClient* c) {
         c->connection.Write("\x82\xff" + Big32(0) + Big32(0x7fffffff) + "mask");
       },
-      // S10
       [](WebSocketClient* c) { c->SendFrame(0x82, "unmasked", false); },
       [](WebSocketClient* c) { c->SendFrame(0x80, "continues nothing"); },
       [](WebSocketClient* c) { c->SendFrame(0x02, "a"), c->SendFrame(0x82, "b"); },
