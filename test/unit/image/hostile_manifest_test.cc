@@ -224,7 +224,7 @@ TEST_CASE("M25 an index within an index is refused") {
                 oci::kOciIndexType);
   const absl::Status status = f.Refused();
   CHECK(status.code() == kInvalid);
-  CHECK(Holds(status, "index within an image index"));
+  CHECK(Holds(status, "index inside an image index"));
 }
 
 TEST_CASE("M26 an image without layers is refused") {

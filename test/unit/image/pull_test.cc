@@ -455,5 +455,5 @@ TEST_CASE("hosts.toml is read at every pull; a broken one fails it") {
   f.WriteHostsToml("server = 7");
   const absl::Status status = f.Pull().status();
   CHECK(status.code() == absl::StatusCode::kInvalidArgument);
-  CHECK(Holds(status, "hosts.toml: server: not a string"));
+  CHECK(Holds(status, "hosts.toml: server: must be a string"));
 }

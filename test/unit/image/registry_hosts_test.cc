@@ -165,13 +165,13 @@ TEST_CASE("A hosts.toml that cannot be understood is an error naming file and ke
       {"server = 1", "server: not a string"},
       {"server = \"ftp://x\"", "server: "},
       {"server = \"https://u:hunter2@x\"", "server: "},
-      {"host = 1", "host: not a table"},
-      {"[host]\n\"https://x\" = 1", "host.\"https://x\": not a table"},
-      {"[host.\"ftp://x\"]", "scheme is not"},
+      {"host = 1", "host: must be a table"},
+      {"[host]\n\"https://x\" = 1", "host.\"https://x\": must be a table"},
+      {"[host.\"ftp://x\"]", "scheme must be"},
       {"[host.\"https://u:hunter2@x\"]", "host: "},
       {"[host.\"https://x\"]\ncapabilities = [\"fly\"]", "capabilities: \"fly\""},
       {"[host.\"https://x\"]\ncapabilities = 1", "capabilities: "},
-      {"[host.\"https://x\"]\nskip_verify = \"yes\"", "skip_verify: not a boolean"},
+      {"[host.\"https://x\"]\nskip_verify = \"yes\"", "skip_verify: must be a boolean"},
       {"[host.\"https://x\"]\nca = \"missing.pem\"", "ca: open "},
       {"[host.\"https://x\"]\nclient = [[\"a\", \"b\", \"c\"]]", "client: "},
       {"[host.\"https://x\"]\nclient = 1", "client: "},
@@ -179,7 +179,7 @@ TEST_CASE("A hosts.toml that cannot be understood is an error naming file and ke
       {"[host.\"https://x\"]\ndial_timeout = \"-1s\"", "dial_timeout: "},
       {"[header]\nX-A = \"hunter2\\r\\nX-B: 1\"", "header: "},
       {"[header]\n\"X-A: hunter2\" = \"1\"", "header: "},
-      {"header = 1", "header: not a table"},
+      {"header = 1", "header: must be a table"},
   };
   for (const auto& [text, words] : rows) {
     CAPTURE(text);
