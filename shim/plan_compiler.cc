@@ -190,7 +190,10 @@ absl::StatusOr<std::string> CleanPath(const std::string& path, absl::string_view
 absl::StatusOr<std::string> OverlayOptions(const RootfsPlan& rootfs) {
   if (rootfs.base.empty() || rootfs.base[0] != '/')
     return Invalid("rootfs.base", "is not absolute");
-  return base::Prefix(linux::OverlayOptions(rootfs.lowers, rootfs.upper, rootfs.work), "rootfs");
+  absl::StatusOr<std::string> options =
+      linux::OverlayOptions(rootfs.lowers, rootfs.upper, rootfs.work);
+  if (!options.ok()) return base::Prefix(options.status(), "rootfs");
+  return options;
 }
 
 absl::StatusOr<ProcessPlan> CompileProcess(const oci::Process& process) {

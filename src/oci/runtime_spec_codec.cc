@@ -246,7 +246,7 @@ size_t BracketEnd(absl::string_view text, size_t begin) {
   return absl::string_view::npos;
 }
 
-// The text with null as the value of "linux.seccomp"; unchanged when there is no such member.
+// The text with null as the value of "linux.seccomp"; unchanged without such a member.
 std::string CutSeccomp(absl::string_view text) {
   constexpr absl::string_view kName = "\"seccomp\"";
   int depth = 0;

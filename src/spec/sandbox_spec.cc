@@ -17,7 +17,7 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-// The user id of Kubernetes' own pause image, which is nobody's: pause needs no rights, and in a
+// The user id of Kubernetes' own pause image, which no other user has: pause needs no rights. In a
 // shared pid namespace the containers' root cannot ptrace it without CAP_SYS_PTRACE.
 constexpr uint32_t kPauseId = 65535;
 
