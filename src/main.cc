@@ -119,8 +119,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   std::vector<std::string> problems;
   CRISP_ASSIGN_OR_RETURN(
       std::unique_ptr<snapshot::SnapshotStore> snapshots,
-      snapshot::SnapshotStore::Open(
-          {.root = paths.Snapshots(), .limits = {}}, &problems));
+      snapshot::SnapshotStore::Open({.root = paths.Snapshots(), .limits = {}}, &problems));
   for (const std::string& problem : problems)
     base::Log(LogLevel::kError, "layer given up", {{"error", problem}});
   cri::LayerStore layers(*snapshots);
