@@ -104,11 +104,11 @@ TEST_CASE("a config with another digest is refused") {
 
 TEST_CASE("a document that is both manifest and index is refused") {
   CheckRefused(absl::StrReplaceAll(TheManifest(), {{"\"layers\"", "\"manifests\":[],\"layers\""}}),
-               kInvalid, "ambiguous");
+               kInvalid, "must not be given together");
 }
 
 TEST_CASE("wrong media types and schema 1 are refused") {
-  CheckRefused(TheManifest(), kInvalid, "does not fit", oci::kDockerListType);
+  CheckRefused(TheManifest(), kInvalid, "does not match", oci::kDockerListType);
   CheckRefused(R"({"schemaVersion":1,"fsLayers":[]})", kInvalid, "schema 1",
                "application/vnd.docker.distribution.manifest.v1+prettyjws");
   CheckRefused("<html></html>", kInvalid, "image manifest", "text/html");
@@ -143,12 +143,12 @@ TEST_CASE("thousands of layers are refused") {
   for (int i = 0; i < 5000; ++i) absl::StrAppend(&layers, i == 0 ? "" : ",", layer);
   CheckRefused(absl::StrCat("{\"config\":", DescriptorOf(oci::kOciConfigType, MakeConfig({"a"})),
                             ",\"layers\":[", layers, "]}"),
-               kInvalid, "more than 127");
+               kInvalid, "at most 127");
 }
 
 TEST_CASE("200 layers, more than an overlay mount can name, are refused") {
   const std::vector<std::string> layers(200, "a");
-  CheckRefused(MakeManifest(MakeConfig(layers), layers), kInvalid, "more than 127");
+  CheckRefused(MakeManifest(MakeConfig(layers), layers), kInvalid, "at most 127");
 }
 
 TEST_CASE("a NUL or newline in the config is refused") {
@@ -228,7 +228,7 @@ TEST_CASE("an index within an index is refused") {
 }
 
 TEST_CASE("an image without layers is refused") {
-  CheckRefused(MakeManifest(MakeConfig({}), {}), kInvalid, "layers: empty");
+  CheckRefused(MakeManifest(MakeConfig({}), {}), kInvalid, "layers: must not be empty");
 }
 
 TEST_CASE("labels and annotations with reserved names have no effect") {

@@ -162,7 +162,7 @@ TEST_CASE("Docker's certificate files are used without a hosts.toml") {
 TEST_CASE("an invalid hosts.toml is an error naming file and key") {
   const std::pair<const char*, const char*> rows[] = {
       {"[", "line 1"},
-      {"server = 1", "server: not a string"},
+      {"server = 1", "server: must be a string"},
       {"server = \"ftp://x\"", "server: "},
       {"server = \"https://u:hunter2@x\"", "server: "},
       {"host = 1", "host: must be a table"},
