@@ -12,7 +12,8 @@ namespace crisp::base {
 
 absl::StatusOr<std::vector<absl::string_view>> SplitPath(absl::string_view path) {
   if (path.size() >= PATH_MAX) {
-    return absl::InvalidArgumentError(absl::StrCat("is longer than ", PATH_MAX - 1, " bytes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("must be at most ", PATH_MAX - 1, " bytes long"));
   }
   if (absl::StrContains(path, '\0')) return absl::InvalidArgumentError("must not contain NUL");
   std::vector<absl::string_view> names;

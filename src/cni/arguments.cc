@@ -16,7 +16,7 @@ bool IsArgValue(absl::string_view value) {
                       [](char c) { return c == ';' || c == '=' || absl::ascii_iscntrl(c); });
 }
 
-// The factor a suffix of a quantity stands for; 0 when it is none.
+// The factor of a quantity's suffix; 0 for an unknown suffix.
 double Factor(absl::string_view suffix) {
   static constexpr std::pair<absl::string_view, double> kFactors[] = {
       {"", 1},        {"n", 1e-9},    {"u", 1e-6},    {"m", 1e-3},   {"k", 1e3},     {"M", 1e6},
@@ -35,7 +35,7 @@ double Factor(absl::string_view suffix) {
 
 absl::StatusOr<CniArgs> PodArgs(const PodNetworkRequest& request) {
   if (!IsIdentifier(request.sandbox_id)) {
-    return absl::InvalidArgumentError("cni: sandbox id is not a valid container id");
+    return absl::InvalidArgumentError("cni: the sandbox id is not a valid container id");
   }
   CniArgs args = {{"IgnoreUnknown", "1"},
                   {"K8S_POD_NAMESPACE", request.pod_namespace},
@@ -45,7 +45,7 @@ absl::StatusOr<CniArgs> PodArgs(const PodNetworkRequest& request) {
   for (const auto& [name, value] : args) {
     if (!IsArgValue(value)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("cni: the value of ", name, " has a ';', '=' or control character"));
+          absl::StrCat("cni: ", name, " must not contain \";\", \"=\" or control characters"));
     }
   }
   return args;
@@ -60,10 +60,11 @@ absl::StatusOr<uint64_t> ParseBandwidth(absl::string_view quantity) {
   double number = 0;
   const double factor = Factor(quantity.substr(digits));
   if (digits == 0 || factor == 0 || !absl::SimpleAtod(quantity.substr(0, digits), &number)) {
-    return absl::InvalidArgumentError("not a quantity");
+    return absl::InvalidArgumentError("must be a quantity like 10M");
   }
   const double bits = std::ceil(number * factor);
-  if (!(bits >= 1e3 && bits <= 1e15)) return absl::InvalidArgumentError("not between 1k and 1P");
+  if (!(bits >= 1e3 && bits <= 1e15))
+    return absl::InvalidArgumentError("must be between 1k and 1P");
   return static_cast<uint64_t>(bits);
 }
 

@@ -1,5 +1,5 @@
-// What a plugin learns about the pod: CNI_ARGS, capability arguments and the execution
-// configuration they are merged into. Pure.
+// The input of a plugin: CNI_ARGS, capability arguments and the execution configuration that
+// contains them. Pure, thread-safe.
 // Source: CNI specification 1.1.0, section 3; the CNI project's list of well-known capabilities.
 #pragma once
 
@@ -18,8 +18,9 @@ namespace crisp::cni {
 
 using CniArgs = std::vector<std::pair<std::string, std::string>>;
 
-// IgnoreUnknown and the K8S_POD_* names. kInvalidArgument for a value that would read as more than
-// one argument (';', '=', control characters) or a sandbox id that is no CNI container id.
+// IgnoreUnknown and the K8S_POD_* arguments. kInvalidArgument for a value with ';', '=' or control
+// characters, which a plugin would read as more than one argument, and for a sandbox id that is not
+// a CNI container id.
 absl::StatusOr<CniArgs> PodArgs(const PodNetworkRequest& request);
 // "NAME=value;NAME=value".
 std::string FormatArgs(const CniArgs& args);
@@ -27,7 +28,7 @@ std::string FormatArgs(const CniArgs& args);
 // Bits per second from a Kubernetes quantity ("10M", "1.5Gi", "2e6"), rounded up; 1k to 1P.
 absl::StatusOr<uint64_t> ParseBandwidth(absl::string_view quantity);
 
-// The JSON object {capability: argument} of everything the pod asks for.
+// The JSON object {capability: argument} for all that the pod requests.
 absl::StatusOr<std::string> CapabilityArgs(const PodNetworkRequest& request);
 
 // The plugin's standard input: its configuration with name, cniVersion, the capability arguments it

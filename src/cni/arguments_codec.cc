@@ -35,7 +35,8 @@ absl::StatusOr<Json> Bandwidth(const PodNetworkRequest& request) {
                                                       base::DumpJson(found->second.substr(0, 64))));
     }
     bandwidth[absl::StrCat(direction, "Rate")] = *rate;
-    // In bits. As large as every version of the plugin takes: bursts are not what is limited.
+    // In bits: the highest value that every version of the plugin accepts, because Kubernetes
+    // limits the rate and not bursts.
     bandwidth[absl::StrCat(direction, "Burst")] = std::numeric_limits<uint32_t>::max();
   }
   return bandwidth;

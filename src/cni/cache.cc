@@ -11,7 +11,7 @@
 namespace crisp::cni {
 namespace {
 
-// A configuration and a result of 1 MiB each, encoded.
+// Enough for a configuration and a result of 1 MiB each, encoded.
 constexpr size_t kMaxEntryBytes = 4 << 20;
 
 std::string Suffix(absl::string_view container_id) {
@@ -36,7 +36,7 @@ absl::StatusOr<std::vector<Cache::Found>> Cache::Find(absl::string_view containe
   const std::string suffix = Suffix(container_id);
   for (const std::string& name : *names) {
     std::string path = base::JoinPath(results_dir_, name);
-    // A writer died before its rename.
+    // The writer was killed before it renamed this file.
     if (absl::StrContains(name, absl::StrCat(suffix, ".tmp-"))) CRISP_RETURN_IF_ERROR(Remove(path));
     if (!absl::EndsWith(name, suffix)) continue;
     const absl::StatusOr<std::string> text = base::ReadFile(path, kMaxEntryBytes);

@@ -1,8 +1,8 @@
-// Attachments on disk, in the files libcni keeps (kind cniCacheV1): with which configuration ADD
-// was run and what came of it. Written before the first plugin runs, so that DEL after a crash or
-// after a change of the configuration directory undoes what was really done.
+// Attachments on disk, in the format of libcni (kind cniCacheV1): the configuration that ADD was
+// run with, and its result. Written before the first plugin runs, so that DEL undoes that ADD also
+// after a crash of crispd or a change of the configuration directory.
 //   <cache_dir>/results/<network>-<container id>-eth0
-// Thread-safe; entries of one container are the business of one thread at a time.
+// Thread-safe for different containers; the caller runs operations on one container one at a time.
 #pragma once
 
 #include <string>
@@ -22,26 +22,27 @@ struct CacheEntry {
   std::string config;  // configuration list, JSON
   CniArgs args;
   std::string capability_args;  // JSON object
-  std::string result;           // JSON; empty until ADD has ended well
+  std::string result;           // JSON; empty until ADD has succeeded
 };
 
 std::string EncodeCacheEntry(const CacheEntry& entry);
-// kInvalidArgument for what is no entry, kNotFound for one another runtime's libcni wrote (a meta
-// plugin's delegates use the same directory and the same container id).
+// kInvalidArgument for text that is not an entry, kNotFound for an entry that libcni of another
+// runtime wrote (delegates of a meta plugin use the same directory and the same container id).
 absl::StatusOr<CacheEntry> DecodeCacheEntry(absl::string_view text);
 
 class Cache {
  public:
   explicit Cache(absl::string_view cache_dir);
 
-  // Adds or replaces. Survives the daemon, not a power cut, and neither do the pods.
+  // Adds or replaces an entry. It survives crispd but is not synced: a power cut ends the pods too.
   absl::Status Write(const CacheEntry& entry) const;
 
   struct Found {
     std::string path;
     absl::StatusOr<CacheEntry> entry;  // an error when the file is damaged
   };
-  // Ours for this container, under whatever network name. What a writer that died left goes.
+  // Crisp's entries of this container, of all networks. Also removes temporary files that a crispd
+  // which was killed while writing has left.
   absl::StatusOr<std::vector<Found>> Find(absl::string_view container_id) const;
   // A missing file is OK.
   absl::Status Remove(const std::string& path) const;

@@ -11,12 +11,12 @@ using base::Json;
 constexpr char kKind[] = "cniCacheV1";
 constexpr char kOwner[] = "crisp";
 
-// Stored JSON texts are ours and parsed before; `null` when there is none.
+// The text was checked before it was stored; `null` for an empty text.
 Json Embedded(const std::string& text) { return Json::parse(text, nullptr, /*exceptions=*/false); }
 
 absl::StatusOr<CacheEntry> DecodeEntry(const Json& document) {
   if (document.at("kind").get<std::string>() != kKind) {
-    return absl::InvalidArgumentError("cni cache: kind is not cniCacheV1");
+    return absl::InvalidArgumentError("cni cache: kind must be cniCacheV1");
   }
   if (document.value("runtime", "") != kOwner) {
     return absl::NotFoundError("cni cache: entry of another runtime");
@@ -26,7 +26,7 @@ absl::StatusOr<CacheEntry> DecodeEntry(const Json& document) {
   entry.network = document.at("networkName").get<std::string>();
   entry.netns = document.value("netns", "");
   if (!absl::Base64Unescape(document.at("config").get<std::string>(), &entry.config)) {
-    return absl::InvalidArgumentError("cni cache: config is not base64");
+    return absl::InvalidArgumentError("cni cache: config must be base64");
   }
   entry.args = document.value("cniArgs", CniArgs());
   if (const auto args = document.find("capabilityArgs"); args != document.end()) {

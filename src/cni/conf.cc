@@ -26,7 +26,7 @@ bool HasConfSuffix(absl::string_view name) {
 }
 
 absl::StatusOr<NetworkConf> LoadConf(const std::string& path) {
-  // O_NONBLOCK: a FIFO with this name must not stop us.
+  // O_NONBLOCK: open(2) must not block on a FIFO with this name.
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, base::Open(path, O_RDONLY | O_NONBLOCK));
   struct stat info;
   if (fstat(fd.get(), &info) != 0) return base::Errno("stat", "");

@@ -10,7 +10,7 @@ using base::Json;
 
 constexpr size_t kMaxPlugins = 32;
 
-// The newest version both sides know; empty when there is none.
+// The newest offered version that is supported; empty when there is none.
 std::string ChooseVersion(const Json& list) {
   std::vector<std::string> offered = list.value("cniVersions", std::vector<std::string>());
   offered.push_back(list.value("cniVersion", ""));
@@ -24,7 +24,7 @@ std::string ChooseVersion(const Json& list) {
 absl::Status CheckType(absl::string_view field, const std::string& type) {
   if (IsPluginType(type)) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat(field, " ", base::DumpJson(type.substr(0, 256)), " is not a plain file name"));
+      absl::StrCat(field, " ", base::DumpJson(type.substr(0, 256)), ": must be a plain file name"));
 }
 
 absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin) {
@@ -32,7 +32,7 @@ absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin) {
   conf.type = plugin.at("type").get<std::string>();
   CRISP_RETURN_IF_ERROR(CheckType("plugin type", conf.type));
   if (const auto ipam = plugin.find("ipam"); ipam != plugin.end() && ipam->is_object()) {
-    // The plugin runs this one; old ones do not check it themselves.
+    // The plugin executes the IPAM plugin; old versions do not check its name themselves.
     const std::string type = ipam->value("type", "");
     if (!type.empty()) CRISP_RETURN_IF_ERROR(CheckType("ipam type", type));
   }
@@ -58,19 +58,20 @@ absl::StatusOr<NetworkConf> DecodeList(const Json& document) {
   NetworkConf conf;
   conf.name = list.at("name").get<std::string>();
   if (!IsIdentifier(conf.name)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("network name ", base::DumpJson(conf.name.substr(0, 256)), " is not valid"));
+    return absl::InvalidArgumentError(absl::StrCat("network name ",
+                                                   base::DumpJson(conf.name.substr(0, 256)),
+                                                   ": must be up to 128 letters, digits, _ . -"));
   }
   conf.cni_version = ChooseVersion(list);
   if (conf.cni_version.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("cniVersion ", base::DumpJson(list.value("cniVersion", "").substr(0, 64)),
-                     " is not supported"));
+                     ": is not supported"));
   }
   const Json& plugins = list.at("plugins");
   if (!plugins.is_array() || plugins.empty() || plugins.size() > kMaxPlugins) {
     return absl::InvalidArgumentError(
-        absl::StrCat("plugins: not a list of 1 to ", kMaxPlugins, " plugins"));
+        absl::StrCat("plugins: must be a list of 1 to ", kMaxPlugins, " plugins"));
   }
   for (const Json& plugin : plugins) {
     CRISP_ASSIGN_OR_RETURN(PluginConf decoded, DecodePlugin(plugin));

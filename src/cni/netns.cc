@@ -27,13 +27,13 @@ namespace {
 
 bool IsNetns(int fd) { return ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET; }
 
-// Makes `dir` a shared mount of itself, as `ip netns add` does: a pin made later is then seen in
-// every mount namespace that follows the host's, and so is its removal.
+// Makes `dir` a shared mount, as `ip netns add` does: mounting and unmounting a pin then propagates
+// to every mount namespace that is a peer or slave of the host's.
 absl::Status ShareNetnsDir(const std::string& dir) {
   if (mount("", dir.c_str(), "none", MS_SHARED, nullptr) == 0) return absl::OkStatus();
   if (errno != EINVAL) return base::Errno("make shared", dir);
-  // Not a mount yet. iproute2 holds this lock between the same two calls: without it two first
-  // users would both bind and the pins of one would be hidden below the mount of the other.
+  // Not a mount yet. iproute2 takes this lock for the same two calls: without it two processes
+  // could both bind the directory, and the second mount would hide the pins below it.
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd lock, base::Open(dir, O_RDONLY | O_DIRECTORY));
   if (flock(lock.get(), LOCK_EX) != 0) return base::Errno("lock", dir);
   if (mount("", dir.c_str(), "none", MS_SHARED, nullptr) == 0) return absl::OkStatus();
@@ -62,7 +62,8 @@ absl::StatusOr<InterfaceStats> ParseLine(absl::string_view line) {
   for (const auto& [column, value] : wanted) {
     if (stats.name.empty() || column >= columns.size() ||
         !absl::SimpleAtoi(columns[column], value)) {
-      return absl::InvalidArgumentError("interface statistics: not a line of /proc/net/dev");
+      return absl::InvalidArgumentError(
+          "interface statistics: line is not in the format of /proc/net/dev");
     }
   }
   return stats;
@@ -77,7 +78,7 @@ std::string NetnsPath(absl::string_view sandbox_id) {
 }
 
 absl::StatusOr<base::UniqueFd> OpenNetns(const std::string& path) {
-  // O_NONBLOCK: whatever was put in the place of the pin must not stop us in open(2).
+  // O_NONBLOCK: open(2) must not block when a FIFO is in the place of the pin.
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd fd, base::Open(path, O_RDONLY | O_NONBLOCK));
   if (!IsNetns(fd.get())) {
     return absl::FailedPreconditionError(absl::StrCat(path, " is not a network namespace"));
@@ -87,10 +88,11 @@ absl::StatusOr<base::UniqueFd> OpenNetns(const std::string& path) {
 
 absl::StatusOr<std::string> PinNetns(int netns_fd, absl::string_view name, const std::string& dir) {
   if (name.empty() || name == "." || name == ".." || absl::StrContains(name, "/")) {
-    return absl::InvalidArgumentError(absl::StrCat("pin netns: name \"", name, "\" is not valid"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("pin netns: name \"", name, "\": must be a plain file name"));
   }
   if (!IsNetns(netns_fd)) {
-    return absl::InvalidArgumentError("pin netns: descriptor is not a network namespace");
+    return absl::InvalidArgumentError("pin netns: the descriptor is not a network namespace");
   }
   CRISP_RETURN_IF_ERROR(base::MakeDirs(dir, 0755));
   CRISP_RETURN_IF_ERROR(base::Prefix(ShareNetnsDir(dir), "pin netns"));
@@ -107,7 +109,8 @@ absl::StatusOr<std::string> PinNetns(int netns_fd, absl::string_view name, const
 }
 
 absl::Status UnpinNetns(const std::string& path) {
-  // EINVAL: nothing is mounted there; the file was replaced, or an earlier call got half way.
+  // EINVAL: nothing is mounted there, because the file was replaced or an earlier call was
+  // interrupted after this step.
   if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL &&
       errno != ENOENT) {
     return base::Errno("unpin netns: umount", path);
@@ -119,7 +122,7 @@ absl::Status UnpinNetns(const std::string& path) {
 absl::Status RunInNetns(int netns_fd, const std::function<absl::Status()>& work) {
   absl::Status status;
   try {
-    // A thread that has changed its namespace is never used for anything else.
+    // A new thread, because the change of namespace cannot be undone reliably.
     std::thread([&] {
       if (setns(netns_fd, CLONE_NEWNET) != 0) {
         status = base::Errno("setns", "network namespace");
@@ -159,7 +162,7 @@ absl::StatusOr<std::vector<InterfaceStats>> ParseInterfaceStats(absl::string_vie
   std::vector<InterfaceStats> interfaces;
   int line_number = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
-    if (++line_number <= 2) continue;  // the two lines of headings
+    if (++line_number <= 2) continue;  // two header lines
     CRISP_ASSIGN_OR_RETURN(InterfaceStats stats, ParseLine(line));
     interfaces.push_back(std::move(stats));
   }

@@ -1,7 +1,7 @@
-// Network namespaces by file descriptor and by pinned path, as ip-netns(8) keeps them: a bind mount
-// of /proc/<pid>/ns/net over a file below /run/netns. The namespace itself is made by the shim's
-// clone; the daemon pins it, so that it outlives the pause process until StopPodSandbox is done.
-// Thread-safe: no shared state.
+// Network namespaces by file descriptor and by pinned path, in the form of ip-netns(8): a bind
+// mount of /proc/<pid>/ns/net over a file below /run/netns. The shim's clone makes the namespace;
+// crispd pins it, so that it outlives the pause process until StopPodSandbox is done. Thread-safe:
+// no shared state.
 #pragma once
 
 #include <sys/types.h>
@@ -20,31 +20,31 @@ namespace crisp::cni {
 
 inline constexpr char kNetnsDir[] = "/run/netns";
 
-// /run/netns/cni-<uuid>, the form other tools look for. The uuid is cut from the sandbox id (64
-// random hex characters), so that the pin of a sandbox can be found without its record.
+// /run/netns/cni-<uuid>, the form that other tools look for. The uuid is the beginning of the
+// sandbox id (64 random hex characters): crispd finds the pin of a sandbox without its record.
 std::string NetnsPath(absl::string_view sandbox_id);
 
 // Opens a network namespace: "/proc/<pid>/ns/net" or a pinned path. kFailedPrecondition when the
 // file is not a network namespace (a pin whose mount is gone is an empty plain file).
 absl::StatusOr<base::UniqueFd> OpenNetns(const std::string& path);
 
-// Bind-mounts the namespace at <dir>/<name> and returns that path. Makes `dir` and a shared mount
-// of it first, if needed, under the lock `ip netns add` takes. Nothing stays behind on failure;
-// kAlreadyExists when the name is taken.
+// Bind-mounts the namespace at <dir>/<name> and returns that path. If needed, first makes `dir` a
+// shared mount, under the same lock as `ip netns add`. Leaves nothing behind on failure;
+// kAlreadyExists when the name exists.
 absl::StatusOr<std::string> PinNetns(int netns_fd, absl::string_view name,
                                      const std::string& dir = kNetnsDir);
 
 // Undoes PinNetns. A missing path, or a plain file in its place, is OK.
 absl::Status UnpinNetns(const std::string& path);
 
-// Runs `work` on a thread of its own inside the namespace and waits for it. Sockets made by `work`
-// stay in the namespace and may be used by any thread afterwards.
+// Runs `work` on a new thread inside the namespace and waits for it. Sockets made by `work` stay in
+// the namespace; any thread may use them afterwards.
 absl::Status RunInNetns(int netns_fd, const std::function<absl::Status()>& work);
 
-// Brings `lo` up; 127.0.0.1 and ::1 come with it.
+// Brings `lo` up; the kernel then adds 127.0.0.1 and ::1.
 absl::Status SetLoopbackUp(int netns_fd);
 
-// Counters since the interface was made, as /proc/net/dev shows them.
+// Counters since the interface was made, from /proc/net/dev.
 struct InterfaceStats {
   std::string name;
   uint64_t rx_bytes = 0;

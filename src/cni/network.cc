@@ -26,7 +26,7 @@ std::vector<std::string> Ordered(std::vector<std::string> ips, IpPreference pref
   return ips;
 }
 
-// Everything an ADD starts with; also its cache entry before it has a result.
+// The input of an ADD, which is its cache entry until there is a result.
 absl::StatusOr<CacheEntry> NewEntry(const PodNetworkRequest& request, const NetworkConf& network) {
   CacheEntry entry;
   CRISP_ASSIGN_OR_RETURN(entry.args, PodArgs(request));
@@ -87,21 +87,21 @@ absl::StatusOr<Result> ConfiguredNetwork::Add(const NetworkConf& network, const 
   }
   if (result.ips.empty()) {
     return absl::InternalError(
-        absl::StrCat("cni add: network ", network.name, " gave no address for ", kPodInterface));
+        absl::StrCat("cni add: network ", network.name, ": no address for ", kPodInterface));
   }
   return result;
 }
 
-// Stops at the first plugin that fails, as the ones before it may still need what it holds: an
-// address must not be free for the next pod while a port mapping still leads to it.
+// Stops at the first plugin that fails: the plugins before it in the list must keep their resources
+// until it succeeds. An address must not be free for another pod while a port mapping leads to it.
 absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry& entry,
                                     base::Deadline deadline) const {
   const bool wants_result = VersionRank(network.cni_version) >= VersionRank(kDelResultVersion);
   PluginCall call;
   call.verb = Verb::kDel;
   call.container_id = entry.container_id;
-  // Plugins free what does not depend on the namespace when it is said to be gone, and fail when
-  // the path leads to something else.
+  // With an empty path plugins free what is outside the namespace; with a path that is not a
+  // namespace they fail.
   call.netns = !entry.netns.empty() && OpenNetns(entry.netns).ok() ? entry.netns : "";
   call.args = FormatArgs(entry.args);
   for (auto plugin = network.plugins.rbegin(); plugin != network.plugins.rend(); ++plugin) {
@@ -119,7 +119,7 @@ absl::StatusOr<PodNetwork> ConfiguredNetwork::Attach(const PodNetworkRequest& re
   CRISP_ASSIGN_OR_RETURN(CacheEntry entry, NewEntry(request, network));
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, OpenNetns(request.netns_path));
   CRISP_RETURN_IF_ERROR(SetLoopbackUp(netns.get()));
-  // Before anything is run, so that nothing is owed to a plugin that is not there.
+  // Before any plugin runs: without an installed plugin its DEL would fail forever.
   for (const PluginConf& plugin : network.plugins) {
     CRISP_RETURN_IF_ERROR(base::Prefix(FindPlugin(options_.plugin_dirs, plugin.type).status(),
                                        absl::StrCat("cni add: plugin ", plugin.type)));
@@ -149,7 +149,7 @@ absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
       found.entry.ok() ? ParseConf(found.entry->config) : found.entry.status();
   absl::StatusOr<CacheEntry> entry = found.entry;
   if (!network.ok()) {
-    // Damaged: the plugins were run, with what is not known; the directory's network must do.
+    // The entry is damaged, but plugins may have run: use the network that is configured now.
     network = LoadConfDirectory(options_.conf_dir).network;
     CRISP_RETURN_IF_ERROR(network.status());
     entry = NewEntry(request, *network);
@@ -160,8 +160,8 @@ absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
   return cache_.Remove(found.path);
 }
 
-// No entry: nothing was ever run, or it is undone, or the cache was lost. Only the last needs a
-// DEL, and DEL is idempotent.
+// Without an entry either no plugin ran, or Detach is done, or the cache was lost. Only the last
+// case needs DEL, but DEL is idempotent.
 absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
                                               base::Deadline deadline) const {
   const ConfDirectory directory = LoadConfDirectory(options_.conf_dir);
@@ -169,7 +169,7 @@ absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
   const absl::StatusOr<CacheEntry> entry = NewEntry(request, *directory.network);
   if (!entry.ok()) return absl::OkStatus();  // Attach refuses such a request before any plugin runs
   for (const PluginConf& plugin : directory.network->plugins) {
-    if (!FindPlugin(options_.plugin_dirs, plugin.type).ok()) return absl::OkStatus();  // as above
+    if (!FindPlugin(options_.plugin_dirs, plugin.type).ok()) return absl::OkStatus();  // likewise
   }
   return Del(*directory.network, *entry, deadline);
 }

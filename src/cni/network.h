@@ -1,6 +1,6 @@
-// The pod network as the daemon sees it: one CNI network, configured by the directory other tools
-// write to, brought into a pod's network namespace and taken out again.
-// Source: CNI specification 1.1.0, sections 2 (protocol), 3 (execution), 5 (results).
+// The pod network: attaches pods to the one CNI network that the configuration directory defines,
+// and detaches them. Source: CNI specification 1.1.0, sections 2 (protocol), 3 (execution), 5
+// (results).
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ inline constexpr char kPodInterface[] = "eth0";
 enum class Protocol { kTcp, kUdp, kSctp };
 
 struct PortMapping {
-  uint16_t host_port = 0;  // 0: no mapping, left out
+  uint16_t host_port = 0;  // 0: no mapping; plugins do not get it
   uint16_t container_port = 0;
   Protocol protocol = Protocol::kTcp;
   std::string host_ip;  // empty: every address of the host
@@ -31,7 +31,7 @@ struct PodNetworkRequest {
   std::string pod_name;
   std::string pod_namespace;
   std::string pod_uid;
-  std::string netns_path;  // pinned namespace; for Detach empty when it is gone
+  std::string netns_path;  // the pinned namespace; empty for Detach of a pod without one
   std::vector<PortMapping> port_mappings;
   // Pod annotations; only kubernetes.io/{ingress,egress}-bandwidth are read.
   std::map<std::string, std::string> annotations;
@@ -47,14 +47,14 @@ struct PodNetwork {
   std::vector<PluginTiming> timings;
 };
 
-// What Status and its verbose info show. `ready` is OK or says why not, in containerd's words where
+// For the Status RPC and its verbose info. `ready` is OK or an error with containerd's texts where
 // tools match them ("no network config found in ...").
 struct NetworkState {
   absl::Status ready;
   std::string name;                  // network in use; empty without one
   std::string path;                  // file it comes from
   std::string json;                  // its conflist
-  std::vector<std::string> skipped;  // "<file>: why" for files before it that are not valid
+  std::vector<std::string> skipped;  // "<file>: <error>" for invalid files before it
 };
 
 // Thread-safe. Operations on different pods run in parallel; the caller runs operations of one pod
@@ -63,29 +63,30 @@ class Network {
  public:
   virtual ~Network() = default;
 
-  // Brings `lo` up and runs the configured plugins' ADD. The caller records that Detach is owed
-  // BEFORE this call: a failed ADD may leave residue. kInvalidArgument for a request that must not
-  // reach a plugin, kUnavailable without a network, kDeadlineExceeded when a plugin was killed;
-  // plugin errors read "cni add: plugin bridge: <msg>: <details> (code 11)".
+  // Brings `lo` up and runs the configured plugins' ADD. The caller must record that Detach is
+  // pending BEFORE this call: a failed ADD may leave interfaces, addresses or rules.
+  // kInvalidArgument for a request with values that plugins would misread, kUnavailable without a
+  // network, kDeadlineExceeded when a plugin was killed at `deadline`. Errors of plugins read "cni
+  // add: plugin bridge: <msg>: <details> (code 11)".
   virtual absl::StatusOr<PodNetwork> Attach(const PodNetworkRequest& request,
                                             base::Deadline deadline) = 0;
 
-  // Runs DEL in reverse order with the configuration and result of the ADD, wherever it got to.
-  // Idempotent; OK means nothing is owed any more. On error call it again until it is OK.
+  // Runs DEL in reverse order with the configuration and result of the ADD, also of an ADD that
+  // failed. Idempotent; OK means that nothing is left. After an error the caller must retry.
   virtual absl::Status Detach(const PodNetworkRequest& request, base::Deadline deadline) = 0;
 
-  // Follows the configuration directory at every call; never waits for a plugin longer than a
-  // second, and that only before the first verdict of a network that has the STATUS verb.
+  // Reads the configuration directory at every call. Waits for a plugin for at most a second, and
+  // only before the first STATUS result of a network that has the STATUS verb.
   virtual NetworkState State() = 0;
 };
 
-// Which address comes first when a pod has both families.
-enum class IpPreference { kIpv4, kIpv6, kCni };  // kCni: as the plugins gave them
+// The address family that comes first when a pod has both.
+enum class IpPreference { kIpv4, kIpv6, kCni };  // kCni: the order of the result
 
 struct Options {
   std::string conf_dir = "/etc/cni/net.d";
   std::vector<std::string> plugin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};
-  std::string cache_dir = "/var/lib/cni";  // results/ below it is shared with libcni users
+  std::string cache_dir = "/var/lib/cni";  // results/ below it is shared with libcni
   IpPreference ip_preference = IpPreference::kIpv4;
 };
 

@@ -1,6 +1,6 @@
-// What a plugin answers on standard output. All of it is arbitrary input: the caller bounds its
-// size, these functions its shape. Pure.
-// Source: CNI specification 1.1.0, section 5 (and 0.3.0 to 1.0.0, which differ in nothing used).
+// A plugin's answer on standard output. Plugins are not trusted: the caller bounds the size of the
+// text, these functions check its form. Pure, thread-safe.
+// Source: CNI specification 1.1.0, section 5 (0.3.0 to 1.0.0 have the same members used here).
 #pragma once
 
 #include <cstdint>
@@ -16,23 +16,24 @@ namespace crisp::cni {
 
 struct Result {
   std::vector<std::string> ips;  // of the pod's interface, no prefix length, in the plugin's order
-  std::string json;              // the whole answer with its cniVersion, fit for prevResult
+  std::string json;              // the whole answer with its cniVersion, for prevResult
 };
 
-// A plugin's success answer to ADD. `cni_version` is filled in where the plugin left it out.
+// A plugin's success answer to ADD. `cni_version` is added to an answer without a version.
+// kInvalidArgument names what is wrong.
 absl::StatusOr<Result> ParseResult(absl::string_view text, absl::string_view cni_version);
 
 struct PluginError {
   uint64_t code = 0;    // unsigned in the specification
-  std::string message;  // "<msg>: <details>", printable and clipped
+  std::string message;  // "<msg>: <details>", printable and cut to 1 KiB each
 };
-// CNI error codes that mean something to the caller.
+// CNI error codes that the caller handles.
 inline constexpr uint64_t kUnknownContainer = 3;  // nothing to clean up
 inline constexpr uint64_t kTryAgainLater = 11;
 inline constexpr uint64_t kNotAvailable = 50;  // STATUS: cannot serve ADD
 inline constexpr uint64_t kLimitedConnectivity = 51;
 
-// The error object a plugin prints, on whatever exit code; nullopt when `text` is not one.
+// The error object that a plugin prints, with any exit code; nullopt when `text` is not one.
 std::optional<PluginError> ParsePluginError(absl::string_view text);
 
 // One printable line of at most 1 KiB.

@@ -22,7 +22,8 @@ bool IsAddress(const std::string& text) {
          inet_pton(AF_INET6, text.c_str(), &buffer) == 1;
 }
 
-// Whether the address is on the pod's own interface; one that names no interface is.
+// Whether the address is on the pod's own interface; an address without an interface counts as
+// such.
 absl::StatusOr<bool> IsPodAddress(const Json& result, const Json& ip) {
   const auto index = ip.find("interface");
   if (index == ip.end() || index->is_null()) return true;
@@ -30,7 +31,7 @@ absl::StatusOr<bool> IsPodAddress(const Json& result, const Json& ip) {
   const Json interfaces = result.value("interfaces", Json::array());
   if (!interfaces.is_array() || number < 0 || static_cast<size_t>(number) >= interfaces.size()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("result: an address is on interface ", number, ", which is not listed"));
+        absl::StrCat("result: ips: interface ", number, " is not in the list of interfaces"));
   }
   const Json& interface = interfaces[static_cast<size_t>(number)];
   return interface.at("name").get<std::string>() == kPodInterface &&
@@ -38,27 +39,27 @@ absl::StatusOr<bool> IsPodAddress(const Json& result, const Json& ip) {
 }
 
 absl::StatusOr<Result> DecodeResult(const Json& document, absl::string_view cni_version) {
-  if (!document.is_object()) return absl::InvalidArgumentError("result: not an object");
+  if (!document.is_object()) return absl::InvalidArgumentError("result: must be an object");
   Json answer = document;
   if (!answer.contains("cniVersion")) answer["cniVersion"] = std::string(cni_version);
   const std::string version = answer["cniVersion"].get<std::string>();
   if (VersionRank(version) < 0) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "result: cniVersion ", base::DumpJson(Printable(version)), " is not supported"));
+        "result: cniVersion ", base::DumpJson(Printable(version)), ": is not supported"));
   }
   Result result;
   const auto ips = answer.find("ips");
   if (ips != answer.end() && !ips->is_null()) {
     if (!ips->is_array() || ips->size() > kMaxIps) {
       return absl::InvalidArgumentError(
-          absl::StrCat("result: ips: not a list of at most ", kMaxIps));
+          absl::StrCat("result: ips: must be a list of at most ", kMaxIps));
     }
     for (const Json& ip : *ips) {
       const std::string cidr = ip.at("address").get<std::string>();
       const std::string address = cidr.substr(0, cidr.find('/'));
       if (!IsAddress(address)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("result: ", base::DumpJson(Printable(cidr)), " is not an address"));
+        return absl::InvalidArgumentError(absl::StrCat(
+            "result: ips: ", base::DumpJson(Printable(cidr)), ": must be an IP address"));
       }
       CRISP_ASSIGN_OR_RETURN(const bool mine, IsPodAddress(answer, ip));
       if (mine) result.ips.push_back(address);
@@ -72,12 +73,12 @@ absl::StatusOr<Result> DecodeResult(const Json& document, absl::string_view cni_
 
 absl::StatusOr<Result> ParseResult(absl::string_view text, absl::string_view cni_version) {
   if (absl::StripAsciiWhitespace(text).empty()) {
-    return absl::InvalidArgumentError("result: empty");
+    return absl::InvalidArgumentError("result: must not be empty");
   }
   absl::StatusOr<absl::StatusOr<Result>> result = base::DecodeJson(
       "result", text, [&](const Json& document) { return DecodeResult(document, cni_version); });
   if (!result.ok()) {
-    // The parser's words may quote the plugin's bytes.
+    // The parser's message may contain bytes of the plugin's output.
     return absl::Status(result.status().code(), Printable(result.status().message()));
   }
   return *std::move(result);

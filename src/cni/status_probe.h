@@ -1,5 +1,5 @@
-// The STATUS verb, asked for in the background: Status is called every few seconds and must not
-// wait for a plugin. Thread-safe.
+// Runs the STATUS verb in the background: kubelet calls the Status RPC every few seconds, and it
+// must not wait for a plugin. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -18,14 +18,14 @@ namespace crisp::cni {
 class StatusProbe {
  public:
   explicit StatusProbe(std::vector<std::string> plugin_dirs);
-  // Waits for a running plugin, which has two seconds.
+  // Waits for a running plugin, which is killed after two seconds.
   ~StatusProbe();
   StatusProbe(const StatusProbe&) = delete;
   StatusProbe& operator=(const StatusProbe&) = delete;
 
-  // The last verdict of this network's plugins, at most ten seconds older than the last call.
-  // Always OK for versions without the verb. Only before the first verdict of a network this
-  // waits, up to a second; then it is kUnavailable.
+  // The latest STATUS result of this network. A call starts a new one when the last began more than
+  // ten seconds before. Always OK for versions without the verb. Waits only before the first result
+  // of a network, up to a second; then kUnavailable.
   absl::Status Verdict(const NetworkConf& network);
 
  private:
@@ -34,10 +34,10 @@ class StatusProbe {
 
   const std::vector<std::string> plugin_dirs_;
   absl::Mutex mutex_;
-  std::optional<NetworkConf> wanted_ ABSL_GUARDED_BY(mutex_);  // the thread's next task
-  std::string asked_ ABSL_GUARDED_BY(mutex_);                  // last asked for, by its JSON
+  std::optional<NetworkConf> wanted_ ABSL_GUARDED_BY(mutex_);  // the next for the thread
+  std::string asked_ ABSL_GUARDED_BY(mutex_);                  // the last wanted, its JSON
   int64_t asked_at_ ABSL_GUARDED_BY(mutex_) = 0;               // CLOCK_MONOTONIC nanoseconds
-  std::string judged_ ABSL_GUARDED_BY(mutex_);                 // the network `verdict_` is about
+  std::string judged_ ABSL_GUARDED_BY(mutex_);                 // the network of `verdict_`
   absl::Status verdict_ ABSL_GUARDED_BY(mutex_);
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;  // started by the first network that has the verb

@@ -56,8 +56,8 @@ absl::StatusOr<Url> RealmUrl(const RegistryHost& host, const Challenge& challeng
   absl::StatusOr<Url> realm = Url::Parse(challenge.realm);
   if (!realm.ok()) return base::Prefix(realm.status(), "token server");
   if (realm->scheme() == "http" && host.api.scheme() != "http") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("token server ", realm->Origin(), " of an https registry is not https"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "token server ", realm->Origin(), ": an https registry needs an https token server"));
   }
   return realm;
 }
@@ -72,7 +72,7 @@ absl::StatusOr<std::string> FetchToken(HttpClient& client, const RegistryHost& h
       absl::StrCat("service=", PercentEncode(challenge.service), "&scope=", PercentEncode(scope));
   HttpRequest request;
   request.tls = host.tls;
-  // The client certificate is for the registry.
+  // The client certificate is only for the registry itself.
   if (realm.Origin() != host.api.Origin()) {
     request.tls.client_cert_file.clear();
     request.tls.client_key_file.clear();
@@ -92,22 +92,23 @@ absl::StatusOr<std::string> FetchToken(HttpClient& client, const RegistryHost& h
     }
   }
   CRISP_ASSIGN_OR_RETURN(const HttpResponse response, client.Perform(request, context));
-  const std::string who = absl::StrCat("token server ", realm.Printable());
+  const std::string server = absl::StrCat("token server ", realm.Printable());
   if (response.status / 100 == 2) {
     absl::StatusOr<std::string> token = DecodeToken(response.body);
-    if (!token.ok()) return base::Prefix(token.status(), who);
+    if (!token.ok()) return base::Prefix(token.status(), server);
     return token;
   }
-  const std::string what = absl::StrCat(who, ": status ", response.status);
+  const std::string what = absl::StrCat(server, ": status ", response.status);
   if (response.status == 429) return absl::ResourceExhaustedError(what);
   if (response.status >= 500) return absl::UnavailableError(what);
   return absl::UnauthenticatedError(what);
 }
 
 absl::StatusOr<std::string> BearerOf(absl::string_view token) {
-  // It becomes a header line.
+  // The token becomes part of a header line.
   if (!std::all_of(token.begin(), token.end(), absl::ascii_isgraph)) {
-    return absl::InvalidArgumentError("registry token holds a space or control character");
+    return absl::InvalidArgumentError(
+        "registry token must not contain spaces or control characters");
   }
   return absl::StrCat("Bearer ", token);
 }
@@ -126,7 +127,7 @@ std::vector<Challenge> ParseChallenges(absl::string_view rest) {
     SkipSpaces(rest);
     const std::string word = absl::AsciiStrToLower(TakeToken(rest));
     if (word.empty()) {
-      if (!rest.empty()) rest.remove_prefix(1);  // a comma, or garbage
+      if (!rest.empty()) rest.remove_prefix(1);  // a comma, or not part of a challenge
       continue;
     }
     const absl::string_view after_word = rest;
@@ -168,7 +169,7 @@ absl::StatusOr<std::string> Authorize(HttpClient& client, const RegistryHost& ho
     return absl::StrCat("Basic ", BasicSecret(credentials));
   }
   return absl::UnauthenticatedError(
-      absl::StrCat(host.api.Origin(), ": asks for a kind of authentication that is not supported"));
+      absl::StrCat(host.api.Origin(), ": requires an authentication scheme that is not supported"));
 }
 
 }  // namespace crisp::image

@@ -20,12 +20,14 @@ struct Challenge {
   std::string scope;
 };
 
-// WWW-Authenticate, possibly several challenges (RFC 9110, 11.6.1). What does not parse is skipped.
+// WWW-Authenticate, possibly several challenges (RFC 9110, 11.6.1). Parts that do not parse are
+// skipped.
 std::vector<Challenge> ParseChallenges(absl::string_view header);
 
-// The value for Authorization that answers the registry's challenges. Asks the token server when
-// there is a bearer challenge: https only, unless the registry itself is plain http, and never a
-// link-local address. kUnauthenticated when the credentials are refused or there are none.
+// The value for Authorization that answers the registry's challenges. For a bearer challenge
+// requests a token from the token server: over https only, unless the registry itself is plain
+// http, and never from a link-local address. kUnauthenticated when the credentials are refused or
+// missing.
 absl::StatusOr<std::string> Authorize(HttpClient& client, const RegistryHost& host,
                                       absl::string_view challenges, absl::string_view repository,
                                       const Credentials& credentials, const PullContext& context);

@@ -23,7 +23,10 @@ int64_t RangeBegin(absl::string_view content_range) {
 
 BlobReader::BlobReader(const oci::Descriptor& descriptor, LayerSink& sink,
                        std::atomic<int64_t>& bytes_done)
-    : descriptor_(descriptor), sink_(sink), bytes_done_(bytes_done), hasher_(AlgorithmOf(descriptor.digest)) {
+    : descriptor_(descriptor),
+      sink_(sink),
+      bytes_done_(bytes_done),
+      hasher_(AlgorithmOf(descriptor.digest)) {
   bytes_done_ = 0;
 }
 
@@ -33,9 +36,10 @@ absl::Status BlobReader::Start(const HttpResponse& head) {
     return absl::DataLossError(absl::StrCat("status ", head.status, " for a blob"));
   }
   if (partial && RangeBegin(head.Header("content-range")) != offset_) {
-    return absl::DataLossError(absl::StrCat("asked for bytes from ", offset_, ", got others"));
+    return absl::DataLossError(
+        absl::StrCat("asked for bytes from ", offset_, ", got another range"));
   }
-  // A server without Range sends everything again.
+  // A server that does not support Range sends the whole blob again.
   skip_ = partial ? 0 : offset_;
   int64_t length = 0;
   const int64_t expected = descriptor_.size - (partial ? offset_ : 0);
@@ -72,7 +76,7 @@ absl::Status BlobReader::Seal() {
     return absl::DataLossError(
         absl::StrCat("digest is ", digest.str(), ", not ", descriptor_.digest.str()));
   }
-  sink_failed_ = true;  // from here on only the sink can fail
+  sink_failed_ = true;  // from here on every error is the sink's
   return sink_.Seal();
 }
 

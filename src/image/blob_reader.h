@@ -1,5 +1,5 @@
-// Checks a blob while it streams into a layer sink: exactly the bytes of its descriptor, across
-// connections that break and servers that answer a Range request with the whole blob.
+// Checks a blob while it streams into a layer sink: size and digest of its descriptor, also when
+// connections break and when a server answers a Range request with the whole blob.
 #pragma once
 
 #include <atomic>
@@ -18,16 +18,16 @@ class BlobReader final : public BodyReader {
   // Borrows all three.
   BlobReader(const oci::Descriptor& descriptor, LayerSink& sink, std::atomic<int64_t>& bytes_done);
 
-  // kDataLoss when the answer cannot be (the rest of) the blob.
+  // kDataLoss when the answer is not the blob or the requested rest of it.
   absl::Status Start(const HttpResponse& head) override;
   absl::Status Read(absl::string_view bytes) override;
-  // Size, digest, then the sink's own Seal().
+  // Checks size and digest, then seals the sink.
   absl::Status Seal();
 
-  // Where the next connection has to go on.
+  // Where the next connection must continue.
   int64_t offset() const { return offset_; }
   bool complete() const { return offset_ == descriptor_.size; }
-  // The last error came from the sink: no other connection or host can help.
+  // The last error came from the sink: another connection or host would not help.
   bool sink_failed() const { return sink_failed_; }
 
  private:

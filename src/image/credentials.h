@@ -1,4 +1,4 @@
-// What kubelet sends with a pull (CRI AuthConfig). Secret: never printed, never in an error.
+// The credentials of a pull (CRI AuthConfig). Secret: never logged, never in an error message.
 #pragma once
 
 #include <string>
@@ -8,20 +8,20 @@
 
 namespace crisp::image {
 
-// All empty: anonymous. Used only after the registry asked (401), in this order: registry_token as
-// the bearer token itself, identity_token by OAuth2 refresh, username and password.
+// All empty: anonymous. Sent only after a 401 of the registry, the first that is set:
+// registry_token as the bearer token, identity_token for an OAuth2 refresh, username and password.
 struct Credentials {
   std::string username;
   std::string password;
   std::string identity_token;
   std::string registry_token;
-  // When set, only a registry of this host (a URL is accepted) is ever sent the secrets.
+  // Host or URL of a registry. When set, the secrets are sent to no other registry.
   std::string server_address;
 
   friend bool operator==(const Credentials&, const Credentials&) = default;
 };
 
-// AuthConfig.auth: base64 of "username:password". kInvalidArgument without repeating the text.
+// AuthConfig.auth: base64 of "username:password". The kInvalidArgument does not contain the text.
 absl::StatusOr<Credentials> DecodeBasicAuth(absl::string_view base64);
 
 }  // namespace crisp::image

@@ -3,7 +3,7 @@
 namespace crisp::image {
 namespace {
 
-// digest/ writes the form that Parse reads.
+// Cannot fail: digest/ returns well-formed digests.
 oci::Digest Typed(absl::string_view text) { return *oci::Digest::Parse(text); }
 
 }  // namespace

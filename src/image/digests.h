@@ -1,4 +1,4 @@
-// digest/ with the types of oci/: what the content of images is compared with. Thread-safe.
+// Digests of image content, computed by digest/, as the types of oci/. Thread-safe.
 #pragma once
 
 #include <vector>

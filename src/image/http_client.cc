@@ -19,8 +19,8 @@ namespace {
 
 constexpr size_t kMaxHeaderBytes = 64 << 10;
 constexpr size_t kMaxErrorBody = 8 << 10;
-constexpr long kReadBuffer = 512 << 10;  // what libcurl allows at most
-// A cancellation is a flag somebody else sets: it can only be looked at now and then.
+constexpr long kReadBuffer = 512 << 10;  // the maximum of libcurl
+// A cancellation is a flag that the caller sets: it has to be polled.
 constexpr int kCancelPollMs = 20;
 
 struct FreeList {
@@ -40,9 +40,9 @@ struct Exchange {
   BodyReader* reader;
 
   HttpResponse response;
-  absl::Status failure;  // of ours; what libcurl says then is only an echo
+  absl::Status failure;  // set by a callback; it explains more than libcurl's error
   bool body_started = false;
-  bool cut_short = false;  // enough of an error body has been seen
+  bool cut_short = false;  // the transfer was ended after kMaxErrorBody
   size_t header_bytes = 0;
   int64_t window_start = base::MonotonicNanos();
   int64_t window_bytes = 0;
@@ -71,13 +71,13 @@ bool Exchange::OnHeader(absl::string_view line) {
   header_bytes += line.size();
   CountProgress(line.size());
   if (header_bytes > kMaxHeaderBytes) {
-    return Fail(
-        absl::InvalidArgumentError(absl::StrCat("response headers longer than ", kMaxHeaderBytes)));
+    return Fail(absl::InvalidArgumentError(
+        absl::StrCat("response headers longer than ", kMaxHeaderBytes, " bytes")));
   }
-  if (body_started) return true;  // trailers mean nothing to us
+  if (body_started) return true;  // trailers are ignored
   line = absl::StripAsciiWhitespace(line);
   if (absl::StartsWith(line, "HTTP/")) {
-    // The answer proper replaces a 1xx before it.
+    // A 1xx answer comes before the final one, which replaces it.
     response = {};
     const absl::string_view code = line.substr(std::min(line.find(' '), line.size()));
     (void)absl::SimpleAtoi(code.substr(0, 4), &response.status);  // libcurl has checked it
@@ -97,7 +97,7 @@ bool Exchange::ToReader(absl::string_view bytes) {
   absl::Status status;
   if (!body_started) status = reader->Start(response);
   if (status.ok()) status = reader->Read(bytes);
-  // Unpacking is our own work, not the peer's slowness.
+  // The time for unpacking does not count as slowness of the registry.
   window_start += base::MonotonicNanos() - begin;
   return status.ok() || Fail(std::move(status));
 }
@@ -130,17 +130,17 @@ size_t BodyCallback(char* data, size_t, size_t size, void* exchange) {
   return static_cast<Exchange*>(exchange)->OnBody({data, size}) ? size : 0;
 }
 
-// Looks at the address after name resolution: a name may point anywhere.
+// Checks the address after name resolution: any name may resolve to a link-local address.
 curl_socket_t OpenSocket(void* exchange, curlsocktype, curl_sockaddr* address) {
   auto* self = static_cast<Exchange*>(exchange);
   if (!self->request.allow_link_local && IsLinkLocal(&address->addr)) {
-    self->failure = absl::InvalidArgumentError("leads to a link-local address");
+    self->failure = absl::InvalidArgumentError("link-local addresses are not allowed");
     return CURL_SOCKET_BAD;
   }
   return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-// What asking again cannot mend: certificates, here or there.
+// Errors with certificates, of either side: a retry would not help.
 bool IsTrustFailure(CURLcode code) {
   return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM ||
          code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_ISSUER_ERROR;
@@ -182,7 +182,7 @@ void HttpClient::Curl::Configure(const HttpRequest& request, Exchange& exchange,
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &exchange);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, OpenSocket);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &exchange);
-  // A proxy of the environment cannot reach this machine's loopback.
+  // A proxy from the environment cannot reach the loopback of this node.
   if (request.url.IsLoopback()) curl_easy_setopt(easy, CURLOPT_PROXY, "");
   if (request.method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   if (request.method == "POST") {
@@ -195,7 +195,7 @@ void HttpClient::Curl::Configure(const HttpRequest& request, Exchange& exchange,
 void HttpClient::Curl::ConfigureTls(const HttpTls& tls) const {
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   if (!tls.ca_pem.empty()) {
-    // Replaces the default bundle file; the system's CA directory stays trusted beside it.
+    // Replaces only the default bundle file; the CA directory of the system is trusted too.
     curl_blob blob{const_cast<char*>(tls.ca_pem.data()), tls.ca_pem.size(), CURL_BLOB_COPY};
     curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
   }
@@ -242,7 +242,7 @@ absl::string_view HttpResponse::Header(const std::string& name) const {
 
 HttpClient::HttpClient(HttpPace pace) : pace_(pace) {
   static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
-  (void)global;  // fails only without memory; curl_easy_init() then fails too
+  (void)global;  // fails only when memory is exhausted, and then curl_easy_init() fails too
   curl_ = std::make_unique<Curl>();
 }
 
@@ -255,7 +255,7 @@ absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request,
   }
   if (!request.allow_link_local && request.url.IsLinkLocal()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(request.url.Printable(), ": leads to a link-local address"));
+        absl::StrCat(request.url.Printable(), ": link-local addresses are not allowed"));
   }
   UniqueList headers;
   for (const std::string& header : request.headers) {
@@ -277,7 +277,7 @@ absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request,
   }
   if (code == CURLE_OK && reader != nullptr && !exchange.body_started &&
       exchange.response.status / 100 == 2) {
-    if (!exchange.ToReader("")) return exchange.failure;  // an empty body is a body
+    if (!exchange.ToReader("")) return exchange.failure;  // Start() must run for an empty body too
   }
   if (code == CURLE_OK || exchange.cut_short) return std::move(exchange.response);
   const absl::string_view words =

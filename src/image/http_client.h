@@ -1,5 +1,5 @@
-// One HTTP exchange at a time over libcurl, streaming, bounded, interruptible. Knows nothing of
-// registries: no redirects are followed, no credentials added, no retries made.
+// One HTTP exchange at a time over libcurl: streaming, bounded, cancellable. Does not follow
+// redirects, add credentials or retry; registry.h does.
 #pragma once
 
 #include <cstddef>
@@ -17,14 +17,14 @@
 
 namespace crisp::image {
 
-// What a transfer must keep up to count as alive: `bytes` in every `window`. Time the reader of the
-// body spends does not count.
+// The minimum speed of a transfer: `bytes` in every `window`. Time that the reader of the body
+// takes does not count.
 struct HttpPace {
   absl::Duration window;
   int64_t bytes;
 };
 
-// Added to the system's certificate authorities. Files are read at each connection.
+// In addition to the certificate authorities of the system. Files are read at each connection.
 struct HttpTls {
   std::string ca_pem;
   std::string client_cert_file;  // PEM; empty: none
@@ -40,19 +40,19 @@ struct HttpRequest {
   HttpTls tls;
   absl::Duration connect_timeout = absl::Seconds(30);
   bool allow_link_local = false;
-  size_t max_body_bytes = 1 << 20;  // of a body that is returned
+  size_t max_body_bytes = 1 << 20;  // of a body without reader
 };
 
 struct HttpResponse {
   int status = 0;
   std::map<std::string, std::string> headers;  // names in lower case, repeated ones joined by ", "
-  std::string body;  // of a 2xx without reader: whole; of others: at most the first 8 KiB
+  std::string body;  // complete for 2xx without reader, else at most the first 8 KiB
 
   // Empty when absent; `name` in lower case.
   absl::string_view Header(const std::string& name) const;
 };
 
-// Takes the body of a 2xx answer as it arrives.
+// Receives the body of a 2xx answer as it arrives.
 class BodyReader {
  public:
   virtual ~BodyReader() = default;
@@ -60,7 +60,7 @@ class BodyReader {
   virtual absl::Status Read(absl::string_view bytes) = 0;
 };
 
-// Keeps its connections for the next request. Used by one thread at a time.
+// Keeps connections open for the next request. Not thread-safe: one thread at a time.
 class HttpClient {
  public:
   explicit HttpClient(HttpPace pace);
@@ -68,9 +68,9 @@ class HttpClient {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  // Any HTTP status is a response. Errors: kUnavailable (connection, broken off, too slow),
-  // kFailedPrecondition (certificates), kInvalidArgument (headers or body over the limit), those of
-  // `context` and of `reader`.
+  // A response with any HTTP status is OK. Errors: kUnavailable (cannot connect, connection broken,
+  // too slow), kFailedPrecondition (certificates), kInvalidArgument (headers or body too large),
+  // and those of `context` and `reader`.
   absl::StatusOr<HttpResponse> Perform(const HttpRequest& request, const PullContext& context,
                                        BodyReader* reader = nullptr);
 

@@ -17,14 +17,16 @@ absl::Status RequireReferences(const std::vector<std::string>& texts, bool diges
   for (const std::string& text : texts) {
     CRISP_ASSIGN_OR_RETURN(const oci::Reference reference, oci::Reference::Parse(text));
     if (reference.ToString() != text || reference.digest().empty() == digests) {
-      return absl::InvalidArgumentError(absl::StrCat("reference \"", text, "\" is not canonical"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("reference \"", text, "\": is not in canonical form"));
     }
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<Image> DecodeRecord(const Json& record) {
-  if (record.at("version") != kVersion) return absl::InvalidArgumentError("unknown version");
+  if (record.at("version") != kVersion)
+    return absl::InvalidArgumentError("version is not supported");
   const Json& body = record.at("image");
   if (record.at("sha256").get<std::string>() != Sha256(base::DumpJson(body)).hex()) {
     return absl::InvalidArgumentError("checksum does not match");
@@ -42,7 +44,7 @@ absl::StatusOr<Image> DecodeRecord(const Json& record) {
   CRISP_RETURN_IF_ERROR(RequireReferences(image.repo_tags, /*digests=*/false));
   CRISP_RETURN_IF_ERROR(RequireReferences(image.repo_digests, /*digests=*/true));
   if (Sha256(image.config_json) != image.id) {
-    return absl::InvalidArgumentError("config does not have the digest of the id");
+    return absl::InvalidArgumentError("the digest of config is not the id");
   }
   CRISP_RETURN_IF_ERROR(DeriveFromConfig(image));
   return image;

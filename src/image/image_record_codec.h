@@ -1,6 +1,6 @@
 // <root>/images/<id hex>.json:
 //   {"version":1,"sha256":"<of the dumped image member>","image":{"config":"<exact bytes>", ...}}
-// Layers and the decoded config follow from `config` and are not stored. Pure functions.
+// Layers and the decoded config are derived from `config` and not stored. Pure, thread-safe.
 #pragma once
 
 #include <string>
@@ -12,11 +12,11 @@
 namespace crisp::image {
 
 std::string EncodeImageRecord(const Image& image);
-// kInvalidArgument when a bit of it is not as EncodeImageRecord wrote it.
+// kInvalidArgument when the text was changed since EncodeImageRecord (the checksum does not match).
 absl::StatusOr<Image> DecodeImageRecord(absl::string_view text);
 
-// Fills config and layers from config_json; kInvalidArgument when that is not a config of layers
-// we can name.
+// Fills config and layers from config_json; kInvalidArgument when that is not an image config or
+// has diff ids other than sha256.
 absl::Status DeriveFromConfig(Image& image);
 
 }  // namespace crisp::image

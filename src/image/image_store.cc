@@ -39,13 +39,13 @@ void RemoveAll(std::vector<std::string>& list, const std::vector<std::string>& u
   });
 }
 
-// What is derived from the config is the same when the id is.
-bool SaysTheSame(const Image& a, const Image& b) {
+// Compares what is stored. With equal ids the configs are equal, and all that is derived from them.
+bool EqualRecords(const Image& a, const Image& b) {
   return a.id == b.id && a.repo_tags == b.repo_tags && a.repo_digests == b.repo_digests &&
          a.manifest_digest == b.manifest_digest && a.size == b.size && a.pinned == b.pinned;
 }
 
-// Whether the text can be (the beginning of) the hex digits of an id.
+// Whether the text is a possible prefix of an id's hex digits.
 bool IsHexPrefix(absl::string_view text) {
   return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
@@ -74,7 +74,7 @@ absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(const base::Paths& 
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, base::ListDir(store->directory_));
   std::vector<Image> images;
   for (const std::string& file : files) {
-    // A writer died before its rename.
+    // The writer was killed before it renamed this file.
     if (absl::StrContains(file, kTemporaryMark)) {
       (void)base::RemoveTree(
           base::JoinPath(store->directory_, file));  // tried again at the next start
@@ -84,7 +84,7 @@ absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(const base::Paths& 
     if (image.ok()) {
       images.push_back(*std::move(image));
     } else {
-      store->MoveAside(file, image.status());
+      store->MoveToQuarantine(file, image.status());
     }
   }
   std::sort(images.begin(), images.end(),
@@ -93,7 +93,7 @@ absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(const base::Paths& 
   absl::MutexLock lock(&store->mu_);
   for (Image& image : images) {
     store->last_sequence_ = image.sequence;
-    // A crash while a tag moved leaves it in two records; the later record has it.
+    // A crash while a tag moved leaves it in two records; the later record wins.
     for (ImagePtr& loser : store->LosersLocked(image)) store->PublishLocked(std::move(loser));
     store->PublishLocked(std::make_shared<const Image>(std::move(image)));
   }
@@ -101,13 +101,13 @@ absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(const base::Paths& 
 }
 
 absl::StatusOr<Image> ImageStore::Load(const std::string& file, const LayerTarget& layers) const {
-  // A config of 4 MiB may double when its quotes are escaped.
+  // A config of 4 MiB may become twice as long when its quotes are escaped.
   constexpr size_t kMaxRecordBytes = 4 * oci::kMaxDocumentBytes;
   CRISP_ASSIGN_OR_RETURN(const std::string text,
                          base::ReadFile(base::JoinPath(directory_, file), kMaxRecordBytes));
   CRISP_ASSIGN_OR_RETURN(Image image, DecodeImageRecord(text));
   if (file != absl::StrCat(image.id.hex(), kSuffix)) {
-    return absl::InvalidArgumentError("file is not named by the image's id");
+    return absl::InvalidArgumentError("the file name is not the image's id");
   }
   for (const Layer& layer : image.layers) {
     if (!layers.Has(layer.chain_id)) {
@@ -117,9 +117,9 @@ absl::StatusOr<Image> ImageStore::Load(const std::string& file, const LayerTarge
   return image;
 }
 
-void ImageStore::MoveAside(const std::string& file, const absl::Status& why) {
+void ImageStore::MoveToQuarantine(const std::string& file, const absl::Status& why) {
   const std::string from = base::JoinPath(directory_, file);
-  // The time keeps an earlier casualty of the same name.
+  // With the time, so that it does not replace an earlier file of that name.
   const std::string to =
       base::JoinPath(quarantine_, absl::StrCat("image-", file, "-", base::WallNanos()));
   std::string line = absl::StrCat(from, ": ", why.message());
@@ -156,7 +156,8 @@ absl::StatusOr<ImagePtr> ImageStore::Find(absl::string_view name) const {
   for (const auto& [id, image] : images_) {
     if (!absl::StartsWith(id.hex(), hex)) continue;
     if (match != nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("image id prefix \"", hex, "\" is ambiguous"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("image id prefix \"", hex, "\": is ambiguous"));
     }
     match = image;
   }
@@ -211,16 +212,15 @@ absl::StatusOr<ImagePtr> ImageStore::Put(Image image) {
       AddSorted(image.repo_tags, known->second->repo_tags);
       AddSorted(image.repo_digests, known->second->repo_digests);
       image.pinned = image.pinned || known->second->pinned;
-      if (SaysTheSame(image, *known->second)) return known->second;
+      if (EqualRecords(image, *known->second)) return known->second;
     }
     losers = LosersLocked(image);
   }
   image.sequence = ++last_sequence_;
-  // The winner first: a crash or a full disk in between leaves a tag in two records, which Open()
-  // settles by sequence, and never in none.
+  // The winner is written first: a crash or a full disk after it leaves a tag in two records, of
+  // which Open() takes the one with the higher sequence. In the other order the tag could be lost.
   CRISP_RETURN_IF_ERROR(base::Prefix(Write(image), "write image record"));
-  for (const ImagePtr& loser : losers)
-    (void)Write(*loser);  // settled by sequence at the next start
+  for (const ImagePtr& loser : losers) (void)Write(*loser);  // without success: see above
   ImagePtr published = std::make_shared<const Image>(std::move(image));
   absl::MutexLock lock(&mu_);
   for (ImagePtr& loser : losers) PublishLocked(std::move(loser));
@@ -234,8 +234,8 @@ absl::Status ImageStore::Remove(const oci::Digest& id) {
     absl::ReaderMutexLock lock(&mu_);
     if (!images_.contains(id)) return NoSuchImage(id.str());
   }
-  // Works on a full disk: nothing is written. Synced before any layer is deleted, or a power cut
-  // could bring back a record without its layers.
+  // Unlinking works on a full disk. Synced before any layer is deleted: otherwise a power cut could
+  // restore a record whose layers are gone.
   const std::string path = RecordPath(id);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("remove image record", path);
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd directory,
@@ -247,8 +247,8 @@ absl::Status ImageStore::Remove(const oci::Digest& id) {
 }
 
 std::vector<LayerLease> ImageStore::Unused(const std::vector<oci::ChainId>& chain_ids) {
-  // Held to the end: a pull publishes its image before it lets go of the layers, so a layer is seen
-  // used or seen held.
+  // Locked to the end: a pull publishes its image before it releases its leases, so a layer it
+  // needs is found either in an image or under a lease.
   absl::ReaderMutexLock lock(&mu_);
   std::set<oci::ChainId> used;
   for (const auto& [id, image] : images_) {

@@ -1,5 +1,5 @@
-// The images this node has: one JSON record per image under Paths::Images(), an index in memory.
-// Layers are named by chain id and live elsewhere (LayerTarget). Thread-safe; readers never wait
+// The images on this node: one JSON record per image below Paths::Images() and an index in memory.
+// Layers are referred to by chain id; a LayerTarget stores them. Thread-safe; readers never wait
 // for a disk. Disk format: image/image_record_codec.h.
 #pragma once
 
@@ -28,7 +28,7 @@ struct Layer {
   oci::ChainId chain_id;
 };
 
-// An image as it is known; immutable once published by the store.
+// Immutable once the store has published it.
 struct Image {
   oci::Digest id;                         // digest of config_json
   std::vector<std::string> repo_tags;     // canonical "host/path:tag", sorted
@@ -39,38 +39,38 @@ struct Image {
   std::string config_json;    // exact bytes
   oci::ImageConfig config;    // decoded from config_json
   std::vector<Layer> layers;  // base layer first; derived from config_json
-  uint64_t sequence = 0;  // order of writing: of two records claiming one tag the later one has it
+  uint64_t sequence = 0;  // order of writes: of two records with the same tag the later one wins
 };
 using ImagePtr = std::shared_ptr<const Image>;
 
 class ImageStore {
  public:
-  // Loads every record. One that cannot be understood, or that counts on a layer `layers` does not
-  // have, is moved to Paths::Quarantine() and reported by quarantined(); only an unusable directory
-  // is an error. `layers` is not kept.
+  // Loads every record. A damaged record, and one with a layer that `layers` does not have, is
+  // moved to Paths::Quarantine() and listed by quarantined(); only an unusable directory is an
+  // error. `layers` is not used after the call.
   static absl::StatusOr<std::unique_ptr<ImageStore>> Open(const base::Paths& paths,
                                                           const LayerTarget& layers);
 
-  // "<file>: <why>" of the records moved aside by Open(), for the log.
+  // "<file>: <error>" for each record that Open() has quarantined, for the log.
   const std::vector<std::string>& quarantined() const { return quarantined_; }
 
   // All images, by id.
   std::vector<ImagePtr> List() const;
-  // By id ("sha256:<hex>", 64 hex digits, or a unique prefix of the hex digits), tag, digest
-  // reference, or name without a tag (= latest). kNotFound naming `name`; kInvalidArgument when a
-  // prefix is ambiguous or the text can be neither.
+  // By id ("sha256:<hex>", 64 hex digits, or a unique prefix of them), tag, digest reference, or
+  // name without a tag (latest). kNotFound naming `name`; kInvalidArgument when a prefix is
+  // ambiguous or the text is neither an id nor a reference.
   absl::StatusOr<ImagePtr> Find(absl::string_view name) const;
 
-  // Publishes what a pull found: adds the tag and digest references given in `image` to those the
-  // image has, and takes its tags away from other images. Durable (synced) on return.
+  // Publishes a pulled image: adds the tags and digest references of `image` to those it has
+  // already, and removes them from other images. Synced to disk on return.
   absl::StatusOr<ImagePtr> Put(Image image);
 
-  // Removes the image with all its references; gone from List() and Find() on return. kNotFound
-  // when it is already gone. Its layers are the caller's to delete: Unused() tells which.
+  // Removes the image with all its references; List() and Find() do not return it afterwards.
+  // kNotFound when it does not exist. The caller deletes its layers, see Unused().
   absl::Status Remove(const oci::Digest& id);
 
-  // Of `chain_ids`, those that no image and no running pull needs: delete them while holding the
-  // leases (a pull that wants one waits until its lease is dropped).
+  // Those of `chain_ids` that no image and no running pull needs. The caller deletes them while it
+  // holds the leases: a pull that needs one of them waits until its lease is released.
   std::vector<LayerLease> Unused(const std::vector<oci::ChainId>& chain_ids);
 
   LayerLeases& leases() { return leases_; }
@@ -79,9 +79,9 @@ class ImageStore {
   explicit ImageStore(const base::Paths& paths);
   std::string RecordPath(const oci::Digest& id) const;
   absl::StatusOr<Image> Load(const std::string& file, const LayerTarget& layers) const;
-  void MoveAside(const std::string& file, const absl::Status& why);
+  void MoveToQuarantine(const std::string& file, const absl::Status& why);
   absl::Status Write(const Image& image) const;
-  // Other images that lose references to `winner`, as they are without them.
+  // Copies of the images that lose references to `winner`, without these references.
   std::vector<ImagePtr> LosersLocked(const Image& winner) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void PublishLocked(ImagePtr image) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void UnpublishLocked(const oci::Digest& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

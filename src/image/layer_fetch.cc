@@ -31,7 +31,7 @@ absl::Status LayerFetch::Run(int parallel, const PullContext& context) {
     try {
       helpers.emplace_back([this] { Work(); });
     } catch (const std::system_error&) {
-      break;  // no more threads: slower, not broken
+      break;  // no more threads: the pull is slower
     }
   }
   Work();
@@ -41,7 +41,7 @@ absl::Status LayerFetch::Run(int parallel, const PullContext& context) {
 }
 
 void LayerFetch::Work() {
-  // In order: a layer is never waited for by one above it without somebody working on it.
+  // In order, from the base layer: a thread waits only for layers that another thread is fetching.
   for (size_t i = next_++; i < layers_.size() && !failed_; i = next_++) {
     if (absl::Status status = Fetch(i); !status.ok()) return Fail(i, status);
     if (absl::Status status = PublishReady(); !status.ok()) return;
@@ -50,7 +50,7 @@ void LayerFetch::Work() {
 
 void LayerFetch::Fail(size_t index, const absl::Status& status) {
   absl::MutexLock lock(&mu_);
-  // The others fail as cancelled after the first.
+  // After the first failure the other layers fail with kCancelled.
   if (failed_.exchange(true)) return;
   failure_ = base::Prefix(status,
                           absl::StrCat("layer ", index, " ", manifest_.layers[index].digest.str()));
@@ -79,7 +79,7 @@ absl::Status LayerFetch::Fetch(size_t index) {
 
 absl::Status LayerFetch::PublishReady() {
   absl::MutexLock lock(&mu_);
-  // Whoever publishes already will come to this layer too.
+  // The thread that is publishing will publish this layer too.
   if (publishing_) return absl::OkStatus();
   publishing_ = true;
   absl::Status status;
@@ -88,7 +88,7 @@ absl::Status LayerFetch::PublishReady() {
     Progress& layer = progress_[index];
     if (layer.sink != nullptr) {
       const std::unique_ptr<LayerSink> sink = std::move(layer.sink);
-      mu_.Unlock();  // syncs a disk; the others go on meanwhile
+      mu_.Unlock();  // the other threads need the lock while this one syncs the disk
       status = sink->Finish();
       mu_.Lock();
     }

@@ -1,5 +1,5 @@
-// The layers of one image: downloaded and unpacked several at a time, published bottom-up. Layers
-// that are here, or that another pull is just unpacking, are not fetched again.
+// The layers of one image: several at a time are downloaded and unpacked, and published bottom-up.
+// Layers that are present, or that another pull is unpacking, are not fetched.
 #pragma once
 
 #include <atomic>
@@ -27,10 +27,11 @@ struct LayerCounter {
   std::atomic<int64_t> done = 0;
 };
 
-// For one call of Run(). While it lives, nobody removes the layers it has put in place or found.
+// For one call of Run(). As long as the object exists, it holds leases on the layers that it has
+// published or found, so that they are not removed.
 class LayerFetch {
  public:
-  // Borrows everything. `counters` are as many as the manifest's layers.
+  // Borrows all arguments. `counters` has one element for each layer of the manifest.
   LayerFetch(Registry& registry, LayerTarget& target, LayerLeases& leases,
              const oci::Manifest& manifest, const std::vector<Layer>& layers,
              std::deque<LayerCounter>& counters);
@@ -39,10 +40,10 @@ class LayerFetch {
   absl::Status Run(int parallel, const PullContext& context);
 
  private:
-  // Takes layer after layer until there are none or one failed.
+  // Fetches layers until there are no more or one has failed.
   void Work();
   absl::Status Fetch(size_t index);
-  // Finishes the layers whose parents are in place; those sealed meanwhile too.
+  // Publishes every sealed layer whose parent is published, including those sealed meanwhile.
   absl::Status PublishReady();
   void Fail(size_t index, const absl::Status& status);
 
@@ -59,13 +60,13 @@ class LayerFetch {
 
   // A layer between Fetch() and its publication.
   struct Progress {
-    bool ready = false;  // sealed, or in place already
+    bool ready = false;  // sealed, or present already
     std::unique_ptr<LayerSink> sink;
     std::optional<LayerLease> lease;
   };
   absl::Mutex mu_;
   std::vector<Progress> progress_ ABSL_GUARDED_BY(mu_);
-  size_t published_ ABSL_GUARDED_BY(mu_) = 0;  // layers below this index are in place
+  size_t published_ ABSL_GUARDED_BY(mu_) = 0;  // layers below this index are published
   bool publishing_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
 };

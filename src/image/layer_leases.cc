@@ -8,7 +8,7 @@
 namespace crisp::image {
 namespace {
 
-// A cancellation is a flag somebody else sets: it can only be looked at now and then.
+// A cancellation is a flag that the caller sets: it has to be polled.
 constexpr absl::Duration kLeasePoll = absl::Milliseconds(20);
 
 }  // namespace

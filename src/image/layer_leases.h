@@ -1,5 +1,5 @@
-// Who is working on which layer: keeps two pulls from unpacking one layer twice and keeps a removal
-// from deleting a layer that a running pull counts on. In memory only; thread-safe.
+// Leases on layers: two pulls do not unpack the same layer, and a layer that a running pull needs
+// is not deleted. In memory only; thread-safe.
 #pragma once
 
 #include <map>
@@ -16,8 +16,8 @@ namespace crisp::image {
 
 class LayerLeases;
 
-// Holds one chain id: exclusively at first, shared with other pulls after Share(). Released by
-// destruction. Must not outlive its LayerLeases. Move-only.
+// A lease on one chain id: exclusive at first, shared with other pulls after Share(). The
+// destructor releases it. Must not outlive its LayerLeases. Move-only; one thread at a time.
 class LayerLease {
  public:
   LayerLease(LayerLease&& other) noexcept;
@@ -25,7 +25,7 @@ class LayerLease {
   ~LayerLease();
 
   const oci::ChainId& chain_id() const { return chain_id_; }
-  // The layer is in place: others may count on it too, nobody may delete it.
+  // The layer is published: other pulls may use it too, and it is still not deleted.
   void Share();
 
  private:
@@ -41,9 +41,9 @@ class LayerLease {
 
 class LayerLeases {
  public:
-  // Waits while another holds the chain id exclusively; fails only as `context` does.
+  // Waits while another lease on the chain id is exclusive. Only the errors of `context`.
   absl::StatusOr<LayerLease> Acquire(const oci::ChainId& chain_id, const PullContext& context);
-  // Nothing when anybody holds it.
+  // std::nullopt when there is any lease on it.
   std::optional<LayerLease> TryAcquire(const oci::ChainId& chain_id);
 
  private:

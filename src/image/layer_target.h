@@ -1,5 +1,5 @@
-// Where pulled layers go. Defined here, implemented above (snapshot/ is a sibling): the puller
-// streams compressed bytes into a sink while they arrive, nothing compressed is stored.
+// The interface to the store of unpacked layers (layers/ implements it with snapshot/). The puller
+// streams compressed bytes into a sink while they arrive; compressed layers are not stored.
 #pragma once
 
 #include <cstdint>
@@ -16,31 +16,29 @@ namespace crisp::image {
 
 struct LayerInfo {
   int index = 0;           // 0 is the base layer
-  std::string media_type;  // of the descriptor: a hint, the bytes may say otherwise
+  std::string media_type;  // of the descriptor; the content may be of another type
   int64_t compressed_size = 0;
   oci::Digest diff_id;           // of the uncompressed tar
   oci::ChainId parent_chain_id;  // empty for the base layer
-  oci::ChainId chain_id;         // the layer's name from now on
+  oci::ChainId chain_id;
 };
 
-// One layer on its way to disk. Used by one thread at a time; destroyed without a successful
-// Finish() it leaves nothing behind. Write* -> Seal -> Finish; after an error no other call
-// follows.
+// One layer that is being unpacked. Calls: Write*, Seal, Finish; none after an error. Destroyed
+// without a successful Finish() it leaves nothing behind. One thread at a time.
 class LayerSink {
  public:
   virtual ~LayerSink() = default;
-  // Takes the next compressed bytes, in order, any size. Blocks while it unpacks: that is the
-  // back-pressure.
+  // The next compressed bytes, of any size. Blocks while it unpacks, which slows the download down
+  // to the speed of the disk.
   virtual absl::Status Write(absl::string_view bytes) = 0;
-  // All bytes came and their digest and size are right. Ends the unpacking and verifies the diff
-  // id. Does not need the parent: layers are sealed in any order.
+  // Called after all bytes, when their digest and size are correct. Ends the unpacking and verifies
+  // the diff id. Does not need the parent: layers are sealed in any order.
   virtual absl::Status Seal() = 0;
-  // Makes the layer visible, durably. Called bottom-up: the parent is visible now.
+  // Publishes the layer, synced to disk. Called after Finish() of the parent.
   virtual absl::Status Finish() = 0;
 };
 
-// Thread-safe: layers of one image and of several images are begun concurrently, one chain id
-// never twice at the same time.
+// Thread-safe. Layers are begun concurrently, but never two with the same chain id.
 class LayerTarget {
  public:
   virtual ~LayerTarget() = default;

@@ -1,4 +1,5 @@
-// Addresses nobody but this node's configuration may send us to: cloud metadata services.
+// Link-local addresses, where cloud metadata services are: only the configuration of the node may
+// send requests to them, never a registry. Pure, thread-safe.
 #pragma once
 
 #include <arpa/inet.h>
@@ -21,7 +22,7 @@ inline bool IsLinkLocal(const in6_addr& address) {
 }
 
 inline bool IsLinkLocal(const sockaddr* address) {
-  // Copied: the caller's storage may be aligned for plain sockaddr only.
+  // Copied: the caller's memory may be aligned only for sockaddr.
   if (address->sa_family == AF_INET) {
     sockaddr_in v4;
     memcpy(&v4, address, sizeof(v4));

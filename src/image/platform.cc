@@ -11,7 +11,7 @@ namespace {
 
 using Machine = std::pair<std::string, std::string>;  // architecture, variant
 
-// One spelling for each machine, as containerd's platforms package normalises.
+// One spelling for each machine, normalised as by containerd's platforms package.
 Machine Normalised(const oci::Platform& platform) {
   std::string architecture = platform.architecture;
   std::string variant = platform.variant;
@@ -27,7 +27,7 @@ Machine Normalised(const oci::Platform& platform) {
   return {architecture, variant};
 }
 
-// What a machine runs, best first.
+// The machines whose programs `host` runs, the best first.
 std::vector<Machine> RunnableOn(const oci::Platform& host) {
   const Machine own = Normalised(host);
   if (own.first == "amd64") return {own, {"386", ""}};
@@ -75,7 +75,7 @@ oci::Platform HostPlatform() {
 #elif defined(__powerpc64__)
   platform.architecture = "ppc64le";
 #else
-#error "which GOARCH is this?"
+#error "add the GOARCH of this architecture"
 #endif
   return platform;
 }

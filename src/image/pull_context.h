@@ -1,5 +1,5 @@
-// How a caller ends its own waiting: a deadline and a cancellation flag, both polled every few
-// milliseconds while a pull waits for the network. Copyable; `cancelled` must be thread-safe.
+// The deadline and the cancellation flag of a caller. A pull polls both every few milliseconds
+// while it waits for the network. Copyable; `cancelled` must be thread-safe.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// What an administrator may set about pulls.
+// Settings of pulls.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,14 @@
 namespace crisp::image {
 
 struct PullOptions {
-  // Directories in containerd's certs.d layout, the first that knows a registry wins; read at every
-  // pull.
+  // Directories in containerd's certs.d layout, read at every pull; the first with an entry for the
+  // registry counts.
   std::vector<std::string> registry_config_dirs = {"/etc/containerd/certs.d"};
   int parallel_layers = 3;  // per pull
-  // A transfer that moved less than min_progress_bytes in this long is broken off and retried.
+  // A transfer with less than min_progress_bytes in this time is ended and retried.
   absl::Duration progress_timeout = absl::Seconds(60);
   int64_t min_progress_bytes = 16 << 10;
-  // Of one request that fails for a passing reason (connection, 429, 5xx).
+  // For one request that fails with an error that may go away (connection, 429, 5xx).
   int attempts = 5;
   absl::Duration backoff = absl::Milliseconds(250);  // doubled each time
   absl::Duration max_retry_after = absl::Seconds(30);

@@ -22,10 +22,10 @@
 namespace crisp::image {
 namespace {
 
-// A cancellation is a flag somebody else sets: it can only be looked at now and then.
+// A cancellation is a flag that the caller sets: it has to be polled.
 constexpr absl::Duration kCancelPoll = absl::Milliseconds(10);
 
-// A blob small enough to keep: the image config.
+// For a blob that is small enough for memory: the image config.
 class MemorySink final : public LayerSink {
  public:
   explicit MemorySink(std::string& bytes) : bytes_(bytes) { bytes_.clear(); }
@@ -48,7 +48,7 @@ absl::Status ForCaller(const absl::Status& status, const oci::Reference& referen
 
 }  // namespace
 
-// One pull, shared by everybody who waits for it. Its thread holds a shared_ptr to it.
+// One pull, shared by all callers that wait for it. Its thread holds a shared_ptr to it.
 struct Puller::Flight {
   Flight(oci::Reference ref, Credentials creds)
       : reference(std::move(ref)), credentials(std::move(creds)) {}
@@ -60,7 +60,7 @@ struct Puller::Flight {
   int waiters = 0;
   bool done = false;
   absl::StatusOr<ImagePtr> result = absl::UnknownError("pull not finished");
-  // Nobody waits any more.
+  // Set when the last caller has gone.
   std::atomic<bool> abandoned = false;
 
   // Guards the growth of `layers`, which happens once; the counters in it are atomic.
@@ -70,7 +70,7 @@ struct Puller::Flight {
 
 namespace {
 
-// The straight line of one pull.
+// The steps of one pull, without the sharing.
 class Pull {
  public:
   Pull(const PullOptions& options, ImageStore& store, LayerTarget& target,
@@ -87,7 +87,8 @@ class Pull {
   absl::StatusOr<ImagePtr> Run(const Announce& announce);
 
  private:
-  // The image we have when the registry still means that one and its layers are all here.
+  // The present image, if the registry has the same for the reference and all layers are present;
+  // else null.
   absl::StatusOr<ImagePtr> Unchanged();
   absl::StatusOr<oci::Manifest> FetchManifest(Image& image);
   absl::Status FetchConfig(const oci::Manifest& manifest, Image& image);
@@ -105,14 +106,14 @@ absl::StatusOr<ImagePtr> Pull::Unchanged() {
   const absl::StatusOr<ImagePtr> known = store_.Find(reference_.ToString());
   if (!known.ok()) return ImagePtr();
   const absl::StatusOr<oci::Digest> digest = registry_.Resolve(context_);
-  // A registry that refuses HEAD, or does not name the digest, is asked for the manifest itself.
+  // A registry may refuse HEAD or not send the digest; then the manifest is fetched.
   if (absl::IsFailedPrecondition(digest.status())) return ImagePtr();
   if (!digest.ok()) return digest.status();
   if (digest->empty()) return ImagePtr();
   const std::string wanted = reference_.WithDigest(*digest).ToString();
   const std::vector<std::string>& digests = (*known)->repo_digests;
   if (std::find(digests.begin(), digests.end(), wanted) == digests.end()) return ImagePtr();
-  // Held until the image is published: nobody removes its layers in between.
+  // Held until the image is published, so that its layers are not removed before.
   std::vector<LayerLease> leases;
   for (const Layer& layer : (*known)->layers) {
     CRISP_ASSIGN_OR_RETURN(LayerLease lease, store_.leases().Acquire(layer.chain_id, context_));
@@ -120,7 +121,7 @@ absl::StatusOr<ImagePtr> Pull::Unchanged() {
     lease.Share();
     leases.push_back(std::move(lease));
   }
-  // Published again with just this name, in case somebody removed it meanwhile.
+  // Published again with this reference, in case it was removed meanwhile.
   Image image = **known;
   image.repo_digests = {wanted};
   image.repo_tags.clear();
@@ -139,7 +140,7 @@ absl::StatusOr<oci::Manifest> Pull::FetchManifest(Image& image) {
     CRISP_ASSIGN_OR_RETURN(document, registry_.FetchManifest(chosen, context_));
     CRISP_ASSIGN_OR_RETURN(decoded, oci::DecodeManifestOrIndex(document.bytes, chosen.media_type));
     if (std::holds_alternative<oci::Index>(decoded)) {
-      return absl::InvalidArgumentError("image index within an image index is not supported");
+      return absl::InvalidArgumentError("an image index inside an image index is not supported");
     }
   }
   image.manifest_digest = document.digest;
@@ -190,7 +191,7 @@ absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
   std::deque<LayerCounter>& counters = announce(manifest);
   CRISP_RETURN_IF_ERROR(FetchConfig(manifest, image));
   const std::vector<Layer> layers = image.layers;
-  // Holds the layers until the image is published: nobody removes them in between.
+  // Holds leases until the image is published, so that its layers are not removed before.
   LayerFetch fetch(registry_, target_, store_.leases(), manifest, layers, counters);
   CRISP_RETURN_IF_ERROR(fetch.Run(options_.parallel_layers, context_));
   return Publish(std::move(image));
@@ -273,7 +274,7 @@ absl::StatusOr<ImagePtr> Puller::Pull(const oci::Reference& reference,
   if (absl::Status status = context.Check(); !status.ok()) return ForCaller(status, reference);
   CRISP_ASSIGN_OR_RETURN(const std::shared_ptr<Flight> flight, Join(reference, credentials));
   while (true) {
-    const absl::Status status = context.Check();  // the caller's code, so without our lock
+    const absl::Status status = context.Check();  // calls the caller's code: not under mu_
     absl::MutexLock lock(&mu_);
     if (flight->done) return flight->result;
     if (!status.ok()) {

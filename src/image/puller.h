@@ -21,7 +21,7 @@
 
 namespace crisp::image {
 
-// A look at a running pull.
+// The progress of a running pull.
 struct LayerProgress {
   oci::Digest digest;
   int64_t bytes_done = 0;
@@ -34,23 +34,23 @@ struct PullProgress {
 
 class Puller {
  public:
-  // Borrows both; they outlive the puller. `after_failure` (may be empty) runs on the pull's own
-  // thread when a pull ended without an image and holds no layer any more: those it put in place
-  // are nobody's now. Callers who still wait hear of the failure after that.
+  // Borrows `store` and `target`, which must outlive the puller. `after_failure` (may be empty)
+  // runs on the pull's thread after a pull has failed and released its leases, so that the caller
+  // can delete the layers it had published. Pull() returns the error after that.
   Puller(PullOptions options, ImageStore& store, LayerTarget& target,
          std::function<void()> after_failure);
-  // Cancels what runs and waits for it.
+  // Cancels running pulls and waits for them.
   ~Puller();
 
-  // Always asks the registry; layers present are not downloaded again. Concurrent calls with equal
-  // reference and credentials share one pull, each leaving it by its own `context`; the pull is
-  // abandoned when nobody waits any more. Thread-safe, blocks.
-  // Errors, none holding a secret: kNotFound (no such manifest, or none for this platform),
-  // kUnauthenticated, kPermissionDenied, kUnavailable with a message that starts
-  // "RegistryUnavailable: " (kubelet looks for that at the start of an error of gRPC code Unknown:
-  // do not prefix it), kResourceExhausted (429), kDataLoss (digest or size wrong), kInvalidArgument
-  // (hostile or unsupported documents, bad hosts.toml), kFailedPrecondition (certificates, a
-  // registry that is none), kDeadlineExceeded, kCancelled; and what the LayerTarget says.
+  // Always asks the registry; layers that are present are not downloaded. Concurrent calls with
+  // equal reference and credentials share one pull; each ends with its own `context`, and the pull
+  // is cancelled when its last caller has gone. Thread-safe, blocks. Errors, none of which contains
+  // a secret: kNotFound (no such manifest, or none for this platform), kUnauthenticated,
+  // kPermissionDenied, kUnavailable with a message that begins with "RegistryUnavailable: "
+  // (kubelet looks for it at the beginning of an error with gRPC code Unknown: do not prefix it),
+  // kResourceExhausted (429), kDataLoss (wrong digest or size), kInvalidArgument (hostile or
+  // unsupported documents, bad hosts.toml), kFailedPrecondition (certificates, a server that is not
+  // a registry), kDeadlineExceeded, kCancelled, and errors of the LayerTarget.
   absl::StatusOr<ImagePtr> Pull(const oci::Reference& reference, const Credentials& credentials,
                                 const PullContext& context);
 

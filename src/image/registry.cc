@@ -22,16 +22,16 @@ namespace crisp::image {
 namespace {
 
 constexpr int kMaxRedirects = 10;
-// So much progress makes a broken connection worth another full set of attempts.
+// After this much progress a broken connection gets all attempts again.
 constexpr int64_t kProgressBytes = 1 << 20;
 
-// Everything we can read must be asked for: registries convert (to schema 1) or refuse otherwise.
+// All types that crisp reads: registries convert other manifests to schema 1 or refuse the request.
 std::string AcceptManifests() {
   return absl::StrCat("Accept: ", oci::kOciManifestType, ", ", oci::kOciIndexType, ", ",
                       oci::kDockerManifestType, ", ", oci::kDockerListType);
 }
 
-bool MayPass(const absl::Status& status) {
+bool IsTransient(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
 }
 
@@ -52,7 +52,8 @@ class Backoff {
  public:
   explicit Backoff(const PullOptions& options) : options_(options), pause_(options.backoff) {}
 
-  // False when `attempts` are used up; otherwise waits. What the server asks for is bounded.
+  // False when `attempts` are used up; otherwise waits. `asked` is the server's Retry-After, which
+  // max_retry_after bounds.
   absl::StatusOr<bool> Next(int attempts, absl::Duration asked, const PullContext& context) {
     if (++failures_ >= attempts) return false;
     const absl::Duration pause = std::max(pause_, std::min(asked, options_.max_retry_after));
@@ -77,7 +78,8 @@ class Backoff {
   int failures_ = 0;
 };
 
-// "https://index.docker.io/v1/" -> "index.docker.io"; every spelling of Docker Hub is one.
+// The host of an address; "docker.io" for all addresses of Docker Hub
+// ("https://index.docker.io/v1/").
 std::string ServerName(absl::string_view address) {
   const size_t scheme = address.find("://");
   if (scheme != absl::string_view::npos) address.remove_prefix(scheme + 3);
@@ -88,7 +90,7 @@ std::string ServerName(absl::string_view address) {
 
 }  // namespace
 
-// Borrows an idle client, so that connections are used again.
+// Borrows an idle client, so that its connections are used again.
 class Registry::ClientLease {
  public:
   explicit ClientLease(Registry& registry) : registry_(registry) {
@@ -149,7 +151,7 @@ absl::Status Registry::StatusOf(const Host& host, const Question& question,
   std::string message =
       absl::StrCat(question.method, " ", host.config.api.text(), "/", reference_.path(), "/",
                    question.path, ": status ", response.status);
-  // Before it is cut to size: half a secret would not be recognised any more.
+  // Before the text is shortened: a part of a secret would not be recognised.
   const std::string words = DecodeRegistryError(ConcealText(response.body));
   if (!words.empty()) absl::StrAppend(&message, " ", words);
   switch (response.status) {
@@ -169,7 +171,7 @@ absl::Status Registry::StatusOf(const Host& host, const Question& question,
   }
 }
 
-// A registry may echo what it was sent in any part of an answer that a message quotes.
+// A registry may send our secrets back in any part of an answer that a message quotes.
 absl::Status Registry::Conceal(const absl::Status& status) const {
   return absl::Status(status.code(), ConcealText(status.message()));
 }
@@ -186,7 +188,7 @@ std::string Registry::ConcealText(absl::string_view text) const {
     }
   }
   std::string concealed(text);
-  constexpr size_t kShortestSecret = 4;  // shorter ones would only garble the message
+  constexpr size_t kShortestSecret = 4;  // replacing shorter ones would make messages unreadable
   for (const std::string& secret : secrets) {
     if (secret.size() < kShortestSecret) continue;
     concealed = absl::StrReplaceAll(
@@ -225,7 +227,8 @@ absl::StatusOr<HttpResponse> Registry::FollowRedirects(HttpClient& client, Host&
           absl::StrCat(request.url.Origin(), " redirects from https to ", next.Origin()));
     }
     if (next.Origin() != request.url.Origin()) {
-      // Nothing that was meant for this host goes to another; not back to it either.
+      // Credentials, headers and certificates of this host are not sent to another one, and not
+      // after a further redirect back to it.
       left_origin = true;
       request.headers = question.headers;
       request.tls.client_cert_file.clear();
@@ -242,7 +245,7 @@ absl::StatusOr<std::string> Registry::NewAuthorization(HttpClient& client, Host&
                                                        const std::string& refused,
                                                        absl::string_view challenges,
                                                        const PullContext& context) {
-  // Held during the request: the other layers wait for this one token.
+  // Locked during the request: the other layers wait for this token instead of requesting more.
   absl::MutexLock lock(&host.mu);
   if (host.authorization != refused) return host.authorization;
   CRISP_ASSIGN_OR_RETURN(host.authorization,
@@ -279,9 +282,9 @@ absl::StatusOr<HttpResponse> Registry::Ask(Host& host, const Question& question,
     if (response.ok() && response->status / 100 == 2) return response;
     const absl::Status status =
         response.ok() ? StatusOf(host, question, *response) : response.status();
-    if (!MayPass(status)) return status;
+    if (!IsTransient(status)) return status;
     const absl::Duration asked = response.ok() ? RetryAfter(*response) : absl::ZeroDuration();
-    // Another host is a better second attempt than the same one.
+    // Before retrying a mirror, the next host is tried.
     const int attempts = host.last ? options_.attempts : 1;
     CRISP_ASSIGN_OR_RETURN(const bool again, backoff.Next(attempts, asked, context));
     if (!again) return status;
@@ -290,7 +293,7 @@ absl::StatusOr<HttpResponse> Registry::Ask(Host& host, const Question& question,
 
 absl::Status Registry::OnEachHost(Need need, const PullContext& context,
                                   const std::function<absl::Status(Host&, bool&)>& attempt) {
-  // The registry itself stands last: its answer is the one that explains most.
+  // The registry itself is last, so that its error is returned: it explains more than a mirror's.
   absl::Status status = absl::FailedPreconditionError(
       absl::StrCat("no host is configured to serve ", reference_.Name()));
   for (const std::unique_ptr<Host>& host : hosts_) {
@@ -301,7 +304,7 @@ absl::Status Registry::OnEachHost(Need need, const PullContext& context,
     status = attempt(*host, stop);
     if (status.ok() || stop) return status;
     CRISP_RETURN_IF_ERROR(context.Check());
-    // A mirror that cannot be reached would cost every layer its connection timeout.
+    // Otherwise every layer would wait for the connection timeout of an unreachable mirror.
     if (absl::IsUnavailable(status)) host->down = true;
   }
   return Conceal(status);
@@ -335,7 +338,7 @@ absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& ob
   CRISP_RETURN_IF_ERROR(OnEachHost(need, context, [&](Host& host, bool&) {
     absl::StatusOr<HttpResponse> response = Ask(host, question, context);
     if (!response.ok()) return response.status();
-    // Asked by tag, the registry says what it believes to send; by digest we know.
+    // For a tag the registry sends the digest; with a digest reference it is known.
     oci::Digest wanted = expected;
     if (wanted.empty()) {
       absl::StatusOr<oci::Digest> said =
@@ -387,15 +390,15 @@ absl::Status Registry::FetchBlobFrom(Host& host, const oci::Descriptor& descript
     if (answered) return reader.Seal();
     const absl::Status status =
         response.ok() ? StatusOf(host, question, *response) : response.status();
-    if (reader.sink_failed() || !MayPass(status)) return status;
-    // All bytes came, however the connection ended.
+    if (reader.sink_failed() || !IsTransient(status)) return status;
+    // All bytes have arrived, although the connection ended with an error.
     if (reader.offset() > 0 && reader.complete()) return reader.Seal();
     if (reader.offset() - progress_from >= kProgressBytes) {
       backoff.Reset();
       progress_from = reader.offset();
     }
     const absl::Duration asked = response.ok() ? RetryAfter(*response) : absl::ZeroDuration();
-    // Another host starts over, so one that has delivered something is worth insisting on.
+    // With the next host the blob starts again, so a host that has sent a part is retried first.
     const int attempts = host.last || reader.offset() > 0 ? options_.attempts : 1;
     CRISP_ASSIGN_OR_RETURN(const bool again, backoff.Next(attempts, asked, context));
     if (!again) return status;
@@ -410,7 +413,7 @@ absl::StatusOr<std::unique_ptr<LayerSink>> Registry::FetchBlob(const oci::Descri
   CRISP_RETURN_IF_ERROR(
       OnEachHost(Need::kPull, context, [&](Host& host, bool& stop) -> absl::Status {
         absl::StatusOr<std::unique_ptr<LayerSink>> sink = make_sink();
-        // What a sink cannot do with one host it cannot do with another.
+        // An error of the sink would be the same with any host.
         stop = !sink.ok();
         if (stop) return sink.status();
         BlobReader reader(descriptor, **sink, bytes_done);

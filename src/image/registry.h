@@ -1,6 +1,7 @@
-// One repository as one pull sees it: the pull half of the distribution spec over all hosts that
-// serve the registry (mirrors first), with authentication, redirects, retries and resumption.
-// Thread-safe: layers are fetched concurrently. Errors hold no secret; codes as in image/puller.h.
+// One repository during one pull: the pull part of the distribution spec, over all hosts that serve
+// the registry (mirrors first), with authentication, redirects, retries and resumed transfers.
+// Thread-safe: layers are fetched concurrently. Errors contain no secret; codes as in
+// image/puller.h.
 #pragma once
 
 #include <atomic>
@@ -33,8 +34,8 @@ class Registry {
            const PullOptions& options);
   ~Registry();
 
-  // What the reference names now, by HEAD (registries do not count it against pull limits); empty
-  // when the registry does not say.
+  // The digest that the reference has now, by HEAD (which registries do not count as a pull); empty
+  // when the registry does not send it.
   absl::StatusOr<oci::Digest> Resolve(const PullContext& context);
 
   struct Document {
@@ -42,13 +43,14 @@ class Registry {
     std::string media_type;
     oci::Digest digest;  // of bytes
   };
-  // Manifest or index: the one the reference names, or exactly the one of `descriptor`.
+  // Manifest or index: that of the reference, or exactly that of `descriptor`.
   absl::StatusOr<Document> FetchManifest(const PullContext& context);
   absl::StatusOr<Document> FetchManifest(const oci::Descriptor& descriptor,
                                          const PullContext& context);
 
-  // Streams the blob into a sink and seals it. A broken connection is resumed where the sink
-  // stands; another host starts over with a new sink. `bytes_done` follows for observers.
+  // Streams the blob into a sink and seals it. After a broken connection the transfer continues at
+  // the same byte; with another host it starts again with a new sink. `bytes_done` shows the
+  // progress.
   using MakeSink = std::function<absl::StatusOr<std::unique_ptr<LayerSink>>()>;
   absl::StatusOr<std::unique_ptr<LayerSink>> FetchBlob(const oci::Descriptor& descriptor,
                                                        const MakeSink& make_sink,
@@ -58,10 +60,10 @@ class Registry {
  private:
   struct Host {
     RegistryHost config;
-    bool last = false;               // the registry itself
+    bool last = false;               // the registry itself, not a mirror
     std::atomic<bool> down = false;  // could not be reached during this pull
     absl::Mutex mu;
-    std::string authorization ABSL_GUARDED_BY(mu);  // value that worked last
+    std::string authorization ABSL_GUARDED_BY(mu);  // the last that the host accepted
   };
   enum class Need { kPull, kResolve };
   struct Question {
@@ -73,11 +75,11 @@ class Registry {
 
   absl::StatusOr<Document> FetchDocument(const std::string& object, const oci::Digest& expected,
                                          Need need, const PullContext& context);
-  // Tries `attempt(host, stop)` on every host that can do what is needed, until one succeeds or
+  // Calls `attempt(host, stop)` for every host with the needed capability, until one succeeds or
   // sets `stop`.
   absl::Status OnEachHost(Need need, const PullContext& context,
                           const std::function<absl::Status(Host&, bool&)>& attempt);
-  // One question until it is answered with 2xx, retried while the failure may pass.
+  // Sends one question and retries it until the answer is 2xx or an error that retries do not help.
   absl::StatusOr<HttpResponse> Ask(Host& host, const Question& question,
                                    const PullContext& context);
   absl::Status FetchBlobFrom(Host& host, const oci::Descriptor& descriptor, BlobReader& reader,

@@ -27,11 +27,12 @@ absl::StatusOr<std::string> DecodeToken(absl::string_view text) {
     std::string token = TextMember(answer, "token");
     return token.empty() ? TextMember(answer, "access_token") : token;
   });
-  // The parser's words would quote the text, and the text is a secret.
+  // The parser's error would quote the text, which contains a secret.
   const bool usable =
       decoded.ok() && !decoded->empty() && decoded->size() <= kMaxToken &&
       std::all_of(decoded->begin(), decoded->end(), [](char c) { return c > 0x20 && c < 0x7f; });
-  if (!usable) return absl::UnauthenticatedError("token server sent no usable token");
+  if (!usable)
+    return absl::UnauthenticatedError("token server sent an answer without a valid token");
   return *decoded;
 }
 

@@ -1,4 +1,5 @@
-// The two small JSON documents registries send beside content. Hostile text; pure functions.
+// The two small JSON documents that registries send besides content. Not trusted: checked and
+// bounded here. Pure, thread-safe.
 #pragma once
 
 #include <string>
@@ -8,11 +9,11 @@
 
 namespace crisp::image {
 
-// Token server's answer: `token` or `access_token`, visible ASCII only.
+// The answer of a token server: `token` or `access_token`, printable ASCII without spaces.
 absl::StatusOr<std::string> DecodeToken(absl::string_view text);
 
-// First entry of a registry's error body as "CODE: message", printable and short; empty when the
-// body is something else.
+// The first entry of a registry's error body as "CODE: message", printable and short; empty for any
+// other body.
 std::string DecodeRegistryError(absl::string_view text);
 
 }  // namespace crisp::image

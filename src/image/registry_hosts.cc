@@ -30,10 +30,10 @@ absl::Status Bad(absl::string_view key, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(key, ": ", why));
 }
 
-// The directory that configures the registry; empty when none does.
+// The directory with the registry's configuration; empty when there is none.
 std::string FindDirectory(absl::string_view registry, const std::vector<std::string>& dirs) {
   std::vector<std::string> names;
-  // A colon is not allowed everywhere in file names: "host:5000" may be spelled "host_5000_".
+  // Some file systems allow no colon in names: "host:5000" may be written "host_5000_".
   if (const size_t colon = registry.rfind(':');
       colon != absl::string_view::npos && !absl::EndsWith(registry, "]")) {
     names.push_back(absl::StrCat(registry.substr(0, colon), "_", registry.substr(colon + 1), "_"));
@@ -59,7 +59,7 @@ absl::Status AddCa(const std::string& path, HttpTls& tls) {
   return absl::OkStatus();
 }
 
-// A string or an array of strings; of an array inside the array (a client pair) see ReadClient.
+// A string or an array of strings.
 absl::StatusOr<std::vector<std::string>> ReadStrings(const toml::node& node,
                                                      absl::string_view key) {
   std::vector<std::string> list;
@@ -68,23 +68,23 @@ absl::StatusOr<std::vector<std::string>> ReadStrings(const toml::node& node,
     return list;
   }
   const toml::array* array = node.as_array();
-  if (array == nullptr) return Bad(key, "neither a string nor an array of strings");
+  if (array == nullptr) return Bad(key, "must be a string or an array of strings");
   for (const toml::node& entry : *array) {
     const auto* text = entry.as_string();
-    if (text == nullptr) return Bad(key, "neither a string nor an array of strings");
+    if (text == nullptr) return Bad(key, "must be a string or an array of strings");
     list.push_back(text->get());
   }
   return list;
 }
 
-// "both.pem", ["both.pem", ...] or [["cert.pem", "key.pem"], ...]. libcurl presents one
-// certificate: the first is used.
+// "both.pem", ["both.pem", ...] or [["cert.pem", "key.pem"], ...]. Only the first is used, as
+// libcurl presents one client certificate.
 absl::Status ReadClient(const toml::node& node, const std::string& directory, HttpTls& tls) {
   const toml::array* array = node.as_array();
   const toml::node* first = array != nullptr && !array->empty() ? &array->front() : &node;
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, ReadStrings(*first, "client"));
   if (files.empty()) return absl::OkStatus();
-  if (files.size() > 2) return Bad("client", "a pair has more than two files");
+  if (files.size() > 2) return Bad("client", "must be a file or a pair of files");
   tls.client_cert_file = InDirectory(directory, files[0]);
   if (files.size() == 2) tls.client_key_file = InDirectory(directory, files[1]);
   return absl::OkStatus();
@@ -92,7 +92,7 @@ absl::Status ReadClient(const toml::node& node, const std::string& directory, Ht
 
 absl::Status ReadHeaders(const toml::node& node, std::vector<std::string>& headers) {
   const toml::table* table = node.as_table();
-  if (table == nullptr) return Bad("header", "not a table");
+  if (table == nullptr) return Bad("header", "must be a table");
   for (const auto& [name, value] : *table) {
     const std::string key(name.str());
     CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> values,
@@ -102,8 +102,9 @@ absl::Status ReadHeaders(const toml::node& node, std::vector<std::string>& heade
       const bool control = std::any_of(header.begin(), header.end(), [](char c) {
         return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
       });
-      // The value may be a secret.
-      if (control || absl::StrContains(key, ':')) return Bad("header", "holds a control character");
+      // The message does not quote the value, which may be a secret.
+      if (control || absl::StrContains(key, ':'))
+        return Bad("header", "must not contain control characters, nor its name a colon");
       headers.push_back(header);
     }
   }
@@ -119,7 +120,8 @@ absl::Status ReadCapabilities(const toml::node& node, RegistryHost& host) {
     } else if (name == "resolve") {
       host.can_resolve = true;
     } else if (name != "push") {
-      return Bad("capabilities", absl::StrCat("\"", name.substr(0, 80), "\" is unknown"));
+      return Bad("capabilities",
+                 absl::StrCat("\"", name.substr(0, 80), "\": must be pull, resolve or push"));
     }
   }
   return absl::OkStatus();
@@ -128,7 +130,7 @@ absl::Status ReadCapabilities(const toml::node& node, RegistryHost& host) {
 absl::Status ReadFlag(const toml::table& table, absl::string_view key, bool& flag) {
   const toml::node* node = table.get(std::string(key));
   if (node == nullptr) return absl::OkStatus();
-  if (!node->is_boolean()) return Bad(key, "not a boolean");
+  if (!node->is_boolean()) return Bad(key, "must be a boolean");
   flag = node->as_boolean()->get();
   return absl::OkStatus();
 }
@@ -158,23 +160,24 @@ absl::Status ReadHost(const toml::table& table, const std::string& directory, Re
     // Go's duration syntax, which is Abseil's too.
     if (text == nullptr || !absl::ParseDuration(text->get(), &host.connect_timeout) ||
         host.connect_timeout <= absl::ZeroDuration()) {
-      return Bad("dial_timeout", "not a duration such as \"5s\"");
+      return Bad("dial_timeout", "must be a duration like \"5s\"");
     }
   }
   return absl::OkStatus();
 }
 
-// "host:port", "https://host/prefix" -> where the API is. Without override_path it is below /v2.
+// "host:port" or "https://host/prefix" -> the URL of the API, which is below /v2 unless
+// override_path is set.
 absl::StatusOr<Url> ApiUrl(absl::string_view text, bool override_path) {
   std::string url(text);
   if (!absl::StrContains(url, "://")) url = absl::StrCat("https://", url);
   while (absl::EndsWith(url, "/")) url.pop_back();
   if (!override_path && !absl::EndsWith(url, "/v2")) url += "/v2";
-  if (absl::StrContains(url, '?')) return absl::InvalidArgumentError("a query is not allowed");
+  if (absl::StrContains(url, '?')) return absl::InvalidArgumentError("must not have a query");
   return Url::Parse(url);
 }
 
-// Where the registry itself is when nothing is configured.
+// The URL of the registry itself without configuration.
 std::string DefaultServer(absl::string_view registry) {
   if (registry == "docker.io") return "https://registry-1.docker.io";
   const absl::string_view host =
@@ -187,9 +190,10 @@ absl::Status ReadMirrors(const toml::table& file, const std::string& directory,
   const toml::node* node = file.get("host");
   if (node == nullptr) return absl::OkStatus();
   const toml::table* table = node->as_table();
-  if (table == nullptr) return Bad("host", "not a table");
-  if (table->size() > kMaxHosts) return Bad("host", absl::StrCat("more than ", kMaxHosts));
-  // Order in the file is order of preference; the parsed table is sorted by name.
+  if (table == nullptr) return Bad("host", "must be a table");
+  if (table->size() > kMaxHosts)
+    return Bad("host", absl::StrCat("must have at most ", kMaxHosts, " entries"));
+  // The order in the file is the order of preference, but the parsed table is sorted by name.
   std::vector<std::pair<std::string, const toml::node*>> entries;
   for (const auto& [key, value] : *table) entries.emplace_back(key.str(), &value);
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
@@ -197,7 +201,7 @@ absl::Status ReadMirrors(const toml::table& file, const std::string& directory,
   });
   for (const auto& [name, value] : entries) {
     const std::string key = absl::StrCat("host.\"", name.substr(0, 200), "\"");
-    if (value->as_table() == nullptr) return Bad(key, "not a table");
+    if (value->as_table() == nullptr) return Bad(key, "must be a table");
     RegistryHost host;
     host.configured = true;
     host.is_mirror = true;
@@ -230,7 +234,7 @@ absl::StatusOr<std::vector<RegistryHost>> ReadHostsToml(const std::string& text,
   CRISP_RETURN_IF_ERROR(ReadHost(file, directory, server, override_path));
   std::string where = DefaultServer(registry);
   if (const toml::node* node = file.get("server")) {
-    if (!node->is_string()) return Bad("server", "not a string");
+    if (!node->is_string()) return Bad("server", "must be a string");
     where = node->as_string()->get();
     server.configured = true;
     server.is_mirror = true;
@@ -238,7 +242,7 @@ absl::StatusOr<std::vector<RegistryHost>> ReadHostsToml(const std::string& text,
   absl::StatusOr<Url> api = ApiUrl(where, override_path);
   if (!api.ok()) return base::Prefix(api.status(), "server");
   server.api = *std::move(api);
-  // Named as the server, the registry itself is no mirror.
+  // A `server` that is the registry itself is not a mirror.
   CRISP_ASSIGN_OR_RETURN(const Url itself, Url::Parse(DefaultServer(registry)));
   if (server.api.host() == itself.host()) server.is_mirror = false;
   hosts.push_back(std::move(server));

@@ -1,8 +1,8 @@
-// Where the images of a registry may be fetched from: containerd's certs.d layout
-// (containerd docs/hosts.md), read as it is:
+// The hosts that serve the images of a registry, from containerd's certs.d layout (containerd
+// docs/hosts.md):
 //   <dir>/<host>_<port>_/hosts.toml, <dir>/<host>:<port>/hosts.toml, <dir>/_default/hosts.toml;
-//   in a directory without hosts.toml, Docker's *.crt (CA), *.cert with *.key (client).
-// Thread-safe: reads files, keeps nothing.
+//   in a directory without hosts.toml: Docker's *.crt (CA), *.cert with *.key (client).
+// Thread-safe: no shared state.
 #pragma once
 
 #include <string>
@@ -19,17 +19,17 @@ struct RegistryHost {
   Url api;  // "https://registry-1.docker.io/v2", no slash at the end
   bool can_pull = true;
   bool can_resolve = true;
-  bool configured = false;  // named by a hosts.toml and not only by an image reference
-  bool is_mirror = false;   // is told whose content it is asked for (?ns=)
+  bool configured = false;  // from a hosts.toml, not only from an image reference
+  bool is_mirror = false;   // gets the registry's name with each request (?ns=)
   HttpTls tls;
   std::vector<std::string> headers;
   absl::Duration connect_timeout = absl::Seconds(30);
 };
 
-// In the order to try: mirrors as hosts.toml lists them, then the registry itself. `registry` is
-// Reference::host(). Plain HTTP only where a URL says http:// or, without configuration, for
-// loopback hosts. kInvalidArgument naming file and key when a file cannot be understood: a pull
-// fails rather than go somewhere else than the administrator wrote.
+// In the order to try: mirrors in the order of hosts.toml, then the registry itself. `registry` is
+// Reference::host(). Plain HTTP only for URLs with http:// and, without configuration, for loopback
+// hosts. kInvalidArgument names the file and the key of a bad configuration: the pull fails,
+// because otherwise it could use a host that the administrator has excluded.
 absl::StatusOr<std::vector<RegistryHost>> RegistryHosts(absl::string_view registry,
                                                         const std::vector<std::string>& dirs);
 

@@ -47,7 +47,7 @@ std::string Bare(absl::string_view host) {
 }  // namespace
 
 absl::StatusOr<Url> Url::Parse(absl::string_view text) {
-  if (text.size() > kMaxUrl) return absl::InvalidArgumentError("URL longer than 16384");
+  if (text.size() > kMaxUrl) return absl::InvalidArgumentError("URL is longer than 16384 bytes");
   const absl::string_view shown = text.substr(0, std::min(text.find('?'), size_t{200}));
   const auto invalid = [shown](absl::string_view why) {
     const bool hide = absl::StrContains(shown, '@');
@@ -56,36 +56,36 @@ absl::StatusOr<Url> Url::Parse(absl::string_view text) {
   };
   UniqueUrl handle(curl_url());
   if (handle == nullptr) return absl::ResourceExhaustedError("no memory for a URL");
-  if (HasControlOrSpace(text)) return invalid("holds a space or control character");
+  if (HasControlOrSpace(text)) return invalid("must not contain spaces or control characters");
   const CURLUcode code = curl_url_set(handle.get(), CURLUPART_URL, std::string(text).c_str(), 0);
   if (code != CURLUE_OK) return invalid(curl_url_strerror(code));
   Url url;
   url.scheme_ = Part(handle.get(), CURLUPART_SCHEME);
   if (url.scheme_ != "http" && url.scheme_ != "https")
-    return invalid("scheme is not http or https");
+    return invalid("scheme must be http or https");
   if (!Part(handle.get(), CURLUPART_USER).empty() ||
       !Part(handle.get(), CURLUPART_PASSWORD).empty()) {
-    return invalid("user info is not allowed");
+    return invalid("must not have user info");
   }
-  if (!Part(handle.get(), CURLUPART_FRAGMENT).empty()) return invalid("fragment is not allowed");
+  if (!Part(handle.get(), CURLUPART_FRAGMENT).empty()) return invalid("must not have a fragment");
   url.host_ = absl::AsciiStrToLower(Part(handle.get(), CURLUPART_HOST));
   url.port_ = Part(handle.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT);
   url.path_ = Part(handle.get(), CURLUPART_PATH);
   url.text_ = Part(handle.get(), CURLUPART_URL);
-  if (url.host_.empty()) return invalid("no host");
+  if (url.host_.empty()) return invalid("must have a host");
   return url;
 }
 
 absl::StatusOr<Url> Url::Resolve(absl::string_view location) const {
   if (location.empty() || location.size() > kMaxUrl || HasControlOrSpace(location)) {
-    return absl::InvalidArgumentError("redirect to a bad URL");
+    return absl::InvalidArgumentError("redirect to an invalid URL");
   }
   UniqueUrl handle(curl_url());
   if (handle == nullptr) return absl::ResourceExhaustedError("no memory for a URL");
   if (curl_url_set(handle.get(), CURLUPART_URL, text_.c_str(), 0) != CURLUE_OK ||
       curl_url_set(handle.get(), CURLUPART_URL, std::string(location).c_str(), 0) != CURLUE_OK ||
       curl_url_set(handle.get(), CURLUPART_FRAGMENT, nullptr, 0) != CURLUE_OK) {
-    return absl::InvalidArgumentError("redirect to a bad URL");
+    return absl::InvalidArgumentError("redirect to an invalid URL");
   }
   return Parse(Part(handle.get(), CURLUPART_URL));
 }

@@ -1,5 +1,5 @@
-// Absolute http(s) URLs, parsed by the code that will connect to them (libcurl's URL API), so that
-// what is checked is what is used. Immutable value.
+// Absolute http(s) URLs, parsed by libcurl's URL API: libcurl also connects to them, so checks and
+// connections cannot understand a URL differently. Immutable value, thread-compatible.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace crisp::image {
 class Url {
  public:
   // kInvalidArgument for another scheme, user info, a fragment, control characters or bad syntax.
-  // The message never repeats user info or a query.
+  // The message contains neither user info nor a query, which may be secret.
   static absl::StatusOr<Url> Parse(absl::string_view text);
   // `location` of a redirect, absolute or relative to this URL; its fragment is dropped.
   absl::StatusOr<Url> Resolve(absl::string_view location) const;
@@ -21,13 +21,13 @@ class Url {
   const std::string& scheme() const { return scheme_; }  // "http" or "https"
   const std::string& host() const { return host_; }      // without port, IPv6 in brackets
   const std::string& path() const { return path_; }      // begins with '/'
-  // "scheme://host:port", the unit that credentials are bound to.
+  // "scheme://host:port". Credentials are sent only to their own origin.
   std::string Origin() const;
-  // For messages: no query (signed links carry secrets there).
+  // For messages: without the query, which contains secrets in signed links.
   std::string Printable() const;
 
   bool IsLoopback() const { return IsLoopbackHost(host_); }
-  // 169.254.0.0/16, fe80::/10: cloud metadata services live there.
+  // 169.254.0.0/16 and fe80::/10, where cloud metadata services are.
   bool IsLinkLocal() const;
 
   // "localhost", 127.0.0.0/8 or [::1]; `host` without port.
@@ -41,7 +41,7 @@ class Url {
   std::string path_;
 };
 
-// Query or form value.
+// For a value in a query or a form.
 std::string PercentEncode(absl::string_view text);
 
 }  // namespace crisp::image

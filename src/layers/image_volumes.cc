@@ -16,7 +16,7 @@ constexpr char kErrorPrefix[] = "ImageVolumeMountFailed";
 
 absl::StatusOr<store::ImageVolume> FindImageVolume(const image::ImageStore& images,
                                                    const ::runtime::v1::Mount& mount) {
-  CRISP_ASSIGN_OR_RETURN(const spec::ImageVolume asked, spec::ImageMount(mount));
+  CRISP_ASSIGN_OR_RETURN(const spec::ImageVolume asked, spec::ImageMount("mounts", mount));
   CRISP_ASSIGN_OR_RETURN(const image::ImagePtr image, images.Find(asked.image));
   if (image->layers.empty()) {
     return absl::InvalidArgumentError(

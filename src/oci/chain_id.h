@@ -1,6 +1,6 @@
 // The name of an unpacked layer together with all layers below it: "sha256:<64 hex>"
-// (image-spec config.md, "Layer ChainID"). Only the lowest layer has the same text as diff id, so
-// the two must not be mixed up. digest::ChainId computes one.
+// (image-spec config.md, "Layer ChainID"). A diff id has the same form but names one layer without
+// those below it; the two are equal only for the lowest layer. digest::ChainId computes one.
 #pragma once
 
 #include "base/strong_string.h"

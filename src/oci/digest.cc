@@ -19,7 +19,7 @@ absl::StatusOr<Digest> Digest::Parse(absl::string_view text) {
   if (hex_size == 0 || hex.size() != hex_size || !lower_hex) {
     return absl::InvalidArgumentError(
         absl::StrCat("digest \"", absl::CHexEscape(text.substr(0, 80)),
-                     "\" is not sha256 or sha512 with lower-case hexadecimal digits"));
+                     "\": must be sha256: or sha512: and lower-case hexadecimal digits"));
   }
   return Digest(std::string(text));
 }

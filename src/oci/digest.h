@@ -1,8 +1,7 @@
 // A content digest as the OCI image spec writes it: "sha256:<64 hex>" or "sha512:<128 hex>"
 // (image-spec descriptor.md, "Digests"). A strong type: a Digest that is not empty is well formed,
-// so it may be used as a file name part or in a URL. Computing one is the work of
-// digest/.
-// Immutable value; thread-compatible.
+// so it may be part of a file name or a URL. digest/ computes digests. Immutable value;
+// thread-compatible.
 #pragma once
 
 #include <compare>
@@ -16,11 +15,11 @@ namespace crisp::oci {
 
 class Digest {
  public:
-  // Empty: names no content.
+  // Empty: no digest.
   Digest() = default;
 
-  // kInvalidArgument unless `text` is exactly an algorithm we know, ':' and lower-case hex digits
-  // of that algorithm's length.
+  // kInvalidArgument unless `text` is "sha256:" or "sha512:" and lower-case hex digits of that
+  // algorithm's length.
   static absl::StatusOr<Digest> Parse(absl::string_view text);
 
   bool empty() const { return text_.empty(); }

@@ -1,6 +1,6 @@
 // The OCI image spec v1.1 and Docker's image manifest v2 schema 2 as one set of plain structs
-// (image-spec manifest.md, image-index.md, config.md). Codecs: oci/image_spec_codec.h. What is
-// decoded has been bounded and checked; absent members are empty.
+// (image-spec manifest.md, image-index.md, config.md). Codec: oci/image_spec_codec.h, which checks
+// and bounds what it decodes. Absent members are empty. Plain values, thread-compatible.
 #pragma once
 
 #include <cstddef>
@@ -25,14 +25,13 @@ inline constexpr char kDockerListType[] =
     "application/vnd.docker.distribution.manifest.list.v2+json";
 inline constexpr char kDockerConfigType[] = "application/vnd.docker.container.image.v1+json";
 
-// containerd reads at most about this much of a manifest, index or config too.
+// Of a manifest, index or config; containerd has about the same limit.
 inline constexpr size_t kMaxDocumentBytes = 4 << 20;
-// Docker never builds more. 127 lower directories named relative to the layer directory
-// ("12345/fs:") fill 1.2 KiB of the one page of options that mount(2) takes; overlayfs itself stops
-// at 500.
+// The limit of Docker. 127 lower directories named relative to the layer directory ("12345/fs:")
+// take 1.2 KiB of the one page of options that mount(2) accepts; overlayfs has a limit of 500.
 inline constexpr size_t kMaxLayers = 127;
 inline constexpr size_t kMaxIndexEntries = 1024;
-// Sums of kMaxLayers sizes cannot overflow.
+// Small enough that a sum of kMaxLayers sizes cannot overflow.
 inline constexpr int64_t kMaxLayerBytes = int64_t{1} << 40;
 
 struct Platform {
@@ -60,9 +59,9 @@ struct Index {
   std::vector<Descriptor> manifests;
 };
 
-// The image config: `config` member flattened with the members around it. Strings hold no NUL;
-// user, working_dir, volumes and stop_signal hold no control characters either. Otherwise the
-// values are the image author's: spec/ decides what they may do.
+// The image config: the members of `config` and those beside it. Strings contain no NUL; user,
+// working_dir, volumes and stop_signal contain no control characters either. Everything else is as
+// the image's author wrote it, and spec/ checks it.
 struct ImageConfig {
   std::string created;  // RFC 3339, not checked
   Platform platform;

@@ -38,14 +38,14 @@ std::string Quoted(absl::string_view text) {
   return absl::StrCat("\"", absl::CHexEscape(text.substr(0, 120)), "\"");
 }
 
-// The parser's message may quote megabytes of the document.
+// The parser's message may quote the whole document.
 absl::Status Shorten(const absl::Status& status) {
   constexpr size_t kMaxMessage = 300;
   return absl::Status(status.code(),
                       absl::Utf8SafeCHexEscape(status.message().substr(0, kMaxMessage)));
 }
 
-// Absent and null are the same: Docker writes null for every empty member.
+// nullptr when absent or null: Docker writes null for empty members.
 const Json* Member(const Json& object, const char* name) {
   const auto found = object.find(name);
   return found == object.end() || found->is_null() ? nullptr : &*found;
@@ -63,14 +63,14 @@ bool HasControl(absl::string_view text) {
 
 absl::Status RequireNoControl(absl::string_view member, absl::string_view text) {
   if (HasControl(text))
-    return Invalid(member, absl::StrCat(Quoted(text), " holds a control character"));
+    return Invalid(member, absl::StrCat(Quoted(text), " must not contain control characters"));
   return absl::OkStatus();
 }
 
-// Multi-line values are legitimate (shell scripts, certificates); NUL never survives execve(2).
+// Values may have several lines (scripts, certificates), but execve(2) cannot pass a NUL.
 absl::Status RequireNoNul(absl::string_view member, absl::string_view text) {
   if (absl::StrContains(text, '\0'))
-    return Invalid(member, absl::StrCat(Quoted(text), " holds a NUL"));
+    return Invalid(member, absl::StrCat(Quoted(text), " must not contain NUL"));
   return absl::OkStatus();
 }
 
@@ -89,11 +89,12 @@ absl::StatusOr<Descriptor> DecodeDescriptor(const Json& object) {
   descriptor.media_type = StringMember(object, "mediaType");
   CRISP_ASSIGN_OR_RETURN(descriptor.digest, Digest::Parse(StringMember(object, "digest")));
   const Json* size = Member(object, "size");
-  if (size == nullptr || !size->is_number_integer()) return Invalid("size", "not an integer");
-  // Compared as unsigned: a value above INT64_MAX must not wrap.
+  if (size == nullptr || !size->is_number_integer()) return Invalid("size", "must be an integer");
+  // Compared as unsigned: a value above INT64_MAX must not become negative.
   if ((!size->is_number_unsigned() && size->get<int64_t>() < 0) ||
       size->get<uint64_t>() > static_cast<uint64_t>(kMaxLayerBytes)) {
-    return Invalid("size", absl::StrCat(base::DumpJson(*size), " is out of range"));
+    return Invalid("size",
+                   absl::StrCat(base::DumpJson(*size), " must be between 0 and ", kMaxLayerBytes));
   }
   descriptor.size = size->get<int64_t>();
   if (const Json* urls = Member(object, "urls"); urls != nullptr && !urls->empty()) {
@@ -108,9 +109,9 @@ absl::StatusOr<Descriptor> DecodeDescriptor(const Json& object) {
 absl::StatusOr<std::vector<Descriptor>> DecodeDescriptors(const Json& document, const char* member,
                                                           size_t max) {
   const Json& list = document.at(member);
-  if (!list.is_array()) return Invalid(member, "not an array");
+  if (!list.is_array()) return Invalid(member, "must be an array");
   if (list.size() > max) {
-    return Invalid(member, absl::StrCat(list.size(), " entries, more than ", max));
+    return Invalid(member, absl::StrCat(list.size(), " entries, at most ", max));
   }
   std::vector<Descriptor> descriptors;
   for (const Json& entry : list) {
@@ -130,15 +131,15 @@ absl::StatusOr<Manifest> DecodeManifest(const Json& document, std::string media_
   if (!config.ok()) return base::Prefix(config.status(), "config");
   manifest.config = *std::move(config);
   if (!Contains(kConfigTypes, manifest.config.media_type)) {
-    return Invalid("config.mediaType",
-                   absl::StrCat(Quoted(manifest.config.media_type), " is not a container image's"));
+    return Invalid("config.mediaType", absl::StrCat(Quoted(manifest.config.media_type),
+                                                    " is not the type of an image config"));
   }
   if (manifest.config.size > static_cast<int64_t>(kMaxDocumentBytes)) {
     return Invalid("config.size",
-                   absl::StrCat(manifest.config.size, " is more than ", kMaxDocumentBytes));
+                   absl::StrCat(manifest.config.size, " bytes, at most ", kMaxDocumentBytes));
   }
   CRISP_ASSIGN_OR_RETURN(manifest.layers, DecodeDescriptors(document, "layers", kMaxLayers));
-  if (manifest.layers.empty()) return Invalid("layers", "empty, there is nothing to run");
+  if (manifest.layers.empty()) return Invalid("layers", "must not be empty");
   for (size_t i = 0; i < manifest.layers.size(); ++i) {
     if (!Contains(kLayerTypes, manifest.layers[i].media_type)) {
       return Invalid(absl::StrCat("layers[", i, "].mediaType"),
@@ -157,7 +158,7 @@ Kind KindOf(absl::string_view media_type) {
   if (absl::StartsWith(type, "application/vnd.docker.distribution.manifest.v1+")) {
     return Kind::kSchema1;
   }
-  // What registries that do not know better answer with: it says nothing.
+  // Generic types that simple registries use for everything.
   if (type.empty() || type == "application/json" || type == "application/octet-stream" ||
       absl::StartsWith(type, "text/plain")) {
     return Kind::kUnknown;
@@ -181,18 +182,19 @@ absl::StatusOr<Kind> KindOfDocument(const Json& document, absl::string_view own_
     return Invalid("mediaType", absl::StrCat(Quoted(own_type), " is not an image manifest"));
   }
   if (own != Kind::kUnknown && told != Kind::kUnknown && own != told) {
-    return Invalid("mediaType", absl::StrCat(Quoted(own_type), " came as ", Quoted(media_type)));
+    return Invalid("mediaType", absl::StrCat(Quoted(own_type), " differs from the content type ",
+                                             Quoted(media_type)));
   }
   const bool has_layers = document.contains("layers") || document.contains("config");
   const bool has_manifests = document.contains("manifests");
   if (has_layers && has_manifests) {
-    return Invalid("manifests", "ambiguous document: both a manifest and an index");
+    return Invalid("manifests", "must not be given together with layers or config");
   }
   const Kind shape = has_manifests ? Kind::kIndex : Kind::kManifest;
   const Kind said = own != Kind::kUnknown ? own : told;
   if (said != Kind::kUnknown && said != shape) {
     return Invalid("mediaType", absl::StrCat(Quoted(own_type.empty() ? media_type : own_type),
-                                             " does not fit the document"));
+                                             " does not match the members of the document"));
   }
   return shape;
 }
@@ -200,7 +202,7 @@ absl::StatusOr<Kind> KindOfDocument(const Json& document, absl::string_view own_
 using ManifestOrIndex = std::variant<Manifest, Index>;
 
 absl::StatusOr<ManifestOrIndex> DecodeDocument(const Json& document, absl::string_view media_type) {
-  if (!document.is_object()) return Invalid("document", "not an object");
+  if (!document.is_object()) return Invalid("document", "must be an object");
   const std::string own_type = StringMember(document, "mediaType");
   CRISP_ASSIGN_OR_RETURN(const Kind kind, KindOfDocument(document, own_type, media_type));
   std::string type(own_type.empty() ? std::string(media_type) : own_type);
@@ -219,7 +221,7 @@ absl::StatusOr<std::vector<std::string>> StringList(const Json& object, const ch
   std::vector<std::string> list;
   const Json* value = Member(object, member);
   if (value == nullptr) return list;
-  if (!value->is_array()) return Invalid(member, "not an array");
+  if (!value->is_array()) return Invalid(member, "must be an array");
   for (const Json& entry : *value) {
     list.push_back(entry.get<std::string>());
     CRISP_RETURN_IF_ERROR(RequireNoNul(member, list.back()));
@@ -238,14 +240,14 @@ absl::Status DecodeRunConfig(const Json& run, ImageConfig& config) {
   CRISP_ASSIGN_OR_RETURN(config.entrypoint, StringList(run, "Entrypoint"));
   CRISP_ASSIGN_OR_RETURN(config.cmd, StringList(run, "Cmd"));
   if (const Json* volumes = Member(run, "Volumes"); volumes != nullptr) {
-    if (!volumes->is_object()) return Invalid("Volumes", "not an object");
+    if (!volumes->is_object()) return Invalid("Volumes", "must be an object");
     for (const auto& entry : volumes->items()) {
       CRISP_RETURN_IF_ERROR(RequireNoControl("Volumes", entry.key()));
       config.volumes.push_back(entry.key());
     }
   }
   if (const Json* labels = Member(run, "Labels"); labels != nullptr) {
-    if (!labels->is_object()) return Invalid("Labels", "not an object");
+    if (!labels->is_object()) return Invalid("Labels", "must be an object");
     for (const auto& entry : labels->items()) {
       const std::string value = entry.value().is_null() ? "" : entry.value().get<std::string>();
       CRISP_RETURN_IF_ERROR(RequireNoNul("Labels", entry.key()));
@@ -257,19 +259,20 @@ absl::Status DecodeRunConfig(const Json& run, ImageConfig& config) {
 }
 
 absl::StatusOr<ImageConfig> DecodeConfig(const Json& document) {
-  if (!document.is_object()) return Invalid("document", "not an object");
+  if (!document.is_object()) return Invalid("document", "must be an object");
   ImageConfig config;
   config.created = StringMember(document, "created");
   CRISP_ASSIGN_OR_RETURN(config.platform, DecodePlatform(document));
   if (const Json* run = Member(document, "config"); run != nullptr) {
-    if (!run->is_object()) return Invalid("config", "not an object");
+    if (!run->is_object()) return Invalid("config", "must be an object");
     CRISP_RETURN_IF_ERROR(base::Prefix(DecodeRunConfig(*run, config), "config"));
   }
   const Json* rootfs = Member(document, "rootfs");
-  if (rootfs == nullptr || !rootfs->is_object()) return Invalid("rootfs", "not an object");
+  if (rootfs == nullptr || !rootfs->is_object()) return Invalid("rootfs", "must be an object");
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> diff_ids, StringList(*rootfs, "diff_ids"));
   if (diff_ids.size() > kMaxLayers) {
-    return Invalid("rootfs.diff_ids", absl::StrCat(diff_ids.size(), " is more than ", kMaxLayers));
+    return Invalid("rootfs.diff_ids",
+                   absl::StrCat(diff_ids.size(), " entries, at most ", kMaxLayers));
   }
   for (const std::string& diff_id : diff_ids) {
     absl::StatusOr<Digest> digest = Digest::Parse(diff_id);

@@ -1,6 +1,6 @@
-// JSON text -> image spec structs. The text is hostile: kInvalidArgument names the member that is
-// wrong. Sizes are the caller's to bound before (kMaxDocumentBytes); counts and depth are bounded
-// here. Pure functions.
+// JSON text from a registry -> image spec structs. kInvalidArgument names the member that is wrong.
+// The caller bounds the size of the text (kMaxDocumentBytes); counts and depth are bounded here.
+// Pure, thread-safe.
 #pragma once
 
 #include <variant>
@@ -11,9 +11,9 @@
 
 namespace crisp::oci {
 
-// A manifest or an index, told apart by the document's own mediaType, else by `media_type` (the
-// Content-Type or the descriptor's), else by its members. Refused: a document that has the members
-// of both or disagrees with `media_type` (CVE-2021-41190), schema 1, layers with `urls`, zero
+// A manifest or an index: decided by the document's own mediaType, else by `media_type` (from the
+// Content-Type or the descriptor), else by its members. Refused: a document with the members of
+// both or of another type than `media_type` (CVE-2021-41190), schema 1, layers with `urls`, no
 // layers.
 absl::StatusOr<std::variant<Manifest, Index>> DecodeManifestOrIndex(absl::string_view text,
                                                                     absl::string_view media_type);

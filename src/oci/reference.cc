@@ -14,7 +14,7 @@ namespace crisp::oci {
 namespace {
 
 constexpr size_t kMaxHost = 255;
-constexpr size_t kMaxPath = 255;  // as distribution
+constexpr size_t kMaxPath = 255;  // the limit of distribution/reference
 constexpr size_t kMaxTag = 128;
 constexpr char kDefaultHost[] = "docker.io";
 
@@ -93,7 +93,7 @@ bool IsTag(absl::string_view tag) {
   });
 }
 
-// Whether the part before the first '/' names a registry and not a user of the default one.
+// Whether the part before the first '/' is a registry, and not a user of Docker Hub.
 bool LooksLikeHost(absl::string_view text) {
   return text == "localhost" || absl::StrContains(text, '.') || absl::StrContains(text, ':') ||
          std::any_of(text.begin(), text.end(), absl::ascii_isupper);
@@ -106,7 +106,7 @@ absl::StatusOr<Reference> Reference::Parse(absl::string_view text) {
     return absl::InvalidArgumentError(
         absl::StrCat("image reference \"", absl::CHexEscape(text.substr(0, 300)), "\": ", why));
   };
-  if (base::IsId(text)) return invalid("64 hexadecimal digits are an image id, not a name");
+  if (base::IsId(text)) return invalid("64 hexadecimal digits are an image id, not a reference");
 
   Reference reference;
   absl::string_view name = text;
@@ -119,7 +119,8 @@ absl::StatusOr<Reference> Reference::Parse(absl::string_view text) {
   const size_t colon = name.rfind(':');
   if (colon != absl::string_view::npos && !absl::StrContains(name.substr(colon), '/')) {
     const absl::string_view tag = name.substr(colon + 1);
-    if (!IsTag(tag)) return invalid("bad tag");
+    if (!IsTag(tag))
+      return invalid("tag must be 1 to 128 letters, digits, _ . -, not beginning with . or -");
     if (reference.digest_.empty()) reference.tag_ = std::string(tag);
     name = name.substr(0, colon);
   } else if (reference.digest_.empty()) {
@@ -139,8 +140,9 @@ absl::StatusOr<Reference> Reference::Parse(absl::string_view text) {
     reference.path_ = absl::StrCat("library/", reference.path_);
   }
   if (reference.host_.size() > kMaxHost || !IsHost(reference.host_))
-    return invalid("bad registry host");
-  if (reference.path_.size() > kMaxPath) return invalid("repository name longer than 255");
+    return invalid("registry host must be a domain name or [IPv6 address], with an optional port");
+  if (reference.path_.size() > kMaxPath)
+    return invalid("repository name must be at most 255 bytes long");
   if (!IsPath(reference.path_)) {
     return invalid("repository name must be lower-case letters and digits, separated by . _ - /");
   }

@@ -3,7 +3,7 @@
 //   busybox                 -> docker.io/library/busybox:latest
 //   localhost:5000/a/b:v1   -> localhost:5000/a/b:v1
 //   quay.io/a:v1@sha256:..  -> quay.io/a@sha256:..      (the tag is dropped, as containerd does)
-// Immutable value; a Reference always holds exactly one of tag and digest.
+// Immutable value, thread-compatible; a Reference has exactly one of tag and digest.
 #pragma once
 
 #include <compare>
@@ -17,8 +17,8 @@ namespace crisp::oci {
 
 class Reference {
  public:
-  // kInvalidArgument naming the text (shortened) and what is wrong with it. 64 hex digits are an
-  // image id, never a name.
+  // kInvalidArgument with the text (shortened) and what is wrong with it. 64 hex digits are
+  // refused: they are an image id.
   static absl::StatusOr<Reference> Parse(absl::string_view text);
 
   // Registry host with optional port: "docker.io", "localhost:5000", "[::1]:5000".
@@ -30,11 +30,11 @@ class Reference {
 
   // "docker.io/library/busybox".
   std::string Name() const;
-  // What a manifest is asked by: the tag or the digest.
+  // The tag or the digest, as in the URL of the manifest.
   const std::string& Object() const { return digest_.empty() ? tag_ : digest_.str(); }
   // Canonical form: "<name>:<tag>" or "<name>@<digest>".
   std::string ToString() const;
-  // The same repository, another object.
+  // The same repository with `digest` in place of the tag or digest.
   Reference WithDigest(Digest digest) const;
 
   friend auto operator<=>(const Reference&, const Reference&) = default;

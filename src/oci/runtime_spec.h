@@ -1,7 +1,7 @@
 // The OCI runtime specification (runtime-spec v1.2, config.json) as typed structs, in the order of
-// the document. Only what a Linux container of ours can carry; src/oci/runtime_spec_codec.h turns
-// it into text and back, so the same bundle also runs under runc or crun. Absent members are empty
-// containers or std::nullopt. Plain values: copyable, no ownership, thread-compatible.
+// the document. Only the members that crisp supports; oci/runtime_spec_codec.h turns them into text
+// and back, so the same bundle also runs under runc or crun. Absent members are empty containers or
+// std::nullopt. Plain values, thread-compatible.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct User {
   std::vector<uint32_t> additional_gids;
 };
 
-// Names with the CAP_ prefix, as the document has them.
+// Names with the CAP_ prefix.
 struct Capabilities {
   std::vector<std::string> bounding;
   std::vector<std::string> effective;
@@ -49,8 +49,8 @@ struct Process {
 };
 
 struct Root {
-  std::string
-      path;  // "rootfs" (native: made from the start request) or an absolute directory (pause)
+  // "rootfs" (the shim mounts it as the start request says), or an absolute directory (pause).
+  std::string path;
   bool readonly = false;
 };
 
@@ -64,9 +64,8 @@ struct Mount {
   std::string destination;
   std::string type;  // "bind", "proc", "tmpfs", "sysfs", "mqueue", "devpts", "cgroup"
   std::string source;
-  // Words of mount(8): rbind, bind, ro, rro, rw, nosuid, noexec, nodev, [r]private, [r]slave,
-  // [r]shared, idmap, ...; what is no flag goes to the file system as data ("mode=755",
-  // "size=64m").
+  // Options of mount(8): rbind, bind, ro, rro, rw, nosuid, noexec, nodev, [r]private, [r]slave,
+  // [r]shared, idmap, ...; other words are options of the file system ("mode=755", "size=64m").
   std::vector<std::string> options;
   std::vector<IdMapping> uid_mappings;
   std::vector<IdMapping> gid_mappings;
@@ -90,7 +89,7 @@ struct Device {
 struct DeviceRule {
   bool allow = false;
   char type = 'a';               // 'a', 'c', 'b'
-  std::optional<int64_t> major;  // absent: every
+  std::optional<int64_t> major;  // absent: all
   std::optional<int64_t> minor;
   std::string access;  // of "rwm"
 };
@@ -100,8 +99,8 @@ struct HugepageLimit {
   uint64_t limit = 0;     // bytes
 };
 
-// Bytes, microseconds and shares as the document has them. -1 is "no limit" where the kernel knows
-// one.
+// Units as in the document: bytes, microseconds, shares. -1 is "no limit" for members that are
+// signed.
 struct Resources {
   std::vector<DeviceRule> devices;
   std::optional<int64_t> memory_limit;
@@ -160,7 +159,7 @@ struct Spec {
   std::string hostname;
   std::vector<Mount> mounts;
   std::map<std::string, std::string> annotations;
-  Linux linux_;  // "linux" is a macro of gcc's GNU dialect
+  Linux linux_;  // GCC's GNU dialect defines a macro "linux"
 };
 
 }  // namespace crisp::oci

@@ -10,8 +10,7 @@ namespace {
 
 using base::Json;
 
-// Found problems are thrown as the parser's own exception type: DecodeJson turns both into
-// kInvalidArgument.
+// Thrown as the parser's own exception type: DecodeJson turns both into kInvalidArgument.
 [[noreturn]] void Refuse(const std::string& what) {
   throw Json::other_error::create(500, what, nullptr);
 }
@@ -29,7 +28,7 @@ void Get(const Json& value, const char* name, T& out) {
 class Reader {
  public:
   explicit Reader(const Json& object) : object_(object) {
-    if (!object.is_object()) Refuse("an object was expected");
+    if (!object.is_object()) Refuse("must be an object");
   }
 
   template <typename T>
@@ -48,7 +47,7 @@ class Reader {
     const Json* value = Find(name);
     if (value == nullptr) return;
     const std::string text = value->get<std::string>();
-    if (text.size() != 1) Refuse(absl::StrCat(name, " \"", text, "\" is not one letter"));
+    if (text.size() != 1) Refuse(absl::StrCat(name, " \"", text, "\": must be one letter"));
     out = text[0];
   }
   // `read(const Reader&, Item&)` fills one element of an array of objects.
@@ -56,7 +55,7 @@ class Reader {
   void List(const char* name, std::vector<T>& out, Read read) const {
     const Json* value = Find(name);
     if (value == nullptr) return;
-    if (!value->is_array()) Refuse(absl::StrCat(name, " is not an array"));
+    if (!value->is_array()) Refuse(absl::StrCat(name, ": must be an array"));
     for (const Json& entry : *value) read(Reader(entry), out.emplace_back());
   }
   template <typename Read>
@@ -228,8 +227,8 @@ size_t StringEnd(absl::string_view text, size_t begin) {
   return text.size();
 }
 
-// The end of the value that begins at or after text[begin]: the position after the bracket that
-// closes it. Only for objects and arrays; npos for anything else, and for text that ends before.
+// The position after the object or array that begins at or after text[begin]. npos for any other
+// value and for text that ends inside it.
 size_t BracketEnd(absl::string_view text, size_t begin) {
   int depth = 0;
   for (size_t i = begin; i < text.size(); ++i) {
@@ -247,8 +246,7 @@ size_t BracketEnd(absl::string_view text, size_t begin) {
   return absl::string_view::npos;
 }
 
-// The text without the value of "seccomp" in the document's second level; as it is when there is no
-// such member.
+// The text with null as the value of "linux.seccomp"; unchanged without such a member.
 std::string CutSeccomp(absl::string_view text) {
   constexpr absl::string_view kName = "\"seccomp\"";
   int depth = 0;
@@ -270,7 +268,7 @@ std::string CutSeccomp(absl::string_view text) {
   return std::string(text);
 }
 
-// --- encoding: a member is written only when it says something.
+// --- encoding: absent members are not written.
 
 void Put(Json& out, const char* name, const std::string& value) {
   if (!value.empty()) out[name] = value;

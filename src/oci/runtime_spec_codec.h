@@ -1,6 +1,6 @@
-// config.json of a bundle: oci::Spec <-> JSON text. What the structs do not carry (hooks, rdma,
-// ...) is neither written nor read, except that a hook is refused: running a container without the
-// hook it asks for would be a lie. Pure; thread-safe.
+// config.json of a bundle: oci::Spec <-> JSON text. Members that the structs do not have (rdma,
+// ...) are ignored. Hooks are refused: a container must not run without the hooks its spec has.
+// Pure, thread-safe.
 #pragma once
 
 #include <string>
@@ -15,11 +15,11 @@ namespace crisp::oci {
 // Unknown members are ignored, as the specification asks.
 absl::StatusOr<Spec> DecodeRuntimeSpec(absl::string_view text);
 
-// The same without linux.seccomp, which is most of a container's text and of the time to read it:
-// for who applies the compiled filter.
+// The same without linux.seccomp, for the shim, which reads the compiled filter from seccomp.bpf.
+// The profile is most of the text and of the time to parse it.
 absl::StatusOr<Spec> DecodeRuntimeSpecWithoutSeccomp(absl::string_view text);
 
-// Text runc and crun accept too; absent members are left out. Bytes that are not UTF-8 are
+// Text that runc and crun accept too. Absent members are left out, bytes that are not UTF-8
 // replaced.
 std::string EncodeRuntimeSpec(const Spec& spec);
 

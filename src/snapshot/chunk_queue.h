@@ -1,5 +1,5 @@
-// The bounded pipe between the thread that decompresses a layer and the one that unpacks it: a
-// fixed set of buffers that go round, so that memory does not depend on the layer.
+// The bounded queue between the thread that decompresses a layer and the one that unpacks it. It
+// reuses a fixed set of buffers, so that memory does not depend on the layer.
 #pragma once
 
 #include <array>
@@ -18,21 +18,21 @@ struct Chunk {
   size_t size = 0;
 };
 
-// One writer, one reader. Chunks belong to the queue.
+// One writer thread and one reader thread. The queue owns the chunks.
 class ChunkQueue {
  public:
-  // Writer: an empty chunk to fill, waiting for the reader to give one back; nullptr when the
+  // Writer: an empty chunk to fill. Waits until the reader has returned one; nullptr when the
   // reader has stopped.
   Chunk* Acquire();
   void Push(Chunk* chunk);
-  // No more chunks. `complete` is false when the writer gives up.
+  // No more chunks. `complete` is false when the layer is abandoned.
   void Close(bool complete);
 
   // Reader: the next chunk, valid until the next call; nullptr after the last.
   const Chunk* Next();
   // Whether the writer closed the queue as complete; meaningful once Next has returned nullptr.
   bool complete() const;
-  // The reader needs no more; the writer's next Acquire fails.
+  // The reader needs no more chunks; the writer's next Acquire returns nullptr.
   void Stop();
 
  private:

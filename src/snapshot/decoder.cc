@@ -30,12 +30,13 @@ class PlainDecoder : public Decoder {
 class GzipDecoder : public Decoder {
  public:
   absl::Status Step(absl::Span<const char>& input, absl::Span<char>& output) override {
-    // A member is asked again without input: it may hold bytes that did not fit the last output.
+    // A member continues without input: it may have bytes that did not fit into the last output.
     while (!input.empty() || mode_ == Mode::kMember) {
       if (mode_ == Mode::kBetween) BeginMemberOrPadding(input[0]);
       if (mode_ == Mode::kPadding) {
         if (std::any_of(input.begin(), input.end(), [](char c) { return c != 0; })) {
-          return absl::DataLossError("gzip: bytes that are not gzip behind the last member");
+          return absl::DataLossError(
+              "gzip: the last member is followed by bytes that are not gzip");
         }
         input.remove_prefix(input.size());
         break;
@@ -63,12 +64,12 @@ class GzipDecoder : public Decoder {
       return;
     }
     isal_inflate_init(&state_);
-    state_.crc_flag = ISAL_GZIP;  // header, CRC and length of the member are checked
+    state_.crc_flag = ISAL_GZIP;  // igzip checks header, CRC and length of the member
     mode_ = Mode::kMember;
   }
 
   absl::Status Inflate(absl::Span<const char>& input, absl::Span<char>& output) {
-    constexpr size_t kMax = size_t{1} << 30;  // the counters below are 32 bits wide
+    constexpr size_t kMax = size_t{1} << 30;  // igzip's counters have 32 bits
     const uint32_t in = static_cast<uint32_t>(std::min(input.size(), kMax));
     const uint32_t out = static_cast<uint32_t>(std::min(output.size(), kMax));
     state_.next_in = reinterpret_cast<uint8_t*>(const_cast<char*>(input.data()));
@@ -152,7 +153,7 @@ absl::StatusOr<std::unique_ptr<Decoder>> NewDecoder(absl::string_view first_byte
   for (const Magic& magic : kRefused) {
     if (absl::StartsWith(first_bytes, magic.bytes)) {
       return absl::UnimplementedError(
-          absl::StrCat("layer compression ", magic.name, " (gzip, zstd and none are supported)"));
+          absl::StrCat("layer compression ", magic.name, ": must be gzip, zstd or none"));
     }
   }
   return std::make_unique<PlainDecoder>();

@@ -1,4 +1,4 @@
-// What is known about an unpacked layer, kept beside it as layers/<n>/record.json.
+// The record of an unpacked layer, stored with it as layers/<n>/record.json. Pure, thread-safe.
 #pragma once
 
 #include <string>
@@ -11,14 +11,14 @@ namespace crisp::snapshot {
 
 struct LayerRecord {
   LayerInfo info;
-  bool opaque_root = false;  // hides all layers below; overlayfs does not look for that at the root
+  bool opaque_root = false;  // hides all layers below; overlayfs ignores the attribute at the root
 };
 
 // "sha256:" and 64 lower-case hexadecimal digits.
 bool IsDigest(absl::string_view text);
 
 std::string EncodeLayerRecord(const LayerRecord& record);
-// kInvalidArgument for anything but a record of this version; digests are checked for form only.
+// kInvalidArgument for anything but a record of this version. Only the form of digests is checked.
 absl::StatusOr<LayerRecord> DecodeLayerRecord(absl::string_view text);
 
 }  // namespace crisp::snapshot

@@ -36,7 +36,8 @@ std::string EncodeLayerRecord(const LayerRecord& record) {
 absl::StatusOr<LayerRecord> DecodeLayerRecord(absl::string_view text) {
   auto record = base::DecodeJson("layer record", text, [](const base::Json& json) {
     LayerRecord decoded;
-    if (json.at("version").get<int>() != kVersion) return decoded;  // no digests: refused below
+    if (json.at("version").get<int>() != kVersion)
+      return decoded;  // refused below, as it has no digests
     decoded.info.chain_id = oci::ChainId(json.at("chain_id"));
     decoded.info.parent = oci::ChainId(json.at("parent"));
     decoded.info.diff_id = json.at("diff_id").get<std::string>();
@@ -49,7 +50,7 @@ absl::StatusOr<LayerRecord> DecodeLayerRecord(absl::string_view text) {
   const LayerInfo& info = record->info;
   const bool parent_ok = info.parent.empty() || IsDigest(info.parent.str());
   if (!IsDigest(info.chain_id.str()) || !IsDigest(info.diff_id) || !parent_ok) {
-    return absl::InvalidArgumentError("layer record: version or digest not understood");
+    return absl::InvalidArgumentError("layer record: unsupported version or malformed digest");
   }
   return record;
 }

@@ -1,4 +1,4 @@
-// What the store hands to a LayerWriter; private to this directory.
+// The part of the store that a LayerWriter needs; private to this directory.
 #pragma once
 
 #include <functional>
@@ -16,12 +16,12 @@ struct LayerStaging {
   LayerSpec spec;
   UnpackLimits limits;
   std::string directory;  // staging/<n>, holding an empty fs/
-  // Absolute lower directories of the parent chain, top-most first; kFailedPrecondition unless
-  // published.
+  // Absolute lower directories of the parent chain, top-most first; kFailedPrecondition when the
+  // parent is not published.
   std::function<absl::StatusOr<std::vector<std::string>>()> parent_directories;
-  // The directory is complete and synced: give it its final name.
+  // Gives the directory, which is complete and synced, its final name.
   std::function<absl::Status(const LayerRecord&)> publish;
-  // The directory is not needed any more.
+  // Removes the directory in the background.
   std::function<void()> discard;
 };
 

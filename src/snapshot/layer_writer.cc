@@ -51,7 +51,8 @@ struct LayerWriter::State {
 
   LayerStaging staging;
   base::UniqueFd root;  // staging/<n>/fs
-  // Opened before the first write: syncfs(2) reports what failed to be written back since.
+  // Opened before the first write: syncfs(2) reports write-back errors since its descriptor was
+  // opened.
   base::UniqueFd sync;
   SpaceGuard guard;
   TreeWriter tree;
@@ -59,9 +60,9 @@ struct LayerWriter::State {
   digest::Hasher hasher;  // of the plain bytes
   ChunkQueue queue;
   std::thread worker;
-  absl::Status unpacked;  // the worker's; read after Join
+  absl::Status unpacked;  // result of the worker; valid after Join
 
-  std::string head;  // first bytes, until the decoder is chosen
+  std::string head;  // the first bytes, until there is a decoder
   std::unique_ptr<Decoder> decoder;
   Chunk* chunk = nullptr;
   uint64_t compressed_bytes = 0;
@@ -74,10 +75,10 @@ struct LayerWriter::State {
   bool published = false;
 };
 
-// The worker: everything that parses the archive or touches the tree.
+// The worker thread: parses the archive and writes the tree.
 void LayerWriter::State::RunUnpack() {
   pthread_setname_np(pthread_self(), "unpack");
-  // A umask of its own: files are created with the mode they shall have.
+  // A umask of its own: files are created with the mode of their entry.
   if (unshare(CLONE_FS) != 0) {
     unpacked = base::Errno("unshare", "file system attributes of the unpack thread");
     queue.Stop();
@@ -88,7 +89,7 @@ void LayerWriter::State::RunUnpack() {
     TarReader tar(queue);
     unpacked = tree.Unpack(tar);
   }
-  // What follows the end of the archive counts for the digest only.
+  // Bytes after the end of the archive count only for the digest.
   while (unpacked.ok() && queue.Next() != nullptr) continue;
   queue.Stop();
 }
@@ -120,7 +121,7 @@ absl::Status LayerWriter::State::Pump(absl::Span<const char> input) {
   bool full = false;
   do {
     if (chunk == nullptr) chunk = queue.Acquire();
-    // The worker stops early only when it has failed.
+    // The worker stops before the end only when it has failed.
     if (chunk == nullptr) return Join(/*complete=*/false);
     absl::Span<char> output(chunk->bytes.get() + chunk->size, Chunk::kBytes - chunk->size);
     const size_t room = output.size();
@@ -156,8 +157,7 @@ absl::Status LayerWriter::State::Seal() {
   Flush();
   CRISP_RETURN_IF_ERROR(Join(/*complete=*/true));
   if (const std::string digest = hasher.Finish(); digest != staging.spec.diff_id) {
-    return absl::DataLossError(
-        absl::StrCat("layer has diff id ", digest, ", expected ", staging.spec.diff_id));
+    return absl::DataLossError(absl::StrCat("diff id is ", digest, ", not ", staging.spec.diff_id));
   }
   sealed = true;
   // In parallel with the other layers of the image, and with downloads still running.
@@ -198,7 +198,7 @@ LayerWriter::LayerWriter(std::unique_ptr<State> state) : state_(std::move(state)
 }
 
 LayerWriter::~LayerWriter() {
-  (void)state_->Join(/*complete=*/false);  // given up: its status has no reader
+  (void)state_->Join(/*complete=*/false);  // abandoned, so its status does not matter
   if (!state_->published) state_->staging.discard();
 }
 
@@ -223,19 +223,19 @@ absl::Status LayerWriter::Seal() {
 absl::Status LayerWriter::Finish() {
   CRISP_RETURN_IF_ERROR(Seal());
   if (state_->published) return absl::OkStatus();
-  // Not an error of this layer: the caller may publish the parent and come back.
+  // Not kept as the writer's error: the caller may publish the parent and call again.
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> directories,
                          state_->staging.parent_directories());
   return Run([&] { return state_->Publish(directories); });
 }
 
-// The first error stays; it also ends the worker, which must not wait for bytes that never come.
+// Keeps the first error and ends the worker, which would wait for more bytes otherwise.
 absl::Status LayerWriter::Run(absl::FunctionRef<absl::Status()> step) {
   State& state = *state_;
   if (!state.failed.ok()) return state.failed;
   absl::Status status = step();
   if (status.ok()) return status;
-  // A damaged archive is the better explanation than what it led to.
+  // An error of the worker (a damaged archive) is the cause of the step's error.
   const absl::Status worker = state.Join(/*complete=*/false);
   if (!worker.ok() && !absl::IsCancelled(worker)) status = worker;
   state.failed = base::Prefix(status, absl::StrCat("unpack ", state.staging.spec.diff_id));

@@ -36,7 +36,7 @@ std::vector<std::string> Names(absl::string_view path) {
 absl::Status MergedTree::CountLookup() {
   if (++lookups_ <= kMaxLookups) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat("more than ", kMaxLookups, " look-ups in lower layers"));
+      absl::StrCat("the layer needs more than ", kMaxLookups, " look-ups in lower layers"));
 }
 
 absl::StatusOr<std::vector<MergedTree::Directory>> MergedTree::Roots() {
@@ -73,7 +73,7 @@ absl::StatusOr<std::optional<MergedTree::Node>> MergedTree::Find(absl::string_vi
         break;
       }
       if (last && !passed_over) return Node{directory.layer, std::move(fd), info};
-      if (!S_ISDIR(info.st_mode)) break;  // hides what is below it
+      if (!S_ISDIR(info.st_mode)) break;  // hides lower layers
       const bool opaque = IsOpaque(fd.get());
       next.push_back({directory.layer, std::move(fd)});
       if (opaque) break;
@@ -81,7 +81,7 @@ absl::StatusOr<std::optional<MergedTree::Node>> MergedTree::Find(absl::string_vi
     if (next.empty()) return std::optional<Node>();
     directories = std::move(next);
   }
-  return std::optional<Node>();  // only the top layer has it, and that one was passed over
+  return std::optional<Node>();  // only the top layer has it
 }
 
 absl::StatusOr<std::string> MergedTree::Resolve(absl::string_view path, bool follow_last) {

@@ -1,6 +1,6 @@
-// What overlayfs would show for a stack of layer directories, without mounting it: whiteouts,
-// opaque directories, merged directories. Used to look from a layer into the layers below. One
-// thread. Lookups are bounded in number: kResourceExhausted.
+// The view of overlayfs on a stack of layer directories, without a mount: whiteouts, opaque and
+// merged directories. Used to find files of lower layers while a layer is unpacked. One thread. The
+// number of look-ups is bounded (kResourceExhausted).
 #pragma once
 
 #include <sys/stat.h>
@@ -28,13 +28,12 @@ class MergedTree {
   // Top-most first.
   explicit MergedTree(std::vector<base::UniqueFd> layers) : layers_(std::move(layers)) {}
 
-  // `path` is relative and every component is taken as it is: nothing behind a link. With
-  // `below_top`, a directory (unless opaque) or whiteout that the top layer has under that very
-  // name is passed over.
+  // `path` is relative; links in it are not followed. With `below_top`, a directory (unless opaque)
+  // or whiteout that the top layer has at `path` itself is ignored.
   absl::StatusOr<std::optional<Node>> Find(absl::string_view path, bool below_top = false);
 
-  // The path without links that a process chrooted to the merged tree would end at when it opens
-  // `path`; parts that do not exist are kept. A link as last component is followed only if asked.
+  // `path` with all links resolved, as for a process chrooted to the merged tree; components that
+  // do not exist are kept. A link as the last component is followed only with `follow_last`.
   absl::StatusOr<std::string> Resolve(absl::string_view path, bool follow_last);
 
  private:

@@ -27,7 +27,7 @@
 namespace crisp::snapshot {
 namespace {
 
-constexpr mode_t kPrivate = 0700;  // image files are set-id, and not for users of the host
+constexpr mode_t kPrivate = 0700;  // users of the host must not reach set-id files of images
 
 struct Layer {
   uint64_t number;
@@ -36,7 +36,8 @@ struct Layer {
 
 absl::Status CheckContainerId(absl::string_view id) {
   if (base::IsId(id)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("container id \"", id, "\""));
+  return absl::InvalidArgumentError(
+      absl::StrCat("container id \"", id, "\": must be 64 lower-case hexadecimal digits"));
 }
 
 absl::Status SyncDirectory(const std::string& path) {
@@ -85,7 +86,7 @@ struct SnapshotStore::State {
   const std::string containers_dir;
   Trash trash;
 
-  // Held while the set of layers on disk changes; taken before mu, which is never held across a
+  // Held while the set of layers on disk changes. Taken before mu, which is never held during a
   // system call, so that readers do not wait for the disk.
   absl::Mutex change_mu ABSL_ACQUIRED_BEFORE(mu);
   mutable absl::Mutex mu;
@@ -115,7 +116,7 @@ absl::StatusOr<LayerRecord> SnapshotStore::State::LoadLayer(const std::string& d
   CRISP_ASSIGN_OR_RETURN(const std::string text,
                          base::ReadFile(base::JoinPath(directory, base::kRecordFile)));
   CRISP_ASSIGN_OR_RETURN(LayerRecord record, DecodeLayerRecord(text));
-  // The chain id is a digest of the two others: a flipped bit in any of them shows.
+  // The chain id is a digest of the two others, so a changed bit in any of them is found.
   if (digest::ChainId(record.info.parent.str(), record.info.diff_id) !=
       record.info.chain_id.str()) {
     return absl::DataLossError("chain id does not match parent and diff id");
@@ -123,7 +124,7 @@ absl::StatusOr<LayerRecord> SnapshotStore::State::LoadLayer(const std::string& d
   struct stat info;
   if (lstat(base::JoinPath(directory, kFsDirectory).c_str(), &info) != 0 ||
       !S_ISDIR(info.st_mode)) {
-    return absl::DataLossError("no directory with the layer's files");
+    return absl::DataLossError("the directory with the layer's files is missing");
   }
   return record;
 }
@@ -135,11 +136,11 @@ absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
   for (const std::string& name : leftovers) {
     CRISP_RETURN_IF_ERROR(trash.Throw(base::JoinPath(staging_dir, name)));
   }
-  // Kept: containers may run on it, and renaming does not disturb them.
-  auto give_up = [&](const std::string& name, absl::string_view why) -> absl::Status {
+  // Not deleted: containers may run on the layer, and renaming does not disturb them.
+  auto quarantine = [&](const std::string& name, absl::string_view why) -> absl::Status {
     const std::string aside =
         absl::StrCat(options.root, "/quarantine/", name, "-", base::WallNanos());
-    problems.push_back(absl::StrCat("layer ", name, " is now ", aside, ": ", why));
+    problems.push_back(absl::StrCat("layer ", name, " was moved to ", aside, ": ", why));
     const std::string from = base::JoinPath(layers_dir, name);
     return rename(from.c_str(), aside.c_str()) == 0 ? absl::OkStatus()
                                                     : base::Errno("rename", from);
@@ -149,28 +150,28 @@ absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
     uint64_t number = 0;
     const bool is_ours = absl::SimpleAtoi(name, &number) && absl::StrCat(number) == name;
     auto record = is_ours ? LoadLayer(base::JoinPath(layers_dir, name))
-                          : absl::InvalidArgumentError("name is not a number");
+                          : absl::InvalidArgumentError("the directory name must be a number");
     if (is_ours) next_number = std::max(next_number, number + 1);
-    // Not now is not damaged.
+    // Without memory or descriptors nothing can be said about the layer: the start fails.
     if (absl::IsResourceExhausted(record.status())) return record.status();
     if (record.ok() && layers.contains(record->info.chain_id)) {
-      record = absl::AlreadyExistsError("second layer with this chain id");
+      record = absl::AlreadyExistsError("another layer has the same chain id");
     }
     if (!record.ok()) {
-      CRISP_RETURN_IF_ERROR(give_up(name, record.status().message()));
+      CRISP_RETURN_IF_ERROR(quarantine(name, record.status().message()));
       continue;
     }
     layers[record->info.chain_id] = {number, *record};
   }
-  // A layer without its parent is of no use; neither is what stands on it.
+  // A layer without its parent cannot be used, nor can the layers on top of it.
   for (bool again = true; again;) {
     again = false;
     for (auto it = layers.begin(); it != layers.end();) {
       const auto here = it++;
       const oci::ChainId& parent = here->second.record.info.parent;
       if (parent.empty() || layers.contains(parent)) continue;
-      CRISP_RETURN_IF_ERROR(give_up(absl::StrCat(here->second.number),
-                                    absl::StrCat("parent ", parent.str(), " is missing")));
+      CRISP_RETURN_IF_ERROR(quarantine(absl::StrCat(here->second.number),
+                                       absl::StrCat("parent ", parent.str(), " is missing")));
       layers.erase(here);
       again = true;
     }
@@ -205,12 +206,13 @@ Usage SnapshotStore::LayersUsage() const {
 absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const LayerSpec& spec) {
   State& state = *state_;
   if (!IsDigest(spec.diff_id) || !(spec.parent.empty() || IsDigest(spec.parent.str()))) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("diff id \"", spec.diff_id, "\" or parent \"", spec.parent.str(), "\""));
+    return absl::InvalidArgumentError(absl::StrCat("diff id \"", spec.diff_id, "\" or parent \"",
+                                                   spec.parent.str(),
+                                                   "\": must be a sha256 digest"));
   }
   if (digest::ChainId(spec.parent.str(), spec.diff_id) != spec.chain_id.str()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("chain id \"", spec.chain_id.str(), "\" does not match parent and diff id"));
+        absl::StrCat("chain id \"", spec.chain_id.str(), "\": does not match parent and diff id"));
   }
   uint64_t number = 0;
   {
@@ -232,10 +234,10 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
   staging.publish = [&state, number](const LayerRecord& record) {
     return state.Publish(number, record);
   };
-  // Without success it stays in the staging directory until the next start.
+  // If this fails, the directory is removed at the next start.
   staging.discard = [&state, directory = staging.directory] { (void)state.trash.Throw(directory); };
   CRISP_RETURN_IF_ERROR(base::MakeDirs(base::JoinPath(staging.directory, kFsDirectory), 0755));
-  // Whatever the daemon's umask: what an image without an entry for its root gets.
+  // The mode of the root in an image without an entry for it, independent of crispd's umask.
   if (chmod(base::JoinPath(staging.directory, kFsDirectory).c_str(), 0755) != 0) {
     return base::Errno("chmod", staging.directory);
   }
@@ -250,7 +252,7 @@ absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& r
     if (layers.contains(info.chain_id)) return trash.Throw(StagingDir(number));
     if (!info.parent.empty() && !layers.contains(info.parent)) {
       return absl::FailedPreconditionError(
-          absl::StrCat("parent layer ", info.parent.str(), " is gone"));
+          absl::StrCat("parent layer ", info.parent.str(), " was removed"));
     }
   }
   CRISP_RETURN_IF_ERROR(Rename(StagingDir(number), LayerDir(number)));
@@ -265,14 +267,15 @@ absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& r
   return absl::OkStatus();
 }
 
-// Takes the layers out of the index; the directories are the caller's to remove.
+// Removes the layers from the index and returns their numbers; the caller removes the directories.
 std::vector<uint64_t> SnapshotStore::State::Unlist(absl::Span<const oci::ChainId> chain_ids) {
   const std::set<oci::ChainId> asked(chain_ids.begin(), chain_ids.end());
   std::set<oci::ChainId> gone = asked;
   absl::MutexLock lock(&mu);
   for (const auto& [chain_id, layer] : layers) {
     if (asked.count(chain_id) > 0) continue;
-    // It stays, and so does all it stands on; below what another one kept, all is kept already.
+    // This layer stays, and so do its parents. Below a parent that is not in `gone`, all are kept
+    // already.
     oci::ChainId below = layer.record.info.parent;
     while (gone.erase(below) > 0) below = layers.at(below).record.info.parent;
   }
@@ -293,8 +296,8 @@ absl::Status SnapshotStore::RemoveLayers(absl::Span<const oci::ChainId> chain_id
   absl::MutexLock change(&state.change_mu);
   const std::vector<uint64_t> numbers = state.Unlist(chain_ids);
   if (numbers.empty()) return absl::OkStatus();
-  // Out of layers/ for good before the first file goes: after a power cut a layer that is listed
-  // must be whole.
+  // The renames are synced before the first file is deleted: after a power cut every layer below
+  // layers/ must be complete.
   for (const uint64_t number : numbers) {
     CRISP_RETURN_IF_ERROR(Rename(state.LayerDir(number), state.StagingDir(number)));
   }
@@ -382,7 +385,7 @@ absl::StatusOr<Usage> SnapshotStore::ContainerUsage(absl::string_view container_
   const std::string path = base::JoinPath(state_->ContainerDir(container_id), kFsDirectory);
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd,
                          base::Open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  // A busy container may move the directory we are in; seldom twice, and then the caller can wait.
+  // kAborted: the container has moved a directory during the walk. One retry is usually enough.
   absl::StatusOr<Usage> usage = MeasureTree(fd.get());
   if (absl::IsAborted(usage.status())) usage = MeasureTree(fd.get());
   return usage;

@@ -2,14 +2,15 @@
 //
 //   <root>                      0700 (base::Paths::Snapshots())
 //     layers/<n>/record.json    chain id, parent, diff id, size
-//     layers/<n>/fs             an overlay lower directory; <n> is never used twice
-//     staging/<n>/              a layer being unpacked; trash after a restart
+//     layers/<n>/fs             an overlay lower directory; numbers are not reused
+//     staging/<n>/              a layer that is being unpacked; removed after a restart
 //     containers/<id>/{fs,work} upper and work directory
-//     trash/                    renamed here, removed by a background thread, also after a restart
+//     trash/                    removed directories, which a background thread deletes
+//     quarantine/               damaged layers
 //
-// A directory under layers/ is complete, verified and was synced before it got there. A record that
-// cannot be read, or whose parent is missing, makes that one layer (and what stands on it) trash,
-// never the start fail.
+// A directory below layers/ is complete and verified, and was synced before it was renamed to
+// there. A layer whose record is damaged or whose parent is missing is quarantined at start, with
+// the layers on top of it; the start does not fail.
 #pragma once
 
 #include <cstdint>
@@ -45,51 +46,52 @@ struct LayerInfo {
   Usage usage;
 };
 
-// Owner of a container's writable layer as the host sees it: the mapped root of a user namespace.
+// The owner of a container's writable layer: host ids of the container's root.
 struct Owner {
   uint32_t uid = 0;
   uint32_t gid = 0;
 };
 
-// Thread-safe. No call but BeginLayer's writer and ContainerUsage takes time that grows with a
-// layer's size.
+// Thread-safe. Only the writer of BeginLayer and ContainerUsage take time that grows with the size
+// of a layer.
 class SnapshotStore {
  public:
   ~SnapshotStore();
 
-  // Makes the directories, reads the records, moves leftovers to the trash. `problems` (may be
-  // null) gets one line per layer that was given up, for the caller's log.
+  // Makes the directories, reads the records, removes staging directories of an earlier process.
+  // `problems` (may be null) gets one line for each quarantined layer, for the caller's log.
   static absl::StatusOr<std::unique_ptr<SnapshotStore>> Open(
       StoreOptions options, std::vector<std::string>* problems = nullptr);
 
-  // Absolute; the mount point ImageFsInfo reports.
+  // Absolute; ImageFsInfo reports it as the mount point.
   const std::string& root() const;
 
   bool Has(const oci::ChainId& chain_id) const;
   std::vector<LayerInfo> Layers() const;
-  // Starts an unpack. The writer must not outlive the store.
+  // Begins to unpack a layer. The writer must not outlive the store. kInvalidArgument for a chain
+  // id that does not match parent and diff id.
   absl::StatusOr<std::unique_ptr<LayerWriter>> BeginLayer(const LayerSpec& spec);
-  // Which layers are unused is known above (images and containers). A layer that another one, not
-  // among these, stands on stays, and so does what it stands on itself; unknown ids are ignored.
+  // The caller knows which layers images and containers use. A layer stays when it is a parent of a
+  // layer that is not in `chain_ids`, and so do its own parents. Unknown ids are ignored.
   absl::Status RemoveLayers(absl::Span<const oci::ChainId> chain_ids);
 
-  // The layers alone, read-only; an empty chain id is an image without layers. kNotFound for an
-  // unknown chain id.
+  // Read-only, without a writable layer; an empty chain id is an image without layers. kNotFound
+  // for an unknown chain id.
   absl::StatusOr<RootfsView> View(const oci::ChainId& chain_id) const;
-  // Makes an empty writable layer on top. kAlreadyExists when the container has one.
+  // The same with a new, empty writable layer on top. kAlreadyExists when the container has one.
   absl::StatusOr<RootfsView> Prepare(absl::string_view container_id, const oci::ChainId& chain_id,
                                      Owner owner);
-  // View() plus the writable layer Prepare made; what a restarted daemon asks for.
+  // View() with the writable layer that Prepare() made before.
   absl::StatusOr<RootfsView> ContainerView(absl::string_view container_id,
                                            const oci::ChainId& chain_id) const;
-  // Ids that have a writable layer, for reconciling at start.
+  // Ids of containers with a writable layer; crispd removes those without a record at start.
   absl::StatusOr<std::vector<std::string>> Containers() const;
-  // OK when there is none. The space comes back in the background.
+  // OK when there is none. The space is freed in the background.
   absl::Status RemoveContainer(absl::string_view container_id);
-  // Of the writable layer; walks it. kNotFound for a container without one.
+  // Of the writable layer, which is walked. kNotFound for a container without one.
   absl::StatusOr<Usage> ContainerUsage(absl::string_view container_id) const;
 
-  // Sum over all published layers, from their records.
+  // The sum over all published layers, from their records.
   Usage LayersUsage() const;
 
  private:

@@ -12,8 +12,8 @@ constexpr uint64_t kBytesBetweenLooks = 8 << 20;
 constexpr uint64_t kInodesBetweenLooks = 256;
 
 absl::Status TooLittle(const char* what, uint64_t left, uint64_t reserve) {
-  return absl::ResourceExhaustedError(absl::StrCat("file system has ", left, " ", what, " left; ",
-                                                   reserve, " are kept free for what runs"));
+  return absl::ResourceExhaustedError(
+      absl::StrCat("file system has ", left, " ", what, " left, ", reserve, " must stay free"));
 }
 
 }  // namespace
@@ -34,7 +34,7 @@ absl::Status SpaceGuard::Check() {
   if (free_bytes < limits_.min_free_bytes) {
     return TooLittle("bytes", free_bytes, limits_.min_free_bytes);
   }
-  // File systems without an inode table (btrfs) report zero of zero.
+  // File systems without an inode table (btrfs) report 0 inodes in total.
   if (now.f_files != 0 && now.f_favail < limits_.min_free_inodes) {
     return TooLittle("inodes", now.f_favail, limits_.min_free_inodes);
   }

@@ -1,5 +1,4 @@
-// Stops an unpack before it fills the file system for everybody else (disk, inode and sparse
-// bombs).
+// Stops the unpacking of a layer before the file system is full (disk, inode and sparse bombs).
 #pragma once
 
 #include <cstdint>
@@ -9,15 +8,15 @@
 
 namespace crisp::snapshot {
 
-// One thread. Looks at statvfs(3) only every few MiB or few hundred inodes.
+// One thread. Calls statvfs(3) only every few MiB or few hundred inodes.
 class SpaceGuard {
  public:
-  // `fd` is any descriptor on the file system; borrowed.
+  // `fd` is a descriptor of any file on the file system; borrowed.
   SpaceGuard(int fd, const UnpackLimits& limits) : fd_(fd), limits_(limits) {}
 
-  // Announces bytes or inodes about to be used; kResourceExhausted naming the limit.
+  // To be called before bytes or inodes are used. kResourceExhausted names the limit.
   absl::Status Spend(uint64_t bytes, uint64_t inodes);
-  // Looks now.
+  // Checks now.
   absl::Status Check();
 
  private:

@@ -55,7 +55,7 @@ absl::Status TarReader::Failure(const char* step) {
 }
 
 absl::StatusOr<bool> TarReader::Next(TarEntry& entry) {
-  // Before the header, so that the bytes of a skipped file do not count as header bytes.
+  // Skipped first, so that the file's bytes do not count as header bytes.
   if (archive_file_count(archive_) > 0 && archive_read_data_skip(archive_) < ARCHIVE_WARN) {
     return Failure("skip");
   }
@@ -65,8 +65,8 @@ absl::StatusOr<bool> TarReader::Next(TarEntry& entry) {
   const int result = archive_read_next_header(archive_, &next);
   in_header_ = false;
   if (result == ARCHIVE_EOF) return false;
-  // A warning may mean that attributes were left out, and that is refused; the one about names that
-  // the C locale cannot show leaves the bytes as they are.
+  // A warning may mean that attributes were dropped, so it is an error, except the warning that the
+  // C locale cannot convert a name: the name's bytes are unchanged then.
   const bool only_charset = result == ARCHIVE_WARN && archive_errno(archive_) == kCharsetWarning;
   if (result != ARCHIVE_OK && !only_charset) return Failure("header");
   CRISP_RETURN_IF_ERROR(Convert(next, entry));
@@ -116,7 +116,8 @@ absl::Status TarReader::Convert(archive_entry* from, TarEntry& entry) {
       entry.link = OrEmpty(archive_entry_symlink(from));
       break;
     default:
-      return absl::InvalidArgumentError(absl::StrCat("tar: ", entry.name, ": unknown file type"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("tar: ", entry.name, ": file type is not supported"));
   }
   return absl::OkStatus();
 }

@@ -1,7 +1,7 @@
 // The entries of a tar stream, read from a ChunkQueue by libarchive (ustar, pax, GNU, old tar).
-// Names are bytes: pax names that are not UTF-8 come out as they are. Bounded: a header with all
-// its extensions may take 1 MiB of stream (sparse maps, long names, extended attributes). One
-// thread. Errors: kInvalidArgument for what is no tar or is cut short.
+// Names are bytes: pax names that are not UTF-8 are returned unchanged. A header with its
+// extensions (sparse maps, long names, extended attributes) is limited to 1 MiB of the stream. One
+// thread. kInvalidArgument for a stream that is not a tar or is truncated.
 #pragma once
 
 #include <sys/types.h>
@@ -47,10 +47,10 @@ class TarReader {
   TarReader(const TarReader&) = delete;
   TarReader& operator=(const TarReader&) = delete;
 
-  // Skips what is left of the entry before; false at the end of the archive.
+  // Skips the rest of the previous entry; false at the end of the archive.
   absl::StatusOr<bool> Next(TarEntry& entry);
-  // The next piece of the entry's contents and where in the file it belongs (pieces ascend, gaps
-  // are holes); an empty span at the end. Valid until the next call.
+  // The next piece of the entry's contents and its offset in the file (offsets ascend, gaps are
+  // holes); an empty span at the end. Valid until the next call.
   absl::StatusOr<absl::Span<const char>> NextBlock(int64_t& offset);
 
  private:

@@ -23,7 +23,7 @@ void ClearFlags(int fd) {
   constexpr int kInTheWay = FS_IMMUTABLE_FL | FS_APPEND_FL;
   if (ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0 || (flags & kInTheWay) == 0) return;
   flags &= ~kInTheWay;
-  // Without success the removal fails again and says so.
+  // If this fails, the removal fails again.
   (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 
@@ -33,7 +33,7 @@ void ClearFlagsBelow(const std::string& path) {
   if (!root.ok()) return;
   ClearFlags(root->get());
   (void)WalkTree(root->get(), [](int dir_fd, const char* name, const struct stat& info) {
-    // Opening a device or FIFO has side effects, and they cannot carry the flags.
+    // Devices and FIFOs cannot have the flags, and opening them may have side effects.
     if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) return;
     const auto fd = base::OpenAt(dir_fd, name, kFlags);
     if (fd.ok()) ClearFlags(fd->get());
@@ -71,7 +71,7 @@ void Trash::Run() {
       auto wake = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stop_ || full_; };
       mu_.Await(absl::Condition(&wake));
       if (stop_) return;
-      full_ = false;  // before the look: what is thrown in from now on needs another one
+      full_ = false;  // before the directory is listed: later trees need another pass
     }
     EmptyOnce();
   }

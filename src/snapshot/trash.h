@@ -1,8 +1,8 @@
-// Removes trees in the background. Callers rename what nobody needs into the trash directory, which
-// is instant whatever its size; a thread empties the directory, also of what an earlier process
-// left. Bounded memory for any depth and width (base::RemoveTree); links are never followed; the
-// immutable and append-only flags are cleared where they are in the way. What still cannot be
-// removed (a mount somebody made in it) stays for the next start. Thread-safe.
+// Removes trees in the background. Throw() renames a tree into the trash directory, which takes the
+// same time for any size; a thread empties the directory, also of trees from an earlier process.
+// Memory is bounded for any depth and width (base::RemoveTree); links are not followed; immutable
+// and append-only flags are cleared if necessary. A tree that cannot be removed (because something
+// is mounted in it) stays until the next start. Thread-safe.
 #pragma once
 
 #include <string>
@@ -16,12 +16,12 @@ namespace crisp::snapshot {
 
 class Trash {
  public:
-  // `directory` exists, on the file system of everything that will be thrown in.
+  // `directory` must exist, on the same file system as the trees that Throw() gets.
   explicit Trash(std::string directory);
-  // Finishes the tree being removed, leaves the others.
+  // Finishes the tree that is being removed; the others stay until the next start.
   ~Trash();
 
-  // A path of our own, never one chosen by an image. Missing is OK.
+  // `path` must not come from an image, as its links would be followed. A missing path is OK.
   absl::Status Throw(const std::string& path);
 
  private:
@@ -30,7 +30,7 @@ class Trash {
 
   const std::string directory_;
   absl::Mutex mu_;
-  bool full_ ABSL_GUARDED_BY(mu_) = true;  // at first: with what an earlier process left
+  bool full_ ABSL_GUARDED_BY(mu_) = true;  // at start: with trees of an earlier process
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;
 };

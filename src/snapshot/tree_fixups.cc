@@ -26,13 +26,13 @@ std::pair<std::string, std::string> SplitPath(const std::string& path) {
   return {path.substr(0, slash), path.substr(slash + 1)};
 }
 
-// Gives a directory its times back when the work in it is done.
+// Restores the times of a directory at the end of its scope.
 class KeepTimes {
  public:
   explicit KeepTimes(int fd) : fd_(fd) { valid_ = fstat(fd, &info_) == 0; }
   ~KeepTimes() {
     const timespec times[2] = {info_.st_mtim, info_.st_mtim};
-    // Cannot fail for a reason that the calls before it would not have met.
+    // An error here would have been reported by the calls before.
     if (valid_) (void)futimens(fd_, times);
   }
   KeepTimes(const KeepTimes&) = delete;
@@ -54,7 +54,7 @@ absl::Status CopyContents(int from, int to, SpaceGuard& guard) {
   }
 }
 
-// Copies an inode of a lower layer, as overlayfs' copy-up does. `name` must be free.
+// Copies an inode of a lower layer, like the copy-up of overlayfs. `name` must not exist.
 absl::Status CopyUp(const MergedTree::Node& node, int dir_fd, const std::string& name,
                     SpaceGuard& guard) {
   const mode_t type = node.info.st_mode & S_IFMT;
@@ -90,7 +90,7 @@ class Fixups {
     const KeepTimes keep(dir.get());
     struct stat info;
     if (fstatat(dir.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
-      if (!IsWhiteout(info)) return absl::OkStatus();  // a later entry took the name
+      if (!IsWhiteout(info)) return absl::OkStatus();  // a later entry has replaced it
       if (unlinkat(dir.get(), name.c_str(), 0) != 0) return base::Errno("unlink", name);
     }
     CRISP_ASSIGN_OR_RETURN(const std::string target,
@@ -98,15 +98,15 @@ class Fixups {
     CRISP_ASSIGN_OR_RETURN(auto node, merged_.Find(target));
     const bool deleted_here = !node.has_value();
     if (deleted_here) {
-      // "b links to a, then a is deleted": the file goes to b alone.
+      // The layer links b to a and then deletes a: only b gets the file.
       CRISP_ASSIGN_OR_RETURN(node, merged_.Find(target, /*below_top=*/true));
     }
     if (!node.has_value()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("hard link to ", link.target, ", which is in no layer"));
+          absl::StrCat("hard link to ", link.target, ": no such file in any layer"));
     }
     if (S_ISDIR(node->info.st_mode)) {
-      return absl::InvalidArgumentError(absl::StrCat("hard link to directory ", link.target));
+      return absl::InvalidArgumentError(absl::StrCat("hard link to a directory: ", link.target));
     }
     CRISP_RETURN_IF_ERROR(guard_.Spend(static_cast<uint64_t>(node->info.st_blocks) * 512, 1));
     if (deleted_here) return CopyUp(*node, dir.get(), name, guard_);
@@ -127,7 +127,7 @@ class Fixups {
     return ApplyMetadata(fd->get(), data, Fresh{});
   }
 
-  // Parents before children, so that what a redirection moves is looked at in its new place.
+  // Parents before children, because a redirection moves the children.
   absl::Status Directories(const std::map<ino_t, std::string>& implicit) {
     for (const auto& [inode, path] : implicit) pending_.emplace(path, inode);
     while (!pending_.empty()) {
@@ -153,14 +153,14 @@ class Fixups {
       CRISP_RETURN_IF_ERROR(CopyUp(node, target_dir.get(), target_name, guard_));
     }
     if (linkat(target_dir.get(), target_name.c_str(), dir_fd, name.c_str(), 0) != 0 &&
-        errno != EEXIST) {  // to itself: the copy is there now
+        errno != EEXIST) {  // EEXIST: a link to itself, which the copy has made
       return base::Errno("link", target);
     }
     return absl::OkStatus();
   }
 
-  // Directories of `path` that the layer lacks, to be given their lower metadata like other
-  // implicit ones.
+  // Makes the missing directories of `path`; they get the metadata of the lower layers, like all
+  // directories without an entry.
   absl::Status MakeDirectories(const std::string& path) {
     if (path.empty()) return absl::OkStatus();
     std::vector<std::string> created;
@@ -198,7 +198,7 @@ class Fixups {
     return absl::OkStatus();
   }
 
-  // Merges one directory into another of the same layer; names are few, as both were made by hand.
+  // Merges a directory into another one of the same layer. Both have no entry and so few names.
   absl::Status MoveChildren(const std::string& from, const std::string& to) {
     std::vector<std::pair<std::string, std::string>> todo = {{from, to}};
     std::vector<std::string> emptied;
@@ -214,7 +214,7 @@ class Fixups {
         if (renameat2(source_fd.get(), name.c_str(), target_fd.get(), name.c_str(), 0) == 0) {
           continue;
         }
-        // Only a directory onto a directory that is not empty is merged.
+        // These errors mean that both are directories and the target is not empty: merge them.
         if (errno != ENOTEMPTY && errno != EEXIST) return base::Errno("rename", source);
         todo.emplace_back(base::JoinPath(source, name), base::JoinPath(destination, name));
         emptied.push_back(base::JoinPath(source, name));

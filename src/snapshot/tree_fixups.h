@@ -1,12 +1,11 @@
 // The part of unpacking a layer that needs the layers below it. Layers are unpacked in parallel and
-// on their own; when the parents are complete, this brings the result to what unpacking them one on
-// top of the other would have given (containerd's order):
+// independently. When the parents are complete, this step makes the layer equal to one that was
+// unpacked on top of its parents (as containerd does):
 //   - hard links to files of lower layers: the file is copied up, then linked;
-//   - directories made only because something below them had an entry get the mode, ids, times and
-//     attributes of the lower directory they stand for, not 0755 root;
-//   - such a directory where the lower layers have a link (/lib -> usr/lib): its contents move to
-//   where
-//     the link leads, instead of hiding the link.
+//   - directories without an entry, made for an entry below them, get the mode, ids, times and
+//     attributes of the same directory in the lower layers instead of 0755 root;
+//   - where the lower layers have a link (/lib -> usr/lib) in place of such a directory, its
+//     contents move to the target of the link; otherwise the directory would hide the link.
 #pragma once
 
 #include "absl/status/status.h"

@@ -20,15 +20,16 @@ namespace {
 constexpr int64_t kMaxId = (int64_t{1} << 32) - 2;  // 2^32-1 is -1: "do not change"
 constexpr mode_t kSpecialBits = S_ISUID | S_ISGID | S_ISVTX;
 
-// Works for O_PATH descriptors too, and ends in the descriptor: nothing is looked up by name.
+// Works for O_PATH descriptors too, and leads to the inode of the descriptor.
 std::string ProcPath(int fd) { return absl::StrCat("/proc/self/fd/", fd); }
 
 absl::Status CheckId(absl::string_view what, int64_t id, const TarEntry& entry) {
   if (id >= 0 && id <= kMaxId) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(entry.name, ": ", what, " ", id, " out of range"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(entry.name, ": ", what, " ", id, ": must be between 0 and ", kMaxId));
 }
 
-// The longest part of `path` that exists. Each shorter part exists too, so bisecting finds it.
+// The longest existing part of `path`, found by bisection, as every shorter part exists too.
 absl::StatusOr<base::UniqueFd> OpenDeepest(int root_fd, absl::string_view path) {
   const std::vector<absl::string_view> names = absl::StrSplit(path, '/');
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd best,
@@ -80,7 +81,7 @@ absl::StatusOr<Metadata> MetadataOf(const TarEntry& entry) {
 
 absl::StatusOr<Metadata> ReadMetadata(int fd, const struct stat& info) {
   Metadata data = {info.st_mode & 07777, info.st_uid, info.st_gid, info.st_mtim, {}};
-  // The magic link leads to the inode itself; l* calls on it would see the link in /proc.
+  // Not the l* calls, which would read the attributes of the link in /proc.
   if (S_ISLNK(info.st_mode)) return data;
   const std::string path = ProcPath(fd);
   std::string names(XATTR_LIST_MAX, '\0');
@@ -111,7 +112,7 @@ absl::Status ApplyMetadata(int dir_fd, const std::string& name, const Metadata& 
       return base::Errno(absl::StrCat("setxattr ", xattr.name), name);
     }
   }
-  // A link has no mode of its own, and fchmodat would follow it.
+  // A link has no mode, and fchmodat(2) would follow it.
   const bool mode_set = fresh.mode_set && (data.mode & kSpecialBits) == 0;
   if (file_type != S_IFLNK && !mode_set && fchmodat(dir_fd, name.c_str(), data.mode, 0) != 0) {
     return base::Errno("chmod", name);

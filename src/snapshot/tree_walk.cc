@@ -22,7 +22,7 @@ struct CloseDir {
 };
 using UniqueDir = std::unique_ptr<DIR, CloseDir>;
 
-// Where to go on after a sub-directory.
+// The position to continue from after a sub-directory.
 struct Level {
   dev_t dev;
   ino_t ino;
@@ -76,8 +76,8 @@ class Walk {
     return Enter(child.release());
   }
 
-  // By "..", compared with where we came from: keeping a descriptor per level would let a deep tree
-  // use them all up.
+  // By "..", which is compared with the directory the walk came from. A descriptor per level would
+  // let a deep tree use up all descriptors.
   absl::Status Up() {
     const Level level = above_.back();
     above_.pop_back();
@@ -101,9 +101,9 @@ class Walk {
 absl::Status WalkTree(int root_fd, Visit visit) { return Walk(visit).Run(root_fd); }
 
 absl::StatusOr<Usage> MeasureTree(int root_fd) {
-  constexpr uint64_t kBlock = 512;  // st_blocks' unit, whatever the file system
+  constexpr uint64_t kBlock = 512;  // the unit of st_blocks
   Usage usage;
-  double shared_bytes = 0;  // each link of a file brings its share: no table of inodes is needed
+  double shared_bytes = 0;  // each link of a file adds its share, so no table of inodes is needed
   double shared_inodes = 0;
   auto count = [&](int, const char*, const struct stat& info) {
     const uint64_t bytes = static_cast<uint64_t>(info.st_blocks) * kBlock;

@@ -1,6 +1,6 @@
-// A walk over a tree that may be hostile and may change meanwhile (a running container's writable
-// layer): by descriptors, never following a link, one directory open at a time and 32 bytes of
-// memory per level, whatever depth or width somebody made.
+// A walk over a tree that is not trusted and may change meanwhile (the writable layer of a running
+// container): by descriptors, without following links, with one open directory at a time and 32
+// bytes of memory per level, for any depth and width.
 #pragma once
 
 #include <sys/stat.h>
@@ -15,12 +15,12 @@ namespace crisp::snapshot {
 // `name` is in the directory `dir_fd`. Called before a directory's children.
 using Visit = absl::FunctionRef<void(int dir_fd, const char* name, const struct stat& info)>;
 
-// Everything below `root_fd`, not the root itself. kAborted when a directory was moved while the
-// walk was in it; things that vanish are left out.
+// Visits everything below `root_fd`, not the root itself. kAborted when a directory was moved while
+// the walk was in it; files that were removed meanwhile are skipped.
 absl::Status WalkTree(int root_fd, Visit visit);
 
-// Allocated bytes and inodes of the tree with its root. A file with several links counts once when
-// all of them are in the tree.
+// Allocated bytes and inodes of the tree, including its root. A file with several links counts once
+// if all of them are in the tree.
 absl::StatusOr<Usage> MeasureTree(int root_fd);
 
 }  // namespace crisp::snapshot

@@ -26,7 +26,7 @@ constexpr absl::string_view kWhiteoutPrefix = ".wh.";
 constexpr absl::string_view kAufsPrefix = ".wh..wh.";
 constexpr absl::string_view kOpaqueName = ".wh..wh..opq";
 constexpr size_t kMaxDeferredBytes = 16 << 20;
-constexpr uint64_t kMaxMajor = 0xfff;  // what the kernel's 32-bit device number holds
+constexpr uint64_t kMaxMajor = 0xfff;  // of the kernel's 32-bit device numbers
 constexpr uint64_t kMaxMinor = 0xfffff;
 
 absl::StatusOr<std::vector<absl::string_view>> SplitName(absl::string_view name) {
@@ -39,10 +39,10 @@ std::string ParentOf(const std::vector<absl::string_view>& names) {
   return absl::StrJoin(names.begin(), names.end() - 1, "/");
 }
 
-// For messages: hostile names neither break lines nor fill the log.
+// For messages: a hostile name must not break lines or fill the log.
 std::string Printable(absl::string_view name) { return absl::CHexEscape(name.substr(0, 200)); }
 
-// A look-up that ends in a loop of links or at a file is the layer's fault.
+// A look-up that fails in a loop of links or at a file is an error of the layer.
 absl::Status LookupError(const absl::Status& status) {
   const bool of_the_system = absl::IsResourceExhausted(status) || absl::IsPermissionDenied(status);
   return of_the_system ? status : absl::InvalidArgumentError(status.message());
@@ -54,7 +54,7 @@ absl::StatusOr<NameKind> Classify(const std::vector<absl::string_view>& names) {
   for (size_t i = 0; i + 1 < names.size(); ++i) {
     if (absl::StartsWith(names[i], kAufsPrefix)) return NameKind::kSkipped;
     if (absl::StartsWith(names[i], kWhiteoutPrefix)) {
-      return absl::InvalidArgumentError("whiteout used as a directory");
+      return absl::InvalidArgumentError("a whiteout must not be a directory");
     }
   }
   absl::string_view last = names.back();
@@ -62,7 +62,7 @@ absl::StatusOr<NameKind> Classify(const std::vector<absl::string_view>& names) {
   if (absl::StartsWith(last, kAufsPrefix)) return NameKind::kSkipped;
   if (!absl::ConsumePrefix(&last, kWhiteoutPrefix)) return NameKind::kPlain;
   if (last.empty() || last == "." || last == "..") {
-    return absl::InvalidArgumentError("whiteout without a name");
+    return absl::InvalidArgumentError("a whiteout needs a name");
   }
   return NameKind::kWhiteout;
 }
@@ -187,7 +187,7 @@ absl::Status TreeWriter::CreateDirectory(const std::string& name, const Metadata
   if (made) {
     CRISP_ASSIGN_OR_RETURN(fresh, FreshChild(name, /*directory=*/true));
   }
-  // What stood here would have hidden a directory of a lower layer; its successor must, too.
+  // The replaced file would have hidden a directory of a lower layer, so its replacement must too.
   const std::string path = ProcPath(parent, name);
   if (replaced && lsetxattr(path.c_str(), kOpaqueXattr, "y", 1, 0) != 0) {
     return base::Errno("setxattr", kOpaqueXattr);
@@ -213,12 +213,13 @@ absl::Status TreeWriter::CreateSpecial(const std::string& name, const TarEntry& 
   } else if (entry.type != TarEntry::Type::kSymlink) {
     type = entry.type == TarEntry::Type::kCharDevice ? S_IFCHR : S_IFBLK;
     if (entry.major > kMaxMajor || entry.minor > kMaxMinor) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("device number ", entry.major, ":", entry.minor, " out of range"));
+      return absl::InvalidArgumentError(absl::StrCat("device number ", entry.major, ":",
+                                                     entry.minor, ": must be at most ", kMaxMajor,
+                                                     ":", kMaxMinor));
     }
     device = makedev(entry.major, entry.minor);
     if (type == S_IFCHR && device == 0) {
-      return absl::InvalidArgumentError("character device 0:0 is overlayfs' whiteout");
+      return absl::InvalidArgumentError("character device 0:0 is a whiteout of overlayfs");
     }
   }
   CRISP_RETURN_IF_ERROR(Place(name, type == S_IFLNK ? "symlink" : "mknod", [&] {
@@ -259,9 +260,9 @@ absl::Status TreeWriter::CreateHardLink(const std::string& name, const TarEntry&
   struct stat existing = {};
   if (fstatat(parent_.get(), name.c_str(), &existing, AT_SYMLINK_NOFOLLOW) == 0 &&
       existing.st_ino == info.st_ino) {
-    return absl::OkStatus();  // to itself, or the same link again
+    return absl::OkStatus();  // a link to itself, or a repeated link
   }
-  // Flags 0: a link as target is linked, not followed.
+  // Flags 0: a symbolic link as target is not followed.
   return Place(name, "link", [&] {
     return linkat(target_fd, target_name.c_str(), parent_.get(), name.c_str(), 0);
   });
@@ -273,7 +274,7 @@ absl::Status TreeWriter::CreateWhiteout(const std::string& name) {
   base::UniqueFd directory(
       openat(parent_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (directory.valid()) return MarkOpaque(directory.get());
-  return absl::OkStatus();  // a file of this layer hides the lower one already
+  return absl::OkStatus();  // a file of this layer hides the lower one
 }
 
 absl::Status TreeWriter::MarkOpaque(int fd) {
@@ -336,7 +337,7 @@ absl::Status TreeWriter::ClearName(const std::string& name) {
   if (fstatat(parent_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
     return errno == ENOENT ? absl::OkStatus() : base::Errno("stat", "");
   }
-  // Another name of the parent may have led through what goes away.
+  // The parent's path may go through the removed directory or link, so it is looked up again.
   if (S_ISDIR(info.st_mode) || S_ISLNK(info.st_mode)) leave_after_entry_ = true;
   if (S_ISDIR(info.st_mode)) return base::RemoveTree(ProcPath(parent_.get(), name));
   if (unlinkat(parent_.get(), name.c_str(), 0) != 0) return base::Errno("unlink", "");
@@ -346,7 +347,7 @@ absl::Status TreeWriter::ClearName(const std::string& name) {
 absl::StatusOr<Fresh> TreeWriter::FreshChild(const std::string& name, bool directory) {
   const bool inherits_group = (parent_info_.st_mode & S_ISGID) != 0;
   if (!parent_has_default_acl_) {
-    // A directory inherits the set-group-id bit itself, too.
+    // A directory also inherits the set-group-id bit.
     return Fresh{!inherits_group, !(directory && inherits_group)};
   }
   const std::string path = ProcPath(parent_.get(), name);
@@ -363,7 +364,7 @@ absl::Status TreeWriter::Defer(size_t bytes) {
   deferred_.bytes += bytes + kPerEntry;
   if (deferred_.bytes <= kMaxDeferredBytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat("directories without entry and links to lower layers take more than ",
+      absl::StrCat("directories without an entry and links to lower layers take more than ",
                    kMaxDeferredBytes, " bytes"));
 }
 

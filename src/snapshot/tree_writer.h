@@ -1,20 +1,19 @@
-// Turns tar entries into the lower directory of an overlay, below one root descriptor.
+// Writes tar entries into the lower directory of an overlay, below one root descriptor.
 //
-// Kept exactly: type, mode with set-id and sticky bits, numeric ids, mtime (also of directories,
-// after their children), hard links, links, FIFOs, devices, holes, the attributes KeepsXattr names.
+// Preserved: type, mode with set-id and sticky bits, numeric ids, mtime (also of directories, after
+// their children), hard links, links, FIFOs, devices, holes, the attributes that KeepsXattr allows.
 // Whiteouts: .wh.x becomes a character device 0:0, .wh..wh..opq the opaque attribute of its
-// directory; they speak about lower layers only, so a file of the same layer wins. AUFS bookkeeping
-// (.wh..wh.*) is skipped.
+// directory. They apply to lower layers only, so a file of the same layer wins. Files of AUFS
+// (.wh..wh.*) are skipped.
 //
 // Refused (kInvalidArgument): "..", names over 4095 bytes, raw 0:0 devices, ids and device numbers
 // out of range, `.wh.` without a name, whiteouts as directories, hard links to directories. "/abs"
 // is taken as "abs". A later entry replaces an earlier one, whatever their types.
 //
 // Parents are looked up as if chrooted to the root, so a link of the same layer in the middle of a
-// name leads somewhere inside (what containerd and umoci do); the last component is created with
-// O_EXCL and never followed. What needs the layers below (a hard link to one of their files, the
-// mode of a directory that has no entry here) is written down in Deferred and done by
-// tree_fixups.h.
+// name cannot lead out (as with containerd and umoci); the last component is created with O_EXCL
+// and never followed. Work that needs the layers below (a hard link to one of their files, the mode
+// of a directory without an entry) is collected in Deferred and done by tree_fixups.h.
 #pragma once
 
 #include <map>
@@ -30,27 +29,27 @@
 
 namespace crisp::snapshot {
 
-// What a layer leaves to do once its parents are known. Bounded to 16 MiB of names.
+// Work that needs the parents of a layer. At most 16 MiB of names.
 struct Deferred {
   struct Link {
     std::string name;
     std::string target;
   };
   std::vector<Link> links;  // target not in this layer (yet)
-  std::map<ino_t, std::string>
-      implicit_directories;  // made for a child, no entry of their own so far
+  // Made for an entry below them; without an entry of their own so far.
+  std::map<ino_t, std::string> implicit_directories;
   size_t bytes = 0;
 
   bool empty() const { return links.empty() && implicit_directories.empty(); }
 };
 
-// One thread, with umask 0. The tree must be nobody else's to change.
+// One thread, with umask 0. Nothing else may change the tree.
 class TreeWriter {
  public:
   // Both borrowed.
   TreeWriter(int root_fd, SpaceGuard& guard) : root_fd_(root_fd), guard_(guard) {}
 
-  // All entries of an archive. Messages start with the entry's name.
+  // Writes all entries of an archive. Errors begin with the name of the entry.
   absl::Status Unpack(TarReader& tar);
 
   Deferred& deferred() { return deferred_; }
@@ -67,7 +66,7 @@ class TreeWriter {
   absl::Status MarkOpaque(int fd);
   absl::Status WriteContents(int fd, const TarEntry& entry, TarReader& tar);
 
-  // Makes `path` the parent that Create* work in, and gives the one before its times back.
+  // Makes `path` the parent directory for Create*, and restores the times of the previous one.
   absl::Status Enter(const std::string& path);
   absl::Status Leave();
   absl::Status MakeImplicitParents(const std::string& path);
@@ -75,7 +74,7 @@ class TreeWriter {
   template <typename Make>
   absl::Status Place(const std::string& name, const char* operation, Make make);
   absl::Status ClearName(const std::string& name);
-  // What a new child has without further calls; takes inherited ACLs away.
+  // The metadata that a new child has already; removes inherited ACLs.
   absl::StatusOr<Fresh> FreshChild(const std::string& name, bool directory);
   absl::Status Defer(size_t bytes);
 
@@ -84,8 +83,8 @@ class TreeWriter {
   Deferred deferred_;
   bool saw_default_acl_ = false;
 
-  // The directory most entries in a row share; its times change with each child, so they are kept
-  // here until it is left.
+  // The parent directory of the current entry, which following entries usually share. Each child
+  // changes its times; they are restored when the parent changes.
   base::UniqueFd parent_;
   std::string parent_path_;
   struct stat parent_info_ = {};

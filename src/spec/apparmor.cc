@@ -25,7 +25,8 @@ absl::StatusOr<v1::SecurityProfile> Choice(const v1::LinuxContainerSecurityConte
     profile.set_profile_type(v1::SecurityProfile::Localhost);
     profile.set_localhost_ref(std::string(name));
   } else if (!name.empty() && name != "runtime/default") {
-    return Invalid("apparmor_profile", name, "is no profile");
+    return Invalid("apparmor_profile", name,
+                   "must be runtime/default, unconfined or localhost/<profile>");
   }
   return profile;
 }
@@ -53,13 +54,13 @@ absl::StatusOr<std::string> AppArmorProfile(const v1::LinuxContainerSecurityCont
     case v1::SecurityProfile::Localhost:
       break;
     default:
-      return Invalid("apparmor.profile_type", profile.profile_type(), "is no type");
+      return Invalid("apparmor.profile_type", profile.profile_type(), "is not a profile type");
   }
   absl::string_view name = profile.localhost_ref();
   absl::ConsumePrefix(&name, "localhost/");
   constexpr size_t kMaxName = 1024;
   CRISP_RETURN_IF_ERROR(CheckText("apparmor.localhost_ref", name, kMaxName));
-  if (name.empty()) return Invalid("apparmor.localhost_ref", name, "names no profile");
+  if (name.empty()) return Invalid("apparmor.localhost_ref", name, "must name a profile");
   if (IsPrivileged(context)) return std::string();
   if (!host.enabled) {
     return absl::FailedPreconditionError(

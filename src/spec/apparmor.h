@@ -9,10 +9,10 @@
 
 namespace crisp::spec {
 
-// Empty: none. Fails closed: kFailedPrecondition for a Localhost profile on a host without
-// AppArmor, and for one that is not loaded. RuntimeDefault means nothing on a host without
-// AppArmor. Without any choice RuntimeDefault is meant (kubernetes#51746), but not insisted on: a
-// host that could not load it still runs such containers.
+// The name of the profile, empty for none. kFailedPrecondition for a Localhost profile on a host
+// without AppArmor, and for one that is not loaded: such a container must not run unconfined.
+// RuntimeDefault means no profile on a host without AppArmor. A container that makes no choice gets
+// RuntimeDefault (kubernetes#51746), and none on a host where crispd could not load that profile.
 absl::StatusOr<std::string> AppArmorProfile(
     const ::runtime::v1::LinuxContainerSecurityContext& context, const linux::AppArmor& host);
 

@@ -3,8 +3,8 @@
 namespace crisp::spec {
 
 // attach_disconnected: files of the host's mount namespace (logs, volumes) have no path from the
-// container's root. mediate_deleted: an open file that was removed keeps its rules. A "deny" beats
-// every allowance, so exceptions are spelt into the patterns.
+// container's root. mediate_deleted: an open file that was removed keeps its rules. A "deny" rule
+// wins over every rule that allows, so exceptions are part of the patterns.
 const char kDefaultAppArmorPolicy[] = R"(
 profile crisp-default flags=(attach_disconnected,mediate_deleted) {
   capability,
@@ -12,21 +12,21 @@ profile crisp-default flags=(attach_disconnected,mediate_deleted) {
   network,
   umount,
 
-  # The runtime, which is unconfined, and neighbours in a shared pid namespace.
+  # Signals from crispd and the shim, which are unconfined, and among the containers of a pod.
   signal (receive) peer=unconfined,
   signal (send, receive) peer=crisp-default,
   ptrace (trace, read, tracedby, readby) peer=crisp-default,
 
   deny mount,
 
-  # Settings of the whole machine. Of /proc/sys/kernel only shm* belongs to the pod.
+  # Settings of the whole host. Below /proc/sys/kernel only shm* belongs to the pod.
   deny /proc/* w,
   deny /proc/{acpi,asound,bus,driver,fs,irq,scsi,tty}/** w,
   deny /proc/sys/{abi,crypto,debug,dev,fs,net,sunrpc,user,vm}/** w,
   deny /proc/sys/kernel/{[^s],s[^h],sh[^m]}** w,
   deny /proc/{kcore,kmem,mem,sysrq-trigger} rwklx,
 
-  # Of /sys only the container's own groups may be changed.
+  # Below /sys only the container's own cgroups may be changed.
   deny /sys/{block,bus,class,dev,devices,firmware,hypervisor,kernel,module,power}/** wklx,
   deny /sys/fs/{[^c],c[^g]}** wklx,
   deny /sys/firmware/** rwklx,

@@ -19,7 +19,7 @@ using linux::CapabilityMask;
 
 constexpr char kAll[] = "ALL";
 
-// What containers get since Docker, and what critest expects.
+// Docker's and containerd's defaults, which critest expects too.
 constexpr const char* kDefaults[] = {
     "CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
     "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
@@ -34,15 +34,17 @@ struct Words {
 absl::StatusOr<Words> Parse(absl::string_view field,
                             const google::protobuf::RepeatedPtrField<std::string>& words) {
   Words result;
-  for (const std::string& word : words) {
-    std::string name = absl::AsciiStrToUpper(word);
+  for (int i = 0; i < words.size(); ++i) {
+    std::string name = absl::AsciiStrToUpper(words[i]);
     if (name == kAll) {
       result.all = true;
       continue;
     }
     if (!absl::StartsWith(name, "CAP_")) name = absl::StrCat("CAP_", name);
     absl::StatusOr<CapabilityMask> mask = linux::ParseCapabilities({name});
-    if (!mask.ok()) return Invalid(field, word, "is no capability");
+    if (!mask.ok()) {
+      return Invalid(absl::StrCat(field, "[", i, "]"), words[i], "is not a capability");
+    }
     result.mask |= *mask;
   }
   return result;
@@ -54,7 +56,7 @@ CapabilityMask HeldCapabilities() {
   CapabilityMask held = 0;
   for (unsigned long number = 0; number < 64; ++number) {
     const int answer = prctl(PR_CAPBSET_READ, number, 0, 0, 0);
-    if (answer < 0) break;  // beyond what this kernel knows
+    if (answer < 0) break;  // higher than the last capability of this kernel
     if (answer == 1) held |= CapabilityMask{1} << number;
   }
   return held;

@@ -8,7 +8,7 @@
 
 namespace crisp::spec {
 
-// What this process may give away: its bounding set.
+// The bounding set of crispd: it cannot give a container more than that.
 linux::CapabilityMask HeldCapabilities();
 
 // containerd's 14 with the additions and drops of `context`, or all when it is privileged; never

@@ -22,11 +22,10 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-constexpr char kNameField[] = "CDI_devices.name";
 constexpr char kAnnotationPrefix[] = "cdi.k8s.io/";
 
-// "vendor.com/class=name", as SPEC.md, "CDI JSON Specification", bounds it.
-absl::Status CheckQualifiedName(const std::string& name) {
+// "vendor.com/class=name", as SPEC.md ("CDI JSON Specification") defines it.
+absl::Status CheckQualifiedName(absl::string_view field, const std::string& name) {
   constexpr size_t kMaxName = 512;
   const size_t slash = name.find('/');
   const size_t equals = name.find('=');
@@ -44,16 +43,16 @@ absl::Status CheckQualifiedName(const std::string& name) {
       is_part(view.substr(equals + 1))) {
     return absl::OkStatus();
   }
-  return Invalid(kNameField, name, "is not like \"vendor.com/class=name\"");
+  return Invalid(field, name, "must have the form vendor.com/class=name");
 }
 
-// Where a device is described.
+// The specification that describes a device.
 struct Found {
   const CdiSpec* spec = nullptr;
-  bool twice = false;  // in one directory
+  bool twice = false;  // in two files of one directory
 };
 
-// What is described in the directories.
+// All devices that the directories describe.
 class Registry {
  public:
   explicit Registry(absl::Span<const std::string> directories) {
@@ -63,21 +62,26 @@ class Registry {
   absl::StatusOr<const CdiSpec*> Find(const std::string& name) const {
     const auto it = devices_.find(name);
     if (it == devices_.end()) {
-      return Invalid(kNameField, name,
-                     skipped_.empty() ? "is not known on this node"
-                                      : absl::StrCat("is not known on this node (not read: ",
+      return Invalid(kDevice, name,
+                     skipped_.empty() ? "no such device on this node"
+                                      : absl::StrCat("no such device on this node (not read: ",
                                                      absl::StrJoin(skipped_, "; "), ")"));
     }
-    if (it->second.twice) return Invalid(kNameField, name, "is described by two files");
+    if (it->second.twice) {
+      return Invalid(kDevice, name, "is described by two files of one directory");
+    }
     return it->second.spec;
   }
 
  private:
+  static constexpr char kDevice[] = "CDI device";
+
   void ReadDirectory(const std::string& directory) {
     std::map<std::string, Found> here;
     for (const std::string& file : base::ListDir(directory).value_or(std::vector<std::string>())) {
       const std::string path = base::JoinPath(directory, file);
-      if (absl::EndsWith(file, ".yaml")) skipped_.push_back(absl::StrCat(path, ": is YAML"));
+      if (absl::EndsWith(file, ".yaml"))
+        skipped_.push_back(absl::StrCat(path, ": YAML is not supported"));
       if (!absl::EndsWith(file, ".json")) continue;
       const absl::StatusOr<std::string> text = base::ReadFile(path);
       absl::StatusOr<CdiSpec> spec =
@@ -103,7 +107,7 @@ class Registry {
 
 absl::Status Append(const std::string& name, const CdiEdits& more, CdiEdits& all) {
   if (!more.unsupported.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat("CDI device \"", name, "\" needs ",
+    return absl::FailedPreconditionError(absl::StrCat("CDI device \"", name, "\": needs ",
                                                       more.unsupported.front(),
                                                       ", which crisp does not support"));
   }
@@ -129,14 +133,14 @@ absl::StatusOr<oci::Device> MakeNode(const CdiNode& node, const oci::User& user)
   }
   if (found && !complete && !S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) {
     return absl::FailedPreconditionError(
-        absl::StrCat("CDI device node ", host_path, ": is no device"));
+        absl::StrCat("CDI device node ", host_path, ": is not a device"));
   }
   device.type = node.type.value_or(S_ISBLK(info.st_mode) ? 'b' : 'c');
   device.major = node.major.value_or(major(info.st_rdev));
   device.minor = node.minor.value_or(minor(info.st_rdev));
   device.file_mode = node.file_mode;
   if (!device.file_mode.has_value() && found) device.file_mode = info.st_mode & 07777;
-  // As other runtimes do: a process that is not root gets devices it can use.
+  // As containerd and CRI-O do: devices belong to the user of a process that is not root.
   device.uid = node.uid.has_value() || user.uid == 0 ? node.uid : std::optional(user.uid);
   device.gid = node.gid.has_value() || user.gid == 0 ? node.gid : std::optional(user.gid);
   return device;
@@ -159,19 +163,21 @@ void SetVariable(const std::string& entry, std::vector<std::string>& env) {
 
 absl::StatusOr<std::vector<std::string>> CdiNames(const v1::ContainerConfig& config) {
   std::vector<std::string> names;
-  const auto add = [&](const std::string& name) -> absl::Status {
-    CRISP_RETURN_IF_ERROR(CheckQualifiedName(name));
+  const auto add = [&](const std::string& field, const std::string& name) -> absl::Status {
+    CRISP_RETURN_IF_ERROR(CheckQualifiedName(field, name));
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
     return absl::OkStatus();
   };
-  for (const v1::CDIDevice& device : config.cdi_devices())
-    CRISP_RETURN_IF_ERROR(add(device.name()));
+  for (int i = 0; i < config.cdi_devices_size(); ++i) {
+    CRISP_RETURN_IF_ERROR(
+        add(absl::StrCat("CDI_devices[", i, "].name"), config.cdi_devices(i).name()));
+  }
   const std::map<std::string, std::string> annotations(config.annotations().begin(),
                                                        config.annotations().end());
   for (const auto& [key, value] : annotations) {
     if (!absl::StartsWith(key, kAnnotationPrefix)) continue;
     for (absl::string_view name : absl::StrSplit(value, ','))
-      CRISP_RETURN_IF_ERROR(add(std::string(name)));
+      CRISP_RETURN_IF_ERROR(add(absl::StrCat("annotations[\"", key, "\"]"), std::string(name)));
   }
   return names;
 }
@@ -214,7 +220,7 @@ absl::Status ApplyCdi(const CdiEdits& edits, bool privileged, oci::Spec& spec) {
     if (mount.type == "bind" && std::none_of(mount.options.begin(), mount.options.end(), is_bind)) {
       mount.options.insert(mount.options.begin(), "rbind");
     }
-    // Before anything that is mounted below it, else it would hide that.
+    // Before mounts below it, which it would hide otherwise.
     const auto below =
         std::find_if(spec.mounts.begin(), spec.mounts.end(), [&](const oci::Mount& other) {
           return absl::StartsWith(other.destination, absl::StrCat(mount.destination, "/"));

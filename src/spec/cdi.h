@@ -1,9 +1,10 @@
 // Container Device Interface (github.com/cncf-tags/container-device-interface, SPEC.md 1.0.0):
-// devices described by files on the node, asked for as "vendor.com/class=name". The files' authors
-// are the node's administrator and its device drivers; the reader trusts nothing.
+// devices that files on the node describe and that a container requests as "vendor.com/class=name".
+// The files come from the node's administrator and its device drivers; they are checked all the
+// same. Thread-safe: no shared state.
 //
-// JSON files only; a directory's *.yaml are not read, and an unknown device's error says so. Hooks,
-// Intel RDT classes and network devices are not supported: a device with one is refused.
+// Only JSON files are read; the error for an unknown device names the YAML files beside them. A
+// device that needs hooks, Intel RDT classes or network devices is refused.
 #pragma once
 
 #include <map>
@@ -22,7 +23,7 @@ namespace crisp::spec {
 struct CdiNode {
   std::string path;       // in the container
   std::string host_path;  // empty: the same
-  // What is absent is read from the node on the host.
+  // A member without a value is read from the node on the host.
   std::optional<char> type;
   std::optional<int64_t> major;
   std::optional<int64_t> minor;
@@ -44,21 +45,22 @@ struct CdiEdits {
 // One file.
 struct CdiSpec {
   std::string kind;  // "vendor.com/class"
-  CdiEdits edits;    // once, with whichever of its devices
+  CdiEdits edits;    // applied once, with the first of its devices
   std::map<std::string, CdiEdits> devices;
 };
 
-// kInvalidArgument for what is no CDI specification.
+// kInvalidArgument for text that is not a CDI specification.
 absl::StatusOr<CdiSpec> DecodeCdiSpec(absl::string_view text);
 
-// Names in CDI_devices, then those in annotations "cdi.k8s.io/*" (from before CRI had the field),
-// each once. kInvalidArgument for what is no qualified name.
+// Names in CDI_devices, then those in annotations "cdi.k8s.io/*" (older than the field), each once.
+// kInvalidArgument for a name that is not of the form vendor.com/class=name.
 absl::StatusOr<std::vector<std::string>> CdiNames(const ::runtime::v1::ContainerConfig& config);
 
 // The edits for these devices, in their order. Read from `directories` at each call, so that
 // devices come and go without a restart; a device in a later directory hides one in an earlier.
-// kInvalidArgument names a device nobody describes (with the files that could not be read) or two
-// files of one directory do; kFailedPrecondition one that needs what crisp does not support.
+// kInvalidArgument names a device that no file describes (and the files that could not be read), or
+// that two files of one directory describe; kFailedPrecondition one that needs a feature that crisp
+// does not support.
 absl::StatusOr<CdiEdits> ResolveCdi(const std::vector<std::string>& names,
                                     absl::Span<const std::string> directories);
 

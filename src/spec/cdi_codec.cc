@@ -21,7 +21,7 @@ T ValueOr(const Json& json, const char* key, T absent) {
   return Optional<T>(json, key).value_or(std::move(absent));
 }
 
-// Members of an array that may be absent or null.
+// Elements of an array that may be absent or null.
 template <typename Visit>
 void ForEach(const Json& json, const char* key, Visit visit) {
   if (!json.contains(key) || json.at(key).is_null()) return;
@@ -39,7 +39,7 @@ CdiNode ParseNode(const Json& json) {
   const std::string type = ValueOr<std::string>(json, "type", "");
   if (!type.empty()) {
     if (type != "b" && type != "c" && type != "u" && type != "p")
-      Fail(absl::StrCat("deviceNodes.type \"", type, "\""));
+      Fail(absl::StrCat("deviceNodes.type \"", type, "\": must be b, c, u or p"));
     node.type = type == "u" ? 'c' : type[0];
   }
   node.major = Optional<int64_t>(json, "major");
@@ -49,7 +49,7 @@ CdiNode ParseNode(const Json& json) {
   node.gid = Optional<uint32_t>(json, "gid");
   const std::string permissions = ValueOr<std::string>(json, "permissions", "");
   if (permissions.find_first_not_of("rwm") != std::string::npos || permissions.size() > 3)
-    Fail(absl::StrCat("deviceNodes.permissions \"", permissions, "\""));
+    Fail(absl::StrCat("deviceNodes.permissions \"", permissions, "\": must be of r, w, m"));
   if (!permissions.empty()) node.permissions = permissions;
   return node;
 }
@@ -69,7 +69,7 @@ CdiEdits ParseEdits(const Json& json) {
   edits.env = ValueOr<std::vector<std::string>>(json, "env", {});
   for (const std::string& entry : edits.env) {
     if (entry.find('=') == std::string::npos || entry[0] == '=' || absl::StrContains(entry, '\0'))
-      Fail(absl::StrCat("env \"", entry, "\""));
+      Fail(absl::StrCat("env \"", entry, "\": must be NAME=value"));
   }
   ForEach(json, "deviceNodes", [&](const Json& node) { edits.nodes.push_back(ParseNode(node)); });
   ForEach(json, "mounts", [&](const Json& mount) { edits.mounts.push_back(ParseMount(mount)); });
@@ -92,7 +92,7 @@ CdiSpec ParseSpec(const Json& json) {
   for (const Json& device : json.at("devices")) {
     std::string name = device.at("name").get<std::string>();
     if (!spec.devices.emplace(name, ParseEdits(device.at("containerEdits"))).second)
-      Fail(absl::StrCat("device \"", name, "\" twice"));
+      Fail(absl::StrCat("device \"", name, "\": is described twice"));
   }
   return spec;
 }

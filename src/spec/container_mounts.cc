@@ -27,7 +27,7 @@ oci::Mount MakeMount(std::string destination, const char* type, std::string sour
   return mount;
 }
 
-// As containerd and Docker have them, in their order.
+// The defaults of containerd and Docker, in their order.
 std::vector<oci::Mount> DefaultMounts(bool privileged) {
   const char* access = privileged ? "rw" : "ro";
   return {MakeMount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
@@ -40,15 +40,15 @@ std::vector<oci::Mount> DefaultMounts(bool privileged) {
                     {"nosuid", "noexec", "nodev", "relatime", access})};
 }
 
-// The sandbox's files. They keep the host's owners in a user namespace (idmapping them would need a
-// tmpfs of Linux 6.3): readable there, but not writable.
+// The sandbox's files. They are not idmapped, which a tmpfs supports only since Linux 6.3: in a
+// user namespace the container can read them but not write.
 std::vector<oci::Mount> SandboxMounts(const ContainerInput& input) {
   const bool readonly = input.config.linux().security_context().readonly_rootfs();
   const char* access = readonly ? "ro" : "rw";
   const bool host_ipc =
       input.sandbox_config.linux().security_context().namespace_options().ipc() == v1::NODE;
-  // The pod's is a mount of the pause process: reached through it, it needs no place on the host,
-  // and it belongs to the pod's user namespace already.
+  // The pod's /dev/shm is mounted only in the mount namespace of pause: reached through /proc, it
+  // needs no mount point on the host and belongs to the pod's user namespace.
   const std::string shm =
       host_ipc ? kShm : absl::StrCat("/proc/", input.sandbox_pid, "/root", kShm);
   std::vector<oci::Mount> mounts;
@@ -70,7 +70,9 @@ size_t Depth(const oci::Mount& mount) {
 absl::StatusOr<std::vector<oci::IdMapping>> IdRanges(
     absl::string_view field, const google::protobuf::RepeatedPtrField<v1::IDMapping>& mappings) {
   constexpr int kMaxRanges = 340;  // user_namespaces(7)
-  if (mappings.size() > kMaxRanges) return Invalid(field, mappings.size(), "ranges are too many");
+  if (mappings.size() > kMaxRanges) {
+    return Invalid(field, mappings.size(), absl::StrCat("too many ranges, at most ", kMaxRanges));
+  };
   std::vector<oci::IdMapping> ranges;
   for (const v1::IDMapping& mapping : mappings) {
     CRISP_ASSIGN_OR_RETURN(ranges.emplace_back(), IdRange(field, mapping));
@@ -78,10 +80,12 @@ absl::StatusOr<std::vector<oci::IdMapping>> IdRanges(
   return ranges;
 }
 
-absl::StatusOr<std::string> Destination(const v1::Mount& mount) {
-  constexpr char kField[] = "mounts.container_path";
-  CRISP_ASSIGN_OR_RETURN(std::string path, CleanAbsolute(kField, mount.container_path()));
-  if (path == "/") return Invalid(kField, mount.container_path(), "is the root file system");
+absl::StatusOr<std::string> Destination(absl::string_view field, const v1::Mount& mount) {
+  const std::string name = absl::StrCat(field, ".container_path");
+  CRISP_ASSIGN_OR_RETURN(std::string path, CleanAbsolute(name, mount.container_path()));
+  if (path == "/") {
+    return Invalid(name, mount.container_path(), "must not be the root file system");
+  }
   return path;
 }
 
@@ -98,10 +102,10 @@ const char* PropagationWord(v1::MountPropagation propagation) {
   }
 }
 
-// KEP-5855 knows these three; any other word could undo what other fields ask for.
-absl::Status CheckMountOption(absl::string_view option) {
+// KEP-5855 defines these three; any other option could undo what other fields request.
+absl::Status CheckMountOption(absl::string_view field, absl::string_view option) {
   if (option == "noexec" || option == "nodev" || option == "nosuid") return absl::OkStatus();
-  return Invalid("mounts.mount_options", option, "is not noexec, nodev or nosuid");
+  return Invalid(field, option, "must be noexec, nodev or nosuid");
 }
 
 bool IsBelow(absl::string_view path, absl::string_view directory) {
@@ -110,59 +114,58 @@ bool IsBelow(absl::string_view path, absl::string_view directory) {
 
 }  // namespace
 
-absl::StatusOr<oci::Mount> HostMount(const v1::Mount& mount) {
+absl::StatusOr<oci::Mount> HostMount(absl::string_view field, const v1::Mount& mount) {
+  const auto member = [field](absl::string_view name) { return absl::StrCat(field, ".", name); };
   oci::Mount result;
-  CRISP_ASSIGN_OR_RETURN(result.destination, Destination(mount));
+  CRISP_ASSIGN_OR_RETURN(result.destination, Destination(field, mount));
   result.type = "bind";
   result.source = mount.host_path();
   if (result.source.empty() || result.source[0] != '/') {
-    return Invalid("mounts.host_path", mount.host_path(), "is not an absolute path");
+    return Invalid(member("host_path"), mount.host_path(), "must be an absolute path");
   }
-  CRISP_RETURN_IF_ERROR(CheckText("mounts.host_path", mount.host_path(), 4095));
+  CRISP_RETURN_IF_ERROR(CheckText(member("host_path"), mount.host_path(), 4095));
   const char* propagation = PropagationWord(mount.propagation());
   if (propagation == nullptr) {
-    return Invalid("mounts.propagation", mount.propagation(), "is no propagation");
+    return Invalid(member("propagation"), mount.propagation(), "is not a mount propagation");
   }
   if (mount.recursive_read_only() &&
       (!mount.readonly() || mount.propagation() != v1::PROPAGATION_PRIVATE)) {
-    return Invalid("mounts.recursive_read_only", "true",
-                   absl::StrCat("needs readonly and private propagation at ", result.destination));
+    return Invalid(member("recursive_read_only"), "true", "needs readonly and private propagation");
   }
   if (!mount.image_sub_path().empty()) {
-    return Invalid("mounts.image_sub_path", mount.image_sub_path(), "is given without an image");
+    return Invalid(member("image_sub_path"), mount.image_sub_path(), "needs an image");
   }
   const char* access = mount.recursive_read_only() ? "rro" : mount.readonly() ? "ro" : "rw";
   result.options = {"rbind", propagation, access};
   for (const std::string& option : mount.mount_options()) {
-    CRISP_RETURN_IF_ERROR(CheckMountOption(option));
+    CRISP_RETURN_IF_ERROR(CheckMountOption(member("mount_options"), option));
     result.options.push_back(option);
   }
-  CRISP_ASSIGN_OR_RETURN(result.uid_mappings, IdRanges("mounts.uidMappings", mount.uidmappings()));
-  CRISP_ASSIGN_OR_RETURN(result.gid_mappings, IdRanges("mounts.gidMappings", mount.gidmappings()));
+  CRISP_ASSIGN_OR_RETURN(result.uid_mappings, IdRanges(member("uidMappings"), mount.uidmappings()));
+  CRISP_ASSIGN_OR_RETURN(result.gid_mappings, IdRanges(member("gidMappings"), mount.gidmappings()));
   if (result.uid_mappings.empty() != result.gid_mappings.empty()) {
-    return Invalid("mounts.container_path", mount.container_path(),
-                   "has mappings of users or groups only");
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, ": uidMappings and gidMappings must be given together"));
   }
   return result;
 }
 
-absl::StatusOr<ImageVolume> ImageMount(const v1::Mount& mount) {
+absl::StatusOr<ImageVolume> ImageMount(absl::string_view field, const v1::Mount& mount) {
+  const auto member = [field](absl::string_view name) { return absl::StrCat(field, ".", name); };
   ImageVolume result;
-  CRISP_ASSIGN_OR_RETURN(result.container_path, Destination(mount));
+  CRISP_ASSIGN_OR_RETURN(result.container_path, Destination(field, mount));
   if (!mount.host_path().empty()) {
-    return Invalid("mounts.host_path", mount.host_path(), "is given together with an image");
+    return Invalid(member("host_path"), mount.host_path(), "must be empty for an image");
   }
-  if (!mount.readonly()) {
-    return Invalid("mounts.readonly", "false", "is not possible for an image");
-  }
+  if (!mount.readonly()) return Invalid(member("readonly"), "false", "must be true for an image");
   if (mount.propagation() != v1::PROPAGATION_PRIVATE) {
-    return Invalid("mounts.propagation", mount.propagation(), "is not possible for an image");
+    return Invalid(member("propagation"), mount.propagation(), "must be private for an image");
   }
   result.image = mount.image().image().empty() ? mount.image().image_ref() : mount.image().image();
-  if (result.image.empty()) return Invalid("mounts.image.image", "", "names no image");
-  CRISP_RETURN_IF_ERROR(CheckText("mounts.image.image", result.image, 4096));
+  if (result.image.empty()) return Invalid(member("image.image"), "", "must not be empty");
+  CRISP_RETURN_IF_ERROR(CheckText(member("image.image"), result.image, 4096));
   CRISP_ASSIGN_OR_RETURN(result.sub_path,
-                         CleanRelative("mounts.image_sub_path", mount.image_sub_path()));
+                         CleanRelative(member("image_sub_path"), mount.image_sub_path()));
   return result;
 }
 
@@ -170,14 +173,16 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
   ContainerMounts result;
   std::vector<oci::Mount> configured;
   std::vector<std::string> taken;
-  for (const v1::Mount& mount : input.config.mounts()) {
+  for (int i = 0; i < input.config.mounts_size(); ++i) {
+    const v1::Mount& mount = input.config.mounts(i);
+    const std::string field = absl::StrCat("mounts[", i, "]");
     if (mount.has_image()) {
-      // Mounted by the shim from what the record says.
-      CRISP_ASSIGN_OR_RETURN(const ImageVolume volume, ImageMount(mount));
+      // Not part of the spec: the shim mounts it from the start request.
+      CRISP_ASSIGN_OR_RETURN(const ImageVolume volume, ImageMount(field, mount));
       taken.push_back(volume.container_path);
       continue;
     }
-    CRISP_ASSIGN_OR_RETURN(oci::Mount host, HostMount(mount));
+    CRISP_ASSIGN_OR_RETURN(oci::Mount host, HostMount(field, mount));
     taken.push_back(host.destination);
     configured.push_back(std::move(host));
     if (mount.propagation() == v1::PROPAGATION_BIDIRECTIONAL) {
@@ -208,7 +213,7 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
              rest.end());
   rest.insert(rest.end(), std::make_move_iterator(configured.begin()),
               std::make_move_iterator(configured.end()));
-  // What is mounted deeper must come later, or it would be hidden.
+  // Deeper mounts come later: a mount above them would hide them.
   std::stable_sort(rest.begin(), rest.end(),
                    [](const oci::Mount& a, const oci::Mount& b) { return Depth(a) < Depth(b); });
   result.mounts.insert(result.mounts.end(), std::make_move_iterator(rest.begin()),

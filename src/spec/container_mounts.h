@@ -1,11 +1,12 @@
 // What is mounted into a container: the file systems every container has, the sandbox's files, and
-// the mounts of its configuration.
+// the mounts of its configuration. Pure, thread-safe.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "oci/runtime_spec.h"
 #include "runtime/v1/api.pb.h"
 #include "spec/container_spec.h"
@@ -24,13 +25,13 @@ struct ContainerMounts {
   std::string rootfs_propagation;  // "rshared" or "rslave" when a mount needs it
 };
 
-// A configured mount stands in for the default at exactly its path; one at /dev also for those
-// below it, except the pod's /dev/shm. `userns`: the pod has a user namespace.
+// A configured mount replaces the default at exactly its path; one at /dev also replaces those
+// below /dev, except the pod's /dev/shm. `userns`: the pod has a user namespace.
 absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input, bool userns);
 
-// One configured mount: of the host, or of an image (`mount.has_image()`). kInvalidArgument names
-// the field.
-absl::StatusOr<oci::Mount> HostMount(const ::runtime::v1::Mount& mount);
-absl::StatusOr<ImageVolume> ImageMount(const ::runtime::v1::Mount& mount);
+// One configured mount: of the host, or of an image (`mount.has_image()`). `field` is its place in
+// the configuration ("mounts[2]"), for the kInvalidArgument that names what is wrong.
+absl::StatusOr<oci::Mount> HostMount(absl::string_view field, const ::runtime::v1::Mount& mount);
+absl::StatusOr<ImageVolume> ImageMount(absl::string_view field, const ::runtime::v1::Mount& mount);
 
 }  // namespace crisp::spec

@@ -46,19 +46,22 @@ absl::StatusOr<std::vector<std::string>> MakeEnvironment(const ContainerInput& i
   environment.Set("PATH", linux::kDefaultPath);
   for (const std::string& entry : input.image.env) {
     const size_t equals = entry.find('=');
-    // A word that sets nothing, or nothing with a name, is no variable.
+    // Not a variable: no "=", or no name before it.
     if (equals == std::string::npos || equals == 0) continue;
     environment.Set(entry.substr(0, equals), entry.substr(equals + 1));
   }
   environment.Set("HOSTNAME", input.hostname);
   if (input.config.tty() && !environment.Has("TERM")) environment.Set("TERM", "xterm");
-  for (const v1::KeyValue& variable : input.config.envs()) {
+  for (int i = 0; i < input.config.envs_size(); ++i) {
+    const v1::KeyValue& variable = input.config.envs(i);
+    const std::string field = absl::StrCat("envs[", i, "]");
     const std::string& name = variable.key();
-    if (name.empty() || name.find('=') != std::string::npos || name.find('\0') != name.npos) {
-      return Invalid("envs.key", name, "is no name of a variable");
+    if (name.empty()) return Invalid(absl::StrCat(field, ".key"), name, "must not be empty");
+    if (name.find('=') != std::string::npos || name.find('\0') != std::string::npos) {
+      return Invalid(absl::StrCat(field, ".key"), name, "must not contain \"=\" or NUL");
     }
     if (variable.value().find('\0') != std::string::npos) {
-      return Invalid("envs.value", name, "has a value with a NUL");
+      return Invalid(absl::StrCat(field, ".value of"), name, "must not contain NUL");
     }
     environment.Set(name, variable.value());
   }
@@ -73,8 +76,8 @@ absl::StatusOr<std::string> WorkingDirectory(const ContainerInput& input) {
   const absl::string_view field = configured ? "working_dir" : "working directory of the image";
   const std::string& directory = configured ? input.config.working_dir() : input.image.working_dir;
   if (directory.empty()) return std::string("/");
-  // ".." may stay: the shim resolves it inside the root file system.
-  if (directory[0] != '/') return Invalid(field, directory, "is not an absolute path");
+  // ".." is allowed: the shim resolves it inside the container's root file system.
+  if (directory[0] != '/') return Invalid(field, directory, "must be an absolute path");
   CRISP_RETURN_IF_ERROR(CheckText(field, directory, 4095));
   return directory;
 }
@@ -86,17 +89,18 @@ absl::StatusOr<std::vector<std::string>> ContainerArguments(const v1::ContainerC
   std::vector<std::string> result(config.command().begin(), config.command().end());
   std::vector<std::string> rest(config.args().begin(), config.args().end());
   if (result.empty()) {
-    // Docker's way to reset an inherited entrypoint is one empty word.
+    // One empty word is how a Dockerfile resets an inherited entrypoint.
     const bool reset = image.entrypoint.size() == 1 && image.entrypoint[0].empty();
     if (!reset) result = image.entrypoint;
     if (rest.empty()) rest = image.cmd;
   }
   result.insert(result.end(), rest.begin(), rest.end());
   if (result.empty() || result[0].empty()) {
-    return Invalid("command", "", "is not given, and the image has none");
+    return Invalid("command", "", "must be given, the image has no entrypoint or cmd");
   }
   for (const std::string& word : result) {
-    if (word.find('\0') != std::string::npos) return Invalid("command", word, "holds a NUL");
+    if (word.find('\0') != std::string::npos)
+      return Invalid("command", word, "must not contain NUL");
   }
   return result;
 }
@@ -112,7 +116,7 @@ absl::StatusOr<oci::Process> MakeContainerProcess(const ContainerInput& input) {
   CRISP_ASSIGN_OR_RETURN(process.env, MakeEnvironment(input));
   CRISP_ASSIGN_OR_RETURN(process.cwd, WorkingDirectory(input));
   process.no_new_privileges = context.no_new_privs();
-  // Also when it is 0: otherwise the container would inherit the daemon's.
+  // Also 0: otherwise the container would inherit the value of crispd.
   process.oom_score_adj = static_cast<int>(input.config.linux().resources().oom_score_adj());
   return process;
 }

@@ -1,4 +1,4 @@
-// The process of a container: what runs, with which environment, where. Pure.
+// The process of a container: arguments, environment, working directory. Pure, thread-safe.
 #pragma once
 
 #include <string>
@@ -12,8 +12,8 @@
 
 namespace crisp::spec {
 
-// Arguments, environment, working directory, terminal, user, no_new_privileges, oom score. Rights
-// and profiles are added by ContainerSpec.
+// Arguments, environment, working directory, terminal, user, no_new_privileges, OOM score.
+// ContainerSpec adds capabilities and profiles.
 absl::StatusOr<oci::Process> MakeContainerProcess(const ContainerInput& input);
 
 // Entrypoint and Cmd as Kubernetes documents it: `command` replaces both, `args` replaces Cmd.

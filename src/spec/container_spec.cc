@@ -42,30 +42,31 @@ absl::StatusOr<std::vector<oci::Namespace>> ContainerNamespaces(const ContainerI
     result.push_back({"pid", ""});
   } else if (own.pid() == v1::TARGET) {
     if (input.target_pid <= 0) {
-      return Invalid("namespace_options.target_id", own.target_id(), "is not running");
+      return Invalid("namespace_options.target_id", own.target_id(), "container is not running");
     }
     result.push_back({"pid", of(input.target_pid, "pid")});
   } else if (pods.pid() != v1::NODE) {
     result.push_back({"pid", of(input.sandbox_pid, "pid")});
   }
   if (userns) result.push_back({"user", of(input.sandbox_pid, "user")});
-  // A privileged container sees the host's groups, as its tools expect; v1 has no clean way to show
-  // a container its own part.
+  // A privileged container sees the host's cgroups, which its tools expect. On cgroup v1 the shim
+  // binds the container's own cgroup directories instead.
   if (input.cgroup_v2 && !IsPrivileged(context)) result.push_back({"cgroup", ""});
   return result;
 }
 
-// masked_paths and readonly_paths are used exactly as given; only their form is checked.
+// masked_paths and readonly_paths: crisp adds none of its own to the client's.
 absl::StatusOr<std::vector<std::string>> Paths(
     absl::string_view field, const google::protobuf::RepeatedPtrField<std::string>& paths) {
   std::vector<std::string> result;
-  for (const std::string& path : paths) {
-    CRISP_ASSIGN_OR_RETURN(result.emplace_back(), CleanAbsolute(field, path));
+  for (int i = 0; i < paths.size(); ++i) {
+    CRISP_ASSIGN_OR_RETURN(result.emplace_back(),
+                           CleanAbsolute(absl::StrCat(field, "[", i, "]"), paths[i]));
   }
   return result;
 }
 
-// Capabilities, profiles and hidden paths.
+// Capabilities, profiles, masked and read-only paths.
 absl::Status AddConfinement(const v1::LinuxContainerSecurityContext& context, oci::Spec& spec) {
   CRISP_ASSIGN_OR_RETURN(spec.process.capabilities,
                          ContainerCapabilities(context, HeldCapabilities()));

@@ -1,4 +1,6 @@
-// ContainerConfig + image config + sandbox -> oci::Spec. kInvalidArgument names field and value.
+// ContainerConfig + image config + sandbox -> oci::Spec. Reads device nodes, CDI files and
+// Localhost seccomp profiles of the host, and crispd's own capabilities. Thread-safe.
+// kInvalidArgument names field and value.
 #pragma once
 
 #include <string>
@@ -23,7 +25,7 @@ struct ContainerInput {
   int32_t target_pid = 0;   // first process of namespace_options.target_id; 0 without TARGET
   std::string cgroup_path;
   // The sandbox's files, bind-mounted unless the configuration mounts over them.
-  std::string hostname;  // text, for $HOSTNAME
+  std::string hostname;  // for $HOSTNAME
   std::string hostname_path;
   std::string resolv_conf_path;
   std::string hosts_path;

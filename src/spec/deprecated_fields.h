@@ -1,5 +1,5 @@
-// Fields of CRI that are deprecated but must be honoured for old clients; the compiler's warning
-// about them is silenced here and nowhere else.
+// Deprecated fields of CRI that old clients still set. Only here the compiler's warning about them
+// is turned off.
 #pragma once
 
 #include <string>

@@ -25,7 +25,8 @@ namespace v1 = ::runtime::v1;
 constexpr size_t kMaxNodes = 4096;
 constexpr int kMaxDepth = 16;
 
-// Directories of /dev that are mounts of their own in a container, or bookkeeping of others.
+// Directories of /dev that a container has as mounts of its own, or that belong to LXC, LXD or
+// udev.
 constexpr absl::string_view kSkippedDirectories[] = {"pts",  "shm",         "fd",   "mqueue",
                                                      ".lxc", ".lxd-mounts", ".udev"};
 
@@ -35,8 +36,8 @@ oci::DeviceRule Rule(bool allow, char type, std::optional<int64_t> major,
       .allow = allow, .type = type, .major = major, .minor = minor, .access = std::move(access)};
 }
 
-// Besides making nodes, which is harmless without the right to open them: the nodes crisp puts into
-// every /dev, its pseudo terminals and their multiplexer.
+// Allowed are the nodes that every container's /dev has, its pseudo terminals and their
+// multiplexer. Every node may be created ("m"), which gives no access to the device.
 std::vector<oci::DeviceRule> DefaultRules() {
   constexpr std::nullopt_t kAny = std::nullopt;
   std::vector<oci::DeviceRule> rules = {Rule(false, 'a', kAny, kAny, "rwm"),
@@ -68,11 +69,13 @@ oci::Device Node(std::string path, const struct stat& info) {
           .gid = info.st_gid};
 }
 
-// The nodes below `directory`, as `to`/...; links are not followed, and what vanishes meanwhile (a
-// device was unplugged) is left out.
-absl::Status Walk(const std::string& directory, const std::string& to, int depth,
-                  std::vector<oci::Device>& found) {
-  if (depth > kMaxDepth) return Invalid("devices.host_path", directory, "is too deep");
+// The nodes below `directory`, as `to`/...; links are not followed, and a node that disappears
+// meanwhile (an unplugged device) is left out. `field` is for messages.
+absl::Status Walk(const std::string& field, const std::string& directory, const std::string& to,
+                  int depth, std::vector<oci::Device>& found) {
+  if (depth > kMaxDepth) {
+    return Invalid(field, directory, absl::StrCat("is nested deeper than ", kMaxDepth, " levels"));
+  }
   absl::StatusOr<std::vector<std::string>> names = base::ListDir(directory);
   if (absl::IsNotFound(names.status())) return absl::OkStatus();
   if (!names.ok()) return names.status();
@@ -86,33 +89,35 @@ absl::Status Walk(const std::string& directory, const std::string& to, int depth
     if (S_ISDIR(info.st_mode)) {
       const bool skip = std::find(std::begin(kSkippedDirectories), std::end(kSkippedDirectories),
                                   name) != std::end(kSkippedDirectories);
-      if (!skip) CRISP_RETURN_IF_ERROR(Walk(path, base::JoinPath(to, name), depth + 1, found));
+      if (!skip)
+        CRISP_RETURN_IF_ERROR(Walk(field, path, base::JoinPath(to, name), depth + 1, found));
     } else if (IsNode(info) && name != "console") {
       found.push_back(Node(base::JoinPath(to, name), info));
       if (found.size() > kMaxNodes) {
-        return Invalid("devices.host_path", directory,
-                       absl::StrCat("holds more than ", kMaxNodes, " devices"));
+        return Invalid(field, directory, absl::StrCat("has more than ", kMaxNodes, " devices"));
       }
     }
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<oci::Device>> Nodes(const v1::Device& device) {
+absl::StatusOr<std::vector<oci::Device>> Nodes(absl::string_view field, const v1::Device& device) {
   const std::string& wanted =
       device.container_path().empty() ? device.host_path() : device.container_path();
-  CRISP_ASSIGN_OR_RETURN(const std::string to, CleanAbsolute("devices.container_path", wanted));
+  CRISP_ASSIGN_OR_RETURN(const std::string to,
+                         CleanAbsolute(absl::StrCat(field, ".container_path"), wanted));
+  const std::string host_field = absl::StrCat(field, ".host_path");
   struct stat info;
   if (stat(device.host_path().c_str(), &info) != 0) {
-    return base::Errno("stat device", device.host_path());
+    return base::Prefix(base::Errno("stat", device.host_path()), host_field);
   }
   std::vector<oci::Device> found;
   if (S_ISDIR(info.st_mode)) {
-    CRISP_RETURN_IF_ERROR(Walk(device.host_path(), to, 0, found));
+    CRISP_RETURN_IF_ERROR(Walk(host_field, device.host_path(), to, 0, found));
   } else if (IsNode(info)) {
     found.push_back(Node(to, info));
   } else {
-    return Invalid("devices.host_path", device.host_path(), "is neither a device nor a directory");
+    return Invalid(host_field, device.host_path(), "must be a device or a directory");
   }
   return found;
 }
@@ -130,18 +135,20 @@ void Replace(std::vector<oci::Device>& devices, oci::Device device) {
 
 }  // namespace
 
-absl::Status CheckDevice(const v1::Device& device) {
-  CRISP_RETURN_IF_ERROR(CleanAbsolute("devices.host_path", device.host_path()).status());
+absl::Status CheckDevice(absl::string_view field, const v1::Device& device) {
+  CRISP_RETURN_IF_ERROR(
+      CleanAbsolute(absl::StrCat(field, ".host_path"), device.host_path()).status());
   if (!device.container_path().empty()) {
-    CRISP_ASSIGN_OR_RETURN(const std::string path,
-                           CleanAbsolute("devices.container_path", device.container_path()));
-    if (path == "/") return Invalid("devices.container_path", path, "is the root file system");
+    const std::string name = absl::StrCat(field, ".container_path");
+    CRISP_ASSIGN_OR_RETURN(const std::string path, CleanAbsolute(name, device.container_path()));
+    if (path == "/") return Invalid(name, path, "must not be the root file system");
   }
   std::string letters = device.permissions();
   std::sort(letters.begin(), letters.end());
   const bool twice = std::adjacent_find(letters.begin(), letters.end()) != letters.end();
   if (letters.empty() || twice || letters.find_first_not_of("rwm") != std::string::npos) {
-    return Invalid("devices.permissions", device.permissions(), "is not one or more of r, w, m");
+    return Invalid(absl::StrCat(field, ".permissions"), device.permissions(),
+                   "must be one or more of r, w, m");
   }
   return absl::OkStatus();
 }
@@ -150,14 +157,16 @@ absl::StatusOr<ContainerDevices> MakeContainerDevices(const v1::ContainerConfig&
   ContainerDevices result;
   const bool privileged = IsPrivileged(config.linux().security_context());
   if (privileged) {
-    CRISP_RETURN_IF_ERROR(Walk("/dev", "/dev", 0, result.devices));
+    CRISP_RETURN_IF_ERROR(Walk("devices of the host", "/dev", "/dev", 0, result.devices));
     result.rules = {Rule(true, 'a', std::nullopt, std::nullopt, "rwm")};
   } else {
     result.rules = DefaultRules();
   }
-  for (const v1::Device& device : config.devices()) {
-    CRISP_RETURN_IF_ERROR(CheckDevice(device));
-    CRISP_ASSIGN_OR_RETURN(std::vector<oci::Device> nodes, Nodes(device));
+  for (int i = 0; i < config.devices_size(); ++i) {
+    const v1::Device& device = config.devices(i);
+    const std::string field = absl::StrCat("devices[", i, "]");
+    CRISP_RETURN_IF_ERROR(CheckDevice(field, device));
+    CRISP_ASSIGN_OR_RETURN(std::vector<oci::Device> nodes, Nodes(field, device));
     for (oci::Device& node : nodes) {
       if (!privileged) {
         result.rules.push_back(Rule(true, node.type, node.major, node.minor, device.permissions()));

@@ -1,9 +1,11 @@
-// Device nodes of a container and the rules of its device cgroup. Looks at the host's nodes.
+// Device nodes of a container and the rules of its device cgroup. Reads the host's /dev.
+// Thread-safe.
 #pragma once
 
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "oci/runtime_spec.h"
 #include "runtime/v1/api.pb.h"
 
@@ -11,15 +13,16 @@ namespace crisp::spec {
 
 struct ContainerDevices {
   std::vector<oci::Device> devices;    // besides the six every container has (null, zero, ...)
-  std::vector<oci::DeviceRule> rules;  // complete, the first one denies everything
+  std::vector<oci::DeviceRule> rules;  // all rules; the first one denies everything
 };
 
-// A privileged container gets every node below the host's /dev and may use all of them. Others may
-// use the nodes of the container's own /dev, create (not open) any, and use what is configured; a
-// host path may be a node, a link to one, or a directory of them.
+// A privileged container gets every node below the host's /dev and may use all devices. Others may
+// use the nodes of their own /dev and the configured devices, and create (not open) any node. A
+// configured host path is a node, a link to one, or a directory of nodes.
 absl::StatusOr<ContainerDevices> MakeContainerDevices(const ::runtime::v1::ContainerConfig& config);
 
-// Fields of one configured device, without a look at the host.
-absl::Status CheckDevice(const ::runtime::v1::Device& device);
+// Checks the fields of one configured device without reading the host. `field` is its place in the
+// configuration ("devices[0]").
+absl::Status CheckDevice(absl::string_view field, const ::runtime::v1::Device& device);
 
 }  // namespace crisp::spec

@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/clean_path.h"
 #include "base/status_macros.h"
@@ -12,10 +13,12 @@
 namespace crisp::spec {
 namespace {
 
+constexpr char kNoControl[] = "must not contain control characters";
+
 absl::StatusOr<std::string> Clean(absl::string_view field, absl::string_view path) {
   absl::StatusOr<std::string> clean = base::CleanPath(path);
   if (!clean.ok()) return Invalid(field, path, clean.status().message());
-  if (HasControl(path)) return Invalid(field, path, "holds a control character");
+  if (HasControl(path)) return Invalid(field, path, kNoControl);
   return clean;
 }
 
@@ -25,11 +28,11 @@ absl::Status Invalid(absl::string_view field, absl::string_view value, absl::str
   constexpr size_t kShown = 200;
   return absl::InvalidArgumentError(absl::StrCat(field, " \"",
                                                  absl::Utf8SafeCEscape(value.substr(0, kShown)),
-                                                 value.size() > kShown ? "..." : "", "\" ", why));
+                                                 value.size() > kShown ? "..." : "", "\": ", why));
 }
 
 absl::Status Invalid(absl::string_view field, int64_t value, absl::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat(field, " ", value, " ", why));
+  return absl::InvalidArgumentError(absl::StrCat(field, " ", value, ": ", why));
 }
 
 bool HasControl(absl::string_view text) {
@@ -39,36 +42,37 @@ bool HasControl(absl::string_view text) {
 
 absl::Status CheckText(absl::string_view field, absl::string_view text, size_t max_bytes) {
   if (text.size() > max_bytes) {
-    return Invalid(field, text, absl::StrCat("is longer than ", max_bytes, " bytes"));
+    return Invalid(field, text, absl::StrCat("must be at most ", max_bytes, " bytes long"));
   }
-  if (HasControl(text)) return Invalid(field, text, "holds a control character");
+  if (HasControl(text)) return Invalid(field, text, kNoControl);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> CleanAbsolute(absl::string_view field, absl::string_view path) {
-  if (path.empty() || path[0] != '/') return Invalid(field, path, "is not an absolute path");
+  if (path.empty() || path[0] != '/') return Invalid(field, path, "must be an absolute path");
   return Clean(field, path);
 }
 
 absl::StatusOr<std::string> CleanRelative(absl::string_view field, absl::string_view path) {
-  if (!path.empty() && path[0] == '/') return Invalid(field, path, "is not a relative path");
+  if (!path.empty() && path[0] == '/') return Invalid(field, path, "must be a relative path");
   return Clean(field, path);
 }
 
 absl::Status CheckName(absl::string_view field, absl::string_view name) {
   constexpr size_t kMaxName = 255;
   CRISP_RETURN_IF_ERROR(CheckText(field, name, kMaxName));
-  // "/" for whoever makes a path of it, ";" separates CNI arguments.
-  if (name.empty() || name == "." || name == ".." ||
-      name.find_first_of("/; ") != absl::string_view::npos) {
-    return Invalid(field, name, "is no name");
-  }
+  if (name.empty()) return Invalid(field, name, "must not be empty");
+  // A name becomes part of paths ("/", ".", "..") and of CNI arguments (";").
+  if (name == "." || name == "..") return Invalid(field, name, "must not be \".\" or \"..\"");
+  if (absl::StrContains(name, ' ')) return Invalid(field, name, "must not contain spaces");
+  if (absl::StrContains(name, '/')) return Invalid(field, name, "must not contain \"/\"");
+  if (absl::StrContains(name, ';')) return Invalid(field, name, "must not contain \";\"");
   return absl::OkStatus();
 }
 
 absl::Status CheckId(absl::string_view field, int64_t id) {
   if (id >= 0 && id <= std::numeric_limits<int32_t>::max()) return absl::OkStatus();
-  return Invalid(field, id, "is not within 0 and 2147483647");
+  return Invalid(field, id, "must be between 0 and 2147483647");
 }
 
 }  // namespace crisp::spec

@@ -1,4 +1,5 @@
-// Checks of single fields that several files of this directory need. Pure.
+// Checks of single fields that several files of this directory need. Pure, thread-safe. `field` is
+// the path of the field in the request, with the index in a list: "mounts[2].host_path".
 #pragma once
 
 #include <cstddef>
@@ -10,26 +11,27 @@
 
 namespace crisp::spec {
 
-// kInvalidArgument: `field "value" why`; the value is escaped and cut to a readable length.
+// kInvalidArgument "<field> \"<value>\": <why>"; the value is escaped and cut to 200 bytes.
 absl::Status Invalid(absl::string_view field, absl::string_view value, absl::string_view why);
 absl::Status Invalid(absl::string_view field, int64_t value, absl::string_view why);
 
 // A NUL, a newline or any other of the ASCII control characters.
 bool HasControl(absl::string_view text);
 
-// Text for one line of a file of ours or one message: at most `max_bytes`, no control characters.
+// Text that crispd writes as one line of a file or a message: at most `max_bytes`, no control
+// characters.
 absl::Status CheckText(absl::string_view field, absl::string_view text, size_t max_bytes);
 
 // The name of a pod, a namespace, a container, or a pod's uid: a word of up to 255 bytes.
 absl::Status CheckName(absl::string_view field, absl::string_view name);
 
-// "/a//b/./c/" -> "/a/b/c". Refuses what is relative, has a ".." or a control character or does not
-// fit PATH_MAX.
+// "/a//b/./c/" -> "/a/b/c". kInvalidArgument for a relative path, for ".." and control characters
+// in it, and for PATH_MAX bytes or more.
 absl::StatusOr<std::string> CleanAbsolute(absl::string_view field, absl::string_view path);
 // The same for "a/b".
 absl::StatusOr<std::string> CleanRelative(absl::string_view field, absl::string_view path);
 
-// User and group ids of CRI are int64: only 0..2^31-1 are ids (CVE-2024-40635).
+// User and group ids are int64 in CRI: only 0..2^31-1 are valid (CVE-2024-40635).
 absl::Status CheckId(absl::string_view field, int64_t id);
 
 }  // namespace crisp::spec

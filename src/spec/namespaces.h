@@ -1,4 +1,5 @@
-// Which namespaces a CRI configuration asks for.
+// Namespaces that a CRI configuration requests. Pure, thread-safe. kInvalidArgument names the
+// field.
 #pragma once
 
 #include <optional>
@@ -18,17 +19,17 @@ struct UserNamespace {
   oci::IdMapping gids;
 };
 
-// std::nullopt: the host's. kInvalidArgument for a mode that is neither POD nor NODE, and for
-// ranges crisp (and CRI) does not allow.
+// std::nullopt: the host's user namespace. kInvalidArgument for a mode other than POD and NODE, and
+// for anything but one range of each kind.
 absl::StatusOr<std::optional<UserNamespace>> PodUserNamespace(
     const ::runtime::v1::NamespaceOption& options);
 
-// Modes that exist and fit together, for a sandbox and for a container of it.
+// Whether the modes are valid and possible together, for a sandbox and for a container in it.
 absl::Status CheckNamespaces(const ::runtime::v1::NamespaceOption& sandbox);
 absl::Status CheckNamespaces(const ::runtime::v1::NamespaceOption& container,
                              const ::runtime::v1::NamespaceOption& sandbox);
 
-// One range of an idmapped mount or a user namespace.
+// One range of an idmapped mount or a user namespace. `field` is for messages.
 absl::StatusOr<oci::IdMapping> IdRange(absl::string_view field,
                                        const ::runtime::v1::IDMapping& mapping);
 

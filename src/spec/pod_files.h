@@ -1,4 +1,4 @@
-// Texts of the files a pod's containers share. Pure.
+// Texts of the files that all containers of a pod have. Pure, thread-safe.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace crisp::spec {
 
-// resolv.conf(5) from the configuration; `host_text` as it is when the sandbox has none (or an
-// empty one).
+// resolv.conf(5) from the configuration; `host_text` unchanged without a (or with an empty) DNS
+// configuration.
 std::string ResolvConf(const ::runtime::v1::PodSandboxConfig& config, absl::string_view host_text);
 // The configured host name, or the node's for a pod without one (kubelet leaves it out for pods on
 // the host's network).

@@ -26,46 +26,48 @@ struct Range {
   bool may_be_unlimited;
 };
 
-// "0-3,8": what the kernel takes, without the newlines and other files it does not.
+// "0-3,8". The kernel checks the numbers; characters that could end the line are refused here.
 absl::Status CheckCpuList(absl::string_view field, absl::string_view list) {
   constexpr size_t kMaxList = 4096;
   if (list.size() <= kMaxList && list.find_first_not_of("0123456789,-") == list.npos) {
     return absl::OkStatus();
   }
-  return Invalid(field, list, "is no list of numbers");
+  return Invalid(field, list, "must be a list like 0-3,8");
 }
 
 // "2MB", "1GB".
-absl::Status CheckPageSize(const std::string& page_size) {
+absl::Status CheckPageSize(absl::string_view field, const std::string& page_size) {
   absl::string_view rest = page_size;
   while (!rest.empty() && absl::ascii_isdigit(static_cast<unsigned char>(rest[0]))) {
     rest.remove_prefix(1);
   }
   const bool digits = rest.size() < page_size.size() && page_size.size() - rest.size() <= 6;
   if (digits && (rest == "KB" || rest == "MB" || rest == "GB")) return absl::OkStatus();
-  return Invalid("hugepage_limits.page_size", page_size, "is no page size");
+  return Invalid(field, page_size, "must be a size like 2MB or 1GB");
 }
 
 absl::Status CheckUnified(const std::string& name, const std::string& value) {
-  // Names of files in the container's group, nothing else (cgroup.procs would move processes).
+  // Only names of limits in the container's cgroup: a path would reach other cgroups, and
+  // cgroup.procs would move processes.
   const bool is_name =
       !name.empty() && name.size() <= 255 && absl::StrContains(name, '.') && name[0] != '.' &&
       std::all_of(name.begin(), name.end(), [](char c) {
         return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("._-", c);
       });
   if (!is_name || absl::StartsWith(name, "cgroup.")) {
-    return Invalid("unified", name, "is no limit of a cgroup");
+    return Invalid("unified", name, "is not the name of a cgroup limit");
   }
   constexpr size_t kMaxValue = 4096;
   if (value.size() > kMaxValue || value.find('\0') != std::string::npos) {
-    return Invalid(absl::StrCat("unified[\"", name, "\"]"), value, "is no value");
+    return Invalid(absl::StrCat("unified[\"", name, "\"]"), value,
+                   absl::StrCat("must be at most ", kMaxValue, " bytes without NUL"));
   }
   return absl::OkStatus();
 }
 
 absl::Status Check(const LinuxContainerResources& resources) {
   constexpr int64_t kMax = INT64_MAX;
-  // The kernel's own bounds; memory limits below a page would be 0.
+  // The bounds of the kernel; it would round a memory limit below one page to 0.
   const Range ranges[] = {
       {"cpu_shares", resources.cpu_shares(), 2, 262144, false},
       {"cpu_period", resources.cpu_period(), 1000, 1000000, false},
@@ -77,13 +79,14 @@ absl::Status Check(const LinuxContainerResources& resources) {
     if (range.value == 0 || (range.may_be_unlimited && range.value == kUnlimited)) continue;
     if (range.value < range.low || range.value > range.high) {
       return Invalid(range.field, range.value,
-                     absl::StrCat("is not within ", range.low, " and ", range.high));
+                     absl::StrCat("must be between ", range.low, " and ", range.high));
     }
   }
   CRISP_RETURN_IF_ERROR(CheckCpuList("cpuset_cpus", resources.cpuset_cpus()));
   CRISP_RETURN_IF_ERROR(CheckCpuList("cpuset_mems", resources.cpuset_mems()));
-  for (const v1::HugepageLimit& limit : resources.hugepage_limits()) {
-    CRISP_RETURN_IF_ERROR(CheckPageSize(limit.page_size()));
+  for (int i = 0; i < resources.hugepage_limits_size(); ++i) {
+    CRISP_RETURN_IF_ERROR(CheckPageSize(absl::StrCat("hugepage_limits[", i, "].page_size"),
+                                        resources.hugepage_limits(i).page_size()));
   }
   for (const auto& [name, value] : resources.unified()) {
     CRISP_RETURN_IF_ERROR(CheckUnified(name, value));
@@ -92,7 +95,9 @@ absl::Status Check(const LinuxContainerResources& resources) {
   const int64_t swap = resources.memory_swap_limit_in_bytes();
   if (swap > 0 && (memory > swap || memory == kUnlimited)) {
     return Invalid("memory_swap_limit_in_bytes", swap,
-                   absl::StrCat("is less than the memory limit ", memory));
+                   memory == kUnlimited
+                       ? std::string("must be unlimited (-1) as the memory limit is")
+                       : absl::StrCat("must be at least the memory limit, ", memory));
   }
   return absl::OkStatus();
 }
@@ -115,7 +120,7 @@ absl::StatusOr<oci::Resources> OciResources(const LinuxContainerResources& resou
   const int64_t memory = resources.memory_limit_in_bytes();
   int64_t swap = resources.memory_swap_limit_in_bytes();
   if (swap > 0 && memory == 0) {
-    return Invalid("memory_swap_limit_in_bytes", swap, "is given without a memory limit");
+    return Invalid("memory_swap_limit_in_bytes", swap, "needs memory_limit_in_bytes");
   }
   if (swap == 0) swap = memory;
   Set(resources.cpu_shares(), result.cpu_shares);
@@ -169,14 +174,15 @@ absl::StatusOr<cgroup::Resources> CgroupResources(const LinuxContainerResources&
 LinuxContainerResources Merge(const LinuxContainerResources& current,
                               const LinuxContainerResources& update) {
   LinuxContainerResources result = current;
-  // A memory limit alone leaves the amount of swap as it is, so the sum of both moves with it.
+  // An update of the memory limit alone keeps the amount of swap: the limit on the sum of both
+  // changes by the same amount.
   const int64_t memory = update.memory_limit_in_bytes();
   if (memory > 0 && current.memory_limit_in_bytes() > 0 &&
       current.memory_swap_limit_in_bytes() > 0) {
     result.set_memory_swap_limit_in_bytes(memory + current.memory_swap_limit_in_bytes() -
                                           current.memory_limit_in_bytes());
   }
-  // Nothing is limited in total when memory is not.
+  // Without a memory limit there cannot be a limit on memory and swap together.
   if (memory == kUnlimited && current.memory_swap_limit_in_bytes() > 0)
     result.set_memory_swap_limit_in_bytes(kUnlimited);
   if (memory != 0) result.set_memory_limit_in_bytes(memory);

@@ -1,4 +1,5 @@
-// CRI's resources as cgroup limits. Pure. kInvalidArgument names the field and the value.
+// CRI's resources as cgroup limits. Pure, thread-safe. kInvalidArgument names the field and the
+// value.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -8,18 +9,18 @@
 
 namespace crisp::spec {
 
-// For a new container: also its device rules (already in `linux_`). With a memory limit and no swap
-// limit, no swap.
+// For a new container, with its device rules (already in `linux_`). A memory limit without a swap
+// limit allows no swap.
 absl::StatusOr<cgroup::Resources> CgroupResources(
     const ::runtime::v1::LinuxContainerResources& resources, const oci::Linux& linux_);
-// For an update: only what the request sets.
+// For an update: only the limits that the request sets.
 absl::StatusOr<cgroup::Resources> CgroupUpdate(
     const ::runtime::v1::LinuxContainerResources& update);
-// What is in force after `update` was applied to `current`.
+// The limits in force after `update` is applied to `current`.
 ::runtime::v1::LinuxContainerResources Merge(const ::runtime::v1::LinuxContainerResources& current,
                                              const ::runtime::v1::LinuxContainerResources& update);
 
-// The same limits as CgroupResources in the words of the OCI document, without devices.
+// The same limits as CgroupResources, as the OCI spec has them, without devices.
 absl::StatusOr<oci::Resources> OciResources(
     const ::runtime::v1::LinuxContainerResources& resources);
 

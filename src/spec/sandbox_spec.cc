@@ -17,18 +17,18 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-// Nobody's id, that of Kubernetes' own pause image: pause needs no right at all, and with it the
-// pod's root user cannot ptrace it in a shared pid namespace unless it may ptrace everything.
+// The user id of Kubernetes' own pause image, which no other user has: pause needs no rights. In a
+// shared pid namespace the containers' root cannot ptrace it without CAP_SYS_PTRACE.
 constexpr uint32_t kPauseId = 65535;
 
-// -998: killed before the daemon (-999), after everything of the pod.
+// The OOM killer takes pause before crispd (-999) and after every other process of the pod.
 constexpr int kPauseOomScore = -998;
 
 absl::StatusOr<oci::User> PauseUser(const v1::LinuxSandboxSecurityContext& context,
                                     const std::optional<UserNamespace>& userns) {
   oci::User user;
   if (context.has_run_as_group() && !context.has_run_as_user()) {
-    return Invalid("run_as_group", context.run_as_group().value(), "is given without a user");
+    return Invalid("run_as_group", context.run_as_group().value(), "needs run_as_user");
   }
   if (context.has_run_as_user()) {
     CRISP_RETURN_IF_ERROR(CheckId("run_as_user", context.run_as_user().value()));
@@ -39,8 +39,9 @@ absl::StatusOr<oci::User> PauseUser(const v1::LinuxSandboxSecurityContext& conte
     user.uid = user.gid = kPauseId;
   }
   std::set<uint32_t> groups = {user.gid};
-  for (const int64_t group : context.supplemental_groups()) {
-    CRISP_RETURN_IF_ERROR(CheckId("supplemental_groups", group));
+  for (int i = 0; i < context.supplemental_groups_size(); ++i) {
+    const int64_t group = context.supplemental_groups(i);
+    CRISP_RETURN_IF_ERROR(CheckId(absl::StrCat("supplemental_groups[", i, "]"), group));
     groups.insert(static_cast<uint32_t>(group));
   }
   user.additional_gids.assign(groups.begin(), groups.end());

@@ -1,5 +1,5 @@
-// PodSandboxConfig -> oci::Spec of the pause container. Pure: reads nothing but its input (and a
-// Localhost seccomp profile's file). kInvalidArgument names field and value.
+// PodSandboxConfig -> oci::Spec of the pause container. Reads nothing but its input and the file of
+// a Localhost seccomp profile. Thread-safe. kInvalidArgument names field and value.
 #pragma once
 
 #include <string>
@@ -14,14 +14,14 @@ struct SandboxInput {
   const ::runtime::v1::PodSandboxConfig& config;
   std::string id;
   std::string hostname;
-  std::string
-      pause_root;  // directory with the file `pause` and the empty directories dev/shm and proc
+  // A directory with the file `pause` and the empty directories dev/shm and proc.
+  std::string pause_root;
   std::string cgroup_path;
 };
 
-// New namespaces for all but those of mode NODE; /dev/shm is a tmpfs of 64 MiB in the pause's own
-// mount namespace, which containers bind (as /proc/<pause>/root/dev/shm), so that it ends with the
-// pod and is nowhere on the host.
+// New namespaces except those of mode NODE. /dev/shm is a tmpfs of 64 MiB in the mount namespace of
+// pause; containers bind /proc/<pause>/root/dev/shm. It ends with the pod and needs no mount point
+// on the host.
 absl::StatusOr<oci::Spec> SandboxSpec(const SandboxInput& input);
 
 }  // namespace crisp::spec

@@ -28,7 +28,8 @@ absl::StatusOr<v1::SecurityProfile> FromDeprecated(absl::string_view path) {
     profile.set_profile_type(v1::SecurityProfile::Localhost);
     profile.set_localhost_ref(std::string(path));
   } else {
-    return Invalid("seccomp_profile_path", path, "is no profile");
+    return Invalid("seccomp_profile_path", path,
+                   "must be runtime/default, unconfined or localhost/<path>");
   }
   return profile;
 }
@@ -37,14 +38,14 @@ absl::StatusOr<std::string> ReadProfile(const std::string& reference) {
   constexpr char kField[] = "seccomp.localhost_ref";
   constexpr size_t kMaxProfile = 1 << 20;
   CRISP_ASSIGN_OR_RETURN(const std::string path, CleanAbsolute(kField, reference));
-  // Neither a FIFO nor a terminal may hold up a create.
+  // O_NONBLOCK and O_NOCTTY: opening a FIFO or a terminal must not block CreateContainer.
   absl::StatusOr<base::UniqueFd> file = base::Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!file.ok()) return Invalid(kField, reference, std::string(file.status().message()));
   struct stat info;
   if (fstat(file->get(), &info) != 0) return base::Errno("stat", path);
   if (!S_ISREG(info.st_mode)) return Invalid(kField, reference, "is not a regular file");
   absl::StatusOr<std::string> text = base::ReadAll(file->get(), kMaxProfile);
-  if (!text.ok()) return base::Prefix(text.status(), absl::StrCat(kField, " ", path));
+  if (!text.ok()) return base::Prefix(text.status(), absl::StrCat(kField, " \"", path, "\""));
   return text;
 }
 
@@ -67,14 +68,14 @@ absl::StatusOr<std::optional<oci::Seccomp>> SelectSeccomp(const v1::SecurityProf
     case v1::SecurityProfile::Localhost:
       break;
     default:
-      return Invalid("seccomp.profile_type", choice.profile_type(), "is no type");
+      return Invalid("seccomp.profile_type", choice.profile_type(), "is not a profile type");
   }
   CRISP_ASSIGN_OR_RETURN(const std::string text, ReadProfile(choice.localhost_ref()));
   absl::StatusOr<oci::Seccomp> decoded =
       DecodeSeccompProfile(text, capabilities, ThisSeccompHost());
   if (!decoded.ok()) {
     return base::Prefix(decoded.status(),
-                        absl::StrCat("seccomp.localhost_ref ", choice.localhost_ref()));
+                        absl::StrCat("seccomp.localhost_ref \"", choice.localhost_ref(), "\""));
   }
   return *std::move(decoded);
 }

@@ -1,4 +1,4 @@
-// Seccomp profiles: which one a CRI security context means, and its compilation to BPF
+// Seccomp profiles: which one a CRI security context selects, and its compilation to BPF
 // (seccomp(2)). Thread-safe.
 #pragma once
 
@@ -12,20 +12,19 @@
 
 namespace crisp::spec {
 
-// std::nullopt: unconfined. `profile` may be null (unconfined, as CRI has it); `deprecated_path` is
-// the old string form
-// ("", "unconfined", "runtime/default", "localhost/<path>"), used only without a profile. Localhost
-// files are read here.
+// std::nullopt: unconfined. `profile` may be null; then `deprecated_path` counts, the field of
+// older clients: "" or "unconfined", "runtime/default", "localhost/<path>". Reads the file of a
+// Localhost profile.
 absl::StatusOr<std::optional<oci::Seccomp>> SelectSeccomp(
     const ::runtime::v1::SecurityProfile* profile, absl::string_view deprecated_path,
     const oci::Capabilities& capabilities);
 
-// The profile's flags as seccomp(2) takes them, of ipc::kSeccompFlags. kInvalidArgument names one
+// The profile's flags for seccomp(2), a subset of ipc::kSeccompFlags. kInvalidArgument names a flag
 // that is not supported.
 absl::StatusOr<uint64_t> SeccompFlags(const oci::Seccomp& profile);
 
-// What goes into a bundle's seccomp.bpf, see ipc/seccomp_file.h. A filter is compiled once per
-// distinct profile and cached.
+// The content of a bundle's seccomp.bpf, see ipc/seccomp_file.h. Each distinct profile is compiled
+// once and cached.
 absl::StatusOr<std::string> CompileSeccomp(const oci::Seccomp& profile);
 
 }  // namespace crisp::spec

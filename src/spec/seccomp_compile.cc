@@ -1,10 +1,10 @@
 // The one file that includes libseccomp.
 //
-// A filter is two parts. libseccomp's part decides about all system calls it has names for; it
-// knows none that are younger than itself (Debian 12: Linux 6.7). Those, and those that even we do
-// not know, are decided before by a few instructions of our own: glibc tries a new call first and
-// falls back to the old one on ENOSYS only, so the EPERM of an allow list would break programs that
-// are newer than the list.
+// A filter has two parts. libseccomp's part decides about the system calls it knows, which are
+// those up to its release (Debian 12: Linux 6.7). Instructions of our own before it decide about
+// newer ones that a profile names (kNewSyscalls); numbers above the highest named one get ENOSYS.
+// glibc falls back from a new call to an old one only on ENOSYS: the EPERM of an allow list would
+// break programs newer than the list.
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -46,7 +46,7 @@ constexpr absl::string_view kRunnable[] = {"aarch64", "arm"};
 #error "add this architecture"
 #endif
 
-// Numbers are the same on all architectures from 424 on.
+// From 424 on, a system call has the same number on all architectures.
 struct NewSyscall {
   absl::string_view name;
   uint32_t number;
@@ -72,7 +72,7 @@ constexpr NewSyscall kNewSyscalls[] = {{"set_mempolicy_home_node", 450},
                                        {"file_getattr", 468},
                                        {"file_setattr", 469}};
 constexpr uint32_t kFirstCommonNumber = 424;
-// Above are x32's numbers and arm's private ones.
+// Higher numbers are those of x32 and private ones of arm.
 constexpr uint32_t kLastPlainNumber = 0xffff;
 
 struct ContextDeleter {
@@ -108,8 +108,9 @@ absl::Status AddArchitectures(const oci::Seccomp& profile, scmp_filter_ctx conte
     absl::string_view name = architecture;
     std::string lower;
     if (absl::ConsumePrefix(&name, "SCMP_ARCH_")) lower = absl::AsciiStrToLower(name);
-    if (lower.empty()) return Invalid("seccomp architecture", architecture, "does not exist");
-    // Programs of other machines do not run here, and without rules for them they would be killed.
+    if (lower.empty())
+      return Invalid("seccomp architecture", architecture, "must begin with SCMP_ARCH_");
+    // Skipped: this host cannot run programs of that architecture.
     if (std::find(std::begin(kRunnable), std::end(kRunnable), lower) == std::end(kRunnable)) {
       continue;
     }
@@ -125,19 +126,22 @@ absl::Status AddRule(scmp_filter_ctx context, uint32_t action, int number, const
                      const std::vector<scmp_arg_cmp>& args) {
   const int result = seccomp_rule_add_array(context, action, number,
                                             static_cast<unsigned>(args.size()), args.data());
-  // The same rule twice, and a rule that would change nothing, are no mistake.
+  // Profiles may repeat a rule (EEXIST) or have one with the default action (EACCES).
   if (result == 0 || result == -EEXIST || result == -EACCES) return absl::OkStatus();
   return base::Errno("seccomp_rule_add", name, -result);
 }
 
-// Two conditions on one argument mean "or": seccomp knows no other reading, and runc has it so.
+// Several conditions on the same argument are alternatives, as in runc: libseccomp takes at most
+// one condition per argument and rule.
 absl::Status AddRules(scmp_filter_ctx context, uint32_t action, int number, const std::string& name,
                       const std::vector<oci::SeccompArg>& conditions) {
   std::vector<scmp_arg_cmp> args;
   unsigned seen = 0;
   bool repeated = false;
   for (const oci::SeccompArg& condition : conditions) {
-    if (condition.index > 5) return Invalid("seccomp argument", condition.index, "does not exist");
+    if (condition.index > 5) {
+      return Invalid("seccomp argument", condition.index, "must be between 0 and 5");
+    }
     CRISP_ASSIGN_OR_RETURN(const scmp_compare op, Operator(condition.op));
     args.push_back({condition.index, op, condition.value, condition.value_two});
     repeated = repeated || (seen >> condition.index & 1) != 0;
@@ -150,11 +154,11 @@ absl::Status AddRules(scmp_filter_ctx context, uint32_t action, int number, cons
   return absl::OkStatus();
 }
 
-// Our own part of the filter.
+// The instructions before libseccomp's.
 class Prologue {
  public:
   void Decide(uint32_t number, uint32_t action) { decisions_[number] = action; }
-  // Every number above the highest seen is answered ENOSYS.
+  // The profile decides about this number; with UnknownAreNew higher ones get ENOSYS.
   void Seen(int number) { highest_ = std::max(highest_, static_cast<uint32_t>(number)); }
   void UnknownAreNew() { unknown_are_new_ = true; }
 
@@ -199,7 +203,7 @@ absl::Status AddSyscall(const oci::SeccompSyscall& rule, const std::string& name
   }
   if (found == std::end(kNewSyscalls)) return absl::OkStatus();
   if (!rule.args.empty()) {
-    return Invalid("seccomp rule for", name, "looks at arguments, which needs a newer libseccomp");
+    return Invalid("seccomp rule for", name, "arguments need a newer libseccomp");
   }
   prologue.Seen(static_cast<int>(found->number));
   prologue.Decide(found->number, action);
@@ -219,7 +223,9 @@ absl::StatusOr<std::string> Compile(const oci::Seccomp& profile) {
   CRISP_ASSIGN_OR_RETURN(const uint32_t fallback,
                          Action(profile.default_action, profile.default_errno_ret));
   const Context context(seccomp_init(fallback));
-  if (context == nullptr) return Invalid("seccomp default", profile.default_action, "is refused");
+  if (context == nullptr) {
+    return Invalid("seccomp default action", profile.default_action, "is refused by libseccomp");
+  }
   CRISP_RETURN_IF_ERROR(AddArchitectures(profile, context.get()));
   constexpr uint32_t kBinaryTree = 2;  // a search tree: few comparisons for any system call
   const int tree = seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, kBinaryTree);
@@ -239,13 +245,14 @@ absl::StatusOr<std::string> Compile(const oci::Seccomp& profile) {
                      first.size() * sizeof(sock_filter));
   filter += rest;
   if (filter.size() / sizeof(sock_filter) > BPF_MAXINSNS) {
-    return Invalid("seccomp profile of", static_cast<int64_t>(filter.size() / sizeof(sock_filter)),
-                   absl::StrCat("instructions is larger than ", BPF_MAXINSNS));
+    return absl::InvalidArgumentError(absl::StrCat("filter has ",
+                                                   filter.size() / sizeof(sock_filter),
+                                                   " instructions, at most ", BPF_MAXINSNS));
   }
   return filter;
 }
 
-// Equal keys have equal filters.
+// Profiles with equal keys compile to equal filters.
 std::string Key(const oci::Seccomp& profile) {
   const auto number = [](std::optional<uint32_t> value) {
     return value.has_value() ? absl::StrCat(*value) : std::string("-");
@@ -272,7 +279,7 @@ class Cache {
   }
   void Add(std::string key, std::string filter) {
     absl::MutexLock lock(&mu_);
-    // A node has a handful of profiles; whoever makes more pays for compiling them again.
+    // A node uses few profiles: with more, some are compiled again.
     if (filters_.size() >= kMaxFilters) filters_.clear();
     filters_.emplace(std::move(key), std::move(filter));
   }
@@ -292,7 +299,8 @@ absl::StatusOr<uint64_t> SeccompFlags(const oci::Seccomp& profile) {
       flags |= SECCOMP_FILTER_FLAG_LOG;
     } else if (flag == "SECCOMP_FILTER_FLAG_SPEC_ALLOW") {
       flags |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-    } else if (flag != "SECCOMP_FILTER_FLAG_TSYNC") {  // of no use to the one thread there is
+    } else if (flag !=
+               "SECCOMP_FILTER_FLAG_TSYNC") {  // the shim installs it before there are threads
       return Invalid("seccomp flag", flag, "is not supported");
     }
   }

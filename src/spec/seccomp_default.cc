@@ -14,8 +14,7 @@ namespace {
 
 constexpr char kAllow[] = "SCMP_ACT_ALLOW";
 
-// By subject. Names of other architectures, and of kernels older or newer than this one, do no
-// harm: what libseccomp does not know here is passed over.
+// By subject. The compiler skips names that do not exist on this architecture or in this kernel.
 constexpr absl::string_view kAlways[] = {
     // files and their contents
     "read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek _llseek "
@@ -78,12 +77,12 @@ constexpr absl::string_view kAlways[] = {
     "mq_timedsend mq_timedsend_time64 mq_timedreceive mq_timedreceive_time64",
     // A 32-bit libc makes all its sockets through this one; seccomp cannot see which.
     "socketcall",
-    // the rest
+    // others
     "getrandom uname sysinfo",
     // 32-bit arm
     "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls"};
 
-// What needs a capability anyway; without it the kernel need not even be asked.
+// System calls that are allowed only together with a capability they need.
 struct Privilege {
   absl::string_view capability;
   absl::string_view names;
@@ -108,7 +107,8 @@ constexpr Privilege kPrivileges[] = {
     {"CAP_BPF", "bpf"},
     {"CAP_PERFMON", "perf_event_open"}};
 
-// personality(2): Linux, UNAME26, ADDR_NO_RANDOMIZE's neighbours as Docker has them, and asking.
+// Arguments of personality(2) that Docker allows: PER_LINUX, PER_LINUX32, with UNAME26, and the
+// query.
 constexpr uint64_t kPersonalities[] = {0x0, 0x8, 0x20000, 0x20008, 0xffffffff};
 
 // Ranges of address families as `family & mask == value`, all but AF_ALG (38: kernel crypto) and
@@ -123,7 +123,8 @@ constexpr Masked kFamilies[] = {{0xffffffe0, 0},  {0xfffffffc, 32}, {0xfffffffe,
                                 {0xfffffffe, 44}};
 static_assert(AF_ALG == 38 && AF_VSOCK == 40);
 
-// CLONE_NEW* of clone(2); clone3(2) hides its flags behind a pointer, so libc must fall back.
+// CLONE_NEW* of clone(2). The flags of clone3(2) are behind a pointer, where seccomp cannot see
+// them: it gets ENOSYS, so that libc falls back to clone(2).
 constexpr uint64_t kCloneNew = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 

@@ -1,12 +1,12 @@
-// The profile behind SecurityProfile.RuntimeDefault: everything is EPERM but what is listed.
+// The seccomp profile of RuntimeDefault: an allow list, everything else gets EPERM. Pure.
 #pragma once
 
 #include "oci/runtime_spec.h"
 
 namespace crisp::spec {
 
-// At least what Docker's and containerd's default profiles allow a container with this bounding
-// set, so that an image that runs there runs here; no io_uring, no AF_VSOCK and AF_ALG sockets, no
+// Allows what Docker's and containerd's default profiles allow a container with this bounding set,
+// so that images that run there run here. Not allowed: io_uring, AF_VSOCK and AF_ALG sockets, and
 // new namespaces without CAP_SYS_ADMIN.
 oci::Seccomp DefaultSeccomp(const oci::Capabilities& capabilities);
 

@@ -33,7 +33,7 @@ constexpr absl::string_view kOperators[] = {"SCMP_CMP_NE",       "SCMP_CMP_LT", 
 
 // nullptr when absent or null.
 const Json* Find(const Json& object, const char* name) {
-  if (!object.is_object()) Refuse("an object was expected");
+  if (!object.is_object()) Refuse("must be an object");
   const auto found = object.find(name);
   return found == object.end() || found->is_null() ? nullptr : &*found;
 }
@@ -45,7 +45,7 @@ std::vector<std::string> Strings(const Json& object, const char* name) {
 
 uint64_t Unsigned(const Json& value, const char* name, uint64_t max) {
   if (!value.is_number_unsigned() || value.get<uint64_t>() > max) {
-    Refuse(absl::StrCat(name, " ", value.dump(), " is out of range"));
+    Refuse(absl::StrCat(name, " ", value.dump(), ": must be between 0 and ", max));
   }
   return value.get<uint64_t>();
 }
@@ -56,7 +56,7 @@ std::string Word(const Json& object, const char* name, const absl::string_view (
   if (value == nullptr) Refuse(absl::StrCat(name, " is missing"));
   std::string word = value->get<std::string>();
   if (std::find(std::begin(known), std::end(known), word) == std::end(known)) {
-    Refuse(absl::StrCat(name, " \"", word, "\" is not supported"));
+    Refuse(absl::StrCat(name, " \"", word, "\": is not supported"));
   }
   return word;
 }
@@ -64,7 +64,7 @@ std::string Word(const Json& object, const char* name, const absl::string_view (
 std::optional<uint32_t> ErrnoRet(const Json& object, const char* name, absl::string_view action) {
   const Json* value = Find(object, name);
   if (value == nullptr) return std::nullopt;
-  // The kernel returns no larger errno; a tracer gets 16 bits.
+  // The kernel returns errno up to 4095; a tracer gets 16 bits.
   return static_cast<uint32_t>(Unsigned(*value, name, action == "SCMP_ACT_TRACE" ? 65535 : 4095));
 }
 
@@ -77,12 +77,13 @@ bool KernelAtLeast(const SeccompHost& host, const std::string& version) {
   int minor = 0;
   char rest = 0;
   if (sscanf(version.c_str(), "%d.%d%c", &major, &minor, &rest) != 2) {
-    Refuse(absl::StrCat("minKernel \"", version, "\" is no version"));
+    Refuse(absl::StrCat("minKernel \"", version, "\": must be a version like 4.8"));
   }
   return std::pair(host.kernel_major, host.kernel_minor) >= std::pair(major, minor);
 }
 
-// Docker: all included capabilities and no excluded one must be held, and so on.
+// A rule of Docker's form applies when everything in `includes` is the case and nothing in
+// `excludes`.
 bool Applies(const Json& rule, const oci::Capabilities& capabilities, const SeccompHost& host) {
   const auto held = [&](const std::string& name) { return Contains(capabilities.bounding, name); };
   if (const Json* includes = Find(rule, "includes"); includes != nullptr) {
@@ -120,14 +121,15 @@ oci::SeccompSyscall DecodeRule(const Json& value) {
   oci::SeccompSyscall rule;
   rule.names = Strings(value, "names");
   if (const Json* name = Find(value, "name"); name != nullptr) {
-    if (!rule.names.empty()) Refuse("a rule has both name and names");
+    if (!rule.names.empty()) Refuse("syscalls: name and names must not be given together");
     rule.names.push_back(name->get<std::string>());
   }
-  if (rule.names.empty()) Refuse("a rule names no system call");
+  if (rule.names.empty()) Refuse("syscalls: a rule needs name or names");
   rule.action = Word(value, "action", kActions);
   rule.errno_ret = ErrnoRet(value, "errnoRet", rule.action);
   if (const Json* args = Find(value, "args"); args != nullptr) {
-    if (!args->is_array() || args->size() > 6) Refuse("args are not up to 6 conditions");
+    if (!args->is_array() || args->size() > 6)
+      Refuse("args must be an array of at most 6 conditions");
     for (const Json& arg : *args) rule.args.push_back(DecodeArg(arg));
   }
   return rule;
@@ -137,8 +139,8 @@ std::vector<std::string> Architectures(const Json& value, const SeccompHost& hos
   std::vector<std::string> result = Strings(value, "architectures");
   const Json* map = Find(value, "archMap");
   if (map == nullptr || map->empty()) return result;
-  if (!result.empty()) Refuse("both architectures and archMap are given");
-  if (!map->is_array()) Refuse("archMap is no array");
+  if (!result.empty()) Refuse("architectures and archMap must not be given together");
+  if (!map->is_array()) Refuse("archMap must be an array");
   for (const Json& entry : *map) {
     const Json* architecture = Find(entry, "architecture");
     if (architecture == nullptr || architecture->get<std::string>() != host.native) continue;
@@ -160,12 +162,13 @@ oci::Seccomp DecodeProfile(const Json& value, const oci::Capabilities& capabilit
   if (!flags.ok()) Refuse(std::string(flags.message()));
   const Json* rules = Find(value, "syscalls");
   if (rules == nullptr) return profile;
-  if (!rules->is_array()) Refuse("syscalls is no array");
+  if (!rules->is_array()) Refuse("syscalls must be an array");
   size_t names = 0;
   for (const Json& entry : *rules) {
     oci::SeccompSyscall rule = DecodeRule(entry);
     names += rule.names.size();
-    if (names > kMaxNames) Refuse(absl::StrCat("more than ", kMaxNames, " system calls"));
+    if (names > kMaxNames)
+      Refuse(absl::StrCat("syscalls must name at most ", kMaxNames, " system calls"));
     if (Applies(entry, capabilities, host)) profile.syscalls.push_back(std::move(rule));
   }
   return profile;

@@ -1,6 +1,6 @@
 // Seccomp profiles as JSON files on the node, in the OCI form (runtime-spec config-linux.md,
-// linux.seccomp) and in Docker's, which adds archMap, includes and excludes. The file's author is
-// the node's administrator, but the reader trusts nothing.
+// linux.seccomp) and in Docker's, which adds archMap, includes and excludes. The files come from
+// the node's administrator; they are checked all the same. Pure, thread-safe.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace crisp::spec {
 
-// What includes and excludes are compared with.
+// The host that includes and excludes are compared with.
 struct SeccompHost {
   std::string architecture;  // as GOARCH: "amd64"
   std::string native;        // "SCMP_ARCH_X86_64"
@@ -20,8 +20,8 @@ struct SeccompHost {
 };
 SeccompHost ThisSeccompHost();
 
-// Rules that are not for this host or these capabilities are left out. kInvalidArgument names what
-// is wrong; SCMP_ACT_NOTIFY is refused, as nobody would answer.
+// Leaves out rules that do not apply to this host or these capabilities. kInvalidArgument names the
+// member that is wrong. SCMP_ACT_NOTIFY is refused: crisp has no listener for it.
 absl::StatusOr<oci::Seccomp> DecodeSeccompProfile(absl::string_view text,
                                                   const oci::Capabilities& capabilities,
                                                   const SeccompHost& host);

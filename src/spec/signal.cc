@@ -19,7 +19,7 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-// Not libc's SIGRTMIN, which is what a libc leaves over: names mean the same as in Docker.
+// Docker's numbers, not SIGRTMIN, which depends on how many signals the libc reserves.
 constexpr int kRealtimeMin = 34;
 constexpr int kRealtimeMax = 64;
 
@@ -54,7 +54,7 @@ std::string NameOf(v1::Signal signal) {
 }  // namespace
 
 absl::StatusOr<int> SignalNumber(absl::string_view text) {
-  const absl::Status unknown = Invalid("signal", text, "does not exist");
+  const absl::Status unknown = Invalid("signal", text, "is not a signal");
   int number = 0;
   if (AllDigits(text)) {
     if (!absl::SimpleAtoi(text, &number) || number < 1 || number > kRealtimeMax) return unknown;
@@ -91,7 +91,7 @@ v1::Signal CriSignal(int number) {
 absl::StatusOr<std::string> StopSignal(const v1::ContainerConfig& config,
                                        const oci::ImageConfig& image) {
   if (!v1::Signal_IsValid(config.stop_signal())) {
-    return Invalid("stop_signal", config.stop_signal(), "does not exist");
+    return Invalid("stop_signal", config.stop_signal(), "is not a signal");
   }
   int number = SIGTERM;
   if (config.stop_signal() != v1::SIGNAL_RUNTIME_DEFAULT) {
@@ -99,12 +99,12 @@ absl::StatusOr<std::string> StopSignal(const v1::ContainerConfig& config,
   } else if (!image.stop_signal.empty()) {
     absl::StatusOr<int> of_image = SignalNumber(image.stop_signal);
     if (!of_image.ok()) {
-      return Invalid("stop signal of the image", image.stop_signal, "does not exist");
+      return Invalid("stop signal of the image", image.stop_signal, "is not a signal");
     }
     number = *of_image;
   }
   const v1::Signal signal = CriSignal(number);
-  if (signal == v1::SIGNAL_RUNTIME_DEFAULT) return absl::StrCat(number);  // 32 and 33 have no name
+  if (signal == v1::SIGNAL_RUNTIME_DEFAULT) return absl::StrCat(number);  // 32 and 33 have no names
   return NameOf(signal);
 }
 

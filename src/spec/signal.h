@@ -1,4 +1,4 @@
-// Names of signals. Pure.
+// Names of signals. Pure, thread-safe.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace crisp::spec {
 
-// What StopContainer sends first: the configuration's signal, else the image's, else SIGTERM; in
-// the form "SIGTERM", "SIGRTMIN+3".
+// The signal that StopContainer sends first: the configuration's, else the image's, else SIGTERM.
+// In the form "SIGTERM", "SIGRTMIN+3". kInvalidArgument names the field and the value.
 absl::StatusOr<std::string> StopSignal(const ::runtime::v1::ContainerConfig& config,
                                        const oci::ImageConfig& image);
 

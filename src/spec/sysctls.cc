@@ -24,7 +24,7 @@ absl::Status CheckNamespaced(const std::string& key, absl::string_view path,
     case linux::SysctlScope::kIpc:
       if (options.ipc() != v1::NODE) return absl::OkStatus();
       return Invalid(kSysctlsField, key, "would change the host's ipc");
-    case linux::SysctlScope::kUts:  // not among what Kubernetes takes for namespaced
+    case linux::SysctlScope::kUts:  // Kubernetes does not take it for namespaced
     case linux::SysctlScope::kHost:
       break;
   }

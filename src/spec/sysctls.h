@@ -1,4 +1,5 @@
-// The sysctls of a pod: only keys the kernel keeps per network or ipc namespace.
+// The sysctls of a pod: only keys that the kernel has per network or ipc namespace. Pure,
+// thread-safe.
 #pragma once
 
 #include <map>
@@ -9,9 +10,9 @@
 
 namespace crisp::spec {
 
-// What the sandbox asks for and the defaults other runtimes have taught users to rely on
-// (unprivileged ports and ping), keys in their dotted form. kInvalidArgument for any key that is
-// not per namespace or whose namespace is the host's (CVE-2022-0532, CVE-2022-0811).
+// The configured sysctls and the defaults that containerd sets too (unprivileged ports and ping),
+// with keys in their dotted form. kInvalidArgument for a key that is not per namespace or whose
+// namespace is the host's (CVE-2022-0532, CVE-2022-0811).
 absl::StatusOr<std::map<std::string, std::string>> PodSysctls(
     const ::runtime::v1::PodSandboxConfig& config);
 

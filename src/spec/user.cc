@@ -19,7 +19,7 @@ namespace v1 = ::runtime::v1;
 
 constexpr size_t kMaxGroups = 65536;  // setgroups(2)
 
-// Digits with or without a sign: a number, whatever the files say (CVE-2026-46680).
+// Digits with or without a sign are a number and never looked up as a name (CVE-2026-46680).
 bool LooksNumeric(absl::string_view text) {
   if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
@@ -43,7 +43,7 @@ struct PasswdEntry {
   absl::string_view home;
 };
 
-// passwd(5). Lines that are not entries are passed over, as libc does.
+// passwd(5). Lines that are not entries are skipped, as libc does.
 template <typename Match>
 std::optional<PasswdEntry> FindUser(absl::string_view passwd, Match match) {
   for (const absl::string_view line : absl::StrSplit(passwd, '\n')) {
@@ -90,14 +90,14 @@ absl::StatusOr<PasswdEntry> LookUpUser(absl::string_view field, absl::string_vie
                                        absl::string_view passwd) {
   if (LooksNumeric(word)) {
     const std::optional<uint32_t> uid = ParseId(word);
-    if (!uid.has_value()) return Invalid(field, word, "is not within 0 and 2147483647");
+    if (!uid.has_value()) return Invalid(field, word, "must be between 0 and 2147483647");
     const std::optional<PasswdEntry> entry =
         FindUser(passwd, [&](const PasswdEntry& other) { return other.uid == *uid; });
     return entry.value_or(PasswdEntry{.name = "", .uid = *uid, .gid = 0, .home = ""});
   }
   const std::optional<PasswdEntry> entry =
       FindUser(passwd, [&](const PasswdEntry& other) { return other.name == word; });
-  if (!entry.has_value()) return Invalid(field, word, "is not in the image's /etc/passwd");
+  if (!entry.has_value()) return Invalid(field, word, "no such user in the image's /etc/passwd");
   return *entry;
 }
 
@@ -105,16 +105,16 @@ absl::StatusOr<uint32_t> LookUpGroup(absl::string_view word, absl::string_view g
   constexpr char kField[] = "group of the image's user";
   std::optional<uint32_t> gid = ParseId(word);
   if (gid.has_value()) return *gid;
-  if (LooksNumeric(word)) return Invalid(kField, word, "is not within 0 and 2147483647");
+  if (LooksNumeric(word)) return Invalid(kField, word, "must be between 0 and 2147483647");
   VisitGroups(group, [&](const GroupEntry& entry) {
     if (entry.name == word) gid = entry.gid;
     return !gid.has_value();
   });
-  if (!gid.has_value()) return Invalid(kField, word, "is not in the image's /etc/group");
+  if (!gid.has_value()) return Invalid(kField, word, "no such group in the image's /etc/group");
   return *gid;
 }
 
-// User and primary group before run_as_group.
+// User and primary group without run_as_group.
 absl::StatusOr<PasswdEntry> PrimaryUser(const v1::LinuxContainerSecurityContext& context,
                                         absl::string_view image_user, absl::string_view passwd,
                                         absl::string_view group) {
@@ -128,13 +128,14 @@ absl::StatusOr<PasswdEntry> PrimaryUser(const v1::LinuxContainerSecurityContext&
     return LookUpUser("run_as_username", context.run_as_username(), passwd);
   }
   if (context.has_run_as_group()) {
-    return Invalid("run_as_group", context.run_as_group().value(), "is given without a user");
+    return Invalid("run_as_group", context.run_as_group().value(),
+                   "needs run_as_user or run_as_username");
   }
   if (image_user.empty()) return LookUpUser("user", "0", passwd);
   constexpr char kField[] = "user of the image";
   const std::vector<absl::string_view> parts = absl::StrSplit(image_user, ':');
   if (parts.size() > 2 || parts.front().empty() || parts.back().empty()) {
-    return Invalid(kField, image_user, "is not user or user:group");
+    return Invalid(kField, image_user, "must be user or user:group");
   }
   CRISP_ASSIGN_OR_RETURN(PasswdEntry user, LookUpUser(kField, parts[0], passwd));
   if (parts.size() == 2) {
@@ -156,11 +157,12 @@ absl::StatusOr<ResolvedUser> ResolveUser(const v1::LinuxContainerSecurityContext
     CRISP_RETURN_IF_ERROR(CheckId("run_as_group", context.run_as_group().value()));
     result.gid = static_cast<uint32_t>(context.run_as_group().value());
   }
-  // The primary group is in the list too: without it a group's absence could not be relied on
-  // (CVE-2023-25173).
+  // The supplementary groups include the primary one: otherwise a process could drop it with
+  // setgid(2) and gain access where its group is denied (CVE-2023-25173).
   std::set<uint32_t> groups = {result.gid};
-  for (const int64_t gid : context.supplemental_groups()) {
-    CRISP_RETURN_IF_ERROR(CheckId("supplemental_groups", gid));
+  for (int i = 0; i < context.supplemental_groups_size(); ++i) {
+    const int64_t gid = context.supplemental_groups(i);
+    CRISP_RETURN_IF_ERROR(CheckId(absl::StrCat("supplemental_groups[", i, "]"), gid));
     groups.insert(static_cast<uint32_t>(gid));
   }
   switch (context.supplemental_groups_policy()) {
@@ -175,13 +177,13 @@ absl::StatusOr<ResolvedUser> ResolveUser(const v1::LinuxContainerSecurityContext
       break;
     default:
       return Invalid("supplemental_groups_policy", context.supplemental_groups_policy(),
-                     "is no policy");
+                     "is not a supplemental groups policy");
   }
   if (groups.size() > kMaxGroups) {
     return Invalid("user", user.name, absl::StrCat("is in more than ", kMaxGroups, " groups"));
   }
   result.additional_gids.assign(groups.begin(), groups.end());
-  // It becomes $HOME; an image's author may write anything there.
+  // It becomes $HOME, and an image can have any text there.
   if (!user.home.empty() && user.home[0] == '/' && CheckText("home", user.home, 4095).ok()) {
     result.home = std::string(user.home);
   }

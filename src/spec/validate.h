@@ -1,5 +1,5 @@
-// Checks of a request before anything is created. kInvalidArgument naming the field and the value.
-// Pure.
+// Checks of a configuration before anything is created. kInvalidArgument names the field (with the
+// index in a list), the value and what is wrong with it. Pure, thread-safe.
 #pragma once
 
 #include "absl/status/status.h"

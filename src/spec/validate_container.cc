@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "spec/capabilities.h"
 #include "spec/cdi.h"
@@ -21,22 +22,35 @@ namespace v1 = ::runtime::v1;
 absl::Status CheckLogPath(const std::string& path) {
   if (path.empty()) return absl::OkStatus();
   CRISP_ASSIGN_OR_RETURN(const std::string clean, CleanRelative("log_path", path));
-  if (clean.empty() || absl::EndsWith(path, "/")) return Invalid("log_path", path, "is no file");
+  if (clean.empty() || absl::EndsWith(path, "/"))
+    return Invalid("log_path", path, "must name a file");
   return absl::OkStatus();
 }
 
 absl::Status CheckWords(absl::string_view field,
                         const google::protobuf::RepeatedPtrField<std::string>& words) {
-  for (const std::string& word : words) {
-    if (absl::StrContains(word, '\0')) return Invalid(field, word, "holds a NUL");
+  for (int i = 0; i < words.size(); ++i) {
+    if (absl::StrContains(words[i], '\0')) {
+      return Invalid(absl::StrCat(field, "[", i, "]"), words[i], "must not contain NUL");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPaths(absl::string_view field,
+                        const google::protobuf::RepeatedPtrField<std::string>& paths) {
+  for (int i = 0; i < paths.size(); ++i) {
+    CRISP_RETURN_IF_ERROR(CleanAbsolute(absl::StrCat(field, "[", i, "]"), paths[i]).status());
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckMounts(const v1::ContainerConfig& config) {
-  for (const v1::Mount& mount : config.mounts()) {
-    CRISP_RETURN_IF_ERROR(mount.has_image() ? ImageMount(mount).status()
-                                            : HostMount(mount).status());
+  for (int i = 0; i < config.mounts_size(); ++i) {
+    const std::string field = absl::StrCat("mounts[", i, "]");
+    const v1::Mount& mount = config.mounts(i);
+    CRISP_RETURN_IF_ERROR(mount.has_image() ? ImageMount(field, mount).status()
+                                            : HostMount(field, mount).status());
   }
   return absl::OkStatus();
 }
@@ -44,12 +58,14 @@ absl::Status CheckMounts(const v1::ContainerConfig& config) {
 absl::Status CheckUser(const v1::LinuxContainerSecurityContext& context) {
   if (context.has_run_as_group() && !context.has_run_as_user() &&
       context.run_as_username().empty()) {
-    return Invalid("run_as_group", context.run_as_group().value(), "is given without a user");
+    return Invalid("run_as_group", context.run_as_group().value(),
+                   "needs run_as_user or run_as_username");
   }
   CRISP_RETURN_IF_ERROR(CheckId("run_as_user", context.run_as_user().value()));
   CRISP_RETURN_IF_ERROR(CheckId("run_as_group", context.run_as_group().value()));
-  for (const int64_t group : context.supplemental_groups()) {
-    CRISP_RETURN_IF_ERROR(CheckId("supplemental_groups", group));
+  for (int i = 0; i < context.supplemental_groups_size(); ++i) {
+    CRISP_RETURN_IF_ERROR(
+        CheckId(absl::StrCat("supplemental_groups[", i, "]"), context.supplemental_groups(i)));
   }
   return CheckText("run_as_username", context.run_as_username(), 256);
 }
@@ -59,12 +75,8 @@ absl::Status CheckSecurityContext(const v1::LinuxContainerSecurityContext& conte
   CRISP_RETURN_IF_ERROR(CheckPrivileged(context, sandbox));
   CRISP_RETURN_IF_ERROR(CheckUser(context));
   CRISP_RETURN_IF_ERROR(ContainerCapabilities(context, /*held=*/0).status());
-  for (const std::string& path : context.masked_paths()) {
-    CRISP_RETURN_IF_ERROR(CleanAbsolute("masked_paths", path).status());
-  }
-  for (const std::string& path : context.readonly_paths()) {
-    CRISP_RETURN_IF_ERROR(CleanAbsolute("readonly_paths", path).status());
-  }
+  CRISP_RETURN_IF_ERROR(CheckPaths("masked_paths", context.masked_paths()));
+  CRISP_RETURN_IF_ERROR(CheckPaths("readonly_paths", context.readonly_paths()));
   return CheckNamespaces(context.namespace_options(), sandbox.namespace_options());
 }
 
@@ -73,12 +85,14 @@ absl::Status CheckSecurityContext(const v1::LinuxContainerSecurityContext& conte
 absl::Status ValidateContainerConfig(const v1::ContainerConfig& config,
                                      const v1::PodSandboxConfig& sandbox) {
   CRISP_RETURN_IF_ERROR(CheckName("metadata.name", config.metadata().name()));
-  if (config.image().image().empty()) return Invalid("image.image", "", "names no image");
+  if (config.image().image().empty()) return Invalid("image.image", "", "must not be empty");
   CRISP_RETURN_IF_ERROR(CheckWords("command", config.command()));
   CRISP_RETURN_IF_ERROR(CheckWords("args", config.args()));
   CRISP_RETURN_IF_ERROR(CheckLogPath(config.log_path()));
   CRISP_RETURN_IF_ERROR(CheckMounts(config));
-  for (const v1::Device& device : config.devices()) CRISP_RETURN_IF_ERROR(CheckDevice(device));
+  for (int i = 0; i < config.devices_size(); ++i) {
+    CRISP_RETURN_IF_ERROR(CheckDevice(absl::StrCat("devices[", i, "]"), config.devices(i)));
+  }
   CRISP_RETURN_IF_ERROR(CdiNames(config).status());
   CRISP_RETURN_IF_ERROR(OciResources(config.linux().resources()).status());
   return CheckSecurityContext(config.linux().security_context(),

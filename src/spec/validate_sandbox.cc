@@ -23,20 +23,26 @@ absl::Status CheckHostname(const std::string& hostname) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("-._", c);
   });
   if (hostname.size() > kMaxHostname || !valid) {
-    return Invalid("hostname", hostname, "is not a host name of up to 64 characters");
+    return Invalid("hostname", hostname,
+                   "must be at most 64 letters, digits, \"-\", \".\" or \"_\"");
   }
   return absl::OkStatus();
 }
 
-// Each becomes a word of a line of resolv.conf.
+// Each entry becomes a word of a line in resolv.conf.
 absl::Status CheckDnsWords(absl::string_view field,
                            const google::protobuf::RepeatedPtrField<std::string>& words) {
   constexpr int kMaxWords = 64;
   constexpr size_t kMaxWord = 255;
-  if (words.size() > kMaxWords) return Invalid(field, words.size(), "entries are too many");
-  for (const std::string& word : words) {
-    CRISP_RETURN_IF_ERROR(CheckText(field, word, kMaxWord));
-    if (word.empty() || absl::StrContains(word, ' ')) return Invalid(field, word, "is no word");
+  if (words.size() > kMaxWords) {
+    return Invalid(field, words.size(), absl::StrCat("too many entries, at most ", kMaxWords));
+  }
+  for (int i = 0; i < words.size(); ++i) {
+    const std::string entry = absl::StrCat(field, "[", i, "]");
+    CRISP_RETURN_IF_ERROR(CheckText(entry, words[i], kMaxWord));
+    if (words[i].empty()) return Invalid(entry, words[i], "must not be empty");
+    if (absl::StrContains(words[i], ' '))
+      return Invalid(entry, words[i], "must not contain spaces");
   }
   return absl::OkStatus();
 }
@@ -47,23 +53,25 @@ absl::Status CheckDns(const v1::DNSConfig& dns) {
   return CheckDnsWords("dns_config.options", dns.options());
 }
 
-absl::Status CheckPortMapping(const v1::PortMapping& mapping) {
+absl::Status CheckPortMapping(absl::string_view field, const v1::PortMapping& mapping) {
+  const auto member = [field](absl::string_view name) { return absl::StrCat(field, ".", name); };
   constexpr int32_t kMaxPort = 65535;
   if (!v1::Protocol_IsValid(mapping.protocol())) {
-    return Invalid("port_mappings.protocol", mapping.protocol(), "does not exist");
+    return Invalid(member("protocol"), mapping.protocol(), "is not a protocol");
   }
   if (mapping.container_port() < 1 || mapping.container_port() > kMaxPort) {
-    return Invalid("port_mappings.container_port", mapping.container_port(), "is no port");
+    return Invalid(member("container_port"), mapping.container_port(),
+                   "must be between 1 and 65535");
   }
   if (mapping.host_port() < 0 || mapping.host_port() > kMaxPort) {
-    return Invalid("port_mappings.host_port", mapping.host_port(), "is no port");
+    return Invalid(member("host_port"), mapping.host_port(), "must be between 0 and 65535");
   }
   const std::string& ip = mapping.host_ip();
   in6_addr address;
-  // inet_pton stops at a NUL.
+  // inet_pton(3) would accept an address that a NUL and other bytes follow.
   const bool is_ip = !HasControl(ip) && (inet_pton(AF_INET, ip.c_str(), &address) == 1 ||
                                          inet_pton(AF_INET6, ip.c_str(), &address) == 1);
-  if (!ip.empty() && !is_ip) return Invalid("port_mappings.host_ip", ip, "is no address");
+  if (!ip.empty() && !is_ip) return Invalid(member("host_ip"), ip, "must be an IP address");
   return absl::OkStatus();
 }
 
@@ -74,12 +82,13 @@ absl::Status CheckCgroupParent(absl::string_view parent) {
 
 absl::Status CheckUser(const v1::LinuxSandboxSecurityContext& context) {
   if (context.has_run_as_group() && !context.has_run_as_user()) {
-    return Invalid("run_as_group", context.run_as_group().value(), "is given without a user");
+    return Invalid("run_as_group", context.run_as_group().value(), "needs run_as_user");
   }
   CRISP_RETURN_IF_ERROR(CheckId("run_as_user", context.run_as_user().value()));
   CRISP_RETURN_IF_ERROR(CheckId("run_as_group", context.run_as_group().value()));
-  for (const int64_t group : context.supplemental_groups()) {
-    CRISP_RETURN_IF_ERROR(CheckId("supplemental_groups", group));
+  for (int i = 0; i < context.supplemental_groups_size(); ++i) {
+    CRISP_RETURN_IF_ERROR(
+        CheckId(absl::StrCat("supplemental_groups[", i, "]"), context.supplemental_groups(i)));
   }
   return absl::OkStatus();
 }
@@ -92,8 +101,9 @@ absl::Status ValidateSandboxConfig(const v1::PodSandboxConfig& config) {
   CRISP_RETURN_IF_ERROR(CheckName("metadata.uid", config.metadata().uid()));
   CRISP_RETURN_IF_ERROR(CheckHostname(config.hostname()));
   CRISP_RETURN_IF_ERROR(CheckDns(config.dns_config()));
-  for (const v1::PortMapping& mapping : config.port_mappings()) {
-    CRISP_RETURN_IF_ERROR(CheckPortMapping(mapping));
+  for (int i = 0; i < config.port_mappings_size(); ++i) {
+    CRISP_RETURN_IF_ERROR(
+        CheckPortMapping(absl::StrCat("port_mappings[", i, "]"), config.port_mappings(i)));
   }
   if (!config.log_directory().empty()) {
     CRISP_RETURN_IF_ERROR(CleanAbsolute("log_directory", config.log_directory()).status());

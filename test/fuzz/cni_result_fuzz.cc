@@ -1,5 +1,4 @@
-// What a CNI plugin prints: its result, which must survive being handed on as prevResult, or its
-// error.
+// The output of a CNI plugin: a result, which must parse again as prevResult, or an error.
 #include <arpa/inet.h>
 
 #include <cstddef>

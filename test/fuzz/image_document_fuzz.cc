@@ -1,4 +1,4 @@
-// Every JSON document a registry sends. The first byte says which one, and as what it came.
+// JSON documents from a registry. The first byte selects the kind and the content type.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -1,6 +1,6 @@
-// A layer as it comes from a registry, unpacked by a real store on top of a small parent layer.
-// Whatever is in it: the directory beside the store is not touched, what was refused leaves
-// nothing, and the error is never one of our own (kInternal). Needs root, as crispd does.
+// A layer from a registry, unpacked by a real store on top of a small parent layer. Whatever it
+// contains: the directory beside the store is unchanged, a refused layer leaves nothing, and the
+// error is not kInternal. Needs root.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,7 +41,7 @@ void MustOk(const absl::Status& status) {
 class Scratch {
  public:
   Scratch() {
-    // In memory: a disk would wait for syncfs at every layer.
+    // In memory: on a disk every layer would wait for syncfs(2).
     char name[] = "/dev/shm/crisp-fuzz-XXXXXX";
     Must(mkdtemp(name) != nullptr);
     dir_ = name;
@@ -72,7 +72,7 @@ class Scratch {
   }
 
  private:
-  // A layer made by hand, as every tar header counts as a crash to find here.
+  // The parent layer, made by tar(1).
   void PublishParent() {
     const std::string tar = base::JoinPath(dir_, "parent.tar");
     const std::string script = absl::StrCat(
@@ -103,7 +103,7 @@ class Scratch {
     return (*writer)->Finish();
   }
 
-  // Contents cannot change without these times.
+  // A change of contents changes these times.
   std::string Canary() const {
     std::string all;
     for (const char* name : {"", "/directory", "/secret"}) {

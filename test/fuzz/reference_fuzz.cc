@@ -1,5 +1,4 @@
-// What parses has one canonical form, which parses to the same value; so has the repository with a
-// digest.
+// The canonical form of a reference parses to an equal reference, with a tag and with a digest.
 #include <cstddef>
 #include <cstdint>
 #include <string>

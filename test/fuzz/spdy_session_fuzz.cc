@@ -1,5 +1,5 @@
-// A whole SPDY session without a socket: frames, header blocks, stream states. The first byte says
-// how the rest is cut.
+// A whole SPDY session without a socket: frames, header blocks, stream states. The first byte sets
+// the size of the pieces that the rest arrives in.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -33,8 +33,7 @@ class NullTransport : public Transport {
   size_t unsent_ = 0;
 };
 
-// Uses every way to answer, and insists on what sessions rely on: events only for streams that were
-// opened.
+// Calls every answering function and checks that events come only for open streams.
 class Handler : public SpdySession::Handler {
  public:
   bool OnStream(uint32_t id, const SpdyHeaders& headers) override {

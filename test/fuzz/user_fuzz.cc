@@ -1,5 +1,5 @@
-// passwd(5) and group(5) of an image: "<user of the image>\0<passwd>\0<group>"; a first field that
-// starts with '@' is run_as_username, one with '#' run_as_user.
+// passwd(5) and group(5) of an image: "<user of the image>\0<passwd>\0<group>". A first field that
+// starts with '@' is run_as_username, with '#' run_as_user.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Messages of both codings, cut as the first byte says; resize messages go through their parser.
+// Messages in both encodings, in pieces whose size the first byte sets; resize messages are parsed.
 #include <cstddef>
 #include <cstdint>
 
@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   while (!rest.empty()) {
     const absl::string_view piece = rest.substr(0, step);
     rest.remove_prefix(piece.size());
-    // A piece with a zero byte at its end is the last of its message.
+    // A zero byte at the end of a piece marks the end of the message.
     const bool end = piece.back() == '\0';
     const absl::Status status =
         decoder.Feed(piece, end, [](uint8_t channel, absl::string_view content) {

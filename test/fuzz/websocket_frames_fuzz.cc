@@ -1,6 +1,6 @@
-// A client's bytes after the WebSocket handshake, through a real socket: the frame parser is
-// Boost.Beast's, how its results and errors are handled is ours. The session must end when the
-// client has hung up.
+// A client's bytes after the WebSocket handshake, through a real socket: tests how crisp handles
+// the results and errors of Boost.Beast's frame parser. The session must end when the client hangs
+// up.
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -42,7 +42,7 @@ class Echo : public TransportUser {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Loop* const loop = Loop::Start(1)->release();
-  if (size > 32 << 10) return 0;  // more would not fit into the socket
+  if (size > 32 << 10) return 0;  // the socket buffer cannot take more
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return 0;
   const UniqueFd client(ends[0]);

@@ -173,7 +173,7 @@ TEST_CASE("a user other than root gets ambient capabilities, in the container an
   const grpc::Status status =
       pod.TryCreate(pod.ContainerConfig({"true"}, as_user({"NO_SUCH_THING"})));
   CHECK(status.error_code() == Code::INVALID_ARGUMENT);
-  CHECK(absl::StrContains(status.error_message(), "add_ambient_capabilities \"NO_SUCH_THING\""));
+  CHECK(absl::StrContains(status.error_message(), "add_ambient_capabilities[0] \"NO_SUCH_THING\""));
 }
 
 TEST_CASE("mount_options: noexec, nodev and nosuid take effect, also on a read-only mount") {

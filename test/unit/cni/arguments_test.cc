@@ -7,7 +7,7 @@
 using namespace crisp;
 using namespace crisp::cni;
 
-TEST_CASE("PodArgs in the form plugins expect") {
+TEST_CASE("PodArgs has the arguments that plugins expect") {
   const auto args = PodArgs(PodRequest());
   REQUIRE(args.ok());
   CHECK(FormatArgs(*args) ==
@@ -58,7 +58,7 @@ TEST_CASE("ParseBandwidth reads Kubernetes quantities") {
   }
 }
 
-TEST_CASE("CapabilityArgs: port mappings and bandwidth, only what is asked for") {
+TEST_CASE("CapabilityArgs has the requested port mappings and bandwidth limits") {
   PodNetworkRequest request = PodRequest();
   CHECK(*CapabilityArgs(request) == "{}");
   request.port_mappings = {{8080, 80, Protocol::kTcp, "127.0.0.1"},
@@ -75,10 +75,10 @@ TEST_CASE("CapabilityArgs: port mappings and bandwidth, only what is asked for")
                                                    "egressBurst":4294967295})"));
   request.annotations = {{"kubernetes.io/ingress-bandwidth", "much"}};
   CHECK(Text(CapabilityArgs(request).status()) ==
-        "annotation kubernetes.io/ingress-bandwidth \"much\": not a quantity");
+        "annotation kubernetes.io/ingress-bandwidth \"much\": must be a quantity like 10M");
 }
 
-TEST_CASE("ExecConf hands a plugin what it declared and nothing else") {
+TEST_CASE("ExecConf gives a plugin only the capabilities it declared") {
   const auto network = ParseConf(R"({"cniVersion":"1.0.0","name":"n","plugins":[
       {"type":"x","mtu":7,"capabilities":{"portMappings":true}}, {"type":"y"}]})");
   REQUIRE(network.ok());

@@ -26,7 +26,7 @@ CacheEntry SomeEntry() {
 
 }  // namespace
 
-TEST_CASE("a cache entry is the file libcni reads") {
+TEST_CASE("a cache entry has the format of libcni") {
   TempDir dir;
   const Cache cache(dir.path);
   REQUIRE(cache.Write(SomeEntry()).ok());
@@ -44,7 +44,7 @@ TEST_CASE("a cache entry is the file libcni reads") {
   CHECK(file["result"] == base::Json::parse(R"({"ips":[]})"));
 }
 
-TEST_CASE("an entry comes back as it was written, also without a result") {
+TEST_CASE("an entry is read as it was written, with and without a result") {
   TempDir dir;
   const Cache cache(dir.path);
   CHECK(cache.Find("c1")->empty());
@@ -66,7 +66,7 @@ TEST_CASE("an entry comes back as it was written, also without a result") {
   CHECK(cache.Find("c1")->empty());
 }
 
-TEST_CASE("what a writer that was killed left is removed with the entry it was for") {
+TEST_CASE("temporary files of a killed writer are removed with the container's entry") {
   TempDir dir;
   const Cache cache(dir.path);
   REQUIRE(base::MakeDirs(base::JoinPath(dir.path, "results"), 0700).ok());
@@ -77,7 +77,7 @@ TEST_CASE("what a writer that was killed left is removed with the entry it was f
         std::vector<std::string>{"net-c2-eth0.tmp-5706858df6a947c0"});
 }
 
-TEST_CASE("entries of other runtimes are left alone, damaged ones reported") {
+TEST_CASE("entries of other runtimes are ignored, damaged ones are reported") {
   TempDir dir;
   const Cache cache(dir.path);
   REQUIRE(base::MakeDirs(base::JoinPath(dir.path, "results"), 0700).ok());

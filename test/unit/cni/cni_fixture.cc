@@ -16,8 +16,8 @@
 namespace crisp::cni {
 namespace {
 
-// Before main and any thread: loopback and mounts of the tests are nobody else's, and no root is
-// needed for them.
+// Before main and before any thread: the tests change loopback and mounts in namespaces of their
+// own, and need no root.
 [[maybe_unused]] const bool own_namespaces = [] {
   const uid_t uid = getuid();
   const int user = uid == 0 ? 0 : CLONE_NEWUSER;
@@ -31,7 +31,8 @@ namespace {
   return mount("", "/", nullptr, MS_SLAVE | MS_REC, nullptr) == 0;
 }();
 
-// A zombie that only waits for init does not count. /proc/<pid>/stat: pid (name) state ppid pgrp.
+// A zombie does not count: PID 1 reaps it in its own time. /proc/<pid>/stat: pid (name) state ppid
+// pgrp.
 bool HasLivingMember(pid_t group) {
   const std::vector<std::string> pids = *base::ListDir("/proc");
   for (const std::string& pid : pids) {
@@ -71,7 +72,7 @@ size_t OpenDescriptors() { return base::ListDir("/proc/self/fd")->size(); }
 bool GroupIsGone(pid_t group) {
   for (int i = 0; i < 200; ++i) {
     if (!HasLivingMember(group)) return true;
-    absl::SleepFor(absl::Milliseconds(10));  // of a SIGKILL there is no other sign
+    absl::SleepFor(absl::Milliseconds(10));  // no event tells the end of processes of others
   }
   return false;
 }

@@ -1,5 +1,5 @@
-// What the tests of cni share: a process in namespaces of its own, a temporary directory, and a
-// network of cni_evil plugins whose calls can be read back.
+// For the tests of cni/: namespaces of the test process, a temporary directory, and a network of
+// cni_evil plugins that log their calls.
 #pragma once
 
 #include <sys/types.h>
@@ -27,7 +27,7 @@ struct TempDir {
 std::string Text(const absl::Status& status);
 bool Contains(const std::string& text, const std::string& part);
 size_t OpenDescriptors();
-// Whether no process of the group lives any more, within two seconds.
+// Whether all processes of the group end within two seconds.
 bool GroupIsGone(pid_t group);
 inline base::Deadline In(absl::Duration time) { return base::Deadline::In(time); }
 

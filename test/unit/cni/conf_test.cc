@@ -21,7 +21,7 @@ absl::Status ParseStatus(const std::string& text) { return ParseConf(text).statu
 
 }  // namespace
 
-TEST_CASE("a plugin's options reach it as they are written") {
+TEST_CASE("numbers in a plugin's options reach it unchanged") {
   const auto conf = ParseConf(
       R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"x","rate":1e6,"low":-0.5}]})");
   REQUIRE(conf.ok());
@@ -52,16 +52,16 @@ TEST_CASE("ParseConf wraps one plugin's configuration into a list") {
   CHECK(ParseConf(conf->json)->plugins[0].json == conf->plugins[0].json);
 }
 
-TEST_CASE("ParseConf takes the newest version both sides know") {
+TEST_CASE("ParseConf takes the newest offered version that is supported") {
   const auto conf = ParseConf(
       R"({"cniVersion":"0.4.0","cniVersions":["1.0.0","1.1.0","9.0.0"],"name":"n",
           "plugins":[{"type":"x"}]})");
   REQUIRE(conf.ok());
   CHECK(conf->cni_version == "1.1.0");
   CHECK(Text(ParseStatus(R"({"cniVersion":"9.0.0","name":"n","plugins":[{"type":"x"}]})")) ==
-        "cniVersion \"9.0.0\" is not supported");
+        "cniVersion \"9.0.0\": is not supported");
   CHECK(Text(ParseStatus(R"({"name":"n","plugins":[{"type":"x"}]})")) ==
-        "cniVersion \"\" is not supported");
+        "cniVersion \"\": is not supported");
 }
 
 TEST_CASE("CVE-2021-20206: a plugin type that is not a plain file name is refused") {
@@ -74,7 +74,7 @@ TEST_CASE("CVE-2021-20206: a plugin type that is not a plain file name is refuse
                  "ipam type"));
 }
 
-TEST_CASE("ParseConf refuses what is no configuration and names the part") {
+TEST_CASE("ParseConf refuses an invalid configuration and names the member") {
   CHECK(Contains(Text(ParseStatus("{")), "network config"));
   CHECK_FALSE(ParseStatus("[]").ok());
   CHECK_FALSE(ParseStatus("7").ok());
@@ -112,7 +112,7 @@ TEST_CASE("LoadConfDirectory takes the first valid file and follows every change
   CHECK(name_of() == "c");
 }
 
-TEST_CASE("LoadConfDirectory says which files are not valid, and is not stopped by odd ones") {
+TEST_CASE("LoadConfDirectory names invalid files and does not block on FIFOs or devices") {
   TempDir dir;
   REQUIRE(mkfifo(base::JoinPath(dir.path, "1.conf").c_str(), 0600) == 0);
   REQUIRE(mkdir(base::JoinPath(dir.path, "2.conf").c_str(), 0700) == 0);

@@ -1,7 +1,6 @@
-// F17 and F18 of the fault catalogue: every way a plugin can misbehave, for every verb. Each case
-// must end in a clean error (or, where the answer does not matter, in success), with the plugin's
-// process group dead, no descriptor and little memory more than before, and after a failed ADD a
-// DEL that leaves no cache entry.
+// Every way a plugin can misbehave, for every verb. Each case must end in a clean error (or in
+// success, where the output does not matter), with all processes of the plugin killed, no
+// descriptor left open, and bounded memory. After a failed ADD, DEL must leave no cache entry.
 #include <sys/resource.h>
 
 #include <catch2/catch.hpp>
@@ -52,20 +51,20 @@ void CheckFault(const EvilNetwork& evil, const Fault& fault, const char* verb,
 
 }  // namespace
 
-TEST_CASE("F17, F18: faults of ADD") {
+TEST_CASE("a plugin that misbehaves in ADD fails it, and DEL undoes it") {
   const auto fault = GENERATE(values<Fault>({
       {"hang", kShort, Code::kDeadlineExceeded, "killed at the deadline"},
       {"garbage", kLong, Code::kInvalidArgument, "plugin cni_evil: result: "},
-      {"nothing", kLong, Code::kInvalidArgument, "plugin cni_evil: result: empty"},
+      {"nothing", kLong, Code::kInvalidArgument, "plugin cni_evil: result: must not be empty"},
       {"flood", kLong, Code::kResourceExhausted, "more than 1048576 bytes"},
-      {"no_ip", kLong, Code::kInternal, "network evilnet gave no address for eth0"},
-      {"wrong_version", kLong, Code::kInvalidArgument, "cniVersion \"7.0.0\" is not supported"},
+      {"no_ip", kLong, Code::kInternal, "network evilnet: no address for eth0"},
+      {"wrong_version", kLong, Code::kInvalidArgument, "cniVersion \"7.0.0\": is not supported"},
       {"error0", kLong, Code::kInternal, "plugin cni_evil: evil thing: happened (code 7)"},
       {"error1", kLong, Code::kInternal, "plugin cni_evil: evil thing: happened (code 7)"},
       {"later", kLong, Code::kUnavailable, "(code 11)"},
       {"stderr", kLong, Code::kInternal, "exit code 2: panic: no route"},
       {"crash", kLong, Code::kInternal, "killed by signal 6"},
-      {"bad_index", kLong, Code::kInvalidArgument, "interface 99, which is not listed"},
+      {"bad_index", kLong, Code::kInvalidArgument, "interface 99 is not in the list"},
       {"daemon", kLong, Code::kOk, ""},
   }));
   EvilNetwork evil;
@@ -77,12 +76,12 @@ TEST_CASE("F17, F18: faults of ADD") {
   CHECK(network->Detach(PodRequest(), In(kLong)).ok());
   CHECK(evil.CallNames() == "ADD: DEL:");
   CHECK(evil.CacheFiles().empty());
-  // A retry in the next moment works.
+  // The next try works.
   evil.Configure(kOnePlugin);
   CHECK(network->Attach(PodRequest(), In(kLong)).ok());
 }
 
-TEST_CASE("F18: faults of a chained ADD stop the chain and undo all of it") {
+TEST_CASE("a chained ADD stops at the first failing plugin, and DEL runs for all of them") {
   EvilNetwork evil;
   evil.Configure({{{"tag", "a"}}, {{"tag", "b"}, {"ADD", "garbage"}}, {{"tag", "c"}}});
   const auto network = NewNetwork(evil.options);
@@ -91,7 +90,7 @@ TEST_CASE("F18: faults of a chained ADD stop the chain and undo all of it") {
   CHECK(evil.CallNames() == "ADD:a ADD:b DEL:c DEL:b DEL:a");
 }
 
-TEST_CASE("F17, F18: faults of DEL") {
+TEST_CASE("a plugin that misbehaves in DEL fails it, and the cache entry stays") {
   const auto fault = GENERATE(values<Fault>({
       {"hang", kShort, Code::kDeadlineExceeded, "killed at the deadline"},
       {"flood", kLong, Code::kResourceExhausted, "more than 1048576 bytes"},
@@ -99,7 +98,7 @@ TEST_CASE("F17, F18: faults of DEL") {
       {"error1", kLong, Code::kInternal, "(code 7)"},
       {"stderr", kLong, Code::kInternal, "exit code 2: panic: no route"},
       {"crash", kLong, Code::kInternal, "killed by signal 6"},
-      // DEL has no answer to get wrong, and what is unknown needs no DEL.
+      // The output of DEL is not read, and an unknown container needs no DEL.
       {"garbage", kLong, Code::kOk, ""},
       {"nothing", kLong, Code::kOk, ""},
       {"unknown", kLong, Code::kOk, ""},
@@ -113,7 +112,7 @@ TEST_CASE("F17, F18: faults of DEL") {
   CHECK(evil.CacheFiles().size() == (fault.code == Code::kOk ? 0 : 1));
 }
 
-TEST_CASE("F17, F18: faults of STATUS") {
+TEST_CASE("a plugin that misbehaves in STATUS makes the network not ready, within a second") {
   const auto fault = GENERATE(values<Fault>({
       {"hang", kLong, Code::kUnavailable, "cni status of network evilnet is not known yet"},
       {"flood", kLong, Code::kResourceExhausted, "more than 1048576 bytes"},

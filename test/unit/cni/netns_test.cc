@@ -45,7 +45,7 @@ std::vector<std::string> MountsAt(const std::string& path) {
   return lines;
 }
 
-// Whether 127.0.0.1 takes a connection attempt's packets.
+// OK when 127.0.0.1 accepts a packet.
 absl::Status SendOverLoopback() {
   const base::UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   sockaddr_in to = {};
@@ -60,7 +60,7 @@ absl::Status SendOverLoopback() {
 
 }  // namespace
 
-TEST_CASE("PinNetns keeps the namespace under a shared mount; UnpinNetns takes it away, twice") {
+TEST_CASE("PinNetns keeps the namespace below a shared mount; UnpinNetns is idempotent") {
   TempDir dir;
   const std::string pins = base::JoinPath(dir.path, "netns");
   const base::UniqueFd netns = NewNetns();
@@ -84,7 +84,7 @@ TEST_CASE("PinNetns keeps the namespace under a shared mount; UnpinNetns takes i
   umount2(pins.c_str(), MNT_DETACH);
 }
 
-TEST_CASE("first users of the directory at the same time mount it once") {
+TEST_CASE("concurrent first calls of PinNetns mount the directory once") {
   TempDir dir;
   const std::string pins = base::JoinPath(dir.path, "netns");
   const base::UniqueFd netns = NewNetns();
@@ -102,7 +102,7 @@ TEST_CASE("first users of the directory at the same time mount it once") {
   umount2(pins.c_str(), MNT_DETACH);
 }
 
-TEST_CASE("F32: a pin replaced by a plain file is no namespace, and is removed") {
+TEST_CASE("a pin replaced by a plain file is not a namespace, and is removed") {
   TempDir dir;
   const std::string path = dir.Write("cni-1", "");
   CHECK(OpenNetns(path).status().code() == absl::StatusCode::kFailedPrecondition);
@@ -122,12 +122,12 @@ TEST_CASE("PinNetns refuses bad names and descriptors and leaves nothing") {
   CHECK(base::ListDir(dir.path)->empty());
 }
 
-TEST_CASE("NetnsPath is a uuid cut from the sandbox id") {
+TEST_CASE("NetnsPath is a uuid made of the beginning of the sandbox id") {
   CHECK(NetnsPath("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef") ==
         "/run/netns/cni-01234567-89ab-cdef-0123-456789abcdef");
 }
 
-TEST_CASE("RunInNetns enters the namespace, returns the status and leaves the caller alone") {
+TEST_CASE("RunInNetns enters the namespace, but not on the calling thread") {
   const base::UniqueFd netns = NewNetns();
   const base::UniqueFd own = *base::Open("/proc/thread-self/ns/net", O_RDONLY);
   ino_t inside = 0;
@@ -146,7 +146,7 @@ TEST_CASE("RunInNetns enters the namespace, returns the status and leaves the ca
   CHECK_FALSE(ran);
 }
 
-TEST_CASE("SetLoopbackUp makes 127.0.0.1 usable; the counters show it") {
+TEST_CASE("SetLoopbackUp makes 127.0.0.1 usable, and traffic is counted") {
   const base::UniqueFd netns = NewNetns();
   CHECK_FALSE(RunInNetns(netns.get(), SendOverLoopback).ok());
   REQUIRE(SetLoopbackUp(netns.get()).ok());
@@ -160,7 +160,7 @@ TEST_CASE("SetLoopbackUp makes 127.0.0.1 usable; the counters show it") {
   CHECK(after->at(0).tx_bytes > before->at(0).tx_bytes);
 }
 
-TEST_CASE("ParseInterfaceStats") {
+TEST_CASE("ParseInterfaceStats reads /proc/net/dev and refuses other text") {
   const auto stats = ParseInterfaceStats(
       "Inter-|   Receive                         |  Transmit\n"
       " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets\n"

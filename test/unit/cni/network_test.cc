@@ -89,7 +89,7 @@ TEST_CASE("prevResult goes to DEL from version 0.4.0 on") {
   }
 }
 
-TEST_CASE("Detach uses the configuration of the ADD, whatever the directory holds now") {
+TEST_CASE("Detach uses the configuration of the ADD, not the current one") {
   EvilNetwork evil;
   evil.Configure({{{"tag", "old"}}}, "1.0.0", "oldnet");
   REQUIRE(NewNetwork(evil.options)->Attach(PodRequest(), In(kEnough)).ok());
@@ -102,7 +102,7 @@ TEST_CASE("Detach uses the configuration of the ADD, whatever the directory hold
   CHECK(evil.CacheFiles().empty());
 }
 
-TEST_CASE("Detach is idempotent, and OK where nothing was ever attached") {
+TEST_CASE("Detach is idempotent, and OK for a pod that was never attached") {
   EvilNetwork evil;
   const auto network = NewNetwork(evil.options);
   CHECK(network->Detach(PodRequest(), In(kEnough)).ok());
@@ -119,7 +119,7 @@ TEST_CASE("Detach is idempotent, and OK where nothing was ever attached") {
   CHECK(evil.CallNames() == "DEL:a DEL:a");
 }
 
-TEST_CASE("F19: Detach keeps what it needs until a failing DEL works") {
+TEST_CASE("Detach keeps the cache entry until every DEL has succeeded") {
   EvilNetwork evil;
   evil.Configure({{{"tag", "a"}, {"DEL", "fail:2"}}, {{"tag", "b"}}});
   REQUIRE(NewNetwork(evil.options)->Attach(PodRequest(), In(kEnough)).ok());
@@ -134,7 +134,7 @@ TEST_CASE("F19: Detach keeps what it needs until a failing DEL works") {
   CHECK(evil.Calls().back()["conf"].contains("prevResult"));
 }
 
-TEST_CASE("F32: Detach with the namespace gone or replaced says so by an empty CNI_NETNS") {
+TEST_CASE("CNI_NETNS is empty for DEL when the namespace is gone or replaced") {
   EvilNetwork evil;
   evil.Configure(kOnePlugin);
   const auto network = NewNetwork(evil.options);
@@ -148,7 +148,7 @@ TEST_CASE("F32: Detach with the namespace gone or replaced says so by an empty C
   CHECK(evil.Calls()[1]["conf"].contains("prevResult"));
 }
 
-TEST_CASE("a damaged cache entry is undone with the directory's network, and then removed") {
+TEST_CASE("a damaged cache entry leads to DEL with the configured network, and is removed") {
   EvilNetwork evil;
   evil.Configure({{{"tag", "a"}}});
   const auto network = NewNetwork(evil.options);
@@ -159,7 +159,7 @@ TEST_CASE("a damaged cache entry is undone with the directory's network, and the
   CHECK(evil.CacheFiles().empty());
 }
 
-TEST_CASE("Attach refuses before any plugin runs") {
+TEST_CASE("Attach refuses a bad request before any plugin runs") {
   EvilNetwork evil;
   const auto network = NewNetwork(evil.options);
   CHECK(network->Attach(PodRequest(), In(kEnough)).status().code() ==
@@ -186,7 +186,7 @@ TEST_CASE("a plugin that is not installed is named with the directories searched
   CHECK(Text(attached.status()) ==
         absl::StrCat("cni add: plugin cni_evil: not found in ", evil.options.plugin_dirs[0]));
   CHECK(evil.CacheFiles().empty());
-  CHECK(network->Detach(PodRequest(), In(kEnough)).ok());  // nothing is owed
+  CHECK(network->Detach(PodRequest(), In(kEnough)).ok());  // no plugin ran
 }
 
 TEST_CASE("a hanging plugin of one pod delays no other pod") {
@@ -208,7 +208,7 @@ TEST_CASE("a hanging plugin of one pod delays no other pod") {
   CHECK(hung.code() == absl::StatusCode::kDeadlineExceeded);
 }
 
-TEST_CASE("State follows the directory and names what is skipped") {
+TEST_CASE("State follows the directory and names invalid files") {
   EvilNetwork evil;
   const auto network = NewNetwork(evil.options);
   CHECK(Text(network->State().ready) ==
@@ -229,7 +229,7 @@ TEST_CASE("State follows the directory and names what is skipped") {
   CHECK(network->State().ready.ok());
 }
 
-TEST_CASE("STATUS is asked from version 1.1.0 on, and once for many calls") {
+TEST_CASE("STATUS runs from version 1.1.0 on, and once for many calls") {
   EvilNetwork evil;
   const auto network = NewNetwork(evil.options);
   evil.Configure({{{"tag", "a"}}}, "1.0.0");
@@ -239,7 +239,7 @@ TEST_CASE("STATUS is asked from version 1.1.0 on, and once for many calls") {
   for (int i = 0; i < 5; ++i) CHECK(network->State().ready.ok());
   CHECK(evil.CallNames() == "STATUS:a STATUS:b");
   CHECK_FALSE(evil.Calls()[0]["env"].contains("CNI_CONTAINERID"));
-  evil.Configure({{{"tag", "c"}, {"STATUS", "error1"}}}, "1.1.0");  // another network: asked anew
+  evil.Configure({{{"tag", "c"}, {"STATUS", "error1"}}}, "1.1.0");  // another network: a new STATUS
   CHECK(Text(network->State().ready) ==
         "cni status: plugin cni_evil: evil thing: happened (code 7)");
 }

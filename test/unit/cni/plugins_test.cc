@@ -1,6 +1,6 @@
 // The real plugins of Debian's containernetworking-plugins (/usr/lib/cni): bridge, host-local and
-// portmap. "The host" is a network namespace of this process's own, so bridge, rules and sysctls
-// end with it and nothing of the machine is touched. Needs root.
+// portmap. "The host" is a network namespace of the test process: bridge, rules and sysctls end
+// with it, and the machine's network stays unchanged. Needs root.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -49,7 +49,7 @@ sockaddr_in Address(const std::string& ip, uint16_t port) {
   return address;
 }
 
-// A TCP socket of the namespace; -1 is the host's.
+// A TCP socket in the namespace; -1 means the host.
 absl::StatusOr<base::UniqueFd> SocketIn(int netns_fd) {
   base::UniqueFd fd;
   const auto open = [&fd]() -> absl::Status {
@@ -57,7 +57,7 @@ absl::StatusOr<base::UniqueFd> SocketIn(int netns_fd) {
     return fd.valid() ? absl::OkStatus() : base::Errno("socket", "");
   };
   CRISP_RETURN_IF_ERROR(netns_fd < 0 ? open() : RunInNetns(netns_fd, open));
-  // Bounds connect(2) as well: a packet that goes nowhere must not hold the test for minutes.
+  // Also a limit for connect(2): dropped packets must not block the test for minutes.
   const timeval limit = {2, 0};
   setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
   return fd;
@@ -98,7 +98,7 @@ struct Pod {
   }
 };
 
-// The test's host and everything it needs; taken away at the end.
+// The test's host; its destructor removes everything.
 struct Host {
   std::string dir;
   std::unique_ptr<Network> network;
@@ -191,15 +191,15 @@ TEST_CASE("bridge, host-local and portmap: two pods from ADD to DEL") {
   CHECK(host.network->Detach(a.request, Soon()) == absl::OkStatus());  // again
   CHECK(UnpinNetns(a.request.netns_path).ok());
 
-  // The other pod's namespace goes first.
+  // For the other pod, the namespace is removed before DEL.
   b.server.reset();
   b.netns.reset();
   CHECK(UnpinNetns(b.request.netns_path).ok());
   CHECK(host.network->Detach(b.request, Soon()) == absl::OkStatus());
   CHECK(host.Leases() == 0);
   CHECK(base::ListDir(base::JoinPath(host.dir, "cache/results"))->empty());
-  // portmap leaves its three empty CNI-HOSTPORT chains and the jumps to them for the next pod. Of
-  // the pod that was detached in time nothing is left; for one whose namespace is gone, bridge
-  // 1.1.1 forgets the masquerading rules: DEL must come before UnpinNetns.
+  // portmap keeps its three empty CNI-HOSTPORT chains and the jumps to them for the next pod.
+  // Nothing of the first pod is left. Of the second, bridge 1.1.1 leaves the masquerading rules, as
+  // its namespace is gone: crispd runs DEL before UnpinNetns.
   CHECK_FALSE(absl::StrContains(Rules(), a.request.sandbox_id));
 }

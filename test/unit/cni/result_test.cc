@@ -20,17 +20,17 @@ TEST_CASE("ParseResult finds the addresses of the pod's interface") {
   REQUIRE(result.ok());
   CHECK(result->ips == std::vector<std::string>{"10.0.0.2", "fd00::2", "10.0.0.5"});
   CHECK(base::Json::parse(result->json)["dns"]["nameservers"][0] == "10.0.0.53");
-  // Told to the next plugin as it was written.
+  // The next plugin gets numbers unchanged.
   CHECK(base::Json::parse(result->json)["routes"][0]["weight"] == -0.5);
 }
 
-TEST_CASE("ParseResult of every version") {
+TEST_CASE("ParseResult reads results of every supported version") {
   for (const char* version : {"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}) {
     const std::string text = std::string(R"({"cniVersion":")") + version +
                              R"(","ips":[{"version":"4","address":"10.0.0.9/16"}]})";
     CHECK(ParseResult(text, "1.0.0")->ips == std::vector<std::string>{"10.0.0.9"});
   }
-  // Left out: it is the configuration's.
+  // A result without a version has that of the configuration.
   const auto filled = ParseResult("{}", "0.4.0");
   REQUIRE(filled.ok());
   CHECK(filled->ips.empty());
@@ -61,12 +61,12 @@ TEST_CASE("ParseResult refuses hostile answers with a short, printable reason") 
   }
 }
 
-TEST_CASE("ParsePluginError") {
+TEST_CASE("ParsePluginError reads error objects only, and bounds the message") {
   const auto error = ParsePluginError(
       R"({"cniVersion":"1.0.0","code":11,"msg":"no address\nleft","details":"range 10.0.0.0/30"})");
   REQUIRE(error.has_value());
   CHECK(error->code == 11);
-  // The specification has unsigned codes and no largest one.
+  // Codes are unsigned, and the specification sets no maximum.
   CHECK(ParsePluginError(R"({"code":4294967303})")->code == 4294967303);
   CHECK(ParsePluginError(R"({"code":18446744073709551615})")->code == UINT64_MAX);
   CHECK(error->message == "no address left: range 10.0.0.0/30");

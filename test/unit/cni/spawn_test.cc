@@ -126,5 +126,5 @@ TEST_CASE("Run from many threads leaks neither descriptors nor zombies") {
   CHECK(wrong == std::vector<int>(8));
   CHECK(cni::OpenDescriptors() == before);
   siginfo_t info;
-  CHECK(waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == -1);  // ECHILD: nobody is left
+  CHECK(waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == -1);  // ECHILD: no child is left
 }

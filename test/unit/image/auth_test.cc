@@ -23,7 +23,7 @@ TEST_CASE("WWW-Authenticate is parsed into challenges") {
   CHECK(challenges[2].scope == "s:p:pull,push");
 }
 
-TEST_CASE("Garbage in WWW-Authenticate is skipped and bounded") {
+TEST_CASE("malformed challenges in WWW-Authenticate are skipped, and their number is bounded") {
   for (const char* text :
        {"", ",", "=", "\"", "=\"x\"", "Bearer realm=", "Bearer realm=\"", "a=b", "\\"}) {
     CAPTURE(text);
@@ -47,7 +47,7 @@ TEST_CASE("AuthConfig.auth decodes to user and password") {
   }
 }
 
-TEST_CASE("Registry error bodies become one short printable line") {
+TEST_CASE("an error body of a registry becomes one short printable line") {
   CHECK(DecodeRegistryError(R"({"errors":[{"code":"DENIED","message":"no\nway"}]})") ==
         "DENIED: no\\nway");
   CHECK(DecodeRegistryError(R"({"errors":[{"code":"DENIED"}]})") == "DENIED");

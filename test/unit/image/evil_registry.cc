@@ -27,14 +27,14 @@ bool WriteAll(int fd, absl::string_view data) {
   return true;
 }
 
-// Until the client closes (or the server is destroyed, which shuts the socket down).
+// Until the client closes the connection, or the server is destroyed and shuts the socket down.
 void AwaitHangup(int fd) {
   char byte;
   while (recv(fd, &byte, 1, 0) > 0) {
   }
 }
 
-// Makes the close() to come an RST.
+// Makes the following close(2) send an RST.
 void ResetOnClose(int fd) {
   const linger abort{1, 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
@@ -181,7 +181,7 @@ EvilReply EvilRegistry::Answer(const EvilRequest& request) {
   return missing;
 }
 
-// False when the connection is over.
+// False at the end of the connection.
 bool EvilRegistry::Send(int fd, const EvilRequest& request, EvilReply reply) {
   const auto range = request.headers.find("range");
   if (range != request.headers.end() && reply.status == 200 && !reply.ignore_range) {
@@ -211,7 +211,7 @@ bool EvilRegistry::Send(int fd, const EvilRequest& request, EvilReply reply) {
     for (size_t i = 0; reply.drip && i < some; ++i) {
       if (stopping_ || !WriteAll(fd, absl::string_view(reply.body).substr(i, 1))) return false;
       pollfd gone{fd, POLLIN, 0};
-      if (poll(&gone, 1, 5) != 0) return false;  // the pace; or the client went
+      if (poll(&gone, 1, 5) != 0) return false;  // waits 5 ms, or the client has closed
     }
     const absl::string_view text = absl::string_view(reply.body).substr(0, reply.drip ? 0 : some);
     const size_t half = reply.halfway ? text.size() / 2 : 0;

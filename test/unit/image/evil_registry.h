@@ -1,5 +1,5 @@
-// A registry on loopback made of plain sockets and a table: path -> what to answer, as bytes, with
-// every way to misbehave. One thread per connection; all threads end with the object.
+// A registry on loopback with plain sockets and a table of answers by path, which can misbehave in
+// many ways. One thread per connection; the destructor ends all threads.
 #pragma once
 
 #include <atomic>
@@ -27,11 +27,11 @@ struct EvilReply {
   int status = 200;
   std::vector<std::string> headers = {};  // beside Content-Length
   std::string body = {};
-  int64_t content_length = -1;              // -1: the truth
+  int64_t content_length = -1;              // -1: the correct one
   bool chunked = false;                     // no Content-Length
-  bool endless = false;                     // the body again and again
+  bool endless = false;                     // repeats the body forever
   size_t reset_after = SIZE_MAX;            // bytes of body, then RST
-  size_t stall_after = SIZE_MAX;            // bytes of body, then silence until the client goes
+  size_t stall_after = SIZE_MAX;            // bytes of body, then nothing until the client closes
   bool drip = false;                        // one byte per 5 ms
   bool ignore_range = false;                // a Range request gets everything
   std::function<void()> before_reply = {};  // runs on the connection's thread
@@ -47,10 +47,10 @@ class EvilRegistry {
 
   // "127.0.0.1:<port>"
   std::string host() const;
-  // GET and HEAD of exactly this path. Last call wins.
+  // For GET and HEAD of exactly this path. The last call counts.
   void Serve(const std::string& path, EvilReply reply);
   void Serve(const std::string& path, Handler handler);
-  // Asked first for every request; a reply with status 0 means: go on to the table.
+  // Called first for every request; for a reply with status 0 the table is used.
   void Guard(Handler guard);
 
   std::vector<EvilRequest> requests() const;

@@ -1,4 +1,4 @@
-// The connections of the hostile suite (M17-M24): what a registry does while it talks.
+// Hostile connections: redirects, stalls, resets, wrong lengths and ranges.
 #include <catch2/catch.hpp>
 
 #include "absl/strings/match.h"
@@ -24,7 +24,7 @@ size_t RangeBegin(const EvilRequest& request) {
   return range == request.headers.end() ? 0 : std::stoul(range->second.substr(6));
 }
 
-// The blob whose first `broken` answers misbehave as `bad` says.
+// A blob whose first `broken` answers misbehave like `bad`.
 EvilRegistry::Handler Breaking(EvilReply good, EvilReply bad, int broken) {
   return [good, bad, left = std::make_shared<int>(broken)](const EvilRequest&) {
     return (*left)-- > 0 ? bad : good;
@@ -33,7 +33,7 @@ EvilRegistry::Handler Breaking(EvilReply good, EvilReply bad, int broken) {
 
 }  // namespace
 
-TEST_CASE("M17 a redirect loop ends") {
+TEST_CASE("a redirect loop ends") {
   PullFixture f;
   EvilReply loop;
   loop.status = 307;
@@ -45,7 +45,7 @@ TEST_CASE("M17 a redirect loop ends") {
   CHECK(f.registry.requests().size() == 11);
 }
 
-TEST_CASE("M17 redirects to what is not a registry are refused") {
+TEST_CASE("redirects to other schemes, link-local addresses or with user info are refused") {
   for (const char* location :
        {"file:///etc/passwd", "ftp://127.0.0.1/x", "http://169.254.169.254/latest/meta-data",
         "http://[fe80::1]/x", "http://[::ffff:169.254.169.254]/x", "http://0xA9FEA9FE/",
@@ -60,7 +60,7 @@ TEST_CASE("M17 redirects to what is not a registry are refused") {
   }
 }
 
-TEST_CASE("M17 what hosts.toml allows a host is not allowed where it redirects to") {
+TEST_CASE("what hosts.toml allows a host is not allowed where it redirects to") {
   PullFixture f;
   f.WriteHostsToml(absl::StrCat("server = \"http://", f.registry.host(), "\"\n"));
   EvilReply reply;
@@ -70,7 +70,7 @@ TEST_CASE("M17 what hosts.toml allows a host is not allowed where it redirects t
   CHECK(Holds(f.Refused(), "link-local"));
 }
 
-TEST_CASE("Layers may come from another host by redirect") {
+TEST_CASE("layers may come from another host by redirect") {
   PullFixture f;
   EvilRegistry storage;
   const TestImage image = MakeImage({"a"});
@@ -96,7 +96,7 @@ TEST_CASE("Layers may come from another host by redirect") {
   }
 }
 
-TEST_CASE("M18 one byte at a time is too slow") {
+TEST_CASE("a transfer below the minimum speed is ended") {
   PullFixture f;
   f.options.progress_timeout = absl::Milliseconds(200);
   const std::string layer(100 << 10, 'x');
@@ -111,7 +111,7 @@ TEST_CASE("M18 one byte at a time is too slow") {
   CHECK(Holds(status, "less than 16384 bytes in 200ms"));
 }
 
-TEST_CASE("M19 a stall is noticed and the transfer resumed") {
+TEST_CASE("a stalled transfer is ended and resumed") {
   PullFixture f;
   f.options.progress_timeout = absl::Milliseconds(200);
   const std::string layer = Big();
@@ -124,7 +124,7 @@ TEST_CASE("M19 a stall is noticed and the transfer resumed") {
   CHECK(RangeBegin(f.registry.requests().back()) == 2 << 20);
 }
 
-TEST_CASE("M19 a registry that says nothing at all is unavailable") {
+TEST_CASE("a registry that never answers is unavailable") {
   PullFixture f;
   f.options.progress_timeout = absl::Milliseconds(200);
   f.registry.Serve("/v2/repo/manifests/v1", EvilReply{.body = "x", .stall_after = 0});
@@ -134,7 +134,7 @@ TEST_CASE("M19 a registry that says nothing at all is unavailable") {
   CHECK(f.registry.requests().size() == 2);
 }
 
-TEST_CASE("Slow unpacking is not a stall of the registry") {
+TEST_CASE("slow unpacking is not a stall of the registry") {
   PullFixture f;
   f.options.progress_timeout = absl::Milliseconds(500);
   const std::string layer(64 << 10, 'x');
@@ -144,7 +144,7 @@ TEST_CASE("Slow unpacking is not a stall of the registry") {
   reply.body = layer;
   reply.halfway = [&] {
     unpacked.WaitForNotification();
-    // The peer takes its time too, so that the client looks at its clock before more bytes come.
+    // The registry waits too, so that the client checks the time before more bytes arrive.
     absl::SleepFor(absl::Milliseconds(50));
   };
   f.registry.Serve(BlobPath(layer), reply);
@@ -159,21 +159,21 @@ TEST_CASE("Slow unpacking is not a stall of the registry") {
   CHECK(f.registry.Count("GET", BlobPath(layer)) == 1);
 }
 
-TEST_CASE("M20 a reset in the middle of a layer is resumed by Range") {
+TEST_CASE("a reset in the middle of a layer is resumed by Range") {
   PullFixture f;
   const std::string layer = Big();
   Serve(f.registry, MakeImage({layer}));
   f.registry.Serve(BlobPath(layer), Breaking(EvilReply{.body = layer},
                                              EvilReply{.body = layer, .reset_after = 1 << 20}, 1));
   REQUIRE(f.Pull().ok());
-  CHECK(f.target.begun() == 1);  // the same sink went on
+  CHECK(f.target.begun() == 1);  // the same sink continued
   const EvilRequest last = f.registry.requests().back();
-  // What the kernel had not handed over when the reset came is asked for again.
+  // Bytes that the kernel dropped because of the reset are requested again.
   CHECK(RangeBegin(last) <= 1 << 20);
   CHECK(f.target.layers().begin()->second == layer);
 }
 
-TEST_CASE("M20 a connection that breaks after every mebibyte still gets there") {
+TEST_CASE("a blob arrives although the connection breaks after every mebibyte") {
   PullFixture f;
   const std::string layer = Big();
   Serve(f.registry, MakeImage({layer}));
@@ -184,7 +184,7 @@ TEST_CASE("M20 a connection that breaks after every mebibyte still gets there") 
   CHECK(f.registry.Count("GET", BlobPath(layer)) == 4);
 }
 
-TEST_CASE("M20 one that never gets further is given up") {
+TEST_CASE("a transfer without progress fails") {
   PullFixture f;
   Serve(f.registry, MakeImage({"abcdef"}));
   f.registry.Serve(BlobPath("abcdef"), EvilReply{.body = "abcdef", .reset_after = 0});
@@ -192,7 +192,7 @@ TEST_CASE("M20 one that never gets further is given up") {
   CHECK(f.registry.Count("GET", BlobPath("abcdef")) == 3);
 }
 
-TEST_CASE("M21 lying lengths and endless bodies are refused") {
+TEST_CASE("wrong lengths and endless bodies are refused") {
   SECTION("an endless layer stops at the descriptor's size") {
     PullFixture f;
     Serve(f.registry, MakeImage({"abc"}));
@@ -216,7 +216,7 @@ TEST_CASE("M21 lying lengths and endless bodies are refused") {
   }
 }
 
-TEST_CASE("M22 a server that ignores Range sends what the sink has once more, unseen") {
+TEST_CASE("bytes that a server without Range sends again do not reach the sink") {
   PullFixture f;
   f.options.progress_timeout = absl::Milliseconds(200);
   const std::string layer = Big();
@@ -230,7 +230,7 @@ TEST_CASE("M22 a server that ignores Range sends what the sink has once more, un
   CHECK(f.target.begun() == 1);
 }
 
-TEST_CASE("M22 a server that answers with another range is refused") {
+TEST_CASE("a server that answers with another range is refused") {
   PullFixture f;
   f.options.progress_timeout = absl::Milliseconds(200);
   const std::string layer = Big();
@@ -246,7 +246,7 @@ TEST_CASE("M22 a server that answers with another range is refused") {
   CHECK(Holds(status, "asked for bytes from 1500000"));
 }
 
-TEST_CASE("M23 429 and 503 are retried, Retry-After is honoured and bounded") {
+TEST_CASE("429 and 503 are retried, Retry-After is honoured and bounded") {
   for (const int code : {429, 500, 502, 503, 504}) {
     CAPTURE(code);
     PullFixture f;
@@ -264,7 +264,7 @@ TEST_CASE("M23 429 and 503 are retried, Retry-After is honoured and bounded") {
   }
 }
 
-TEST_CASE("M23 Retry-After is waited for") {
+TEST_CASE("Retry-After is waited for") {
   PullFixture f;
   const TestImage image = MakeImage({"a"});
   Serve(f.registry, image);
@@ -278,7 +278,7 @@ TEST_CASE("M23 Retry-After is waited for") {
   CHECK(base::MonotonicNanos() - begin >= 200'000'000);
 }
 
-TEST_CASE("M23 a registry that stays busy is given up with its reason") {
+TEST_CASE("a registry that stays busy fails the pull with its error") {
   PullFixture f;
   EvilReply busy;
   busy.status = 429;
@@ -295,7 +295,7 @@ TEST_CASE("M23 a registry that stays busy is given up with its reason") {
   CHECK(absl::StartsWith(status.message(), "RegistryUnavailable: "));
 }
 
-TEST_CASE("M24 a header bomb is refused") {
+TEST_CASE("a header bomb is refused") {
   PullFixture f;
   EvilReply bomb;
   bomb.body = "x";
@@ -307,7 +307,7 @@ TEST_CASE("M24 a header bomb is refused") {
   CHECK(Holds(status, "headers longer than"));
 }
 
-TEST_CASE("An error page of any size is read a little") {
+TEST_CASE("only the beginning of a large error page is read") {
   PullFixture f;
   EvilReply page;
   page.status = 403;

@@ -162,7 +162,7 @@ bool Holds(const absl::Status& status, const std::string& words) {
 
 PullFixture::PullFixture() {
   options.registry_config_dirs = {dir.path + "/certs.d"};
-  options.progress_timeout = absl::Seconds(10);  // a loaded machine is not a stall
+  options.progress_timeout = absl::Seconds(10);  // long enough for a loaded machine
   options.attempts = 3;
   options.backoff = absl::Milliseconds(1);
   options.max_retry_after = absl::Milliseconds(5);

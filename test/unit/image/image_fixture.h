@@ -1,5 +1,5 @@
-// What the pull tests share: images made of strings, a layer target that remembers, a store in a
-// directory of the test's own.
+// For the tests of pulls: images made of strings, a layer target in memory, and a store in a
+// temporary directory.
 #pragma once
 
 #include <functional>
@@ -25,7 +25,7 @@ struct TempDir {
   ~TempDir();
 };
 
-// Layers are kept as the bytes that came; they are their own tar, so that diff id = digest.
+// Keeps the bytes of each layer in memory. Layers are not compressed, so the diff id is the digest.
 class FakeTarget final : public LayerTarget {
  public:
   bool Has(const oci::ChainId& chain_id) const override;
@@ -37,7 +37,7 @@ class FakeTarget final : public LayerTarget {
   void Remove(const oci::ChainId& chain_id);
 
   absl::Status write_error;                            // of every sink
-  std::function<void(const LayerInfo&)> before_write;  // on the puller's thread
+  std::function<void(const LayerInfo&)> before_write;  // called on the puller's thread
 
  private:
   friend class FakeSink;
@@ -88,12 +88,12 @@ struct PullFixture {
   std::unique_ptr<Puller> puller;  // made by the first Pull(), from the two above
 
   PullFixture();
-  // "repo:v1" -> the evil registry's; text with a '/' is taken as it is.
+  // "repo:v1" is a reference to the evil registry; text with a '/' is used unchanged.
   oci::Reference Ref(const std::string& text) const;
   absl::StatusOr<ImagePtr> Pull(const std::string& text = "repo:v1",
                                 const Credentials& credentials = {},
                                 const PullContext& context = {});
-  // The error of a pull that must fail and leave nothing.
+  // Checks that the pull fails and leaves nothing; returns its error.
   absl::Status Refused(const std::string& text = "repo:v1", const Credentials& credentials = {});
   void WriteHostsToml(const std::string& text);
   Puller& MakePuller();

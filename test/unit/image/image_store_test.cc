@@ -18,7 +18,7 @@ using namespace crisp::image;
 
 namespace {
 
-// Says yes to every layer but those removed.
+// Has every layer except `missing`.
 class AllLayers final : public LayerTarget {
  public:
   bool Has(const oci::ChainId& chain_id) const override { return chain_id != missing; }
@@ -73,7 +73,7 @@ std::vector<oci::ChainId> Ids(const std::vector<LayerLease>& leases) {
 
 }  // namespace
 
-TEST_CASE("Images are found by everything CRI clients use") {
+TEST_CASE("images are found by everything CRI clients use") {
   StoreFixture f;
   const Image image = Make({"a"}, "repo:latest");
   f.Put(image);
@@ -104,9 +104,9 @@ TEST_CASE("Images are found by everything CRI clients use") {
   CHECK(f.store->Find("").status().code() == absl::StatusCode::kInvalidArgument);
 }
 
-TEST_CASE("An ambiguous id prefix is an error, a name that looks like one is a name") {
+TEST_CASE("an ambiguous id prefix is an error, unless it is the name of an image") {
   StoreFixture f;
-  // 17 images: two ids share a first digit.
+  // 17 images, so that two ids have the same first digit.
   for (int i = 0; i < 17; ++i) f.Put(Make({absl::StrCat(i)}, ""));
   int ambiguous = 0;
   for (char digit : std::string("0123456789abcdef")) {
@@ -119,7 +119,7 @@ TEST_CASE("An ambiguous id prefix is an error, a name that looks like one is a n
   CHECK((*f.store->Find("cafe"))->id == named.id);
 }
 
-TEST_CASE("List is ordered by id and does not change what callers hold") {
+TEST_CASE("List is ordered by id, and its result does not change later") {
   StoreFixture f;
   for (int i = 0; i < 5; ++i) f.Put(Make({absl::StrCat(i)}, absl::StrCat("repo:", i)));
   const std::vector<ImagePtr> list = f.store->List();
@@ -129,7 +129,7 @@ TEST_CASE("List is ordered by id and does not change what callers hold") {
   CHECK(list[0]->repo_tags.size() == 1);
 }
 
-TEST_CASE("References gather on one image, sorted, without repetition") {
+TEST_CASE("an image collects its references, sorted and without duplicates") {
   StoreFixture f;
   Image image = Make({"a"}, "repo:3");
   f.Put(image);
@@ -146,7 +146,7 @@ TEST_CASE("References gather on one image, sorted, without repetition") {
   CHECK(f.store->List().size() == 1);
 }
 
-TEST_CASE("A tag moves to the image that was put last, also across a restart") {
+TEST_CASE("a tag moves to the image that was put last, also across a restart") {
   StoreFixture f;
   const Image old_image = Make({"old"}, "repo:v1");
   const Image new_image = Make({"new"}, "repo:v1");
@@ -160,21 +160,21 @@ TEST_CASE("A tag moves to the image that was put last, also across a restart") {
   }
 }
 
-TEST_CASE("A crash between the two writes of a moving tag is settled at start") {
+TEST_CASE("after a crash while a tag moves, the later record has it") {
   StoreFixture f;
   const Image old_image = Make({"old"}, "repo:v1");
   const ImagePtr first = f.Put(old_image);
   const std::string before = *base::ReadFile(f.RecordOf(*first));
   const Image new_image = Make({"new"}, "repo:v1");
   f.Put(new_image);
-  // The old record as if it had never been rewritten.
+  // Restores the old record, as if it had not been written again.
   REQUIRE(base::WriteFileAtomic(f.RecordOf(*first), before, 0600).ok());
   f.Reopen();
   CHECK((*f.store->Find("example.com/repo:v1"))->id == new_image.id);
   CHECK((*f.store->Find(old_image.id.str()))->repo_tags.empty());
 }
 
-TEST_CASE("Records survive a restart byte for byte") {
+TEST_CASE("records survive a restart byte for byte") {
   StoreFixture f;
   const std::string run = R"({"Cmd":["sh","-c","a\"b\\c\u00e9\n"],"User":"www-data"})";
   const Image image = Make({"a", "b"}, "repo:v1", run);
@@ -192,7 +192,7 @@ TEST_CASE("Records survive a restart byte for byte") {
   CHECK(f.store->quarantined().empty());
 }
 
-TEST_CASE("Remove takes all references at once, and the layers nobody else needs are unused") {
+TEST_CASE("Remove removes all references, and layers of no other image are unused") {
   StoreFixture f;
   Image one = Make({"base", "one"}, "repo:1");
   one.repo_tags.push_back("example.com/repo:also");
@@ -214,7 +214,7 @@ TEST_CASE("Remove takes all references at once, and the layers nobody else needs
   CHECK(Ids(f.store->Unused(all)) == all);
 }
 
-TEST_CASE("Five removals at once: one does it, all see it gone") {
+TEST_CASE("of concurrent removals one succeeds, and the others get NotFound") {
   StoreFixture f;
   const Image image = Make({"a"}, "repo:1");
   f.Put(image);
@@ -232,7 +232,7 @@ TEST_CASE("Five removals at once: one does it, all see it gone") {
   CHECK(seen == 0);
 }
 
-TEST_CASE("A layer that a pull counts on is not given up") {
+TEST_CASE("a layer that a pull needs is not unused") {
   StoreFixture f;
   const Image image = Make({"a"}, "repo:1");
   f.Put(image);
@@ -244,10 +244,10 @@ TEST_CASE("A layer that a pull counts on is not given up") {
     REQUIRE(f.store->Remove(image.id).ok());
     CHECK(f.store->Unused({chain_id}).empty());
   }
-  // The pull failed: now it is garbage.
+  // The pull has failed: the layer is unused.
   auto unused = f.store->Unused({chain_id});
   REQUIRE(unused.size() == 1);
-  // While it is being deleted, a pull that wants it waits.
+  // While it is being deleted, a pull that needs it waits.
   PullContext context;
   context.deadline = base::Deadline::In(absl::Milliseconds(30));
   CHECK(absl::IsDeadlineExceeded(f.store->leases().Acquire(chain_id, context).status()));
@@ -255,7 +255,7 @@ TEST_CASE("A layer that a pull counts on is not given up") {
   CHECK(f.store->leases().Acquire(chain_id, {}).ok());
 }
 
-TEST_CASE("A damaged record is quarantined alone, and the start goes on") {
+TEST_CASE("a damaged record is quarantined, and the other images stay") {
   StoreFixture f;
   const Image good = Make({"good"}, "repo:good");
   const ImagePtr bad = f.Put(Make({"bad"}, "repo:bad"));
@@ -287,13 +287,13 @@ TEST_CASE("A damaged record is quarantined alone, and the start goes on") {
     CHECK_FALSE(base::ReadFile(path).ok());
   }
   CHECK(base::ListDir(f.paths.Quarantine())->size() == std::size(damages));
-  // Nothing is in the way of pulling it again.
+  // The image can be pulled again.
   f.Put(*bad);
   f.Reopen();
   CHECK(f.store->List().size() == 2);
 }
 
-TEST_CASE("A directory in place of a record, and leftovers of a dead writer") {
+TEST_CASE("a directory in place of a record is quarantined, temporary files are removed") {
   StoreFixture f;
   const Image good = Make({"good"}, "repo:good");
   f.Put(good);
@@ -306,7 +306,7 @@ TEST_CASE("A directory in place of a record, and leftovers of a dead writer") {
   CHECK_FALSE(base::ReadFile(leftover).ok());
 }
 
-TEST_CASE("An image whose layers are gone is not listed") {
+TEST_CASE("an image whose layers are gone is not listed") {
   StoreFixture f;
   const Image image = Make({"a", "b"}, "repo:1");
   f.Put(image);
@@ -317,19 +317,19 @@ TEST_CASE("An image whose layers are gone is not listed") {
   CHECK(absl::StrContains(f.store->quarantined()[0], "is missing"));
 }
 
-TEST_CASE("Put that cannot write leaves everything as it was") {
+TEST_CASE("a failed Put changes nothing") {
   StoreFixture f;
   const Image old_image = Make({"old"}, "repo:v1");
   f.Put(old_image);
   const Image new_image = Make({"new"}, "repo:v1");
-  // A directory of that name cannot be renamed over.
+  // A directory at the record's path makes the rename fail.
   REQUIRE(base::MakeDirs(f.RecordOf(new_image) + "/x", 0700).ok());
   CHECK_FALSE(f.store->Put(new_image).ok());
   CHECK((*f.store->Find("example.com/repo:v1"))->id == old_image.id);
   CHECK(f.store->List().size() == 1);
 }
 
-TEST_CASE("Put of what is known already writes nothing") {
+TEST_CASE("Put of an unchanged image writes nothing") {
   StoreFixture f;
   const ImagePtr first = f.Put(Make({"a"}, "repo:v1"));
   struct stat before;

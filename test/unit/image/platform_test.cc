@@ -17,7 +17,7 @@ oci::Platform Linux(const std::string& architecture, const std::string& variant 
   return platform;
 }
 
-// Entries are told apart by their size: the position.
+// The size of an entry is its position, to identify it.
 oci::Index IndexOf(const std::vector<std::optional<oci::Platform>>& platforms) {
   oci::Index index;
   for (const auto& platform : platforms) {
@@ -36,7 +36,7 @@ int64_t Chosen(const std::vector<std::optional<oci::Platform>>& platforms,
 
 }  // namespace
 
-TEST_CASE("The machine's own architecture is chosen, the first of equals") {
+TEST_CASE("the host's own architecture is chosen, and the first of equal entries") {
   const oci::Platform amd64 = Linux("amd64");
   CHECK(Chosen({Linux("arm64"), Linux("amd64"), Linux("amd64")}, amd64) == 1);
   CHECK(Chosen({Linux("x86_64")}, amd64) == 0);
@@ -49,7 +49,7 @@ TEST_CASE("The machine's own architecture is chosen, the first of equals") {
   CHECK(Chosen({}, amd64) == -1);
 }
 
-TEST_CASE("Of arm the highest variant that runs is chosen") {
+TEST_CASE("for arm the highest variant that the host runs is chosen") {
   CHECK(Chosen({Linux("arm", "v5"), Linux("arm", "v7"), Linux("arm", "v6")}, Linux("arm", "v7")) ==
         1);
   CHECK(Chosen({Linux("arm", "v7")}, Linux("arm", "v6")) == -1);
@@ -57,7 +57,7 @@ TEST_CASE("Of arm the highest variant that runs is chosen") {
   CHECK(Chosen({Linux("arm", "v6"), Linux("arm", "v7")}, Linux("arm64")) == 1);
 }
 
-TEST_CASE("Other systems and attestations are passed over") {
+TEST_CASE("entries for other systems and attestations are skipped") {
   oci::Platform windows = Linux("amd64");
   windows.os = "windows";
   oci::Platform unknown = Linux("unknown");
@@ -66,7 +66,7 @@ TEST_CASE("Other systems and attestations are passed over") {
   CHECK(Chosen({windows, unknown}, Linux("amd64")) == -1);
 }
 
-TEST_CASE("A config of another platform cannot run; an empty one may") {
+TEST_CASE("a config of another platform cannot run; an empty one may") {
   CHECK(CanRun(Linux("amd64"), Linux("amd64")));
   CHECK(CanRun(oci::Platform(), Linux("amd64")));
   CHECK(CanRun(Linux("arm64", "v8"), Linux("arm64")));
@@ -76,7 +76,7 @@ TEST_CASE("A config of another platform cannot run; an empty one may") {
   CHECK_FALSE(CanRun(windows, Linux("amd64")));
 }
 
-TEST_CASE("Chain ids follow the image spec") {
+TEST_CASE("chain ids follow the image spec") {
   const oci::Digest a = Sha256("a");
   const oci::Digest b = Sha256("b");
   const auto chain = ChainIds({a, b});

@@ -1,4 +1,4 @@
-// Authentication of pulls, with M14 and M15 of the hostile suite. No secret may appear in an error.
+// Authentication of pulls, also with hostile registries. No secret may appear in an error.
 #include <catch2/catch.hpp>
 
 #include "absl/strings/escaping.h"
@@ -27,7 +27,7 @@ std::string Authorization(const EvilRequest& request) {
   return found == request.headers.end() ? "" : found->second;
 }
 
-// Everything but /token wants `wanted` in Authorization.
+// All paths except /token require `wanted` in Authorization.
 void Demand(EvilRegistry& registry, const std::string& wanted, const std::string& challenge) {
   registry.Guard([=](const EvilRequest& request) {
     if (request.path == "/token" || Authorization(request) == wanted) return EvilReply{.status = 0};
@@ -43,18 +43,18 @@ std::string BearerOf(const std::string& host) {
 
 }  // namespace
 
-TEST_CASE("Basic authentication is answered when asked for") {
+TEST_CASE("basic credentials are sent after a challenge") {
   PullFixture f;
   Serve(f.registry, MakeImage({"a", "b", "c"}));
   Demand(f.registry, kBasicOk, "Basic realm=\"x\"");
   REQUIRE(f.Pull("repo:v1", User("ann", "hunter2")).ok());
   CHECK(Authorization(f.registry.requests().at(0)).empty());
-  // Once learned, it is sent right away.
+  // Further requests have it from the beginning.
   CHECK(f.registry.Count("GET", "/v2/repo/manifests/v1") == 2);
   CHECK(f.registry.Count("GET", BlobPath("b")) == 1);
 }
 
-TEST_CASE("A wrong or missing password is Unauthenticated") {
+TEST_CASE("a wrong or missing password is Unauthenticated") {
   PullFixture f;
   Serve(f.registry, MakeImage({"a"}));
   Demand(f.registry, kBasicOk, "Basic realm=\"x\"");
@@ -69,7 +69,7 @@ TEST_CASE("A wrong or missing password is Unauthenticated") {
   CHECK(f.Refused().code() == absl::StatusCode::kPermissionDenied);
 }
 
-TEST_CASE("An anonymous bearer token is fetched once for all layers") {
+TEST_CASE("an anonymous bearer token is fetched once for all layers") {
   PullFixture f;
   Serve(f.registry, MakeImage({"a", "b", "c", "d"}));
   f.registry.Serve("/token", EvilReply{.body = R"({"token":"t0ken"})"});
@@ -83,7 +83,7 @@ TEST_CASE("An anonymous bearer token is fetched once for all layers") {
   }
 }
 
-TEST_CASE("A user's bearer token is fetched with the user's password") {
+TEST_CASE("a user's bearer token is fetched with the user's password") {
   PullFixture f;
   Serve(f.registry, MakeImage({"a"}));
   f.registry.Serve("/token", [](const EvilRequest& request) {
@@ -97,7 +97,7 @@ TEST_CASE("A user's bearer token is fetched with the user's password") {
   CHECK_FALSE(absl::StrContains(status.message(), "swordfish"));
 }
 
-TEST_CASE("An identity token is exchanged by OAuth2 refresh") {
+TEST_CASE("an identity token is exchanged by OAuth2 refresh") {
   PullFixture f;
   Serve(f.registry, MakeImage({"a"}));
   f.registry.Serve("/token", [](const EvilRequest& request) {
@@ -117,7 +117,7 @@ TEST_CASE("An identity token is exchanged by OAuth2 refresh") {
   CHECK(pulled.ok());
 }
 
-TEST_CASE("A registry token is the bearer token itself") {
+TEST_CASE("a registry token is the bearer token itself") {
   PullFixture f;
   Serve(f.registry, MakeImage({"a"}));
   Demand(f.registry, "Bearer direct", BearerOf(f.registry.host()));
@@ -129,7 +129,7 @@ TEST_CASE("A registry token is the bearer token itself") {
   CHECK(f.Pull("repo:v1", credentials).status().code() == absl::StatusCode::kInvalidArgument);
 }
 
-TEST_CASE("A token that expires during the pull is renewed") {
+TEST_CASE("a token that expires during the pull is renewed") {
   PullFixture f;
   Serve(f.registry, MakeImage({"a"}));
   auto issued = std::make_shared<std::atomic<int>>(0);
@@ -148,7 +148,7 @@ TEST_CASE("A token that expires during the pull is renewed") {
   CHECK(*issued == 2);
 }
 
-TEST_CASE("Credentials for another server are not sent") {
+TEST_CASE("credentials for another server are not sent") {
   PullFixture f;
   Serve(f.registry, MakeImage({"a"}));
   Demand(f.registry, kBasicOk, "Basic realm=\"x\"");
@@ -160,7 +160,7 @@ TEST_CASE("Credentials for another server are not sent") {
   CHECK(f.Pull("repo:v1", credentials).ok());
 }
 
-TEST_CASE("M14 a bearer realm may be another host, but not just any URL") {
+TEST_CASE("a bearer realm may be another host, but not just any URL") {
   PullFixture f;
   EvilRegistry tokens;
   Serve(f.registry, MakeImage({"a"}));
@@ -180,7 +180,7 @@ TEST_CASE("M14 a bearer realm may be another host, but not just any URL") {
   }
 }
 
-TEST_CASE("M14 an https registry cannot send its users to a plain http realm") {
+TEST_CASE("an https registry cannot send its users to a plain http realm") {
   RegistryHost host;
   host.api = *Url::Parse("https://registry.example/v2");
   HttpClient client(HttpPace{absl::Seconds(1), 1});
@@ -191,7 +191,7 @@ TEST_CASE("M14 an https registry cannot send its users to a plain http realm") {
   CHECK(tokens.requests().empty());
 }
 
-TEST_CASE("Token servers that answer nonsense are refused") {
+TEST_CASE("invalid answers of a token server are errors") {
   for (const std::string body : {"", "{}", "[]", R"({"token":7})", R"({"token":""})",
                                  R"({"token":"a\r\nX-Evil: 1"})", R"({"token":"a b"})"}) {
     CAPTURE(body);
@@ -209,7 +209,7 @@ TEST_CASE("Token servers that answer nonsense are refused") {
   CHECK(f.Refused().code() == absl::StatusCode::kInvalidArgument);
 }
 
-TEST_CASE("M15 a redirect to another host drops Authorization and configured headers") {
+TEST_CASE("a redirect to another host drops Authorization and configured headers") {
   PullFixture f;
   EvilRegistry storage;
   const TestImage image = MakeImage({"a"});
@@ -231,7 +231,7 @@ TEST_CASE("M15 a redirect to another host drops Authorization and configured hea
   const EvilRequest elsewhere = storage.requests().at(0);
   CHECK_FALSE(elsewhere.headers.contains("authorization"));
   CHECK_FALSE(elsewhere.headers.contains("x-secret"));
-  // On the same host both stay.
+  // A redirect on the same host keeps both.
   bool moved = false;
   for (const EvilRequest& request : f.registry.requests()) {
     CHECK(request.headers.at("x-secret") == "opensesame");
@@ -242,7 +242,7 @@ TEST_CASE("M15 a redirect to another host drops Authorization and configured hea
   CHECK(moved);
 }
 
-TEST_CASE("M15 a 401 from where a redirect led is not answered") {
+TEST_CASE("credentials are not sent after a 401 of another host") {
   PullFixture f;
   EvilRegistry storage;
   Serve(f.registry, MakeImage({"a"}));
@@ -256,7 +256,7 @@ TEST_CASE("M15 a 401 from where a redirect led is not answered") {
   CHECK(Authorization(storage.requests().at(0)).empty());
 }
 
-TEST_CASE("A registry that echoes secrets does not get them into an error") {
+TEST_CASE("a registry that echoes secrets does not get them into an error") {
   const std::string secret = "pa\"ss/word+1";
   const std::string basic = absl::Base64Escape("ann:" + secret);
   const std::string escaped = absl::CHexEscape(secret);
@@ -268,7 +268,7 @@ TEST_CASE("A registry that echoes secrets does not get them into an error") {
         if (Authorization(request).empty()) return Ask("Basic realm=\"x\"");
         EvilReply reply;
         reply.status = code;
-        // Placed where cutting the message to size would cut the secret in two.
+        // At a position where shortening the message would cut the secret in two.
         reply.body =
             absl::StrCat(R"({"errors":[{"code":"A)", absl::CHexEscape(echo), R"(","message":")",
                          std::string(230, '-'), absl::CHexEscape(echo), "\"}]}");
@@ -283,7 +283,7 @@ TEST_CASE("A registry that echoes secrets does not get them into an error") {
       }
     }
   }
-  // In a Location, in a realm, in a host name.
+  // In a Location header, in a realm, in a host name.
   for (const char* header :
        {"Location: http://hunter2.invalid/hunter2", "Location: ftp://hunter2/"}) {
     PullFixture f;

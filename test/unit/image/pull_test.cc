@@ -13,7 +13,7 @@
 using namespace crisp;
 using namespace crisp::image;
 
-TEST_CASE("A pull stores layers, config and references") {
+TEST_CASE("a pull stores layers, config and references") {
   PullFixture f;
   const TestImage image = MakeImage({"base", "middle", "top"}, R"({"User":"1002"})");
   Serve(f.registry, image);
@@ -36,12 +36,12 @@ TEST_CASE("A pull stores layers, config and references") {
         digest::Sha256(absl::StrCat(Sha256("base").str(), " ", Sha256("middle").str())));
   CHECK(f.target.layers().at(got.layers[2].chain_id) == "top");
   CHECK(f.target.aborted() == 0);
-  // A fresh name costs one request for the manifest.
+  // For a new name there is one request for the manifest, without HEAD.
   CHECK(f.registry.Count("HEAD", "/v2/repo/manifests/v1") == 0);
   CHECK(f.registry.Count("GET", "/v2/repo/manifests/v1") == 1);
 }
 
-TEST_CASE("Manifests are asked for with every type we read") {
+TEST_CASE("requests for manifests accept every supported type") {
   PullFixture f;
   Serve(f.registry, MakeImage({"a"}));
   REQUIRE(f.Pull().ok());
@@ -52,7 +52,7 @@ TEST_CASE("Manifests are asked for with every type we read") {
   }
 }
 
-TEST_CASE("A second pull asks the registry by HEAD and downloads nothing") {
+TEST_CASE("a second pull asks the registry by HEAD and downloads nothing") {
   PullFixture f;
   const TestImage image = MakeImage({"a", "b"});
   Serve(f.registry, image);
@@ -84,7 +84,7 @@ TEST_CASE("A second pull asks the registry by HEAD and downloads nothing") {
   }
 }
 
-TEST_CASE("A pull by digest adds no tag, and exactly one digest reference") {
+TEST_CASE("a pull by digest adds no tag, and exactly one digest reference") {
   PullFixture f;
   const TestImage image = MakeImage({"a"});
   Serve(f.registry, image);
@@ -93,15 +93,15 @@ TEST_CASE("A pull by digest adds no tag, and exactly one digest reference") {
   REQUIRE(pulled.ok());
   CHECK((*pulled)->repo_tags.empty());
   CHECK((*pulled)->repo_digests == std::vector<std::string>{reference});
-  // A tag beside the digest is dropped.
+  // A tag together with a digest is dropped.
   REQUIRE(f.Pull(absl::StrCat(f.registry.host(), "/repo:zzz@", image.digest().str())).ok());
   CHECK((*f.store->Find(reference))->repo_tags.empty());
-  // By tag later, the tag joins.
+  // A later pull by tag adds the tag.
   REQUIRE(f.Pull().ok());
   CHECK((*f.store->Find(reference))->repo_tags.size() == 1);
 }
 
-TEST_CASE("A manifest that has another digest than asked for is refused") {
+TEST_CASE("a manifest with another digest than requested is refused") {
   PullFixture f;
   const TestImage image = MakeImage({"a"});
   Serve(f.registry, image);
@@ -111,7 +111,7 @@ TEST_CASE("A manifest that has another digest than asked for is refused") {
         absl::StatusCode::kDataLoss);
 }
 
-TEST_CASE("An index leads to this platform's image and gives it its digest") {
+TEST_CASE("from an index this platform's image is pulled, under the digest of the index") {
   PullFixture f;
   const TestImage image = MakeImage({"a"});
   Serve(f.registry, image, "unused");
@@ -132,7 +132,7 @@ TEST_CASE("An index leads to this platform's image and gives it its digest") {
         std::vector<std::string>{f.registry.host() + "/repo@" + Sha256(index).str()});
 }
 
-TEST_CASE("Images for other platforms are not found, and say so") {
+TEST_CASE("images for other platforms are not found, and say so") {
   PullFixture f;
   const std::string entry = DescriptorOf(oci::kOciManifestType, "x",
                                          R"(,"platform":{"os":"windows","architecture":"amd64"})");
@@ -148,7 +148,7 @@ TEST_CASE("Images for other platforms are not found, and say so") {
   CHECK(Holds(f.Refused("repo:v2"), "image is for linux/mips"));
 }
 
-TEST_CASE("A missing manifest is NotFound and names the reference") {
+TEST_CASE("a missing manifest is NotFound and names the reference") {
   PullFixture f;
   const absl::Status status = f.Refused("repo:nope");
   CHECK(status.code() == absl::StatusCode::kNotFound);
@@ -156,14 +156,14 @@ TEST_CASE("A missing manifest is NotFound and names the reference") {
   CHECK(Holds(status, "MANIFEST_UNKNOWN"));
 }
 
-TEST_CASE("A registry that nobody listens on is RegistryUnavailable") {
+TEST_CASE("a registry that refuses connections is RegistryUnavailable") {
   PullFixture f;
   const absl::Status status = f.Refused("127.0.0.1:1/repo:v1");
   CHECK(status.code() == absl::StatusCode::kUnavailable);
   CHECK(absl::StartsWith(status.message(), "RegistryUnavailable: "));
 }
 
-TEST_CASE("A deadline of 1 ms is DeadlineExceeded and leaves no image") {
+TEST_CASE("a deadline of 1 ms is DeadlineExceeded and leaves no image") {
   PullFixture f;
   absl::Notification release;
   f.registry.Guard([&](const EvilRequest&) {
@@ -177,11 +177,11 @@ TEST_CASE("A deadline of 1 ms is DeadlineExceeded and leaves no image") {
   CHECK(f.Pull("repo:v1", {}, context).status().code() == absl::StatusCode::kDeadlineExceeded);
   CHECK(base::MonotonicNanos() - begin < 500'000'000);
   release.Notify();
-  f.puller.reset();  // waits for what still runs
+  f.puller.reset();  // waits for the pull
   CHECK(f.store->List().empty());
 }
 
-TEST_CASE("A cancelled pull ends and leaves no image") {
+TEST_CASE("a cancelled pull ends and leaves no image") {
   PullFixture f;
   const TestImage image = MakeImage({"a", std::string(1 << 20, 'x')});
   Serve(f.registry, image);
@@ -202,7 +202,8 @@ TEST_CASE("A cancelled pull ends and leaves no image") {
 
 namespace {
 
-// Runs a pull beside the test. Catch's assertions are not thread-safe, so the verdict is fetched.
+// Runs a pull on another thread. Catch's assertions are not thread-safe, so the test gets the
+// result.
 class BesidePull {
  public:
   BesidePull(Puller& puller, oci::Reference reference, Credentials credentials = {},
@@ -220,7 +221,7 @@ class BesidePull {
   std::thread thread_;
 };
 
-// Waits until `condition` holds; the condition is another thread's doing.
+// Waits until another thread makes `condition` true.
 template <typename Condition>
 bool Happens(Condition condition) {
   const int64_t end = base::MonotonicNanos() + 20'000'000'000;
@@ -235,7 +236,7 @@ void Await(Condition condition) {
 
 }  // namespace
 
-TEST_CASE("Concurrent pulls of one reference share one download") {
+TEST_CASE("concurrent pulls of one reference share one download") {
   PullFixture f;
   const TestImage image = MakeImage({"a"});
   Serve(f.registry, image);
@@ -248,7 +249,7 @@ TEST_CASE("Concurrent pulls of one reference share one download") {
   for (int i = 0; i < 3; ++i) {
     callers.emplace_back([&] { succeeded += puller.Pull(f.Ref("repo:v1"), {}, {}).ok(); });
   }
-  // One that joins and leaves early does not end the others' pull.
+  // A caller that joins and ends early does not end the pull of the others.
   Await([&] { return f.registry.Count("GET", "/v2/repo/manifests/v1") == 1; });
   callers.emplace_back([&] {
     PullContext context;
@@ -267,7 +268,7 @@ TEST_CASE("Concurrent pulls of one reference share one download") {
   CHECK(puller.Progress().empty());
 }
 
-TEST_CASE("Other credentials do not join a pull") {
+TEST_CASE("other credentials do not join a pull") {
   PullFixture f;
   Serve(f.registry, MakeImage({"a"}));
   absl::Notification release;
@@ -282,7 +283,7 @@ TEST_CASE("Other credentials do not join a pull") {
   CHECK(f.target.begun() == 1);
 }
 
-TEST_CASE("Two images that share layers unpack them once") {
+TEST_CASE("two images that share layers unpack them once") {
   PullFixture f;
   const TestImage one = MakeImage({"shared", "also shared", "one"});
   const TestImage two = MakeImage({"shared", "also shared", "two"});
@@ -305,7 +306,7 @@ TEST_CASE("Two images that share layers unpack them once") {
   CHECK(f.target.aborted() == 0);
 }
 
-TEST_CASE("When the pull that unpacks a shared layer fails, the other takes over") {
+TEST_CASE("when the pull that unpacks a shared layer fails, the other takes over") {
   PullFixture f;
   const TestImage one = MakeImage({"shared"}, R"({"User":"1"})");
   const TestImage two = MakeImage({"shared"}, R"({"User":"2"})");
@@ -335,14 +336,14 @@ TEST_CASE("When the pull that unpacks a shared layer fails, the other takes over
   CHECK(f.target.layers().size() == 1);
 }
 
-TEST_CASE("A failed pull holds none of its layers when the end of it is told") {
+TEST_CASE("a failed pull has released its layers when after_failure runs") {
   PullFixture f;
   const TestImage good = MakeImage({"shared", "good"});
   const TestImage bad = MakeImage({"shared", "published", "bad"});
   Serve(f.registry, good, "good");
   Serve(f.registry, bad, "bad");
   EvilReply missing{.status = 404};
-  // Catch's macros are for the main thread; one layer too few shows below.
+  // No Catch macros, as this is another thread; a missing layer is found below.
   missing.before_reply = [&] { Happens([&] { return f.target.layers().size() == 3; }); };
   f.registry.Serve(BlobPath("bad"), missing);
   std::vector<std::string> unused;
@@ -360,7 +361,7 @@ TEST_CASE("A failed pull holds none of its layers when the end of it is told") {
   CHECK(unused == std::vector<std::string>{"published"});
 }
 
-TEST_CASE("Many layers, repeated ones too, are published bottom-up") {
+TEST_CASE("many layers, repeated ones too, are published bottom-up") {
   PullFixture f;
   std::vector<std::string> layers;
   for (int i = 0; i < 40; ++i) layers.push_back(absl::StrCat("layer ", i % 7));
@@ -371,7 +372,7 @@ TEST_CASE("Many layers, repeated ones too, are published bottom-up") {
   CHECK(f.target.layers().size() == 40);
 }
 
-TEST_CASE("A tag that moved leaves the old image its digest only") {
+TEST_CASE("the old image of a moved tag keeps only its digest reference") {
   PullFixture f;
   const TestImage old_image = MakeImage({"old"});
   const TestImage new_image = MakeImage({"new"});
@@ -385,7 +386,7 @@ TEST_CASE("A tag that moved leaves the old image its digest only") {
   CHECK(left->repo_digests.size() == 1);
 }
 
-TEST_CASE("A sink's error ends the pull at once, with its own words") {
+TEST_CASE("an error of a sink ends the pull without retries") {
   PullFixture f;
   Serve(f.registry, MakeImage({"a"}));
   f.target.write_error = absl::ResourceExhaustedError("write /x: ENOSPC");
@@ -397,7 +398,7 @@ TEST_CASE("A sink's error ends the pull at once, with its own words") {
   CHECK(f.target.aborted() == 1);
 }
 
-TEST_CASE("Mirrors are tried in order, then the registry itself") {
+TEST_CASE("mirrors are tried in order, then the registry itself") {
   PullFixture f;
   EvilRegistry mirror;
   const TestImage image = MakeImage({"a", "b"});
@@ -435,7 +436,7 @@ TEST_CASE("Mirrors are tried in order, then the registry itself") {
   }
 }
 
-TEST_CASE("A mirror without the resolve capability is only asked by digest") {
+TEST_CASE("a mirror without the resolve capability is only asked by digest") {
   PullFixture f;
   EvilRegistry mirror;
   const TestImage image = MakeImage({"a"});
@@ -455,5 +456,5 @@ TEST_CASE("hosts.toml is read at every pull; a broken one fails it") {
   f.WriteHostsToml("server = 7");
   const absl::Status status = f.Pull().status();
   CHECK(status.code() == absl::StatusCode::kInvalidArgument);
-  CHECK(Holds(status, "hosts.toml: server: not a string"));
+  CHECK(Holds(status, "hosts.toml: server: must be a string"));
 }

@@ -29,7 +29,7 @@ struct Certs {
 
 }  // namespace
 
-TEST_CASE("Without configuration a registry is https, loopback ones http") {
+TEST_CASE("without configuration a registry is https, loopback ones http") {
   Certs certs;
   const std::pair<const char*, const char*> rows[] = {
       {"docker.io", "https://registry-1.docker.io/v2"},
@@ -51,7 +51,7 @@ TEST_CASE("Without configuration a registry is https, loopback ones http") {
   }
 }
 
-TEST_CASE("Directories are found by either spelling of the port, then _default") {
+TEST_CASE("a directory is found by both spellings of the port, else _default is used") {
   Certs certs;
   certs.Write("_default", "hosts.toml", "server = \"https://default\"");
   CHECK(certs.Hosts("a:5000")[0].api.text() == "https://default/v2");
@@ -60,14 +60,14 @@ TEST_CASE("Directories are found by either spelling of the port, then _default")
   certs.Write("a_5000_", "hosts.toml", "server = \"https://underscores\"");
   CHECK(certs.Hosts("a:5000")[0].api.text() == "https://underscores/v2");
   CHECK(certs.Hosts("a")[0].api.text() == "https://default/v2");
-  // Several directories: the first that knows the registry.
+  // Of several directories the first with the registry counts.
   Certs other;
   other.Write("a", "hosts.toml", "server = \"https://other\"");
   CHECK((*RegistryHosts("a", {other.dir.path, certs.dir.path}))[0].api.text() ==
         "https://other/v2");
 }
 
-TEST_CASE("_default without a server leads to the registry itself") {
+TEST_CASE("_default without a server uses the registry itself") {
   Certs certs;
   certs.Write("_default", "hosts.toml", "[host.\"http://mirror:5000\"]\n");
   const auto hosts = certs.Hosts("docker.io");
@@ -78,7 +78,7 @@ TEST_CASE("_default without a server leads to the registry itself") {
   CHECK_FALSE(hosts[1].is_mirror);
 }
 
-TEST_CASE("hosts.toml: everything containerd reads") {
+TEST_CASE("hosts.toml: all keys of containerd are read") {
   Certs certs;
   certs.Write("docker.io", "ca.pem", "CA-ONE");
   certs.Write("docker.io", "ca2.pem", "CA-TWO");
@@ -127,7 +127,7 @@ server = "https://registry-1.docker.io"
   CHECK(hosts[4].headers.empty());
 }
 
-TEST_CASE("Keys at the top of hosts.toml are the server's") {
+TEST_CASE("keys at the top of hosts.toml are the server's") {
   Certs certs;
   certs.Write("r.example", "hosts.toml", R"(
 server = "http://upstream.example"
@@ -139,13 +139,13 @@ capabilities = ["pull"]
   const auto hosts = certs.Hosts("r.example");
   REQUIRE(hosts.size() == 1);
   CHECK(hosts[0].api.text() == "http://upstream.example/v2");
-  CHECK(hosts[0].is_mirror);  // another host than the reference names
+  CHECK(hosts[0].is_mirror);  // not the host of the reference
   CHECK(hosts[0].tls.skip_verify);
   CHECK_FALSE(hosts[0].can_resolve);
   CHECK(hosts[0].headers == std::vector<std::string>{"X-A: 1"});
 }
 
-TEST_CASE("Docker's certificate files are used where there is no hosts.toml") {
+TEST_CASE("Docker's certificate files are used without a hosts.toml") {
   Certs certs;
   certs.Write("r.example_5000_", "ca.crt", "CA");
   certs.Write("r.example_5000_", "client.cert", "C");
@@ -159,19 +159,19 @@ TEST_CASE("Docker's certificate files are used where there is no hosts.toml") {
   CHECK(certs.Hosts("localhost")[0].api.text() == "https://localhost/v2");
 }
 
-TEST_CASE("A hosts.toml that cannot be understood is an error naming file and key") {
+TEST_CASE("an invalid hosts.toml is an error naming file and key") {
   const std::pair<const char*, const char*> rows[] = {
       {"[", "line 1"},
-      {"server = 1", "server: not a string"},
+      {"server = 1", "server: must be a string"},
       {"server = \"ftp://x\"", "server: "},
       {"server = \"https://u:hunter2@x\"", "server: "},
-      {"host = 1", "host: not a table"},
-      {"[host]\n\"https://x\" = 1", "host.\"https://x\": not a table"},
-      {"[host.\"ftp://x\"]", "scheme is not"},
+      {"host = 1", "host: must be a table"},
+      {"[host]\n\"https://x\" = 1", "host.\"https://x\": must be a table"},
+      {"[host.\"ftp://x\"]", "scheme must be"},
       {"[host.\"https://u:hunter2@x\"]", "host: "},
       {"[host.\"https://x\"]\ncapabilities = [\"fly\"]", "capabilities: \"fly\""},
       {"[host.\"https://x\"]\ncapabilities = 1", "capabilities: "},
-      {"[host.\"https://x\"]\nskip_verify = \"yes\"", "skip_verify: not a boolean"},
+      {"[host.\"https://x\"]\nskip_verify = \"yes\"", "skip_verify: must be a boolean"},
       {"[host.\"https://x\"]\nca = \"missing.pem\"", "ca: open "},
       {"[host.\"https://x\"]\nclient = [[\"a\", \"b\", \"c\"]]", "client: "},
       {"[host.\"https://x\"]\nclient = 1", "client: "},
@@ -179,7 +179,7 @@ TEST_CASE("A hosts.toml that cannot be understood is an error naming file and ke
       {"[host.\"https://x\"]\ndial_timeout = \"-1s\"", "dial_timeout: "},
       {"[header]\nX-A = \"hunter2\\r\\nX-B: 1\"", "header: "},
       {"[header]\n\"X-A: hunter2\" = \"1\"", "header: "},
-      {"header = 1", "header: not a table"},
+      {"header = 1", "header: must be a table"},
   };
   for (const auto& [text, words] : rows) {
     CAPTURE(text);
@@ -194,7 +194,7 @@ TEST_CASE("A hosts.toml that cannot be understood is an error naming file and ke
   }
 }
 
-TEST_CASE("Unknown keys of hosts.toml are ignored, as containerd does") {
+TEST_CASE("unknown keys of hosts.toml are ignored, as containerd does") {
   Certs certs;
   certs.Write("r", "hosts.toml", "future = 1\n[host.\"https://x\"]\nother = true\n");
   CHECK(certs.Hosts("r").size() == 2);

@@ -19,7 +19,7 @@ TEST_CASE("URLs are split and their origin names the port") {
   CHECK(Url::Parse("http://[::1]:5000/x")->Origin() == "http://[::1]:5000");
 }
 
-TEST_CASE("Other URLs are refused without repeating secrets") {
+TEST_CASE("invalid URLs are refused, and the error contains no secret") {
   for (const char* text :
        {"", "x", "/x", "ftp://h/", "file:///etc/passwd", "http://user:hunter2@h/", "http://user@h/",
         "http://h/#hunter2", "http://h/a b", "http://h/\n", "http://", "http://h:99999/",
@@ -32,7 +32,7 @@ TEST_CASE("Other URLs are refused without repeating secrets") {
   CHECK_FALSE(Url::Parse("http://h/" + std::string(20000, 'a')).ok());
 }
 
-TEST_CASE("Redirects resolve against the URL they came from") {
+TEST_CASE("a redirect is resolved against the URL of the request") {
   const Url base = *Url::Parse("https://h/v2/a/b?x=1");
   CHECK(base.Resolve("/c?d=1")->text() == "https://h/c?d=1");
   CHECK(base.Resolve("c")->text() == "https://h/v2/a/c");
@@ -43,7 +43,7 @@ TEST_CASE("Redirects resolve against the URL they came from") {
   }
 }
 
-TEST_CASE("Loopback and link-local hosts are known in every spelling") {
+TEST_CASE("loopback and link-local hosts are found in every spelling") {
   for (const char* host : {"localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]", "::1"}) {
     CAPTURE(host);
     CHECK(Url::IsLoopbackHost(host));

@@ -46,17 +46,17 @@ struct Fixture {
 
 TEST_CASE("what another pull left on an image's layers goes with the image") {
   Fixture f;
-  const std::string base = f.Layer("base");
-  const std::string middle = f.Layer("middle", base);
-  const std::string top = f.Layer("top", middle);
-  const std::string left = f.Layer("left behind", middle);
+  const oci::ChainId base = f.Layer("base");
+  const oci::ChainId middle = f.Layer("middle", base);
+  const oci::ChainId top = f.Layer("top", middle);
+  const oci::ChainId left = f.Layer("left behind", middle);
   const oci::Digest image = f.PutImage("image", {base, middle, top});
   const oci::Digest lone = f.PutImage("lone", {f.Layer("lone")});
   f.use->DeleteUnused();
   CHECK_FALSE(f.Has(left));
   CHECK(f.snapshots.store->Layers().size() == 4);
 
-  const std::string again = f.Layer("left behind", middle);
+  const oci::ChainId again = f.Layer("left behind", middle);
   REQUIRE(f.images->Remove(image).ok());
   f.use->DeleteUnused();
   CHECK(f.snapshots.store->Layers().size() == 1);
@@ -67,10 +67,10 @@ TEST_CASE("what another pull left on an image's layers goes with the image") {
 
 TEST_CASE("layers that a pull or a container holds stay, with all below them") {
   Fixture f;
-  const std::string base = f.Layer("base");
-  const std::string top = f.Layer("top", base);
-  const std::string pulled = f.Layer("pulled", base);
-  const std::string run = f.Layer("run", base);
+  const oci::ChainId base = f.Layer("base");
+  const oci::ChainId top = f.Layer("top", base);
+  const oci::ChainId pulled = f.Layer("pulled", base);
+  const oci::ChainId run = f.Layer("run", base);
   const oci::Digest image = f.PutImage("image", {base, top});
   f.Use({base, run});
   {

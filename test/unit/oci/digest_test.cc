@@ -5,7 +5,7 @@
 
 using crisp::oci::Digest;
 
-TEST_CASE("Digest keeps algorithm and hex apart") {
+TEST_CASE("a digest gives its algorithm and its hex digits") {
   const std::string hex(64, 'a');
   const auto digest = Digest::Parse("sha256:" + hex);
   REQUIRE(digest.ok());
@@ -17,7 +17,7 @@ TEST_CASE("Digest keeps algorithm and hex apart") {
   CHECK(Digest::Parse("sha512:" + std::string(128, '0'))->algorithm() == "sha512");
 }
 
-TEST_CASE("M12 digest strings that are not exactly a digest are refused") {
+TEST_CASE("text that is not exactly a digest is refused") {
   const std::string hex(64, 'a');
   const std::string texts[] = {"",
                                hex,

@@ -41,7 +41,7 @@ std::string ConfigText(absl::string_view run) {
 
 }  // namespace
 
-TEST_CASE("Both media type families decode to one manifest") {
+TEST_CASE("OCI's and Docker's manifests decode to the same struct") {
   struct Row {
     const char* manifest;
     const char* config;
@@ -65,11 +65,11 @@ TEST_CASE("Both media type families decode to one manifest") {
       CHECK(manifest.media_type == row.manifest);
     }
   }
-  // OCI manifests need not repeat their type.
+  // OCI manifests may omit their media type.
   CHECK(DecodeManifestOrIndex(ManifestText(kLayer), kOciManifestType).ok());
 }
 
-TEST_CASE("An index keeps platforms in order") {
+TEST_CASE("an index keeps the order of its platforms") {
   const std::string text = absl::StrCat(
       "{\"manifests\":[",
       Entry(kOciManifestType, "5",
@@ -84,49 +84,50 @@ TEST_CASE("An index keeps platforms in order") {
   CHECK_FALSE(index.manifests[1].platform.has_value());
 }
 
-TEST_CASE("M05 a document that is both manifest and index is refused") {
+TEST_CASE("a document that is both manifest and index is refused") {
   for (const char* type : {kOciManifestType, kOciIndexType, kDockerListType, ""}) {
-    CheckRefused(ManifestText(kLayer, kConfig, ",\"manifests\":[]"), type, "ambiguous");
+    CheckRefused(ManifestText(kLayer, kConfig, ",\"manifests\":[]"), type,
+                 "must not be given together");
   }
 }
 
-TEST_CASE("M06 media types that lie, schema 1 and other artifacts are refused") {
+TEST_CASE("wrong media types, schema 1 and artifacts that are not images are refused") {
   const std::string manifest = ManifestText(kLayer);
-  CheckRefused(manifest, kOciIndexType, "does not fit");
-  CheckRefused("{\"manifests\":[]}", kOciManifestType, "does not fit");
+  CheckRefused(manifest, kOciIndexType, "does not match");
+  CheckRefused("{\"manifests\":[]}", kOciManifestType, "does not match");
   CheckRefused(
       ManifestText(kLayer, kConfig, absl::StrCat(",\"mediaType\":\"", kOciIndexType, "\"")),
-      kOciManifestType, "came as");
+      kOciManifestType, "differs from the content type");
   CheckRefused(manifest, "application/vnd.docker.distribution.manifest.v1+prettyjws", "schema 1");
   CheckRefused("{\"schemaVersion\":1,\"fsLayers\":[]}", "", "schema 1");
   CheckRefused(manifest, "text/html", "not an image manifest");
   CheckRefused(ManifestText(kLayer, Entry("application/vnd.cncf.helm.config.v1+json")), "",
-               "not a container image");
+               "not the type of an image config");
   CheckRefused(ManifestText(Entry("application/x-tar")), "", "layers[0].mediaType");
-  CheckRefused("[]", "", "not an object");
+  CheckRefused("[]", "", "must be an object");
   CheckRefused("{}", "", "config");
   CheckRefused("<html>", "", "image manifest");
 }
 
-TEST_CASE("M08 M25 depth bombs are refused before they are parsed") {
+TEST_CASE("deeply nested documents are refused before they are parsed") {
   const std::string depth(100000, '[');
   CheckRefused(depth, "", "deep");
   CheckRefused(absl::StrCat("{\"config\":", depth), "", "deep");
 }
 
-TEST_CASE("M09 M10 M26 too many layers and none at all are refused") {
+TEST_CASE("a manifest needs 1 to 127 layers, an index at most 1024 entries") {
   std::string layers = kLayer;
   for (size_t i = 1; i < kMaxLayers; ++i) absl::StrAppend(&layers, ",", kLayer);
   CHECK(DecodeManifestOrIndex(ManifestText(layers), "").ok());
   absl::StrAppend(&layers, ",", kLayer);
-  CheckRefused(ManifestText(layers), "", "more than 127");
-  CheckRefused(ManifestText(""), "", "empty");
+  CheckRefused(ManifestText(layers), "", "at most 127");
+  CheckRefused(ManifestText(""), "", "must not be empty");
   std::string entries = kLayer;
   for (size_t i = 0; i < kMaxIndexEntries; ++i) absl::StrAppend(&entries, ",", kLayer);
-  CheckRefused(absl::StrCat("{\"manifests\":[", entries, "]}"), "", "more than 1024");
+  CheckRefused(absl::StrCat("{\"manifests\":[", entries, "]}"), "", "at most 1024");
 }
 
-TEST_CASE("M02 sizes outside the range are refused") {
+TEST_CASE("sizes outside the range are refused") {
   const std::string type = "application/vnd.oci.image.layer.v1.tar";
   for (const char* size : {"-1", "1.5", "\"10\"", "null", "9223372036854775808", "1099511627777",
                            "18446744073709551615", "1e99"}) {
@@ -137,7 +138,7 @@ TEST_CASE("M02 sizes outside the range are refused") {
   CheckRefused(ManifestText(kLayer, Entry(kOciConfigType, "4194305")), "", "config.size");
 }
 
-TEST_CASE("M12 M16 bad digests and foreign layers are refused") {
+TEST_CASE("bad digests and foreign layers are refused") {
   CheckRefused(absl::StrReplaceAll(ManifestText(kLayer), {{"sha256:a", "sha256:/"}}), "", "digest");
   CheckRefused(ManifestText(Entry("application/vnd.oci.image.layer.v1.tar", "1",
                                   ",\"urls\":[\"http://elsewhere/x\"]")),
@@ -149,7 +150,7 @@ TEST_CASE("M12 M16 bad digests and foreign layers are refused") {
             .ok());
 }
 
-TEST_CASE("Image config decodes what a container needs") {
+TEST_CASE("an image config decodes to what a container needs") {
   const auto config = DecodeImageConfig(ConfigText(
       R"({"User":"1000:5","Env":["A=1","B=x\ny"],"Entrypoint":["/e"],"Cmd":["c"],)"
       R"("WorkingDir":"/w",)"
@@ -168,7 +169,7 @@ TEST_CASE("Image config decodes what a container needs") {
   CHECK(config->diff_ids.size() == 1);
 }
 
-TEST_CASE("Image config members may be null or absent") {
+TEST_CASE("members of an image config may be null or absent") {
   for (const char* run :
        {"null", "{}",
         R"({"User":null,"Env":null,"Entrypoint":null,"Cmd":null,"Volumes":null,"Labels":null})"}) {
@@ -177,7 +178,7 @@ TEST_CASE("Image config members may be null or absent") {
   }
 }
 
-TEST_CASE("M11 control characters where they could end up in a file or a path are refused") {
+TEST_CASE("control characters are refused where they would reach a file or a path") {
   for (const char* run :
        {R"({"User":"a\nroot:x:0:0"})", R"({"User":"a\u0000"})", R"({"WorkingDir":"/a\u0000b"})",
         R"({"WorkingDir":"/a\nb"})", R"({"StopSignal":"SIG\r"})", R"({"Env":["A=\u0000"]})",
@@ -188,7 +189,7 @@ TEST_CASE("M11 control characters where they could end up in a file or a path ar
   }
 }
 
-TEST_CASE("Image config of the wrong shape is refused") {
+TEST_CASE("an image config with members of the wrong type is refused") {
   const std::string texts[] = {"",
                                "[]",
                                "null",

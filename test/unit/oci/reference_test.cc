@@ -10,7 +10,7 @@ namespace {
 const std::string kDigestHex(64, 'a');
 }
 
-TEST_CASE("Reference normalises as Docker and containerd do") {
+TEST_CASE("a reference is normalised as by Docker and containerd") {
   struct Row {
     std::string text;
     std::string host;
@@ -48,12 +48,12 @@ TEST_CASE("Reference normalises as Docker and containerd do") {
     CHECK(reference->path() == row.path);
     CHECK(reference->ToString() == row.canonical);
     CHECK(reference->tag().empty() != reference->digest().empty());
-    // The canonical form means the same again.
+    // The canonical form parses to the same reference.
     CHECK(Reference::Parse(row.canonical)->ToString() == row.canonical);
   }
 }
 
-TEST_CASE("M13 references outside the grammar are refused") {
+TEST_CASE("references outside the grammar are refused") {
   const std::string texts[] = {"",
                                ":",
                                "/",

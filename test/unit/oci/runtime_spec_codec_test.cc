@@ -81,14 +81,14 @@ TEST_CASE("every member survives a round trip") {
   CHECK_FALSE(decoded->linux_.resources->devices[1].major.has_value());
 }
 
-TEST_CASE("without the profile everything else is the same") {
+TEST_CASE("DecodeRuntimeSpecWithoutSeccomp drops the profile and nothing else") {
   Spec spec = FullSpec();
   const absl::StatusOr<Spec> cut = DecodeRuntimeSpecWithoutSeccomp(EncodeRuntimeSpec(spec));
   REQUIRE(cut.ok());
   CHECK_FALSE(cut->linux_.seccomp.has_value());
   spec.linux_.seccomp.reset();
   CHECK(EncodeRuntimeSpec(*cut) == EncodeRuntimeSpec(spec));
-  // No profile, and texts that only look like having one.
+  // Texts without a profile, some of which contain its name elsewhere.
   CHECK(DecodeRuntimeSpecWithoutSeccomp(EncodeRuntimeSpec(spec)).ok());
   CHECK(DecodeRuntimeSpecWithoutSeccomp("{\"hostname\":\"\\\"seccomp\\\":{\"}")->hostname ==
         "\"seccomp\":{");
@@ -96,7 +96,7 @@ TEST_CASE("without the profile everything else is the same") {
   CHECK_FALSE(DecodeRuntimeSpecWithoutSeccomp("{\"linux\":{\"seccomp\":}").ok());
 }
 
-TEST_CASE("absent members are absent, null is absent, unknown ones are ignored") {
+TEST_CASE("absent members and null are empty, unknown members are ignored") {
   const absl::StatusOr<Spec> spec = DecodeRuntimeSpec(
       R"({"ociVersion":"1.0.2","process":{"args":null,"user":{}},"linux":null,"later":{"x":[1]}})");
   REQUIRE(spec.ok());
@@ -106,14 +106,14 @@ TEST_CASE("absent members are absent, null is absent, unknown ones are ignored")
   CHECK(spec->process.cwd == "/");
 }
 
-TEST_CASE("what is wrong is named") {
+TEST_CASE("an invalid config.json is refused, naming the member") {
   const auto says = [](const std::string& text, const std::string& words) {
     const absl::Status status = Decode(text);
     INFO(text << " " << status);
     return absl::IsInvalidArgument(status) && absl::StrContains(status.message(), words);
   };
   CHECK(says("", "config.json: "));
-  CHECK(says("[]", "object was expected"));
+  CHECK(says("[]", "must be an object"));
   CHECK(says("{", "parse error"));
   CHECK(says(R"({"process":{"args":"sh"}})", "args: type must be array"));
   CHECK(says(R"({"process":{"user":{"uid":4294967296}}})", "uid: 4294967296 is out of range"));
@@ -122,7 +122,7 @@ TEST_CASE("what is wrong is named") {
   CHECK(says(R"({"process":{"user":{"uid":"0"}}})", "uid: type must be integer, but is string"));
   CHECK(says(R"({"process":{"user":{"additionalGids":[1,4294967296]}}})",
              "additionalGids: 4294967296 is out of range"));
-  CHECK(says(R"({"linux":{"devices":[{"type":"char"}]}})", "\"char\" is not one letter"));
+  CHECK(says(R"({"linux":{"devices":[{"type":"char"}]}})", "\"char\": must be one letter"));
   CHECK(says(R"({"hooks":{"prestart":[{"path":"/x"}]}})", "hooks are not supported"));
   CHECK(Decode(R"({"hooks":{}})").ok());
   CHECK(says(std::string(200, '['), "nested more than"));

@@ -14,9 +14,10 @@
 
 namespace crisp::snapshot {
 
-// Whether `directory` has no entries, at the latest within a minute.
+// Whether `directory` has no entries, at the latest within five minutes: a deep tree takes a slow
+// disk long.
 inline bool AwaitEmpty(const std::string& directory) {
-  const base::Deadline deadline = base::Deadline::In(absl::Minutes(1));
+  const base::Deadline deadline = base::Deadline::In(absl::Minutes(5));
   const base::UniqueFd events(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   // Watched before the first look, so that no removal falls between the two.
   if (inotify_add_watch(events.get(), directory.c_str(), IN_DELETE) < 0) return false;

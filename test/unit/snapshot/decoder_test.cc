@@ -1,4 +1,4 @@
-// Decompression: formats told apart by bytes, members, frames, padding, damage, any split of input.
+// Decompression: detection of the format, members, frames, padding, damage, any split of the input.
 #include "snapshot/decoder.h"
 
 #include <catch2/catch.hpp>
@@ -40,7 +40,7 @@ std::string Sample(size_t size) {
   return text;
 }
 
-TEST_CASE("gzip and zstd come out the same for every split of input and output") {
+TEST_CASE("the result does not depend on how input and output are split") {
   const std::string plain = Sample(100'000);
   for (const std::string& packed :
        {Gzip(plain), Gzip(plain, 9), Gzip(plain, 0), Zstd(plain), Zstd(plain, 19), plain}) {
@@ -53,7 +53,7 @@ TEST_CASE("gzip and zstd come out the same for every split of input and output")
   }
 }
 
-TEST_CASE("an empty stream inside gzip or zstd is fine, an empty blob is a plain one") {
+TEST_CASE("an empty gzip or zstd stream is valid, and an empty blob is a plain tar") {
   REQUIRE(*Decode(Gzip(""), 1, 16) == "");
   REQUIRE(*Decode(Zstd(""), 1, 16) == "");
   REQUIRE(*Decode("", 1, 16) == "");
@@ -80,7 +80,7 @@ TEST_CASE("zero padding may follow gzip, nothing else may") {
 TEST_CASE("every truncation is noticed") {
   const std::string plain = Sample(3000);
   for (const std::string& packed : {Gzip(plain), Zstd(plain)}) {
-    // Shorter than a magic number it passes for a plain tar, which the diff id refuses.
+    // Shorter than the magic number it is taken for a plain tar, which the diff id does not match.
     for (size_t size = kMagicBytes; size < packed.size(); ++size) {
       REQUIRE_FALSE(Decode(packed.substr(0, size), 100, 4096).ok());
     }
@@ -118,7 +118,7 @@ TEST_CASE("other compressions are refused by name") {
   REQUIRE(absl::IsUnimplemented(NewDecoder("\x1f\x9d____").status()));
 }
 
-TEST_CASE("L69: a zstd frame that wants a window over 128 MiB is refused") {
+TEST_CASE("a zstd frame with a window over 128 MiB is refused") {
   // Frame header: no single segment, window descriptor exponent 18 -> 2^(10+18) = 256 MiB.
   const std::string frame("\x28\xb5\x2f\xfd\x00\x90\x01\x00\x00", 9);
   const auto decoded = Decode(frame, 100, 100);

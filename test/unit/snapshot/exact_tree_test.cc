@@ -66,7 +66,7 @@ class RandomTar {
           item.pax.emplace_back("SCHILY.xattr.security.capability",
                                 std::string("\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20));
         }
-        // Hard links by long names would need pax records of their own in both readers.
+        // No hard links to long names, which need pax records.
         if (item.name.size() < 100) files_.push_back(item.name);
     }
     tar_.Add(item);
@@ -78,7 +78,7 @@ class RandomTar {
   std::vector<std::string> files_;
 };
 
-TEST_CASE("random archives: the same tree as GNU tar") {
+TEST_CASE("random archives unpack to the same tree as with GNU tar") {
   constexpr uint32_t kSeeds = 15;
   for (uint32_t seed = 1; seed <= kSeeds; ++seed) {
     INFO("seed " << seed);
@@ -102,7 +102,7 @@ TEST_CASE("random archives: the same tree as GNU tar") {
   }
 }
 
-TEST_CASE("what GNU tar packs with holes comes back with holes") {
+TEST_CASE("sparse files of GNU tar are unpacked with their holes") {
   StoreFixture fix;
   const std::string dir = TempDir();
   const std::string script = absl::StrCat(
@@ -124,7 +124,7 @@ TEST_CASE("what GNU tar packs with holes comes back with holes") {
   REQUIRE(base::RemoveTree(dir).ok());
 }
 
-TEST_CASE("the umask of the daemon and the order of entries do not show") {
+TEST_CASE("the tree does not depend on crispd's umask or the order of entries") {
   StoreFixture fix;
   const mode_t before = umask(077);
   TarBuilder tar;

@@ -1,6 +1,6 @@
-// L01-L78: hostile layers. Each case is refused with a clean error and leaves nothing, or is
-// harmless: unpacked inside its own directory. In both cases the canary outside is as it was, and
-// memory stays bounded.
+// Hostile layers. Each one is either refused with a clean error and leaves nothing, or is harmless
+// and unpacked inside its own directory. In both cases the canary outside is unchanged and memory
+// is bounded.
 #pragma once
 
 #include <functional>
@@ -28,13 +28,13 @@ inline Layers One(const B& tar) { return {tar.Done()}; }
 
 inline bool Always(const std::string&, const std::string&) { return true; }
 
-// Has a file under this name, reached without links.
+// Has a file at this path, without a link in it.
 inline std::function<bool(const std::string&, const std::string&)> Has(const std::string& name) {
   return [name](const std::string& directory, const std::string&) {
     return Exists(directory + "/" + name);
   };
 }
-// Has the file where the canary would be, inside.
+// Has the file at the canary's path inside the layer.
 inline bool InsideCanary(const std::string& directory, const std::string& canary) {
   return Exists(directory + canary + "/secret");
 }

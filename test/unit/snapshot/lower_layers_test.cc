@@ -1,5 +1,5 @@
-// What a layer takes from the layers below: hard links, directories without entry, links in the
-// way. The last test compares with what overlayfs shows.
+// Layers that depend on lower layers: hard links, directories without an entry, links in place of
+// directories. The last test compares with overlayfs.
 #include <sys/mount.h>
 
 #include "snapshot/tree_metadata.h"
@@ -22,7 +22,7 @@ TarItem Item(const std::string& name, char type, uint32_t mode, uint64_t uid) {
   return item;
 }
 
-TEST_CASE("a hard link to a file of a lower layer copies the file up with all it has") {
+TEST_CASE("a hard link to a file of a lower layer copies it with all metadata") {
   StoreFixture fix;
   TarItem file = Item("d/file", '0', 04755, 1000);
   file.body = std::string(100'000, 'b');
@@ -42,13 +42,13 @@ TEST_CASE("a hard link to a file of a lower layer copies the file up with all it
   REQUIRE(copy.st_mtim.tv_sec == 1'500'000'000);
   REQUIRE(Xattr(directory + "/d/file", "user.note") == "kept");
   REQUIRE(*base::ReadFile(directory + "/link") == file.body);
-  // The directory that was made for it, too.
+  // Likewise the directory that was made for it.
   REQUIRE(Describe(directory + "/d", false).substr(0, 14) ==
           Describe(fix.Directory(lower) + "/d", false).substr(0, 14));
   REQUIRE(Stat(directory + "/d").st_mtim.tv_sec == 1'500'000'000);
 }
 
-TEST_CASE("links, devices and FIFOs are linked across layers as well") {
+TEST_CASE("hard links to links, devices and FIFOs of lower layers work") {
   StoreFixture fix;
   const oci::ChainId lower =
       *fix.Unpack(B().Link("l", "/nowhere").Device("n", '3', 1, 3).Typed("p", '6').Done());
@@ -60,7 +60,7 @@ TEST_CASE("links, devices and FIFOs are linked across layers as well") {
   REQUIRE(S_ISFIFO(Stat(directory + "/p2").st_mode));
 }
 
-TEST_CASE("the top-most layer that has the file counts, and whiteouts hide") {
+TEST_CASE("a hard link finds the top-most file that no whiteout hides") {
   StoreFixture fix;
   const oci::ChainId one = *fix.Unpack(B().File("f", "old").File("gone", "x").File("d/g").Done());
   const oci::ChainId two =
@@ -72,7 +72,7 @@ TEST_CASE("the top-most layer that has the file counts, and whiteouts hide") {
   REQUIRE(absl::IsInvalidArgument(fix.Unpack(B().Hard("h", "d/g").Done(), two).status()));
 }
 
-TEST_CASE("a file linked and then deleted by the same layer lives on under its new name") {
+TEST_CASE("a lower file that a layer links and then deletes stays under the new name") {
   StoreFixture fix;
   const oci::ChainId lower = *fix.Unpack(B().File("a", "text").Done());
   const auto upper = fix.Unpack(B().Hard("b", "a").File(".wh.a").Done(), lower);
@@ -81,7 +81,7 @@ TEST_CASE("a file linked and then deleted by the same layer lives on under its n
   REQUIRE(IsWhiteoutAt(fix.Directory(*upper) + "/a"));
 }
 
-TEST_CASE("a later entry wins over a hard link that had to wait") {
+TEST_CASE("a later entry replaces a deferred hard link") {
   StoreFixture fix;
   const oci::ChainId lower = *fix.Unpack(B().File("a", "lower").Done());
   const auto upper = fix.Unpack(B().Hard("b", "a").File("b", "later").Done(), lower);
@@ -89,7 +89,7 @@ TEST_CASE("a later entry wins over a hard link that had to wait") {
   REQUIRE(*base::ReadFile(fix.Directory(*upper) + "/b") == "later");
 }
 
-TEST_CASE("a directory without entry looks like the lower one, one with entry does not") {
+TEST_CASE("a directory without an entry gets the metadata of the lower one") {
   StoreFixture fix;
   const oci::ChainId lower =
       *fix.Unpack(B().Add(Item("tmp", '5', 01777, 5)).Add(Item("root", '5', 0700, 6)).Done());
@@ -106,7 +106,7 @@ TEST_CASE("a directory without entry looks like the lower one, one with entry do
   REQUIRE((Stat(directory + "/new").st_mode & 07777) == 0755);
 }
 
-TEST_CASE("merged /usr: a file below lib lands where the lower layer's link leads") {
+TEST_CASE("a file below lib goes to usr/lib when a lower layer links lib there") {
   StoreFixture fix;
   const oci::ChainId lower =
       *fix.Unpack(B().Dir("usr").Add(Item("usr/lib", '5', 0751, 3)).Link("lib", "usr/lib").Done());
@@ -122,7 +122,7 @@ TEST_CASE("merged /usr: a file below lib lands where the lower layer's link lead
   REQUIRE((Stat(directory + "/usr/lib").st_mode & 07777) == 0751);
 }
 
-TEST_CASE("links of lower layers that loop or lead out stay inside") {
+TEST_CASE("links of lower layers do not lead out of the layer") {
   StoreFixture fix;
   const oci::ChainId lower = *fix.Unpack(B().Link("loop", "loop")
                                              .Link("one", "two")
@@ -184,7 +184,7 @@ TEST_CASE("the overlay mounted from a view shows the image") {
   REQUIRE(linked == "1");
 }
 
-TEST_CASE("an opaque root cuts the view, which overlayfs would not do") {
+TEST_CASE("an opaque root hides all lower layers") {
   StoreFixture fix;
   const oci::ChainId one = *fix.Unpack(B().File("a").Done());
   const oci::ChainId two = *fix.Unpack(B().File(".wh..wh..opq").File("b").Done(), one);

@@ -29,7 +29,7 @@ struct Tree {
   base::UniqueFd fd;
 };
 
-TEST_CASE("nothing leads out of the root") {
+TEST_CASE("links and \"..\" do not lead out of the root") {
   Tree tree;
   tree.Link("/outside", "absolute");
   tree.Link("../outside", "up");
@@ -42,7 +42,7 @@ TEST_CASE("nothing leads out of the root") {
   REQUIRE_FALSE(OpenInRoot(tree.fd.get(), "loop/x", kDir).ok());
   REQUIRE_FALSE(MakeDirsInRoot(tree.fd.get(), "loop/x", 0755).ok());
   REQUIRE_FALSE(MakeDirsInRoot(tree.fd.get(), std::string("a\0b", 3), 0755).ok());
-  // The names exist inside afterwards, and nothing was made outside.
+  // The directories exist inside, and nothing was made outside.
   for (const char* path : {"../x1", "/../../x2", "absolute/x3", "up/x4", "new/../../x5"}) {
     REQUIRE(MakeDirsInRoot(tree.fd.get(), path, 0755).ok());
   }
@@ -55,7 +55,7 @@ TEST_CASE("nothing leads out of the root") {
   REQUIRE(base::ListDir(tree.top)->size() == 2);
 }
 
-TEST_CASE("created directories are reported without links, and files are in the way") {
+TEST_CASE("created directories are reported without links; a file in the path is an error") {
   Tree tree;
   tree.Link("real/deep", "alias");
   std::vector<std::string> created;

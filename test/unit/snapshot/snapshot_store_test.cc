@@ -49,7 +49,7 @@ TEST_CASE("a layer with the wrong diff id leaves nothing") {
   REQUIRE(fix.Empty());
 }
 
-TEST_CASE("a chain id that does not follow from its parts is refused") {
+TEST_CASE("a chain id that does not match parent and diff id is refused") {
   StoreFixture fix;
   LayerSpec spec = StoreFixture::Spec(Tar("a"));
   spec.chain_id = oci::ChainId(digest::Sha256("other"));
@@ -58,7 +58,7 @@ TEST_CASE("a chain id that does not follow from its parts is refused") {
   REQUIRE(absl::IsInvalidArgument(fix.store->BeginLayer(spec).status()));
 }
 
-TEST_CASE("a child waits for its parent, and may be finished again") {
+TEST_CASE("a layer is published only after its parent; Finish can be repeated") {
   StoreFixture fix;
   const std::string lower = Tar("a");
   const std::string upper = Tar("b");
@@ -73,7 +73,7 @@ TEST_CASE("a child waits for its parent, and may be finished again") {
   REQUIRE(fix.store->Layers().size() == 2);
 }
 
-TEST_CASE("two writers of one layer: both succeed, one directory stays") {
+TEST_CASE("two writers of one layer both succeed, and one directory is left") {
   StoreFixture fix;
   const std::string tar = Tar("a");
   auto one = std::move(fix.store->BeginLayer(StoreFixture::Spec(tar))).value();
@@ -146,12 +146,12 @@ TEST_CASE("a restart keeps published layers and clears half-written ones") {
   REQUIRE(AwaitEmpty(fix.root() + "/trash"));
   REQUIRE(fix.store->View(upper)->lowers.size() == 2);
   REQUIRE(fix.store->LayersUsage().bytes == usage.bytes);
-  // Numbers are not used twice.
+  // Numbers are not reused.
   const oci::ChainId more = *fix.Unpack(Tar("c"));
   REQUIRE(fix.store->View(more)->lowers[0] == "layers/3/fs");
 }
 
-TEST_CASE("F14: a damaged record costs its layer and what stands on it, nothing else") {
+TEST_CASE("a damaged record quarantines its layer and the layers on top, no others") {
   const std::vector<std::string> damages = {"missing",   "empty",  "garbage", "flipped",
                                             "directory", "parent", "version", "no fs"};
   for (const std::string& damage : damages) {
@@ -180,7 +180,7 @@ TEST_CASE("F14: a damaged record costs its layer and what stands on it, nothing 
     REQUIRE_FALSE(fix.store->Has(upper));
     REQUIRE(*base::ListDir(fix.root() + "/layers") == std::vector<std::string>{"1"});
     REQUIRE(fix.store->LayersUsage().inodes == 2);
-    // Containers may run on them: both are set aside, not deleted.
+    // Containers may run on them: both are quarantined, not deleted.
     REQUIRE(base::ListDir(fix.root() + "/quarantine")->size() == 2);
     // A re-pull repairs it.
     REQUIRE(fix.Unpack(Tar("a")).ok());
@@ -188,14 +188,14 @@ TEST_CASE("F14: a damaged record costs its layer and what stands on it, nothing 
   }
 }
 
-TEST_CASE("a layer another one stands on keeps itself and those below it, not the rest") {
+TEST_CASE("RemoveLayers keeps the parents of layers that stay") {
   StoreFixture fix;
   const oci::ChainId lowest = *fix.Unpack(Tar("a"));
   const oci::ChainId lower = *fix.Unpack(Tar("b"), lowest);
   const oci::ChainId one = *fix.Unpack(Tar("one"), lower);
   const oci::ChainId other = *fix.Unpack(Tar("other"), lower);
   const Usage usage = fix.store->LayersUsage();
-  // An image [lowest, lower, one] goes while a pull holds `other`.
+  // An image [lowest, lower, one] is removed while a pull needs `other`.
   REQUIRE(fix.store->RemoveLayers({lowest, lower, one}).ok());
   REQUIRE_FALSE(fix.store->Has(one));
   REQUIRE(fix.store->LayersUsage().bytes < usage.bytes);
@@ -207,7 +207,7 @@ TEST_CASE("a layer another one stands on keeps itself and those below it, not th
   REQUIRE(fix.Empty());
 }
 
-TEST_CASE("layers are removed together") {
+TEST_CASE("RemoveLayers removes all layers of an image, and ignores unknown ones") {
   StoreFixture fix;
   const oci::ChainId lower = *fix.Unpack(Tar("a"));
   const oci::ChainId upper = *fix.Unpack(Tar("b"), lower);
@@ -252,7 +252,7 @@ TEST_CASE("a container's writable layer is made, measured and removed") {
   REQUIRE(fix.store->Containers()->empty());
 }
 
-TEST_CASE("F39: deep, immutable and linked trees go away; links are not followed") {
+TEST_CASE("deep and immutable trees are removed; links are not followed") {
   StoreFixture fix;
   const std::string upper = fix.root() + "/" + fix.store->Prepare(kContainer, {}, {})->upper;
   int dir = open(upper.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -278,7 +278,7 @@ TEST_CASE("F39: deep, immutable and linked trees go away; links are not followed
   REQUIRE(fix.CanaryUntouched());
 }
 
-TEST_CASE("other users of the host reach nothing") {
+TEST_CASE("only root can read the store") {
   StoreFixture fix;
   REQUIRE(fix.Unpack(Tar("a")).ok());
   for (const char* name : {"", "/layers", "/staging", "/containers", "/trash"}) {

@@ -1,4 +1,4 @@
-// F11, F16: a full file system and inode bombs, on a small tmpfs of the test's own.
+// Full file systems and inode bombs, on a small tmpfs of the test.
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
@@ -24,7 +24,7 @@ class SmallFs {
   const std::string path;
 };
 
-// Names the limit, leaves nothing, and gives the space back.
+// The error names the limit, nothing is left, and the space is free again.
 void CheckRefused(StoreFixture& fix, const SmallFs& fs, const std::string& tar,
                   const std::string& reason) {
   const uint64_t before = fs.Free();
@@ -50,17 +50,17 @@ std::string Random(size_t size) {
   return text;
 }
 
-TEST_CASE("F11: the watermark stops an unpack before the disk is full") {
+TEST_CASE("unpacking stops before the disk is full") {
   SmallFs fs("size=32m");
   StoreFixture fix(fs.path + "/store");
-  // The guard looks every 8 MiB, just before a write: after 24 MiB it must see less than 12 left.
+  // The guard checks every 8 MiB, before a write: after 24 MiB it finds less than 12 MiB left.
   fix.limits.min_free_bytes = 12 << 20;
   fix.Reopen();
-  CheckRefused(fix, fs, TarBuilder().File("f", Random(28 << 20)).Done(), "12582912 are kept free");
+  CheckRefused(fix, fs, TarBuilder().File("f", Random(28 << 20)).Done(), "12582912 must stay free");
   REQUIRE(fix.Unpack(TarBuilder().File("small", "fits").Done()).ok());
 }
 
-TEST_CASE("F11: a disk that gets full all the same leaves nothing half-made") {
+TEST_CASE("a disk that is full during unpacking leaves nothing") {
   SmallFs fs("size=4m");
   StoreFixture fix(fs.path + "/store");
   fix.limits.min_free_bytes = 0;
@@ -71,17 +71,17 @@ TEST_CASE("F11: a disk that gets full all the same leaves nothing half-made") {
   REQUIRE(fix.Unpack(TarBuilder().File("small", "fits").Done()).ok());
 }
 
-TEST_CASE("L65, F16: an inode bomb is stopped by the free inodes") {
+TEST_CASE("unpacking stops before the inodes are used up") {
   SmallFs fs("size=64m,nr_inodes=3000");
   StoreFixture fix(fs.path + "/store");
   fix.limits.min_free_inodes = 1000;
   fix.Reopen();
   TarBuilder tar;
   for (int i = 0; i < 5000; ++i) tar.File(absl::StrCat("f", i), "");
-  CheckRefused(fix, fs, tar.Done(), "1000 are kept free");
+  CheckRefused(fix, fs, tar.Done(), "1000 must stay free");
 }
 
-TEST_CASE("a store without room says so before the first byte is downloaded") {
+TEST_CASE("a full store refuses a layer before the download") {
   SmallFs fs("size=16m");
   StoreFixture fix(fs.path + "/store");
   fix.limits.min_free_bytes = 1 << 30;

@@ -1,4 +1,4 @@
-// A store in a directory of its own, beside a canary that no layer may touch.
+// A store in a new directory, beside a canary that no layer may change.
 #pragma once
 
 #include <dirent.h>
@@ -57,7 +57,7 @@ inline bool IsWhiteoutAt(const std::string& path) {
   return S_ISCHR(info.st_mode) && info.st_rdev == 0;
 }
 
-// One line per inode below `path`: everything that an unpacker must get right.
+// One line per inode below `path`, with all that the unpacker must preserve.
 inline void Describe(const std::string& path, const std::string& name, std::string& out,
                      bool with_directory_times = true) {
   const struct stat info = Stat(path);
@@ -156,7 +156,7 @@ class StoreFixture {
     REQUIRE(view.ok());
     return absl::StrCat(view->base, "/", view->lowers[0]);
   }
-  // No published, staged or thrown away thing is left.
+  // No published or staged layer is left, and the trash is empty.
   bool Empty() {
     if (!AwaitEmpty(root_ + "/trash")) return false;
     for (const char* name : {"layers", "staging"}) {

@@ -12,7 +12,7 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-// Two directories of specifications, the second one before the first.
+// Two directories of specifications; devices in the second one win.
 struct Directories {
   std::string path;
   std::vector<std::string> list;
@@ -62,7 +62,7 @@ v1::ContainerConfig Asking(const std::vector<std::string>& names) {
 
 }  // namespace
 
-TEST_CASE("CDI: edits of devices and of their file, once, in the order asked") {
+TEST_CASE("CDI: edits of a file and of its devices are applied once, in the requested order") {
   Directories directories;
   directories.Put("etc/vendor.json", kVendor);
   const auto edits = ResolveCdi({"vendor.com/gpu=1", "vendor.com/gpu=0"}, directories.list);
@@ -93,7 +93,7 @@ TEST_CASE("CDI: edits of devices and of their file, once, in the order asked") {
   CHECK(privileged.linux_.resources->devices.empty());
 }
 
-TEST_CASE("CDI: a process that is not root gets devices it can use") {
+TEST_CASE("CDI: devices belong to the user of a process that is not root") {
   Directories directories;
   directories.Put("etc/vendor.json", kVendor);
   oci::Spec spec = Spec();
@@ -105,7 +105,7 @@ TEST_CASE("CDI: a process that is not root gets devices it can use") {
   CHECK(spec.linux_.devices[1].uid == 5u);
 }
 
-TEST_CASE("CDI: a later directory hides an earlier, two files of one directory are ambiguous") {
+TEST_CASE("CDI: a later directory wins; two files of one directory are ambiguous") {
   Directories directories;
   directories.Put("etc/vendor.json", kVendor);
   directories.Put("run/vendor.json", R"({"cdiVersion": "0.6.0", "kind": "vendor.com/gpu",
@@ -125,18 +125,17 @@ TEST_CASE("CDI: an unknown device names itself and what could not be read") {
   Directories directories;
   const auto none = ResolveCdi({"vendor.com/gpu=0"}, directories.list);
   CHECK(absl::IsInvalidArgument(none.status()));
-  CHECK(none.status().message() ==
-        "CDI_devices.name \"vendor.com/gpu=0\" is not known on this node");
+  CHECK(none.status().message() == "CDI device \"vendor.com/gpu=0\": no such device on this node");
   directories.Put("run/nvidia.yaml", "cdiVersion: 0.5.0\n");
   directories.Put("run/broken.json", R"({"kind": "vendor.com/gpu"})");
   const auto skipped = ResolveCdi({"vendor.com/gpu=0"}, directories.list);
-  CHECK(absl::StrContains(skipped.status().message(), "nvidia.yaml: is YAML"));
+  CHECK(absl::StrContains(skipped.status().message(), "nvidia.yaml: YAML is not supported"));
   CHECK(absl::StrContains(skipped.status().message(), "broken.json: "));
   CHECK(ResolveCdi({"vendor.com/gpu=0"}, {}).status().code() == absl::StatusCode::kInvalidArgument);
   CHECK(ResolveCdi({}, directories.list).ok());
 }
 
-TEST_CASE("CDI: what is not supported is refused, not left out") {
+TEST_CASE("CDI: a device that needs an unsupported feature is refused") {
   Directories directories;
   directories.Put("etc/vendor.json", kVendor);
   const auto hooked = ResolveCdi({"vendor.com/gpu=hooked"}, directories.list);
@@ -146,7 +145,7 @@ TEST_CASE("CDI: what is not supported is refused, not left out") {
   CHECK(ResolveCdi({"vendor.com/gpu=1"}, directories.list).ok());
 }
 
-TEST_CASE("CDI: a node that is not there is named") {
+TEST_CASE("CDI: a missing device node refuses the container") {
   Directories directories;
   directories.Put("etc/v.json", R"({"cdiVersion": "0.6.0", "kind": "v.com/x", "devices": [
       {"name": "gone", "containerEdits": {"deviceNodes": [{"path": "/dev/no-such-device"}]}},

@@ -14,7 +14,7 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-TEST_CASE("capabilities") {
+TEST_CASE("capabilities: defaults, ALL, additions and drops, never more than crispd has") {
   const linux::CapabilityMask all = (linux::CapabilityMask{1} << 41) - 1;
   const auto caps = [&](const std::string& text, linux::CapabilityMask held) {
     const auto context = Proto<::runtime::v1::LinuxContainerSecurityContext>(text);
@@ -56,7 +56,7 @@ TEST_CASE("capabilities") {
   CHECK(caps("capabilities { add_capabilities: 'ALL' }", all).bounding.size() == 41);
   CHECK(caps("capabilities { add_capabilities: 'ALL' drop_capabilities: 'SYS_ADMIN' }", all)
             .bounding.size() == 40);
-  // Never more than the daemon holds.
+  // Never more than crispd has.
   CHECK(caps("", 1).bounding == Strings{"CAP_CHOWN"});
   CHECK(caps("privileged: true", 1).bounding == Strings{"CAP_CHOWN"});
   CHECK(caps("capabilities { add_capabilities: 'SYS_ADMIN' }", 1).bounding == Strings{"CAP_CHOWN"});
@@ -73,14 +73,14 @@ TEST_CASE("capabilities") {
   CHECK(HeldCapabilities() != 0);
 }
 
-TEST_CASE("P20 capabilities that do not exist") {
+TEST_CASE("an unknown capability is refused by name") {
   for (const char* name : {"NOT", "", "CAP_", "CAP_CAP_KILL", "KILL ", "ALLX"}) {
     for (const char* field :
          {"add_capabilities", "drop_capabilities", "add_ambient_capabilities"}) {
       CAPTURE(name, field);
       const std::string text = absl::StrCat("capabilities { ", field, ": '", name, "' }");
       CheckRefused(Container(Security(text)).Make().status(),
-                   absl::StrCat(field, " \"", name, "\""));
+                   absl::StrCat(field, "[0] \"", name, "\""));
     }
   }
 }
@@ -98,7 +98,7 @@ Strings RulesOf(const oci::Spec& spec) {
   return result;
 }
 
-TEST_CASE("P40 devices") {
+TEST_CASE("a container may use its own nodes and the configured ones, a privileged one all") {
   const Strings defaults = {"deny a *:* rwm",  "allow c *:* m",    "allow b *:* m",
                             "allow c 1:3 rwm", "allow c 1:5 rwm",  "allow c 1:7 rwm",
                             "allow c 1:8 rwm", "allow c 1:9 rwm",  "allow c 5:0 rwm",
@@ -135,7 +135,7 @@ TEST_CASE("P40 devices") {
   CHECK(std::count(paths.begin(), paths.end(), "/dev/console") == 0);
 }
 
-TEST_CASE("P24 devices by link, by directory, and what is none") {
+TEST_CASE("a device may be given by a link or a directory; other files are refused") {
   char directory[] = "/tmp/crisp-spec-XXXXXX";
   REQUIRE(mkdtemp(directory) != nullptr);
   const std::string dir = directory;
@@ -162,7 +162,7 @@ TEST_CASE("P24 devices by link, by directory, and what is none") {
   rmdir(directory);
 }
 
-TEST_CASE("P18 AppArmor profiles fail closed") {
+TEST_CASE("a container with an AppArmor profile never starts without it") {
   const linux::AppArmor without;
   const linux::AppArmor with = {.enabled = true, .profiles = "crisp-default (enforce)\nmine (x)\n"};
   const linux::AppArmor without_default = {.enabled = true, .profiles = "mine (x)\n"};

@@ -12,7 +12,7 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-TEST_CASE("what runs: command and args over entrypoint and cmd") {
+TEST_CASE("command replaces entrypoint and cmd, args replace cmd") {
   struct Case {
     const char* config;
     Strings entrypoint;
@@ -43,7 +43,7 @@ TEST_CASE("what runs: command and args over entrypoint and cmd") {
   CheckRefused(Container("command: 'a\\0b'").Make().status(), "command \"a\\000b\"");
 }
 
-TEST_CASE("environment") {
+TEST_CASE("environment: defaults, then the image's, then the configuration's") {
   Container container(
       "tty: true envs { key: 'B' value: '2' } envs { key: 'B' value: '3=3' } "
       "envs { key: 'BINARY' value: '\\xff\\n' }");
@@ -65,14 +65,16 @@ TEST_CASE("environment") {
                 "HOSTNAME=n", "HOME=/h"});
 }
 
-TEST_CASE("P38 environment that is refused") {
-  CheckRefused(Container("envs { key: '' }").Make().status(), "envs.key");
-  CheckRefused(Container("envs { key: 'a=b' }").Make().status(), "envs.key \"a=b\"");
-  CheckRefused(Container("envs { key: 'a\\0' }").Make().status(), "envs.key");
-  CheckRefused(Container("envs { key: 'a' value: '\\0' }").Make().status(), "envs.value \"a\"");
+TEST_CASE("variables without a usable name or value are refused") {
+  CheckRefused(Container("envs { key: '' }").Make().status(),
+               "envs[0].key \"\": must not be empty");
+  CheckRefused(Container("envs { key: 'a=b' }").Make().status(), "envs[0].key \"a=b\"");
+  CheckRefused(Container("envs { key: 'a\\0' }").Make().status(), "envs[0].key");
+  CheckRefused(Container("envs { key: 'a' value: '\\0' }").Make().status(),
+               "envs[0].value of \"a\"");
 }
 
-TEST_CASE("C07 C08 working directory") {
+TEST_CASE("the working directory is the configuration's, else the image's, and absolute") {
   Container container("");
   CHECK(container.Spec().process.cwd == "/");
   container.image.working_dir = "/image";
@@ -89,7 +91,7 @@ TEST_CASE("C07 C08 working directory") {
   }
 }
 
-TEST_CASE("process of a container") {
+TEST_CASE("user, no_new_privs and OOM score come from the configuration") {
   Container container(
       "linux { resources { oom_score_adj: -997 } security_context { "
       "no_new_privs: true readonly_rootfs: true } }");
@@ -108,7 +110,7 @@ TEST_CASE("process of a container") {
   CHECK_FALSE(Container("").Spec().process.no_new_privileges);
 }
 
-TEST_CASE("namespaces of a container") {
+TEST_CASE("a container joins its sandbox's namespaces; its pid namespace may be another") {
   const char kPod[] =
       "mount= network=/proc/4711/ns/net uts=/proc/4711/ns/uts ipc=/proc/4711/ns/ipc "
       "pid=/proc/4711/ns/pid cgroup= ";
@@ -123,7 +125,7 @@ TEST_CASE("namespaces of a container") {
   CHECK(NamespacesOf(Container(Options("pid: NODE network: NODE ipc: NODE"),
                                Options("pid: NODE network: NODE ipc: NODE"))
                          .Spec()) == "mount= cgroup= ");
-  // Network and ipc follow the sandbox.
+  // The network and ipc namespaces are always the sandbox's.
   CHECK(NamespacesOf(Container("", Options("network: NODE")).Spec()) ==
         "mount= ipc=/proc/4711/ns/ipc pid=/proc/4711/ns/pid cgroup= ");
   CHECK(NamespacesOf(Container(Options("network: NODE ipc: NODE"), "").Spec()) == kPod);
@@ -141,7 +143,7 @@ TEST_CASE("namespaces of a container") {
   CHECK_THAT(NamespacesOf(ContainerSpec(input)->spec), !Catch::Contains("cgroup"));
 }
 
-TEST_CASE("a container in the user namespace of its pod") {
+TEST_CASE("a container has the user namespace of its pod, and may not ask for another") {
   const std::string userns = Options(
       "userns_options { uids { host_id: 1000 length: 65536 } gids { host_id: 2000 length: 65536 "
       "} }");
@@ -175,7 +177,7 @@ Strings DestinationsOf(const oci::Spec& spec) {
   return result;
 }
 
-TEST_CASE("mounts every container has") {
+TEST_CASE("every container has the default file systems and the sandbox's files") {
   CHECK(MountsOf(Container("").Spec()) ==
         Strings{"/proc proc proc nosuid,noexec,nodev,",
                 "/dev tmpfs tmpfs nosuid,strictatime,mode=755,size=65536k,",
@@ -199,7 +201,7 @@ TEST_CASE("mounts every container has") {
         "/sys sysfs sysfs nosuid,noexec,nodev,ro,");
 }
 
-TEST_CASE("configured mounts: order, options, what they stand in for") {
+TEST_CASE("configured mounts replace defaults, and deeper ones come later") {
   Container container(R"(
     mounts { container_path: "/a/b/c" host_path: "/1" }
     mounts { container_path: "/a/" host_path: "/2" readonly: true
@@ -222,7 +224,7 @@ TEST_CASE("configured mounts: order, options, what they stand in for") {
                 "/a/b bind /3 rbind,rprivate,rro,", "/etc/hosts bind /4 rbind,rprivate,rw,",
                 "/dev/shm bind /5 rbind,rprivate,rw,", "/a/b/c bind /1 rbind,rprivate,rw,"});
   CHECK(result.spec.linux_.rootfs_propagation == "rslave");
-  const auto volume = ImageMount(container.config.mounts(6));
+  const auto volume = ImageMount("mounts[6]", container.config.mounts(6));
   REQUIRE(volume.ok());
   CHECK(volume->container_path == "/i");
   CHECK(volume->image == "img");
@@ -237,7 +239,7 @@ TEST_CASE("configured mounts: order, options, what they stand in for") {
             .linux_.rootfs_propagation == "rshared");
 }
 
-TEST_CASE("mount options follow those of the other fields") {
+TEST_CASE("mount_options are added to the options from other fields") {
   const oci::Spec spec = Container(R"(mounts { container_path: "/x" host_path: "/x" readonly: true
       mount_options: ["noexec", "nodev", "nosuid"] })")
                              .Spec();
@@ -246,7 +248,7 @@ TEST_CASE("mount options follow those of the other fields") {
                    "/x bind /x rbind,rprivate,ro,noexec,nodev,nosuid,") == 1);
 }
 
-TEST_CASE("idmapped mounts") {
+TEST_CASE("id mappings of a mount reach the OCI spec") {
   const oci::Spec spec = Container(R"(mounts { container_path: "/x" host_path: "/x"
       uidMappings { host_id: 5 container_id: 1 length: 2 }
       gidMappings { host_id: 6 container_id: 1 length: 2 } })")
@@ -260,7 +262,7 @@ TEST_CASE("idmapped mounts") {
   CHECK(mount.gid_mappings.at(0).host_id == 6);
 }
 
-TEST_CASE("what is hidden and restricted, and nothing of it for privileged containers") {
+TEST_CASE("a privileged container has no masked paths, seccomp, AppArmor or cgroup namespace") {
   const std::string text =
       "masked_paths: ['/proc/kcore', '/b//c/'] readonly_paths: '/proc/sys' seccomp {}";
   const oci::Spec spec = Container(Security(text)).Spec();

@@ -5,7 +5,7 @@
 namespace crisp::spec {
 namespace {
 
-TEST_CASE("files of a pod") {
+TEST_CASE("resolv.conf and host name come from the configuration, else from the node") {
   using ::runtime::v1::PodSandboxConfig;
   const std::string host_network =
       "linux { security_context { namespace_options { network: NODE } } }";

@@ -13,7 +13,7 @@ LinuxContainerResources Parse(const std::string& text) {
   return Proto<LinuxContainerResources>(text);
 }
 
-TEST_CASE("resources of a container as kubelet sends them") {
+TEST_CASE("resources as kubelet sends them become cgroup limits") {
   const LinuxContainerResources resources = Parse(R"(
       cpu_period: 100000 cpu_quota: 50000 cpu_shares: 512 memory_limit_in_bytes: 104857600
       oom_score_adj: 991 cpuset_cpus: "0-1,3" cpuset_mems: "0"
@@ -47,7 +47,7 @@ TEST_CASE("resources of a container as kubelet sends them") {
   CHECK(linux_.resources->unified.size() == 1);
 }
 
-TEST_CASE("resources that are not given stay untouched") {
+TEST_CASE("absent resources set no limit") {
   const cgroup::Resources limits = *CgroupResources({}, {});
   CHECK_FALSE(limits.cpu_shares.has_value());
   CHECK_FALSE(limits.cpu_quota_us.has_value());
@@ -59,7 +59,7 @@ TEST_CASE("resources that are not given stay untouched") {
   CHECK(limits.devices.empty());
 }
 
-TEST_CASE("swap") {
+TEST_CASE("a memory limit without a swap limit allows no swap") {
   const auto swap = [](const std::string& text) {
     return CgroupResources(Parse(text), {})->memory_swap_limit_bytes;
   };
@@ -73,7 +73,7 @@ TEST_CASE("swap") {
   CHECK(CgroupUpdate(Parse("memory_swap_limit_in_bytes: 8192"))->memory_swap_limit_bytes == 8192);
 }
 
-TEST_CASE("P26 P27 resources that are refused") {
+TEST_CASE("resources out of range or malformed are refused, naming the field") {
   const std::pair<const char*, const char*> cases[] = {
       {"cpu_shares: 1", "cpu_shares 1"},
       {"cpu_shares: -1", "cpu_shares -1"},
@@ -113,12 +113,12 @@ TEST_CASE("P26 P27 resources that are refused") {
     CheckRefused(CgroupResources(Parse(text), {}).status(), part);
     CheckRefused(CgroupUpdate(Parse(text)).status(), part);
   }
-  // New containers only.
+  // Only for new containers: an update leaves the memory limit as it is.
   CheckRefused(CgroupResources(Parse("memory_swap_limit_in_bytes: 8192"), {}).status(),
-               "without a memory limit");
+               "needs memory_limit_in_bytes");
 }
 
-TEST_CASE("what is in force after an update") {
+TEST_CASE("an update changes only the limits it sets") {
   const LinuxContainerResources current = Parse(R"(
       cpu_period: 100000 cpu_quota: 50000 cpu_shares: 512 memory_limit_in_bytes: 10000
       memory_swap_limit_in_bytes: 12000 oom_score_adj: 5 cpuset_cpus: "0"
@@ -142,7 +142,7 @@ TEST_CASE("what is in force after an update") {
       cpu_period: 5000 cpu_quota: 50000 cpu_shares: 3 memory_limit_in_bytes: 5000
       memory_swap_limit_in_bytes: 5000 oom_score_adj: 5 cpuset_cpus: "1"
       hugepage_limits { page_size: "2MB" limit: 4 } unified { key: "a.b" value: "1" })")));
-  // Without a memory limit there is none in total, as the kernel has it.
+  // Without a memory limit the kernel has no limit on memory and swap together.
   CHECK(same(Merge(Parse("memory_limit_in_bytes: 10000 memory_swap_limit_in_bytes: 12000"),
                    Parse("memory_limit_in_bytes: -1")),
              Parse("memory_limit_in_bytes: -1 memory_swap_limit_in_bytes: -1")));

@@ -27,7 +27,7 @@ std::string Context(const std::string& text) {
   return Linux(absl::StrCat("security_context { ", text, " }"));
 }
 
-TEST_CASE("namespaces of pause") {
+TEST_CASE("pause gets a new namespace of each kind that is not the host's") {
   CHECK(NamespacesOf(*Make("")) == "mount= network= uts= ipc= pid= ");
   CHECK(Make("")->hostname == "pod");
   CHECK(NamespacesOf(*Make(Options("network: NODE"))) == "mount= ipc= pid= ");
@@ -39,7 +39,7 @@ TEST_CASE("namespaces of pause") {
   CHECK(Make(Options("ipc: NODE"))->mounts.size() == 1);
 }
 
-TEST_CASE("pause has no rights") {
+TEST_CASE("pause runs without capabilities, as a user of its own, on a read-only root") {
   const oci::Spec spec = *Make("");
   CHECK(spec.process.user.uid == 65535);
   CHECK(spec.process.user.gid == 65535);
@@ -53,7 +53,7 @@ TEST_CASE("pause has no rights") {
   CHECK(spec.root.path == "/pause");
 }
 
-TEST_CASE("the user of pause") {
+TEST_CASE("a configured user and groups become those of pause") {
   const oci::User user =
       Make(Context("run_as_user { value: 5 } supplemental_groups: [9, 7]"))->process.user;
   CHECK(user.uid == 5);
@@ -65,7 +65,7 @@ TEST_CASE("the user of pause") {
   CheckRefused(Make(Context("supplemental_groups: -1")).status(), "supplemental_groups");
 }
 
-TEST_CASE("a sandbox's user namespace") {
+TEST_CASE("a user namespace maps its ranges, and pause is a mapped user") {
   const std::string range = "{ host_id: 1000 container_id: 0 length: 100000 }";
   const oci::Spec spec = *Make(Options("userns_options { mode: POD uids: " + range +
                                        " gids: { host_id: 2000 length: 100000 } }"));
@@ -75,26 +75,27 @@ TEST_CASE("a sandbox's user namespace") {
   CHECK(spec.linux_.uid_mappings[0].size == 100000);
   CHECK(spec.linux_.gid_mappings[0].host_id == 2000);
   CHECK(spec.process.user.uid == 65535);
-  // The range is too small for it.
+  // The range does not include the user id of pause.
   CHECK(Make(Options("userns_options { uids: { length: 65535 } gids: { length: 65535 } }"))
             ->process.user.uid == 0);
   CHECK(NamespacesOf(*Make(Options("userns_options { mode: NODE }"))) ==
         "mount= network= uts= ipc= pid= ");
 }
 
-TEST_CASE("P29 user namespaces that are refused") {
+TEST_CASE("user namespaces need one range of each kind, from id 0 and of equal length") {
   const std::string good = "{ host_id: 1000 length: 100000 }";
   const std::pair<std::string, const char*> cases[] = {
-      {"mode: POD", "uids 0 is not 1"},
-      {"mode: POD uids: " + good, "gids 0 is not 1"},
-      {"mode: POD uids: " + good + " uids: " + good + " gids: " + good, "uids 2 is not 1"},
+      {"mode: POD", "uids: must be exactly one range, not 0"},
+      {"mode: POD uids: " + good, "gids: must be exactly one range, not 0"},
+      {"mode: POD uids: " + good + " uids: " + good + " gids: " + good,
+       "uids: must be exactly one range, not 2"},
       {"mode: POD uids: { container_id: 1 length: 9 } gids: " + good, "container_id 1"},
       {"mode: POD uids: " + good + " gids: { container_id: 1 length: 9 }", "container_id 1"},
       {"mode: POD uids: { length: 0 } gids: " + good, "length 0"},
       {"mode: POD uids: { host_id: 4294967295 length: 1 } gids: " + good, "length 1"},
       {"mode: POD uids: { length: 4294967295 host_id: 1 } gids: " + good, "length 4294967295"},
       {"mode: POD uids: " + good + " gids: { length: 5 }", "gids.length 5"},
-      {"mode: NODE uids: " + good, "\"NODE\" has no mappings"},
+      {"mode: NODE uids: " + good, "\"NODE\": must not have mappings"},
       {"mode: CONTAINER", "mode 1"},
       {"mode: TARGET", "mode 3"},
       {"mode: 9", "mode 9"},
@@ -108,7 +109,7 @@ TEST_CASE("P29 user namespaces that are refused") {
   CheckRefused(Make(Options("ipc: NODE" + pod)).status(), "host's pid or ipc");
 }
 
-TEST_CASE("namespace modes a sandbox cannot have") {
+TEST_CASE("a sandbox cannot have mode TARGET or an unknown mode") {
   CheckRefused(Make(Options("network: TARGET")).status(), "network \"TARGET\"");
   CheckRefused(Make(Options("ipc: TARGET")).status(), "ipc \"TARGET\"");
   CheckRefused(Make(Options("pid: TARGET")).status(), "pid \"TARGET\"");
@@ -126,7 +127,7 @@ Sysctls SysctlsOf(const PodSandboxConfig& config) {
   return spec->linux_.sysctl;
 }
 
-TEST_CASE("sysctls of a pod") {
+TEST_CASE("namespaced sysctls are taken in both notations, and defaults are added") {
   const Sysctls defaults = {{"net.ipv4.ip_unprivileged_port_start", "0"},
                             {"net.ipv4.ping_group_range", "0 2147483647"}};
   PodSandboxConfig config;
@@ -155,7 +156,7 @@ TEST_CASE("sysctls of a pod") {
   CHECK(userns.linux_.sysctl == Sysctls{{"net.ipv4.ip_unprivileged_port_start", "0"}});
 }
 
-TEST_CASE("P01 P02 sysctls that are refused") {
+TEST_CASE("sysctls that are not namespaced, or are not sysctls, are refused") {
   const std::string cases[] = {"",
                                ".",
                                "/",
@@ -167,6 +168,7 @@ TEST_CASE("P01 P02 sysctls that are refused") {
                                "kernel.semaphore",
                                "kernel.sem.x",
                                "kernel.ns_last_pid",
+                               "kernel.shm_next_id",
                                "kernel.panic",
                                "vm.swappiness",
                                "fs.file-max",
@@ -212,7 +214,7 @@ TEST_CASE("P01 P02 sysctls that are refused") {
   CheckRefused(Make(twice).status(), "is set twice");
 }
 
-TEST_CASE("P03 sysctls of the host's namespaces") {
+TEST_CASE("a sysctl is refused when its namespace is the host's") {
   const std::pair<const char*, const char*> cases[] = {{"net.ipv4.ip_forward", "network"},
                                                        {"net/core/somaxconn", "network"},
                                                        {"kernel.shmmax", "ipc"},
@@ -227,7 +229,7 @@ TEST_CASE("P03 sysctls of the host's namespaces") {
   }
 }
 
-TEST_CASE("P15 annotations and labels do not reach the specification") {
+TEST_CASE("annotations and labels do not reach the OCI spec") {
   PodSandboxConfig config;
   const oci::Spec without = *Make(config);
   (*config.mutable_annotations())["run.oci.keep_original_groups"] = "1";
@@ -239,7 +241,7 @@ TEST_CASE("P15 annotations and labels do not reach the specification") {
   CHECK(with.linux_.sysctl == without.linux_.sysctl);
 }
 
-TEST_CASE("the seccomp profile of a sandbox") {
+TEST_CASE("pause runs under the sandbox's seccomp profile") {
   CHECK_FALSE(Make("")->linux_.seccomp.has_value());
   CHECK(Make(Context("seccomp {}"))->linux_.seccomp.has_value());
   CHECK(Make(Context("seccomp_profile_path: 'runtime/default'"))->linux_.seccomp.has_value());

@@ -1,4 +1,4 @@
-// Filters as the kernel runs them: each in a child of the test that installs it and tries calls.
+// Filters as the kernel runs them: a child process of the test installs one and tries system calls.
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -48,7 +48,7 @@ std::vector<int> Try(const std::string& filter, const std::vector<Call>& calls) 
       const long result =
           syscall(call.number, call.args[0], call.args[1], call.args[2], call.args[3]);
       const int error = result < 0 ? errno : 0;
-      if (syscall(SYS_getpid) != self) _exit(0);  // a clone that went through
+      if (syscall(SYS_getpid) != self) _exit(0);  // the child of a clone that succeeded
       if (write(ends[1], &error, sizeof(error)) != sizeof(error)) _exit(8);
     }
     _exit(0);
@@ -91,7 +91,7 @@ oci::Seccomp DefaultWith(const std::vector<std::string>& capabilities) {
 
 // From the kernel's unistd.h; Debian 12's does not have them.
 constexpr long kFchmodat2 = 452;  // libseccomp knows it
-constexpr long kMseal = 462;      // and this one not, nor those below
+constexpr long kMseal = 462;      // libseccomp does not know this and the following
 constexpr long kLsmListModules = 461;
 constexpr long kFileGetattr = 468;
 
@@ -118,7 +118,7 @@ TEST_CASE("the default profile lets programs work") {
   REQUIRE(errors.size() == calls.size());
   for (size_t i = 0; i < 7; ++i) {
     CAPTURE(i);
-    // AF_INET6 may be off on a host; that is not the filter's doing.
+    // A host may have no AF_INET6; the filter is not the cause then.
     CHECK((errors[i] == 0 || errors[i] == EAFNOSUPPORT));
   }
   CHECK(errors[7] == ESRCH);
@@ -129,7 +129,7 @@ TEST_CASE("the default profile lets programs work") {
   CHECK((errors[12] == EINVAL || errors[12] == ENOSYS));  // since Linux 6.10
 }
 
-TEST_CASE("the default profile keeps them from what containers must not do") {
+TEST_CASE("the default profile denies what containers must not do") {
   const std::vector<Call> denied = {
       {SYS_unshare, {0}},
       {SYS_setns, {static_cast<uint64_t>(-1)}},
@@ -174,12 +174,12 @@ TEST_CASE("the default profile keeps them from what containers must not do") {
     CAPTURE(i, denied[i].number, denied[i].args[0]);
     CHECK(errors[i] == EPERM);
   }
-  // Where programs look for ENOSYS to fall back.
+  // Programs fall back to older calls only on ENOSYS.
   CHECK(Try(FilterOf(DefaultWith({})), {{SYS_clone3}, {kFileGetattr}, {4000}}) ==
         std::vector<int>{ENOSYS, ENOSYS, ENOSYS});
 }
 
-TEST_CASE("capabilities open the default profile") {
+TEST_CASE("capabilities allow the system calls that need them") {
   const std::vector<Call> calls = {{SYS_unshare, {0}},
                                    {SYS_setns, {static_cast<uint64_t>(-1)}},
                                    {SYS_clone3},
@@ -193,14 +193,14 @@ TEST_CASE("capabilities open the default profile") {
   CHECK(Try(FilterOf(DefaultWith({"CAP_DAC_READ_SEARCH"})), calls)[4] != EPERM);
 }
 
-TEST_CASE("the profiles of critest") {
+TEST_CASE("critest's profiles deny chmod and nothing else") {
   CHECK(Try(FilterOf(R"({"defaultAction": "SCMP_ACT_ALLOW",
                          "syscalls": [{"names": ["chmod", "fchmodat", "unheard_of"],
                                        "action": "SCMP_ACT_ERRNO"}]})"),
             {{SYS_getpid}, {SYS_fchmodat}, {SYS_chmod}}) == std::vector<int>{0, EPERM, EPERM});
 }
 
-TEST_CASE("actions, errors and conditions of a profile") {
+TEST_CASE("actions, errno values and conditions of a profile are applied") {
   const std::string allow = R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [)";
   CHECK(Try(FilterOf(allow + R"({"name": "umask", "action": "SCMP_ACT_ERRNO", "errnoRet": 5},
                                 {"name": "fchmodat2", "action": "SCMP_ACT_ERRNO", "errnoRet": 6},
@@ -212,7 +212,7 @@ TEST_CASE("actions, errors and conditions of a profile") {
             .empty());
   CHECK(Try(FilterOf(allow + R"({"name": "umask", "action": "SCMP_ACT_LOG"}]})"), {{SYS_umask}}) ==
         std::vector<int>{0});
-  // Two conditions on one argument: or. On two arguments: and.
+  // Conditions on one argument are alternatives; on different arguments all must hold.
   CHECK(Try(FilterOf(allow + R"({"name": "umask", "action": "SCMP_ACT_ERRNO", "errnoRet": 5,
         "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"},
                  {"index": 0, "value": 2, "op": "SCMP_CMP_EQ"}]}]})"),
@@ -221,8 +221,8 @@ TEST_CASE("actions, errors and conditions of a profile") {
         "args": [{"index": 0, "value": 0, "op": "SCMP_CMP_EQ"},
                  {"index": 1, "value": 1, "op": "SCMP_CMP_GE"}]}]})"),
             {{SYS_getpriority, {0, 0}}, {SYS_getpriority, {0, 1}}}) == std::vector<int>{0, 5});
-  // (sigaltstack, mmap, munmap: what a sanitizer does when a process ends.)
-  // An allow list: EPERM for what it leaves out, ENOSYS for what is younger than it.
+  // An allow list: EPERM for calls it does not have, ENOSYS for calls newer than all of its own.
+  // (sigaltstack, mmap, munmap: a sanitizer calls them when a process exits.)
   const std::string deny = R"({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
       {"names": ["write", "exit_group", "getpid", "seccomp", "sigaltstack", "mmap", "munmap"],
        "action": "SCMP_ACT_ALLOW"},
@@ -231,7 +231,7 @@ TEST_CASE("actions, errors and conditions of a profile") {
         std::vector<int>{0, EPERM, ENOSYS, ENOSYS});
 }
 
-TEST_CASE("the flags of a profile stand before its filter") {
+TEST_CASE("the flags of a profile are written before its filter") {
   oci::Seccomp profile = DefaultWith({});
   const auto flags = [&](const std::vector<std::string>& names) {
     profile.flags = names;
@@ -246,7 +246,7 @@ TEST_CASE("the flags of a profile stand before its filter") {
   CHECK(flags({"SECCOMP_FILTER_FLAG_LOG"}) == SECCOMP_FILTER_FLAG_LOG);
   CHECK(flags({"SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_LOG"}) ==
         (SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_LOG));
-  CHECK(flags({}) == 0);  // and not those of the filter that is in the cache
+  CHECK(flags({}) == 0);  // the cached filter does not bring its flags
 }
 
 TEST_CASE("profiles that cannot be compiled") {
@@ -272,16 +272,16 @@ TEST_CASE("profiles that cannot be compiled") {
   CheckRefused(CompileSeccomp(profile).status(), "operator \"EQ\"");
   rule.names = {"mseal"};
   rule.args = {{.index = 0, .value = 0, .value_two = 0, .op = "SCMP_CMP_EQ"}};
-  CheckRefused(CompileSeccomp(profile).status(), "\"mseal\" looks at arguments");
-  // More instructions than the kernel takes.
+  CheckRefused(CompileSeccomp(profile).status(), "\"mseal\": arguments need");
+  // More instructions than the kernel accepts.
   rule.names = {"umask"};
   const oci::SeccompSyscall one = rule;
   profile.syscalls.assign(5000, one);
   for (uint64_t i = 0; i < profile.syscalls.size(); ++i) profile.syscalls[i].args[0].value = i;
-  CheckRefused(CompileSeccomp(profile).status(), "instructions is larger");
+  CheckRefused(CompileSeccomp(profile).status(), "instructions, at most 4096");
 }
 
-TEST_CASE("equal profiles are compiled once, different ones are told apart") {
+TEST_CASE("equal profiles have the same filter, different ones do not") {
   oci::Seccomp profile = DefaultWith({});
   const std::string filter = FilterOf(profile);
   CHECK(FilterOf(profile) == filter);
@@ -290,7 +290,7 @@ TEST_CASE("equal profiles are compiled once, different ones are told apart") {
   CHECK(FilterOf(DefaultWith({"CAP_SYS_ADMIN"})) != filter);
 }
 
-// Not run by default: what the profile of a new pod costs.
+// Not run by default: the cost of a new pod's profile.
 TEST_CASE("measure", "[.measure]") {
   const auto micros = [](auto work) {
     const auto start = std::chrono::steady_clock::now();

@@ -26,7 +26,7 @@ absl::StatusOr<oci::Seccomp> Decode(const std::string& text, const Strings& caps
   return DecodeSeccompProfile(text, capabilities, host);
 }
 
-TEST_CASE("a profile in the OCI form") {
+TEST_CASE("a profile in the OCI form is decoded") {
   const absl::StatusOr<oci::Seccomp> profile = Decode(R"({
     "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "listenerPath": "/x",
     "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
@@ -53,7 +53,7 @@ TEST_CASE("a profile in the OCI form") {
   CHECK(profile->syscalls[1].args[0].op == "SCMP_CMP_MASKED_EQ");
 }
 
-TEST_CASE("a profile in Docker's form") {
+TEST_CASE("in Docker's form, only rules for this host and these capabilities apply") {
   const char text[] = R"({
     "defaultAction": "SCMP_ACT_ERRNO",
     "archMap": [{"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": ["SCMP_ARCH_ARM"]},
@@ -85,7 +85,7 @@ TEST_CASE("a profile in Docker's form") {
   CHECK(names({"CAP_X", "CAP_Y"}) == "abegj");
 }
 
-TEST_CASE("P17 profiles that are refused") {
+TEST_CASE("malformed profiles are refused, naming the member") {
   const auto rule = [](const std::string& members) {
     return absl::StrCat(R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{)", members, "}]}");
   };
@@ -95,7 +95,7 @@ TEST_CASE("P17 profiles that are refused") {
   const std::pair<std::string, const char*> cases[] = {
       {"", "seccomp profile"},
       {"{", "seccomp profile"},
-      {"[]", "an object"},
+      {"[]", "must be an object"},
       {"{}", "defaultAction is missing"},
       {R"({"defaultAction": "SCMP_ACT_NOTIFY"})", "SCMP_ACT_NOTIFY"},
       {R"({"defaultAction": "ALLOW"})", "\"ALLOW\""},
@@ -106,15 +106,16 @@ TEST_CASE("P17 profiles that are refused") {
       {R"({"defaultAction": "SCMP_ACT_ERRNO",
            "flags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]})",
        "\"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV\""},
-      {R"({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": {}})", "no array"},
+      {R"({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": {}})", "must be an array"},
       {R"({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["A"],
            "archMap": [{"architecture": "B"}]})",
-       "both"},
+       "must not be given together"},
       {R"({"defaultAction": "SCMP_ACT_ERRNO", "archMap": 5})", "archMap"},
-      {rule(R"("action": "SCMP_ACT_ALLOW")"), "names no system call"},
+      {rule(R"("action": "SCMP_ACT_ALLOW")"), "needs name or names"},
       {rule(R"("names": ["a"])"), "action is missing"},
       {rule(R"("names": ["a"], "action": "SCMP_ACT_NOTIFY")"), "SCMP_ACT_NOTIFY"},
-      {rule(R"("names": ["a"], "name": "b", "action": "SCMP_ACT_ERRNO")"), "both name and names"},
+      {rule(R"("names": ["a"], "name": "b", "action": "SCMP_ACT_ERRNO")"),
+       "name and names must not"},
       {rule(R"("names": [5], "action": "SCMP_ACT_ERRNO")"), "seccomp profile"},
       {rule(R"("names": ["a"], "action": "SCMP_ACT_ERRNO", "errnoRet": 99999)"), "99999"},
       {args("{}"), "args"},
@@ -123,8 +124,8 @@ TEST_CASE("P17 profiles that are refused") {
       {args(R"([{"index": 0, "value": -1, "op": "SCMP_CMP_EQ"}])"), "value -1"},
       {args("[{},{},{},{},{},{},{}]"), "args"},
       {rule(R"("names": ["a"], "action": "SCMP_ACT_ERRNO", "includes": {"minKernel": "x"})"),
-       "minKernel \"x\""},
-      {rule(R"("names": ["a"], "action": "SCMP_ACT_ERRNO", "includes": [])"), "an object"},
+       "minKernel \"x\": must be a version"},
+      {rule(R"("names": ["a"], "action": "SCMP_ACT_ERRNO", "includes": [])"), "must be an object"},
       {std::string(100000, '['), "deep"},
   };
   for (const auto& [text, part] : cases) {
@@ -138,7 +139,7 @@ TEST_CASE("P17 profiles that are refused") {
   CheckRefused(Decode(many + "]}").status(), "16384");
 }
 
-TEST_CASE("which profile is meant") {
+TEST_CASE("the profile field wins over the deprecated path") {
   using ::runtime::v1::SecurityProfile;
   const oci::Capabilities none;
   const auto select = [&](const std::string& text, const std::string& deprecated) {
@@ -154,7 +155,7 @@ TEST_CASE("which profile is meant") {
   CheckRefused(select("profile_type: 8", "").status(), "profile_type 8");
 }
 
-TEST_CASE("P17 profile files") {
+TEST_CASE("a Localhost profile is a regular file below 1 MiB at an absolute path") {
   using ::runtime::v1::SecurityProfile;
   char name[] = "/tmp/crisp-spec-XXXXXX";
   REQUIRE(mkdtemp(name) != nullptr);

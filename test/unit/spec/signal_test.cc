@@ -5,7 +5,7 @@
 namespace crisp::spec {
 namespace {
 
-TEST_CASE("C12 stop signals") {
+TEST_CASE("the stop signal is the configuration's, else the image's, else SIGTERM") {
   struct Case {
     const char* config;
     const char* image;
@@ -41,7 +41,7 @@ TEST_CASE("C12 stop signals") {
   CheckRefused(Container("stop_signal: 99").Make().status(), "stop_signal 99");
 }
 
-TEST_CASE("signals between CRI and the kernel") {
+TEST_CASE("CRI signals and kernel numbers correspond") {
   namespace v1 = ::runtime::v1;
   CHECK(*SignalNumber("SIGTERM") == 15);
   CHECK(*SignalNumber("SIGRTMIN") == 34);

@@ -1,4 +1,4 @@
-// Requests as text, and a container's input with everything around it.
+// Configurations from text, and a container's complete input.
 #pragma once
 
 #include <google/protobuf/stubs/logging.h>
@@ -22,14 +22,14 @@ Message Proto(const std::string& text) {
   return message;
 }
 
-// An InvalidArgument whose message holds `part`.
+// kInvalidArgument with a message that contains `part`.
 inline void CheckRefused(const absl::Status& status, const std::string& part) {
   INFO(status);
   CHECK(absl::IsInvalidArgument(status));
   CHECK_THAT(std::string(status.message()), Catch::Contains(part));
 }
 
-// Text of a configuration that has only this security context, or only these namespace options.
+// Text of a configuration with only this security context, or only these namespace options.
 inline std::string Security(const std::string& text) {
   return absl::StrCat(" linux { security_context { ", text, " } } ");
 }

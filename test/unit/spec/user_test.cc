@@ -10,8 +10,8 @@ namespace {
 
 using ::runtime::v1::LinuxContainerSecurityContext;
 
-// With what hostile images have in them: entries named like numbers (CVE-2024-40635), lines that
-// are none, numbers out of range, a home with a real newline's neighbour, duplicates.
+// As in a hostile image: entries named like numbers (CVE-2024-40635), lines that are not entries,
+// numbers out of range, a home with control characters, duplicates.
 constexpr char kPasswd[] =
     "root:x:0:0:root:/root:/bin/sh\n"
     "\n"
@@ -59,9 +59,9 @@ struct Found {
   const char* home;
 };
 
-TEST_CASE("users that exist") {
+TEST_CASE("a user is found by number or name, with the groups it is a member of") {
   const Found cases[] = {
-      // Root without any user brings root's groups.
+      // Without any user it is root, with root's groups.
       {"", "", 0, 0, {0, 4}, "/root"},
       {"supplemental_groups: [1234, 5678]", "", 0, 0, {0, 4, 1234, 5678}, "/root"},
       {"", "0", 0, 0, {0, 4}, "/root"},
@@ -76,7 +76,7 @@ TEST_CASE("users that exist") {
       {"", "2147483647:2147483647", 2147483647, 2147483647, {2147483647}, ""},
       {"", "short", 12, 13, {13}, ""},
       {"", "last", 16, 16, {16}, "/last"},
-      // A number is a number even when a group is called so.
+      // A number is never a name, even where a group has it as its name.
       {"", "33:1005", 33, 1005, {1005, 1234}, "/var/www"},
       {"run_as_user { value: 1001 }", "www-data:adm", 1001, 0, {0}, ""},
       {"run_as_user { value: 1000 }", "", 1000, 1000, {4, 1000, 50000}, "/home/default"},
@@ -85,7 +85,7 @@ TEST_CASE("users that exist") {
       {"run_as_username: 'www-data'", "0", 33, 33, {33, 1234}, "/var/www"},
       {"run_as_username: 'www-data' run_as_group { value: 7 }", "", 33, 7, {7, 1234}, "/var/www"},
       {"run_as_user { value: 5 } run_as_username: 'www-data'", "", 5, 0, {0}, ""},
-      // critest: the groups policies.
+      // Supplemental groups policies, as critest checks them.
       {"supplemental_groups: 1234", "default", 1000, 1000, {4, 1000, 1234, 50000}, "/home/default"},
       {"supplemental_groups: 1234 supplemental_groups_policy: Strict",
        "default",
@@ -99,7 +99,7 @@ TEST_CASE("users that exist") {
        0,
        {0, 3, 9},
        "/root"},
-      // P37, C11: a home that is no path does not become $HOME.
+      // A home that is not an absolute path does not become $HOME.
       {"", "relative", 14, 14, {14}, ""},
       {"", "escape", 15, 15, {15}, ""},
   };
@@ -121,9 +121,9 @@ struct Refused {
   const char* part;
 };
 
-TEST_CASE("users that are refused") {
+TEST_CASE("a user that is unknown, out of range or malformed is refused by name") {
   const Refused cases[] = {
-      // C01: numbers out of range, each with an entry of that name for uid 0.
+      // Numbers out of range; the file has entries with these names for uid 0.
       {"", "-1", "\"-1\""},
       {"", "+7", "\"+7\""},
       {"", "2147483648", "\"2147483648\""},
@@ -133,7 +133,7 @@ TEST_CASE("users that are refused") {
       {"", "0:4294967296", "\"4294967296\""},
       {"", "0:-1", "\"-1\""},
       {"", "0:2147483648", "\"2147483648\""},
-      // C02: syntax.
+      // Syntax.
       {"", ":", "user of the image"},
       {"", ":33", "user of the image"},
       {"", "root:", "user of the image"},
@@ -142,26 +142,26 @@ TEST_CASE("users that are refused") {
       {"", "0 ", "\"0 \""},
       {"", "0x0", "\"0x0\""},
       {"", "garbage", "\"garbage\""},
-      // C03: unknown names; entries with numbers out of range are none.
-      {"", "nobody", "\"nobody\" is not in the image's /etc/passwd"},
+      // Unknown names; entries with numbers out of range do not count.
+      {"", "nobody", "\"nobody\": no such user in the image's /etc/passwd"},
       {"", "minus", "\"minus\""},
       {"", "big", "\"big\""},
       {"", "biggid", "\"biggid\""},
-      {"", "root:nogroup", "\"nogroup\" is not in the image's /etc/group"},
+      {"", "root:nogroup", "\"nogroup\": no such group in the image's /etc/group"},
       {"", "root:huge", "\"huge\""},
       {"run_as_username: 'nobody'", "root", "run_as_username \"nobody\""},
       {"run_as_username: '-1'", "root", "run_as_username \"-1\""},
       {"run_as_username: 'root:adm'", "root", "run_as_username"},
       {"run_as_username: 'root\\nroot'", "root", "run_as_username \"root\\nroot\""},
-      // P21, P22, P23.
+      // Ids of the configuration.
       {"run_as_user { value: -1 }", "", "run_as_user -1"},
       {"run_as_user { value: 2147483648 }", "", "run_as_user 2147483648"},
       {"run_as_user { value: 4294967296 }", "", "run_as_user 4294967296"},
       {"run_as_user { value: 1 } run_as_group { value: -1 }", "", "run_as_group -1"},
       {"run_as_user { value: 1 } run_as_group { value: 4294967296 }", "", "run_as_group"},
-      {"run_as_group { value: 1002 }", "root", "run_as_group 1002 is given without a user"},
-      {"supplemental_groups: -1", "", "supplemental_groups -1"},
-      {"supplemental_groups: 4294967296", "", "supplemental_groups 4294967296"},
+      {"run_as_group { value: 1002 }", "root", "run_as_group 1002: needs run_as_user"},
+      {"supplemental_groups: -1", "", "supplemental_groups[0] -1"},
+      {"supplemental_groups: 4294967296", "", "supplemental_groups[0] 4294967296"},
       {"supplemental_groups_policy: 7", "", "supplemental_groups_policy 7"},
   };
   for (const Refused& refused : cases) {
@@ -170,7 +170,7 @@ TEST_CASE("users that are refused") {
   }
 }
 
-TEST_CASE("users of an image without files") {
+TEST_CASE("an image without passwd and group has only numeric users") {
   const LinuxContainerSecurityContext none;
   const absl::StatusOr<ResolvedUser> root = ResolveUser(none, "", "", "");
   REQUIRE(root.ok());
@@ -179,7 +179,7 @@ TEST_CASE("users of an image without files") {
   CheckRefused(ResolveUser(none, "root", "", "").status(), "\"root\"");
 }
 
-TEST_CASE("C06 a user in a million groups is refused, and soon") {
+TEST_CASE("a user in more groups than the kernel allows is refused") {
   std::string group;
   for (int gid = 1; gid <= 1'000'000 && group.size() < kMaxUserFileBytes; ++gid) {
     absl::StrAppend(&group, "g:x:", gid, ":root\n");

@@ -23,7 +23,7 @@ const char kContainer[] = R"(
   mounts { container_path: "/data" host_path: "/srv/data" propagation: PROPAGATION_BIDIRECTIONAL }
   linux { security_context { run_as_user { value: 1 } run_as_group { value: 2 } } })";
 
-TEST_CASE("good configurations") {
+TEST_CASE("configurations like kubelet's are accepted") {
   const auto sandbox = Proto<PodSandboxConfig>(kSandbox);
   CHECK(ValidateSandboxConfig(sandbox) == absl::OkStatus());
   CHECK(ValidateContainerConfig(Proto<ContainerConfig>(kContainer), sandbox) == absl::OkStatus());
@@ -38,12 +38,12 @@ std::string Nul(const char* before, const char* after) {
   return std::string(before) + std::string(1, '\0') + after;
 }
 
-TEST_CASE("sandboxes that are refused") {
+TEST_CASE("a sandbox configuration with a bad field is refused, naming the field") {
   using C = PodSandboxConfig;
   const SandboxCase cases[] = {
-      // P12: metadata.
-      {[](C& c) { c.clear_metadata(); }, "metadata.name \"\""},
-      {[](C& c) { c.mutable_metadata()->clear_uid(); }, "metadata.uid \"\""},
+      // Metadata becomes part of paths and of CNI arguments.
+      {[](C& c) { c.clear_metadata(); }, "metadata.name \"\": must not be empty"},
+      {[](C& c) { c.mutable_metadata()->clear_uid(); }, "metadata.uid \"\": must not be empty"},
       {[](C& c) { c.mutable_metadata()->clear_namespace_(); }, "metadata.namespace \"\""},
       {[](C& c) { c.mutable_metadata()->set_name("a/b"); }, "metadata.name \"a/b\""},
       {[](C& c) { c.mutable_metadata()->set_name(".."); }, "metadata.name \"..\""},
@@ -54,33 +54,36 @@ TEST_CASE("sandboxes that are refused") {
       {[](C& c) { c.mutable_metadata()->set_name("a;K8S_POD_UID=x"); }, "metadata.name"},
       {[](C& c) { c.mutable_metadata()->set_namespace_("../x"); }, "metadata.namespace"},
       {[](C& c) { c.mutable_metadata()->set_uid("../x"); }, "metadata.uid"},
-      // P13: host name.
+      // Host name.
       {[](C& c) { c.set_hostname(std::string(65, 'a')); }, "hostname"},
       {[](C& c) { c.set_hostname("a b"); }, "hostname \"a b\""},
       {[](C& c) { c.set_hostname("a\n127.0.0.1 b"); }, "hostname"},
       {[](C& c) { c.set_hostname(Nul("a", "")); }, "hostname"},
-      // P14: lines of resolv.conf.
-      {[](C& c) { c.mutable_dns_config()->add_servers("1.1.1.1\nsearch evil"); }, "servers"},
-      {[](C& c) { c.mutable_dns_config()->add_servers("1.1.1.1 2.2.2.2"); }, "servers"},
+      // Words that could add lines to resolv.conf.
+      {[](C& c) { c.mutable_dns_config()->add_servers("1.1.1.1\nsearch evil"); },
+       "dns_config.servers[2]"},
+      {[](C& c) { c.mutable_dns_config()->add_servers("1.1.1.1 2.2.2.2"); },
+       "servers[2] \"1.1.1.1 2.2.2.2\": must not contain spaces"},
       {[](C& c) { c.mutable_dns_config()->add_servers(""); }, "servers"},
-      {[](C& c) { c.mutable_dns_config()->add_searches("a\rb"); }, "searches"},
+      {[](C& c) { c.mutable_dns_config()->add_searches("a\rb"); }, "searches[2]"},
       {[](C& c) { c.mutable_dns_config()->add_searches(std::string(256, 'a')); }, "searches"},
       {[](C& c) { c.mutable_dns_config()->add_options(Nul("a", "b")); }, "options"},
       {[](C& c) {
          for (int i = 0; i < 65; ++i) c.mutable_dns_config()->add_servers("1.1.1.1");
        },
        "servers 67"},
-      // P36 and ports.
+      // Ports and addresses.
       {[](C& c) { c.mutable_port_mappings(0)->set_host_ip("1.1.1.1 -j ACCEPT"); }, "host_ip"},
       {[](C& c) { c.mutable_port_mappings(0)->set_host_ip(Nul("1.1.1.1", "x")); }, "host_ip"},
       {[](C& c) { c.mutable_port_mappings(0)->set_host_ip("localhost"); }, "host_ip"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_container_port(0); }, "container_port 0"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_container_port(0); },
+       "port_mappings[0].container_port 0: must be between 1 and 65535"},
       {[](C& c) { c.mutable_port_mappings(0)->set_container_port(65536); }, "container_port"},
       {[](C& c) { c.mutable_port_mappings(0)->set_host_port(-1); }, "host_port -1"},
       {[](C& c) { c.mutable_port_mappings(0)->set_host_port(65536); }, "host_port 65536"},
       {[](C& c) { c.mutable_port_mappings(0)->set_protocol(::runtime::v1::Protocol(9)); },
        "protocol 9"},
-      // P11, P16.
+      // Paths that lead elsewhere.
       {[](C& c) { c.set_log_directory("var/log"); }, "log_directory"},
       {[](C& c) { c.set_log_directory("/var/log/../../etc"); }, "log_directory"},
       {[](C& c) { c.set_log_directory("/var/log\n"); }, "log_directory"},
@@ -88,7 +91,7 @@ TEST_CASE("sandboxes that are refused") {
       {[](C& c) { c.mutable_linux()->set_cgroup_parent("/a/../../b"); }, "cgroup_parent"},
       {[](C& c) { c.mutable_linux()->set_cgroup_parent("../b"); }, "cgroup_parent"},
       {[](C& c) { c.mutable_linux()->set_cgroup_parent(Nul("/a", "")); }, "cgroup_parent"},
-      // Those with tables of their own.
+      // More of these in sandbox_spec_test.cc.
       {[](C& c) { (*c.mutable_linux()->mutable_sysctls())["kernel.panic"] = "1"; }, "sysctls"},
       {[](C& c) {
          c.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
@@ -106,7 +109,7 @@ TEST_CASE("sandboxes that are refused") {
       {[](C& c) {
          c.mutable_linux()->mutable_security_context()->add_supplemental_groups(1LL << 32);
        },
-       "supplemental_groups"},
+       "supplemental_groups[0]"},
   };
   for (const SandboxCase& test : cases) {
     auto config = Proto<PodSandboxConfig>(kSandbox);
@@ -125,24 +128,25 @@ struct ContainerCase {
   return *config.mutable_linux()->mutable_security_context();
 }
 
-TEST_CASE("containers that are refused") {
+TEST_CASE("a container configuration with a bad field is refused, naming the field") {
   using C = ContainerConfig;
   const ContainerCase cases[] = {
-      {[](C& c) { c.clear_metadata(); }, "metadata.name \"\""},
+      {[](C& c) { c.clear_metadata(); }, "metadata.name \"\": must not be empty"},
       {[](C& c) { c.mutable_metadata()->set_name("../a"); }, "metadata.name"},
       {[](C& c) { c.clear_image(); }, "image.image"},
-      // P32.
-      {[](C& c) { c.add_command(Nul("a", "b")); }, "command \"a\\000b\""},
-      {[](C& c) { c.add_args(Nul("a", "b")); }, "args \"a\\000b\""},
-      // P10.
+      // NUL cannot reach execve(2).
+      {[](C& c) { c.add_command(Nul("a", "b")); }, "command[1] \"a\\000b\""},
+      {[](C& c) { c.add_args(Nul("a", "b")); }, "args[1] \"a\\000b\""},
+      // A log stays below the log directory.
       {[](C& c) { c.set_log_path("/etc/passwd"); }, "log_path"},
       {[](C& c) { c.set_log_path("../../etc/passwd"); }, "log_path"},
       {[](C& c) { c.set_log_path("a/../../b"); }, "log_path"},
       {[](C& c) { c.set_log_path("a/"); }, "log_path"},
       {[](C& c) { c.set_log_path("."); }, "log_path"},
       {[](C& c) { c.set_log_path("a\nb"); }, "log_path"},
-      // P04 and the other fields of a mount.
-      {[](C& c) { c.mutable_mounts(0)->set_container_path("data"); }, "container_path \"data\""},
+      // Mounts.
+      {[](C& c) { c.mutable_mounts(0)->set_container_path("data"); },
+       "mounts[0].container_path \"data\": must be an absolute path"},
       {[](C& c) { c.mutable_mounts(0)->set_container_path("/a/../../b"); }, "container_path"},
       {[](C& c) { c.mutable_mounts(0)->set_container_path(Nul("/a", "b")); }, "container_path"},
       {[](C& c) { c.mutable_mounts(0)->set_container_path("//./"); }, "root file system"},
@@ -153,7 +157,8 @@ TEST_CASE("containers that are refused") {
        "propagation 7"},
       {[](C& c) { c.mutable_mounts(0)->set_image_sub_path("a"); }, "image_sub_path"},
       {[](C& c) { c.mutable_mounts(0)->add_mount_options("exec"); }, "mount_options \"exec\""},
-      {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(1); }, "mappings"},
+      {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(1); },
+       "mounts[0]: uidMappings and gidMappings"},
       {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(0); }, "length 0"},
       {[](C& c) {
          *c.mutable_mounts(0)->add_uidmappings() =
@@ -175,8 +180,8 @@ TEST_CASE("containers that are refused") {
          c.mutable_mounts(0)->set_propagation(::runtime::v1::PROPAGATION_PRIVATE);
        },
        "recursive_read_only"},
-      // P24, P25.
-      {[](C& c) { c.add_devices()->set_permissions("r"); }, "devices.host_path"},
+      // Devices.
+      {[](C& c) { c.add_devices()->set_permissions("r"); }, "devices[0].host_path"},
       {[](C& c) { *c.add_devices() = Proto<::runtime::v1::Device>("host_path: '/dev/null'"); },
        "permissions \"\""},
       {[](C& c) {
@@ -193,26 +198,27 @@ TEST_CASE("containers that are refused") {
          *c.add_devices() = Proto<::runtime::v1::Device>(
              "host_path: '/dev/null' container_path: '/../x' permissions: 'r'");
        },
-       "devices.container_path"},
+       "devices[0].container_path"},
       {[](C& c) {
          *c.add_devices() = Proto<::runtime::v1::Device>(
              "host_path: '/dev/../etc' container_path: '/x' permissions: 'r'");
        },
-       "devices.host_path"},
-      {[](C& c) { c.add_cdi_devices()->set_name("vendor.com/gpu"); }, "vendor.com/gpu"},
-      // P20, P21, P22, P23, P30.
+       "devices[0].host_path"},
+      {[](C& c) { c.add_cdi_devices()->set_name("vendor.com/gpu"); },
+       "CDI_devices[0].name \"vendor.com/gpu\""},
+      // Capabilities, users, groups and paths.
       {[](C& c) { SecurityOf(c).mutable_capabilities()->add_add_capabilities("NOT_A_CAP"); },
-       "add_capabilities \"NOT_A_CAP\""},
+       "add_capabilities[0] \"NOT_A_CAP\": is not a capability"},
       {[](C& c) { SecurityOf(c).clear_run_as_user(); }, "run_as_group 2"},
       {[](C& c) { SecurityOf(c).mutable_run_as_user()->set_value(1LL << 32); }, "run_as_user"},
       {[](C& c) { SecurityOf(c).mutable_run_as_group()->set_value(-1); }, "run_as_group"},
-      {[](C& c) { SecurityOf(c).add_supplemental_groups(-1); }, "supplemental_groups"},
+      {[](C& c) { SecurityOf(c).add_supplemental_groups(-1); }, "supplemental_groups[0]"},
       {[](C& c) { SecurityOf(c).set_run_as_username("a\nb"); }, "run_as_username"},
-      {[](C& c) { SecurityOf(c).add_masked_paths("/proc/../etc"); }, "masked_paths"},
-      {[](C& c) { SecurityOf(c).add_masked_paths("etc"); }, "masked_paths"},
-      {[](C& c) { SecurityOf(c).add_readonly_paths("/proc/.."); }, "readonly_paths"},
+      {[](C& c) { SecurityOf(c).add_masked_paths("/proc/../etc"); }, "masked_paths[0]"},
+      {[](C& c) { SecurityOf(c).add_masked_paths("etc"); }, "masked_paths[0]"},
+      {[](C& c) { SecurityOf(c).add_readonly_paths("/proc/.."); }, "readonly_paths[0]"},
       {[](C& c) { SecurityOf(c).set_privileged(true); }, "privileged sandbox"},
-      // P26, P27: more in resources_test.cc.
+      // Resources: more in resources_test.cc.
       {[](C& c) { c.mutable_linux()->mutable_resources()->set_oom_score_adj(1001); }, "oom_score"},
       // Namespaces: more in container_spec_test.cc.
       {[](C& c) { SecurityOf(c).mutable_namespace_options()->set_pid(::runtime::v1::NODE); },
@@ -234,7 +240,7 @@ struct ImageMountCase {
   const char* part;
 };
 
-TEST_CASE("P28 mounts of images") {
+TEST_CASE("image mounts are read-only, private and stay inside the image") {
   const auto sandbox = Proto<PodSandboxConfig>(kSandbox);
   const auto check = [&](const std::string& mount) {
     auto config = Proto<ContainerConfig>(kContainer);
@@ -245,7 +251,7 @@ TEST_CASE("P28 mounts of images") {
   CHECK(check("image { image_ref: 'sha256:1' } readonly: true").ok());
   const ImageMountCase cases[] = {
       {"image { image: 'i' }", "readonly"},
-      {"image {} readonly: true", "mounts.image.image"},
+      {"image {} readonly: true", "mounts[1].image.image"},
       {"image { image: 'i' } readonly: true host_path: '/etc'", "host_path \"/etc\""},
       {"image { image: 'i' } readonly: true image_sub_path: '../x'", "image_sub_path"},
       {"image { image: 'i' } readonly: true image_sub_path: 'a/../../x'", "image_sub_path"},
