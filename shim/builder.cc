@@ -53,7 +53,7 @@ absl::Status ReadSpec(BuildContext& context) {
   return absl::OkStatus();
 }
 
-// The filter that crispd compiled, and its flags. Without the file there is no filter.
+// The filter that crispd compiled, and its flags. No file: no filter.
 absl::Status ReadSeccomp(BuildContext& context) {
   const absl::StatusOr<std::string> bytes =
       base::ReadFile(base::JoinPath(context.input.bundle, base::kSeccompFile));

@@ -55,7 +55,7 @@ void Supervisor::Run(const char* bundle, base::UniqueFd listener, Runtime& runti
   while (state_ != State::kEnded) {
     if (!loop_.RunOnce(TimeoutMs())) OnTime();
     if (reap_) Reap();
-    FreeExecs();
+    if (execs_.FreeEnded()) trim_ = true;
     if (trim_) (void)malloc_trim(0);
     trim_ = false;
     if (!accepting_ && FreeConnection() != nullptr) {
@@ -113,7 +113,7 @@ void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& re
   }
   if (state_ != State::kRunning)
     return connection.Fail(ipc::Step::kContainer, ESRCH, "is not running");
-  if (request.has_exec()) return Exec(connection, request.exec(), fds);
+  if (request.has_exec()) return execs_.Start(exec_host_, connection, request.exec(), fds);
   if (request.has_attach()) return Attach(connection, request.attach(), std::move(fds));
   if (request.has_resize_tty()) return ResizeTty(connection, request.resize_tty());
   if (request.has_reopen_log()) return ReopenLog(connection);
@@ -122,10 +122,7 @@ void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& re
 
 void Supervisor::OnControl(Connection& connection, const ::shim::v1::Control& control) {
   if (control.has_release() && &connection == starter_) launch_->Release();
-  if (!control.has_kill_exec()) return;
-  for (const auto& exec : execs_) {
-    if (exec != nullptr && exec->connection() == &connection) exec->Kill();
-  }
+  if (control.has_kill_exec()) execs_.Kill(connection);
 }
 
 void Supervisor::OnHangup(Connection& connection) {
@@ -133,9 +130,7 @@ void Supervisor::OnHangup(Connection& connection) {
     starter_ = nullptr;
     Abandon();
   }
-  for (const auto& exec : execs_) {
-    if (exec != nullptr && exec->connection() == &connection) exec->Hangup();
-  }
+  execs_.OnHangup(connection);
   for (Output& output : outputs_) output.Forget(&connection);
   const auto is_open = [](const Connection& other) { return other.is_open(); };
   if (state_ == State::kIdle &&
@@ -302,26 +297,6 @@ void Supervisor::WatchGroup() {
 
 // --- operations of a running container
 
-void Supervisor::Exec(Connection& connection, const ::shim::v1::Exec& exec,
-                      const std::vector<base::UniqueFd>& fds) {
-  const auto is_gone = [this](uint64_t serial) {
-    return !absl::IsFailedPrecondition(cgroup::RemoveExecGroup(cgroup_.v2.get(), serial));
-  };
-  std::vector<uint64_t>& leftover = exec_host_.leftover_groups;
-  leftover.erase(std::remove_if(leftover.begin(), leftover.end(), is_gone), leftover.end());
-  const auto is_free = [](const auto& session) { return session == nullptr; };
-  auto* place = std::find_if(std::begin(execs_), std::end(execs_), is_free);
-  if (place == std::end(execs_)) {
-    place = std::find_if(std::begin(execs_), std::end(execs_),
-                         [](const auto& session) { return session->GiveUp(); });
-  }
-  if (place != std::end(execs_)) {
-    *place = std::make_unique<ExecSession>();
-    return (*place)->Start(exec_host_, ++exec_serial_, connection, exec, fds);
-  }
-  connection.Fail(ipc::Step::kExec, EAGAIN, "too many execs run in the container");
-}
-
 void Supervisor::Attach(Connection& connection, const ::shim::v1::Attach& attach,
                         std::vector<base::UniqueFd> fds) {
   const bool wanted[2] = {attach.stdout(), attach.stderr()};
@@ -372,25 +347,11 @@ void Supervisor::ChildSignal::OnEvent(uint32_t) {
   supervisor->reap_ = true;
 }
 
-bool Supervisor::AnyLaunchPending() const {
-  const auto is_pending = [](const auto& exec) { return exec != nullptr && exec->IsLaunching(); };
-  return IsLaunching() || std::any_of(std::begin(execs_), std::end(execs_), is_pending);
-}
-
-// Called between events: a session that handles one must not be deleted.
-void Supervisor::FreeExecs() {
-  for (auto& exec : execs_) {
-    if (exec == nullptr || exec->is_active()) continue;
-    exec.reset();
-    trim_ = true;
-  }
-}
-
 // While a launch is pending only known pids are reaped: the child of that launch must keep its pid
 // until OnLaunched has read it.
 void Supervisor::Reap() {
   int status;
-  if (!AnyLaunchPending()) {
+  if (!IsLaunching() && !execs_.AnyLaunching()) {
     reap_ = false;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) OnExit(pid, status);
@@ -401,11 +362,7 @@ void Supervisor::Reap() {
   };
   if (HasHelper()) reap(launch_->helper());
   if (!IsLaunching() && !init_reaped_) reap(init_);
-  for (const auto& exec : execs_) {
-    if (exec == nullptr) continue;
-    reap(exec->helper());
-    if (exec->is_alive() && !exec->IsLaunching()) reap(exec->pid());
-  }
+  for (const pid_t pid : execs_.Children()) reap(pid);
 }
 
 void Supervisor::OnExit(pid_t pid, int status) {
@@ -415,9 +372,7 @@ void Supervisor::OnExit(pid_t pid, int status) {
     return;
   }
   if (pid == init_ && !init_reaped_) return OnInitExit(status);
-  for (const auto& exec : execs_) {
-    if (exec != nullptr && exec->OnExit(pid, status)) break;
-  }
+  (void)execs_.OnExit(pid, status);
   if (state_ == State::kEnding) AdvanceEnding();
 }
 
@@ -431,18 +386,13 @@ void Supervisor::OnInitExit(int status) {
   // With a PID namespace of its own the container ends with its init. In a shared one its other
   // processes still run.
   (void)cgroup::KillGroup(cgroup_.v2.get());
-  for (const auto& exec : execs_) {
-    if (exec != nullptr && exec->is_active()) exec->Kill();
-  }
+  execs_.KillAll();
   WatchGroup();
   AdvanceEnding();
 }
 
 void Supervisor::AdvanceEnding() {
-  const auto is_alive = [](const auto& exec) { return exec != nullptr && exec->is_alive(); };
-  if (std::any_of(std::begin(execs_), std::end(execs_), is_alive) || !group_events_.IsEmpty())
-    return;
-  End();
+  if (!execs_.AnyAlive() && group_events_.IsEmpty()) End();
 }
 
 bool Supervisor::GroupEvents::IsEmpty() const {

@@ -17,7 +17,7 @@
 #include "shim/connection.h"
 #include "shim/container_log.h"
 #include "shim/event_loop.h"
-#include "shim/exec_session.h"
+#include "shim/exec_table.h"
 #include "shim/output.h"
 #include "shim/runtime.h"
 
@@ -38,9 +38,8 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   void OnLaunched() override;
 
  private:
-  static constexpr int kMaxExecs = 64;
   // One for each exec, and some for the tether, attached clients, log rotation and resizing.
-  static constexpr int kMaxConnections = kMaxExecs + 32;
+  static constexpr int kMaxConnections = ExecTable::kMaxExecs + 32;
 
   enum class State : uint8_t { kIdle, kStarting, kRunning, kEnding, kAbandoning, kEnded };
 
@@ -74,16 +73,12 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   void AdvanceAbandoning();
   void WatchGroup();
 
-  void Exec(Connection& connection, const ::shim::v1::Exec& exec,
-            const std::vector<base::UniqueFd>& fds);
   void Attach(Connection& connection, const ::shim::v1::Attach& attach,
               std::vector<base::UniqueFd> fds);
   void ResizeTty(Connection& connection, const ::shim::v1::ResizeTty& size);
   void ReopenLog(Connection& connection);
 
   void Reap();
-  bool AnyLaunchPending() const;
-  void FreeExecs();
   void OnExit(pid_t pid, int status);
   void OnInitExit(int status);
   void AdvanceEnding();
@@ -118,10 +113,9 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   base::UniqueFd pipes_[2];  // read ends of stdout and stderr until they become outputs
   base::UniqueFd child_stdio_[3];
   ExecHost exec_host_;
-  uint64_t exec_serial_ = 0;
 
   Connection connections_[kMaxConnections];
-  std::unique_ptr<ExecSession> execs_[kMaxExecs];
+  ExecTable execs_;
   Output outputs_[2];
   alignas(4096) char buffers_[2][Output::kBufferSize];  // pages of their own: no output, no memory
 };

@@ -104,6 +104,24 @@ void LoadDefaultAppArmorProfile() {
             {{"profile", spec::kDefaultAppArmorProfile}, {"error", std::string(loaded.message())}});
 }
 
+absl::StatusOr<std::unique_ptr<snapshot::SnapshotStore>> OpenSnapshots(const base::Paths& paths) {
+  std::vector<std::string> problems;
+  auto snapshots =
+      snapshot::SnapshotStore::Open({.root = paths.Snapshots(), .limits = {}}, &problems);
+  for (const std::string& problem : problems)
+    base::Log(LogLevel::kError, "damaged layer, quarantined", {{"error", problem}});
+  return snapshots;
+}
+
+absl::StatusOr<std::unique_ptr<image::ImageStore>> OpenImages(const base::Paths& paths,
+                                                              const image::LayerTarget& layers) {
+  auto images = image::ImageStore::Open(paths, layers);
+  if (!images.ok()) return images;
+  for (const std::string& file : (*images)->quarantined())
+    base::Log(LogLevel::kError, "damaged image record, quarantined", {{"error", file}});
+  return images;
+}
+
 absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   const base::Paths paths(config.root, config.state);
   CRISP_RETURN_IF_ERROR(linux::OpenNull().status());  // what every exec needs, before the first
@@ -119,18 +137,9 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   CRISP_ASSIGN_OR_RETURN(groups.holder_program, FindHelper("pause"));
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Cgroups> cgroups,
                          cgroup::Cgroups::Open(std::move(groups)));
-  std::vector<std::string> problems;
-  CRISP_ASSIGN_OR_RETURN(
-      std::unique_ptr<snapshot::SnapshotStore> snapshots,
-      snapshot::SnapshotStore::Open({.root = paths.Snapshots(), .limits = {}}, &problems));
-  for (const std::string& problem : problems)
-    base::Log(LogLevel::kError, "layer given up", {{"error", problem}});
+  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<snapshot::SnapshotStore> snapshots, OpenSnapshots(paths));
   layers::LayerStore layers(*snapshots);
-  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> images,
-                         image::ImageStore::Open(paths, layers));
-  for (const std::string& file : images->quarantined()) {
-    base::Log(LogLevel::kError, "damaged image record, moved to quarantine", {{"error", file}});
-  }
+  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> images, OpenImages(paths, layers));
   layers::LayerUse layer_use(*images, *snapshots);
   image::Puller puller({.registry_config_dirs = {config.registry.config_path}}, *images, layers,
                        [&] { layer_use.DeleteUnused(); });
@@ -158,8 +167,8 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   int signal = 0;
   sigwait(&stop_signals, &signal);
   base::Log(LogLevel::kInfo, "stopping; containers run on", {{"signal", absl::StrCat(signal)}});
-  // A call may wait for minutes, for a container's grace period or a plugin, and cannot be told to
-  // end. What it was asked for is on disk.
+  // A call may wait for minutes, for a container's grace period or a CNI plugin, and cannot be told
+  // to end. What it was asked for is on disk.
   std::thread([] {
     absl::SleepFor(kStopTime);
     _exit(0);

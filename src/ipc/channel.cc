@@ -124,7 +124,7 @@ absl::StatusOr<base::UniqueFd> Listen(const std::string& path) {
   base::UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return base::Errno("socket", path);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("unlink", path);
-  // Before bind, so that there is no moment at which others may connect: the socket file gets the
+  // Before bind, so that others cannot connect at any moment: the socket file gets the
   // mode that the socket has then (unix(7)).
   if (fchmod(fd.get(), 0600) != 0) return base::Errno("fchmod", path);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)

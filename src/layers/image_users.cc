@@ -27,8 +27,9 @@ absl::StatusOr<std::string> ReadUserFile(int root_fd, const std::string& path) {
   struct stat info;
   if (fstat(fd->get(), &info) != 0) return base::Errno("stat", path);
   if (!S_ISREG(info.st_mode) || info.st_size > static_cast<off_t>(spec::kMaxUserFileBytes)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "image's ", path, " is no regular file of at most ", spec::kMaxUserFileBytes, " bytes"));
+    return absl::InvalidArgumentError(absl::StrCat("image's ", path,
+                                                   ": must be a regular file of at most ",
+                                                   spec::kMaxUserFileBytes, " bytes"));
   }
   absl::StatusOr<std::string> text = base::ReadAll(fd->get(), spec::kMaxUserFileBytes);
   return text.ok() ? text : base::Prefix(text.status(), absl::StrCat("image's ", path));

@@ -15,12 +15,13 @@ namespace {
 constexpr char kErrorPrefix[] = "ImageVolumeMountFailed";
 
 absl::StatusOr<store::ImageVolume> FindImageVolume(const image::ImageStore& images,
+                                                   const std::string& field,
                                                    const ::runtime::v1::Mount& mount) {
-  CRISP_ASSIGN_OR_RETURN(const spec::ImageVolume asked, spec::ImageMount("mounts", mount));
+  CRISP_ASSIGN_OR_RETURN(const spec::ImageVolume asked, spec::ImageMount(field, mount));
   CRISP_ASSIGN_OR_RETURN(const image::ImagePtr image, images.Find(asked.image));
   if (image->layers.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("mounts.image.image \"", asked.image, "\" has no layers"));
+        absl::StrCat(field, ".image.image \"", asked.image, "\": has no layers"));
   }
   return store::ImageVolume{.container_path = asked.container_path,
                             .image_id = image->id.str(),
@@ -36,9 +37,9 @@ absl::Status CheckSubPath(const snapshot::SnapshotStore& snapshots,
   const absl::StatusOr<base::UniqueFd> directory =
       linux::OpenInRoot(root.get(), volume.sub_path, O_PATH | O_DIRECTORY);
   if (directory.ok()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("mounts.image_sub_path \"", volume.sub_path,
-                                                 "\" is no directory in image ", volume.image_id,
-                                                 ": ", directory.status().message()));
+  return absl::InvalidArgumentError(
+      absl::StrCat("mounts.image_sub_path \"", volume.sub_path, "\": must be a directory in image ",
+                   volume.image_id, ": ", directory.status().message()));
 }
 
 }  // namespace
@@ -59,9 +60,10 @@ std::vector<oci::ChainId> UsedLayers(const store::ContainerRecord& record) {
 absl::StatusOr<std::vector<store::ImageVolume>> FindImageVolumes(
     const image::ImageStore& images, const ::runtime::v1::ContainerConfig& config) {
   std::vector<store::ImageVolume> volumes;
-  for (const ::runtime::v1::Mount& mount : config.mounts()) {
-    if (!mount.has_image()) continue;
-    absl::StatusOr<store::ImageVolume> volume = FindImageVolume(images, mount);
+  for (int i = 0; i < config.mounts_size(); ++i) {
+    if (!config.mounts(i).has_image()) continue;
+    absl::StatusOr<store::ImageVolume> volume =
+        FindImageVolume(images, absl::StrCat("mounts[", i, "]"), config.mounts(i));
     if (!volume.ok()) return base::Prefix(volume.status(), kErrorPrefix);
     volumes.push_back(*std::move(volume));
   }

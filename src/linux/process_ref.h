@@ -15,7 +15,7 @@
 namespace crisp::linux {
 
 // Errors of all functions: kNotFound when the process is gone or its pid belongs to another one by
-// now; kResourceExhausted when there is no descriptor left to find out.
+// now; kResourceExhausted without a free descriptor to find out.
 struct ProcessRef {
   pid_t pid = 0;
   uint64_t start_ticks = 0;  // field 22 of /proc/<pid>/stat: clock ticks since boot
@@ -27,7 +27,7 @@ struct ProcessRef {
   absl::StatusOr<base::UniqueFd> Open() const;
   // OK when the process is gone already.
   absl::Status Signal(int signal) const;
-  // False for a zombie. True when there is no descriptor left to find out.
+  // False for a zombie. True without a free descriptor to find out.
   bool IsAlive() const;
   // An O_PATH descriptor of /proc/<pid>. Names opened below it never reach a process that gets the
   // pid later: they fail with ESRCH.

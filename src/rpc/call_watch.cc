@@ -23,7 +23,7 @@ CallWatch::InFlight::InFlight(CallWatch& watch, const base::Call& call,
   absl::MutexLock lock(&watch_.mu_);
   key_ = watch_.next_key_++;
   watch_.calls_[key_] = {.token = call.cancel, .is_cancelled = std::move(is_cancelled)};
-  // The thread sleeps for good while there is no call.
+  // Without calls the thread sleeps without a deadline.
   if (watch_.calls_.size() == 1) watch_.changed_.NotifyAll();
 }
 

@@ -6,7 +6,7 @@
 namespace crisp::rpc {
 namespace {
 
-// Bytes of the UTF-8 sequence `text` starts with (RFC 3629, section 4); 0 if it is none.
+// Bytes of the UTF-8 sequence `text` starts with (RFC 3629, section 4); 0 if it is not one.
 size_t SequenceBytes(absl::string_view text) {
   const auto byte = [text](size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
@@ -25,8 +25,8 @@ size_t SequenceBytes(absl::string_view text) {
   return size;
 }
 
-// Names in a message are anybody's bytes. Clients fail on text that is no UTF-8 instead of showing
-// it.
+// Names in a message may hold any bytes, and clients fail on text that is not UTF-8 instead of
+// showing it.
 std::string Printable(absl::string_view text) {
   std::string out;
   while (!text.empty()) {

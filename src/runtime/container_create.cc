@@ -27,7 +27,7 @@ oci::ChainId TopChainId(const std::vector<oci::ChainId>& chain_ids) {
   return chain_ids.empty() ? oci::ChainId() : chain_ids.back();
 }
 
-// Absolute, or empty when there is no log.
+// Absolute; empty without a log.
 std::string LogPath(const v1::PodSandboxConfig& sandbox, const v1::ContainerConfig& config) {
   if (sandbox.log_directory().empty() || config.log_path().empty()) return "";
   return base::JoinPath(sandbox.log_directory(), config.log_path());
@@ -185,7 +185,7 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::I
 }
 
 // The first process of namespace_options.target_id, which must run in this sandbox; an empty one
-// when there is no target.
+// without a target.
 absl::StatusOr<container::Init> Containers::Target(const base::SandboxId& sandbox,
                                                    const v1::ContainerConfig& config) const {
   const v1::NamespaceOption& options = config.linux().security_context().namespace_options();

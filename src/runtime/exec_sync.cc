@@ -25,7 +25,7 @@ class Capture {
   int fd() const { return fd_.get(); }
 
   // Reads at most what the pipe holds, because a command may write faster than this reads. Drops
-  // what there is no room for. Closes at end of file.
+  // what does not fit. Closes at end of file.
   void Drain(OutputBudget::Share& share) {
     char buffer[64 << 10];
     for (int left = fd_.valid() ? fcntl(fd_.get(), F_GETPIPE_SZ) : 0; left > 0;) {
@@ -40,7 +40,8 @@ class Capture {
 
  private:
   void Keep(absl::string_view bytes, OutputBudget::Share& share) {
-    // Once something was dropped the rest is dropped too: the answer may be cut off, but has no gaps.
+    // Once something was dropped the rest is dropped too: an answer may be cut off, but not in the
+    // middle.
     if (full_) return;
     const size_t kept = share.Take(bytes.size());
     full_ = kept < bytes.size();

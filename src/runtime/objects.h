@@ -24,8 +24,8 @@ struct Objects {
   std::vector<ContainerPtr> ContainersOf(const base::SandboxId& id) const;
   // A container that runs, by id or prefix of it; kFailedPrecondition in any other state.
   absl::StatusOr<ContainerPtr> FindRunning(absl::string_view id) const;
-  // A sandbox whose containers may be started, by id or prefix of it; kFailedPrecondition when it is
-  // not ready.
+  // A sandbox whose containers may be started, by id or prefix of it; kFailedPrecondition when it
+  // is not ready.
   absl::StatusOr<SandboxPtr> FindReady(absl::string_view id) const;
   // A sandbox that clients may know of, by id or prefix of it; kNotFound while it is still being
   // made.

@@ -1,10 +1,10 @@
 // crispd's heart: the parts that make, run, watch and remove pods, wired together. Knows CRI
 // messages as configuration, nothing of gRPC and of the handlers above it. Thread-safe.
 //
-//   front ends ──> Api ──> Sandboxes ─┬─> Containers ──> shims, cgroups, snapshots, network
-//   (cri/)              ├> Execs      │
-//                       ├> Images     │         shim gone
-//                       └> Stats      └── Core <───────── Monitor ──> Exits ──> Announce ──> Listener
+//   cri/ ---> Api ---> Sandboxes ---> Containers ---> shims, cgroups, snapshots, network
+//                 |--> Execs
+//                 |--> Images      shim gone
+//                 '--> Stats       Monitor ---> Exits ---> Core::Announce ---> Listener (cri/)
 #pragma once
 
 #include "runtime/api.h"

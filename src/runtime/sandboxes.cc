@@ -1,5 +1,5 @@
-// RunPodSandbox: record -> files -> cgroup -> the shim clones pause with its namespaces and parks it
-// -> crispd pins the network namespace and runs CNI -> pause is released -> acknowledged.
+// RunPodSandbox: record -> files -> cgroup -> the shim clones pause with its namespaces and parks
+// it -> crispd pins the network namespace and runs CNI -> pause is released -> acknowledged.
 #include "runtime/sandboxes.h"
 
 #include <google/protobuf/util/message_differencer.h>

@@ -1,6 +1,6 @@
-// What crispd writes down about a sandbox or a container before it acts: what was asked, the cleanup
-// that is pending, and the outcome once it is known. What happened in the kernel is written by the
-// shim (base/paths.h) and read beside it. Plain values; the owner (sandbox::Sandbox,
+// What crispd writes down about a sandbox or a container before it acts: what was asked, the
+// cleanup that is pending, and the outcome once it is known. What happened in the kernel is written
+// by the shim (base/paths.h) and read beside it. Plain values; the owner (sandbox::Sandbox,
 // container::Container) guards them.
 #pragma once
 

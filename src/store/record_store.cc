@@ -40,7 +40,7 @@ absl::StatusOr<std::vector<Damaged>> RecordDirectory::Load(
     absl::StatusOr<std::string> text = base::ReadFile(base::JoinPath(Dir(name), base::kRecordFile));
     absl::Status status = text.status();
     if (!base::IsId(name)) {
-      status = absl::InvalidArgumentError("directory name is no id");
+      status = absl::InvalidArgumentError("the directory's name is not an id");
     } else if (text.ok()) {
       status = decode(name, *text);
     }
