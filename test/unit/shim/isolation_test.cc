@@ -126,15 +126,16 @@ TEST_CASE("the same config.json gives the same container under runc", "[shim][is
     Bundle other;
     // runc 1.1 does not know cgroup namespaces together with our group names: it makes its own
     // group.
-    spec.linux_.cgroups_path = "/crisp-shim-test-runc";
+    spec.linux_.cgroups_path = absl::StrCat("/crisp-shim-test-runc-", getpid());
     const std::string rootfs = other.path() + "/rootfs";
     REQUIRE(system(absl::StrCat("cp -al ", WorkDirectory(), "/layer ", rootfs).c_str()) == 0);
     REQUIRE(base::WriteFileAtomic(other.path() + "/config.json", oci::EncodeRuntimeSpec(spec), 0600)
                 .ok());
     const std::string out = other.path() + "/out";
-    REQUIRE(system(absl::StrCat("runc --root ", other.path(), "/state run -b ", other.path(),
-                                " shim-probe-", getpid(), " </dev/null >", out, " 2>&1")
-                       .c_str()) == 0);
+    REQUIRE(
+        system(absl::StrCat("runc --log /dev/null --root ", other.path(), "/state run -b ",
+                            other.path(), " shim-probe-", getpid(), " </dev/null >", out, " 2>&1")
+                   .c_str()) == 0);
     const std::vector<std::string> a = Lines(ours), b = Lines(Slurp(out));
     for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
       INFO("line " << i << " crisp: " << (i < a.size() ? a[i] : "-")
@@ -147,7 +148,8 @@ TEST_CASE("the same config.json gives the same container under runc", "[shim][is
 TEST_CASE("masked and read-only paths, a read-only rootfs", "[shim][isolation]") {
   Bundle bundle;
   oci::Spec spec = ShellSpec(
-      "ls /etc/dir; cat /etc/secret; wc -c < /proc/keys; touch /tmp/x; touch /rootfile; touch "
+      "exec 2>&1; ls /etc/dir; cat /etc/secret; wc -c < /proc/keys; touch /tmp/x; touch /rootfile; "
+      "touch "
       "/data/fine; "
       "echo 1 > /proc/sys/net/ipv4/ip_forward; chmod 777 /etc/secret; echo void > /etc/secret; "
       "true");
@@ -240,7 +242,8 @@ TEST_CASE("read-only and recursively read-only binds", "[shim][isolation]") {
   REQUIRE(base::MakeDirs(volume + "/sub", 0755).ok());
   REQUIRE(system(("mount -t tmpfs tmpfs " + volume + "/sub").c_str()) == 0);
   oci::Spec spec = ShellSpec(
-      "touch /ro/x /ro/sub/x /rro/x /rro/sub/x; grep ' /flags ' /proc/self/mountinfo | cut -d' ' "
+      "exec 2>&1; touch /ro/x /ro/sub/x /rro/x /rro/sub/x; grep ' /flags ' /proc/self/mountinfo | "
+      "cut -d' ' "
       "-f6");
   spec.mounts.push_back({"/ro", "bind", volume, {"rbind", "ro"}, {}, {}});
   spec.mounts.push_back({"/rro", "bind", volume, {"rbind", "rro"}, {}, {}});
@@ -323,7 +326,8 @@ TEST_CASE("a user namespace with an idmapped rootfs and volume", "[shim][isolati
   REQUIRE(base::MakeDirs(volume, 0777).ok());
   REQUIRE(chmod(volume.c_str(), 0777) == 0);
   oci::Spec spec = ShellSpec(
-      "cat /proc/self/uid_map | tr -s ' '; id -u; stat -c %u:%g /etc/passwd /home/user /dev/null; "
+      "exec 2>&1; cat /proc/self/uid_map | tr -s ' '; id -u; stat -c %u:%g /etc/passwd /home/user "
+      "/dev/null; "
       "touch /new /volume/new; stat -c %u /new /volume/new; "
       "echo to null > /dev/null; hostname inside && hostname; mount -t tmpfs tmpfs /tmp "
       "2>/dev/null || echo no mount; ls -d /sys/fs/cgroup");
