@@ -8,7 +8,8 @@ namespace crisp::shim {
 void ExecTable::Start(ExecHost& host, Connection& connection, const ::shim::v1::Exec& exec,
                       const std::vector<base::UniqueFd>& stdio) {
   const auto is_gone = [&host](uint64_t serial) {
-    return !absl::IsFailedPrecondition(cgroup::RemoveExecGroup(host.cgroup->v2.get(), serial));
+    return !absl::IsFailedPrecondition(
+        cgroup::RemoveExecGroup(host.container.cgroup->v2.get(), serial));
   };
   std::vector<uint64_t>& leftover = host.leftover_groups;
   leftover.erase(std::remove_if(leftover.begin(), leftover.end(), is_gone), leftover.end());

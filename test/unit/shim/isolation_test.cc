@@ -124,15 +124,16 @@ TEST_CASE("a container looks the same as with runc", "[shim][isolation]") {
 
     Bundle other;
     // runc 1.1 cannot use the cgroup that the test has made: it makes one of its own.
-    spec.linux_.cgroups_path = "/crisp-shim-test-runc";
+    spec.linux_.cgroups_path = absl::StrCat("/crisp-shim-test-runc-", getpid());
     const std::string rootfs = other.path() + "/rootfs";
     REQUIRE(system(absl::StrCat("cp -al ", WorkDirectory(), "/layer ", rootfs).c_str()) == 0);
     REQUIRE(base::WriteFileAtomic(other.path() + "/config.json", oci::EncodeRuntimeSpec(spec), 0600)
                 .ok());
     const std::string out = other.path() + "/out";
-    REQUIRE(system(absl::StrCat("runc --root ", other.path(), "/state run -b ", other.path(),
-                                " shim-probe-", getpid(), " </dev/null >", out, " 2>&1")
-                       .c_str()) == 0);
+    REQUIRE(
+        system(absl::StrCat("runc --log /dev/null --root ", other.path(), "/state run -b ",
+                            other.path(), " shim-probe-", getpid(), " </dev/null >", out, " 2>&1")
+                   .c_str()) == 0);
     const std::vector<std::string> a = Lines(ours), b = Lines(Slurp(out));
     for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
       INFO("line " << i << " crisp: " << (i < a.size() ? a[i] : "-")
