@@ -190,8 +190,8 @@ int Main(int argc, char** argv) {
   if (line->print_version) return printf("crispd %s\n", CRISP_VERSION), 0;
   if (line->print_config) return printf("%s", config::ToToml(line->config).c_str()), 0;
   base::SetLogLevel(*base::ParseLogLevel(line->config.log_level));
-  // Inherited descriptors are nobody's business below us; and a client that hangs up must not end
-  // us.
+  // Descriptors that crispd inherited must not reach programs it starts, and writing to a client
+  // that has hung up must not end crispd.
   close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   signal(SIGPIPE, SIG_IGN);
   umask(0022);

@@ -1,5 +1,5 @@
 // A call as the code below the RPC edge sees it: how long its caller waits, and whether the caller
-// is still there. Made by rpc/; work that nobody called for uses Call::Until().
+// is still there. Made by rpc/; work without a caller uses Call::Until().
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,6 @@
-// The events one subscriber has not been sent yet: bounded, so that a subscriber that does not read
-// costs a fixed amount of memory and is cut off, and nobody waits for it. Knows nothing of the
-// transport. Thread-safe.
+// The events one subscriber has not been sent yet. Bounded: a subscriber that does not read costs a
+// fixed amount of memory, is cut off, and delays no other. Knows nothing of the transport.
+// Thread-safe.
 #pragma once
 
 #include <deque>

@@ -36,7 +36,7 @@ void LayerUse::DeleteUnusedOf(const std::vector<oci::ChainId>& chain_ids) {
   for (const image::LayerLease& lease : unused) gone.push_back(lease.chain_id());
   const absl::Status removed = layers_.RemoveLayers(gone);
   if (removed.ok()) return;
-  // Whoever wanted the space cannot help it; the next start tries again.
+  // The caller can do nothing about it; the next start tries again.
   base::Log(base::LogLevel::kError, "unused layers cannot be removed",
             {{"error", std::string(removed.message())}});
 }

@@ -1,7 +1,8 @@
-// Which layers are needed, and the end of the others. A layer is needed by the images made of it,
-// by the containers that stand on it or mount it, however their image was removed, and by the pulls
-// that hold it. All that may end such a need tells so here, and what nobody needs then is deleted:
-// layers of no image are seen by no client, so nobody could ask for it later. Thread-safe.
+// Knows which layers are needed, and deletes the others. A layer is needed by the images made of
+// it, by the containers that use it, also when their image was removed, and by the pulls that hold
+// it. Whoever ends such a need tells this class, which deletes unneeded layers at once: clients
+// cannot see a layer that belongs to no image, so they could not ask for its space later.
+// Thread-safe.
 #pragma once
 
 #include <map>
@@ -26,9 +27,9 @@ class LayerUse {
 
   // A container's layers, before they are looked at.
   void Add(const std::vector<oci::ChainId>& chain_ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The container is gone: deletes those of its layers that nobody needs.
+  // The container is gone: deletes those of its layers that nothing else needs.
   void Release(const std::vector<oci::ChainId>& chain_ids) ABSL_LOCKS_EXCLUDED(mu_);
-  // Deletes every layer that nobody needs: when an image was removed, when a pull failed, and at
+  // Deletes every layer that is not needed: when an image was removed, when a pull failed, and at
   // start, after the containers were counted.
   void DeleteUnused() ABSL_LOCKS_EXCLUDED(mu_);
 

@@ -12,7 +12,7 @@ namespace crisp::rpc {
 inline constexpr size_t kBatchBytes = 1 << 20;
 
 // Moves `items` in order into batches of at most kBatchBytes, at least one item in each, and calls
-// `send(batch)` for every one until that says false (nobody reads any more).
+// `send(batch)` for every one until that says false (the client has left).
 template <typename Item, typename Send>
 void SendBatches(google::protobuf::RepeatedPtrField<Item>& items, Send send) {
   google::protobuf::RepeatedPtrField<Item> batch;

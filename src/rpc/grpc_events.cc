@@ -5,8 +5,8 @@
 namespace crisp::rpc {
 namespace {
 
-// The queue's callbacks come only while a delivery is under way or to end it, and gRPC is not done
-// before Finish: so this is there for as long as they come.
+// Lives until gRPC's OnDone, which follows Finish. The queue calls back only before Finish, so it
+// never calls a stream that is deleted.
 class EventStream final : public grpc::ServerWriteReactor<::runtime::v1::ContainerEventResponse> {
  public:
   explicit EventStream(events::Hub& hub)

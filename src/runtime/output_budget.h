@@ -1,8 +1,8 @@
-// What all running ExecSyncs together may keep of their commands' output. Every call has a little
-// for certain, more than any probe prints. Beyond that it may grow as long as it holds less than
-// what is free: one alone gets half of the total, n that grow side by side total / (n + 1) each,
-// and one that comes when others are full half of what they left. Nobody waits for anybody.
-// Thread-safe.
+// What all running ExecSyncs together may keep of their commands' output. Every call may keep
+// kCertainBytes, more than any probe prints. Beyond that it may grow as long as it holds less than
+// what is free: one call alone gets half of the total, n that grow side by side get total / (n + 1)
+// each, and one that comes when others are full gets half of what they left. No call waits for
+// another. Thread-safe.
 #pragma once
 
 #include <algorithm>

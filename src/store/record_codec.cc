@@ -102,7 +102,7 @@ bool ParseSandbox(const Json& json, SandboxRecord& record) {
   record.netns_path = json.at("netns_path");
   record.ip.primary = json.at("ip");
   record.ip.additional = json.at("additional_ips").get<std::vector<std::string>>();
-  // Steps of another crispd's that this one does not know are none that it could do.
+  // A step this crispd does not know, from a record of another version, is ignored.
   for (const Json& name : json.at("owed")) {
     for (const auto& [step, text] : kCleanupNames) {
       if (name == text) record.pending_cleanup.insert(step);

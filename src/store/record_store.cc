@@ -48,9 +48,10 @@ absl::StatusOr<std::vector<Damaged>> RecordDirectory::Load(
     if (absl::IsResourceExhausted(status)) return base::Prefix(status, "read record");
     damaged.push_back({.id = name, .why = status});
   }
-  // Only now that all could be read: what is set aside is not found by the next start.
+  // Only after all could be read: when one cannot be, the start fails, and the next start must find
+  // the damaged ones again.
   for (Damaged& each : damaged) {
-    if (absl::IsNotFound(each.why)) {  // nothing that is worth to be kept
+    if (absl::IsNotFound(each.why)) {  // there is nothing to quarantine
       (void)Remove(each.id);
       continue;
     }

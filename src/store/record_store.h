@@ -38,9 +38,9 @@ class RecordDirectory {
   std::string Dir(const std::string& id) const { return base::JoinPath(dir_, id); }
 
   // Calls `decode(text)` for every record; directories whose record does not decode go to the
-  // quarantine and are returned. An error when the records cannot be read at all, or not now (out
-  // of descriptors or memory), which `decode` may say too: what is unread must not be taken for
-  // damaged.
+  // quarantine and are returned. An error when the records cannot be read at all, or not now
+  // (kResourceExhausted, out of descriptors or memory, from `decode` too): a record that was not
+  // read must not count as damaged.
   absl::StatusOr<std::vector<Damaged>> Load(
       const std::function<absl::Status(const std::string& id, absl::string_view)>& decode) const;
 

@@ -45,7 +45,8 @@ class Recorded {
     return absl::OkStatus();
   }
 
-  // Publishes a change whether or not it can be written: for facts that are true anyway (an exit).
+  // Publishes a change whether or not it can be written: for facts that are true without a record,
+  // such as an exit.
   absl::Status UpdateAnyway(const std::function<void(Record&)>& change) {
     absl::MutexLock write_lock(&write_mu_);
     Record next = Get();

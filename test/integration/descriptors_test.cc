@@ -80,7 +80,7 @@ TEST_CASE("an exit that cannot be read for lack of descriptors is reported as so
     const NoDescriptors none(daemon);
     REQUIRE(kill(pid, SIGTERM) == 0);
     CHECK(Eventually(
-        [&] { return daemon.Log().find("an exit cannot be read") != std::string::npos; }));
+        [&] { return daemon.Log().find("exit record cannot be read") != std::string::npos; }));
     CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
   }
   CHECK(pod.WaitExited(container).exit_code() == 7);

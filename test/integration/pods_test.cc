@@ -5,7 +5,9 @@
 
 #include <catch2/catch.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "integration/pod.h"
 
@@ -154,6 +156,45 @@ TEST_CASE("StopPodSandbox frees the IP, kills the containers and may be repeated
       CHECK(std::find(leases.begin(), leases.end(), ip) == leases.end());
     }
   }
+}
+
+TEST_CASE("a stopped pod has no pending cleanup, so the next crispd does not tear it down again") {
+  Daemon& daemon = Daemon::Shared();
+  for (const v1::NamespaceMode network : {v1::POD, v1::NODE}) {
+    Pod pod(daemon, [network](v1::PodSandboxConfig& config) {
+      config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
+          network);
+    });
+    const std::string record = absl::StrCat(daemon.root(), "/sandboxes/", pod.id(), "/record.json");
+    CHECK_THAT(base::ReadFile(record).value(), Catch::Contains("\"owed\":[\""));
+    pod.Stop();
+    CHECK_THAT(base::ReadFile(record).value(), Catch::Contains("\"owed\":[]"));
+  }
+}
+
+TEST_CASE("the life of a pod and its container is one log line each") {
+  Daemon& daemon = Daemon::Shared();
+  const size_t before = daemon.Log().size();
+  std::string sandbox, container;
+  {
+    Pod pod(daemon);
+    sandbox = pod.id();
+    container = pod.Run({"sh", "-c", "exit 3"});
+    CHECK(pod.WaitExited(container).exit_code() == 3);
+    pod.RemoveContainer(container);
+  }
+  const std::string log = daemon.Log().substr(before);
+  const auto count = [&](const std::string& text) {
+    int found = 0;
+    for (const absl::string_view line : absl::StrSplit(log, '\n'))
+      found += absl::StrContains(line, text);
+    return found;
+  };
+  for (const char* what : {"created", "started", "exited", "removed"})
+    CHECK(count(absl::StrCat(" info container ", what, " container=", container)) == 1);
+  CHECK(count("code=3 reason=Error") == 1);
+  CHECK(count(absl::StrCat(" info sandbox started sandbox=", sandbox)) == 1);
+  CHECK(count(absl::StrCat(" info sandbox removed sandbox=", sandbox)) == 1);
 }
 
 TEST_CASE(
