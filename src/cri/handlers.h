@@ -1,6 +1,6 @@
 // CRI's RuntimeService and ImageService (KEP-1281's v1, proto/runtime/v1/api.proto), one function
-// for each RPC, by noun and verb in <noun>_<verb>.cc: the request is checked, the runtime is called,
-// an answer is made. No state, nothing of gRPC (rpc/ does that). Thread-safe. List*, *Status and
+// for each RPC, by noun and verb in <noun>_<verb>.cc: it checks the request, calls the runtime and
+// makes the answer. No state, nothing of gRPC (rpc/ does that). Thread-safe. List*, *Status and
 // *Stats take no operation lock and talk to no shim.
 //
 // Errors: kInvalidArgument names the field, its value and what was expected, before anything was
