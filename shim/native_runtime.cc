@@ -98,6 +98,8 @@ bool NativeLaunch::Prepare(BuilderInput& input, bool park, bool terminal) {
 
 template <typename Build>
 bool NativeLaunch::Fork(Build build) {
+  // Watched before there is a builder: one that was forked cannot be given up before it is reaped.
+  if (!loop_.Add(done_.get(), EPOLLIN, *this)) return false;
   const pid_t shim = getpid();
   builder_ = fork();
   if (builder_ == 0) {
@@ -108,14 +110,8 @@ bool NativeLaunch::Fork(Build build) {
   child_done_.reset();
   child_barrier_.reset();
   child_console_.reset();
-  if (builder_ < 0) {
-    builder_ = 0;
-    return false;
-  }
-  if (loop_.Add(done_.get(), EPOLLIN, *this)) return true;
-  const int error = errno;
-  kill(builder_, SIGKILL);  // reaped with the shim's other children
-  errno = error;
+  if (builder_ > 0) return true;
+  builder_ = 0;
   return false;
 }
 

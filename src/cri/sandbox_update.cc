@@ -13,6 +13,9 @@ absl::StatusOr<v1::UpdatePodSandboxResourcesResponse> UpdatePodSandboxResources(
                          runtime.objects.sandboxes.Find(request.pod_sandbox_id()));
   CRISP_RETURN_IF_ERROR(spec::CgroupUpdate(request.overhead()).status());
   CRISP_RETURN_IF_ERROR(spec::CgroupUpdate(request.resources()).status());
+  // A record that is written after its removal would bring the sandbox back at the next start.
+  absl::MutexLock lock(&sandbox->operation());
+  CRISP_RETURN_IF_ERROR(runtime.objects.sandboxes.Find(sandbox->id().str()).status());
   const absl::Status written = sandbox->Update([&](store::SandboxRecord& record) {
     v1::LinuxPodSandboxConfig& config = *record.config.mutable_linux();
     if (request.has_overhead()) *config.mutable_overhead() = request.overhead();

@@ -63,7 +63,8 @@ absl::StatusOr<ProcessRef> ProcessRef::Of(pid_t pid) {
 
 absl::StatusOr<base::UniqueFd> ProcessRef::Open() const {
   base::UniqueFd pidfd(PidfdOpen(pid));
-  if (!pidfd.valid() && errno == ESRCH) return Gone(pid);
+  // EINVAL: the number belongs to a thread of another process by now.
+  if (!pidfd.valid() && (errno == ESRCH || errno == EINVAL)) return Gone(pid);
   if (!pidfd.valid()) return base::Errno("pidfd_open", absl::StrCat("process ", pid));
   // Compared after the pidfd exists: a start time that matches now belongs to the process the pidfd
   // is of.
@@ -82,7 +83,7 @@ absl::Status ProcessRef::Signal(int signal) const {
 
 bool ProcessRef::IsAlive() const {
   const absl::StatusOr<base::UniqueFd> pidfd = Open();
-  if (!pidfd.ok()) return absl::IsResourceExhausted(pidfd.status());
+  if (!pidfd.ok()) return false;
   pollfd ended = {.fd = pidfd->get(), .events = POLLIN, .revents = 0};
   return poll(&ended, 1, 0) == 0;
 }

@@ -27,7 +27,7 @@ struct ProcessRef {
   absl::StatusOr<base::UniqueFd> Open() const;
   // OK when the process is gone already.
   absl::Status Signal(int signal) const;
-  // False for a zombie. True without a free descriptor to find out.
+  // False for a zombie, and without a free descriptor to find out, so that checks fail closed.
   bool IsAlive() const;
   // An O_PATH descriptor of /proc/<pid>. Names opened below it never reach a process that gets the
   // pid later: they fail with ESRCH.

@@ -84,6 +84,7 @@ void Containers::RecordStartError(container::Container& container, const absl::S
 
 absl::Status Containers::Start(const ContainerPtr& container, const base::Call& call) {
   absl::MutexLock lock(&container->operation());
+  CRISP_RETURN_IF_ERROR(core_.objects.containers.Find(container->id().str()).status());  // removed
   const v1::ContainerState state = container->state();
   if (state == v1::CONTAINER_RUNNING)
     return absl::OkStatus();  // a retry whose first answer got lost

@@ -35,6 +35,7 @@ absl::Status Containers::ApplyResources(const container::Container& container) {
 absl::Status Containers::Update(const ContainerPtr& container,
                                 const v1::LinuxContainerResources& update) {
   absl::MutexLock lock(&container->operation());
+  CRISP_RETURN_IF_ERROR(core_.objects.containers.Find(container->id().str()).status());  // removed
   const v1::ContainerState state = container->state();
   if (state == v1::CONTAINER_EXITED)
     return absl::FailedPreconditionError("container is CONTAINER_EXITED");

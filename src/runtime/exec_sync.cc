@@ -74,7 +74,11 @@ class SyncExec {
                       {out_.fd(), POLLIN, 0},
                       {err_.fd(), POLLIN, 0},
                       {call.cancel->fd(), POLLIN, 0}};
-      poll(fds, std::size(fds), call.deadline.PollMillis());
+      // Without a descriptor for the cancellation it is asked for every second.
+      const base::Deadline look =
+          fds[3].fd >= 0 ? call.deadline
+                         : std::min(call.deadline, base::Deadline::In(absl::Seconds(1)));
+      poll(fds, std::size(fds), look.PollMillis());
       Drain();
       if (fds[0].revents == 0) continue;
       CRISP_ASSIGN_OR_RETURN(output_.exit_code, session_.Wait());

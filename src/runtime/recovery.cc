@@ -151,6 +151,8 @@ void Recovery::FinishTeardowns() {
 }
 
 absl::Status Recovery::RecoverContainer(store::ContainerRecord record) {
+  if (core_.objects.sandboxes.Find(record.id.str()).ok())
+    return absl::InvalidArgumentError("a sandbox has this id");
   {
     absl::MutexLock lock(&core_.layer_use.mu());
     core_.layer_use.Add(layers::UsedLayers(record));
@@ -258,7 +260,8 @@ absl::Status Recovery::LoadContainers() {
           [this](store::ContainerRecord record) { return RecoverContainer(std::move(record)); })));
   for (const store::Damaged& each : damaged) {
     LogDamaged("container", each);
-    ReclaimContainer(each.id);
+    // A bundle of this name may be a sandbox's, which is not to be killed.
+    if (!IsKnown(each.id)) ReclaimContainer(each.id);
   }
   return absl::OkStatus();
 }

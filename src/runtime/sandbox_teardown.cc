@@ -55,10 +55,9 @@ absl::Status Sandboxes::Teardown(sandbox::Sandbox& sandbox, base::Deadline deadl
   };
   clean(store::Cleanup::kNetwork, "detach network",
         [&] { return DetachNetwork(record, deadline); });
-  const bool detached = first.ok();
   clean(store::Cleanup::kProcesses, "stop pause", [&] { return StopPause(sandbox); });
   // The pin outlives a failed DEL, so that the next try finds the interfaces.
-  if (detached) {
+  if (record.pending_cleanup.count(store::Cleanup::kNetwork) == 0 || first.ok()) {
     clean(store::Cleanup::kNetns, "unpin netns",
           [&] { return cni::UnpinNetns(record.netns_path); });
   }

@@ -134,9 +134,12 @@ absl::StatusOr<shim_client::LaunchedShim> Sandboxes::LaunchShim(sandbox::Sandbox
   // PauseGone answers the tether, so the pause counts as alive from here on, also if the start
   // fails.
   sandbox.MarkLaunched();
-  CRISP_RETURN_IF_ERROR(
-      core_.monitor.Watch(sandbox.id().str(), std::move(shim.tether), std::move(shim.pidfd)));
-  return shim;
+  const absl::Status watched =
+      core_.monitor.Watch(sandbox.id().str(), std::move(shim.tether), std::move(shim.pidfd));
+  if (watched.ok()) return shim;
+  // Nothing will report its end; it ends by itself, as it loses its last connection now.
+  sandbox.PauseGone([] {});
+  return watched;
 }
 
 absl::Status Sandboxes::BringUp(sandbox::Sandbox& sandbox, base::Deadline deadline) {

@@ -195,6 +195,29 @@ TEST_CASE("the containers of a sandbox whose record is damaged are stopped and c
   daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RemoveContainer, remove);
 }
 
+TEST_CASE("a container record with the id of a sandbox is quarantined and its sandbox left alone") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container = pod.Run({"sleep", "1000"});
+  Pod dead(daemon);
+  const std::string records = daemon.root() + "/containers/";
+  const std::string text = base::ReadFile(records + container + "/record.json").value();
+  const int pause = dead.HostPid(dead.id());
+  daemon.Kill9();
+  for (const std::string& id : {pod.id(), dead.id()}) {
+    REQUIRE(base::MakeDirs(records + id, 0700).ok());
+    REQUIRE(base::WriteFileAtomic(records + id + "/record.json",
+                                  absl::StrReplaceAll(text, {{container, id}}), 0600)
+                .ok());
+  }
+  REQUIRE(kill(pause, SIGKILL) == 0);  // its shim ends while crispd is down
+  daemon.Start();
+  CHECK(pod.Status().state() == v1::SANDBOX_READY);
+  CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
+  CHECK(dead.Status().state() == v1::SANDBOX_NOTREADY);
+  CHECK(base::ListDir(daemon.root() + "/quarantine").value().size() == 2);
+}
+
 TEST_CASE("processes without a record are killed at start") {
   Daemon daemon;
   std::vector<int> pids;
