@@ -211,7 +211,8 @@ TEST_CASE(
   CHECK(log.find(" stdout F \n") != std::string::npos);
   CHECK(log.find(" stderr F two\n") != std::string::npos);
   CHECK(log.find(absl::StrCat(" stdout P ", std::string(16384, 'x'), "\n")) != std::string::npos);
-  CHECK(pod.LogText(container).find(std::string(40000, 'x') + "\n") != std::string::npos);
+  CHECK(pod.LogText(container).find(absl::StrCat(std::string(40000, 'x'), "\n")) !=
+        std::string::npos);
 
   const std::string rotated = pod.Run({"sh", "-c", "while true; do echo line; sleep 0.02; done"});
   const std::string path = pod.ContainerStatus(rotated).log_path();
