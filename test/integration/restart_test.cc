@@ -357,11 +357,12 @@ TEST_CASE("a shim that accepts no connections when crispd starts is watched as s
   REQUIRE(getrlimit(RLIMIT_NOFILE, &files) == 0);
   const rlimit all = {files.rlim_max, files.rlim_max};
   REQUIRE(setrlimit(RLIMIT_NOFILE, &all) == 0);
+  const std::string socket = daemon.state() + "/containers/" + container + "/shim.sock";
   {
     std::vector<ipc::Channel> waiting;
     absl::Status refused;
     while (refused.ok()) {
-      auto channel = ipc::Connect(daemon.state() + "/containers/" + container + "/shim.sock");
+      auto channel = ipc::Connect(socket);
       refused = channel.status();
       if (channel.ok()) waiting.push_back(*std::move(channel));
     }
@@ -371,6 +372,8 @@ TEST_CASE("a shim that accepts no connections when crispd starts is watched as s
   }
   REQUIRE(setrlimit(RLIMIT_NOFILE, &files) == 0);
   REQUIRE(kill(shim, SIGCONT) == 0);
+  // The shim first has to accept the connections that are waiting, all of them closed by now.
+  for (int i = 0; i < 2000 && !ipc::Connect(socket).ok(); ++i) usleep(5000);
   CHECK(pod.Exec(container, {"echo", "alive"}).out == "alive\n");
   // Only a crispd that watches the shim notices this.
   REQUIRE(kill(pid, SIGKILL) == 0);
