@@ -3,6 +3,8 @@
 // returns false; the builder then ends. Borrowed descriptors end with the builder process.
 #pragma once
 
+#include <sched.h>
+
 #include <cerrno>
 #include <string>
 
@@ -25,6 +27,7 @@ struct BuildContext {
   std::vector<int> joins = {};  // namespaces to join before the clone, without the user namespace
   int user_namespace = -1;
   base::UniqueFd sandbox = {};  // O_PATH of /proc/<pause>, if the container is in a sandbox
+  base::UniqueFd target = {};   // the same of the container whose PID namespace it joins
   uint64_t clone_flags = 0;
 
   bool Fail(absl::string_view what, int error = errno) {
@@ -37,6 +40,12 @@ struct BuildContext {
   // it below `sandbox`: by its path it could reach another process that got the pid meanwhile.
   const char* InSandbox(const std::string& path, const char* below) const;
   bool has_user_namespace() const { return user_namespace >= 0; }
+  // Whether the child is to be seen by processes that exist already; see child/inside.cc. Those of
+  // the host's PID namespace are no matter: who is there sees crispd itself.
+  bool joins_pid_namespace() const {
+    const NamespacePlan* entry = plan.Find(CLONE_NEWPID);
+    return entry != nullptr && (exec != nullptr || !entry->path.empty());
+  }
 };
 
 // namespaces.cc

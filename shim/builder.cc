@@ -114,7 +114,9 @@ bool CloneChild(BuildContext& context) {
   args.flags = CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_INTO_CGROUP | context.clone_flags;
   // The kernel stores the pid before the child runs: the shim can kill the child even if the
   // builder dies right after the clone.
-  args.parent_tid = reinterpret_cast<uint64_t>(&context.input.report->child);
+  Report& report = *context.input.report;
+  args.parent_tid = reinterpret_cast<uint64_t>(
+      context.plan.process.pid_namespace < 0 ? &report.child : &report.helper);
   args.cgroup = static_cast<uint64_t>(context.input.clone_into);
   const pid_t pid = linux::Clone3(args);
   if (pid == 0) RunChild(context);

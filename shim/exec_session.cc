@@ -64,6 +64,7 @@ void ExecSession::OnLaunched() {
     if (connection_ != nullptr && !connection_->Send(reply, master.get())) Hangup();
   } else {
     exited_ = pid_ == 0;
+    (void)cgroup::KillGroup(group_.get());  // a process whose helper was killed goes on
   }
   Advance();
 }
@@ -72,7 +73,9 @@ bool ExecSession::OnExit(pid_t pid, int status) {
   if (!active_ || pid == 0) return false;
   if (pid == helper()) {
     launch_->OnHelperExit(status);
-    Advance();
+    // The next helper can have been started after the group was killed.
+    if (killed_ && helper() != 0) kill(helper(), SIGKILL);
+    if (active_) Advance();
     return true;
   }
   // A session whose process was reaped may wait for what that left running; its pid may belong to

@@ -54,7 +54,8 @@ struct MountPlan {
   RootfsPlan image;
   std::string sub_path;
 
-  // Builder's part: the detached tree of a bind or an image, ready to be attached.
+  // Builder's part: the detached tree of a bind, an image or a procfs of a PID namespace that is
+  // joined, ready to be attached.
   int tree = -1;
   bool tree_is_directory = false;
 };
@@ -127,11 +128,15 @@ struct ProcessPlan {
   std::vector<char*> envp;
   int stdio[3] = {-1, -1, -1};
   bool in_user_namespace = false;  // the child becomes root of the namespace the builder has joined
-  int done = -1;                   // the only descriptor besides 0 to 2 that is open at execve
+  int done = -1;                   // besides 0 to 2 the only one open when the child is to execute
   int console_socket = -1;         // where the pty master is sent, if terminal
   int private_proc = -1;      // a detached procfs of the shim's own; only for steps that need it
   std::vector<int> v1_tasks;  // `tasks` of the container's cgroup v1 groups
   int cgroup_namespace = -1;  // for an exec: the container's, if it has one
+  // The PID namespace to join, or a pidfd of a process in it. -1: the child has its PID namespace
+  // from the clone, or keeps the shim's.
+  int pid_namespace = -1;
+  uint64_t seccomp_gate = 0;  // see seccomp_gate.h; 0: the filter has none
 };
 
 struct LaunchPlan {

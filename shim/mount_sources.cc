@@ -1,14 +1,17 @@
 // What a container gets from the host, cloned into detached trees. Each path is resolved only once,
 // and nothing is attached anywhere until the child attaches it inside the rootfs.
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "base/unique_fd.h"
+#include "linux/syscalls.h"
 #include "shim/build_context.h"
 
 namespace crisp::shim {
@@ -51,6 +54,44 @@ bool IdMapBind(BuildContext& context, const MountPlan& mount) {
   if (!mapping.valid()) return context.Fail(absl::StrCat(mount.destination, ": mappings"));
   return IdMapTree(mount.tree, mapping.get(), mount.options.idmap_recursive) ||
          context.Fail(absl::StrCat(mount.source, ": idmap"));
+}
+
+// A new procfs is always of the PID namespace of the process that makes it. The helper that makes
+// this container's mounts stays outside of a PID namespace that is joined (child/inside.cc), so the
+// container gets a clone of the procfs that the owner of the namespace has: pause, or the container
+// that is the target.
+bool CloneProc(BuildContext& context, MountPlan& mount) {
+  const char* name = mount.destination.c_str();
+  const std::string& path = context.plan.Find(CLONE_NEWPID)->path;
+  const base::UniqueFd& owner =
+      context.InSandbox(path, "ns") != nullptr ? context.sandbox : context.target;
+  if (!owner.valid()) return context.Fail("no procfs of the PID namespace is known", ENOENT);
+  if (!mount.options.data.empty()) return context.Fail(absl::StrCat(name, ": options"), EINVAL);
+  const base::UniqueFd home(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  const base::UniqueFd away(openat(owner.get(), "ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (!home.valid() || !away.valid() || setns(away.get(), CLONE_NEWNS) != 0)
+    return context.Fail(name);
+  // A target may have put anything in this place.
+  const base::UniqueFd place(
+      linux::OpenAt2(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_NO_SYMLINKS));
+  mount.tree = open_tree(place.get(), "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  const int error = errno;
+  if (setns(home.get(), CLONE_NEWNS) != 0) return context.Fail("leave the mount namespace");
+  errno = error;
+  if (mount.tree < 0) return context.Fail(name);
+  struct statfs fs;
+  struct stat wanted, found;
+  if (fstatfs(mount.tree, &fs) != 0 || fs.f_type != PROC_SUPER_MAGIC ||
+      fstat(context.plan.process.pid_namespace, &wanted) != 0 ||
+      fstatat(mount.tree, "1/ns/pid", &found, 0) != 0 || found.st_ino != wanted.st_ino ||
+      found.st_dev != wanted.st_dev) {
+    return context.Fail(absl::StrCat(name, ": the target has no procfs there"), EINVAL);
+  }
+  const linux::MountAttributes attributes = {.set = mount.options.top.set,
+                                             .clear = MOUNT_ATTR_RDONLY & ~mount.options.top.set};
+  return (SetAttributes(mount.tree, attributes, false) &&
+          SetPropagation(mount.tree, mount.options)) ||
+         context.Fail(absl::StrCat(name, ": mount_setattr"));
 }
 
 // Sources "/proc/<sandbox pid>/root/..." (the pod's /dev/shm) are mounts in the sandbox's mount
@@ -141,6 +182,10 @@ bool PrepareMountSources(BuildContext& context) {
   if (!CloneFromSandbox(context)) return false;
   for (MountPlan& mount : context.plan.mounts) {
     if (mount.kind == MountKind::kBind && !PrepareBind(context, mount)) return false;
+    if (mount.kind == MountKind::kFilesystem && mount.fs_type == "proc" &&
+        context.joins_pid_namespace() && !CloneProc(context, mount)) {
+      return false;
+    }
     if (mount.kind == MountKind::kCgroup && !PrepareCgroupBinds(context, mount)) return false;
   }
   if (!PrepareNull(context)) return false;

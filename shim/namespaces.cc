@@ -93,6 +93,8 @@ bool PrepareNamespaces(BuildContext& context) {
                           EINVAL);
     if (entry.type == CLONE_NEWUSER) {
       context.user_namespace = fd;
+    } else if (entry.type == CLONE_NEWPID) {
+      context.plan.process.pid_namespace = fd;
     } else {
       context.joins.push_back(fd);
     }
@@ -100,8 +102,12 @@ bool PrepareNamespaces(BuildContext& context) {
   // Checked after its path was opened: when the target is alive now, what was opened is the
   // target's.
   const linux::ProcessRef target{context.start->target_pid(), context.start->target_start_ticks()};
-  if (target.pid != 0 && !target.IsAlive())
-    return context.Fail("the target container has ended", ESRCH);
+  if (target.pid != 0) {
+    absl::StatusOr<base::UniqueFd> directory = target.OpenProcDirectory();
+    if (!directory.ok() || !target.IsAlive())
+      return context.Fail("the target container has ended", ESRCH);
+    context.target = *std::move(directory);
+  }
   if (context.plan.IsNew(CLONE_NEWUSER)) {
     context.user_namespace =
         MakeUserNamespace(context.plan.uid_mappings, context.plan.gid_mappings);
@@ -132,7 +138,7 @@ bool JoinNamespaces(BuildContext& context) {
 bool JoinContainer(BuildContext& context) {
   int types = CLONE_NEWNS;
   for (const NamespacePlan& entry : context.plan.namespaces) types |= entry.type;
-  const absl::StatusOr<base::UniqueFd> pidfd = context.input.init.Open();
+  absl::StatusOr<base::UniqueFd> pidfd = context.input.init.Open();
   if (absl::IsNotFound(pidfd.status())) return context.Fail("the container has ended", ESRCH);
   if (!pidfd.ok()) return context.Fail(pidfd.status());
   if ((types & CLONE_NEWCGROUP) != 0) {
@@ -145,7 +151,9 @@ bool JoinContainer(BuildContext& context) {
     if (context.plan.process.cgroup_namespace < 0) return context.Fail(path);
   }
   context.plan.process.in_user_namespace = (types & CLONE_NEWUSER) != 0;
-  return setns(pidfd->get(), types) == 0 || context.Fail("setns");
+  if (setns(pidfd->get(), types & ~CLONE_NEWPID) != 0) return context.Fail("setns");
+  if ((types & CLONE_NEWPID) != 0) context.plan.process.pid_namespace = pidfd->release();
+  return true;
 }
 
 }  // namespace crisp::shim

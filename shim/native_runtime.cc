@@ -45,7 +45,7 @@ class NativeLaunch final : public Launch, public EventSource {
   template <typename Build>
   bool Fork(Build build);
 
-  bool pending() const override { return done_.valid(); }
+  bool pending() const override { return done_.valid() || helper() != 0; }
   pid_t child() const override { return report_ == nullptr ? 0 : report_->child; }
   bool ok() const override;
   LaunchFailure failure() const override;
@@ -54,16 +54,20 @@ class NativeLaunch final : public Launch, public EventSource {
   void Release() override;
   base::UniqueFd TakeTerminal() override;
   void Close() override;
-  pid_t helper() const override { return builder_; }
-  void OnHelperExit(int) override { builder_ = 0; }  // the pipe tells how the launch goes
+  // The builder, or the helper that it has left (child/inside.cc).
+  pid_t helper() const override;
+  void OnHelperExit(int) override;
 
   void OnEvent(uint32_t events) override;  // of done_
 
  private:
+  void FinishIfOver();
+
   EventLoop& loop_;
   LaunchOwner& owner_;
   Report* report_ = nullptr;
   pid_t builder_ = 0;
+  bool reaped_ = false;  // the builder's helper
   int64_t finished_ns_ = 0;
   base::UniqueFd done_;     // read end
   base::UniqueFd barrier_;  // write end
@@ -179,11 +183,27 @@ void NativeLaunch::OnEvent(uint32_t) {
   if (n == 1) {
     owner_.OnCreated();
   } else if (n == 0) {
-    finished_ns_ = base::MonotonicNanos();
     loop_.Remove(done_.get());
     done_.reset();
-    owner_.OnLaunched();
+    FinishIfOver();
   }
+}
+
+pid_t NativeLaunch::helper() const {
+  if (builder_ != 0) return builder_;
+  return report_ == nullptr || reaped_ ? 0 : report_->helper;
+}
+
+void NativeLaunch::OnHelperExit(int) {
+  if (builder_ == 0) reaped_ = true;
+  builder_ = 0;
+  FinishIfOver();
+}
+
+void NativeLaunch::FinishIfOver() {
+  if (pending()) return;
+  finished_ns_ = base::MonotonicNanos();
+  owner_.OnLaunched();
 }
 
 // Destroys a launch that could not begin; null, with errno as it was.

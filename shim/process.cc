@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/unique_fd.h"
 #include "shim/build_context.h"
+#include "shim/seccomp_gate.h"
 
 namespace crisp::shim {
 namespace {
@@ -104,6 +105,8 @@ bool PrepareProcess(BuildContext& context) {
   process.console_socket = context.input.console_socket;
   for (const base::UniqueFd& tasks : context.input.cgroup->tasks)
     process.v1_tasks.push_back(tasks.get());
+  if (context.joins_pid_namespace() && !AddSeccompGate(process))
+    return context.Fail("the seccomp filter has no room for one more rule");
   if (process.oom_score_adj.has_value() && !SetOomScore(context, *process.oom_score_adj))
     return false;
   return RaiseRlimits(context) && GiveStdio(context) && OpenPrivateProc(context);

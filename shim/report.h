@@ -1,9 +1,10 @@
 // What builder and child tell the shim about a launch: one shared page, made before the builder is
 // forked.
 //
-// There is one writer at a time, so no lock is needed: the builder until it has cloned the child,
-// then the child. The shim reads the page after the `done` pipe has reached end of file: by then
-// the builder has ended, and the child has executed its program or ended.
+// There is one writer at a time, so no lock is needed: the builder until it has cloned the child or
+// the helper, then that. The shim reads the page after the `done` pipe has reached end of file and
+// a helper has ended: by then the builder has ended, and the child has executed its program or
+// ended.
 #pragma once
 
 #include <sys/types.h>
@@ -24,7 +25,9 @@ struct Report {
   };
   static constexpr size_t kMaxMarks = 48;
 
-  pid_t child = 0;  // set by clone3 itself (CLONE_PARENT_SETTID), before the child runs
+  // Both are set by clone itself (CLONE_PARENT_SETTID), before the process runs.
+  pid_t child = 0;
+  pid_t helper = 0;  // 0: the child does the steps itself; see child/inside.cc
   bool failed = false;
   int error = 0;  // errno; 0: none
   size_t count = 0;

@@ -69,7 +69,8 @@ class Launch {
   virtual void Close() = 0;
 
   // A process of the handler's own that does the work, a child of the shim; 0: none any more. The
-  // owner of the launch may kill it, reaps it and then calls OnHelperExit().
+  // owner of the launch may kill it, reaps it and then calls OnHelperExit(), which may call
+  // OnLaunched(). There may be another one then.
   virtual pid_t helper() const = 0;
   virtual void OnHelperExit(int status) = 0;
 };

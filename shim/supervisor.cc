@@ -266,14 +266,16 @@ void Supervisor::OnRunning() {
 void Supervisor::Abandon() {
   state_ = State::kAbandoning;
   deadline_ns_ = base::MonotonicNanos() + kKillTimeoutNs;
-  if (HasHelper()) kill(launch_->helper(), SIGKILL);
   WatchGroup();
   AdvanceAbandoning();
 }
 
 // Everything the start has made is killed and reaped before crispd gets the answer.
 void Supervisor::AdvanceAbandoning() {
-  if (HasHelper()) return;
+  if (HasHelper()) {
+    kill(launch_->helper(), SIGKILL);
+    return;
+  }
   // Only now: what the helper started in its last moment is killed too.
   (void)cgroup::KillGroup(cgroup_.v2.get());
   if (IsLaunching() || (init_ != 0 && !init_reaped_) || !group_events_.IsEmpty()) return;
@@ -358,11 +360,16 @@ void Supervisor::Reap() {
     return;
   }
   const auto reap = [&](pid_t pid) {
-    if (pid != 0 && waitpid(pid, &status, WNOHANG) == pid) OnExit(pid, status);
+    if (pid == 0 || waitpid(pid, &status, WNOHANG) != pid) return false;
+    OnExit(pid, status);
+    return true;
   };
-  if (HasHelper()) reap(launch_->helper());
-  if (!IsLaunching() && !init_reaped_) reap(init_);
-  for (const pid_t pid : execs_.Children()) reap(pid);
+  // Again after each: the end of a helper can make another pid known, which has ended as well.
+  for (bool again = true; again;) {
+    again = HasHelper() && reap(launch_->helper());
+    if (!IsLaunching() && !init_reaped_) again |= reap(init_);
+    for (const pid_t pid : execs_.Children()) again |= reap(pid);
+  }
 }
 
 void Supervisor::OnExit(pid_t pid, int status) {

@@ -40,7 +40,7 @@ bool ApplySession(Child& child) {
   if (keyring < 0 && errno != ENOSYS && errno != EDQUOT && errno != EPERM) {
     return child.Fail("session keyring");
   }
-  return setsid() >= 0 || child.Fail("setsid");
+  return child.is_helper() || setsid() >= 0 || child.Fail("setsid");
 }
 
 bool ApplyUserNamespace(Child& child) {

@@ -90,7 +90,7 @@ int MakeTree(Child& child, const MountPlan& mount) {
     case MountKind::kImage:
       return mount.tree;
     case MountKind::kFilesystem:
-      return MakeFilesystem(child, mount, mount.fs_type.c_str());
+      return mount.tree >= 0 ? mount.tree : MakeFilesystem(child, mount, mount.fs_type.c_str());
     case MountKind::kCgroup:
       return child.launch->cgroup_binds.empty() ? MakeFilesystem(child, mount, "cgroup2")
                                                 : MakeCgroupTree(child, mount);

@@ -49,7 +49,7 @@ bool ApplyStdio(Child& child) {
     const int fd = child.process.terminal ? child.terminal : child.process.stdio[i];
     if (dup2(fd, i) < 0) return child.Fail("dup2");  // also clears O_CLOEXEC
   }
-  if (!child.process.terminal) return true;
+  if (!child.process.terminal || child.is_helper()) return true;
   return ioctl(0, TIOCSCTTY, 0) == 0 || child.Fail("controlling terminal");
 }
 
@@ -67,15 +67,16 @@ bool ApplyWorkdirAsUser(Child& child) {
 
 // O_CLOEXEC is not enough: execve opens the program and its interpreter before it closes
 // descriptors, and the image chooses both paths ("/proc/self/fd/7/../..", CVE-2024-21626). Only the
-// pipe whose end reports the exec stays open; no path leads through a pipe.
+// pipe whose end reports the exec stays open; no path leads through a pipe. A helper closes that
+// too, so that the process inside does not inherit it: the shim waits for the helper's end.
 bool ApplyDescriptors(Child& child) {
+  if (child.is_helper()) return close_range(3, ~0u, 0) == 0 || child.Fail("close_range");
   const auto done = static_cast<unsigned>(child.process.done);
   const bool below = done <= 3 || close_range(3, done - 1, 0) == 0;
   return (below && close_range(done + 1, ~0u, 0) == 0) || child.Fail("close_range");
 }
 
-bool ApplyProgram(Child& child) {
-  const ProcessPlan& process = child.process;
+int ExecuteProgram(const ProcessPlan& process) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -85,10 +86,20 @@ bool ApplyProgram(Child& child) {
     if (errno == EACCES)
       error = EACCES;  // as execvp(3): search on, and report it if no other program is found
     if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) continue;
-    error = errno;
-    break;
+    return errno;
   }
-  const char* name = process.args[0].c_str();
+  return error;
+}
+
+bool ApplyProgram(Child& child) {
+  ipc::Step step = ipc::Step::kExec;
+  const int error = child.is_helper() ? RunInside(child, step) : ExecuteProgram(child.process);
+  if (error == 0) return true;
+  if (step != ipc::Step::kExec) {
+    child.report.Begin(step);
+    return child.Refuse(error, "");
+  }
+  const char* name = child.process.args[0].c_str();
   if (error == ENOENT && strchr(name, '/') == nullptr) {
     return child.Refuse(error, "\"", name, "\": executable file not found in $PATH");
   }

@@ -11,12 +11,23 @@
 
 namespace crisp::shim {
 
+// What the process inside a joined PID namespace says to its helper, in a page that the two share.
+// The container may have written it: only values that can be right are believed.
+struct Outcome {
+  ipc::Step step = ipc::Step::kExec;
+  int error = 0;  // errno; 0: it executes its program, or was killed
+};
+
+// The process that does the steps: the container's child, or its helper (see inside.cc).
 struct Child {
   const ProcessPlan& process;
   const LaunchPlan* launch;  // null for an exec
   Report& report;
 
+  bool is_helper() const { return process.pid_namespace >= 0; }
+
   int root = -1;               // O_PATH, the root of the container
+  Outcome* outcome = nullptr;  // of the process inside, when this one is its helper
   int terminal = -1;           // slave end of the pty, if there is one
   bool retry_workdir = false;  // as the user; see ApplyWorkdir
 
@@ -59,6 +70,7 @@ bool ApplyCgroupNamespace(Child& child);
 bool ApplyContainerCgroupNamespace(Child& child);
 bool ApplySession(Child& child);
 bool ApplyUserNamespace(Child& child);
+bool ApplyPidNamespace(Child& child);
 bool ApplyHostname(Child& child);
 bool ApplySysctls(Child& child);
 
@@ -78,5 +90,11 @@ bool ApplyWorkdir(Child& child);
 bool ApplyWorkdirAsUser(Child& child);
 bool ApplyDescriptors(Child& child);
 bool ApplyProgram(Child& child);
+// Returns only after a failure, with the errno.
+int ExecuteProgram(const ProcessPlan& process);
+
+// inside.cc: a process that joins a PID namespace. Forks it; returns the errno when it does not
+// execute its program, and sets `step` to the one that has failed.
+int RunInside(Child& child, ipc::Step& step);
 
 }  // namespace crisp::shim

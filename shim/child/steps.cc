@@ -15,6 +15,7 @@ constexpr ChildStep kInitSteps[] = {
     {Step::kRootfs,           ApplyRootfs},            // as the host's root: only that may enter
                                                        // the bundle directory
     {Step::kUserNamespace,    ApplyUserNamespace},     // from here on as the container's root
+    {Step::kJoinNamespaces,   ApplyPidNamespace},      // before a filter can forbid setns(2)
     {Step::kMounts,           ApplyMounts},            // before "pivot root": the kernel allows a
                                                        // new procfs in a user namespace only where
                                                        // a procfs is fully visible already
@@ -49,6 +50,7 @@ constexpr ChildStep kExecSteps[] = {
     {Step::kCgroupNamespace,  ApplyContainerCgroupNamespace},
     {Step::kSession,          ApplySession},
     {Step::kUserNamespace,    ApplyUserNamespace},
+    {Step::kJoinNamespaces,   ApplyPidNamespace},
     {Step::kConsole,          ApplyExecConsole},
     {Step::kRlimits,          ApplyRlimits},
     {Step::kAppArmor,         ApplyAppArmor},
