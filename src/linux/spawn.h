@@ -1,8 +1,8 @@
-// Starts programs from the multithreaded crispd (shims, CNI plugins) with posix_spawn, never fork.
+// Starts programs from the multithreaded crispd (shims, CNI plugins), without copying its memory.
 // A child gets exactly the given arguments, environment and descriptors, an empty signal mask,
 // default signal actions, "/" as working directory and a process group of its own.
 // Thread-safe: no shared state. A program that uses this must not wait for "any child"
-// (waitpid(-1)). See posix_spawn(3), pidfd_open(2).
+// (waitpid(-1)). See clone3(2), vfork(2).
 #pragma once
 
 #include <sys/types.h>
@@ -22,6 +22,7 @@ struct Command {
   std::string path;               // absolute; PATH is not searched
   std::vector<std::string> args;  // argv, the program's name first
   std::vector<std::string> env;   // "NAME=value"; nothing is added
+  int cgroup = -1;                // a cgroup2 directory to start in, borrowed; -1: the caller's
 };
 
 // A started program. The caller owns it and must reap it once (waitid on `pidfd`), or a zombie
