@@ -137,6 +137,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   CRISP_ASSIGN_OR_RETURN(groups.holder_program, FindHelper("pause"));
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Cgroups> cgroups,
                          cgroup::Cgroups::Open(std::move(groups)));
+  CRISP_ASSIGN_OR_RETURN(const std::string own_group, cgroup::OwnDirectory(cgroups->layout()));
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<snapshot::SnapshotStore> snapshots, OpenSnapshots(paths));
   layers::LayerStore layers(*snapshots);
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> images, OpenImages(paths, layers));
@@ -159,7 +160,8 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
                             .shims = shims,
                             .objects = objects,
                             .listener = announcer,
-                            .pause_root = pause_root});
+                            .pause_root = pause_root,
+                            .own_group = own_group});
   CRISP_RETURN_IF_ERROR(runtime.Start());
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<rpc::GrpcServer> server,
                          rpc::GrpcServer::Start(config.address, runtime.api(), hub));

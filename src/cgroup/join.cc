@@ -1,6 +1,7 @@
 #include "cgroup/join.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -106,6 +107,33 @@ absl::StatusOr<base::UniqueFd> OpenEvents(int v2_fd) {
 absl::StatusOr<bool> Populated(int events_fd) {
   CRISP_ASSIGN_OR_RETURN(const uint64_t populated, ReadCounter(events_fd, "populated"));
   return populated != 0;
+}
+
+absl::Status EndProgramGroup(const std::string& directory, base::Deadline deadline) {
+  const base::UniqueFd group(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!group.valid() && errno == ENOENT) return absl::OkStatus();
+  if (!group.valid()) return base::Errno("open cgroup", directory);
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd events, OpenEvents(group.get()));
+  CRISP_ASSIGN_OR_RETURN(bool populated, Populated(events.get()));
+  if (populated) CRISP_RETURN_IF_ERROR(KillGroup(group.get()));
+  while (populated) {
+    if (deadline.Passed()) {
+      return absl::DeadlineExceededError(
+          absl::StrCat("cgroup ", directory, ": a process does not end"));
+    }
+    pollfd change = {.fd = events.get(), .events = POLLPRI, .revents = 0};
+    (void)poll(&change, 1, deadline.PollMillis());
+    CRISP_ASSIGN_OR_RETURN(populated, Populated(events.get()));
+  }
+  if (rmdir(directory.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+  return base::Errno("remove cgroup", directory);
+}
+
+absl::StatusOr<base::UniqueFd> MakeProgramGroup(const std::string& directory,
+                                                base::Deadline deadline) {
+  CRISP_RETURN_IF_ERROR(EndProgramGroup(directory, deadline));
+  if (mkdir(directory.c_str(), 0755) != 0) return base::Errno("make cgroup", directory);
+  return base::OpenAt(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
 
 }  // namespace crisp::cgroup

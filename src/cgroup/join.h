@@ -20,6 +20,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/deadline.h"
 #include "base/unique_fd.h"
 #include "cgroup/layout.h"
 
@@ -56,6 +57,16 @@ absl::Status KillGroup(int v2_fd);
 // Removes an exec's group. FailedPrecondition while processes live in it, OK when it does not
 // exist.
 absl::Status RemoveExecGroup(int container_v2_fd, uint64_t serial);
+
+// A cgroup2 group for one program that crispd runs, at `directory`, so that all it has started can
+// be ended, also by the next crispd. Ends and removes first what is there already: a new group, as
+// nothing may be started in one that was killed (see above). Returns the directory for
+// CLONE_INTO_CGROUP.
+absl::StatusOr<base::UniqueFd> MakeProgramGroup(const std::string& directory,
+                                                base::Deadline deadline);
+// Kills all processes of the group, waits for their end and removes it. OK when it does not exist;
+// DeadlineExceeded when a process does not end, such as one in uninterruptible sleep.
+absl::Status EndProgramGroup(const std::string& directory, base::Deadline deadline);
 
 // Opens cgroup.events of a cgroup2 group. It signals EPOLLPRI whenever "populated" changes after
 // the last read, so read it with Populated() before waiting.

@@ -155,6 +155,15 @@ absl::StatusOr<const Layout*> Detect() {
   return &**detected;
 }
 
+absl::StatusOr<std::string> OwnDirectory(const Layout& layout) {
+  CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile("/proc/self/cgroup"));
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    if (absl::ConsumePrefix(&line, "0::"))
+      return absl::StrCat(layout.v2.mount_point, line == "/" ? "" : line);
+  }
+  return absl::FailedPreconditionError("/proc/self/cgroup: names no cgroup2 group");
+}
+
 absl::Status CheckPath(absl::string_view path) {
   constexpr size_t kMaxPath = 2048;
   constexpr size_t kMaxName = 255;

@@ -62,6 +62,9 @@ std::string HugepageSize(absl::string_view directory_name);
 // as long as the process.
 absl::StatusOr<const Layout*> Detect();
 
+// The cgroup2 directory that this process is in, and where whoever started it lets it make groups.
+absl::StatusOr<std::string> OwnDirectory(const Layout& layout);
+
 // InvalidArgument unless the path is absolute and at most 2048 bytes long and has at least one
 // component. A component must not be empty, ".", "..", longer than 255 bytes or have control
 // characters.

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
+#include "cgroup/join.h"
 #include "cni/arguments.h"
 #include "cni/cache.h"
 #include "cni/conf.h"
@@ -49,9 +50,11 @@ class ConfiguredNetwork final : public Network {
   NetworkState State() override;
 
  private:
+  // `group` is PodNetworkRequest::plugin_group.
   absl::StatusOr<Result> Add(const NetworkConf& network, const CacheEntry& entry,
-                             base::Deadline deadline, std::vector<PluginTiming>& timings) const;
-  absl::Status Del(const NetworkConf& network, const CacheEntry& entry,
+                             const std::string& group, base::Deadline deadline,
+                             std::vector<PluginTiming>& timings) const;
+  absl::Status Del(const NetworkConf& network, const CacheEntry& entry, const std::string& group,
                    base::Deadline deadline) const;
   absl::Status DetachFound(const Cache::Found& found, const PodNetworkRequest& request,
                            base::Deadline deadline) const;
@@ -63,13 +66,14 @@ class ConfiguredNetwork final : public Network {
 };
 
 absl::StatusOr<Result> ConfiguredNetwork::Add(const NetworkConf& network, const CacheEntry& entry,
-                                              base::Deadline deadline,
+                                              const std::string& group, base::Deadline deadline,
                                               std::vector<PluginTiming>& timings) const {
   PluginCall call;
   call.verb = Verb::kAdd;
   call.container_id = entry.container_id;
   call.netns = entry.netns;
   call.args = FormatArgs(entry.args);
+  call.group = group;
   Result result;
   for (const PluginConf& plugin : network.plugins) {
     const int64_t start = base::MonotonicNanos();
@@ -95,7 +99,7 @@ absl::StatusOr<Result> ConfiguredNetwork::Add(const NetworkConf& network, const 
 // Stops at the first plugin that fails: the plugins before it in the list must keep their resources
 // until it succeeds. An address must not be free for another pod while a port mapping leads to it.
 absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry& entry,
-                                    base::Deadline deadline) const {
+                                    const std::string& group, base::Deadline deadline) const {
   const bool wants_result = VersionRank(network.cni_version) >= VersionRank(kDelResultVersion);
   PluginCall call;
   call.verb = Verb::kDel;
@@ -104,6 +108,7 @@ absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry
   // namespace they fail.
   call.netns = !entry.netns.empty() && OpenNetns(entry.netns).ok() ? entry.netns : "";
   call.args = FormatArgs(entry.args);
+  call.group = group;
   for (auto plugin = network.plugins.rbegin(); plugin != network.plugins.rend(); ++plugin) {
     call.type = plugin->type;
     CRISP_ASSIGN_OR_RETURN(call.conf, ExecConf(network, *plugin, entry.capability_args,
@@ -126,7 +131,8 @@ absl::StatusOr<PodNetwork> ConfiguredNetwork::Attach(const PodNetworkRequest& re
   }
   CRISP_RETURN_IF_ERROR(cache_.Write(entry));
   PodNetwork attached;
-  CRISP_ASSIGN_OR_RETURN(Result result, Add(network, entry, deadline, attached.timings));
+  CRISP_ASSIGN_OR_RETURN(Result result,
+                         Add(network, entry, request.plugin_group, deadline, attached.timings));
   entry.result = std::move(result.json);
   CRISP_RETURN_IF_ERROR(cache_.Write(entry));
   attached.ips = Ordered(std::move(result.ips), options_.ip_preference);
@@ -134,6 +140,9 @@ absl::StatusOr<PodNetwork> ConfiguredNetwork::Attach(const PodNetworkRequest& re
 }
 
 absl::Status ConfiguredNetwork::Detach(const PodNetworkRequest& request, base::Deadline deadline) {
+  // Also when no DEL follows: an ADD of a crispd that was killed may still be at work.
+  if (!request.plugin_group.empty())
+    CRISP_RETURN_IF_ERROR(cgroup::EndProgramGroup(request.plugin_group, deadline));
   CRISP_ASSIGN_OR_RETURN(const std::vector<Cache::Found> found, cache_.Find(request.sandbox_id));
   if (found.empty()) return DetachUnknown(request, deadline);
   for (const Cache::Found& attachment : found) {
@@ -156,7 +165,7 @@ absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
     CRISP_RETURN_IF_ERROR(entry.status());
   }
   entry->netns = request.netns_path;
-  CRISP_RETURN_IF_ERROR(Del(*network, *entry, deadline));
+  CRISP_RETURN_IF_ERROR(Del(*network, *entry, request.plugin_group, deadline));
   return cache_.Remove(found.path);
 }
 
@@ -171,7 +180,7 @@ absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
   for (const PluginConf& plugin : directory.network->plugins) {
     if (!FindPlugin(options_.plugin_dirs, plugin.type).ok()) return absl::OkStatus();  // likewise
   }
-  return Del(*directory.network, *entry, deadline);
+  return Del(*directory.network, *entry, request.plugin_group, deadline);
 }
 
 NetworkState ConfiguredNetwork::State() {

@@ -32,6 +32,9 @@ struct PodNetworkRequest {
   std::string pod_namespace;
   std::string pod_uid;
   std::string netns_path;  // the pinned namespace; empty for Detach of a pod without one
+  // A cgroup2 directory, made for each plugin and removed after it: what the plugin starts ends
+  // with it, and an ADD that outlived crispd is ended before the DEL. Empty: no group.
+  std::string plugin_group;
   std::vector<PortMapping> port_mappings;
   // Pod annotations; only kubernetes.io/{ingress,egress}-bandwidth are read.
   std::map<std::string, std::string> annotations;

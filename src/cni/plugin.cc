@@ -11,6 +11,7 @@
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "cgroup/join.h"
 #include "cni/network.h"
 #include "cni/result.h"
 #include "linux/default_path.h"
@@ -20,6 +21,8 @@ namespace crisp::cni {
 namespace {
 
 constexpr size_t kMaxOutputBytes = 1 << 20;
+// How long killed processes of a plugin may take to die.
+constexpr absl::Duration kKillTime = absl::Seconds(5);
 
 struct VerbName {
   const char* command;  // CNI_COMMAND
@@ -87,10 +90,18 @@ absl::StatusOr<std::string> RunPlugin(const std::vector<std::string>& plugin_dir
     linux::RunLimits limits;
     limits.deadline = deadline;
     limits.max_stdout = kMaxOutputBytes;
-    CRISP_ASSIGN_OR_RETURN(
-        linux::RunResult result,
-        linux::Run({path, {path}, Environment(plugin_dirs, call)}, call.conf, limits));
-    return Judge(call.verb, std::move(result));
+    linux::Command command = {.path = path, .args = {path}, .env = Environment(plugin_dirs, call)};
+    base::UniqueFd group;
+    if (!call.group.empty()) {
+      CRISP_ASSIGN_OR_RETURN(group, cgroup::MakeProgramGroup(call.group, deadline));
+      command.cgroup = group.get();
+    }
+    absl::StatusOr<linux::RunResult> result = linux::Run(command, call.conf, limits);
+    if (!call.group.empty()) {
+      CRISP_RETURN_IF_ERROR(cgroup::EndProgramGroup(call.group, base::Deadline::In(kKillTime)));
+    }
+    CRISP_RETURN_IF_ERROR(result.status());
+    return Judge(call.verb, *std::move(result));
   };
   absl::StatusOr<std::string> output = run();
   if (output.ok()) return output;

@@ -20,6 +20,7 @@ struct PluginCall {
   std::string container_id;  // this and the following members: not for STATUS
   std::string netns;         // path; may be empty for DEL
   std::string args;          // CNI_ARGS
+  std::string group;         // see PodNetworkRequest::plugin_group
 };
 
 // The path of a plugin; kFailedPrecondition when it is in none of the directories.
@@ -27,9 +28,11 @@ absl::StatusOr<std::string> FindPlugin(const std::vector<std::string>& dirs,
                                        const std::string& type);
 
 // Runs the first plugin of this type in `plugin_dirs` with a clean environment, at most until
-// `deadline`, and returns its standard output. A printed error object is an error whatever the exit
-// code is. Errors read "cni add: plugin bridge: <why>"; kUnavailable when the plugin says that a
-// later try may succeed. For DEL, "unknown container" is success. Thread-safe.
+// `deadline`, and returns its standard output. With a group the plugin runs in it: what is there
+// already is ended before, and what the plugin has started is ended with it. A printed error object
+// is an error whatever the exit code is. Errors read "cni add: plugin bridge: <why>"; kUnavailable
+// when the plugin says that a later try may succeed. For DEL, "unknown container" is success.
+// Thread-safe.
 absl::StatusOr<std::string> RunPlugin(const std::vector<std::string>& plugin_dirs,
                                       const PluginCall& call, base::Deadline deadline);
 

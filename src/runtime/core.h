@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "base/deadline.h"
 #include "base/paths.h"
 #include "cgroup/cgroups.h"
@@ -43,6 +44,7 @@ struct Parts {
   Objects& objects;
   Listener& listener;
   std::string pause_root;  // rootfs of every pause container
+  std::string own_group;   // cgroup2 directory of crispd, where it may make groups
 };
 
 struct Core : Parts {
@@ -53,6 +55,10 @@ struct Core : Parts {
   void Announce(Change change, const container::Container& container) const;
   void Announce(Change change, const sandbox::Sandbox& sandbox) const;
 
+  // Where CNI plugins run for a sandbox; see cni::PodNetworkRequest.
+  std::string PluginGroup(const base::SandboxId& id) const {
+    return absl::StrCat(own_group, "/cni-", id.str());
+  }
   // Empty when it is not known: the container outlived its sandbox's record and has no bundle.
   std::string CgroupPath(const container::Container& container) const;
 

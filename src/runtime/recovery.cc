@@ -286,6 +286,7 @@ absl::Status Recovery::ReclaimSandbox(const base::SandboxId& id) {
   record.id = id;
   record.created_at_ns = base::WallNanos();
   record.netns_path = cni::NetnsPath(id.str());
+  record.plugin_group = core_.PluginGroup(id);
   record.pending_cleanup = {store::Cleanup::kNetwork, store::Cleanup::kNetns};
   const absl::StatusOr<std::string> cgroup_path = BundleCgroup(core_.paths.Bundle(id));
   if (absl::IsResourceExhausted(cgroup_path.status())) return cgroup_path.status();

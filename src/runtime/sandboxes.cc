@@ -93,6 +93,7 @@ cni::PodNetworkRequest Sandboxes::NetworkRequest(const store::SandboxRecord& rec
   request.pod_namespace = record.config.metadata().namespace_();
   request.pod_uid = record.config.metadata().uid();
   request.netns_path = record.netns_path;
+  request.plugin_group = record.plugin_group;
   for (const v1::PortMapping& mapping : record.config.port_mappings()) {
     if (mapping.host_port() == 0) continue;
     request.port_mappings.push_back(
@@ -191,6 +192,7 @@ absl::StatusOr<store::SandboxRecord> Sandboxes::NewRecord(const v1::PodSandboxCo
   record.pending_cleanup = {store::Cleanup::kProcesses, store::Cleanup::kCgroup};
   if (!HostNetwork(config)) {
     record.netns_path = cni::NetnsPath(record.id.str());
+    record.plugin_group = core_.PluginGroup(record.id);
     record.pending_cleanup.insert({store::Cleanup::kNetwork, store::Cleanup::kNetns});
   }
   return record;

@@ -38,6 +38,7 @@ struct SandboxRecord {
   ::runtime::v1::PodSandboxConfig config;
   std::string cgroup_parent;  // effective, cgroupfs form
   std::string netns_path;     // empty: the host's
+  std::string plugin_group;   // cgroup2 directory for CNI plugins, see cni::PodNetworkRequest
   PodIp ip;
   std::set<Cleanup> pending_cleanup;
   bool ready = false;    // RunPodSandbox was acknowledged

@@ -100,6 +100,7 @@ bool ParseSandbox(const Json& json, SandboxRecord& record) {
   ParseMessage(json.at("config"), record.config);
   record.cgroup_parent = json.at("cgroup_parent");
   record.netns_path = json.at("netns_path");
+  record.plugin_group = json.value("plugin_group", "");
   record.ip.primary = json.at("ip");
   record.ip.additional = json.at("additional_ips").get<std::vector<std::string>>();
   // A step this crispd does not know, from a record of another version, is ignored.
@@ -146,6 +147,7 @@ std::string Encode(const SandboxRecord& record) {
                          {"config", MessageJson(record.config)},
                          {"cgroup_parent", record.cgroup_parent},
                          {"netns_path", record.netns_path},
+                         {"plugin_group", record.plugin_group},
                          {"ip", record.ip.primary},
                          {"additional_ips", record.ip.additional},
                          {"owed", pending},

@@ -55,6 +55,21 @@ void LeaveDaemon() {
   while (true) pause();
 }
 
+// The same in a session of its own, out of reach of a signal to the plugin's process group. Its pid
+// goes to the log.
+void LeaveSession(const Json& conf) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    setsid();
+    while (true) pause();
+  }
+  const std::string line =
+      Json{{"verb", "left"}, {"tag", ""}, {"left", pid}, {"group", pid}}.dump() + "\n";
+  const int log = open(conf.at("log").get<std::string>().c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  if (write(log, line.data(), line.size()) < 0) abort();
+  close(log);
+}
+
 int CallsInLog(const std::string& verb, const Json& conf) {
   std::ifstream log(conf["log"].get<std::string>());
   int calls = 0;
@@ -67,6 +82,7 @@ int CallsInLog(const std::string& verb, const Json& conf) {
 
 int Act(const std::string& verb, const std::string& what, const Json& conf) {
   if (what == "hang" || what == "daemon") LeaveDaemon();
+  if (what == "session") LeaveSession(conf);
   if (what == "hang") {
     while (true) pause();
   }

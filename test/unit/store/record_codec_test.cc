@@ -24,6 +24,7 @@ SandboxRecord Sandbox() {
       v1::CONTAINER);
   record.cgroup_parent = "/kubepods/pod1";
   record.netns_path = "/run/netns/x";
+  record.plugin_group = "/sys/fs/cgroup/cni-x";
   record.ip = {.primary = "10.0.0.2", .additional = {"fd00::2", "10.1.0.2"}};
   record.pending_cleanup = {Cleanup::kNetwork, Cleanup::kNetns, Cleanup::kProcesses,
                             Cleanup::kCgroup};
@@ -66,6 +67,7 @@ TEST_CASE("a sandbox's record reads back as it was") {
   CHECK(MessageDifferencer::Equals(after.config, before.config));
   CHECK(after.cgroup_parent == before.cgroup_parent);
   CHECK(after.netns_path == before.netns_path);
+  CHECK(after.plugin_group == before.plugin_group);
   CHECK(after.ip.primary == before.ip.primary);
   CHECK(after.ip.additional == before.ip.additional);
   CHECK(after.pending_cleanup == before.pending_cleanup);
