@@ -18,6 +18,12 @@ namespace crisp::cni {
 
 using CniArgs = std::vector<std::pair<std::string, std::string>>;
 
+struct Attachment {
+  std::string network;
+  std::string container_id;
+  std::string interface;
+};
+
 // IgnoreUnknown and the K8S_POD_* arguments. kInvalidArgument for a value with ';', '=' or control
 // characters, which a plugin would read as more than one argument, and for a sandbox id that is not
 // a CNI container id.
@@ -36,5 +42,9 @@ absl::StatusOr<std::string> CapabilityArgs(const PodNetworkRequest& request);
 absl::StatusOr<std::string> ExecConf(const NetworkConf& network, const PluginConf& plugin,
                                      absl::string_view capability_args,
                                      absl::string_view prev_result);
+
+// The plugin's standard input for GC: what it keeps for any other attachment is to be freed.
+absl::StatusOr<std::string> GcConf(const NetworkConf& network, const PluginConf& plugin,
+                                   const std::vector<Attachment>& valid);
 
 }  // namespace crisp::cni

@@ -81,4 +81,15 @@ absl::StatusOr<std::string> ExecConf(const NetworkConf& network, const PluginCon
                           merge);
 }
 
+absl::StatusOr<std::string> GcConf(const NetworkConf& network, const PluginConf& plugin,
+                                   const std::vector<Attachment>& valid) {
+  CRISP_ASSIGN_OR_RETURN(const std::string conf, ExecConf(network, plugin, "", ""));
+  Json document = Json::parse(conf);
+  Json& list = document["cni.dev/valid-attachments"] = Json::array();
+  for (const Attachment& attachment : valid) {
+    list.push_back({{"containerID", attachment.container_id}, {"ifname", attachment.interface}});
+  }
+  return base::DumpJson(document);
+}
+
 }  // namespace crisp::cni

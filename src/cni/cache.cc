@@ -48,6 +48,24 @@ absl::StatusOr<std::vector<Cache::Found>> Cache::Find(absl::string_view containe
   return found;
 }
 
+absl::StatusOr<std::vector<Attachment>> Cache::List() const {
+  std::vector<Attachment> attachments;
+  const absl::StatusOr<std::vector<std::string>> names = base::ListDir(results_dir_);
+  if (absl::IsNotFound(names.status())) return attachments;
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    if (absl::StrContains(name, ".tmp-")) continue;
+    const absl::StatusOr<std::string> text =
+        base::ReadFile(base::JoinPath(results_dir_, name), kMaxEntryBytes);
+    if (absl::IsNotFound(text.status())) continue;  // removed meanwhile
+    if (!text.ok()) return text.status();
+    absl::StatusOr<Attachment> attachment = DecodeAttachment(*text);
+    if (!attachment.ok()) return base::Prefix(attachment.status(), name);
+    attachments.push_back(*std::move(attachment));
+  }
+  return attachments;
+}
+
 absl::Status Cache::Remove(const std::string& path) const {
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("unlink", path);
   return absl::OkStatus();

@@ -29,6 +29,8 @@ std::string EncodeCacheEntry(const CacheEntry& entry);
 // kInvalidArgument for text that is not an entry, kNotFound for an entry that libcni of another
 // runtime wrote (delegates of a meta plugin use the same directory and the same container id).
 absl::StatusOr<CacheEntry> DecodeCacheEntry(absl::string_view text);
+// Of an entry that any runtime wrote.
+absl::StatusOr<Attachment> DecodeAttachment(absl::string_view text);
 
 class Cache {
  public:
@@ -44,6 +46,9 @@ class Cache {
   // Crisp's entries of this container, of all networks. Also removes temporary files that a crispd
   // which was killed while writing has left.
   absl::StatusOr<std::vector<Found>> Find(absl::string_view container_id) const;
+  // Everything that is attached, by crisp or another user of this cache. Fails as a whole when an
+  // entry cannot be read: what is not in the answer may be freed.
+  absl::StatusOr<std::vector<Attachment>> List() const;
   // A missing file is OK.
   absl::Status Remove(const std::string& path) const;
 

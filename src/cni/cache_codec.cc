@@ -60,4 +60,12 @@ absl::StatusOr<CacheEntry> DecodeCacheEntry(absl::string_view text) {
   return entry;
 }
 
+absl::StatusOr<Attachment> DecodeAttachment(absl::string_view text) {
+  return base::DecodeJson("cni cache", text, [](const Json& document) {
+    return Attachment{.network = document.at("networkName"),
+                      .container_id = document.at("containerId"),
+                      .interface = document.at("ifName")};
+  });
+}
+
 }  // namespace crisp::cni

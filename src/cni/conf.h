@@ -23,14 +23,16 @@ struct NetworkConf {
   std::string name;  // may be part of a file name (IsIdentifier)
   std::string cni_version;
   std::vector<PluginConf> plugins;  // never empty
-  std::string json;                 // the whole list; ParseConf(json) gives an equal NetworkConf
-  std::string path;                 // the file it was read from; empty for ParseConf
+  bool disable_gc = false;
+  std::string json;  // the whole list; ParseConf(json) gives an equal NetworkConf
+  std::string path;  // the file it was read from; empty for ParseConf
 };
 
 // Position of a specification version among the supported ones, oldest first; -1 if not supported.
 int VersionRank(absl::string_view version);
-// The first versions with the STATUS verb, and with prevResult for DEL.
+// The first versions with the STATUS and GC verbs, and with prevResult for DEL.
 inline constexpr char kStatusVersion[] = "1.1.0";
+inline constexpr char kGcVersion[] = "1.1.0";
 inline constexpr char kDelResultVersion[] = "0.4.0";
 
 // Whether `type` is the name of a file in a plugin directory, without a path (CVE-2021-20206).

@@ -77,6 +77,7 @@ absl::StatusOr<NetworkConf> DecodeList(const Json& document) {
     CRISP_ASSIGN_OR_RETURN(PluginConf decoded, DecodePlugin(plugin));
     conf.plugins.push_back(std::move(decoded));
   }
+  conf.disable_gc = list.value("disableGC", false);
   conf.json = base::DumpJson(list);
   return conf;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
@@ -47,6 +48,7 @@ class ConfiguredNetwork final : public Network {
   absl::StatusOr<PodNetwork> Attach(const PodNetworkRequest& request,
                                     base::Deadline deadline) override;
   absl::Status Detach(const PodNetworkRequest& request, base::Deadline deadline) override;
+  absl::Status CollectGarbage(base::Deadline deadline) override;
   NetworkState State() override;
 
  private:
@@ -63,6 +65,9 @@ class ConfiguredNetwork final : public Network {
   const Options options_;
   const Cache cache_;
   StatusProbe probe_;
+  // Held for reading by what attaches, for writing while garbage is collected: an attachment that
+  // is made meanwhile would not be among the valid ones.
+  absl::Mutex attaching_;
 };
 
 absl::StatusOr<Result> ConfiguredNetwork::Add(const NetworkConf& network, const CacheEntry& entry,
@@ -129,6 +134,7 @@ absl::StatusOr<PodNetwork> ConfiguredNetwork::Attach(const PodNetworkRequest& re
     CRISP_RETURN_IF_ERROR(base::Prefix(FindPlugin(options_.plugin_dirs, plugin.type).status(),
                                        absl::StrCat("cni add: plugin ", plugin.type)));
   }
+  absl::ReaderMutexLock lock(&attaching_);
   CRISP_RETURN_IF_ERROR(cache_.Write(entry));
   PodNetwork attached;
   CRISP_ASSIGN_OR_RETURN(Result result,
@@ -181,6 +187,28 @@ absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
     if (!FindPlugin(options_.plugin_dirs, plugin.type).ok()) return absl::OkStatus();  // likewise
   }
   return Del(*directory.network, *entry, request.plugin_group, deadline);
+}
+
+absl::Status ConfiguredNetwork::CollectGarbage(base::Deadline deadline) {
+  const ConfDirectory directory = LoadConfDirectory(options_.conf_dir);
+  if (!directory.network.ok()) return absl::OkStatus();
+  const NetworkConf& network = *directory.network;
+  if (network.disable_gc || VersionRank(network.cni_version) < VersionRank(kGcVersion))
+    return absl::OkStatus();
+  absl::MutexLock lock(&attaching_);
+  CRISP_ASSIGN_OR_RETURN(std::vector<Attachment> valid, cache_.List());
+  valid.erase(std::remove_if(valid.begin(), valid.end(),
+                             [&](const Attachment& a) { return a.network != network.name; }),
+              valid.end());
+  absl::Status first;
+  for (const PluginConf& plugin : network.plugins) {
+    PluginCall call;
+    call.verb = Verb::kGc;
+    call.type = plugin.type;
+    CRISP_ASSIGN_OR_RETURN(call.conf, GcConf(network, plugin, valid));
+    first.Update(RunPlugin(options_.plugin_dirs, call, deadline).status());
+  }
+  return first;
 }
 
 NetworkState ConfiguredNetwork::State() {

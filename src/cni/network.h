@@ -78,6 +78,11 @@ class Network {
   // failed. Idempotent; OK means that nothing is left. After an error the caller must retry.
   virtual absl::Status Detach(const PodNetworkRequest& request, base::Deadline deadline) = 0;
 
+  // Runs GC of the configured network's plugins, if the network has that verb: they free what they
+  // keep for attachments that nobody knows any more. Attach() waits meanwhile. Runs all plugins and
+  // returns the first error.
+  virtual absl::Status CollectGarbage(base::Deadline deadline) = 0;
+
   // Reads the configuration directory at every call. Waits for a plugin for at most a second, and
   // only before the first STATUS result of a network that has the STATUS verb.
   virtual NetworkState State() = 0;

@@ -37,6 +37,8 @@ VerbName NameOf(Verb verb) {
       return {"DEL", "del"};
     case Verb::kStatus:
       return {"STATUS", "status"};
+    case Verb::kGc:
+      return {"GC", "gc"};
   }
   return {"", ""};
 }
@@ -45,7 +47,7 @@ std::vector<std::string> Environment(const std::vector<std::string>& dirs, const
   std::vector<std::string> env = {absl::StrCat("PATH=", linux::kDefaultPath),
                                   absl::StrCat("CNI_COMMAND=", NameOf(call.verb).command),
                                   absl::StrCat("CNI_PATH=", absl::StrJoin(dirs, ":"))};
-  if (call.verb != Verb::kStatus) {
+  if (call.verb != Verb::kStatus && call.verb != Verb::kGc) {
     env.push_back(absl::StrCat("CNI_CONTAINERID=", call.container_id));
     env.push_back(absl::StrCat("CNI_NETNS=", call.netns));
     env.push_back(absl::StrCat("CNI_IFNAME=", kPodInterface));

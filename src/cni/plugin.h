@@ -11,13 +11,13 @@
 
 namespace crisp::cni {
 
-enum class Verb { kAdd, kDel, kStatus };
+enum class Verb { kAdd, kDel, kStatus, kGc };
 
 struct PluginCall {
   Verb verb = Verb::kAdd;
   std::string type;          // checked by ParseConf
   std::string conf;          // execution configuration, JSON, for standard input
-  std::string container_id;  // this and the following members: not for STATUS
+  std::string container_id;  // this and netns and args: not for STATUS and GC
   std::string netns;         // path; may be empty for DEL
   std::string args;          // CNI_ARGS
   std::string group;         // see PodNetworkRequest::plugin_group

@@ -1,8 +1,15 @@
 #include "runtime/runtime.h"
 
+#include "base/log.h"
 #include "base/status_macros.h"
 
 namespace crisp::runtime {
+namespace {
+
+// For all plugins of the network; pods that start meanwhile wait.
+constexpr absl::Duration kGarbageTime = absl::Seconds(10);
+
+}  // namespace
 
 Runtime::Runtime(const Parts& parts)
     : core_(parts, [this](const std::string& id) { exits_.OnShimGone(id); }),
@@ -20,6 +27,15 @@ absl::Status Runtime::Start() {
   CRISP_RETURN_IF_ERROR(core_.monitor.Start());
   core_.background.Start();
   CRISP_RETURN_IF_ERROR(recovery_.Run());
+  // Not awaited: a plugin that hangs must not keep crispd from serving.
+  core_.background.Add("cni gc", [this] {
+    const absl::Status status = core_.network.CollectGarbage(base::Deadline::In(kGarbageTime));
+    if (!status.ok()) {
+      base::Log(base::LogLevel::kWarning, "cni garbage was not collected",
+                {{"error", std::string(status.message())}});
+    }
+    return true;
+  });
   return execs_.StartStreaming();
 }
 

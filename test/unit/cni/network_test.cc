@@ -1,6 +1,7 @@
 #include "cni/network.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <thread>
@@ -242,4 +243,46 @@ TEST_CASE("STATUS runs from version 1.1.0 on, and once for many calls") {
   evil.Configure({{{"tag", "c"}, {"STATUS", "error1"}}}, "1.1.0");  // another network: a new STATUS
   CHECK(Text(network->State().ready) ==
         "cni status: plugin cni_evil: evil thing: happened (code 7)");
+}
+
+TEST_CASE("GC names every attachment of the network, also of other users of the cache") {
+  EvilNetwork evil;
+  evil.Configure({{{"tag", "a"}}, {{"tag", "b"}, {"GC", "error1"}}, {{"tag", "c"}}}, "1.1.0");
+  const auto network = NewNetwork(evil.options);
+  REQUIRE(network->Attach(PodRequest(), In(absl::Seconds(10))).ok());
+  const auto write = [&](const std::string& name, const std::string& list) {
+    (void)evil.dir.Write("cache/results/" + name, base::Json{{"kind", "cniCacheV1"},
+                                                             {"networkName", list},
+                                                             {"containerId", name},
+                                                             {"ifName", "net1"}}
+                                                      .dump());
+  };
+  write("other", "evilnet");
+  write("elsewhere", "another");
+  const absl::Status collected = network->CollectGarbage(In(absl::Seconds(10)));
+  CHECK(Contains(Text(collected), "cni gc: plugin cni_evil: "));
+  CHECK(evil.CallNames() == "ADD:a ADD:b ADD:c GC:a GC:b GC:c");
+  const base::Json call = evil.Calls().back();
+  CHECK(call["conf"]["cni.dev/valid-attachments"] ==
+        base::Json::parse("[{\"containerID\": \"" + std::string(64, 'a') +
+                          "\", \"ifname\": \"eth0\"},"
+                          "{\"containerID\": \"other\", \"ifname\": \"net1\"}]"));
+  CHECK_FALSE(call["env"].contains("CNI_CONTAINERID"));
+}
+
+TEST_CASE("no GC without the verb, with disableGC, and beside an entry that cannot be read") {
+  EvilNetwork evil;
+  const auto network = NewNetwork(evil.options);
+  evil.Configure(kOnePlugin, "1.0.0");
+  CHECK(network->CollectGarbage(In(absl::Seconds(10))).ok());
+  evil.Configure(kOnePlugin, "1.1.0");
+  (void)evil.dir.Write("net.d/00-first.conflist",
+                       R"({"cniVersion": "1.1.0", "name": "x", "disableGC": true,
+                           "plugins": [{"type": "cni_evil"}]})");
+  CHECK(network->CollectGarbage(In(absl::Seconds(10))).ok());
+  REQUIRE(unlink((evil.options.conf_dir + "/00-first.conflist").c_str()) == 0);
+  REQUIRE(base::MakeDirs(evil.options.cache_dir + "/results", 0700).ok());
+  (void)evil.dir.Write("cache/results/damaged", "{");
+  CHECK_FALSE(network->CollectGarbage(In(absl::Seconds(10))).ok());
+  CHECK(evil.Calls().empty());
 }

@@ -151,6 +151,7 @@ class FakeNetwork final : public cni::Network {
   absl::Status Detach(const cni::PodNetworkRequest&, base::Deadline) override {
     return absl::UnimplementedError("fake");
   }
+  absl::Status CollectGarbage(base::Deadline) override { return absl::OkStatus(); }
   cni::NetworkState State() override { return state; }
 };
 
