@@ -97,7 +97,7 @@ bool ApplyProgram(Child& child) {
   if (error == 0) return true;
   if (step != ipc::Step::kExec) {
     child.report.Begin(step);
-    return child.Refuse(error, "");
+    return child.Refuse(error, error == EAGAIN ? "is the pids limit reached?" : "");
   }
   const char* name = child.process.args[0].c_str();
   if (error == ENOENT && strchr(name, '/') == nullptr) {

@@ -73,8 +73,11 @@ TEST_CASE("a fork bomb stops at the pod's limit, and StopContainer kills all of 
   const int64_t tasks = ReadNumber(parent + "/pids.current");
   CHECK(tasks <= kLimit);
   CHECK(tasks >= kLimit - 1);  // the shell that could not fork has exited
-  // Other pods are not affected, and in the pod execs and stops still work.
+  // Other pods are not affected. An exec needs room for two, its process and for a moment the one
+  // that makes it: it fails at once, or runs. Stops always work.
   CHECK(other.WaitExited(other.Run({"sh", "-c", "true & wait"})).exit_code() == 0);
+  CHECK_THROWS_WITH(pod.Exec(bomb, {"echo", "here"}), Catch::Contains("pids limit"));
+  REQUIRE(base::WriteExisting(parent + "/pids.max", absl::StrCat(tasks + 2)).ok());
   CHECK(pod.Exec(bomb, {"echo", "here"}).out == "here\n");
   pod.StopContainer(bomb, 0);
   CHECK(pod.ContainerStatus(bomb).exit_code() == 137);
