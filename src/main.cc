@@ -9,10 +9,8 @@
 
 #include <cstdio>
 #include <string>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
@@ -36,7 +34,7 @@ namespace {
 using base::LogLevel;
 
 // Calls that end by themselves have this long after SIGTERM.
-constexpr absl::Duration kStopTime = absl::Seconds(3);
+constexpr unsigned kStopSeconds = 3;
 
 // The directory crispd runs from holds its helpers in a build; installed, they are in libexec/crisp
 // beside bin.
@@ -171,10 +169,8 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   base::Log(LogLevel::kInfo, "stopping; containers run on", {{"signal", absl::StrCat(signal)}});
   // A call may wait for minutes, for a container's grace period or a CNI plugin, and cannot be told
   // to end. What it was asked for is on disk.
-  std::thread([] {
-    absl::SleepFor(kStopTime);
-    _exit(0);
-  }).detach();
+  ::signal(SIGALRM, [](int) { _exit(0); });
+  alarm(kStopSeconds);
   runtime.BeginStop();
   server->Stop();
   runtime.Stop();

@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 
 #include <cstring>
-#include <system_error>
-#include <thread>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -21,6 +19,7 @@
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "base/thread.h"
 
 namespace crisp::cni {
 namespace {
@@ -121,18 +120,13 @@ absl::Status UnpinNetns(const std::string& path) {
 
 absl::Status RunInNetns(int netns_fd, const std::function<absl::Status()>& work) {
   absl::Status status;
-  try {
-    // A new thread, because the change of namespace cannot be undone reliably.
-    std::thread([&] {
-      if (setns(netns_fd, CLONE_NEWNET) != 0) {
-        status = base::Errno("setns", "network namespace");
-      } else {
-        status = work();
-      }
-    }).join();
-  } catch (const std::system_error& error) {
-    return base::Errno("start thread for network namespace", "", error.code().value());
-  }
+  // A new thread, because the change of namespace cannot be undone reliably.
+  CRISP_ASSIGN_OR_RETURN(base::Thread thread, base::StartThread("netns", [&] {
+                           status = setns(netns_fd, CLONE_NEWNET) == 0
+                                        ? work()
+                                        : base::Errno("setns", "network namespace");
+                         }));
+  thread.Join();
   return status;
 }
 

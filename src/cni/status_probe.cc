@@ -17,25 +17,36 @@ constexpr absl::Duration kPluginTime = absl::Seconds(2);
 }  // namespace
 
 StatusProbe::StatusProbe(std::vector<std::string> plugin_dirs)
-    : plugin_dirs_(std::move(plugin_dirs)) {}
+    : plugin_dirs_(std::move(plugin_dirs)) {
+  absl::MutexLock lock(&mutex_);
+  EnsureThread().IgnoreError();
+}
 
 StatusProbe::~StatusProbe() {
+  base::Thread thread;
   {
     absl::MutexLock lock(&mutex_);
     stop_ = true;
+    thread = std::move(thread_);
   }
-  if (thread_.joinable()) thread_.join();
+  thread.Join();
+}
+
+absl::Status StatusProbe::EnsureThread() {
+  if (thread_.joinable()) return absl::OkStatus();
+  CRISP_ASSIGN_OR_RETURN(thread_, base::StartThread("cni status", [this] { Loop(); }));
+  return absl::OkStatus();
 }
 
 absl::Status StatusProbe::Verdict(const NetworkConf& network) {
   if (VersionRank(network.cni_version) < VersionRank(kStatusVersion)) return absl::OkStatus();
   absl::MutexLock lock(&mutex_);
+  CRISP_RETURN_IF_ERROR(EnsureThread());
   const int64_t now = base::MonotonicNanos();
   if (asked_ != network.json || now - asked_at_ > kMaxAgeNanos) {
     asked_ = network.json;
     asked_at_ = now;
     wanted_ = network;
-    if (!thread_.joinable()) thread_ = std::thread([this] { Loop(); });
   }
   const auto judged = [&]()
                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return judged_ == network.json; };

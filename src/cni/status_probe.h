@@ -5,18 +5,19 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "base/thread.h"
 #include "cni/conf.h"
 
 namespace crisp::cni {
 
 class StatusProbe {
  public:
+  // Starts the thread; when the kernel refuses, Verdict() tries again.
   explicit StatusProbe(std::vector<std::string> plugin_dirs);
   // Waits for a running plugin, which is killed after two seconds.
   ~StatusProbe();
@@ -29,6 +30,7 @@ class StatusProbe {
   absl::Status Verdict(const NetworkConf& network);
 
  private:
+  absl::Status EnsureThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Loop();
   absl::Status Ask(const NetworkConf& network) const;
 
@@ -40,7 +42,7 @@ class StatusProbe {
   std::string judged_ ABSL_GUARDED_BY(mutex_);                 // the network of `verdict_`
   absl::Status verdict_ ABSL_GUARDED_BY(mutex_);
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // started by the first network that has the verb
+  base::Thread thread_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace crisp::cni

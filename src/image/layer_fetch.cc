@@ -1,13 +1,12 @@
 #include "image/layer_fetch.h"
 
 #include <algorithm>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
+#include "base/thread.h"
 
 namespace crisp::image {
 
@@ -25,17 +24,15 @@ LayerFetch::LayerFetch(Registry& registry, LayerTarget& target, LayerLeases& lea
 absl::Status LayerFetch::Run(int parallel, const PullContext& context) {
   context_ = context;
   context_.cancelled = [this, outer = context.cancelled] { return failed_ || (outer && outer()); };
-  std::vector<std::thread> helpers;
+  std::vector<base::Thread> helpers;
   const size_t wanted = std::min(layers_.size(), static_cast<size_t>(std::max(1, parallel)));
   while (helpers.size() + 1 < wanted) {
-    try {
-      helpers.emplace_back([this] { Work(); });
-    } catch (const std::system_error&) {
-      break;  // no more threads: the pull is slower
-    }
+    absl::StatusOr<base::Thread> helper = base::StartThread("layer", [this] { Work(); });
+    if (!helper.ok()) break;  // no more threads: the pull is slower
+    helpers.push_back(*std::move(helper));
   }
   Work();
-  for (std::thread& helper : helpers) helper.join();
+  for (base::Thread& helper : helpers) helper.Join();
   absl::MutexLock lock(&mu_);
   return failure_;
 }

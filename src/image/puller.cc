@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <deque>
 #include <optional>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
+#include "base/thread.h"
 #include "image/digests.h"
 #include "image/image_record_codec.h"
 #include "image/layer_fetch.h"
@@ -55,7 +54,7 @@ struct Puller::Flight {
 
   const oci::Reference reference;
   const Credentials credentials;
-  std::thread thread;  // joined by the puller after `done`
+  base::Thread thread;  // joined by the puller after `done`
   // Guarded by Puller::mu_ (an annotation cannot name another object's lock).
   int waiters = 0;
   bool done = false;
@@ -213,7 +212,7 @@ Puller::~Puller() {
     flights.swap(flights_);
   }
   for (const std::shared_ptr<Flight>& flight : flights) flight->abandoned = true;
-  for (const std::shared_ptr<Flight>& flight : flights) flight->thread.join();
+  for (const std::shared_ptr<Flight>& flight : flights) flight->thread.Join();
 }
 
 void Puller::Run(const std::shared_ptr<Flight>& flight) {
@@ -249,7 +248,7 @@ absl::StatusOr<std::shared_ptr<Puller::Flight>> Puller::Join(const oci::Referenc
                                                              const Credentials& credentials) {
   absl::MutexLock lock(&mu_);
   std::erase_if(flights_, [](const std::shared_ptr<Flight>& flight) {
-    if (flight->done) flight->thread.join();  // it has nothing left to do but return
+    if (flight->done) flight->thread.Join();  // it has nothing left to do but return
     return flight->done;
   });
   for (const std::shared_ptr<Flight>& flight : flights_) {
@@ -260,11 +259,8 @@ absl::StatusOr<std::shared_ptr<Puller::Flight>> Puller::Join(const oci::Referenc
   }
   auto flight = std::make_shared<Flight>(reference, credentials);
   flight->waiters = 1;
-  try {
-    flight->thread = std::thread([this, flight] { Run(flight); });
-  } catch (const std::system_error& error) {
-    return absl::ResourceExhaustedError(absl::StrCat("start pull thread: ", error.what()));
-  }
+  CRISP_ASSIGN_OR_RETURN(flight->thread,
+                         base::StartThread("pull", [this, flight] { Run(flight); }));
   flights_.push_back(flight);
   return flight;
 }

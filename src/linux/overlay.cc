@@ -6,11 +6,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <thread>
-
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "base/thread.h"
 #include "linux/overlay_options.h"
 
 namespace crisp::linux {
@@ -41,7 +40,10 @@ absl::StatusOr<base::UniqueFd> OpenOverlay(const std::string& base,
   if (lowers.size() == 1) return base::Open(base::JoinPath(base, lowers[0]), O_PATH | O_DIRECTORY);
   CRISP_ASSIGN_OR_RETURN(const std::string options, OverlayOptions(lowers, "", ""));
   absl::StatusOr<base::UniqueFd> tree = absl::InternalError("");
-  std::thread([&] { tree = MountPrivately(base, options); }).join();
+  CRISP_ASSIGN_OR_RETURN(base::Thread thread, base::StartThread("overlay", [&] {
+                           tree = MountPrivately(base, options);
+                         }));
+  thread.Join();
   return tree;
 }
 

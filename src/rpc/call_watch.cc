@@ -1,12 +1,15 @@
 #include "rpc/call_watch.h"
 
-#include <pthread.h>
-
 #include <utility>
+
+#include "base/status_macros.h"
 
 namespace crisp::rpc {
 
-CallWatch::CallWatch() : thread_([this] { Run(); }) {}
+absl::Status CallWatch::Start() {
+  CRISP_ASSIGN_OR_RETURN(thread_, base::StartThread("call watch", [this] { Run(); }));
+  return absl::OkStatus();
+}
 
 CallWatch::~CallWatch() {
   {
@@ -14,7 +17,7 @@ CallWatch::~CallWatch() {
     stopping_ = true;
     changed_.NotifyAll();
   }
-  thread_.join();
+  thread_.Join();
 }
 
 CallWatch::InFlight::InFlight(CallWatch& watch, const base::Call& call,
@@ -33,7 +36,6 @@ CallWatch::InFlight::~InFlight() {
 }
 
 void CallWatch::Run() {
-  pthread_setname_np(pthread_self(), "call watch");
   absl::MutexLock lock(&mu_);
   while (!stopping_) {
     if (calls_.empty()) {

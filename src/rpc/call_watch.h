@@ -7,12 +7,13 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/call.h"
+#include "base/thread.h"
 #include "base/wait.h"
 
 namespace crisp::rpc {
@@ -22,8 +23,10 @@ class CallWatch {
   // How late a handler learns that its client left, at most.
   static constexpr absl::Duration kInterval = absl::Milliseconds(250);
 
-  CallWatch();
   ~CallWatch();
+
+  // Starts the thread. Once, before the first call.
+  absl::Status Start();
 
   // A call from its begin to its end. `is_cancelled` is called on the watch's thread, never after
   // the destructor returned.
@@ -51,7 +54,7 @@ class CallWatch {
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   uint64_t next_key_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<uint64_t, Entry> calls_ ABSL_GUARDED_BY(mu_);
-  std::thread thread_;
+  base::Thread thread_;
 };
 
 }  // namespace crisp::rpc

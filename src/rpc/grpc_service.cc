@@ -227,6 +227,7 @@ class GrpcServer::Impl {
       : front_{.runtime = runtime, .events = events}, runtime_(front_), image_(front_) {}
 
   absl::Status Start(const std::string& address) {
+    CRISP_RETURN_IF_ERROR(front_.watch.Start());
     grpc::ServerBuilder builder;
     grpc::ResourceQuota quota("crispd");
     quota.SetMaxThreads(kMaxThreads);

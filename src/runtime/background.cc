@@ -1,13 +1,14 @@
 #include "runtime/background.h"
 
-#include <pthread.h>
-
 #include <algorithm>
+
+#include "base/status_macros.h"
 
 namespace crisp::runtime {
 
-void Background::Start() {
-  thread_ = std::thread([this] { Run(); });
+absl::Status Background::Start() {
+  CRISP_ASSIGN_OR_RETURN(thread_, base::StartThread("background", [this] { Run(); }));
+  return absl::OkStatus();
 }
 
 void Background::Stop() {
@@ -16,7 +17,7 @@ void Background::Stop() {
     stopping_ = true;
     changed_.NotifyAll();
   }
-  if (thread_.joinable()) thread_.join();
+  thread_.Join();
 }
 
 void Background::Add(const std::string& key, Job job, absl::Duration delay) {
@@ -32,7 +33,6 @@ base::Deadline Background::NextDue() const {
 }
 
 void Background::Run() {
-  pthread_setname_np(pthread_self(), "background");
   absl::MutexLock lock(&mu_);
   while (!stopping_) {
     auto due = std::find_if(jobs_.begin(), jobs_.end(),

@@ -5,12 +5,13 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/deadline.h"
+#include "base/thread.h"
 #include "base/wait.h"
 
 namespace crisp::runtime {
@@ -22,7 +23,7 @@ class Background {
   using Job = std::function<bool()>;
 
   ~Background() { Stop(); }
-  void Start();
+  absl::Status Start();
   // Waits for the running job; those not run yet are dropped: what they clean up is on record, and
   // the next crispd does it.
   void Stop();
@@ -43,7 +44,7 @@ class Background {
   base::CondVar changed_;
   std::map<std::string, Entry> jobs_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::thread thread_;
+  base::Thread thread_;
 };
 
 }  // namespace crisp::runtime

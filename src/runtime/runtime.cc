@@ -25,7 +25,7 @@ Runtime::~Runtime() { Stop(); }
 
 absl::Status Runtime::Start() {
   CRISP_RETURN_IF_ERROR(core_.monitor.Start());
-  core_.background.Start();
+  CRISP_RETURN_IF_ERROR(core_.background.Start());
   CRISP_RETURN_IF_ERROR(recovery_.Run());
   // Not awaited: a plugin that hangs must not keep crispd from serving.
   core_.background.Add("cni gc", [this] {

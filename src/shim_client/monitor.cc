@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/errno.h"
+#include "base/status_macros.h"
 #include "linux/syscalls.h"
 
 namespace crisp::shim_client {
@@ -25,14 +26,14 @@ absl::Status Monitor::Start() {
   epoll_event event = {.events = EPOLLIN, .data = {.fd = stop_.get()}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &event) != 0)
     return base::Errno("epoll_ctl", "shim monitor");
-  thread_ = std::thread([this] { Run(); });
+  CRISP_ASSIGN_OR_RETURN(thread_, base::StartThread("tether", [this] { Run(); }));
   return absl::OkStatus();
 }
 
 void Monitor::Stop() {
   if (!thread_.joinable()) return;
   eventfd_write(stop_.get(), 1);
-  thread_.join();
+  thread_.Join();
 }
 
 absl::Status Monitor::Watch(const std::string& container_id, ipc::Channel tether,
@@ -58,7 +59,6 @@ void Monitor::KillShim(const std::string& container_id) {
 }
 
 void Monitor::Run() {
-  pthread_setname_np(pthread_self(), "tether");
   while (true) {
     epoll_event events[64];
     const int n = epoll_wait(epoll_.get(), events, std::size(events), -1);

@@ -6,11 +6,11 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "base/thread.h"
 #include "base/unique_fd.h"
 #include "ipc/channel.h"
 
@@ -50,7 +50,7 @@ class Monitor {
   const GoneCallback on_gone_;
   base::UniqueFd epoll_;
   base::UniqueFd stop_;
-  std::thread thread_;
+  base::Thread thread_;
   absl::Mutex mu_;
   std::map<int, Watched> watched_ ABSL_GUARDED_BY(mu_);  // by tether fd
 };

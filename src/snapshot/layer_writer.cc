@@ -1,7 +1,6 @@
 #include "snapshot/layer_writer.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -10,7 +9,6 @@
 #include <algorithm>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +16,7 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
+#include "base/thread.h"
 #include "digest/hasher.h"
 #include "snapshot/chunk_queue.h"
 #include "snapshot/decoder.h"
@@ -59,7 +58,7 @@ struct LayerWriter::State {
 
   digest::Hasher hasher;  // of the plain bytes
   ChunkQueue queue;
-  std::thread worker;
+  base::Thread worker;
   absl::Status unpacked;  // result of the worker; valid after Join
 
   std::string head;  // the first bytes, until there is a decoder
@@ -77,7 +76,6 @@ struct LayerWriter::State {
 
 // The worker thread: parses the archive and writes the tree.
 void LayerWriter::State::RunUnpack() {
-  pthread_setname_np(pthread_self(), "unpack");
   // A umask of its own: files are created with the mode of their entry.
   if (unshare(CLONE_FS) != 0) {
     unpacked = base::Errno("unshare", "file system attributes of the unpack thread");
@@ -97,7 +95,7 @@ void LayerWriter::State::RunUnpack() {
 absl::Status LayerWriter::State::Join(bool complete) {
   if (worker.joinable()) {
     queue.Close(complete);
-    worker.join();
+    worker.Join();
   }
   return unpacked;
 }
@@ -193,9 +191,7 @@ absl::Status LayerWriter::State::WriteRecordAndSync() {
   return absl::OkStatus();
 }
 
-LayerWriter::LayerWriter(std::unique_ptr<State> state) : state_(std::move(state)) {
-  state_->worker = std::thread([raw = state_.get()] { raw->RunUnpack(); });
-}
+LayerWriter::LayerWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 LayerWriter::~LayerWriter() {
   (void)state_->Join(/*complete=*/false);  // abandoned, so its status does not matter
@@ -206,9 +202,14 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> LayerWriter::Create(LayerStaging st
   const std::string fs = base::JoinPath(staging.directory, kFsDirectory);
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd root, base::Open(fs, O_RDONLY | O_DIRECTORY));
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd sync, base::Open(fs, O_RDONLY | O_DIRECTORY));
-  auto state = std::make_unique<State>(std::move(staging), std::move(root), std::move(sync));
+  // From here on the destructor throws the staging directory away.
+  auto writer = std::unique_ptr<LayerWriter>(new LayerWriter(
+      std::make_unique<State>(std::move(staging), std::move(root), std::move(sync))));
+  State* const state = writer->state_.get();
   CRISP_RETURN_IF_ERROR(state->guard.Check());
-  return std::unique_ptr<LayerWriter>(new LayerWriter(std::move(state)));
+  CRISP_ASSIGN_OR_RETURN(state->worker,
+                         base::StartThread("unpack", [state] { state->RunUnpack(); }));
+  return writer;
 }
 
 absl::Status LayerWriter::Write(absl::Span<const char> compressed) {

@@ -109,6 +109,7 @@ absl::StatusOr<std::unique_ptr<SnapshotStore>> SnapshotStore::Open(
   auto state = std::make_unique<State>(std::move(options));
   std::vector<std::string> unread;
   CRISP_RETURN_IF_ERROR(state->Load(problems == nullptr ? unread : *problems));
+  CRISP_RETURN_IF_ERROR(state->trash.Start());
   return std::unique_ptr<SnapshotStore>(new SnapshotStore(std::move(state)));
 }
 

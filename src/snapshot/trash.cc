@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
@@ -12,6 +11,7 @@
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/id.h"
+#include "base/status_macros.h"
 #include "snapshot/tree_walk.h"
 
 namespace crisp::snapshot {
@@ -42,15 +42,17 @@ void ClearFlagsBelow(const std::string& path) {
 
 }  // namespace
 
-Trash::Trash(std::string directory)
-    : directory_(std::move(directory)), thread_([this] { Run(); }) {}
+absl::Status Trash::Start() {
+  CRISP_ASSIGN_OR_RETURN(thread_, base::StartThread("trash", [this] { Run(); }));
+  return absl::OkStatus();
+}
 
 Trash::~Trash() {
   {
     absl::MutexLock lock(&mu_);
     stop_ = true;
   }
-  thread_.join();
+  thread_.Join();
 }
 
 absl::Status Trash::Throw(const std::string& path) {
@@ -64,7 +66,6 @@ absl::Status Trash::Throw(const std::string& path) {
 }
 
 void Trash::Run() {
-  pthread_setname_np(pthread_self(), "trash");
   while (true) {
     {
       absl::MutexLock lock(&mu_);

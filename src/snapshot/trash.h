@@ -6,20 +6,23 @@
 #pragma once
 
 #include <string>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "base/thread.h"
 
 namespace crisp::snapshot {
 
 class Trash {
  public:
   // `directory` must exist, on the same file system as the trees that Throw() gets.
-  explicit Trash(std::string directory);
+  explicit Trash(std::string directory) : directory_(std::move(directory)) {}
   // Finishes the tree that is being removed; the others stay until the next start.
   ~Trash();
+
+  // Starts the thread, once. What was thrown away before is removed then.
+  absl::Status Start();
 
   // `path` must not come from an image, as its links would be followed. A missing path is OK.
   absl::Status Throw(const std::string& path);
@@ -32,7 +35,7 @@ class Trash {
   absl::Mutex mu_;
   bool full_ ABSL_GUARDED_BY(mu_) = true;  // at start: with trees of an earlier process
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
-  std::thread thread_;
+  base::Thread thread_;
 };
 
 }  // namespace crisp::snapshot

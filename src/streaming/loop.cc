@@ -1,6 +1,5 @@
 #include "streaming/loop.h"
 
-#include <pthread.h>
 #include <signal.h>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -8,12 +7,14 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <exception>
-#include <optional>
+#include <deque>
 #include <utility>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/status_macros.h"
+#include "base/thread.h"
 
 namespace crisp::streaming {
 
@@ -21,13 +22,54 @@ namespace asio = boost::asio;
 using Error = boost::system::error_code;
 
 struct Loop::Impl {
-  explicit Impl(int workers) : work(context.get_executor()), pool(workers) {}
+  absl::Status Start(int worker_count);
+  void Work();
+  void Stop();
 
   asio::io_context context{1};
-  asio::executor_work_guard<asio::io_context::executor_type> work;
-  asio::thread_pool pool;
-  std::thread thread;
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  base::Thread thread;
+
+  absl::Mutex mu;
+  std::deque<std::function<void()>> tasks ABSL_GUARDED_BY(mu);
+  bool stopping ABSL_GUARDED_BY(mu) = false;
+  std::vector<base::Thread> workers;
 };
+
+absl::Status Loop::Impl::Start(int worker_count) {
+  CRISP_ASSIGN_OR_RETURN(thread, base::StartThread("streaming", [this] { context.run(); }));
+  for (int i = 0; i < worker_count; ++i) {
+    CRISP_ASSIGN_OR_RETURN(base::Thread worker,
+                           base::StartThread("streaming work", [this] { Work(); }));
+    workers.push_back(std::move(worker));
+  }
+  return absl::OkStatus();
+}
+
+void Loop::Impl::Work() {
+  const auto has_work = [this]()
+                            ABSL_SHARED_LOCKS_REQUIRED(mu) { return stopping || !tasks.empty(); };
+  while (true) {
+    std::function<void()> task;
+    {
+      absl::MutexLock lock(&mu, absl::Condition(&has_work));
+      if (stopping) return;
+      task = std::move(tasks.front());
+      tasks.pop_front();
+    }
+    task();
+  }
+}
+
+void Loop::Impl::Stop() {
+  context.stop();
+  thread.Join();
+  {
+    absl::MutexLock lock(&mu);
+    stopping = true;
+  }
+  for (base::Thread& worker : workers) worker.Join();
+}
 
 absl::StatusOr<std::unique_ptr<Loop>> Loop::Start(int workers) {
   // Threads inherit this mask. The main thread handles signals, and a write to a pipe without a
@@ -35,15 +77,10 @@ absl::StatusOr<std::unique_ptr<Loop>> Loop::Start(int workers) {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  absl::StatusOr<std::unique_ptr<Loop>> loop;
-  try {
-    auto impl = std::make_unique<Impl>(workers);
-    impl->thread = std::thread([context = &impl->context] { context->run(); });
-    loop = std::unique_ptr<Loop>(new Loop(std::move(impl)));
-  } catch (const std::exception& error) {
-    loop = absl::ResourceExhaustedError(absl::StrCat("start threads: ", error.what()));
-  }
+  auto loop = std::unique_ptr<Loop>(new Loop(std::make_unique<Impl>()));
+  const absl::Status started = loop->impl_->Start(workers);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  CRISP_RETURN_IF_ERROR(started);
   return loop;
 }
 
@@ -54,14 +91,12 @@ Loop::~Loop() { Stop(); }
 
 void Loop::Post(std::function<void()> task) { asio::post(impl_->context, std::move(task)); }
 
-void Loop::RunOnWorker(std::function<void()> task) { asio::post(impl_->pool, std::move(task)); }
-
-void Loop::Stop() {
-  impl_->context.stop();
-  if (impl_->thread.joinable()) impl_->thread.join();
-  impl_->pool.stop();
-  impl_->pool.join();
+void Loop::RunOnWorker(std::function<void()> task) {
+  absl::MutexLock lock(&impl_->mu);
+  impl_->tasks.push_back(std::move(task));
 }
+
+void Loop::Stop() { impl_->Stop(); }
 
 asio::io_context& Loop::context() { return impl_->context; }
 

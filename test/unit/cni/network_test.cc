@@ -8,7 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "cni/netns.h"
 #include "cni_fixture.h"
+#include "no_threads.h"
 
 using namespace crisp;
 using namespace crisp::cni;
@@ -285,4 +287,23 @@ TEST_CASE("no GC without the verb, with disableGC, and beside an entry that cann
   (void)evil.dir.Write("cache/results/damaged", "{");
   CHECK_FALSE(network->CollectGarbage(In(absl::Seconds(10))).ok());
   CHECK(evil.Calls().empty());
+}
+
+TEST_CASE("STATUS that got no thread at start is run later") {
+  EvilNetwork evil;
+  evil.Configure({{{"tag", "a"}}}, "1.1.0");
+  std::unique_ptr<Network> network;
+  {
+    const crisp::test::NoThreads refused;
+    network = NewNetwork(evil.options);
+    CHECK(absl::IsResourceExhausted(network->State().ready));
+  }
+  CHECK(network->State().ready.ok());
+  CHECK(evil.CallNames() == "STATUS:a");
+}
+
+TEST_CASE("work in a network namespace that gets no thread is an error and does not run") {
+  const crisp::test::NoThreads refused;
+  const absl::Status status = RunInNetns(-1, [] { return absl::InternalError("it ran"); });
+  CHECK(absl::IsResourceExhausted(status));
 }

@@ -9,6 +9,7 @@
 #include "image/digests.h"
 #include "image/platform.h"
 #include "image_fixture.h"
+#include "no_threads.h"
 
 using namespace crisp;
 using namespace crisp::image;
@@ -457,4 +458,17 @@ TEST_CASE("hosts.toml is read at every pull; a broken one fails it") {
   const absl::Status status = f.Pull().status();
   CHECK(status.code() == absl::StatusCode::kInvalidArgument);
   CHECK(Holds(status, "hosts.toml: server: must be a string"));
+}
+
+TEST_CASE("a pull that gets no thread is refused, and the next one works") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  f.MakePuller();
+  {
+    const crisp::test::NoThreads refused;
+    const absl::Status status = f.Pull().status();
+    CHECK(absl::IsResourceExhausted(status));
+    CHECK(Holds(status, "cannot start a thread for pull: EAGAIN"));
+  }
+  CHECK(f.Pull().ok());
 }

@@ -9,6 +9,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "await_futex.h"
+#include "no_threads.h"
 
 namespace crisp::runtime {
 namespace {
@@ -22,7 +23,7 @@ TEST_CASE("a job runs on the thread of the queue, once") {
   std::atomic<int> runs = 0;
   absl::Notification later;
   background.Add("early", [&] { return ++runs > 0; });  // before Start: kept
-  background.Start();
+  REQUIRE(background.Start().ok());
   background.Add("later", [&] {
     later.Notify();
     return true;
@@ -34,7 +35,7 @@ TEST_CASE("a job runs on the thread of the queue, once") {
 
 TEST_CASE("a job that is not done is run again after a second, and holds up nobody") {
   Background background;
-  background.Start();
+  REQUIRE(background.Start().ok());
   absl::Notification done, other;
   std::vector<absl::Time> runs;
   background.Add("debt", [&] {
@@ -56,7 +57,7 @@ TEST_CASE("a job that is not done is run again after a second, and holds up nobo
 
 TEST_CASE("a job replaces the queued one with its key, also while that one runs") {
   Background background;
-  background.Start();
+  REQUIRE(background.Start().ok());
   std::atomic<bool> old_ran = false;
   absl::Notification replaced;
   background.Add(
@@ -89,7 +90,7 @@ TEST_CASE("a job replaces the queued one with its key, also while that one runs"
 
 TEST_CASE("stop waits for the job that runs and drops the others") {
   Background background;
-  background.Start();
+  REQUIRE(background.Start().ok());
   absl::Notification running, go_on;
   std::atomic<bool> ended = false, dropped_ran = false;
   background.Add("long", [&] {
@@ -111,6 +112,12 @@ TEST_CASE("stop waits for the job that runs and drops the others") {
   CHECK(ended);
   CHECK_FALSE(dropped_ran);
   background.Stop();
+}
+
+TEST_CASE("a queue that gets no thread is an error") {
+  const test::NoThreads refused;
+  Background background;
+  CHECK(absl::IsResourceExhausted(background.Start()));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "linux/syscalls.h"
+#include "no_threads.h"
 
 namespace crisp::shim_client {
 namespace {
@@ -134,6 +135,11 @@ TEST_CASE("after Stop nothing is reported, and an invalid tether is an error") {
   REQUIRE(waitpid(shim.pid, nullptr, 0) == shim.pid);
   absl::MutexLock lock(&gone.mu);
   CHECK(gone.ids.empty());
+}
+
+TEST_CASE("a monitor that gets no thread is an error") {
+  const test::NoThreads refused;
+  CHECK(absl::IsResourceExhausted(Monitor([](const std::string&) {}).Start()));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "no_threads.h"
 #include "server_fixture.h"
 
 namespace crisp::streaming {
@@ -241,6 +242,18 @@ TEST_CASE("attach ends with success whatever the exit code") {
   command.client.ReadToEnd();
   CHECK(command.text(command.out) == "got hello\n");
   CHECK(command.text(command.error) == kSuccess);
+}
+
+TEST_CASE("a server that gets fewer threads than it needs is an error and leaves none") {
+  FakeRuntime runtime;
+  const size_t threads = Threads();
+  const size_t descriptors = OpenDescriptors();
+  for (const int allowed : {0, 1, 5}) {
+    const test::NoThreads refused(allowed);
+    CHECK(absl::IsResourceExhausted(Server::Start({}, &runtime).status()));
+  }
+  CHECK(Threads() == threads);
+  CHECK(OpenDescriptors() == descriptors);
 }
 
 }  // namespace
