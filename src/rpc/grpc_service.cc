@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/resource_quota.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,6 +15,7 @@
 #include "base/status_macros.h"
 #include "cri/handlers.h"
 #include "rpc/batches.h"
+#include "rpc/call_budget.h"
 #include "rpc/call_watch.h"
 #include "rpc/grpc_events.h"
 #include "rpc/status_codes.h"
@@ -28,14 +28,12 @@ namespace v1 = ::runtime::v1;
 
 // As clients and other runtimes have it; larger requests are refused by gRPC.
 constexpr int kMaxMessage = 16 << 20;
-// Calls in flight; more are refused. A node that is drained waits in three or four stops for each
-// of its pods, and Status and the lists must get through beside them.
-constexpr int kMaxThreads = 1024;
 
 // What every call needs.
 struct Front {
   const runtime::Api runtime;
   events::Hub& events;
+  CallBudgets budgets;
   CallWatch watch = {};
 };
 
@@ -67,14 +65,19 @@ template <typename Request, typename Response>
 using Handler = absl::StatusOr<Response> (*)(const runtime::Api&, const Request&,
                                              const base::Call&);
 
-// Runs one RPC: its arguments to the handler, its result or error to the wire, one log line.
+// Runs one RPC: its arguments to the handler if it has a place among the calls of its kind, its
+// result or error to the wire, one log line.
 template <typename Request, typename Response>
 grpc::Status Handle(const char* name, grpc::ServerContext* context, const Request& request,
-                    Response* response, Front& front, Handler<Request, Response> handler) {
+                    Response* response, Front& front,
+                    const absl::StatusOr<CallBudget::Place>& place,
+                    Handler<Request, Response> handler) {
   const int64_t begin = base::MonotonicNanos();
   const base::Call call = CallOf(*context);
   absl::StatusOr<Response> result = absl::InternalError("");
-  {
+  if (!place.ok()) {
+    result = place.status();
+  } else {
     const CallWatch::InFlight watched(front.watch, call,
                                       [context] { return context->IsCancelled(); });
     result = handler(front.runtime, request, call);
@@ -96,11 +99,12 @@ grpc::Status Handle(const char* name, grpc::ServerContext* context, const Reques
   return grpc::Status(static_cast<grpc::StatusCode>(wire.code), wire.message);
 }
 
-#define CRISP_RPC(Name)                                                                      \
-  grpc::Status Name(grpc::ServerContext* context, const v1::Name##Request* request,          \
-                    v1::Name##Response* response) override {                                 \
-    return Handle<v1::Name##Request, v1::Name##Response>(#Name, context, *request, response, \
-                                                         front_, &cri::Name);                \
+// An RPC of the kind `budget`, a member of CallBudgets.
+#define CRISP_RPC(Name, budget)                                                                 \
+  grpc::Status Name(grpc::ServerContext* context, const v1::Name##Request* request,             \
+                    v1::Name##Response* response) override {                                    \
+    return Handle<v1::Name##Request, v1::Name##Response>(                                       \
+        #Name, context, *request, response, front_, front_.budgets.budget.Enter(), &cri::Name); \
   }
 
 // A Stream call: the answer of its List twin, in batches.
@@ -116,7 +120,9 @@ grpc::Status HandleStream(const char* name, grpc::ServerContext* context, const 
     if (request.has_filter()) *list_request.mutable_filter() = request.filter();
   }
   ListResponse all;
-  const grpc::Status status = Handle(name, context, list_request, &all, front, list);
+  // Held while the batches are sent: that takes as long as the client takes to read them.
+  const absl::StatusOr<CallBudget::Place> place = front.budgets.others.Enter();
+  const grpc::Status status = Handle(name, context, list_request, &all, front, place, list);
   if (!status.ok()) return status;
   SendBatches(*(all.*items)(), [&](google::protobuf::RepeatedPtrField<Item> batch) {
     Response response;
@@ -149,34 +155,34 @@ class RuntimeRpcs final : public RuntimeBase {
                                    v1::CheckpointContainerResponse*) override {
     return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "crisp does not checkpoint containers");
   }
-  CRISP_RPC(Version)
-  CRISP_RPC(Status)
-  CRISP_RPC(RuntimeConfig)
-  CRISP_RPC(UpdateRuntimeConfig)
-  CRISP_RPC(RunPodSandbox)
-  CRISP_RPC(StopPodSandbox)
-  CRISP_RPC(RemovePodSandbox)
-  CRISP_RPC(PodSandboxStatus)
-  CRISP_RPC(ListPodSandbox)
-  CRISP_RPC(CreateContainer)
-  CRISP_RPC(StartContainer)
-  CRISP_RPC(StopContainer)
-  CRISP_RPC(RemoveContainer)
-  CRISP_RPC(ContainerStatus)
-  CRISP_RPC(ListContainers)
-  CRISP_RPC(ReopenContainerLog)
-  CRISP_RPC(ExecSync)
-  CRISP_RPC(Exec)
-  CRISP_RPC(Attach)
-  CRISP_RPC(PortForward)
-  CRISP_RPC(ContainerStats)
-  CRISP_RPC(ListContainerStats)
-  CRISP_RPC(UpdateContainerResources)
-  CRISP_RPC(UpdatePodSandboxResources)
-  CRISP_RPC(PodSandboxStats)
-  CRISP_RPC(ListPodSandboxStats)
-  CRISP_RPC(ListMetricDescriptors)
-  CRISP_RPC(ListPodSandboxMetrics)
+  CRISP_RPC(Version, others)
+  CRISP_RPC(Status, others)
+  CRISP_RPC(RuntimeConfig, others)
+  CRISP_RPC(UpdateRuntimeConfig, others)
+  CRISP_RPC(RunPodSandbox, starts)
+  CRISP_RPC(StopPodSandbox, stops)
+  CRISP_RPC(RemovePodSandbox, stops)
+  CRISP_RPC(PodSandboxStatus, others)
+  CRISP_RPC(ListPodSandbox, others)
+  CRISP_RPC(CreateContainer, starts)
+  CRISP_RPC(StartContainer, starts)
+  CRISP_RPC(StopContainer, stops)
+  CRISP_RPC(RemoveContainer, stops)
+  CRISP_RPC(ContainerStatus, others)
+  CRISP_RPC(ListContainers, others)
+  CRISP_RPC(ReopenContainerLog, starts)
+  CRISP_RPC(ExecSync, execs)
+  CRISP_RPC(Exec, others)
+  CRISP_RPC(Attach, others)
+  CRISP_RPC(PortForward, others)
+  CRISP_RPC(ContainerStats, others)
+  CRISP_RPC(ListContainerStats, others)
+  CRISP_RPC(UpdateContainerResources, others)
+  CRISP_RPC(UpdatePodSandboxResources, others)
+  CRISP_RPC(PodSandboxStats, others)
+  CRISP_RPC(ListPodSandboxStats, others)
+  CRISP_RPC(ListMetricDescriptors, others)
+  CRISP_RPC(ListPodSandboxMetrics, others)
   CRISP_STREAM(StreamPodSandboxes, ListPodSandbox, items, pod_sandboxes)
   CRISP_STREAM(StreamContainers, ListContainers, containers, containers)
   CRISP_STREAM(StreamContainerStats, ListContainerStats, stats, container_stats)
@@ -190,11 +196,11 @@ class RuntimeRpcs final : public RuntimeBase {
 class ImageRpcs final : public v1::ImageService::Service {
  public:
   explicit ImageRpcs(Front& front) : front_(front) {}
-  CRISP_RPC(PullImage)
-  CRISP_RPC(ImageStatus)
-  CRISP_RPC(ListImages)
-  CRISP_RPC(RemoveImage)
-  CRISP_RPC(ImageFsInfo)
+  CRISP_RPC(PullImage, pulls)
+  CRISP_RPC(ImageStatus, others)
+  CRISP_RPC(ListImages, others)
+  CRISP_RPC(RemoveImage, stops)
+  CRISP_RPC(ImageFsInfo, others)
   CRISP_STREAM(StreamImages, ListImages, images, images)
 
  private:
@@ -223,15 +229,16 @@ absl::Status ClaimSocket(const std::string& path) {
 
 class GrpcServer::Impl {
  public:
-  Impl(const runtime::Api& runtime, events::Hub& events)
-      : front_{.runtime = runtime, .events = events}, runtime_(front_), image_(front_) {}
+  Impl(const runtime::Api& runtime, events::Hub& events, const CallLimits& limits)
+      : front_{.runtime = runtime, .events = events, .budgets = CallBudgets(limits)},
+        runtime_(front_),
+        image_(front_) {}
 
   absl::Status Start(const std::string& address) {
     CRISP_RETURN_IF_ERROR(front_.watch.Start());
     grpc::ServerBuilder builder;
-    grpc::ResourceQuota quota("crispd");
-    quota.SetMaxThreads(kMaxThreads);
-    builder.SetResourceQuota(quota);
+    // The budgets bound the number of threads. gRPC's own limit (ResourceQuota) knows no kinds of
+    // calls, and each thread that the kernel refuses counts in it for ever (1.51).
     builder.SetMaxReceiveMessageSize(kMaxMessage);
     builder.SetMaxSendMessageSize(kMaxMessage);
     builder.AddListeningPort(absl::StrCat("unix://", address), grpc::InsecureServerCredentials());
@@ -267,9 +274,10 @@ void GrpcServer::Stop() { impl_->Stop(); }
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& address,
                                                               const runtime::Api& runtime,
-                                                              events::Hub& events) {
+                                                              events::Hub& events,
+                                                              const CallLimits& limits) {
   CRISP_RETURN_IF_ERROR(ClaimSocket(address));
-  auto impl = std::make_unique<Impl>(runtime, events);
+  auto impl = std::make_unique<Impl>(runtime, events, limits);
   CRISP_RETURN_IF_ERROR(impl->Start(address));
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(impl)));
 }

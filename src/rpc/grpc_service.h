@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "events/hub.h"
+#include "rpc/call_budget.h"
 #include "runtime/api.h"
 
 namespace crisp::rpc {
@@ -18,7 +19,8 @@ class GrpcServer {
   // What `runtime` refers to and `events` outlive it.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const std::string& address,
                                                            const runtime::Api& runtime,
-                                                           events::Hub& events);
+                                                           events::Hub& events,
+                                                           const CallLimits& limits = {});
   ~GrpcServer();
 
   // Takes no new call, cancels those that do not end by themselves within a second, waits for all
