@@ -105,8 +105,9 @@ class Cgroups {
   // another crispd is making a group.
   void RemoveDefaultParent();
 
-  absl::StatusOr<Stats> ReadStats(absl::string_view path) const {
-    return cgroup::ReadStats(layout_, path);
+  absl::StatusOr<Stats> ReadStats(absl::string_view path, Detail detail = Detail::kAll,
+                                  KeptFiles* kept = nullptr) const {
+    return cgroup::ReadStats(layout_, path, detail, kept);
   }
 
  private:

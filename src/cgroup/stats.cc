@@ -1,10 +1,8 @@
 #include "cgroup/stats.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -18,19 +16,18 @@ namespace {
 // Reads the files of one group in one hierarchy, each into the same buffer.
 class Files {
  public:
-  Files(const Hierarchy* hierarchy, absl::string_view path)
-      : directory_(hierarchy == nullptr ? "" : absl::StrCat(hierarchy->mount_point, path, "/")) {}
+  Files(const Hierarchy* hierarchy, absl::string_view path, KeptFiles* kept)
+      : directory_(hierarchy == nullptr ? "" : absl::StrCat(hierarchy->mount_point, path, "/")),
+        kept_(kept) {}
 
   // Empty when the file is missing or cannot be read; at most 16 KiB, cut after a whole line. The
   // result is valid until the next call.
   absl::string_view Read(absl::string_view name) {
     if (directory_.empty()) return "";
-    const int fd = open(absl::StrCat(directory_, name).c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return "";
-    const ssize_t n = read(fd, buffer_.data(), buffer_.size());
-    close(fd);
-    if (n <= 0) return "";
-    absl::string_view text(buffer_.data(), static_cast<size_t>(n));
+    const std::string file = absl::StrCat(directory_, name);
+    const absl::Span<char> buffer(buffer_.data(), buffer_.size());
+    const absl::string_view text =
+        kept_ == nullptr ? ReadOnce(file, buffer) : kept_->Read(file, buffer);
     return text.substr(0, text.rfind('\n'));
   }
 
@@ -42,7 +39,20 @@ class Files {
 
  private:
   const std::string directory_;
+  KeptFiles* const kept_;
   std::array<char, 16384> buffer_;
+};
+
+// One reading of one group.
+struct Reading {
+  const Layout& layout;
+  absl::string_view path;
+  Detail detail;
+  KeptFiles* kept;
+
+  bool all() const { return detail == Detail::kAll; }
+  Files Of(const Hierarchy* hierarchy) const { return {hierarchy, path, kept}; }
+  Files Of(absl::string_view controller) const { return Of(layout.Find(controller)); }
 };
 
 // Calls `visit(key, number)` for every line "key number".
@@ -75,23 +85,24 @@ void ReadFields(absl::string_view text, std::initializer_list<Field> fields) {
   });
 }
 
-CpuStats ReadCpuV1(const Layout& layout, absl::string_view path) {
+CpuStats ReadCpuV1(const Reading& reading) {
   CpuStats cpu;
   static const uint64_t ns_per_tick = 1'000'000'000 / static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
-  Files accounting(layout.Find("cpuacct"), path);
+  Files accounting = reading.Of("cpuacct");
   cpu.usage_ns = accounting.Number("cpuacct.usage");
+  if (!reading.all()) return cpu;
   ReadFields(accounting.Read("cpuacct.stat"),
              {{"user", &cpu.user_ns, ns_per_tick}, {"system", &cpu.system_ns, ns_per_tick}});
-  Files bandwidth(layout.Find("cpu"), path);
+  Files bandwidth = reading.Of("cpu");
   ReadFields(bandwidth.Read("cpu.stat"), {{"nr_periods", &cpu.periods},
                                           {"nr_throttled", &cpu.throttled_periods},
                                           {"throttled_time", &cpu.throttled_ns}});
   return cpu;
 }
 
-CpuStats ReadCpuV2(const Layout& layout, absl::string_view path) {
+CpuStats ReadCpuV2(const Reading& reading) {
   CpuStats cpu;
-  Files files(&layout.v2, path);
+  Files files = reading.Of(&reading.layout.v2);
   ReadFields(files.Read("cpu.stat"), {{"usage_usec", &cpu.usage_ns, 1000},
                                       {"user_usec", &cpu.user_ns, 1000},
                                       {"system_usec", &cpu.system_ns, 1000},
@@ -101,7 +112,7 @@ CpuStats ReadCpuV2(const Layout& layout, absl::string_view path) {
   return cpu;
 }
 
-MemoryStats ReadMemoryV1(Files& files, Count* inactive_file) {
+MemoryStats ReadMemoryV1(Files& files, bool all, Count* inactive_file) {
   constexpr uint64_t kUnlimitedBytes =
       0x7fff'ffff'0000'0000;  // and above: the page counter's maximum
   MemoryStats memory;
@@ -112,9 +123,6 @@ MemoryStats ReadMemoryV1(Files& files, Count* inactive_file) {
   if (memory.limit_bytes && total && *total < kUnlimitedBytes) {
     memory.swap_limit_bytes = *total - std::min(*total, *memory.limit_bytes);
   }
-  memory.max_usage_bytes = files.Number("memory.max_usage_in_bytes");
-  memory.failures = files.Number("memory.failcnt");
-  memory.kernel_bytes = files.Number("memory.kmem.usage_in_bytes");
   ReadFields(files.Read("memory.stat"), {{"total_rss", &memory.rss_bytes},
                                          {"total_cache", &memory.cache_bytes},
                                          {"total_mapped_file", &memory.mapped_file_bytes},
@@ -122,15 +130,18 @@ MemoryStats ReadMemoryV1(Files& files, Count* inactive_file) {
                                          {"total_pgfault", &memory.page_faults},
                                          {"total_pgmajfault", &memory.major_page_faults},
                                          {"total_inactive_file", inactive_file}});
+  if (!all) return memory;
+  memory.max_usage_bytes = files.Number("memory.max_usage_in_bytes");
+  memory.failures = files.Number("memory.failcnt");
+  memory.kernel_bytes = files.Number("memory.kmem.usage_in_bytes");
   ReadFields(files.Read("memory.oom_control"), {{"oom_kill", &memory.oom_kills}});
   return memory;
 }
 
-MemoryStats ReadMemoryV2(Files& files, Count* inactive_file) {
+MemoryStats ReadMemoryV2(Files& files, bool all, Count* inactive_file) {
   MemoryStats memory;
   memory.usage_bytes = files.Number("memory.current");
   memory.limit_bytes = files.Number("memory.max");
-  memory.max_usage_bytes = files.Number("memory.peak");
   memory.swap_bytes = files.Number("memory.swap.current");
   memory.swap_limit_bytes = files.Number("memory.swap.max");
   ReadFields(files.Read("memory.stat"), {{"anon", &memory.rss_bytes},
@@ -140,17 +151,20 @@ MemoryStats ReadMemoryV2(Files& files, Count* inactive_file) {
                                          {"pgfault", &memory.page_faults},
                                          {"pgmajfault", &memory.major_page_faults},
                                          {"inactive_file", inactive_file}});
+  if (!all) return memory;
+  memory.max_usage_bytes = files.Number("memory.peak");
   ReadFields(files.Read("memory.events"),
              {{"max", &memory.failures}, {"oom_kill", &memory.oom_kills}});
   return memory;
 }
 
-MemoryStats ReadMemory(const Layout& layout, absl::string_view path) {
-  const Hierarchy* hierarchy = layout.Find("memory");
+MemoryStats ReadMemory(const Reading& reading) {
+  const Hierarchy* hierarchy = reading.layout.Find("memory");
   Count inactive_file;
-  Files files(hierarchy, path);
-  MemoryStats memory = hierarchy == &layout.v2 ? ReadMemoryV2(files, &inactive_file)
-                                               : ReadMemoryV1(files, &inactive_file);
+  Files files = reading.Of(hierarchy);
+  MemoryStats memory = hierarchy == &reading.layout.v2
+                           ? ReadMemoryV2(files, reading.all(), &inactive_file)
+                           : ReadMemoryV1(files, reading.all(), &inactive_file);
   if (memory.usage_bytes) {
     const uint64_t usage = *memory.usage_bytes;
     memory.working_set_bytes = usage - std::min(usage, inactive_file.value_or(0));
@@ -162,12 +176,12 @@ MemoryStats ReadMemory(const Layout& layout, absl::string_view path) {
   return memory;
 }
 
-std::vector<HugetlbStats> ReadHugetlb(const Layout& layout, absl::string_view path) {
+std::vector<HugetlbStats> ReadHugetlb(const Reading& reading) {
   std::vector<HugetlbStats> all;
-  const Hierarchy* hierarchy = layout.Find("hugetlb");
-  const bool v2 = hierarchy == &layout.v2;
-  Files files(hierarchy, path);
-  for (const std::string& size : layout.hugepage_sizes) {
+  const Hierarchy* hierarchy = reading.layout.Find("hugetlb");
+  const bool v2 = hierarchy == &reading.layout.v2;
+  Files files = reading.Of(hierarchy);
+  for (const std::string& size : reading.layout.hugepage_sizes) {
     const std::string prefix = absl::StrCat("hugetlb.", size, ".");
     const Count usage = files.Number(absl::StrCat(prefix, v2 ? "current" : "usage_in_bytes"));
     if (!usage) continue;
@@ -229,13 +243,13 @@ void ParseIoStat(absl::string_view text, std::vector<BlockDeviceStats>& devices)
   }
 }
 
-std::vector<BlockDeviceStats> ReadBlockDevices(const Layout& layout, absl::string_view path) {
+std::vector<BlockDeviceStats> ReadBlockDevices(const Reading& reading) {
   std::vector<BlockDeviceStats> devices;
-  if (layout.v2_only()) {
-    ParseIoStat(Files(&layout.v2, path).Read("io.stat"), devices);
+  if (reading.layout.v2_only()) {
+    ParseIoStat(reading.Of(&reading.layout.v2).Read("io.stat"), devices);
     return devices;
   }
-  Files files(layout.Find("blkio"), path);
+  Files files = reading.Of("blkio");
   ParseBlkio(files.Read("blkio.throttle.io_service_bytes_recursive"), &BlockDeviceStats::read_bytes,
              &BlockDeviceStats::write_bytes, devices);
   ParseBlkio(files.Read("blkio.throttle.io_serviced_recursive"), &BlockDeviceStats::reads,
@@ -269,21 +283,24 @@ std::optional<Pressure> ParsePressure(absl::string_view text) {
 
 }  // namespace
 
-absl::StatusOr<Stats> ReadStats(const Layout& layout, absl::string_view path) {
+absl::StatusOr<Stats> ReadStats(const Layout& layout, absl::string_view path, Detail detail,
+                                KeptFiles* kept) {
   const std::string directory = absl::StrCat(layout.v2.mount_point, path);
   if (access(directory.c_str(), F_OK) != 0) return base::Errno("read stats of cgroup", path);
+  const Reading reading = {.layout = layout, .path = path, .detail = detail, .kept = kept};
   Stats stats;
-  stats.cpu = layout.v2_only() ? ReadCpuV2(layout, path) : ReadCpuV1(layout, path);
-  stats.memory = ReadMemory(layout, path);
-  Files pids(layout.Find("pids"), path);
-  stats.pids = pids.Number("pids.current");
-  stats.pids_limit = pids.Number("pids.max");
-  stats.hugetlb = ReadHugetlb(layout, path);
-  stats.block_devices = ReadBlockDevices(layout, path);
-  Files v2(&layout.v2, path);
+  stats.cpu = layout.v2_only() ? ReadCpuV2(reading) : ReadCpuV1(reading);
+  stats.memory = ReadMemory(reading);
+  Files v2 = reading.Of(&layout.v2);
   stats.cpu_pressure = ParsePressure(v2.Read("cpu.pressure"));
   stats.memory_pressure = ParsePressure(v2.Read("memory.pressure"));
   stats.io_pressure = ParsePressure(v2.Read("io.pressure"));
+  if (!reading.all()) return stats;
+  Files pids = reading.Of("pids");
+  stats.pids = pids.Number("pids.current");
+  stats.pids_limit = pids.Number("pids.max");
+  stats.hugetlb = ReadHugetlb(reading);
+  stats.block_devices = ReadBlockDevices(reading);
   return stats;
 }
 

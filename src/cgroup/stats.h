@@ -1,6 +1,6 @@
 // What the kernel counts for one group, sub-groups included. A field that the host, the kernel or
 // the hierarchy does not offer is absent; a missing file is not an error. Units are nanoseconds and
-// bytes. Thread-safe: no shared state. Sources: Documentation/admin-guide/cgroup-v1 and cgroup-v2.
+// bytes. Thread-safe. Sources: Documentation/admin-guide/cgroup-v1 and cgroup-v2.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "cgroup/kept_files.h"
 #include "cgroup/layout.h"
 
 namespace crisp::cgroup {
@@ -82,8 +84,13 @@ struct Stats {
   std::optional<Pressure> io_pressure;
 };
 
-// Opens and reads each file once, without a lock, so it never waits for an operation on the group.
-// NotFound when the group does not exist or vanishes while it is read.
-absl::StatusOr<Stats> ReadStats(const Layout& layout, absl::string_view path);
+// kUsage: CPU time, memory in use and its limit, swap, pressure: what CRI's stats have. The rest of
+// Stats is absent then.
+enum class Detail { kUsage, kAll };
+
+// Reads each file once, without a lock of the group's, so it never waits for an operation on the
+// group. NotFound when the group does not exist or vanishes while it is read. `kept` may be null.
+absl::StatusOr<Stats> ReadStats(const Layout& layout, absl::string_view path,
+                                Detail detail = Detail::kAll, KeptFiles* kept = nullptr);
 
 }  // namespace crisp::cgroup

@@ -1,10 +1,13 @@
 #include "cgroup/stats.h"
 
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <fstream>
 
 #include "base/file.h"
+#include "cgroup/processes.h"
 
 using namespace crisp;
 
@@ -154,4 +157,56 @@ TEST_CASE("a file that cannot be parsed gives no value") {
   CHECK_FALSE(stats->memory.page_faults.has_value());
   REQUIRE(stats->block_devices.size() == 1);
   CHECK(stats->block_devices[0].read_bytes == 0);
+}
+
+TEST_CASE("usage needs only the files it is made of, and they are opened once") {
+  FakeMount mount;
+  mount.Put("cpu.stat", "usage_usec 1500\n");
+  mount.Put("memory.current", "10000\n");
+  mount.Put("memory.peak", "12000\n");
+  mount.Put("pids.current", "4\n");
+  cgroup::Layout layout;
+  layout.v2 = {mount.path, {"cpu", "memory", "pids", "io"}};
+  cgroup::KeptFiles kept;
+  const auto read = [&] { return cgroup::ReadStats(layout, "/g", cgroup::Detail::kUsage, &kept); };
+  REQUIRE(read().ok());
+  CHECK(read()->memory.usage_bytes == 10000);
+  CHECK_FALSE(read()->memory.max_usage_bytes.has_value());
+  CHECK_FALSE(read()->pids.has_value());
+  mount.Put("memory.current", "20000\n");  // the same file
+  CHECK(read()->memory.usage_bytes == 20000);
+  REQUIRE(unlink((mount.path + "/g/memory.current").c_str()) == 0);
+  CHECK(read()->memory.usage_bytes == 20000);  // still open
+  mount.Put("memory.current", "30000\n");
+  kept.Close();
+  CHECK(read()->memory.usage_bytes == 30000);
+}
+
+TEST_CASE("a group that is removed and made anew is not read from its old files") {
+  FakeMount mount;
+  mount.Put("memory.current", "10000\n");
+  cgroup::Layout layout;
+  layout.v2 = {mount.path, {"memory"}};
+  cgroup::KeptFiles kept;
+  const auto read = [&] { return cgroup::ReadStats(layout, "/g", cgroup::Detail::kUsage, &kept); };
+  CHECK(read()->memory.usage_bytes == 10000);
+  // A file of a removed group cannot be read (ENODEV); an empty one cannot either.
+  REQUIRE(truncate((mount.path + "/g/memory.current").c_str(), 0) == 0);
+  REQUIRE(unlink((mount.path + "/g/memory.current").c_str()) == 0);
+  CHECK_FALSE(read()->memory.usage_bytes.has_value());
+  mount.Put("memory.current", "5\n");
+  CHECK(read()->memory.usage_bytes == 5);
+}
+
+TEST_CASE("processes are counted in a group and below it") {
+  FakeMount mount;
+  mount.Put("cgroup.procs", "1\n2\n3\n");
+  mount.Put("cgroup.stat", "nr_descendants 0\nnr_dying_descendants 0\n");
+  cgroup::Layout layout;
+  layout.v2 = {mount.path, {}};
+  CHECK(cgroup::CountProcesses(layout, "/g", nullptr) == 3);
+  REQUIRE(base::MakeDirs(mount.path + "/g/exec", 0700).ok());
+  mount.Put("exec/cgroup.procs", "4\n");
+  mount.Put("cgroup.stat", "nr_descendants 1\nnr_dying_descendants 0\n");
+  CHECK(cgroup::CountProcesses(layout, "/g", nullptr) == 4);
 }
