@@ -143,12 +143,17 @@ absl::Status SetLoopbackUp(int netns_fd) {
   });
 }
 
-absl::StatusOr<std::vector<InterfaceStats>> ReadInterfaceStats(int netns_fd) {
-  std::string text;
-  CRISP_RETURN_IF_ERROR(RunInNetns(netns_fd, [&text]() -> absl::Status {
-    CRISP_ASSIGN_OR_RETURN(text, base::ReadFile("/proc/thread-self/net/dev"));
-    return absl::OkStatus();
-  }));
+absl::StatusOr<std::vector<InterfaceStats>> ReadInterfaceStats(int process) {
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd file, base::OpenAt(process, "net/dev", O_RDONLY));
+  constexpr size_t kMaxBytes = 64 << 10;
+  std::string text(kMaxBytes, '\0');
+  size_t size = 0;
+  for (ssize_t n = 1; n > 0 && size < kMaxBytes; size += static_cast<size_t>(n)) {
+    n = read(file.get(), &text[size], kMaxBytes - size);
+    if (n < 0) return base::Errno("read", "net/dev");
+  }
+  text.resize(size);
+  text.resize(text.rfind('\n') + 1);  // npos + 1 is 0
   return ParseInterfaceStats(text);
 }
 

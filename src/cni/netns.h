@@ -57,8 +57,9 @@ struct InterfaceStats {
   uint64_t tx_dropped = 0;
 };
 
-// Every interface of the namespace, `lo` included, in the kernel's order.
-absl::StatusOr<std::vector<InterfaceStats>> ReadInterfaceStats(int netns_fd);
+// Every interface of a process's network namespace, `lo` included, in the kernel's order; of the
+// thousands a pod may make only the first. `process` is a descriptor of /proc/<pid>.
+absl::StatusOr<std::vector<InterfaceStats>> ReadInterfaceStats(int process);
 // The text of a /proc/<pid>/net/dev file.
 absl::StatusOr<std::vector<InterfaceStats>> ParseInterfaceStats(absl::string_view text);
 

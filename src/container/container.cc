@@ -43,4 +43,24 @@ absl::Status Container::MarkExited(const store::Outcome& outcome,
   return status;
 }
 
+std::optional<snapshot::MeasuredUsage> Container::layer_usage() const {
+  absl::ReaderMutexLock lock(&mu_);
+  return layer_usage_;
+}
+
+void Container::SetLayerUsage(const snapshot::MeasuredUsage& usage) {
+  absl::MutexLock lock(&mu_);
+  layer_usage_ = usage;
+}
+
+std::optional<linux::OpenFiles> Container::open_files() const {
+  absl::ReaderMutexLock lock(&mu_);
+  return open_files_;
+}
+
+void Container::SetOpenFiles(const linux::OpenFiles& files) {
+  absl::MutexLock lock(&mu_);
+  open_files_ = files;
+}
+
 }  // namespace crisp::container

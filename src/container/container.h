@@ -25,8 +25,11 @@
 #include "absl/synchronization/mutex.h"
 #include "base/id.h"
 #include "base/wait.h"
+#include "cgroup/kept_files.h"
 #include "cgroup/usage_rate.h"
+#include "linux/open_files.h"
 #include "linux/process_ref.h"
+#include "snapshot/usage.h"
 #include "store/record.h"
 #include "store/recorded.h"
 
@@ -77,6 +80,13 @@ class Container {
   absl::Status WaitExited(const base::Call& call) const { return exited_.Wait(call); }
 
   cgroup::UsageRate& cpu_rate() { return cpu_rate_; }
+  cgroup::KeptFiles& cgroup_files() { return cgroup_files_; }
+
+  // What runtime/measurer.h has measured last; absent before the first time.
+  std::optional<snapshot::MeasuredUsage> layer_usage() const;
+  void SetLayerUsage(const snapshot::MeasuredUsage& usage);
+  std::optional<linux::OpenFiles> open_files() const;
+  void SetOpenFiles(const linux::OpenFiles& files);
 
   // Serializes Start, Remove and UpdateContainerResources. Never held while waiting for a container
   // to end by itself.
@@ -89,8 +99,11 @@ class Container {
   std::atomic<bool> stop_signal_sent_{false};
   mutable absl::Mutex mu_;
   std::optional<Init> init_ ABSL_GUARDED_BY(mu_);
+  std::optional<snapshot::MeasuredUsage> layer_usage_ ABSL_GUARDED_BY(mu_);
+  std::optional<linux::OpenFiles> open_files_ ABSL_GUARDED_BY(mu_);
   base::Latch exited_;  // follows the record's outcome, once it is announced
   cgroup::UsageRate cpu_rate_;
+  cgroup::KeptFiles cgroup_files_;
   store::Recorded<store::ContainerRecord> record_;
 };
 

@@ -6,13 +6,22 @@
 
 namespace crisp::cri {
 
+namespace {
+
+v1::ContainerStats StatsOf(const Api& runtime, container::Container& container) {
+  return StatsMessage(container, runtime.stats.Container(container), runtime.stats.LayersRoot(),
+                      base::WallNanos());
+}
+
+}  // namespace
+
 absl::StatusOr<v1::ContainerStatsResponse> ContainerStats(const Api& runtime,
                                                           const v1::ContainerStatsRequest& request,
                                                           const Call&) {
   CRISP_ASSIGN_OR_RETURN(const runtime::ContainerPtr container,
                          runtime.objects.containers.Find(request.container_id()));
   v1::ContainerStatsResponse response;
-  *response.mutable_stats() = StatsMessage(runtime.stats, *container, base::WallNanos());
+  *response.mutable_stats() = StatsOf(runtime, *container);
   return response;
 }
 
@@ -29,7 +38,7 @@ absl::StatusOr<v1::ListContainerStatsResponse> ListContainerStats(
       return LabelsMatch(filter.label_selector(), record.config.labels());
     });
     if (labels_match && container->state() != v1::CONTAINER_EXITED)
-      *response.add_stats() = StatsMessage(runtime.stats, *container, base::WallNanos());
+      *response.add_stats() = StatsOf(runtime, *container);
   }
   return response;
 }

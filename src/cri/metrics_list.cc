@@ -6,7 +6,7 @@ namespace crisp::cri {
 namespace {
 
 // Without samples for a container that ends at this moment.
-v1::ContainerMetrics MetricsOf(const Api& runtime, const container::Container& container,
+v1::ContainerMetrics MetricsOf(const Api& runtime, container::Container& container,
                                const store::SandboxRecord& pod) {
   v1::ContainerMetrics message;
   message.set_container_id(container.id().str());
@@ -28,16 +28,17 @@ absl::StatusOr<v1::ListMetricDescriptorsResponse> ListMetricDescriptors(
 absl::StatusOr<v1::ListPodSandboxMetricsResponse> ListPodSandboxMetrics(
     const Api& runtime, const v1::ListPodSandboxMetricsRequest&, const Call&) {
   v1::ListPodSandboxMetricsResponse response;
+  auto containers = runtime.objects.ContainersBySandbox();
   for (const runtime::SandboxPtr& sandbox : runtime.objects.sandboxes.List()) {
     if (!sandbox->visible() || !sandbox->ready()) continue;
     const store::SandboxRecord record = sandbox->record();
     v1::PodSandboxMetrics& pod = *response.add_pod_metrics();
     pod.set_pod_sandbox_id(record.id.str());
     const absl::StatusOr<std::vector<cni::InterfaceStats>> interfaces =
-        runtime.stats.Interfaces(record);
+        runtime.stats.Interfaces(*sandbox);
     if (interfaces.ok())
       metrics::AddNetworkMetrics(runtime.stats.PodLabels(record), *interfaces, pod);
-    for (const runtime::ContainerPtr& container : runtime.objects.ContainersOf(record.id)) {
+    for (const runtime::ContainerPtr& container : containers[record.id]) {
       if (container->running())
         *pod.add_container_metrics() = MetricsOf(runtime, *container, record);
     }

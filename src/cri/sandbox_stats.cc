@@ -7,21 +7,28 @@
 namespace crisp::cri {
 namespace {
 
-v1::PodSandboxStats PodStats(const Api& runtime, sandbox::Sandbox& sandbox, bool own_parent) {
-  const store::SandboxRecord record = sandbox.record();
+using Containers = std::vector<runtime::ContainerPtr>;
+
+v1::PodSandboxStats PodStats(const Api& runtime, sandbox::Sandbox& sandbox, bool own_parent,
+                             const Containers& containers) {
   const int64_t now = base::WallNanos();
+  const std::string layers_root = runtime.stats.LayersRoot();
   v1::PodSandboxStats message;
-  v1::PodSandboxAttributes& attributes = *message.mutable_attributes();
-  attributes.set_id(record.id.str());
-  *attributes.mutable_metadata() = record.config.metadata();
-  *attributes.mutable_labels() = record.config.labels();
-  *attributes.mutable_annotations() = record.config.annotations();
+  sandbox.Read([&](const store::SandboxRecord& record) {
+    v1::PodSandboxAttributes& attributes = *message.mutable_attributes();
+    attributes.set_id(record.id.str());
+    *attributes.mutable_metadata() = record.config.metadata();
+    *attributes.mutable_labels() = record.config.labels();
+    *attributes.mutable_annotations() = record.config.annotations();
+  });
   v1::LinuxPodSandboxStats& pod = *message.mutable_linux();
-  for (const runtime::ContainerPtr& container : runtime.objects.ContainersOf(record.id)) {
-    if (container->state() != v1::CONTAINER_EXITED)
-      *pod.add_containers() = StatsMessage(runtime.stats, *container, now);
+  std::vector<runtime::ContainerUsage> usages;
+  for (const runtime::ContainerPtr& container : containers) {
+    if (container->state() == v1::CONTAINER_EXITED) continue;
+    usages.push_back(runtime.stats.Container(*container));
+    *pod.add_containers() = StatsMessage(*container, usages.back(), layers_root, now);
   }
-  FillPod(runtime.stats.Pod(sandbox, own_parent), now, pod);
+  FillPod(runtime.stats.Pod(sandbox, own_parent, usages), now, pod);
   return message;
 }
 
@@ -35,7 +42,8 @@ absl::StatusOr<v1::PodSandboxStatsResponse> PodSandboxStats(
       sandbox->Read([](const store::SandboxRecord& record) { return record.cgroup_parent; });
   const bool own_parent = !parent.empty() && runtime.objects.PodsByCgroupParent()[parent] == 1;
   v1::PodSandboxStatsResponse response;
-  *response.mutable_stats() = PodStats(runtime, *sandbox, own_parent);
+  *response.mutable_stats() =
+      PodStats(runtime, *sandbox, own_parent, runtime.objects.ContainersOf(sandbox->id()));
   return response;
 }
 
@@ -43,6 +51,7 @@ absl::StatusOr<v1::ListPodSandboxStatsResponse> ListPodSandboxStats(
     const Api& runtime, const v1::ListPodSandboxStatsRequest& request, const Call&) {
   const v1::PodSandboxStatsFilter& filter = request.filter();
   std::map<std::string, int> pods = runtime.objects.PodsByCgroupParent();
+  std::map<base::SandboxId, Containers> containers = runtime.objects.ContainersBySandbox();
   v1::ListPodSandboxStatsResponse response;
   for (const runtime::SandboxPtr& sandbox : runtime.objects.sandboxes.List()) {
     if (!sandbox->visible() || !sandbox->ready() || !IdMatches(filter.id(), sandbox->id().str()))
@@ -53,7 +62,8 @@ absl::StatusOr<v1::ListPodSandboxStatsResponse> ListPodSandboxStats(
       return LabelsMatch(filter.label_selector(), record.config.labels());
     });
     if (!labels_match) continue;
-    *response.add_stats() = PodStats(runtime, *sandbox, !parent.empty() && pods[parent] == 1);
+    *response.add_stats() = PodStats(runtime, *sandbox, !parent.empty() && pods[parent] == 1,
+                                     containers[sandbox->id()]);
   }
   return response;
 }

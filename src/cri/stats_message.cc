@@ -86,8 +86,9 @@ bool FillNetwork(const std::vector<cni::InterfaceStats>& interfaces, int64_t now
   return true;
 }
 
-v1::ContainerStats StatsMessage(runtime::StatsApi& stats, container::Container& container,
-                                int64_t now_ns) {
+v1::ContainerStats StatsMessage(const container::Container& container,
+                                const runtime::ContainerUsage& usage,
+                                const std::string& layers_root, int64_t now_ns) {
   v1::ContainerStats message;
   container.Read([&](const store::ContainerRecord& record) {
     v1::ContainerAttributes& attributes = *message.mutable_attributes();
@@ -96,7 +97,6 @@ v1::ContainerStats StatsMessage(runtime::StatsApi& stats, container::Container& 
     *attributes.mutable_labels() = record.config.labels();
     *attributes.mutable_annotations() = record.config.annotations();
   });
-  const runtime::ContainerUsage usage = stats.Container(container);
   if (usage.cgroup.ok()) {
     FillCpu(*usage.cgroup, usage.nano_cores, now_ns, *message.mutable_cpu());
     FillMemory(*usage.cgroup, now_ns, *message.mutable_memory());
@@ -104,12 +104,12 @@ v1::ContainerStats StatsMessage(runtime::StatsApi& stats, container::Container& 
       FillSwap(*usage.cgroup, now_ns, *message.mutable_swap());
     if (usage.cgroup->io_pressure.has_value()) FillIo(*usage.cgroup, now_ns, *message.mutable_io());
   }
-  if (usage.writable_layer.ok()) {
+  if (usage.writable_layer.has_value()) {
     v1::FilesystemUsage& layer = *message.mutable_writable_layer();
-    layer.set_timestamp(now_ns);
-    layer.mutable_fs_id()->set_mountpoint(stats.LayersRoot());
-    layer.mutable_used_bytes()->set_value(usage.writable_layer->bytes);
-    layer.mutable_inodes_used()->set_value(usage.writable_layer->inodes);
+    layer.set_timestamp(usage.writable_layer->taken_at_ns);
+    layer.mutable_fs_id()->set_mountpoint(layers_root);
+    layer.mutable_used_bytes()->set_value(usage.writable_layer->usage.bytes);
+    layer.mutable_inodes_used()->set_value(usage.writable_layer->usage.inodes);
   }
   return message;
 }

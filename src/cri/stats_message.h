@@ -25,8 +25,10 @@ bool FillNetwork(const std::vector<cni::InterfaceStats>& interfaces, int64_t now
                  ::runtime::v1::NetworkUsage& network);
 
 // A container's statistics. Parts that vanished meanwhile stay unset; that fails no list.
-::runtime::v1::ContainerStats StatsMessage(runtime::StatsApi& stats,
-                                           container::Container& container, int64_t now_ns);
+// `layers_root`: the directory the writable layers are in.
+::runtime::v1::ContainerStats StatsMessage(const container::Container& container,
+                                           const runtime::ContainerUsage& usage,
+                                           const std::string& layers_root, int64_t now_ns);
 // Of the pod itself; its containers are not filled in.
 void FillPod(const runtime::PodUsage& usage, int64_t now_ns,
              ::runtime::v1::LinuxPodSandboxStats& pod);

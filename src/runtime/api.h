@@ -97,7 +97,8 @@ class ImageApi {
 struct ContainerUsage {
   absl::StatusOr<cgroup::Stats> cgroup;
   std::optional<uint64_t> nano_cores;  // since the last reading
-  absl::StatusOr<snapshot::Usage> writable_layer;
+  uint64_t processes = 0;
+  std::optional<snapshot::MeasuredUsage> writable_layer;  // the last measurement
 };
 
 struct PodUsage {
@@ -107,17 +108,21 @@ struct PodUsage {
   absl::StatusOr<std::vector<cni::InterfaceStats>> interfaces;  // kNotFound: the host's network
 };
 
+// Reads counters of the kernel and what was measured before: waits for no disk, no shim, and no
+// tree that a container owns.
 class StatsApi {
  public:
   virtual ~StatsApi() = default;
   virtual ContainerUsage Container(container::Container& container) = 0;
   // `own_parent`: no other pod has the same cgroup parent, which then counts for the pod.
-  virtual PodUsage Pod(sandbox::Sandbox& sandbox, bool own_parent) = 0;
+  // `containers`: of those that have not ended.
+  virtual PodUsage Pod(sandbox::Sandbox& sandbox, bool own_parent,
+                       const std::vector<ContainerUsage>& containers) = 0;
   virtual absl::StatusOr<std::vector<cni::InterfaceStats>> Interfaces(
-      const store::SandboxRecord& pod) const = 0;
+      const sandbox::Sandbox& sandbox) const = 0;
   // kNotFound for a container that ends at this moment.
-  virtual absl::StatusOr<metrics::ContainerReadings> Metrics(
-      const container::Container& container, const store::SandboxRecord& pod) const = 0;
+  virtual absl::StatusOr<metrics::ContainerReadings> Metrics(container::Container& container,
+                                                             const store::SandboxRecord& pod) = 0;
   virtual metrics::MetricLabels PodLabels(const store::SandboxRecord& pod) const = 0;
   virtual metrics::MetricHost Host() const = 0;
   // Of all image layers, and the directory they are in.

@@ -15,6 +15,7 @@
 #include "linux/propagation.h"
 #include "runtime/bundle.h"
 #include "runtime/containers.h"
+#include "runtime/measurer.h"
 #include "spec/container_spec.h"
 #include "spec/resources.h"
 #include "spec/user.h"
@@ -131,6 +132,8 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   }
   auto container =
       std::make_shared<container::Container>(std::move(record), &core_.container_records);
+  absl::StatusOr<base::UniqueFd> layer = core_.snapshots.OpenContainer(container->id().str());
+  if (layer.ok()) MeasureNewLayer(*std::move(layer), *container);
   // Held so that no other call starts or removes it before it is announced.
   absl::MutexLock lock(&container->operation());
   core_.objects.containers.Add(container);

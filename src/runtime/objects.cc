@@ -15,6 +15,13 @@ std::vector<ContainerPtr> Objects::ContainersOf(const base::SandboxId& id) const
   return of_sandbox;
 }
 
+std::map<base::SandboxId, std::vector<ContainerPtr>> Objects::ContainersBySandbox() const {
+  std::map<base::SandboxId, std::vector<ContainerPtr>> all;
+  for (ContainerPtr& container : containers.List())
+    all[container->sandbox_id()].push_back(std::move(container));
+  return all;
+}
+
 absl::StatusOr<ContainerPtr> Objects::FindRunning(absl::string_view id) const {
   CRISP_ASSIGN_OR_RETURN(ContainerPtr container, containers.Find(id));
   const v1::ContainerState state = container->state();

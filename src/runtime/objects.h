@@ -22,6 +22,8 @@ struct Objects {
   store::Index<container::Container> containers{"container"};
 
   std::vector<ContainerPtr> ContainersOf(const base::SandboxId& id) const;
+  // The same of every sandbox that has any.
+  std::map<base::SandboxId, std::vector<ContainerPtr>> ContainersBySandbox() const;
   // A container that runs, by id or prefix of it; kFailedPrecondition in any other state.
   absl::StatusOr<ContainerPtr> FindRunning(absl::string_view id) const;
   // A sandbox whose containers may be started, by id or prefix of it; kFailedPrecondition when it

@@ -36,6 +36,7 @@ absl::Status Runtime::Start() {
     }
     return true;
   });
+  CRISP_RETURN_IF_ERROR(stats_.Start());
   return execs_.StartStreaming();
 }
 
@@ -45,6 +46,7 @@ void Runtime::Stop() {
   execs_.StopStreaming();
   core_.monitor.Stop();
   core_.background.Stop();
+  stats_.Stop();
 }
 
 Api Runtime::api() {

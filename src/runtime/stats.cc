@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "cgroup/kept_files.h"
 #include "cgroup/processes.h"
 #include "cni/netns.h"
 #include "linux/block_device.h"
@@ -16,34 +17,12 @@
 namespace crisp::runtime {
 namespace {
 
-// What the pod uses, and where its processes are.
-struct PodGroups {
-  cgroup::Stats usage;
-  std::vector<std::string> paths;
-};
-
-// The group kubelet made for the pod counts on when containers come and go. Where several pods
-// share a parent (crictl's have none of their own) the pod is the sum of its groups.
-absl::StatusOr<PodGroups> ReadPod(const cgroup::Cgroups& cgroups, bool own_parent,
-                                  const std::vector<std::string>& leaves) {
-  PodGroups pod;
-  const std::string parent = leaves[0].substr(0, leaves[0].rfind('/'));
-  if (own_parent && !parent.empty()) {
-    pod.paths = {parent};
-    CRISP_ASSIGN_OR_RETURN(pod.usage, cgroups.ReadStats(pod.paths[0]));
-    return pod;
-  }
-  std::vector<cgroup::Stats> all;
-  for (const std::string& leaf : leaves) {
-    absl::StatusOr<cgroup::Stats> stats = cgroups.ReadStats(leaf);
-    // A container that ended has no group; a sandbox without one has ended.
-    if (!stats.ok() && leaf == leaves[0]) return stats.status();
-    if (stats.ok()) all.push_back(*std::move(stats));
-  }
-  pod.usage = SumUsage(all);
-  pod.paths = leaves;
-  return pod;
-}
+// Descriptors of one container that are looked at: when it is measured, and when a call asks for a
+// container that has not been measured yet.
+constexpr uint64_t kMostMeasured = 16'384;
+constexpr uint64_t kMostAtOnce = 256;
+// Descriptors are counted while someone asks for metrics.
+constexpr int64_t kMetricsWantedNs = 120'000'000'000;
 
 metrics::MetricFilesystem FilesystemAt(const std::string& directory) {
   metrics::MetricFilesystem filesystem;
@@ -93,40 +72,87 @@ cgroup::Stats SumUsage(const std::vector<cgroup::Stats>& groups) {
   return sum;
 }
 
+Stats::Stats(Core& core)
+    : core_(core),
+      measurer_(core.objects,
+                {.open_layer =
+                     [this](const base::ContainerId& id) {
+                       return core_.snapshots.OpenContainer(id.str());
+                     },
+                 .measure_more =
+                     [this](container::Container& container) {
+                       const int64_t asked = metrics_asked_ns_;
+                       if (asked == 0 || base::MonotonicNanos() - asked > kMetricsWantedNs) return;
+                       container.SetOpenFiles(CountOpenFiles(container, kMostMeasured));
+                     },
+                 .measure_host = [this] { MeasureHost(); }}) {}
+
+void Stats::MeasureHost() {
+  metrics::MetricFilesystem filesystem = FilesystemAt(core_.snapshots.root());
+  {
+    absl::MutexLock lock(&mu_);
+    filesystem_ = std::move(filesystem);
+  }
+  // Of groups that are gone, or soon will be.
+  for (const ContainerPtr& container : core_.objects.containers.List()) {
+    if (!container->running()) container->cgroup_files().Close();
+  }
+  for (const SandboxPtr& sandbox : core_.objects.sandboxes.List()) {
+    if (!sandbox->ready()) sandbox->cgroup_files().Close();
+  }
+}
+
+linux::OpenFiles Stats::CountOpenFiles(const container::Container& container, uint64_t most) const {
+  return linux::CountOpenFiles(
+      cgroup::ReadProcesses(core_.cgroups.layout(), core_.CgroupPath(container)), most);
+}
+
 ContainerUsage Stats::Container(container::Container& container) {
-  ContainerUsage usage = {.cgroup = core_.cgroups.ReadStats(core_.CgroupPath(container)),
+  const std::string path = core_.CgroupPath(container);
+  cgroup::KeptFiles& files = container.cgroup_files();
+  ContainerUsage usage = {.cgroup = core_.cgroups.ReadStats(path, cgroup::Detail::kUsage, &files),
                           .nano_cores = std::nullopt,
-                          .writable_layer = core_.snapshots.ContainerUsage(container.id().str())};
-  if (usage.cgroup.ok()) usage.nano_cores = NanoCores(*usage.cgroup, container.cpu_rate());
+                          .writable_layer = container.layer_usage()};
+  if (!usage.cgroup.ok()) return usage;
+  usage.nano_cores = NanoCores(*usage.cgroup, container.cpu_rate());
+  usage.processes = cgroup::CountProcesses(core_.cgroups.layout(), path, &files);
   return usage;
 }
 
-PodUsage Stats::Pod(sandbox::Sandbox& sandbox, bool own_parent) {
-  const store::SandboxRecord record = sandbox.record();
-  std::vector<std::string> leaves = {
-      core_.cgroups.Path(record.cgroup_parent, record.id.str()).value_or("")};
-  for (const ContainerPtr& container : core_.objects.ContainersOf(record.id)) {
-    if (container->state() != v1::CONTAINER_EXITED) leaves.push_back(core_.CgroupPath(*container));
-  }
+// The group kubelet made for the pod counts on when containers come and go. Where several pods
+// share a parent (crictl's have none of their own) the pod is the sum of its groups.
+PodUsage Stats::Pod(sandbox::Sandbox& sandbox, bool own_parent,
+                    const std::vector<ContainerUsage>& containers) {
+  const std::string parent =
+      sandbox.Read([](const store::SandboxRecord& record) { return record.cgroup_parent; });
+  const std::string pause = core_.cgroups.Path(parent, sandbox.id().str()).value_or("");
+  const std::string above = pause.substr(0, pause.rfind('/'));
+  const bool whole = own_parent && !above.empty();
   PodUsage pod;
-  pod.interfaces = Interfaces(record);
-  absl::StatusOr<PodGroups> groups = ReadPod(core_.cgroups, own_parent, leaves);
-  if (!groups.ok()) {
-    pod.cgroup = groups.status();
-    return pod;
+  pod.interfaces = Interfaces(sandbox);
+  // A sandbox without a group has ended.
+  pod.cgroup = core_.cgroups.ReadStats(whole ? above : pause, cgroup::Detail::kUsage,
+                                       &sandbox.cgroup_files());
+  if (!pod.cgroup.ok()) return pod;
+  pod.processes = sandbox.ready() ? 1 : 0;  // pause
+  std::vector<cgroup::Stats> groups = {*pod.cgroup};
+  for (const ContainerUsage& container : containers) {
+    pod.processes += container.processes;
+    if (container.cgroup.ok()) groups.push_back(*container.cgroup);
   }
-  pod.nano_cores = NanoCores(groups->usage, sandbox.cpu_rate());
-  for (const std::string& path : groups->paths)
-    pod.processes += cgroup::ReadProcesses(core_.cgroups.layout(), path).size();
-  pod.cgroup = std::move(groups->usage);
+  if (!whole) pod.cgroup = SumUsage(groups);
+  pod.nano_cores = NanoCores(*pod.cgroup, sandbox.cpu_rate());
   return pod;
 }
 
 absl::StatusOr<std::vector<cni::InterfaceStats>> Stats::Interfaces(
-    const store::SandboxRecord& pod) const {
-  if (pod.netns_path.empty()) return absl::NotFoundError("the pod uses the host's network");
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, cni::OpenNetns(pod.netns_path));
-  return cni::ReadInterfaceStats(netns.get());
+    const sandbox::Sandbox& sandbox) const {
+  if (sandbox.Read([](const store::SandboxRecord& record) { return record.netns_path.empty(); }))
+    return absl::NotFoundError("the pod uses the host's network");
+  const std::optional<sandbox::Pause> pause = sandbox.pause();
+  if (!pause.has_value()) return absl::NotFoundError("the pod has no process");
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd process, pause->process.OpenProcDirectory());
+  return cni::ReadInterfaceStats(process.get());
 }
 
 metrics::MetricHost Stats::Host() const {
@@ -146,10 +172,13 @@ metrics::MetricLabels Stats::PodLabels(const store::SandboxRecord& pod) const {
           .pod_namespace = pod.config.metadata().namespace_()};
 }
 
-absl::StatusOr<metrics::ContainerReadings> Stats::Metrics(const container::Container& container,
-                                                          const store::SandboxRecord& pod) const {
+absl::StatusOr<metrics::ContainerReadings> Stats::Metrics(container::Container& container,
+                                                          const store::SandboxRecord& pod) {
+  metrics_asked_ns_ = base::MonotonicNanos();
   const std::string cgroup_path = core_.CgroupPath(container);
-  CRISP_ASSIGN_OR_RETURN(cgroup::Stats stats, core_.cgroups.ReadStats(cgroup_path));
+  cgroup::KeptFiles& kept = container.cgroup_files();
+  CRISP_ASSIGN_OR_RETURN(cgroup::Stats stats,
+                         core_.cgroups.ReadStats(cgroup_path, cgroup::Detail::kAll, &kept));
   const std::optional<container::Init> init = container.init();
   if (!init.has_value()) return absl::NotFoundError("the container has no process");
   metrics::ContainerReadings readings;
@@ -159,18 +188,20 @@ absl::StatusOr<metrics::ContainerReadings> Stats::Metrics(const container::Conta
   for (const cgroup::BlockDeviceStats& device : stats.block_devices)
     readings.devices.push_back({device, linux::BlockDeviceName(device.major, device.minor)});
   readings.stats = std::move(stats);
-  readings.filesystem = FilesystemAt(core_.snapshots.root());
-  const absl::StatusOr<snapshot::Usage> usage =
-      core_.snapshots.ContainerUsage(container.id().str());
-  if (usage.ok()) readings.filesystem.used_bytes = usage->bytes;
+  {
+    absl::ReaderMutexLock lock(&mu_);
+    readings.filesystem = filesystem_;
+  }
+  if (const auto layer = container.layer_usage(); layer.has_value())
+    readings.filesystem.used_bytes = layer->usage.bytes;
   readings.cgroup_v2 = core_.cgroups.layout().v2_only();
   readings.started_at_ns = init->started_at_ns;
   readings.now_ns = base::WallNanos();
-  const std::vector<pid_t> pids = cgroup::ReadProcesses(core_.cgroups.layout(), cgroup_path);
-  const linux::OpenFiles files = linux::CountOpenFiles(pids);
-  readings.processes = pids.size();
-  readings.file_descriptors = files.descriptors;
-  readings.sockets = files.sockets;
+  if (!container.open_files().has_value())
+    container.SetOpenFiles(CountOpenFiles(container, kMostAtOnce));
+  readings.processes = cgroup::CountProcesses(core_.cgroups.layout(), cgroup_path, &kept);
+  readings.file_descriptors = container.open_files()->descriptors;
+  readings.sockets = container.open_files()->sockets;
   readings.max_open_files = linux::MaxOpenFiles(init->process.pid);
   return readings;
 }

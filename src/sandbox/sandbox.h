@@ -22,6 +22,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/id.h"
 #include "base/wait.h"
+#include "cgroup/kept_files.h"
 #include "cgroup/usage_rate.h"
 #include "linux/process_ref.h"
 #include "store/record.h"
@@ -78,6 +79,7 @@ class Sandbox {
   bool WaitPauseGone(base::Deadline deadline) const;
 
   cgroup::UsageRate& cpu_rate() { return cpu_rate_; }
+  cgroup::KeptFiles& cgroup_files() { return cgroup_files_; }
 
   // Serializes Stop, Remove and teardown. Taken before any container's.
   absl::Mutex& operation() ABSL_LOCK_RETURNED(operation_) { return operation_; }
@@ -93,6 +95,7 @@ class Sandbox {
   bool announced_ ABSL_GUARDED_BY(mu_) = false;
   base::Latch pause_gone_;  // launched, dead, and its end is announced
   cgroup::UsageRate cpu_rate_;
+  cgroup::KeptFiles cgroup_files_;
 };
 
 using SandboxPtr = std::shared_ptr<Sandbox>;

@@ -22,7 +22,6 @@
 #include "snapshot/layer_record.h"
 #include "snapshot/layer_staging.h"
 #include "snapshot/trash.h"
-#include "snapshot/tree_walk.h"
 
 namespace crisp::snapshot {
 namespace {
@@ -381,15 +380,10 @@ absl::Status SnapshotStore::RemoveContainer(absl::string_view container_id) {
   return state_->trash.Throw(state_->ContainerDir(container_id));
 }
 
-absl::StatusOr<Usage> SnapshotStore::ContainerUsage(absl::string_view container_id) const {
+absl::StatusOr<base::UniqueFd> SnapshotStore::OpenContainer(absl::string_view container_id) const {
   CRISP_RETURN_IF_ERROR(CheckContainerId(container_id));
-  const std::string path = base::JoinPath(state_->ContainerDir(container_id), kFsDirectory);
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd,
-                         base::Open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  // kAborted: the container has moved a directory during the walk. One retry is usually enough.
-  absl::StatusOr<Usage> usage = MeasureTree(fd.get());
-  if (absl::IsAborted(usage.status())) usage = MeasureTree(fd.get());
-  return usage;
+  return base::Open(base::JoinPath(state_->ContainerDir(container_id), kFsDirectory),
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
 
 }  // namespace crisp::snapshot

@@ -23,16 +23,13 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "base/unique_fd.h"
 #include "oci/chain_id.h"
 #include "snapshot/layer_writer.h"
 #include "snapshot/rootfs_view.h"
+#include "snapshot/usage.h"
 
 namespace crisp::snapshot {
-
-struct Usage {
-  uint64_t bytes = 0;  // allocated on disk, a hard link counted once
-  uint64_t inodes = 0;
-};
 
 struct StoreOptions {
   std::string root;
@@ -52,8 +49,7 @@ struct Owner {
   uint32_t gid = 0;
 };
 
-// Thread-safe. Only the writer of BeginLayer and ContainerUsage take time that grows with the size
-// of a layer.
+// Thread-safe. Only the writer of BeginLayer takes time that grows with the size of a layer.
 class SnapshotStore {
  public:
   ~SnapshotStore();
@@ -88,8 +84,9 @@ class SnapshotStore {
   absl::StatusOr<std::vector<std::string>> Containers() const;
   // OK when there is none. The space is freed in the background.
   absl::Status RemoveContainer(absl::string_view container_id);
-  // Of the writable layer, which is walked. kNotFound for a container without one.
-  absl::StatusOr<Usage> ContainerUsage(absl::string_view container_id) const;
+  // The upper directory of the writable layer, to be measured (usage_walk.h). kNotFound for a
+  // container without one.
+  absl::StatusOr<base::UniqueFd> OpenContainer(absl::string_view container_id) const;
 
   // The sum over all published layers, from their records.
   Usage LayersUsage() const;

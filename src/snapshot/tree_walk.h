@@ -1,6 +1,6 @@
-// A walk over a tree that is not trusted and may change meanwhile (the writable layer of a running
-// container): by descriptors, without following links, with one open directory at a time and 32
-// bytes of memory per level, for any depth and width.
+// A walk over a tree that is not trusted but that nothing moves meanwhile (an unpacked layer, what
+// is in the trash): by descriptors, without following links, with one open directory at a time and
+// 32 bytes of memory per level, for any depth and width.
 #pragma once
 
 #include <sys/stat.h>
@@ -8,7 +8,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "snapshot/snapshot_store.h"
+#include "snapshot/usage.h"
 
 namespace crisp::snapshot {
 

@@ -69,6 +69,17 @@ bool Contains(const std::string& text, const std::string& part) {
 }
 size_t OpenDescriptors() { return base::ListDir("/proc/self/fd")->size(); }
 
+absl::StatusOr<std::vector<InterfaceStats>> InterfacesIn(int netns_fd) {
+  absl::StatusOr<std::vector<InterfaceStats>> interfaces = absl::UnknownError("not read");
+  const absl::Status ran = RunInNetns(netns_fd, [&] {
+    const auto self = base::Open("/proc/thread-self", O_PATH | O_DIRECTORY);
+    REQUIRE(self.ok());
+    interfaces = ReadInterfaceStats(self->get());
+    return absl::OkStatus();
+  });
+  return ran.ok() ? interfaces : ran;
+}
+
 bool GroupIsGone(pid_t group) {
   for (int i = 0; i < 200; ++i) {
     if (!HasLivingMember(group)) return true;

@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "base/deadline.h"
 #include "base/json.h"
+#include "cni/netns.h"
 #include "cni/network.h"
 
 namespace crisp::cni {
@@ -29,6 +30,8 @@ bool Contains(const std::string& text, const std::string& part);
 size_t OpenDescriptors();
 // Whether all processes of the group end within two seconds.
 bool GroupIsGone(pid_t group);
+// The interfaces of a namespace.
+absl::StatusOr<std::vector<InterfaceStats>> InterfacesIn(int netns_fd);
 inline base::Deadline In(absl::Duration time) { return base::Deadline::In(time); }
 
 // A configuration directory with one list, a plugin directory with cni_evil, a cache directory.

@@ -151,9 +151,9 @@ TEST_CASE("SetLoopbackUp makes 127.0.0.1 usable, and traffic is counted") {
   CHECK_FALSE(RunInNetns(netns.get(), SendOverLoopback).ok());
   REQUIRE(SetLoopbackUp(netns.get()).ok());
   REQUIRE(SetLoopbackUp(netns.get()).ok());
-  const auto before = ReadInterfaceStats(netns.get());
+  const auto before = InterfacesIn(netns.get());
   REQUIRE(RunInNetns(netns.get(), SendOverLoopback).ok());
-  const auto after = ReadInterfaceStats(netns.get());
+  const auto after = InterfacesIn(netns.get());
   REQUIRE((before.ok() && after.ok()));
   REQUIRE(after->at(0).name == "lo");
   CHECK(after->at(0).tx_packets > before->at(0).tx_packets);

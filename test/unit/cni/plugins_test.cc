@@ -137,7 +137,7 @@ struct Host {
 size_t CountVeths() {
   size_t count = 0;
   const auto own = base::Open("/proc/self/ns/net", O_RDONLY);
-  const auto interfaces = ReadInterfaceStats(own->get());
+  const auto interfaces = InterfacesIn(own->get());
   for (const InterfaceStats& interface : *interfaces) {
     count += absl::StartsWith(interface.name, "veth") ? 1 : 0;
   }
@@ -172,7 +172,7 @@ TEST_CASE("bridge, host-local and portmap: two pods from ADD to DEL") {
   CHECK(a.network->timings.size() == 2);
   CHECK(host.Leases() == 2);
   CHECK(CountVeths() == 2);
-  CHECK(ReadInterfaceStats(a.netns.get())->size() == 2);  // lo and eth0
+  CHECK(InterfacesIn(a.netns.get())->size() == 2);  // lo and eth0
 
   a.Serve();
   b.Serve();

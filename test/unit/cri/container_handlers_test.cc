@@ -176,10 +176,11 @@ TEST_CASE("ContainerStats leaves unset what cannot be read") {
   CHECK_FALSE(stats->stats().has_cpu());
   CHECK_FALSE(stats->stats().has_writable_layer());
   fake.stats.cgroup = cgroup::Stats();
-  fake.stats.layer = snapshot::Usage{.bytes = 3, .inodes = 2};
+  fake.stats.layer = snapshot::MeasuredUsage{.usage = {.bytes = 3, .inodes = 2}, .taken_at_ns = 9};
   stats = ContainerStats(fake.api(), request, fake.call);
   CHECK(stats->stats().cpu().usage_nano_cores().value() == 7);
   CHECK(stats->stats().writable_layer().used_bytes().value() == 3);
+  CHECK(stats->stats().writable_layer().timestamp() == 9);  // of the measurement
   CHECK(stats->stats().writable_layer().fs_id().mountpoint() == "/layers");
   request.set_container_id("");
   CHECK(absl::IsNotFound(ContainerStats(fake.api(), request, fake.call).status()));

@@ -113,23 +113,24 @@ class FakeImages final : public runtime::ImageApi {
 class FakeStats final : public runtime::StatsApi {
  public:
   absl::StatusOr<cgroup::Stats> cgroup = absl::NotFoundError("no cgroup");
-  absl::StatusOr<snapshot::Usage> layer = absl::NotFoundError("no layer");
+  std::optional<snapshot::MeasuredUsage> layer;
 
   runtime::ContainerUsage Container(container::Container&) override {
-    return {.cgroup = cgroup, .nano_cores = 7, .writable_layer = layer};
+    return {.cgroup = cgroup, .nano_cores = 7, .processes = 2, .writable_layer = layer};
   }
-  runtime::PodUsage Pod(sandbox::Sandbox&, bool own_parent) override {
+  runtime::PodUsage Pod(sandbox::Sandbox&, bool own_parent,
+                        const std::vector<runtime::ContainerUsage>& containers) override {
     return {.cgroup = cgroup,
             .nano_cores = own_parent ? 1 : 2,
-            .processes = 5,
+            .processes = 1 + 2 * containers.size(),
             .interfaces = absl::NotFoundError("host network")};
   }
   absl::StatusOr<std::vector<cni::InterfaceStats>> Interfaces(
-      const store::SandboxRecord&) const override {
+      const sandbox::Sandbox&) const override {
     return absl::NotFoundError("host network");
   }
-  absl::StatusOr<metrics::ContainerReadings> Metrics(const container::Container&,
-                                                     const store::SandboxRecord&) const override {
+  absl::StatusOr<metrics::ContainerReadings> Metrics(container::Container&,
+                                                     const store::SandboxRecord&) override {
     if (!cgroup.ok()) return cgroup.status();
     metrics::ContainerReadings readings;
     readings.stats = *cgroup;

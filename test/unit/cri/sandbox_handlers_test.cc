@@ -157,7 +157,7 @@ TEST_CASE("PodSandboxStats of a pod that ends meanwhile has no numbers, and is n
   CHECK(stats->stats().linux().containers_size() == 1);
   fake.stats.cgroup = cgroup::Stats();
   stats = PodSandboxStats(fake.api(), request, fake.call);
-  CHECK(stats->stats().linux().process().process_count().value() == 5);
+  CHECK(stats->stats().linux().process().process_count().value() == 3);
   CHECK(stats->stats().linux().cpu().usage_nano_cores().value() == 1);  // the only pod there
   fake.AddSandbox('b');
   stats = PodSandboxStats(fake.api(), request, fake.call);

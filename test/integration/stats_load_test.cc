@@ -1,0 +1,136 @@
+// Stats while containers work against them, and of many pods.
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <memory>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "integration/pod.h"
+
+using namespace crisp;
+using namespace crisp::test;
+
+namespace {
+
+using Runtime = v1::RuntimeService::Stub;
+
+v1::ContainerStats StatsOf(Pod& pod, const std::string& container) {
+  v1::ContainerStatsRequest request;
+  request.set_container_id(container);
+  return pod.daemon().Call(pod.daemon().runtime(), &Runtime::ContainerStats, request).stats();
+}
+
+// Of crispd, since it was started.
+absl::Duration CpuTime(const Daemon& daemon) {
+  const std::string stat = *base::ReadFile(absl::StrCat("/proc/", daemon.pid(), "/stat"));
+  const std::vector<std::string> fields = absl::StrSplit(stat.substr(stat.rfind(')') + 2), ' ');
+  int64_t user = 0, system = 0;
+  REQUIRE(absl::SimpleAtoi(fields[11], &user));
+  REQUIRE(absl::SimpleAtoi(fields[12], &system));
+  return absl::Milliseconds((user + system) * 1000 / sysconf(_SC_CLK_TCK));
+}
+
+// Waits up to 60 s.
+template <typename Condition>
+bool Eventually(const Condition& condition) {
+  for (int i = 0; i < 600 && !condition(); ++i) absl::SleepFor(absl::Milliseconds(100));
+  return condition();
+}
+
+constexpr int kDirectories = 500, kFiles = 100;
+constexpr uint64_t kInodes = kDirectories * (kFiles + 1);
+
+// Makes 50,000 files in 500 directories, logs "ready", and then moves the directories to and fro.
+std::vector<std::string> Mover() {
+  return {"sh", "-c",
+          absl::StrCat("mkdir /a /b; cd /a; for i in $(seq ", kDirectories,
+                       "); do mkdir $i; (cd $i; touch $(seq ", kFiles,
+                       ")); done; echo ready; while true; do mv /a/* /b; mv /b/* /a; done")};
+}
+
+struct Calls {
+  std::vector<absl::Duration> took;
+  int without_layer = 0;
+  uint64_t most_inodes = 0;
+
+  absl::Duration Quantile(double part) {
+    std::sort(took.begin(), took.end());
+    return took[static_cast<size_t>(part * static_cast<double>(took.size() - 1))];
+  }
+};
+
+// Asks for the stats of all containers for `span`.
+Calls Watch(Daemon& daemon, absl::Duration span) {
+  Calls calls;
+  const int64_t end = base::MonotonicNanos() + absl::ToInt64Nanoseconds(span);
+  while (base::MonotonicNanos() < end) {
+    const int64_t begin = base::MonotonicNanos();
+    const auto all = daemon.Call(daemon.runtime(), &Runtime::ListContainerStats, {});
+    calls.took.push_back(absl::Nanoseconds(base::MonotonicNanos() - begin));
+    for (const v1::ContainerStats& stats : all.stats()) {
+      calls.without_layer += !stats.has_writable_layer();
+      calls.most_inodes = std::max(calls.most_inodes, stats.writable_layer().inodes_used().value());
+    }
+    absl::SleepFor(absl::Milliseconds(100));
+  }
+  return calls;
+}
+
+}  // namespace
+
+TEST_CASE("a container that moves directories ahead of the walk gets no stats wrong or late") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container = pod.Run(Mover());
+  CHECK(StatsOf(pod, container).has_writable_layer());
+  REQUIRE(Eventually([&] { return pod.LogText(container) == "ready\n"; }));
+  const absl::Duration before = CpuTime(daemon);
+  Calls calls = Watch(daemon, absl::Seconds(30));
+  CHECK(calls.without_layer == 0);
+  CHECK(calls.most_inodes > kInodes / 2);
+  CHECK(calls.most_inodes < kInodes + kInodes / 10);
+  CHECK(calls.Quantile(0.99) < absl::Milliseconds(50));
+  CHECK(CpuTime(daemon) - before < absl::Seconds(3));  // a tenth of a core
+}
+
+TEST_CASE("what a container writes is in its stats within a minute, also after a restart") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container =
+      pod.Run({"sh", "-c", "dd if=/dev/zero of=/f bs=1M count=5; sleep 999"});
+  const v1::FilesystemUsage first = StatsOf(pod, container).writable_layer();
+  CHECK(first.timestamp() > 0);
+  const auto sees = [&] {
+    return StatsOf(pod, container).writable_layer().used_bytes().value() >= (5 << 20);
+  };
+  REQUIRE(Eventually(sees));
+  CHECK(StatsOf(pod, container).writable_layer().timestamp() > first.timestamp());
+  daemon.Kill9();
+  daemon.Start();
+  CHECK(Eventually(sees));
+}
+
+TEST_CASE("stats of a hundred pods are read within 50 ms") {
+  Daemon daemon;
+  std::vector<std::unique_ptr<Pod>> pods;
+  for (int i = 0; i < 100; ++i) {
+    pods.push_back(std::make_unique<Pod>(daemon));
+    pods.back()->Run({"sleep", "1000"});
+  }
+  std::vector<absl::Duration> took;
+  for (int i = 0; i < 50; ++i) {
+    const int64_t begin = base::MonotonicNanos();
+    CHECK(daemon.Call(daemon.runtime(), &Runtime::ListPodSandboxStats, {}).stats_size() == 100);
+    took.push_back(absl::Nanoseconds(base::MonotonicNanos() - begin));
+  }
+  std::sort(took.begin(), took.end());
+  WARN("median " << absl::FormatDuration(took[25]) << ", longest "
+                 << absl::FormatDuration(took[49]));
+  CHECK(took[48] < absl::Milliseconds(50));
+}
