@@ -1,13 +1,10 @@
 #include "runtime/measurer.h"
 
-#include <pthread.h>
 #include <time.h>
 
 #include <algorithm>
-#include <system_error>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 
@@ -51,11 +48,7 @@ void MeasureNewLayer(base::UniqueFd directory, container::Container& container) 
 }
 
 absl::Status Measurer::Start() {
-  try {
-    thread_ = std::thread([this] { Run(); });
-  } catch (const std::system_error& error) {
-    return absl::ResourceExhaustedError(absl::StrCat("start measuring thread: ", error.what()));
-  }
+  CRISP_ASSIGN_OR_RETURN(thread_, base::StartThread("measurer", [this] { Run(); }));
   return absl::OkStatus();
 }
 
@@ -65,7 +58,7 @@ void Measurer::Stop() {
     stopping_ = true;
     changed_.NotifyAll();
   }
-  if (thread_.joinable()) thread_.join();
+  thread_.Join();
 }
 
 bool Measurer::WaitUntil(base::Deadline deadline) {
@@ -75,7 +68,6 @@ bool Measurer::WaitUntil(base::Deadline deadline) {
 }
 
 void Measurer::Run() {
-  pthread_setname_np(pthread_self(), "measurer");
   base::Deadline look = base::Deadline::At(0);
   base::Deadline rested = base::Deadline::At(0);
   while (true) {

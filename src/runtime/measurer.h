@@ -16,13 +16,13 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/deadline.h"
+#include "base/thread.h"
 #include "base/unique_fd.h"
 #include "base/wait.h"
 #include "runtime/objects.h"
@@ -93,7 +93,7 @@ class Measurer {
   absl::Mutex mu_;
   base::CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::thread thread_;
+  base::Thread thread_;
 };
 
 }  // namespace crisp::runtime
