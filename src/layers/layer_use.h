@@ -34,8 +34,16 @@ class LayerUse {
   void DeleteUnused() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  void DeleteUnusedOf(const std::vector<oci::ChainId>& chain_ids)
+  // Layers on their way out: not in the index any more. The leases keep pulls from making the same
+  // layers until they are deleted.
+  struct Removal {
+    std::vector<image::LayerLease> leases;
+    std::vector<uint64_t> numbers;
+  };
+  Removal UnlistUnused(const std::vector<oci::ChainId>& chain_ids)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Waits for the disk, so it is called without the lock, for which CreateContainer waits.
+  void Delete(const Removal& removal) ABSL_LOCKS_EXCLUDED(mu_);
 
   image::ImageStore& images_;
   snapshot::SnapshotStore& layers_;

@@ -64,9 +64,10 @@ struct SnapshotStore::State {
 
   absl::Status Load(std::vector<std::string>& problems);
   absl::StatusOr<LayerRecord> LoadLayer(const std::string& directory) const;
+  bool Has(const oci::ChainId& chain_id) const;
   absl::StatusOr<std::vector<std::string>> Lowers(const oci::ChainId& chain_id) const;
   absl::Status Publish(uint64_t number, const LayerRecord& record);
-  std::vector<uint64_t> Unlist(absl::Span<const oci::ChainId> chain_ids);
+  absl::Status Withdraw(uint64_t number, absl::Status why);
   absl::StatusOr<RootfsView> WithUpper(absl::string_view container_id, RootfsView view) const;
 
   std::string LayerDir(uint64_t number) const {
@@ -185,10 +186,12 @@ absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
 
 const std::string& SnapshotStore::root() const { return state_->options.root; }
 
-bool SnapshotStore::Has(const oci::ChainId& chain_id) const {
-  absl::MutexLock lock(&state_->mu);
-  return state_->layers.contains(chain_id);
+bool SnapshotStore::State::Has(const oci::ChainId& chain_id) const {
+  absl::MutexLock lock(&mu);
+  return layers.contains(chain_id);
 }
+
+bool SnapshotStore::Has(const oci::ChainId& chain_id) const { return state_->Has(chain_id); }
 
 std::vector<LayerInfo> SnapshotStore::Layers() const {
   absl::MutexLock lock(&state_->mu);
@@ -247,31 +250,36 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
 absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& record) {
   absl::MutexLock change(&change_mu);
   const LayerInfo& info = record.info;
+  if (Has(info.chain_id)) return trash.Throw(StagingDir(number));
+  CRISP_RETURN_IF_ERROR(Rename(StagingDir(number), LayerDir(number)));
+  if (absl::Status status = SyncDirectory(layers_dir); !status.ok())
+    return Withdraw(number, std::move(status));
   {
     absl::MutexLock lock(&mu);
-    if (layers.contains(info.chain_id)) return trash.Throw(StagingDir(number));
-    if (!info.parent.empty() && !layers.contains(info.parent)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("parent layer ", info.parent.str(), " was removed"));
+    // Only now: Unlist() does not wait for the disk, so a parent may go at any time before.
+    if (info.parent.empty() || layers.contains(info.parent)) {
+      layers[info.chain_id] = {number, record};
+      usage.bytes += info.usage.bytes;
+      usage.inodes += info.usage.inodes;
+      return absl::OkStatus();
     }
   }
-  CRISP_RETURN_IF_ERROR(Rename(StagingDir(number), LayerDir(number)));
-  if (absl::Status status = SyncDirectory(layers_dir); !status.ok()) {
-    CRISP_RETURN_IF_ERROR(Rename(LayerDir(number), StagingDir(number)));
-    return status;
-  }
-  absl::MutexLock lock(&mu);
-  layers[info.chain_id] = {number, record};
-  usage.bytes += info.usage.bytes;
-  usage.inodes += info.usage.inodes;
-  return absl::OkStatus();
+  return Withdraw(number, absl::FailedPreconditionError(
+                              absl::StrCat("parent layer ", info.parent.str(), " was removed")));
 }
 
-// Removes the layers from the index and returns their numbers; the caller removes the directories.
-std::vector<uint64_t> SnapshotStore::State::Unlist(absl::Span<const oci::ChainId> chain_ids) {
+// Undoes the rename of a layer that is not listed; returns `why`.
+absl::Status SnapshotStore::State::Withdraw(uint64_t number, absl::Status why) {
+  CRISP_RETURN_IF_ERROR(Rename(LayerDir(number), StagingDir(number)));
+  return why;
+}
+
+std::vector<uint64_t> SnapshotStore::Unlist(absl::Span<const oci::ChainId> chain_ids) {
   const std::set<oci::ChainId> asked(chain_ids.begin(), chain_ids.end());
   std::set<oci::ChainId> gone = asked;
-  absl::MutexLock lock(&mu);
+  absl::MutexLock lock(&state_->mu);
+  auto& layers = state_->layers;
+  Usage& usage = state_->usage;
   for (const auto& [chain_id, layer] : layers) {
     if (asked.count(chain_id) > 0) continue;
     // This layer stays, and so do its parents. Below a parent that is not in `gone`, all are kept
@@ -291,10 +299,9 @@ std::vector<uint64_t> SnapshotStore::State::Unlist(absl::Span<const oci::ChainId
   return numbers;
 }
 
-absl::Status SnapshotStore::RemoveLayers(absl::Span<const oci::ChainId> chain_ids) {
+absl::Status SnapshotStore::DeleteUnlisted(absl::Span<const uint64_t> numbers) {
   State& state = *state_;
   absl::MutexLock change(&state.change_mu);
-  const std::vector<uint64_t> numbers = state.Unlist(chain_ids);
   if (numbers.empty()) return absl::OkStatus();
   // The renames are synced before the first file is deleted: after a power cut every layer below
   // layers/ must be complete.

@@ -69,7 +69,11 @@ class SnapshotStore {
   absl::StatusOr<std::unique_ptr<LayerWriter>> BeginLayer(const LayerSpec& spec);
   // The caller knows which layers images and containers use. A layer stays when it is a parent of a
   // layer that is not in `chain_ids`, and so do its own parents. Unknown ids are ignored.
-  absl::Status RemoveLayers(absl::Span<const oci::ChainId> chain_ids);
+  // Takes the layers out of the index, without waiting for the disk: nobody finds them any more.
+  // Returns their numbers for DeleteUnlisted(); until that has returned nobody may begin a layer
+  // with one of these chain ids. After a crash in between they are listed again.
+  std::vector<uint64_t> Unlist(absl::Span<const oci::ChainId> chain_ids);
+  absl::Status DeleteUnlisted(absl::Span<const uint64_t> numbers);
 
   // Read-only, without a writable layer; an empty chain id is an image without layers. kNotFound
   // for an unknown chain id.

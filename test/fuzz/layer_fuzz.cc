@@ -64,7 +64,7 @@ class Scratch {
     const absl::Status status = UnpackAs(spec, blob);
     if (absl::IsInternal(status) || absl::IsUnknown(status)) MustOk(status);
     Must(store_->Has(spec.chain_id) == status.ok());
-    if (status.ok()) MustOk(store_->RemoveLayers({spec.chain_id}));
+    if (status.ok()) MustOk(store_->DeleteUnlisted(store_->Unlist({spec.chain_id})));
     Must(crisp::snapshot::AwaitEmpty(base::JoinPath(dir_, "store/trash")));
     Must(base::ListDir(base::JoinPath(dir_, "store/staging"))->empty());
     Must(base::ListDir(base::JoinPath(dir_, "store/layers"))->size() == 1);

@@ -195,7 +195,7 @@ TEST_CASE("a damaged record quarantines its layer and the layers on top, no othe
   }
 }
 
-TEST_CASE("RemoveLayers keeps the parents of layers that stay") {
+TEST_CASE("removing layers keeps the parents of layers that stay") {
   StoreFixture fix;
   const oci::ChainId lowest = *fix.Unpack(Tar("a"));
   const oci::ChainId lower = *fix.Unpack(Tar("b"), lowest);
@@ -203,22 +203,39 @@ TEST_CASE("RemoveLayers keeps the parents of layers that stay") {
   const oci::ChainId other = *fix.Unpack(Tar("other"), lower);
   const Usage usage = fix.store->LayersUsage();
   // An image [lowest, lower, one] is removed while a pull needs `other`.
-  REQUIRE(fix.store->RemoveLayers({lowest, lower, one}).ok());
+  REQUIRE(fix.store->DeleteUnlisted(fix.store->Unlist({lowest, lower, one})).ok());
   REQUIRE_FALSE(fix.store->Has(one));
   REQUIRE(fix.store->LayersUsage().bytes < usage.bytes);
   REQUIRE(fix.store->View(other)->lowers.size() == 3);
   REQUIRE(fix.Reopen().empty());
   REQUIRE(fix.store->View(other)->lowers.size() == 3);
   REQUIRE_FALSE(fix.store->Has(one));
-  REQUIRE(fix.store->RemoveLayers({lowest, lower, other}).ok());
+  REQUIRE(fix.store->DeleteUnlisted(fix.store->Unlist({lowest, lower, other})).ok());
   REQUIRE(fix.Empty());
 }
 
-TEST_CASE("RemoveLayers removes all layers of an image, and ignores unknown ones") {
+TEST_CASE("layers taken out of the index are found by nobody, and again after a crash") {
   StoreFixture fix;
   const oci::ChainId lower = *fix.Unpack(Tar("a"));
   const oci::ChainId upper = *fix.Unpack(Tar("b"), lower);
-  REQUIRE(fix.store->RemoveLayers({lower, upper, oci::ChainId(digest::Sha256("unknown"))}).ok());
+  const Usage usage = fix.store->LayersUsage();
+  REQUIRE(fix.store->Unlist({lower, upper}).size() == 2);
+  CHECK_FALSE(fix.store->Has(lower));
+  CHECK_FALSE(fix.store->View(upper).ok());
+  CHECK(fix.store->LayersUsage().bytes == 0);
+  REQUIRE(fix.Reopen().empty());
+  CHECK(fix.store->View(upper).ok());
+  CHECK(fix.store->LayersUsage().bytes == usage.bytes);
+}
+
+TEST_CASE("all layers of an image are removed, and unknown ones ignored") {
+  StoreFixture fix;
+  const oci::ChainId lower = *fix.Unpack(Tar("a"));
+  const oci::ChainId upper = *fix.Unpack(Tar("b"), lower);
+  REQUIRE(fix.store
+              ->DeleteUnlisted(
+                  fix.store->Unlist({lower, upper, oci::ChainId(digest::Sha256("unknown"))}))
+              .ok());
   REQUIRE_FALSE(fix.store->Has(lower));
   REQUIRE(fix.store->LayersUsage().bytes == 0);
   REQUIRE(fix.store->LayersUsage().inodes == 0);
