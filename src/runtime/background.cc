@@ -6,9 +6,18 @@
 
 namespace crisp::runtime {
 
-absl::Status Background::Start() {
-  CRISP_ASSIGN_OR_RETURN(thread_, base::StartThread("background", [this] { Run(); }));
+absl::Status Background::StartLane(Lane lane, int threads) {
+  for (int i = 0; i < threads; ++i) {
+    CRISP_ASSIGN_OR_RETURN(base::Thread worker,
+                           base::StartThread("background", [this, lane] { Run(lane); }));
+    workers_.push_back(std::move(worker));
+  }
   return absl::OkStatus();
+}
+
+absl::Status Background::Start() {
+  CRISP_RETURN_IF_ERROR(StartLane(Lane::kKernel, threads_.kernel));
+  return StartLane(Lane::kPlugins, threads_.plugins);
 }
 
 void Background::Stop() {
@@ -17,41 +26,54 @@ void Background::Stop() {
     stopping_ = true;
     changed_.NotifyAll();
   }
-  thread_.Join();
+  for (base::Thread& worker : workers_) worker.Join();
 }
 
-void Background::Add(const std::string& key, Job job, absl::Duration delay) {
+void Background::Add(const std::string& key, Job job, absl::Duration delay, Lane lane) {
   absl::MutexLock lock(&mu_);
-  jobs_[key] = {.job = std::move(job), .due = base::Deadline::In(delay)};
+  jobs_.insert_or_assign(
+      key, Entry{.job = std::move(job), .due = base::Deadline::In(delay), .lane = lane});
   changed_.NotifyAll();
 }
 
-base::Deadline Background::NextDue() const {
-  base::Deadline next;
-  for (const auto& [key, entry] : jobs_) next = std::min(next, entry.due);
+Background::Jobs::iterator Background::Next(Lane lane) {
+  auto next = jobs_.end();
+  for (auto job = jobs_.begin(); job != jobs_.end(); ++job) {
+    if (job->second.lane != lane || running_.count(job->first) > 0) continue;
+    if (next == jobs_.end() || job->second.due < next->second.due) next = job;
+  }
   return next;
 }
 
-void Background::Run() {
+void Background::Run(Lane lane) {
   absl::MutexLock lock(&mu_);
   while (!stopping_) {
-    auto due = std::find_if(jobs_.begin(), jobs_.end(),
-                            [](const auto& job) { return job.second.due.Passed(); });
-    if (due == jobs_.end()) {
-      changed_.Wait(mu_, NextDue());
-      continue;
+    const auto next = Next(lane);
+    if (next == jobs_.end()) {
+      changed_.Wait(mu_, base::Deadline::Never());
+    } else if (!next->second.due.Passed()) {
+      changed_.Wait(mu_, next->second.due);
+    } else {
+      RunJob(next);
     }
-    const std::string key = due->first;
-    Entry entry = std::move(due->second);
-    jobs_.erase(due);
-    mu_.Unlock();
-    const bool done = entry.job();
-    mu_.Lock();
-    if (done || jobs_.count(key) > 0) continue;
+  }
+}
+
+void Background::RunJob(Jobs::iterator next) {
+  const std::string key = next->first;
+  Entry entry = std::move(next->second);
+  jobs_.erase(next);
+  running_.insert(key);
+  mu_.Unlock();
+  const bool done = entry.job();
+  mu_.Lock();
+  running_.erase(key);
+  if (!done && jobs_.count(key) == 0) {
     entry.due = base::Deadline::In(entry.pause);
     entry.pause = std::min(entry.pause * 2, absl::Minutes(1));
-    jobs_[key] = std::move(entry);
+    jobs_.insert_or_assign(key, std::move(entry));
   }
+  changed_.NotifyAll();  // a job of this key may wait for its turn
 }
 
 }  // namespace crisp::runtime

@@ -66,6 +66,9 @@ absl::Status Sandboxes::Teardown(sandbox::Sandbox& sandbox, base::Deadline deadl
 }
 
 void Sandboxes::TeardownLater(const SandboxPtr& sandbox, bool then_forget) {
+  const bool runs_plugins = sandbox->Read([](const store::SandboxRecord& record) {
+    return record.pending_cleanup.count(store::Cleanup::kNetwork) > 0;
+  });
   core_.background.Add(
       absl::StrCat("teardown ", sandbox->id().str()),
       [this, sandbox, then_forget] {
@@ -78,7 +81,7 @@ void Sandboxes::TeardownLater(const SandboxPtr& sandbox, bool then_forget) {
         }
         return !then_forget || Forget(sandbox).ok();
       },
-      absl::Seconds(1));
+      absl::Seconds(1), runs_plugins ? Lane::kPlugins : Lane::kKernel);
 }
 
 absl::Status Sandboxes::Forget(const SandboxPtr& sandbox) {

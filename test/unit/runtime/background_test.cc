@@ -18,7 +18,7 @@ bool Await(absl::Notification& happened) {
   return happened.WaitForNotificationWithTimeout(absl::Seconds(10));
 }
 
-TEST_CASE("a job runs on the thread of the queue, once") {
+TEST_CASE("a job runs on a thread of the queue, once") {
   Background background;
   std::atomic<int> runs = 0;
   absl::Notification later;
@@ -88,8 +88,140 @@ TEST_CASE("a job replaces the queued one with its key, also while that one runs"
   CHECK(first_runs == 1);
 }
 
-TEST_CASE("stop waits for the job that runs and drops the others") {
+// A job that runs until the test lets it end.
+struct Hung {
+  ~Hung() { End(); }
+  Background::Job job() {
+    return [this] {
+      running.Notify();
+      end.WaitForNotification();
+      return true;
+    };
+  }
+  void End() {
+    if (!end.HasBeenNotified()) end.Notify();
+  }
+  absl::Notification running, end;
+};
+
+TEST_CASE("the job that has been due for longest runs first, whatever the keys") {
+  Background background({.kernel = 1, .plugins = 1});
+  Hung hung;
+  std::vector<std::string> order;
+  absl::Notification done;
+  REQUIRE(background.Start().ok());
+  background.Add("0", hung.job());
+  REQUIRE(Await(hung.running));
+  for (const char* key : {"z", "a", "m"}) {
+    background.Add(key, [&, key] {
+      order.push_back(key);
+      if (order.size() == 3) done.Notify();
+      return true;
+    });
+  }
+  hung.End();
+  REQUIRE(Await(done));
+  background.Stop();
+  CHECK(order == std::vector<std::string>{"z", "a", "m"});
+}
+
+TEST_CASE("jobs that always fail do not keep another from its turn") {
+  Background background({.kernel = 1, .plugins = 1});
+  std::atomic<int> runs = 0;
+  absl::Notification turn;
+  int runs_before = 0;
+  REQUIRE(background.Start().ok());
+  // Each takes longer than the others' pause: the first is due again before the last had its turn.
+  for (const char* key : {"a1", "a2", "a3", "a4", "a5"}) {
+    background.Add(
+        key,
+        [&] {
+          ++runs;
+          absl::SleepFor(absl::Milliseconds(600));
+          return false;
+        },
+        absl::ZeroDuration(), Lane::kPlugins);
+  }
+  background.Add(
+      "z",
+      [&] {
+        runs_before = runs;
+        turn.Notify();
+        return true;
+      },
+      absl::ZeroDuration(), Lane::kPlugins);
+  REQUIRE(Await(turn));
+  background.Stop();
+  CHECK(runs_before == 5);
+}
+
+TEST_CASE("a job that hangs holds up no other of its lane") {
   Background background;
+  Hung hung;
+  absl::Notification other;
+  REQUIRE(background.Start().ok());
+  background.Add("hung", hung.job());
+  REQUIRE(Await(hung.running));
+  background.Add("other", [&] {
+    other.Notify();
+    return true;
+  });
+  CHECK(Await(other));
+  hung.End();
+  background.Stop();
+}
+
+TEST_CASE("plugins that hang hold up only plugins, and no more than their lane's bound run") {
+  Background background({.kernel = 1, .plugins = 3});
+  Hung hung[4];
+  absl::Notification kernel;
+  REQUIRE(background.Start().ok());
+  for (int i = 0; i < 4; ++i)
+    background.Add("teardown " + std::to_string(i), hung[i].job(), absl::ZeroDuration(),
+                   Lane::kPlugins);
+  for (int i = 0; i < 3; ++i) REQUIRE(Await(hung[i].running));
+  background.Add("cgroup", [&] {
+    kernel.Notify();
+    return true;
+  });
+  REQUIRE(Await(kernel));
+  CHECK_FALSE(hung[3].running.HasBeenNotified());
+  hung[1].End();
+  REQUIRE(Await(hung[3].running));
+  for (Hung& each : hung) each.End();
+  background.Stop();
+}
+
+TEST_CASE("jobs of one key never run at the same time, also in different lanes") {
+  Background background({.kernel = 1, .plugins = 1});
+  Hung first;
+  absl::Notification second, other;
+  REQUIRE(background.Start().ok());
+  background.Add("key", first.job());
+  REQUIRE(Await(first.running));
+  background.Add(
+      "key",
+      [&] {
+        second.Notify();
+        return true;
+      },
+      absl::ZeroDuration(), Lane::kPlugins);
+  background.Add(
+      "other",
+      [&] {
+        other.Notify();
+        return true;
+      },
+      absl::ZeroDuration(), Lane::kPlugins);
+  REQUIRE(Await(other));  // its only worker has come past the job that was due first
+  CHECK_FALSE(second.HasBeenNotified());
+  first.End();
+  CHECK(Await(second));
+  background.Stop();
+}
+
+TEST_CASE("stop waits for the job that runs and drops the others") {
+  Background background({.kernel = 1, .plugins = 1});
   REQUIRE(background.Start().ok());
   absl::Notification running, go_on;
   std::atomic<bool> ended = false, dropped_ran = false;
@@ -105,7 +237,7 @@ TEST_CASE("stop waits for the job that runs and drops the others") {
     stopping = gettid();
     background.Stop();
   });
-  AwaitFutex(stopping);  // joins the thread of the queue
+  AwaitFutex(stopping);  // joins the threads of the queue
   CHECK_FALSE(ended);
   go_on.Notify();
   stopper.join();
