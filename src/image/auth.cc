@@ -64,7 +64,7 @@ absl::StatusOr<Url> RealmUrl(const RegistryHost& host, const Challenge& challeng
 
 absl::StatusOr<std::string> FetchToken(HttpClient& client, const RegistryHost& host,
                                        const Challenge& challenge, absl::string_view repository,
-                                       const Credentials& credentials, const PullContext& context) {
+                                       const Credentials& credentials, const base::Call& call) {
   CRISP_ASSIGN_OR_RETURN(const Url realm, RealmUrl(host, challenge));
   const std::string scope =
       challenge.scope.empty() ? absl::StrCat("repository:", repository, ":pull") : challenge.scope;
@@ -91,7 +91,7 @@ absl::StatusOr<std::string> FetchToken(HttpClient& client, const RegistryHost& h
       request.headers.push_back(absl::StrCat("Authorization: Basic ", BasicSecret(credentials)));
     }
   }
-  CRISP_ASSIGN_OR_RETURN(const HttpResponse response, client.Perform(request, context));
+  CRISP_ASSIGN_OR_RETURN(const HttpResponse response, client.Perform(request, call));
   const std::string server = absl::StrCat("token server ", realm.Printable());
   if (response.status / 100 == 2) {
     absl::StatusOr<std::string> token = DecodeToken(response.body);
@@ -153,12 +153,12 @@ std::string BasicSecret(const Credentials& credentials) {
 
 absl::StatusOr<std::string> Authorize(HttpClient& client, const RegistryHost& host,
                                       absl::string_view challenges, absl::string_view repository,
-                                      const Credentials& credentials, const PullContext& context) {
+                                      const Credentials& credentials, const base::Call& call) {
   const std::vector<Challenge> parsed = ParseChallenges(challenges);
   if (const Challenge* bearer = FindScheme(parsed, "bearer")) {
     if (!credentials.registry_token.empty()) return BearerOf(credentials.registry_token);
     CRISP_ASSIGN_OR_RETURN(const std::string token,
-                           FetchToken(client, host, *bearer, repository, credentials, context));
+                           FetchToken(client, host, *bearer, repository, credentials, call));
     return BearerOf(token);
   }
   if (FindScheme(parsed, "basic") != nullptr) {

@@ -30,7 +30,7 @@ std::vector<Challenge> ParseChallenges(absl::string_view header);
 // missing.
 absl::StatusOr<std::string> Authorize(HttpClient& client, const RegistryHost& host,
                                       absl::string_view challenges, absl::string_view repository,
-                                      const Credentials& credentials, const PullContext& context);
+                                      const Credentials& credentials, const base::Call& call);
 
 // base64("username:password").
 std::string BasicSecret(const Credentials& credentials);

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/clock.h"
+#include "base/deadline.h"
 #include "image/link_local.h"
 
 namespace crisp::image {
@@ -20,8 +21,6 @@ namespace {
 constexpr size_t kMaxHeaderBytes = 64 << 10;
 constexpr size_t kMaxErrorBody = 8 << 10;
 constexpr long kReadBuffer = 512 << 10;  // the maximum of libcurl
-// A cancellation is a flag that the caller sets: it has to be polled.
-constexpr int kCancelPollMs = 20;
 
 struct FreeList {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
@@ -30,12 +29,12 @@ using UniqueList = std::unique_ptr<curl_slist, FreeList>;
 
 // State of one exchange, filled by libcurl's callbacks on the calling thread.
 struct Exchange {
-  Exchange(const HttpRequest& asked, const PullContext& caller, const HttpPace& wanted,
+  Exchange(const HttpRequest& asked, const base::Call& caller, const HttpPace& wanted,
            BodyReader* body)
-      : request(asked), context(caller), pace(wanted), reader(body) {}
+      : request(asked), call(caller), pace(wanted), reader(body) {}
 
   const HttpRequest& request;
-  const PullContext& context;
+  const base::Call& call;
   const HttpPace& pace;
   BodyReader* reader;
 
@@ -58,8 +57,8 @@ struct Exchange {
     window_start = base::MonotonicNanos();
     window_bytes = 0;
   }
-  bool Stalled() const {
-    return base::MonotonicNanos() - window_start > absl::ToInt64Nanoseconds(pace.window);
+  base::Deadline WindowEnd() const {
+    return base::Deadline::At(window_start + absl::ToInt64Nanoseconds(pace.window));
   }
 
   bool OnHeader(absl::string_view line);
@@ -92,7 +91,7 @@ bool Exchange::OnHeader(absl::string_view line) {
 }
 
 bool Exchange::ToReader(absl::string_view bytes) {
-  if (absl::Status status = context.Check(); !status.ok()) return Fail(std::move(status));
+  if (absl::Status status = call.Check(); !status.ok()) return Fail(std::move(status));
   const int64_t begin = base::MonotonicNanos();
   absl::Status status;
   if (!body_started) status = reader->Start(response);
@@ -212,22 +211,28 @@ void HttpClient::Curl::ConfigureTls(const HttpTls& tls) const {
 }
 
 CURLcode HttpClient::Curl::Transfer(Exchange& exchange) const {
+  curl_waitfd cancelled = {
+      .fd = exchange.call.cancel->fd(), .events = CURL_WAIT_POLLIN, .revents = 0};
+  const unsigned watched = cancelled.fd < 0 ? 0 : 1;
   int running = 1;
   while (running > 0) {
-    if (absl::Status status = exchange.context.Check(); !status.ok()) {
+    if (absl::Status status = exchange.call.Check(); !status.ok()) {
       exchange.failure = std::move(status);
       return CURLE_ABORTED_BY_CALLBACK;
     }
-    if (exchange.Stalled()) {
+    const base::Deadline end = exchange.WindowEnd();
+    if (end.Passed()) {
       exchange.failure =
           absl::UnavailableError(absl::StrCat("less than ", exchange.pace.bytes, " bytes in ",
                                               absl::FormatDuration(exchange.pace.window)));
       return CURLE_OPERATION_TIMEDOUT;
     }
     if (curl_multi_perform(multi, &running) != CURLM_OK) return CURLE_FAILED_INIT;
-    if (running > 0 && curl_multi_poll(multi, nullptr, 0, kCancelPollMs, nullptr) != CURLM_OK) {
+    if (running == 0) break;
+    // libcurl waits for its sockets and for timers of its own besides.
+    const int millis = std::min(end, exchange.call.deadline).PollMillis();
+    if (curl_multi_poll(multi, &cancelled, watched, millis, nullptr) != CURLM_OK)
       return CURLE_FAILED_INIT;
-    }
   }
   int left = 0;
   const CURLMsg* message = curl_multi_info_read(multi, &left);
@@ -248,8 +253,8 @@ HttpClient::HttpClient(HttpPace pace) : pace_(pace) {
 
 HttpClient::~HttpClient() = default;
 
-absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request,
-                                                 const PullContext& context, BodyReader* reader) {
+absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request, const base::Call& call,
+                                                 BodyReader* reader) {
   if (curl_->easy == nullptr || curl_->multi == nullptr) {
     return absl::ResourceExhaustedError("no memory for an HTTP request");
   }
@@ -264,7 +269,7 @@ absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request,
     (void)headers.release();
     headers.reset(longer);
   }
-  Exchange exchange(request, context, pace_, reader);
+  Exchange exchange(request, call, pace_, reader);
   curl_->Configure(request, exchange, headers.get());
   curl_multi_add_handle(curl_->multi, curl_->easy);
   const CURLcode code = curl_->Transfer(exchange);

@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "image/pull_context.h"
+#include "base/call.h"
 #include "image/url.h"
 
 namespace crisp::image {
@@ -70,8 +70,8 @@ class HttpClient {
 
   // A response with any HTTP status is OK. Errors: kUnavailable (cannot connect, connection broken,
   // too slow), kFailedPrecondition (certificates), kInvalidArgument (headers or body too large),
-  // and those of `context` and `reader`.
-  absl::StatusOr<HttpResponse> Perform(const HttpRequest& request, const PullContext& context,
+  // and those of `call` and `reader`.
+  absl::StatusOr<HttpResponse> Perform(const HttpRequest& request, const base::Call& call,
                                        BodyReader* reader = nullptr);
 
  private:

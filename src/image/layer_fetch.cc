@@ -9,6 +9,28 @@
 #include "base/thread.h"
 
 namespace crisp::image {
+namespace {
+
+// Ends a download when another pull has published the layer: with an error nobody sees.
+class UnlessPresent final : public LayerSink {
+ public:
+  UnlessPresent(const LayerTarget& target, oci::ChainId chain_id, std::unique_ptr<LayerSink> sink)
+      : target_(target), chain_id_(std::move(chain_id)), sink_(std::move(sink)) {}
+
+  absl::Status Write(absl::string_view bytes) override {
+    if (target_.Has(chain_id_)) return absl::AlreadyExistsError("the layer is present");
+    return sink_->Write(bytes);
+  }
+  absl::Status Seal() override { return sink_->Seal(); }
+  absl::Status Finish() override { return sink_->Finish(); }
+
+ private:
+  const LayerTarget& target_;
+  const oci::ChainId chain_id_;
+  const std::unique_ptr<LayerSink> sink_;
+};
+
+}  // namespace
 
 LayerFetch::LayerFetch(Registry& registry, LayerTarget& target, LayerLeases& leases,
                        const oci::Manifest& manifest, const std::vector<Layer>& layers,
@@ -21,9 +43,10 @@ LayerFetch::LayerFetch(Registry& registry, LayerTarget& target, LayerLeases& lea
       counters_(counters),
       progress_(layers.size()) {}
 
-absl::Status LayerFetch::Run(int parallel, const PullContext& context) {
-  context_ = context;
-  context_.cancelled = [this, outer = context.cancelled] { return failed_ || (outer && outer()); };
+absl::Status LayerFetch::Run(int parallel, const base::Call& call) {
+  call_ = base::Call::Until(call.deadline);
+  const base::CancelToken::Subscription with_caller(*call.cancel,
+                                                    [this] { call_.cancel->Cancel(); });
   std::vector<base::Thread> helpers;
   const size_t wanted = std::min(layers_.size(), static_cast<size_t>(std::max(1, parallel)));
   while (helpers.size() + 1 < wanted) {
@@ -38,7 +61,7 @@ absl::Status LayerFetch::Run(int parallel, const PullContext& context) {
 }
 
 void LayerFetch::Work() {
-  // In order, from the base layer: a thread waits only for layers that another thread is fetching.
+  // In order, from the base layer, so that layers can be published early.
   for (size_t i = next_++; i < layers_.size() && !failed_; i = next_++) {
     if (absl::Status status = Fetch(i); !status.ok()) return Fail(i, status);
     if (absl::Status status = PublishReady(); !status.ok()) return;
@@ -49,6 +72,7 @@ void LayerFetch::Fail(size_t index, const absl::Status& status) {
   absl::MutexLock lock(&mu_);
   // After the first failure the other layers fail with kCancelled.
   if (failed_.exchange(true)) return;
+  call_.cancel->Cancel();
   failure_ = base::Prefix(status,
                           absl::StrCat("layer ", index, " ", manifest_.layers[index].digest.str()));
 }
@@ -61,12 +85,18 @@ absl::Status LayerFetch::Fetch(size_t index) {
                        .diff_id = layers_[index].diff_id,
                        .parent_chain_id = index == 0 ? oci::ChainId() : layers_[index - 1].chain_id,
                        .chain_id = layers_[index].chain_id};
-  CRISP_ASSIGN_OR_RETURN(LayerLease lease, leases_.Acquire(info.chain_id, context_));
+  CRISP_ASSIGN_OR_RETURN(LayerLease lease, leases_.Acquire(info.chain_id, call_));
+  const auto begin = [&]() -> absl::StatusOr<std::unique_ptr<LayerSink>> {
+    CRISP_ASSIGN_OR_RETURN(std::unique_ptr<LayerSink> sink, target_.Begin(info));
+    return std::make_unique<UnlessPresent>(target_, info.chain_id, std::move(sink));
+  };
   std::unique_ptr<LayerSink> sink;
   if (!target_.Has(info.chain_id)) {
-    CRISP_ASSIGN_OR_RETURN(sink, registry_.FetchBlob(
-                                     descriptor, [&] { return target_.Begin(info); },
-                                     counters_[index].done, context_));
+    absl::StatusOr<std::unique_ptr<LayerSink>> fetched =
+        registry_.FetchBlob(descriptor, begin, counters_[index].done, call_);
+    // Leased, so it is still there in the first case.
+    if (!fetched.ok() && !target_.Has(info.chain_id)) return fetched.status();
+    if (fetched.ok()) sink = *std::move(fetched);
   }
   counters_[index].done = counters_[index].total;
   absl::MutexLock lock(&mu_);
@@ -90,11 +120,11 @@ absl::Status LayerFetch::PublishReady() {
       mu_.Lock();
     }
     if (!status.ok()) break;
-    layer.lease->Share();
     published_ = ++index;
   }
   publishing_ = false;
   if (status.ok() || failed_.exchange(true)) return status;
+  call_.cancel->Cancel();
   failure_ = base::Prefix(status,
                           absl::StrCat("layer ", index, " ", manifest_.layers[index].digest.str()));
   return status;

@@ -1,5 +1,7 @@
 // The layers of one image: several at a time are downloaded and unpacked, and published bottom-up.
-// Layers that are present, or that another pull is unpacking, are not fetched.
+// Layers that are present are not fetched; one that another pull publishes meanwhile is not fetched
+// to the end. Another pull is never waited for: its registry may be slower than this one's, and
+// what it sends may not be the layer it claims to be.
 #pragma once
 
 #include <atomic>
@@ -12,10 +14,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "base/call.h"
 #include "image/image_store.h"
 #include "image/layer_leases.h"
 #include "image/layer_target.h"
-#include "image/pull_context.h"
 #include "image/registry.h"
 #include "oci/image_spec.h"
 
@@ -37,7 +39,7 @@ class LayerFetch {
              std::deque<LayerCounter>& counters);
 
   // The error names the layer. Blocks; uses up to `parallel` threads, the caller's included.
-  absl::Status Run(int parallel, const PullContext& context);
+  absl::Status Run(int parallel, const base::Call& call);
 
  private:
   // Fetches layers until there are no more or one has failed.
@@ -53,7 +55,7 @@ class LayerFetch {
   const oci::Manifest& manifest_;
   const std::vector<Layer>& layers_;
   std::deque<LayerCounter>& counters_;
-  PullContext context_;
+  base::Call call_;  // also cancelled when a layer fails
 
   std::atomic<size_t> next_ = 0;
   std::atomic<bool> failed_ = false;

@@ -1,5 +1,6 @@
-// Leases on layers: two pulls do not unpack the same layer, and a layer that a running pull needs
-// is not deleted. In memory only; thread-safe.
+// Leases on layers: a layer that a running pull needs is not deleted. Any number of pulls may hold
+// a lease on the same layer, whether it is there yet or not: none of them waits for what another
+// downloads. In memory only; thread-safe.
 #pragma once
 
 #include <map>
@@ -8,7 +9,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "image/pull_context.h"
+#include "base/call.h"
+#include "base/wait.h"
 #include "oci/chain_id.h"
 #include "oci/digest.h"
 
@@ -16,8 +18,8 @@ namespace crisp::image {
 
 class LayerLeases;
 
-// A lease on one chain id: exclusive at first, shared with other pulls after Share(). The
-// destructor releases it. Must not outlive its LayerLeases. Move-only; one thread at a time.
+// A lease on one chain id. The destructor releases it. Must not outlive its LayerLeases. Move-only;
+// one thread at a time.
 class LayerLease {
  public:
   LayerLease(LayerLease&& other) noexcept;
@@ -25,8 +27,6 @@ class LayerLease {
   ~LayerLease();
 
   const oci::ChainId& chain_id() const { return chain_id_; }
-  // The layer is published: other pulls may use it too, and it is still not deleted.
-  void Share();
 
  private:
   friend class LayerLeases;
@@ -36,27 +36,26 @@ class LayerLease {
 
   LayerLeases* leases_;
   oci::ChainId chain_id_;
-  bool exclusive_ = true;
 };
 
 class LayerLeases {
  public:
-  // Waits while another lease on the chain id is exclusive. Only the errors of `context`.
-  absl::StatusOr<LayerLease> Acquire(const oci::ChainId& chain_id, const PullContext& context);
-  // std::nullopt when there is any lease on it.
+  // For a pull. Waits while the layer is being deleted. Only the errors of `call`.
+  absl::StatusOr<LayerLease> Acquire(const oci::ChainId& chain_id, const base::Call& call);
+  // To delete the layer: pulls that need it wait until this lease is released. std::nullopt when
+  // there is any lease on it.
   std::optional<LayerLease> TryAcquire(const oci::ChainId& chain_id);
 
  private:
   friend class LayerLease;
   struct Holders {
     int count = 0;
-    bool exclusive = false;
+    bool deletes = false;  // the only one
   };
-  void EndExclusive(const oci::ChainId& chain_id);
   void Drop(const oci::ChainId& chain_id);
 
   absl::Mutex mu_;
-  absl::CondVar changed_;
+  base::CondVar changed_;
   std::map<oci::ChainId, Holders> holders_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -34,11 +34,13 @@ class LayerSink {
   // Called after all bytes, when their digest and size are correct. Ends the unpacking and verifies
   // the diff id. Does not need the parent: layers are sealed in any order.
   virtual absl::Status Seal() = 0;
-  // Publishes the layer, synced to disk. Called after Finish() of the parent.
+  // Publishes the layer, synced to disk; drops it when it is there already. Called after Finish()
+  // of the parent.
   virtual absl::Status Finish() = 0;
 };
 
-// Thread-safe. Layers are begun concurrently, but never two with the same chain id.
+// Thread-safe. Layers are begun concurrently, also several times with the same chain id: two pulls
+// that need the same layer each download it, and of their sinks the first to finish is published.
 class LayerTarget {
  public:
   virtual ~LayerTarget() = default;

@@ -14,9 +14,12 @@ struct PullOptions {
   // registry counts.
   std::vector<std::string> registry_config_dirs = {"/etc/containerd/certs.d"};
   int parallel_layers = 3;  // per pull
-  // A transfer with less than min_progress_bytes in this time is ended and retried.
+  // A transfer with less than min_progress_bytes in this time is ended and resumed. The pull fails
+  // after `attempts` of that without 1 MiB of progress: a registry cannot occupy it for long with a
+  // drip, and over a link of 4 KiB/s an image still comes. (containerd goes on as long as any byte
+  // comes within 5 min.)
   absl::Duration progress_timeout = absl::Seconds(60);
-  int64_t min_progress_bytes = 16 << 10;
+  int64_t min_progress_bytes = 1 << 20;
   // For one request that fails with an error that may go away (connection, 429, 5xx).
   int attempts = 5;
   absl::Duration backoff = absl::Milliseconds(250);  // doubled each time

@@ -9,6 +9,7 @@
 #include "base/errno.h"
 #include "base/status_macros.h"
 #include "base/thread.h"
+#include "base/wait.h"
 #include "image/digests.h"
 #include "image/image_record_codec.h"
 #include "image/layer_fetch.h"
@@ -20,9 +21,6 @@
 
 namespace crisp::image {
 namespace {
-
-// A cancellation is a flag that the caller sets: it has to be polled.
-constexpr absl::Duration kCancelPoll = absl::Milliseconds(10);
 
 // For a blob that is small enough for memory: the image config.
 class MemorySink final : public LayerSink {
@@ -59,8 +57,8 @@ struct Puller::Flight {
   int waiters = 0;
   bool done = false;
   absl::StatusOr<ImagePtr> result = absl::UnknownError("pull not finished");
-  // Set when the last caller has gone.
-  std::atomic<bool> abandoned = false;
+  base::Latch finished;   // follows `done`
+  const base::Call call;  // cancelled when the last caller has gone
 
   // Guards the growth of `layers`, which happens once; the counters in it are atomic.
   mutable absl::Mutex progress_mu;
@@ -73,13 +71,13 @@ namespace {
 class Pull {
  public:
   Pull(const PullOptions& options, ImageStore& store, LayerTarget& target,
-       const oci::Reference& reference, Registry& registry, PullContext context)
+       const oci::Reference& reference, Registry& registry, base::Call call)
       : options_(options),
         store_(store),
         target_(target),
         reference_(reference),
         registry_(registry),
-        context_(std::move(context)) {}
+        call_(std::move(call)) {}
 
   // Makes the manifest's layers visible to observers; the counters stay valid during Run().
   using Announce = std::function<std::deque<LayerCounter>&(const oci::Manifest&)>;
@@ -98,13 +96,13 @@ class Pull {
   LayerTarget& target_;
   const oci::Reference& reference_;
   Registry& registry_;
-  const PullContext context_;
+  const base::Call call_;
 };
 
 absl::StatusOr<ImagePtr> Pull::Unchanged() {
   const absl::StatusOr<ImagePtr> known = store_.Find(reference_.ToString());
   if (!known.ok()) return ImagePtr();
-  const absl::StatusOr<oci::Digest> digest = registry_.Resolve(context_);
+  const absl::StatusOr<oci::Digest> digest = registry_.Resolve(call_);
   // A registry may refuse HEAD or not send the digest; then the manifest is fetched.
   if (absl::IsFailedPrecondition(digest.status())) return ImagePtr();
   if (!digest.ok()) return digest.status();
@@ -115,9 +113,8 @@ absl::StatusOr<ImagePtr> Pull::Unchanged() {
   // Held until the image is published, so that its layers are not removed before.
   std::vector<LayerLease> leases;
   for (const Layer& layer : (*known)->layers) {
-    CRISP_ASSIGN_OR_RETURN(LayerLease lease, store_.leases().Acquire(layer.chain_id, context_));
+    CRISP_ASSIGN_OR_RETURN(LayerLease lease, store_.leases().Acquire(layer.chain_id, call_));
     if (!target_.Has(layer.chain_id)) return ImagePtr();
-    lease.Share();
     leases.push_back(std::move(lease));
   }
   // Published again with this reference, in case it was removed meanwhile.
@@ -129,14 +126,14 @@ absl::StatusOr<ImagePtr> Pull::Unchanged() {
 }
 
 absl::StatusOr<oci::Manifest> Pull::FetchManifest(Image& image) {
-  CRISP_ASSIGN_OR_RETURN(Registry::Document document, registry_.FetchManifest(context_));
+  CRISP_ASSIGN_OR_RETURN(Registry::Document document, registry_.FetchManifest(call_));
   image.repo_digests = {reference_.WithDigest(document.digest).ToString()};
   if (!reference_.tag().empty()) image.repo_tags = {reference_.ToString()};
   CRISP_ASSIGN_OR_RETURN(auto decoded,
                          oci::DecodeManifestOrIndex(document.bytes, document.media_type));
   if (const auto* index = std::get_if<oci::Index>(&decoded)) {
     CRISP_ASSIGN_OR_RETURN(const oci::Descriptor chosen, ChooseManifest(*index, HostPlatform()));
-    CRISP_ASSIGN_OR_RETURN(document, registry_.FetchManifest(chosen, context_));
+    CRISP_ASSIGN_OR_RETURN(document, registry_.FetchManifest(chosen, call_));
     CRISP_ASSIGN_OR_RETURN(decoded, oci::DecodeManifestOrIndex(document.bytes, chosen.media_type));
     if (std::holds_alternative<oci::Index>(decoded)) {
       return absl::InvalidArgumentError("an image index inside an image index is not supported");
@@ -157,7 +154,7 @@ absl::Status Pull::FetchConfig(const oci::Manifest& manifest, Image& image) {
     return std::make_unique<MemorySink>(image.config_json);
   };
   const absl::Status fetched =
-      registry_.FetchBlob(manifest.config, make_sink, bytes_done, context_).status();
+      registry_.FetchBlob(manifest.config, make_sink, bytes_done, call_).status();
   CRISP_RETURN_IF_ERROR(base::Prefix(fetched, "image config"));
   CRISP_RETURN_IF_ERROR(DeriveFromConfig(image));
   const oci::Platform host = HostPlatform();
@@ -178,7 +175,7 @@ absl::Status Pull::FetchConfig(const oci::Manifest& manifest, Image& image) {
 }
 
 absl::StatusOr<ImagePtr> Pull::Publish(Image image) {
-  CRISP_RETURN_IF_ERROR(context_.Check());
+  CRISP_RETURN_IF_ERROR(call_.Check());
   return store_.Put(std::move(image));
 }
 
@@ -192,7 +189,7 @@ absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
   const std::vector<Layer> layers = image.layers;
   // Holds leases until the image is published, so that its layers are not removed before.
   LayerFetch fetch(registry_, target_, store_.leases(), manifest, layers, counters);
-  CRISP_RETURN_IF_ERROR(fetch.Run(options_.parallel_layers, context_));
+  CRISP_RETURN_IF_ERROR(fetch.Run(options_.parallel_layers, call_));
   return Publish(std::move(image));
 }
 
@@ -211,7 +208,7 @@ Puller::~Puller() {
     absl::MutexLock lock(&mu_);
     flights.swap(flights_);
   }
-  for (const std::shared_ptr<Flight>& flight : flights) flight->abandoned = true;
+  for (const std::shared_ptr<Flight>& flight : flights) flight->call.cancel->Cancel();
   for (const std::shared_ptr<Flight>& flight : flights) flight->thread.Join();
 }
 
@@ -220,9 +217,7 @@ void Puller::Run(const std::shared_ptr<Flight>& flight) {
     CRISP_ASSIGN_OR_RETURN(std::vector<RegistryHost> hosts,
                            RegistryHosts(flight->reference.host(), options_.registry_config_dirs));
     Registry registry(flight->reference, flight->credentials, std::move(hosts), options_);
-    PullContext context;
-    context.cancelled = [&flight] { return flight->abandoned.load(); };
-    image::Pull line(options_, store_, target_, flight->reference, registry, context);
+    image::Pull line(options_, store_, target_, flight->reference, registry, flight->call);
     return line.Run([&](const oci::Manifest& manifest) -> std::deque<LayerCounter>& {
       absl::MutexLock lock(&flight->progress_mu);
       for (const oci::Descriptor& layer : manifest.layers) {
@@ -241,7 +236,7 @@ void Puller::Run(const std::shared_ptr<Flight>& flight) {
   absl::MutexLock lock(&mu_);
   flight->result = std::move(result);
   flight->done = true;
-  finished_.SignalAll();
+  flight->finished.Set();
 }
 
 absl::StatusOr<std::shared_ptr<Puller::Flight>> Puller::Join(const oci::Reference& reference,
@@ -252,7 +247,7 @@ absl::StatusOr<std::shared_ptr<Puller::Flight>> Puller::Join(const oci::Referenc
     return flight->done;
   });
   for (const std::shared_ptr<Flight>& flight : flights_) {
-    if (flight->abandoned || flight->reference != reference) continue;
+    if (flight->call.cancel->cancelled() || flight->reference != reference) continue;
     if (!(flight->credentials == credentials)) continue;
     ++flight->waiters;
     return flight;
@@ -266,19 +261,14 @@ absl::StatusOr<std::shared_ptr<Puller::Flight>> Puller::Join(const oci::Referenc
 }
 
 absl::StatusOr<ImagePtr> Puller::Pull(const oci::Reference& reference,
-                                      const Credentials& credentials, const PullContext& context) {
-  if (absl::Status status = context.Check(); !status.ok()) return ForCaller(status, reference);
+                                      const Credentials& credentials, const base::Call& call) {
+  if (absl::Status status = call.Check(); !status.ok()) return ForCaller(status, reference);
   CRISP_ASSIGN_OR_RETURN(const std::shared_ptr<Flight> flight, Join(reference, credentials));
-  while (true) {
-    const absl::Status status = context.Check();  // calls the caller's code: not under mu_
-    absl::MutexLock lock(&mu_);
-    if (flight->done) return flight->result;
-    if (!status.ok()) {
-      if (--flight->waiters == 0) flight->abandoned = true;
-      return ForCaller(status, reference);
-    }
-    finished_.WaitWithTimeout(&mu_, std::min(kCancelPoll, context.deadline.Left()));
-  }
+  const absl::Status waited = flight->finished.Wait(call);
+  absl::MutexLock lock(&mu_);
+  if (flight->done) return flight->result;
+  if (--flight->waiters == 0) flight->call.cancel->Cancel();
+  return ForCaller(waited, reference);
 }
 
 std::vector<PullProgress> Puller::Progress() const {

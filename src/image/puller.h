@@ -12,10 +12,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "base/call.h"
 #include "image/credentials.h"
 #include "image/image_store.h"
 #include "image/layer_target.h"
-#include "image/pull_context.h"
 #include "image/pull_options.h"
 #include "oci/reference.h"
 
@@ -43,8 +43,9 @@ class Puller {
   ~Puller();
 
   // Always asks the registry; layers that are present are not downloaded. Concurrent calls with
-  // equal reference and credentials share one pull; each ends with its own `context`, and the pull
-  // is cancelled when its last caller has gone. Thread-safe, blocks. Errors, none of which contains
+  // equal reference and credentials share one pull; each ends with its own `call`, and the pull is
+  // cancelled when its last caller has gone. Pulls of different images never wait for each other.
+  // Thread-safe, blocks. Errors, none of which contains
   // a secret: kNotFound (no such manifest, or none for this platform), kUnauthenticated,
   // kPermissionDenied, kUnavailable with a message that begins with "RegistryUnavailable: "
   // (kubelet looks for it at the beginning of an error with gRPC code Unknown: do not prefix it),
@@ -52,7 +53,7 @@ class Puller {
   // unsupported documents, bad hosts.toml), kFailedPrecondition (certificates, a server that is not
   // a registry), kDeadlineExceeded, kCancelled, and errors of the LayerTarget.
   absl::StatusOr<ImagePtr> Pull(const oci::Reference& reference, const Credentials& credentials,
-                                const PullContext& context);
+                                const base::Call& call);
 
   std::vector<PullProgress> Progress() const;
 
@@ -68,7 +69,6 @@ class Puller {
   const std::function<void()> after_failure_;
 
   mutable absl::Mutex mu_;
-  absl::CondVar finished_;
   std::list<std::shared_ptr<Flight>> flights_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -13,6 +13,7 @@
 #include "base/deadline.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
+#include "base/wait.h"
 #include "image/auth.h"
 #include "image/blob_reader.h"
 #include "image/digests.h"
@@ -54,17 +55,13 @@ class Backoff {
 
   // False when `attempts` are used up; otherwise waits. `asked` is the server's Retry-After, which
   // max_retry_after bounds.
-  absl::StatusOr<bool> Next(int attempts, absl::Duration asked, const PullContext& context) {
+  absl::StatusOr<bool> Next(int attempts, absl::Duration asked, const base::Call& call) {
     if (++failures_ >= attempts) return false;
     const absl::Duration pause = std::max(pause_, std::min(asked, options_.max_retry_after));
     pause_ *= 2;
-    const base::Deadline end = base::Deadline::In(pause);
-    // A cancellation is a flag that the caller sets: it has to be polled.
-    while (!end.Passed()) {
-      CRISP_RETURN_IF_ERROR(context.Check());
-      absl::SleepFor(std::min(absl::Milliseconds(20), end.Left()));
-    }
-    CRISP_RETURN_IF_ERROR(context.Check());
+    const base::Latch never;  // only the caller's leaving ends the pause early
+    (void)never.Wait(call.Before(base::Deadline::In(pause)));
+    CRISP_RETURN_IF_ERROR(call.Check());
     return true;
   }
   void Reset() {
@@ -201,8 +198,8 @@ std::string Registry::ConcealText(absl::string_view text) const {
 absl::StatusOr<HttpResponse> Registry::FollowRedirects(HttpClient& client, Host& host,
                                                        const Question& question,
                                                        const std::string& authorization,
-                                                       const PullContext& context,
-                                                       BodyReader* reader, bool& left_origin) {
+                                                       const base::Call& call, BodyReader* reader,
+                                                       bool& left_origin) {
   HttpRequest request;
   request.method = question.method;
   request.headers = question.headers;
@@ -216,7 +213,7 @@ absl::StatusOr<HttpResponse> Registry::FollowRedirects(HttpClient& client, Host&
   CRISP_ASSIGN_OR_RETURN(request.url, UrlOf(host.config, question.path));
 
   for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
-    CRISP_ASSIGN_OR_RETURN(HttpResponse response, client.Perform(request, context, reader));
+    CRISP_ASSIGN_OR_RETURN(HttpResponse response, client.Perform(request, call, reader));
     const bool redirect = response.status == 301 || response.status == 302 ||
                           response.status == 303 || response.status == 307 ||
                           response.status == 308;
@@ -244,18 +241,18 @@ absl::StatusOr<HttpResponse> Registry::FollowRedirects(HttpClient& client, Host&
 absl::StatusOr<std::string> Registry::NewAuthorization(HttpClient& client, Host& host,
                                                        const std::string& refused,
                                                        absl::string_view challenges,
-                                                       const PullContext& context) {
+                                                       const base::Call& call) {
   // Locked during the request: the other layers wait for this token instead of requesting more.
   absl::MutexLock lock(&host.mu);
   if (host.authorization != refused) return host.authorization;
   CRISP_ASSIGN_OR_RETURN(host.authorization,
                          Authorize(client, host.config, challenges, reference_.path(),
-                                   CredentialsFor(host.config), context));
+                                   CredentialsFor(host.config), call));
   return host.authorization;
 }
 
 absl::StatusOr<HttpResponse> Registry::Exchange(Host& host, const Question& question,
-                                                const PullContext& context, BodyReader* reader) {
+                                                const base::Call& call, BodyReader* reader) {
   ClientLease client(*this);
   std::string authorization;
   {
@@ -265,20 +262,20 @@ absl::StatusOr<HttpResponse> Registry::Exchange(Host& host, const Question& ques
   bool left_origin = false;
   CRISP_ASSIGN_OR_RETURN(
       HttpResponse response,
-      FollowRedirects(*client, host, question, authorization, context, reader, left_origin));
+      FollowRedirects(*client, host, question, authorization, call, reader, left_origin));
   if (response.status != 401 || left_origin) return response;
   CRISP_ASSIGN_OR_RETURN(
       const std::string fresh,
-      NewAuthorization(*client, host, authorization, response.Header("www-authenticate"), context));
+      NewAuthorization(*client, host, authorization, response.Header("www-authenticate"), call));
   if (fresh == authorization) return response;
-  return FollowRedirects(*client, host, question, fresh, context, reader, left_origin);
+  return FollowRedirects(*client, host, question, fresh, call, reader, left_origin);
 }
 
 absl::StatusOr<HttpResponse> Registry::Ask(Host& host, const Question& question,
-                                           const PullContext& context) {
+                                           const base::Call& call) {
   Backoff backoff(options_);
   while (true) {
-    absl::StatusOr<HttpResponse> response = Exchange(host, question, context, nullptr);
+    absl::StatusOr<HttpResponse> response = Exchange(host, question, call, nullptr);
     if (response.ok() && response->status / 100 == 2) return response;
     const absl::Status status =
         response.ok() ? StatusOf(host, question, *response) : response.status();
@@ -286,12 +283,12 @@ absl::StatusOr<HttpResponse> Registry::Ask(Host& host, const Question& question,
     const absl::Duration asked = response.ok() ? RetryAfter(*response) : absl::ZeroDuration();
     // Before retrying a mirror, the next host is tried.
     const int attempts = host.last ? options_.attempts : 1;
-    CRISP_ASSIGN_OR_RETURN(const bool again, backoff.Next(attempts, asked, context));
+    CRISP_ASSIGN_OR_RETURN(const bool again, backoff.Next(attempts, asked, call));
     if (!again) return status;
   }
 }
 
-absl::Status Registry::OnEachHost(Need need, const PullContext& context,
+absl::Status Registry::OnEachHost(Need need, const base::Call& call,
                                   const std::function<absl::Status(Host&, bool&)>& attempt) {
   // The registry itself is last, so that its error is returned: it explains more than a mirror's.
   absl::Status status = absl::FailedPreconditionError(
@@ -299,25 +296,25 @@ absl::Status Registry::OnEachHost(Need need, const PullContext& context,
   for (const std::unique_ptr<Host>& host : hosts_) {
     const bool able = need == Need::kResolve ? host->config.can_resolve : host->config.can_pull;
     if (!able || (host->down && !host->last)) continue;
-    CRISP_RETURN_IF_ERROR(context.Check());
+    CRISP_RETURN_IF_ERROR(call.Check());
     bool stop = false;
     status = attempt(*host, stop);
     if (status.ok() || stop) return status;
-    CRISP_RETURN_IF_ERROR(context.Check());
+    CRISP_RETURN_IF_ERROR(call.Check());
     // Otherwise every layer would wait for the connection timeout of an unreachable mirror.
     if (absl::IsUnavailable(status)) host->down = true;
   }
   return Conceal(status);
 }
 
-absl::StatusOr<oci::Digest> Registry::Resolve(const PullContext& context) {
+absl::StatusOr<oci::Digest> Registry::Resolve(const base::Call& call) {
   const Question question{.method = "HEAD",
                           .path = absl::StrCat("manifests/", reference_.Object()),
                           .headers = {AcceptManifests()}};
   oci::Digest digest;
   const Need need = reference_.digest().empty() ? Need::kResolve : Need::kPull;
-  CRISP_RETURN_IF_ERROR(OnEachHost(need, context, [&](Host& host, bool&) {
-    absl::StatusOr<HttpResponse> response = Ask(host, question, context);
+  CRISP_RETURN_IF_ERROR(OnEachHost(need, call, [&](Host& host, bool&) {
+    absl::StatusOr<HttpResponse> response = Ask(host, question, call);
     if (!response.ok()) return response.status();
     absl::StatusOr<oci::Digest> said =
         oci::Digest::Parse(response->Header("docker-content-digest"));
@@ -329,14 +326,14 @@ absl::StatusOr<oci::Digest> Registry::Resolve(const PullContext& context) {
 
 absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& object,
                                                            const oci::Digest& expected, Need need,
-                                                           const PullContext& context) {
+                                                           const base::Call& call) {
   const Question question{.method = "GET",
                           .path = absl::StrCat("manifests/", object),
                           .headers = {AcceptManifests()},
                           .max_body_bytes = oci::kMaxDocumentBytes};
   Document document;
-  CRISP_RETURN_IF_ERROR(OnEachHost(need, context, [&](Host& host, bool&) {
-    absl::StatusOr<HttpResponse> response = Ask(host, question, context);
+  CRISP_RETURN_IF_ERROR(OnEachHost(need, call, [&](Host& host, bool&) {
+    absl::StatusOr<HttpResponse> response = Ask(host, question, call);
     if (!response.ok()) return response.status();
     // For a tag the registry sends the digest; with a digest reference it is known.
     oci::Digest wanted = expected;
@@ -358,15 +355,15 @@ absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& ob
   return document;
 }
 
-absl::StatusOr<Registry::Document> Registry::FetchManifest(const PullContext& context) {
+absl::StatusOr<Registry::Document> Registry::FetchManifest(const base::Call& call) {
   const Need need = reference_.digest().empty() ? Need::kResolve : Need::kPull;
-  return FetchDocument(reference_.Object(), reference_.digest(), need, context);
+  return FetchDocument(reference_.Object(), reference_.digest(), need, call);
 }
 
 absl::StatusOr<Registry::Document> Registry::FetchManifest(const oci::Descriptor& descriptor,
-                                                           const PullContext& context) {
+                                                           const base::Call& call) {
   CRISP_ASSIGN_OR_RETURN(Document document, FetchDocument(descriptor.digest.str(),
-                                                          descriptor.digest, Need::kPull, context));
+                                                          descriptor.digest, Need::kPull, call));
   if (static_cast<int64_t>(document.bytes.size()) != descriptor.size) {
     return absl::DataLossError(absl::StrCat("manifest ", descriptor.digest.str(), ": size is ",
                                             document.bytes.size(), ", not ", descriptor.size));
@@ -375,7 +372,7 @@ absl::StatusOr<Registry::Document> Registry::FetchManifest(const oci::Descriptor
 }
 
 absl::Status Registry::FetchBlobFrom(Host& host, const oci::Descriptor& descriptor,
-                                     BlobReader& reader, const PullContext& context) {
+                                     BlobReader& reader, const base::Call& call) {
   Question question{
       .method = "GET", .path = absl::StrCat("blobs/", descriptor.digest.str()), .headers = {}};
   Backoff backoff(options_);
@@ -385,7 +382,7 @@ absl::Status Registry::FetchBlobFrom(Host& host, const oci::Descriptor& descript
     if (reader.offset() > 0) {
       question.headers.push_back(absl::StrCat("Range: bytes=", reader.offset(), "-"));
     }
-    absl::StatusOr<HttpResponse> response = Exchange(host, question, context, &reader);
+    absl::StatusOr<HttpResponse> response = Exchange(host, question, call, &reader);
     const bool answered = response.ok() && response->status / 100 == 2;
     if (answered) return reader.Seal();
     const absl::Status status =
@@ -400,7 +397,7 @@ absl::Status Registry::FetchBlobFrom(Host& host, const oci::Descriptor& descript
     const absl::Duration asked = response.ok() ? RetryAfter(*response) : absl::ZeroDuration();
     // With the next host the blob starts again, so a host that has sent a part is retried first.
     const int attempts = host.last || reader.offset() > 0 ? options_.attempts : 1;
-    CRISP_ASSIGN_OR_RETURN(const bool again, backoff.Next(attempts, asked, context));
+    CRISP_ASSIGN_OR_RETURN(const bool again, backoff.Next(attempts, asked, call));
     if (!again) return status;
   }
 }
@@ -408,20 +405,19 @@ absl::Status Registry::FetchBlobFrom(Host& host, const oci::Descriptor& descript
 absl::StatusOr<std::unique_ptr<LayerSink>> Registry::FetchBlob(const oci::Descriptor& descriptor,
                                                                const MakeSink& make_sink,
                                                                std::atomic<int64_t>& bytes_done,
-                                                               const PullContext& context) {
+                                                               const base::Call& call) {
   std::unique_ptr<LayerSink> sealed;
-  CRISP_RETURN_IF_ERROR(
-      OnEachHost(Need::kPull, context, [&](Host& host, bool& stop) -> absl::Status {
-        absl::StatusOr<std::unique_ptr<LayerSink>> sink = make_sink();
-        // An error of the sink would be the same with any host.
-        stop = !sink.ok();
-        if (stop) return sink.status();
-        BlobReader reader(descriptor, **sink, bytes_done);
-        const absl::Status status = FetchBlobFrom(host, descriptor, reader, context);
-        stop = reader.sink_failed();
-        if (status.ok()) sealed = *std::move(sink);
-        return status;
-      }));
+  CRISP_RETURN_IF_ERROR(OnEachHost(Need::kPull, call, [&](Host& host, bool& stop) -> absl::Status {
+    absl::StatusOr<std::unique_ptr<LayerSink>> sink = make_sink();
+    // An error of the sink would be the same with any host.
+    stop = !sink.ok();
+    if (stop) return sink.status();
+    BlobReader reader(descriptor, **sink, bytes_done);
+    const absl::Status status = FetchBlobFrom(host, descriptor, reader, call);
+    stop = reader.sink_failed();
+    if (status.ok()) sealed = *std::move(sink);
+    return status;
+  }));
   return sealed;
 }
 

@@ -15,11 +15,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "base/call.h"
 #include "image/blob_reader.h"
 #include "image/credentials.h"
 #include "image/http_client.h"
 #include "image/layer_target.h"
-#include "image/pull_context.h"
 #include "image/pull_options.h"
 #include "image/registry_hosts.h"
 #include "oci/image_spec.h"
@@ -36,7 +36,7 @@ class Registry {
 
   // The digest that the reference has now, by HEAD (which registries do not count as a pull); empty
   // when the registry does not send it.
-  absl::StatusOr<oci::Digest> Resolve(const PullContext& context);
+  absl::StatusOr<oci::Digest> Resolve(const base::Call& call);
 
   struct Document {
     std::string bytes;
@@ -44,9 +44,8 @@ class Registry {
     oci::Digest digest;  // of bytes
   };
   // Manifest or index: that of the reference, or exactly that of `descriptor`.
-  absl::StatusOr<Document> FetchManifest(const PullContext& context);
-  absl::StatusOr<Document> FetchManifest(const oci::Descriptor& descriptor,
-                                         const PullContext& context);
+  absl::StatusOr<Document> FetchManifest(const base::Call& call);
+  absl::StatusOr<Document> FetchManifest(const oci::Descriptor& descriptor, const base::Call& call);
 
   // Streams the blob into a sink and seals it. After a broken connection the transfer continues at
   // the same byte; with another host it starts again with a new sink. `bytes_done` shows the
@@ -55,7 +54,7 @@ class Registry {
   absl::StatusOr<std::unique_ptr<LayerSink>> FetchBlob(const oci::Descriptor& descriptor,
                                                        const MakeSink& make_sink,
                                                        std::atomic<int64_t>& bytes_done,
-                                                       const PullContext& context);
+                                                       const base::Call& call);
 
  private:
   struct Host {
@@ -74,27 +73,26 @@ class Registry {
   };
 
   absl::StatusOr<Document> FetchDocument(const std::string& object, const oci::Digest& expected,
-                                         Need need, const PullContext& context);
+                                         Need need, const base::Call& call);
   // Calls `attempt(host, stop)` for every host with the needed capability, until one succeeds or
   // sets `stop`.
-  absl::Status OnEachHost(Need need, const PullContext& context,
+  absl::Status OnEachHost(Need need, const base::Call& call,
                           const std::function<absl::Status(Host&, bool&)>& attempt);
   // Sends one question and retries it until the answer is 2xx or an error that retries do not help.
-  absl::StatusOr<HttpResponse> Ask(Host& host, const Question& question,
-                                   const PullContext& context);
+  absl::StatusOr<HttpResponse> Ask(Host& host, const Question& question, const base::Call& call);
   absl::Status FetchBlobFrom(Host& host, const oci::Descriptor& descriptor, BlobReader& reader,
-                             const PullContext& context);
+                             const base::Call& call);
   absl::StatusOr<HttpResponse> Exchange(Host& host, const Question& question,
-                                        const PullContext& context, BodyReader* reader);
+                                        const base::Call& call, BodyReader* reader);
   absl::StatusOr<HttpResponse> FollowRedirects(HttpClient& client, Host& host,
                                                const Question& question,
                                                const std::string& authorization,
-                                               const PullContext& context, BodyReader* reader,
+                                               const base::Call& call, BodyReader* reader,
                                                bool& left_origin);
   absl::StatusOr<std::string> NewAuthorization(HttpClient& client, Host& host,
                                                const std::string& refused,
                                                absl::string_view challenges,
-                                               const PullContext& context);
+                                               const base::Call& call);
   absl::StatusOr<Url> UrlOf(const RegistryHost& host, const std::string& path) const;
   absl::Status StatusOf(const Host& host, const Question& question,
                         const HttpResponse& response) const;

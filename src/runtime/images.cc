@@ -11,10 +11,7 @@ absl::StatusOr<image::ImagePtr> Images::Pull(const oci::Reference& reference,
                                              const image::Credentials& credentials,
                                              const base::Call& call) {
   const int64_t begin_ns = base::MonotonicNanos();
-  const image::PullContext context{.deadline = call.deadline, .cancelled = [cancel = call.cancel] {
-                                     return cancel->cancelled();
-                                   }};
-  CRISP_ASSIGN_OR_RETURN(image::ImagePtr image, core_.puller.Pull(reference, credentials, context));
+  CRISP_ASSIGN_OR_RETURN(image::ImagePtr image, core_.puller.Pull(reference, credentials, call));
   base::Log(base::LogLevel::kInfo, "image pulled",
             {{"image", reference.ToString()},
              {"id", image->id.str()},

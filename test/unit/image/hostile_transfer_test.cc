@@ -99,6 +99,7 @@ TEST_CASE("layers may come from another host by redirect") {
 TEST_CASE("a transfer below the minimum speed is ended") {
   PullFixture f;
   f.options.progress_timeout = absl::Milliseconds(200);
+  f.options.min_progress_bytes = 16384;
   const std::string layer(100 << 10, 'x');
   Serve(f.registry, MakeImage({layer}));
   EvilReply drip;

@@ -44,9 +44,7 @@ class FakeSink final : public LayerSink {
     if (!layer_.parent_chain_id.empty() && !target_.layers_.contains(layer_.parent_chain_id)) {
       return absl::FailedPreconditionError("parent is not visible");
     }
-    if (target_.layers_.contains(layer_.chain_id))
-      return absl::AlreadyExistsError("unpacked twice");
-    target_.layers_[layer_.chain_id] = bytes_;
+    target_.layers_.emplace(layer_.chain_id, bytes_);  // unless another pull was first
     finished_ = true;
     return absl::OkStatus();
   }
@@ -183,8 +181,8 @@ Puller& PullFixture::MakePuller() {
 }
 
 absl::StatusOr<ImagePtr> PullFixture::Pull(const std::string& text, const Credentials& credentials,
-                                           const PullContext& context) {
-  return MakePuller().Pull(Ref(text), credentials, context);
+                                           const base::Call& call) {
+  return MakePuller().Pull(Ref(text), credentials, call);
 }
 
 absl::Status PullFixture::Refused(const std::string& text, const Credentials& credentials) {

@@ -91,8 +91,7 @@ struct PullFixture {
   // "repo:v1" is a reference to the evil registry; text with a '/' is used unchanged.
   oci::Reference Ref(const std::string& text) const;
   absl::StatusOr<ImagePtr> Pull(const std::string& text = "repo:v1",
-                                const Credentials& credentials = {},
-                                const PullContext& context = {});
+                                const Credentials& credentials = {}, const base::Call& call = {});
   // Checks that the pull fails and leaves nothing; returns its error.
   absl::Status Refused(const std::string& text = "repo:v1", const Credentials& credentials = {});
   void WriteHostsToml(const std::string& text);

@@ -240,7 +240,6 @@ TEST_CASE("a layer that a pull needs is not unused") {
   {
     auto lease = f.store->leases().Acquire(chain_id, {});
     REQUIRE(lease.ok());
-    lease->Share();
     REQUIRE(f.store->Remove(image.id).ok());
     CHECK(f.store->Unused({chain_id}).empty());
   }
@@ -248,10 +247,18 @@ TEST_CASE("a layer that a pull needs is not unused") {
   auto unused = f.store->Unused({chain_id});
   REQUIRE(unused.size() == 1);
   // While it is being deleted, a pull that needs it waits.
-  PullContext context;
-  context.deadline = base::Deadline::In(absl::Milliseconds(30));
-  CHECK(absl::IsDeadlineExceeded(f.store->leases().Acquire(chain_id, context).status()));
+  const base::Call call = base::Call::Until(base::Deadline::In(absl::Milliseconds(30)));
+  CHECK(absl::IsDeadlineExceeded(f.store->leases().Acquire(chain_id, call).status()));
+  // It waits for the deletion or for its caller to leave, whatever comes first.
+  std::thread leaves([&] { call.cancel->Cancel(); });
+  CHECK(absl::IsCancelled(
+      f.store->leases().Acquire(chain_id, {.deadline = {}, .cancel = call.cancel}).status()));
+  leaves.join();
+  absl::StatusOr<LayerLease> waits = absl::UnknownError("");
+  std::thread pull([&] { waits = f.store->leases().Acquire(chain_id, {}); });
   unused.clear();
+  pull.join();
+  CHECK(waits.ok());
   CHECK(f.store->leases().Acquire(chain_id, {}).ok());
 }
 

@@ -76,7 +76,6 @@ TEST_CASE("layers that a pull or a container holds stay, with all below them") {
   {
     auto lease = f.images->leases().Acquire(pulled, {});
     REQUIRE(lease.ok());
-    lease->Share();
     REQUIRE(f.images->Remove(image).ok());
     f.use->DeleteUnused();
     CHECK_FALSE(f.Has(top));
