@@ -59,6 +59,56 @@ class AttachControl : public streaming::ProcessControl {
   ipc::Channel channel_;  // closing it detaches
 };
 
+// What has arrived, for an answer that is known to be there.
+base::Deadline Now() { return base::Deadline::In(absl::ZeroDuration()); }
+
+class ExecStart final : public streaming::ProcessStart {
+ public:
+  ExecStart(shim_client::PendingExec asked, streaming::Stdio io, PendingStarts::Place place)
+      : asked_(std::move(asked)), io_(std::move(io)), place_(std::move(place)) {}
+
+  absl::StatusOr<streaming::Process> Finish() override {
+    CRISP_ASSIGN_OR_RETURN(shim_client::ExecSession session, asked_.Started(Now()));
+    streaming::Process process;
+    process.io = std::move(io_);
+    process.io.tty = session.take_pty();
+    CRISP_ASSIGN_OR_RETURN(process.exited, Duplicate(session.fd()));
+    base::UniqueFd tty;
+    if (process.io.tty.valid()) {
+      CRISP_ASSIGN_OR_RETURN(tty, Duplicate(process.io.tty.get()));
+    }
+    process.control = std::make_unique<ExecControl>(std::move(session), std::move(tty));
+    return process;
+  }
+
+ private:
+  shim_client::PendingExec asked_;
+  streaming::Stdio io_;
+  const PendingStarts::Place place_;
+};
+
+class AttachStart final : public streaming::ProcessStart {
+ public:
+  AttachStart(std::string bundle, ipc::Channel asked, streaming::Stdio io)
+      : bundle_(std::move(bundle)), asked_(std::move(asked)), io_(std::move(io)) {}
+
+  absl::StatusOr<streaming::Process> Finish() override {
+    CRISP_ASSIGN_OR_RETURN(shim_client::AttachSession session,
+                           shim_client::Attached(std::move(asked_), Now()));
+    streaming::Process process;
+    process.io = std::move(io_);
+    process.io.in = std::move(session.stdin_);
+    CRISP_ASSIGN_OR_RETURN(process.exited, Duplicate(session.channel.fd()));
+    process.control = std::make_unique<AttachControl>(bundle_, std::move(session.channel));
+    return process;
+  }
+
+ private:
+  const std::string bundle_;
+  ipc::Channel asked_;
+  streaming::Stdio io_;
+};
+
 absl::StatusOr<base::UniqueFd> NewSocket(int family) {
   base::UniqueFd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return base::Errno("socket", "");
@@ -98,45 +148,40 @@ absl::StatusOr<base::UniqueFd> Execs::Netns(const std::string& sandbox_id) const
   return cni::OpenNetns(path);
 }
 
-absl::StatusOr<streaming::Process> Execs::Exec(const streaming::ExecRequest& request) {
+absl::StatusOr<streaming::PendingProcess> Execs::Exec(const streaming::ExecRequest& request) {
   CRISP_ASSIGN_OR_RETURN(const std::string bundle, RunningBundle(request.container_id));
+  CRISP_ASSIGN_OR_RETURN(PendingStarts::Place place, pending_starts_.Enter(request.container_id));
   const streaming::Streams& wanted = request.streams;
-  streaming::Process process;
-  if (wanted.tty) {
-    CRISP_ASSIGN_OR_RETURN(
-        shim_client::ExecSession session,
-        shim_client::ExecSession::Open(bundle, request.command, true, {}, Soon()));
-    process.io.tty = session.take_pty();
-    CRISP_ASSIGN_OR_RETURN(process.exited, Duplicate(session.fd()));
-    CRISP_ASSIGN_OR_RETURN(base::UniqueFd tty, Duplicate(process.io.tty.get()));
-    process.control = std::make_unique<ExecControl>(std::move(session), std::move(tty));
-    return process;
-  }
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd null, linux::OpenNull());
   linux::Pipe in, out, err;
-  if (wanted.in) {
-    CRISP_ASSIGN_OR_RETURN(in, linux::MakePipe());
+  std::vector<int> stdio;
+  base::UniqueFd null;
+  if (!wanted.tty) {
+    CRISP_ASSIGN_OR_RETURN(null, linux::OpenNull());
+    if (wanted.in) {
+      CRISP_ASSIGN_OR_RETURN(in, linux::MakePipe());
+    }
+    if (wanted.out) {
+      CRISP_ASSIGN_OR_RETURN(out, linux::MakePipe());
+    }
+    if (wanted.err) {
+      CRISP_ASSIGN_OR_RETURN(err, linux::MakePipe());
+    }
+    for (const base::UniqueFd* fd : {&in.read, &out.write, &err.write})
+      stdio.push_back(fd->valid() ? fd->get() : null.get());
   }
-  if (wanted.out) {
-    CRISP_ASSIGN_OR_RETURN(out, linux::MakePipe());
-  }
-  if (wanted.err) {
-    CRISP_ASSIGN_OR_RETURN(err, linux::MakePipe());
-  }
-  const auto or_null = [&](const base::UniqueFd& fd) { return fd.valid() ? fd.get() : null.get(); };
-  CRISP_ASSIGN_OR_RETURN(shim_client::ExecSession session,
-                         shim_client::ExecSession::Open(
-                             bundle, request.command, false,
-                             {or_null(in.read), or_null(out.write), or_null(err.write)}, Soon()));
-  process.io.in = std::move(in.write);
-  process.io.out = std::move(out.read);
-  process.io.err = std::move(err.read);
-  CRISP_ASSIGN_OR_RETURN(process.exited, Duplicate(session.fd()));
-  process.control = std::make_unique<ExecControl>(std::move(session), base::UniqueFd());
-  return process;
+  CRISP_ASSIGN_OR_RETURN(shim_client::PendingExec asked,
+                         shim_client::PendingExec::Ask(bundle, request.command, wanted.tty, stdio));
+  streaming::PendingProcess pending;
+  CRISP_ASSIGN_OR_RETURN(pending.answered, Duplicate(asked.fd()));
+  streaming::Stdio io;
+  io.in = std::move(in.write);
+  io.out = std::move(out.read);
+  io.err = std::move(err.read);
+  pending.start = std::make_unique<ExecStart>(std::move(asked), std::move(io), std::move(place));
+  return pending;
 }
 
-absl::StatusOr<streaming::Process> Execs::Attach(const streaming::AttachRequest& request) {
+absl::StatusOr<streaming::PendingProcess> Execs::Attach(const streaming::AttachRequest& request) {
   CRISP_ASSIGN_OR_RETURN(const std::string bundle, RunningBundle(request.container_id));
   const streaming::Streams& wanted = request.streams;
   shim::v1::Attach message;
@@ -153,16 +198,15 @@ absl::StatusOr<streaming::Process> Execs::Attach(const streaming::AttachRequest&
     CRISP_ASSIGN_OR_RETURN(err, linux::MakePipe());
     outputs.push_back(err.write.get());
   }
-  CRISP_ASSIGN_OR_RETURN(shim_client::AttachSession session,
-                         shim_client::Attach(bundle, message, outputs, Soon()));
-  streaming::Process process;
+  CRISP_ASSIGN_OR_RETURN(ipc::Channel asked, shim_client::AskAttach(bundle, message, outputs));
+  streaming::PendingProcess pending;
+  CRISP_ASSIGN_OR_RETURN(pending.answered, Duplicate(asked.fd()));
   // Also with a tty the output comes through the shim, which writes the log.
-  process.io.in = std::move(session.stdin_);
-  process.io.out = std::move(out.read);
-  process.io.err = std::move(err.read);
-  CRISP_ASSIGN_OR_RETURN(process.exited, Duplicate(session.channel.fd()));
-  process.control = std::make_unique<AttachControl>(bundle, std::move(session.channel));
-  return process;
+  streaming::Stdio io;
+  io.out = std::move(out.read);
+  io.err = std::move(err.read);
+  pending.start = std::make_unique<AttachStart>(bundle, std::move(asked), std::move(io));
+  return pending;
 }
 
 absl::StatusOr<base::UniqueFd> Execs::PodSocket(const std::string& sandbox_id, int family) {

@@ -11,6 +11,7 @@
 #include "runtime/api.h"
 #include "runtime/core.h"
 #include "runtime/output_budget.h"
+#include "runtime/pending_starts.h"
 #include "streaming/runtime.h"
 #include "streaming/server.h"
 
@@ -37,8 +38,9 @@ class Execs final : public ExecApi, public streaming::StreamingRuntime {
   absl::StatusOr<std::string> Url(const streaming::Request& request) override;
 
  private:
-  absl::StatusOr<streaming::Process> Exec(const streaming::ExecRequest& request) override;
-  absl::StatusOr<streaming::Process> Attach(const streaming::AttachRequest& request) override;
+  absl::StatusOr<streaming::PendingProcess> Exec(const streaming::ExecRequest& request) override;
+  absl::StatusOr<streaming::PendingProcess> Attach(
+      const streaming::AttachRequest& request) override;
   absl::StatusOr<base::UniqueFd> PodSocket(const std::string& sandbox_id, int family) override;
 
   absl::StatusOr<std::string> RunningBundle(const std::string& container_id) const;
@@ -47,6 +49,7 @@ class Execs final : public ExecApi, public streaming::StreamingRuntime {
 
   Core& core_;
   OutputBudget sync_output_{kExecOutputBytes};
+  PendingStarts pending_starts_;
   std::unique_ptr<streaming::Server> server_;
 };
 

@@ -81,20 +81,31 @@ absl::StatusOr<shim::v1::Started> ParkedStart::Release(base::Deadline deadline) 
   return ReceiveStarted(channel_, deadline);
 }
 
-absl::StatusOr<ExecSession> ExecSession::Open(const std::string& bundle,
-                                              const std::vector<std::string>& args, bool tty,
-                                              const std::vector<int>& stdio,
-                                              base::Deadline deadline) {
+absl::StatusOr<PendingExec> PendingExec::Ask(const std::string& bundle,
+                                             const std::vector<std::string>& args, bool tty,
+                                             const std::vector<int>& stdio) {
   shim::v1::Request request;
   request.mutable_exec()->set_tty(tty);
   for (const std::string& arg : args) request.mutable_exec()->add_args(arg);
   CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, shim_client::Open(bundle, request, stdio));
+  return PendingExec(std::move(channel), tty);
+}
+
+absl::StatusOr<ExecSession> PendingExec::Started(base::Deadline deadline) {
   std::vector<base::UniqueFd> fds;
-  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline, &fds));
-  if (!reply.has_exec_started() || fds.size() != (tty ? 1u : 0u)) return Unexpected();
-  ExecSession session(std::move(channel));
-  if (tty) session.pty_ = std::move(fds[0]);
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel_, deadline, &fds));
+  if (!reply.has_exec_started() || fds.size() != (tty_ ? 1u : 0u)) return Unexpected();
+  ExecSession session(std::move(channel_));
+  if (tty_) session.pty_ = std::move(fds[0]);
   return session;
+}
+
+absl::StatusOr<ExecSession> ExecSession::Open(const std::string& bundle,
+                                              const std::vector<std::string>& args, bool tty,
+                                              const std::vector<int>& stdio,
+                                              base::Deadline deadline) {
+  CRISP_ASSIGN_OR_RETURN(PendingExec pending, PendingExec::Ask(bundle, args, tty, stdio));
+  return pending.Started(deadline);
 }
 
 absl::StatusOr<int> ExecSession::Wait(base::Deadline deadline) const {
@@ -109,12 +120,15 @@ absl::Status ExecSession::Kill() const {
   return channel_.Send(control);
 }
 
-absl::StatusOr<AttachSession> Attach(const std::string& bundle, const shim::v1::Attach& attach,
-                                     const std::vector<int>& outputs, base::Deadline deadline) {
+absl::StatusOr<ipc::Channel> AskAttach(const std::string& bundle, const shim::v1::Attach& attach,
+                                       const std::vector<int>& outputs) {
   shim::v1::Request request;
   *request.mutable_attach() = attach;
-  AttachSession session;
-  CRISP_ASSIGN_OR_RETURN(session.channel, Open(bundle, request, outputs));
+  return Open(bundle, request, outputs);
+}
+
+absl::StatusOr<AttachSession> Attached(ipc::Channel channel, base::Deadline deadline) {
+  AttachSession session = {.channel = std::move(channel), .stdin_ = {}};
   std::vector<base::UniqueFd> fds;
   CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(session.channel, deadline, &fds));
   if (!reply.has_attached()) return Unexpected();

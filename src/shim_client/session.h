@@ -42,16 +42,39 @@ class ParkedStart {
 absl::StatusOr<ParkedStart> StartParked(ipc::Channel channel, const shim::v1::Start& start,
                                         base::Deadline deadline);
 
+class ExecSession;
+
+// An exec that was asked for. Its process is in the container before its program runs, so the
+// container decides how long that takes (it may stop the process). Dropping this kills the process.
+class PendingExec {
+ public:
+  // Does not wait. Without a tty, `stdio` are the process's stdin, stdout and stderr, borrowed for
+  // the call; with a tty it is empty.
+  static absl::StatusOr<PendingExec> Ask(const std::string& bundle,
+                                         const std::vector<std::string>& args, bool tty,
+                                         const std::vector<int>& stdio);
+
+  // Readable when Started() will not block.
+  int fd() const { return channel_.fd(); }
+  // Once: the running process, or why there is none.
+  absl::StatusOr<ExecSession> Started(base::Deadline deadline);
+
+ private:
+  PendingExec(ipc::Channel channel, bool tty) : channel_(std::move(channel)), tty_(tty) {}
+  ipc::Channel channel_;
+  bool tty_;
+};
+
 // An exec: a process added to a container. Destroying the session kills the process and everything
 // it has forked.
 class ExecSession {
  public:
-  // Without a tty, `stdio` are the process's stdin, stdout and stderr, borrowed for the call. With
-  // a tty it is empty, and take_pty() has the terminal afterwards.
+  // PendingExec's Ask() and Started() in one.
   static absl::StatusOr<ExecSession> Open(const std::string& bundle,
                                           const std::vector<std::string>& args, bool tty,
                                           const std::vector<int>& stdio, base::Deadline deadline);
 
+  // The terminal of an exec with a tty.
   base::UniqueFd take_pty() { return std::move(pty_); }
   // Readable when Wait() will not block.
   int fd() const { return channel_.fd(); }
@@ -61,6 +84,7 @@ class ExecSession {
   absl::Status Kill() const;
 
  private:
+  friend class PendingExec;
   explicit ExecSession(ipc::Channel channel) : channel_(std::move(channel)) {}
   ipc::Channel channel_;
   base::UniqueFd pty_;
@@ -70,10 +94,11 @@ struct AttachSession {
   ipc::Channel channel;   // closing it detaches
   base::UniqueFd stdin_;  // pipe or pty master; invalid if not asked for or not there
 };
-// `outputs`: pipe write ends for the streams that are asked for, stdout first; borrowed for the
-// call.
-absl::StatusOr<AttachSession> Attach(const std::string& bundle, const shim::v1::Attach& request,
-                                     const std::vector<int>& outputs, base::Deadline deadline);
+// Asks, and does not wait: the channel becomes readable when Attached() will not block. `outputs`:
+// pipe write ends for the streams that are asked for, stdout first; borrowed for the call.
+absl::StatusOr<ipc::Channel> AskAttach(const std::string& bundle, const shim::v1::Attach& request,
+                                       const std::vector<int>& outputs);
+absl::StatusOr<AttachSession> Attached(ipc::Channel channel, base::Deadline deadline);
 
 absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t height,
                        base::Deadline deadline);

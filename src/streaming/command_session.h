@@ -29,6 +29,7 @@ struct SessionContext {
   Loop* loop;
   StreamingRuntime* runtime;
   absl::Duration creation_timeout;
+  absl::Duration start_timeout;
   absl::Duration connect_timeout;
   std::shared_ptr<void> ticket;
 };

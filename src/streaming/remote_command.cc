@@ -45,40 +45,36 @@ struct RemoteCommand::Control {
   bool waited ABSL_GUARDED_BY(mutex) = false;  // the process is reaped and must not be killed
 };
 
-std::shared_ptr<RemoteCommand> RemoteCommand::Create(Loop* loop, StreamingRuntime* runtime,
-                                                     Request request, bool status_as_json,
-                                                     ChannelLink* link,
-                                                     std::shared_ptr<void> ticket) {
-  return std::shared_ptr<RemoteCommand>(new RemoteCommand(loop, runtime, std::move(request),
-                                                          status_as_json, link, std::move(ticket)));
+std::shared_ptr<RemoteCommand> RemoteCommand::Create(const SessionContext& context, Request request,
+                                                     bool status_as_json, ChannelLink* link) {
+  return std::shared_ptr<RemoteCommand>(
+      new RemoteCommand(context, std::move(request), status_as_json, link));
 }
 
-RemoteCommand::RemoteCommand(Loop* loop, StreamingRuntime* runtime, Request request,
-                             bool status_as_json, ChannelLink* link, std::shared_ptr<void> ticket)
-    : loop_(loop),
-      runtime_(runtime),
+RemoteCommand::RemoteCommand(const SessionContext& context, Request request, bool status_as_json,
+                             ChannelLink* link)
+    : context_(context),
+      loop_(context.loop),
       request_(std::move(request)),
       is_exec_(std::holds_alternative<ExecRequest>(request_)),
       status_as_json_(status_as_json),
       link_(link),
-      ticket_(std::move(ticket)),
-      drain_timer_(loop) {}
+      drain_timer_(context.loop) {}
 
 RemoteCommand::~RemoteCommand() = default;
 
 void RemoteCommand::Begin() {
   if (started_) return;
   started_ = true;
-  loop_->RunOnWorker([self = shared_from_this()] {
-    auto result = std::make_shared<absl::StatusOr<Process>>(
-        self->is_exec_ ? self->runtime_->Exec(std::get<ExecRequest>(self->request_))
-                       : self->runtime_->Attach(std::get<AttachRequest>(self->request_)));
-    self->loop_->Post([self, result] { self->Started(std::move(*result)); });
-  });
+  start_ = CommandStart::Begin(context_, request_,
+                               [self = shared_from_this()](absl::StatusOr<Process> process) {
+                                 self->Started(std::move(process));
+                               });
 }
 
 void RemoteCommand::Started(absl::StatusOr<Process> process) {
   const bool over = link_ == nullptr || finished_;
+  start_.reset();
   if (!process.ok()) {
     if (over) return;
     Finish(EncodeFailure(absl::StrCat(is_exec_ ? "error executing command in container: "
@@ -194,6 +190,8 @@ bool RemoteCommand::Stop() {
 }
 
 void RemoteCommand::ReleaseProcess(bool kill) {
+  if (start_) start_->GiveUp();
+  start_.reset();
   drain_timer_.Cancel();
   exited_.reset();
   for (Output& output : outputs_) {
@@ -204,7 +202,7 @@ void RemoteCommand::ReleaseProcess(bool kill) {
   input_.reset();
   early_input_ = std::string();
   if (!control_) return;
-  loop_->RunOnWorker([control = std::move(control_), ticket = ticket_, kill] {
+  loop_->RunOnWorker([control = std::move(control_), ticket = context_.ticket, kill] {
     absl::MutexLock lock(&control->mutex);
     if (kill && !control->waited) control->process->Kill();
     control->process.reset();

@@ -13,6 +13,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "streaming/channel.h"
+#include "streaming/command_session.h"
+#include "streaming/command_start.h"
 #include "streaming/fd_stream.h"
 #include "streaming/loop.h"
 #include "streaming/remote_command_codec.h"
@@ -34,11 +36,10 @@ class ChannelLink {
 
 class RemoteCommand : public std::enable_shared_from_this<RemoteCommand>, private FdStream::Owner {
  public:
-  // `link` is borrowed until Detach(). `request` is an ExecRequest or an AttachRequest. `ticket` is
-  // held until the session and its calls into the runtime have ended.
-  static std::shared_ptr<RemoteCommand> Create(Loop* loop, StreamingRuntime* runtime,
-                                               Request request, bool status_as_json,
-                                               ChannelLink* link, std::shared_ptr<void> ticket);
+  // `link` is borrowed until Detach(). `request` is an ExecRequest or an AttachRequest. The
+  // context's ticket is held until the session and its calls into the runtime have ended.
+  static std::shared_ptr<RemoteCommand> Create(const SessionContext& context, Request request,
+                                               bool status_as_json, ChannelLink* link);
   ~RemoteCommand() override;
 
   void Begin();  // once, when the channels exist
@@ -58,8 +59,8 @@ class RemoteCommand : public std::enable_shared_from_this<RemoteCommand>, privat
  private:
   struct Control;  // ProcessControl with a lock, so that its calls never overlap
 
-  RemoteCommand(Loop* loop, StreamingRuntime* runtime, Request request, bool status_as_json,
-                ChannelLink* link, std::shared_ptr<void> ticket);
+  RemoteCommand(const SessionContext& context, Request request, bool status_as_json,
+                ChannelLink* link);
 
   void Started(absl::StatusOr<Process> process);
   void OpenStreams(Stdio io);
@@ -93,15 +94,15 @@ class RemoteCommand : public std::enable_shared_from_this<RemoteCommand>, privat
   Output* Find(const FdStream* stream);
   void EndOutput(Output* output);
 
+  const SessionContext context_;
   Loop* const loop_;
-  StreamingRuntime* const runtime_;
   const Request request_;
   const bool is_exec_;
   const bool status_as_json_;
   ChannelLink* link_;  // null once detached
-  std::shared_ptr<void> ticket_;
 
-  std::shared_ptr<Control> control_;  // null before the start and after the end
+  std::shared_ptr<CommandStart> start_;  // until the process runs
+  std::shared_ptr<Control> control_;     // null before the start and after the end
   std::unique_ptr<FdWatch> exited_;
   std::shared_ptr<FdStream> input_;
   Output outputs_[2] = {{nullptr, Channel::kOut}, {nullptr, Channel::kErr}};

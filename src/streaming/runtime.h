@@ -5,9 +5,11 @@
 // must be O_CLOEXEC, a pipe, socket or terminal (epoll must accept it), and the only reference to
 // its open file description, because the server sets O_NONBLOCK on it. The server owns it.
 //
-// Threads: every function here may block (a round trip to a shim). The server's eight workers call
-// them, several at a time; the calls of one ProcessControl never overlap. An implementation must
-// bound its calls in time (a few seconds).
+// Threads: every function here may block for a moment, and the server's eight workers call them,
+// several at a time; the calls of one object never overlap. What a container can delay is not
+// waited for in a call, because eight such containers would stop all sessions: Exec() and Attach()
+// only ask, and a descriptor says when there is an answer. An implementation bounds its calls in
+// time (a few seconds).
 #pragma once
 
 #include <cstdint>
@@ -60,14 +62,28 @@ struct Process {
   std::unique_ptr<ProcessControl> control;  // never null
 };
 
+// A process that was asked for. Destroying it gives up: nothing of the process remains.
+class ProcessStart {
+ public:
+  virtual ~ProcessStart() = default;
+  // Called at most once, when there is an answer. The client gets the text of an error, such as of
+  // a command that does not exist.
+  virtual absl::StatusOr<Process> Finish() = 0;
+};
+
+struct PendingProcess {
+  base::UniqueFd
+      answered;  // becomes readable when Finish() will not wait; the server only polls it
+  std::unique_ptr<ProcessStart> start;  // never null
+};
+
 class StreamingRuntime {
  public:
   virtual ~StreamingRuntime() = default;
 
-  // Starts `command`. The client gets the text of an error, such as of a command that does not
-  // exist.
-  virtual absl::StatusOr<Process> Exec(const ExecRequest& request) = 0;
-  virtual absl::StatusOr<Process> Attach(const AttachRequest& request) = 0;
+  // Neither waits for the process. kResourceExhausted when too many of the container are pending.
+  virtual absl::StatusOr<PendingProcess> Exec(const ExecRequest& request) = 0;
+  virtual absl::StatusOr<PendingProcess> Attach(const AttachRequest& request) = 0;
 
   // A new TCP socket of the sandbox's network namespace, non-blocking and not connected: the I/O
   // thread connects it, because a worker must not wait for a process in the pod. `family` is

@@ -182,8 +182,12 @@ void Server::Impl::ServeClient(base::UniqueFd client) {
   context->head_timeout = options_.head_timeout;
   context->route = [this](const HttpHead& head) {
     const auto new_context = [this] {
-      return SessionContext{loop_.get(), runtime_, options_.creation_timeout,
-                            options_.connect_timeout, NewTicket(&sessions_, options_.max_sessions)};
+      return SessionContext{.loop = loop_.get(),
+                            .runtime = runtime_,
+                            .creation_timeout = options_.creation_timeout,
+                            .start_timeout = options_.start_timeout,
+                            .connect_timeout = options_.connect_timeout,
+                            .ticket = NewTicket(&sessions_, options_.max_sessions)};
     };
     return RouteRequest(head, new_context, &tokens_);
   };

@@ -2,9 +2,10 @@
 // HTTP, which is upgraded to SPDY/3.1 or WebSocket (Kubernetes' remotecommand v1-v5 and portforward
 // v1 protocols, KEP-4006). ARCHITECTURE.md draws the way from the request to the bytes.
 //
-// One I/O thread copies all bytes; eight threads make the blocking calls into the StreamingRuntime.
-// At most 256 KiB wait per session and direction: a client that does not read stops its process by
-// back-pressure. Thread-safe. Plain HTTP on loopback only; a client is trusted if it has a token.
+// One I/O thread copies all bytes; eight threads make the calls into the StreamingRuntime, and none
+// waits for a process to start, which takes as long as its container likes. At most 256 KiB wait per
+// session and direction: a client that does not read stops its process by back-pressure.
+// Thread-safe. Plain HTTP on loopback only; a client is trusted if it has a token.
 #pragma once
 
 #include <cstddef>
@@ -24,6 +25,7 @@ struct ServerOptions {
   absl::Duration idle_timeout = absl::Hours(4);         // without a byte in either direction
   absl::Duration head_timeout = absl::Seconds(5);       // until the request head is complete
   absl::Duration creation_timeout = absl::Seconds(30);  // from the upgrade until all streams exist
+  absl::Duration start_timeout = absl::Seconds(10);     // until an exec's process runs
   absl::Duration connect_timeout = absl::Seconds(5);    // port-forward: to 127.0.0.1, then to ::1
   absl::Duration token_lifetime = absl::Seconds(60);
   size_t max_tokens = 1000;    // URLs that were given out and not used yet

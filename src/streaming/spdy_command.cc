@@ -28,8 +28,8 @@ class SpdyCommand : public TransportUser, private SpdySession::Handler, private 
       : transport_(std::move(transport)),
         session_(transport_.get(), this, kMaxStreams),
         creation_timer_(context.loop),
-        command_(RemoteCommand::Create(context.loop, context.runtime, std::move(request),
-                                       protocol.status_as_json, this, context.ticket)) {
+        command_(
+            RemoteCommand::Create(context, std::move(request), protocol.status_as_json, this)) {
     wanted_[Channel::kError] = true;
     wanted_[Channel::kIn] = streams.in;
     wanted_[Channel::kOut] = streams.out;

@@ -16,8 +16,8 @@ class WebSocketCommand : public TransportUser, private ChannelLink {
         coding_(protocol.coding),
         close_channel_(protocol.close_channel),
         decoder_(protocol.coding),
-        command_(RemoteCommand::Create(context.loop, context.runtime, std::move(request),
-                                       protocol.status_as_json, this, context.ticket)) {}
+        command_(
+            RemoteCommand::Create(context, std::move(request), protocol.status_as_json, this)) {}
   ~WebSocketCommand() override { command_->Detach(); }
 
   // All channels exist from the start. As in Kubernetes' server, an empty message on the first

@@ -323,8 +323,11 @@ TEST_CASE(
   const base::UniqueFd output(fds[1]);
   shim::v1::Attach request;
   request.set_stdout(true);
-  const auto attached = shim_client::Attach(daemon.state() + "/containers/" + container, request,
-                                            {output.get()}, base::Deadline::In(absl::Seconds(5)));
+  auto asked =
+      shim_client::AskAttach(daemon.state() + "/containers/" + container, request, {output.get()});
+  REQUIRE(asked.ok());
+  const auto attached =
+      shim_client::Attached(*std::move(asked), base::Deadline::In(absl::Seconds(5)));
   INFO(attached.status());
   REQUIRE(attached.ok());
   CHECK(pod.Exec(container, {"touch", "/go"}).exit_code == 0);

@@ -279,7 +279,9 @@ TEST_CASE("attach, resize and reopen reach the shim with what was asked") {
     attach.set_stdin(true);
     attach.set_stdout(true);
     attach.set_stderr(true);
-    const auto session = Attach(shim.bundle(), attach, {0, 0}, Soon());
+    auto asked = AskAttach(shim.bundle(), attach, {0, 0});
+    REQUIRE(asked.ok());
+    const auto session = Attached(*std::move(asked), Soon());
     REQUIRE(session.ok());
     CHECK(session->stdin_.valid());
   }

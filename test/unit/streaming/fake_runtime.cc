@@ -4,6 +4,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -55,6 +56,20 @@ class Child : public ProcessControl {
   const std::shared_ptr<FakeRuntime::Record> record_;
 };
 
+class Start : public ProcessStart {
+ public:
+  Start(std::function<absl::StatusOr<Process>()> run, std::shared_ptr<FakeRuntime::Record> record)
+      : run_(std::move(run)), record_(std::move(record)) {
+    ++record_->pending;
+  }
+  ~Start() override { --record_->pending; }
+  absl::StatusOr<Process> Finish() override { return run_(); }
+
+ private:
+  const std::function<absl::StatusOr<Process>()> run_;
+  const std::shared_ptr<FakeRuntime::Record> record_;
+};
+
 // Which end of a pipe the child gets.
 struct Pipe {
   base::UniqueFd ours, child;
@@ -70,14 +85,23 @@ absl::StatusOr<Pipe> MakePipe(bool child_reads) {
 
 }  // namespace
 
-absl::StatusOr<Process> FakeRuntime::Exec(const ExecRequest& request) {
-  if (request.container_id == "missing") return absl::NotFoundError("container missing: no such");
-  return Run(request.command, request.streams, true);
+absl::StatusOr<PendingProcess> FakeRuntime::Begin(const std::string& container_id,
+                                                  std::function<absl::StatusOr<Process>()> run) {
+  if (container_id == "missing") return absl::NotFoundError("container missing: no such");
+  PendingProcess pending;
+  pending.answered.reset(eventfd(container_id == "stopped" ? 0 : 1, EFD_CLOEXEC));
+  pending.start = std::make_unique<Start>(std::move(run), record);
+  return pending;
 }
 
-absl::StatusOr<Process> FakeRuntime::Attach(const AttachRequest& request) {
-  if (request.container_id == "missing") return absl::NotFoundError("container missing: no such");
-  return Run(attach_command, request.streams, false);
+absl::StatusOr<PendingProcess> FakeRuntime::Exec(const ExecRequest& request) {
+  return Begin(request.container_id,
+               [this, request] { return Run(request.command, request.streams, true); });
+}
+
+absl::StatusOr<PendingProcess> FakeRuntime::Attach(const AttachRequest& request) {
+  return Begin(request.container_id,
+               [this, request] { return Run(attach_command, request.streams, false); });
 }
 
 absl::StatusOr<Process> FakeRuntime::Run(const std::vector<std::string>& command,

@@ -146,6 +146,7 @@ TEST_CASE("WebSocket: hostile frames end the session") {
   }
   WebSocketClient base64(fixture.ExecUrl("sleep 100", kInOut));
   base64.Upgrade("v4.base64.channel.k8s.io");
+  CHECK(Eventually([&] { return fixture.runtime.record->alive == 1; }));
   base64.Send("0*", true);
   CHECK(Eventually([&] { return fixture.runtime.record->killed == killed + 1; }));
 }
