@@ -28,6 +28,8 @@ class Connection final : public EventSource {
  public:
   bool Open(EventLoop& loop, ConnectionOwner& owner, base::UniqueFd fd);
   bool is_open() const { return channel_.valid(); }
+  // Open and without a request: crispd's tether, or a request is still to come.
+  bool is_idle() const { return is_open() && !has_request_; }
   void Close();
 
   // Never blocks: when crispd does not read, the connection is closed. False when it is closed.

@@ -15,13 +15,17 @@
 namespace crisp::shim {
 namespace {
 
-absl::Status WriteFact(int bundle_fd, const char* name, absl::string_view text) {
-  const std::string temporary = absl::StrCat(name, ".new");
-  CRISP_ASSIGN_OR_RETURN(
-      const base::UniqueFd fd,
-      base::OpenAt(bundle_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
-  CRISP_RETURN_IF_ERROR(base::WriteAll(fd.get(), text));
-  if (renameat(bundle_fd, temporary.c_str(), bundle_fd, name) != 0)
+// More than an exit record ever has. The rest of the file is spaces, which JSON allows at its end.
+constexpr size_t kExitBytes = 256;
+
+std::string Temporary(const char* name) { return absl::StrCat(name, ".new"); }
+
+absl::StatusOr<base::UniqueFd> Create(int bundle_fd, const char* name) {
+  return base::OpenAt(bundle_fd, Temporary(name), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+}
+
+absl::Status Publish(int bundle_fd, const char* name) {
+  if (renameat(bundle_fd, Temporary(name).c_str(), bundle_fd, name) != 0)
     return base::Errno("rename", name);
   return absl::OkStatus();
 }
@@ -29,11 +33,23 @@ absl::Status WriteFact(int bundle_fd, const char* name, absl::string_view text) 
 }  // namespace
 
 absl::Status WriteInit(int bundle_fd, const ipc::InitRecord& record) {
-  return WriteFact(bundle_fd, base::kInitFile, ipc::EncodeInit(record));
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, Create(bundle_fd, base::kInitFile));
+  CRISP_RETURN_IF_ERROR(
+      base::Prefix(base::WriteAll(fd.get(), ipc::EncodeInit(record)), base::kInitFile));
+  return Publish(bundle_fd, base::kInitFile);
 }
 
-absl::Status WriteExit(int bundle_fd, const ipc::ExitRecord& record) {
-  return WriteFact(bundle_fd, base::kExitFile, ipc::EncodeExit(record));
+absl::Status ExitFile::Reserve(int bundle_fd) {
+  CRISP_ASSIGN_OR_RETURN(fd_, Create(bundle_fd, base::kExitFile));
+  const int error = posix_fallocate(fd_.get(), 0, kExitBytes);
+  return error == 0 ? absl::OkStatus() : base::Errno("reserve", base::kExitFile, error);
+}
+
+absl::Status ExitFile::Write(int bundle_fd, const ipc::ExitRecord& record) const {
+  std::string text = ipc::EncodeExit(record);
+  text.resize(kExitBytes, ' ');
+  CRISP_RETURN_IF_ERROR(base::Prefix(base::WriteAll(fd_.get(), text), base::kExitFile));
+  return Publish(bundle_fd, base::kExitFile);
 }
 
 }  // namespace crisp::shim

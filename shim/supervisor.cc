@@ -16,7 +16,6 @@
 #include "base/errno.h"
 #include "base/paths.h"
 #include "linux/process_ref.h"
-#include "shim/facts.h"
 
 namespace crisp::shim {
 namespace {
@@ -29,6 +28,14 @@ constexpr int64_t kKillTimeoutNs = 10 * kSecond;
 // How long attached clients may take to read the last output. crispd waits longer than that before
 // it kills a shim (kShimEndTime in src/runtime/container_stop.cc).
 constexpr int64_t kLastOutputNs = 2 * kSecond;
+
+::shim::v1::Reply ExitedReply(const ipc::ExitRecord& record) {
+  ::shim::v1::Reply reply;
+  reply.mutable_exited()->set_exit_code(record.exit_code);
+  reply.mutable_exited()->set_oom_killed(record.oom_killed);
+  reply.mutable_exited()->set_finished_at_ns(record.finished_at_ns);
+  return reply;
+}
 
 }  // namespace
 
@@ -186,6 +193,9 @@ bool Supervisor::OpenStdio(bool want_stdin, LaunchFds& input) {
 
 void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
   state_ = State::kEnded;  // in case anything below fails
+  const absl::Status reserved = exit_file_.Reserve(bundle_fd_.get());
+  if (!reserved.ok())
+    return connection.Fail(ipc::Step::kRecord, 0, std::string(reserved.message()));
   if (!log_.Open(start.log_path()))
     return connection.Fail(ipc::Step::kLog, errno, start.log_path());
   if (!OpenCgroup(connection, start)) return;
@@ -424,9 +434,20 @@ void Supervisor::End() {
   if (cgroup_.oom.valid()) {
     record.oom_killed = cgroup::OomKills(cgroup_.oom.get()).value_or(0) > oom_kills_before_;
   }
-  // If it cannot be written, crispd takes the shim for one that died, which is what it has to do
-  // then.
-  (void)WriteExit(bundle_fd_.get(), record);
+  // First the file: a crispd that knows nothing of the message takes it for the end of the shim. If
+  // the file cannot be written, a crispd that runs now still learns the exit code.
+  (void)exit_file_.Write(bundle_fd_.get(), record);
+  const ::shim::v1::Reply exited = ExitedReply(record);
+  for (Connection& connection : connections_) {
+    if (connection.is_idle()) (void)connection.Send(exited);
+  }
+  // A crispd that was started while the container ended has connected, but was not accepted yet.
+  while (true) {
+    const ipc::Channel tether(
+        base::UniqueFd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)));
+    if (!tether.valid()) return;
+    (void)tether.Send(exited);
+  }
 }
 
 }  // namespace crisp::shim

@@ -3,9 +3,10 @@
 //   idle ──Start──> starting ──program runs──> running ──init ends──> ending ──> ended
 //                      └───────fails, or crispd closes its connection──> abandoning ──> ended
 //
-// At "ended" exit.json is written (not after an abandoned start, which leaves nothing) and the shim
-// exits, which is how crispd learns of it. One thread; everything is an event. All memory is static
-// or in kernel buffers, except for the messages of an operation in progress and for execs.
+// At "ended" exit.json is written and crispd is told the same on its tether (not after an
+// abandoned start, which leaves no record), and the shim exits. One thread; everything is an event.
+// All memory is static or in kernel buffers, except for the messages of an operation in progress
+// and for execs.
 #pragma once
 
 #include <sys/types.h>
@@ -18,6 +19,7 @@
 #include "shim/container_log.h"
 #include "shim/event_loop.h"
 #include "shim/exec_table.h"
+#include "shim/facts.h"
 #include "shim/output.h"
 #include "shim/runtime.h"
 
@@ -105,6 +107,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   int init_status_ = 0;
   int64_t finished_at_ns_ = 0;
 
+  ExitFile exit_file_;
   ContainerLog log_;
   base::UniqueFd stdin_;  // write end of the container's stdin, or the pty master
   // The pty's other end, held open so that the pty does not hang up while no process of the

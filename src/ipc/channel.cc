@@ -95,10 +95,13 @@ absl::StatusOr<Packet> Channel::Receive(base::Deadline deadline) const {
   Packet packet;
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPacketFds)];
   while (true) {
-    CRISP_RETURN_IF_ERROR(WaitReadable(fd_.get(), deadline));
     // Looks at the size first: a buffer for the largest possible packet would grow the shim's heap.
     const ssize_t size = recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
-    if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && errno == EAGAIN) {
+      CRISP_RETURN_IF_ERROR(WaitReadable(fd_.get(), deadline));
+      continue;
+    }
     packet.data.resize(size > 0 ? std::min<size_t>(static_cast<size_t>(size), kMaxPacketBytes) : 1);
     iovec io = {.iov_base = packet.data.data(), .iov_len = packet.data.size()};
     msghdr header = {};

@@ -66,20 +66,19 @@ absl::Status Containers::Launch(container::Container& container, base::Deadline 
   return started.status();
 }
 
-void Containers::RecordStartError(container::Container& container, const absl::Status& why) {
-  (void)container.MarkExited({.started_at_ns = 0,
-                              .finished_at_ns = base::WallNanos(),
-                              .exit_code = 128,
-                              .reason = "StartError",
-                              .message = std::string(why.message())},
-                             [&] { core_.Announce(Change::kStopped, container); });
-  const std::string cgroup_path = core_.CgroupPath(container);
+void Containers::RecordStartError(const ContainerPtr& container, const absl::Status& why) {
+  core_.MarkExited(container, {.started_at_ns = 0,
+                               .finished_at_ns = base::WallNanos(),
+                               .exit_code = 128,
+                               .reason = "StartError",
+                               .message = std::string(why.message())});
+  const std::string cgroup_path = core_.CgroupPath(*container);
   // Until the cgroup is gone: a shim that was killed may have cloned in its last moment.
   const auto remove = [this, cgroup_path] {
     (void)core_.cgroups.Kill(cgroup_path);
     return core_.cgroups.Remove(cgroup_path, absl::Seconds(1)).ok();
   };
-  if (!remove()) core_.background.Add(absl::StrCat("cgroup ", container.id().str()), remove);
+  if (!remove()) core_.background.Add(absl::StrCat("cgroup ", container->id().str()), remove);
 }
 
 absl::Status Containers::Start(const ContainerPtr& container, const base::Call& call) {
@@ -95,7 +94,7 @@ absl::Status Containers::Start(const ContainerPtr& container, const base::Call& 
   const absl::Status status =
       Launch(*container, call.Before(base::Deadline::In(kLongest)).deadline);
   if (status.ok() || absl::IsFailedPrecondition(status)) return status;  // the latter: not tried
-  RecordStartError(*container, status);
+  RecordStartError(container, status);
   return base::Prefix(status,
                       absl::StrCat("start container ", container->id().str().substr(0, 12)));
 }

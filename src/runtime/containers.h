@@ -42,7 +42,7 @@ class Containers final : public ContainerApi {
   absl::Status Launch(container::Container& container, base::Deadline deadline);
   absl::StatusOr<shim::v1::Start> StartRequest(const store::ContainerRecord& record,
                                                const std::string& cgroup_path) const;
-  void RecordStartError(container::Container& container, const absl::Status& why);
+  void RecordStartError(const ContainerPtr& container, const absl::Status& why);
   absl::Status Kill(container::Container& container, base::Deadline deadline);
 
   Core& core_;

@@ -61,6 +61,22 @@ void Core::Announce(Change change, const sandbox::Sandbox& sandbox) const {
   listener.OnChange(change, sandbox);
 }
 
+void Core::MarkExited(const ContainerPtr& container, const store::Outcome& outcome) {
+  const absl::Status written =
+      container->MarkExited(outcome, [&] { Announce(Change::kStopped, *container); });
+  if (written.ok()) return;
+  const std::string& id = container->id().str();
+  base::Log(LogLevel::kWarning, "a container's end cannot be written down now, trying again",
+            {{"container", id}, {"error", std::string(written.message())}});
+  const auto write_down = [this, container] {
+    absl::MutexLock lock(&container->operation());
+    // A record that is written after its removal would come back as a container.
+    if (!objects.containers.Find(container->id().str()).ok()) return true;
+    return container->Update([](store::ContainerRecord&) {}).ok();
+  };
+  background.Add(absl::StrCat("record ", id), write_down, absl::Seconds(1));
+}
+
 std::string Core::CgroupPath(const container::Container& container) const {
   const absl::StatusOr<SandboxPtr> sandbox = objects.sandboxes.Find(container.sandbox_id().str());
   // A container can outlive what is known of its sandbox: a damaged record.

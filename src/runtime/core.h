@@ -59,6 +59,10 @@ struct Core : Parts {
   std::string PluginGroup(const base::SandboxId& id) const {
     return absl::StrCat(own_group, "/cni-", id.str());
   }
+  // Makes known how a container ended. It is written down at once or, if that fails (a full disk),
+  // again and again until it can be; readers do not wait for that.
+  void MarkExited(const ContainerPtr& container, const store::Outcome& outcome);
+
   // Empty when it is not known: the container outlived its sandbox's record and has no bundle.
   std::string CgroupPath(const container::Container& container) const;
 

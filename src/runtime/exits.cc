@@ -15,14 +15,14 @@ std::string Reason(const ipc::ExitRecord& exit) {
 
 }  // namespace
 
-bool Exits::RecordExit(container::Container& container) {
-  const std::optional<container::Init> init = container.init();
+bool Exits::RecordExit(const ContainerPtr& container, const std::optional<ipc::ExitRecord>& told) {
+  const std::optional<container::Init> init = container->init();
   const absl::StatusOr<ipc::ExitRecord> exit =
-      shim_client::ReadExit(core_.paths.Bundle(container.id()));
+      told.has_value() ? *told : shim_client::ReadExit(core_.paths.Bundle(container->id()));
   if (absl::IsResourceExhausted(exit.status())) {
     base::Log(
         base::LogLevel::kWarning, "exit record cannot be read now, trying again",
-        {{"container", container.id().str()}, {"error", std::string(exit.status().message())}});
+        {{"container", container->id().str()}, {"error", std::string(exit.status().message())}});
     return false;
   }
   store::Outcome outcome;
@@ -34,7 +34,7 @@ bool Exits::RecordExit(container::Container& container) {
   } else {
     // The shim was killed. Processes it left running have no parent that would report their end, so
     // they are killed too.
-    (void)core_.cgroups.Kill(core_.CgroupPath(container));
+    (void)core_.cgroups.Kill(core_.CgroupPath(*container));
     outcome.exit_code = 137;
     outcome.finished_at_ns = base::WallNanos();
     outcome.reason = "ShimDied";
@@ -42,16 +42,11 @@ bool Exits::RecordExit(container::Container& container) {
         absl::StrCat("the container's shim died without an exit record: ", exit.status().message());
   }
   outcome.finished_at_ns = std::max(outcome.finished_at_ns, outcome.started_at_ns);
-  const absl::Status written =
-      container.MarkExited(outcome, [&] { core_.Announce(Change::kStopped, container); });
-  if (!written.ok()) {
-    base::Log(base::LogLevel::kWarning, "the container's exit cannot be recorded, going on",
-              {{"container", container.id().str()}, {"error", std::string(written.message())}});
-  }
+  core_.MarkExited(container, outcome);
   return true;
 }
 
-void Exits::OnShimGone(const std::string& id) {
+void Exits::OnShimGone(const std::string& id, const std::optional<ipc::ExitRecord>& told) {
   const absl::StatusOr<SandboxPtr> sandbox = core_.objects.sandboxes.Find(id);
   if (sandbox.ok()) {
     (*sandbox)->PauseGone([&] { core_.Announce(Change::kStopped, **sandbox); });
@@ -60,14 +55,15 @@ void Exits::OnShimGone(const std::string& id) {
   const absl::StatusOr<ContainerPtr> container = core_.objects.containers.Find(id);
   // A start that failed is recorded by StartContainer, which knows why.
   if (!container.ok() || !(*container)->init().has_value()) return;
-  EndContainer(*container);
+  EndContainer(*container, told);
 }
 
-void Exits::EndContainer(const ContainerPtr& container) {
-  if (!RecordExit(*container)) {
+void Exits::EndContainer(const ContainerPtr& container,
+                         const std::optional<ipc::ExitRecord>& told) {
+  if (!RecordExit(container, told)) {
     // Again every second, without a growing pause: clients wait for the exit.
     const auto again = [this, container] {
-      EndContainer(container);
+      EndContainer(container, std::nullopt);
       return true;
     };
     core_.background.Add(absl::StrCat("exit ", container->id().str()), again, absl::Seconds(1));

@@ -106,18 +106,17 @@ void LogDamaged(absl::string_view noun, const store::Damaged& damaged) {
             {{"id", damaged.id}, {"error", std::string(damaged.why.message())}});
 }
 
-void MarkLost(container::Container& container, const absl::Status& why) {
-  base::Log(LogLevel::kError, "a container is lost",
-            {{"container", container.id().str()}, {"error", std::string(why.message())}});
-  (void)container.MarkExited({.started_at_ns = 0,
-                              .finished_at_ns = base::WallNanos(),
-                              .exit_code = 255,
-                              .reason = "Unknown",
-                              .message = std::string(why.message())},
-                             [] {});
-}
-
 }  // namespace
+
+void Recovery::MarkLost(const ContainerPtr& container, const absl::Status& why) {
+  base::Log(LogLevel::kError, "a container is lost",
+            {{"container", container->id().str()}, {"error", std::string(why.message())}});
+  core_.MarkExited(container, {.started_at_ns = 0,
+                               .finished_at_ns = base::WallNanos(),
+                               .exit_code = 255,
+                               .reason = "Unknown",
+                               .message = std::string(why.message())});
+}
 
 absl::Status Recovery::RecoverSandbox(store::SandboxRecord record) {
   const std::string bundle = core_.paths.Bundle(record.id);
@@ -168,7 +167,7 @@ absl::Status Recovery::RecoverContainer(store::ContainerRecord record) {
     // Whether it ran or was still to be started, it never will again.
     found.damage = absl::NotFoundError("its directory in /run is gone with the host's restart");
   }
-  if (!found.damage.ok()) MarkLost(*container, found.damage);
+  if (!found.damage.ok()) MarkLost(container, found.damage);
   if (!found.started.has_value()) {
     // CREATED, or a start that never happened, whose cgroup would be in the way of the next.
     const std::string cgroup_path = core_.CgroupPath(*container);
@@ -178,7 +177,7 @@ absl::Status Recovery::RecoverContainer(store::ContainerRecord record) {
   }
   container->MarkStarted(InitOf(*found.started));
   if (!found.alive()) {
-    exits_.OnShimGone(container->id().str());
+    exits_.OnShimGone(container->id().str(), std::nullopt);
     return absl::OkStatus();
   }
   Reattach(container->id().str(), bundle, std::move(found.tether), ShimPidfd(*found.started));
@@ -201,7 +200,7 @@ void Recovery::Reattach(const std::string& id, const std::string& bundle, ipc::C
     absl::StatusOr<ipc::Channel> again = ipc::Connect(base::JoinPath(bundle, base::kShimSocket));
     if (again.ok()) return core_.monitor.Watch(id, *std::move(again), std::move(*shim)).ok();
     if (!IsGone(again.status())) return false;
-    exits_.OnShimGone(id);
+    exits_.OnShimGone(id, std::nullopt);
     return true;
   });
 }

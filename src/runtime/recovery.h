@@ -26,6 +26,7 @@ class Recovery {
   absl::Status LoadContainers();
   absl::Status RecoverSandbox(store::SandboxRecord record);
   absl::Status RecoverContainer(store::ContainerRecord record);
+  void MarkLost(const ContainerPtr& container, const absl::Status& why);
   void Reattach(const std::string& id, const std::string& bundle, ipc::Channel tether,
                 base::UniqueFd pidfd);
   absl::Status RemoveOrphans();

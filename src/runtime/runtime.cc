@@ -12,7 +12,10 @@ constexpr absl::Duration kGarbageTime = absl::Seconds(10);
 }  // namespace
 
 Runtime::Runtime(const Parts& parts)
-    : core_(parts, [this](const std::string& id) { exits_.OnShimGone(id); }),
+    : core_(parts,
+            [this](const std::string& id, const std::optional<ipc::ExitRecord>& told) {
+              exits_.OnShimGone(id, told);
+            }),
       exits_(core_),
       containers_(core_),
       sandboxes_(core_, containers_),

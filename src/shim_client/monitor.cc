@@ -40,8 +40,10 @@ absl::Status Monitor::Watch(const std::string& container_id, ipc::Channel tether
                             base::UniqueFd pidfd) {
   absl::MutexLock lock(&mu_);
   const int fd = tether.fd();
-  watched_[fd] = {
-      .container_id = container_id, .tether = std::move(tether), .pidfd = std::move(pidfd)};
+  watched_[fd] = {.container_id = container_id,
+                  .tether = std::move(tether),
+                  .pidfd = std::move(pidfd),
+                  .exit = std::nullopt};
   epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data = {.fd = fd}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     absl::Status status = base::Errno("epoll_ctl", "shim tether");
@@ -64,9 +66,24 @@ void Monitor::Run() {
     const int n = epoll_wait(epoll_.get(), events, std::size(events), -1);
     for (int i = 0; i < n; ++i) {
       if (events[i].data.fd == stop_.get()) return;
-      Gone(events[i].data.fd);
+      if (!TakePacket(events[i].data.fd)) Gone(events[i].data.fd);
     }
   }
+}
+
+bool Monitor::TakePacket(int tether_fd) {
+  absl::MutexLock lock(&mu_);
+  const auto it = watched_.find(tether_fd);
+  if (it == watched_.end()) return false;
+  const auto reply =
+      it->second.tether.ReceiveMessage<::shim::v1::Reply>(nullptr, base::Deadline::At(0));
+  if (!reply.ok()) return absl::IsDeadlineExceeded(reply.status());
+  if (reply->has_exited()) {
+    it->second.exit = {.exit_code = reply->exited().exit_code(),
+                       .oom_killed = reply->exited().oom_killed(),
+                       .finished_at_ns = reply->exited().finished_at_ns()};
+  }
+  return true;
 }
 
 void Monitor::Gone(int tether_fd) {
@@ -88,7 +105,7 @@ void Monitor::Gone(int tether_fd) {
            errno == EINTR) {
     }
   }
-  on_gone_(shim.container_id);
+  on_gone_(shim.container_id, shim.exit);
 }
 
 }  // namespace crisp::shim_client

@@ -1,10 +1,11 @@
 // Watches all running shims, each by its tether, an idle connection: end of file means that the
-// shim has ended and that its exit record, if it wrote one, is complete. One thread of its own,
-// epoll(7). Thread-safe.
+// shim has ended and that its exit record, if it wrote one, is complete. Before it ends, a shim
+// says on the tether how its container ended. One thread of its own, epoll(7). Thread-safe.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -13,14 +14,16 @@
 #include "base/thread.h"
 #include "base/unique_fd.h"
 #include "ipc/channel.h"
+#include "ipc/facts.h"
 
 namespace crisp::shim_client {
 
 class Monitor {
  public:
-  // Called on the monitor's thread, once per watched id, after the shim is dead and reaped. Must
-  // not block.
-  using GoneCallback = std::function<void(const std::string& container_id)>;
+  // Called on the monitor's thread, once per watched id, after the shim is dead and reaped, with
+  // what the shim said of its container's end. Must not block.
+  using GoneCallback = std::function<void(const std::string& container_id,
+                                          const std::optional<ipc::ExitRecord>& exit)>;
 
   explicit Monitor(GoneCallback on_gone) : on_gone_(std::move(on_gone)) {}
   Monitor(const Monitor&) = delete;
@@ -42,9 +45,12 @@ class Monitor {
     std::string container_id;
     ipc::Channel tether;
     base::UniqueFd pidfd;
+    std::optional<ipc::ExitRecord> exit;
   };
 
   void Run();
+  // Takes a packet that has arrived. False at the end of file.
+  bool TakePacket(int tether_fd);
   void Gone(int tether_fd);
 
   const GoneCallback on_gone_;

@@ -71,7 +71,7 @@ TEST_CASE("nothing is lost if descriptors run out at any point of a start") {
   CHECK(base::ListDir(daemon.root() + "/quarantine").value().empty());
 }
 
-TEST_CASE("an exit that cannot be read for lack of descriptors is reported as soon as it can") {
+TEST_CASE("an exit is reported also without descriptors, and written down once there are some") {
   Daemon daemon;
   Pod pod(daemon);
   const std::string container = RunTrap(pod);
@@ -79,12 +79,29 @@ TEST_CASE("an exit that cannot be read for lack of descriptors is reported as so
   {
     const NoDescriptors none(daemon);
     REQUIRE(kill(pid, SIGTERM) == 0);
+    CHECK(pod.WaitExited(container).exit_code() == 7);
+    CHECK(pod.ContainerStatus(container).reason() == "Error");
+  }
+  const std::string record = daemon.root() + "/containers/" + container + "/record.json";
+  CHECK(Eventually(
+      [&] { return base::ReadFile(record).value().find("finished_at_ns") != std::string::npos; }));
+}
+
+TEST_CASE("without descriptors the exit record of a dead shim does not count as missing") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container = RunTrap(pod);
+  const std::string stat =
+      base::ReadFile(absl::StrCat("/proc/", pod.HostPid(container), "/stat")).value();
+  const int shim = atoi(stat.c_str() + stat.rfind(')') + 4);
+  {
+    const NoDescriptors none(daemon);
+    REQUIRE(kill(shim, SIGKILL) == 0);
     CHECK(Eventually(
         [&] { return daemon.Log().find("exit record cannot be read") != std::string::npos; }));
     CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
   }
-  CHECK(pod.WaitExited(container).exit_code() == 7);
-  CHECK(pod.ContainerStatus(container).reason() == "Error");
+  CHECK(pod.WaitExited(container).reason() == "ShimDied");
 }
 
 TEST_CASE("a stop signal that could not be sent is sent by the next StopContainer") {

@@ -100,6 +100,35 @@ TEST_CASE("a shim ends when crispd goes away before it asked for a start", "[shi
   REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
 }
 
+TEST_CASE("crispd is told how a container ended, also when the exit cannot be recorded", "[shim]") {
+  for (const bool broken : {false, true}) {
+    Bundle bundle;
+    shim_client::LaunchedShim shim = bundle.Launch(ShellSpec("read line; exit 3"));
+    bundle.request().set_stdin(true);
+    REQUIRE(shim_client::Start(shim.operation, bundle.request(), DeadlineIn(20'000)).ok());
+    // A second tether, as of a crispd that was restarted.
+    absl::StatusOr<ipc::Channel> second = ipc::Connect(bundle.path() + "/shim.sock");
+    REQUIRE(second.ok());
+    if (broken) REQUIRE(base::MakeDirs(bundle.path() + "/exit.json/in-the-way", 0700).ok());
+    shim::v1::Attach attach;
+    attach.set_stdin(true);
+    auto session = shim_client::Attach(bundle.path(), attach, {}, DeadlineIn(20'000));
+    REQUIRE(session.ok());
+    REQUIRE(base::WriteAll(session->stdin_.get(), "end\n").ok());
+    for (const ipc::Channel* tether : {&shim.tether, &*second}) {
+      const auto told = tether->ReceiveMessage<shim::v1::Reply>(nullptr, DeadlineIn(20'000));
+      INFO(told.status());
+      REQUIRE(told.ok());
+      CHECK(told->exited().exit_code() == 3);
+      CHECK(told->exited().finished_at_ns() > 0);
+      CHECK(absl::IsUnavailable(tether->Receive(DeadlineIn(20'000)).status()));
+    }
+    siginfo_t info;
+    REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
+    CHECK(shim_client::ReadExit(bundle.path()).ok() != broken);
+  }
+}
+
 TEST_CASE("a parked start waits before its first step", "[shim]") {
   Bundle bundle;
   pid_t created = 0;

@@ -17,9 +17,12 @@ namespace crisp::shim_client {
 namespace {
 
 struct Gone {
-  void Add(const std::string& id) {
-    absl::MutexLock lock(&mu);
-    ids.push_back(id);
+  Monitor::GoneCallback Callback() {
+    return [this](const std::string& id, const std::optional<ipc::ExitRecord>& exit) {
+      absl::MutexLock lock(&mu);
+      ids.push_back(id);
+      exits.push_back(exit);
+    };
   }
   bool Await(size_t count) {
     absl::MutexLock lock(&mu);
@@ -29,6 +32,7 @@ struct Gone {
   }
   absl::Mutex mu;
   std::vector<std::string> ids ABSL_GUARDED_BY(mu);
+  std::vector<std::optional<ipc::ExitRecord>> exits ABSL_GUARDED_BY(mu);
 };
 
 // A process that holds the other end of `tether` until it is killed.
@@ -64,7 +68,7 @@ TEST_CASE("a shim that dies is reaped and reported once") {
   const size_t before = OpenFds();
   {
     Gone gone;
-    Monitor monitor([&](const std::string& id) { gone.Add(id); });
+    Monitor monitor(gone.Callback());
     REQUIRE(monitor.Start().ok());
     TetherHolder one, two;
     REQUIRE(monitor.Watch("one", std::move(one.tether), std::move(one.pidfd)).ok());
@@ -79,13 +83,14 @@ TEST_CASE("a shim that dies is reaped and reported once") {
     CHECK_FALSE(IsMyChild(two.pid));
     absl::MutexLock lock(&gone.mu);
     CHECK(gone.ids == std::vector<std::string>{"one", "two"});
+    CHECK_FALSE(gone.exits[0].has_value());
   }
   CHECK(OpenFds() == before);
 }
 
 TEST_CASE("a shim that closes its tether but lives on is killed") {
   Gone gone;
-  Monitor monitor([&](const std::string& id) { gone.Add(id); });
+  Monitor monitor(gone.Callback());
   REQUIRE(monitor.Start().ok());
   TetherHolder shim;
   int fds[2];
@@ -98,7 +103,7 @@ TEST_CASE("a shim that closes its tether but lives on is killed") {
 
 TEST_CASE("the end of a shim of an earlier crispd is reported") {
   Gone gone;
-  Monitor monitor([&](const std::string& id) { gone.Add(id); });
+  Monitor monitor(gone.Callback());
   REQUIRE(monitor.Start().ok());
   int fds[2];
   REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
@@ -108,9 +113,42 @@ TEST_CASE("the end of a shim of an earlier crispd is reported") {
   CHECK(gone.Await(1));
 }
 
+TEST_CASE("what a shim says of its container's end is reported when the shim has ended") {
+  Gone gone;
+  Monitor monitor(gone.Callback());
+  REQUIRE(monitor.Start().ok());
+  TetherHolder shim;
+  int fds[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+  ipc::Channel other_end{base::UniqueFd(fds[1])};
+  REQUIRE(monitor.Watch("x", ipc::Channel(base::UniqueFd(fds[0])), std::move(shim.pidfd)).ok());
+  shim::v1::Reply of_a_newer_shim;
+  of_a_newer_shim.mutable_done();
+  REQUIRE(other_end.Send(of_a_newer_shim).ok());
+  shim::v1::Reply reply;
+  reply.mutable_exited()->set_exit_code(7);
+  reply.mutable_exited()->set_oom_killed(true);
+  reply.mutable_exited()->set_finished_at_ns(11);
+  REQUIRE(other_end.Send(reply).ok());
+  // The shim is not at its end before it closes the tether, and is not killed for what it says.
+  usleep(50'000);
+  CHECK(IsMyChild(shim.pid));
+  {
+    absl::MutexLock lock(&gone.mu);
+    CHECK(gone.ids.empty());
+  }
+  other_end.Close();
+  REQUIRE(gone.Await(1));
+  absl::MutexLock lock(&gone.mu);
+  REQUIRE(gone.exits[0].has_value());
+  CHECK(gone.exits[0]->exit_code == 7);
+  CHECK(gone.exits[0]->oom_killed);
+  CHECK(gone.exits[0]->finished_at_ns == 11);
+}
+
 TEST_CASE("a shim that was dead before it is watched is reported") {
   Gone gone;
-  Monitor monitor([&](const std::string& id) { gone.Add(id); });
+  Monitor monitor(gone.Callback());
   REQUIRE(monitor.Start().ok());
   TetherHolder shim;
   kill(shim.pid, SIGKILL);
@@ -124,7 +162,7 @@ TEST_CASE("after Stop nothing is reported, and an invalid tether is an error") {
   Gone gone;
   TetherHolder shim;
   {
-    Monitor monitor([&](const std::string& id) { gone.Add(id); });
+    Monitor monitor(gone.Callback());
     REQUIRE(monitor.Start().ok());
     CHECK_FALSE(monitor.Watch("bad", ipc::Channel(), base::UniqueFd()).ok());
     REQUIRE(monitor.Watch("x", std::move(shim.tether), std::move(shim.pidfd)).ok());
