@@ -24,6 +24,7 @@
 #include "layers/layer_use.h"
 #include "linux/apparmor.h"
 #include "linux/null_device.h"
+#include "linux/open_files.h"
 #include "rpc/grpc_service.h"
 #include "runtime/runtime.h"
 #include "spec/apparmor_default.h"
@@ -129,6 +130,8 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   CRISP_ASSIGN_OR_RETURN(const std::string shim_program, FindHelper("crisp-shim"));
   CRISP_ASSIGN_OR_RETURN(const shim_client::Launcher shims,
                          shim_client::Launcher::Create(shim_program));
+  // Two for each shim, a few for each exec: more than the 1024 that a service gets by default.
+  linux::RaiseMaxOpenFiles();
   CRISP_ASSIGN_OR_RETURN(const std::string pause_root, MakePauseRoot(config.root));
   cgroup::Cgroups::Options groups;
   if (config.cgroup.driver == config::kSystemdDriver) groups.driver = cgroup::Driver::kSystemd;

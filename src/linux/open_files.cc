@@ -32,6 +32,13 @@ OpenFiles CountOpenFiles(const std::vector<pid_t>& pids, uint64_t max_descriptor
   return count;
 }
 
+void RaiseMaxOpenFiles() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 std::optional<uint64_t> MaxOpenFiles(pid_t pid) {
   rlimit limit;
   if (prlimit(pid, RLIMIT_NOFILE, nullptr, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)

@@ -18,6 +18,9 @@ struct OpenFiles {
 // any number of them and the count must stay cheap.
 OpenFiles CountOpenFiles(const std::vector<pid_t>& pids, uint64_t max_descriptors = 65536);
 
+// Raises this process's soft RLIMIT_NOFILE to the hard one, as far as the kernel lets it.
+void RaiseMaxOpenFiles();
+
 // Soft RLIMIT_NOFILE of a process; absent when it is gone or has no limit.
 std::optional<uint64_t> MaxOpenFiles(pid_t pid);
 

@@ -69,7 +69,9 @@ absl::StatusOr<Launcher> Launcher::Create(const std::string& program) {
   // Executing a file that is open for writing is ETXTBSY: reopen it read-only.
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd sealed,
                          base::Open(absl::StrCat("/proc/self/fd/", memory.get()), O_RDONLY));
-  return Launcher(std::move(sealed));
+  rlimit open_files;
+  if (getrlimit(RLIMIT_NOFILE, &open_files) != 0) return base::Errno("getrlimit", "");
+  return Launcher(std::move(sealed), open_files);
 }
 
 absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
@@ -82,6 +84,12 @@ absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
                          linux::Spawn(command, {-1, -1, -1, socket.get(), program_.get()}));
   LaunchedShim shim;
   shim.pidfd = std::move(child.pidfd);
+  // In time: the shim starts nothing before it is asked to.
+  if (prlimit(child.pid, RLIMIT_NOFILE, &open_files_, nullptr) != 0) {
+    const absl::Status status = base::Errno("prlimit", "crisp-shim");
+    End(shim.pidfd.get());
+    return status;
+  }
   // The socket listens already, so connecting does not wait for the shim.
   for (ipc::Channel* channel : {&shim.tether, &shim.operation}) {
     absl::StatusOr<ipc::Channel> connected = ipc::Connect(path);

@@ -4,6 +4,8 @@
 // the file. Thread-safe after Create.
 #pragma once
 
+#include <sys/resource.h>
+
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -20,7 +22,8 @@ struct LaunchedShim {
 
 class Launcher {
  public:
-  // `program`: path of the crisp-shim binary. Errors name it.
+  // `program`: path of the crisp-shim binary. Errors name it. Shims, and the containers they start,
+  // get the limit of open files (RLIMIT_NOFILE) that crispd has now, whatever it is later.
   static absl::StatusOr<Launcher> Create(const std::string& program);
 
   // Binds <bundle>/shim.sock and spawns `crisp-shim <bundle> <container id>`, with the socket as
@@ -30,8 +33,10 @@ class Launcher {
                                       const std::string& container_id) const;
 
  private:
-  explicit Launcher(base::UniqueFd program) : program_(std::move(program)) {}
+  Launcher(base::UniqueFd program, rlimit open_files)
+      : program_(std::move(program)), open_files_(open_files) {}
   base::UniqueFd program_;
+  rlimit open_files_;
 };
 
 }  // namespace crisp::shim_client

@@ -104,6 +104,22 @@ TEST_CASE("without descriptors the exit record of a dead shim does not count as 
   CHECK(pod.WaitExited(container).reason() == "ShimDied");
 }
 
+TEST_CASE("crispd takes all the descriptors it may have, and its containers do not inherit that") {
+  rlimit files, before;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit ours = {before.rlim_max / 2, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &ours) == 0);
+  Daemon daemon;
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE(prlimit(daemon.pid(), RLIMIT_NOFILE, nullptr, &files) == 0);
+  CHECK(files.rlim_cur == files.rlim_max);
+  Pod pod(daemon);
+  const std::string container = pod.Run({"sleep", "1000"});
+  REQUIRE(prlimit(pod.HostPid(container), RLIMIT_NOFILE, nullptr, &files) == 0);
+  CHECK(files.rlim_cur == ours.rlim_cur);
+  CHECK(pod.Exec(container, {"sh", "-c", "ulimit -Sn"}).out == absl::StrCat(ours.rlim_cur, "\n"));
+}
+
 TEST_CASE("a stop signal that could not be sent is sent by the next StopContainer") {
   Daemon daemon;
   Pod pod(daemon);

@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "linux/open_files.h"
 #include "temp_dir.h"
 
 namespace crisp::shim_client {
@@ -76,6 +77,27 @@ TEST_CASE("the program that shims run cannot be written") {
     munmap(shared, 4096);
   }
   CHECK(sealed == 1);
+}
+
+TEST_CASE("shims get the limit of open files that crispd had, not the one it gave itself") {
+  const TempDir dir;
+  rlimit before;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit low = {before.rlim_max / 2, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);
+  const absl::StatusOr<Launcher> launcher = Launcher::Create(CopyOf(dir, "/bin/true"));
+  linux::RaiseMaxOpenFiles();
+  CHECK(linux::MaxOpenFiles(getpid()) == before.rlim_max);
+  REQUIRE(launcher.ok());
+  const absl::StatusOr<LaunchedShim> shim = launcher->Launch(dir.path, "id");
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE(shim.ok());
+  // It has ended, or will, but is not reaped and so has its limits still.
+  const std::string info = *base::ReadFile(absl::StrCat("/proc/self/fdinfo/", shim->pidfd.get()));
+  const size_t at = info.find("Pid:");
+  REQUIRE(at != std::string::npos);
+  CHECK(linux::MaxOpenFiles(atoi(info.c_str() + at + 4)) == low.rlim_cur);
+  (void)ExitCode(*shim);
 }
 
 TEST_CASE("a missing program or bundle is an error that names it") {
