@@ -19,6 +19,7 @@
 #include "absl/strings/strip.h"
 #include "base/errno.h"
 #include "base/file.h"
+#include "base/id.h"
 #include "base/status_macros.h"
 #include "cgroup/device_program.h"
 #include "cgroup/join.h"
@@ -169,6 +170,19 @@ absl::StatusOr<std::string> Cgroups::Path(absl::string_view cgroup_parent,
 
 std::string Cgroups::ParentOf(absl::string_view path) const {
   return std::string(path.substr(0, std::max<size_t>(path.rfind('/'), 1)));
+}
+
+absl::StatusOr<std::string> Cgroups::Find(absl::string_view id) const {
+  const std::string& root = layout_.v2.mount_point;
+  std::vector<std::string> seen;
+  if (base::IsId(id)) seen = SubGroups(root);  // other names may be those of the host's groups
+  for (size_t i = 0; i < seen.size(); ++i) {
+    const std::string name = seen[i].substr(seen[i].rfind('/') + 1);
+    if (name == id) return seen[i].substr(root.size());
+    if (base::IsId(name)) continue;
+    for (std::string& child : SubGroups(seen[i])) seen.push_back(std::move(child));
+  }
+  return absl::NotFoundError(absl::StrCat("no cgroup is named ", id));
 }
 
 absl::Status Cgroups::Create(absl::string_view path, const Resources& resources) {

@@ -84,6 +84,10 @@ class Cgroups {
   // it first); InvalidArgument for values that the kernel refuses.
   absl::Status Create(absl::string_view path, const Resources& resources);
 
+  // The path of the group that is named `id`, wherever it is; kNotFound. For an object of which
+  // nothing else is known. Groups that containers made in their own do not count.
+  absl::StatusOr<std::string> Find(absl::string_view id) const;
+
   // Changes the given limits, all or none: after a failure the old values are written back, and the
   // error names the file and the value. Devices cannot be updated (InvalidArgument).
   absl::Status Update(absl::string_view path, const Resources& resources);

@@ -1,6 +1,7 @@
 #include "runtime/core.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "runtime/bundle.h"
 
@@ -77,10 +78,16 @@ void Core::MarkExited(const ContainerPtr& container, const store::Outcome& outco
   background.Add(absl::StrCat("record ", id), write_down, absl::Seconds(1));
 }
 
+absl::StatusOr<std::string> Core::FindCgroup(const std::string& id) const {
+  const absl::StatusOr<std::string> path = BundleCgroup(base::JoinPath(paths.Bundles(), id));
+  if (path.ok() || absl::IsResourceExhausted(path.status())) return path;
+  return cgroups.Find(id);
+}
+
 std::string Core::CgroupPath(const container::Container& container) const {
   const absl::StatusOr<SandboxPtr> sandbox = objects.sandboxes.Find(container.sandbox_id().str());
   // A container can outlive what is known of its sandbox: a damaged record.
-  if (!sandbox.ok()) return BundleCgroup(paths.Bundle(container.id())).value_or("");
+  if (!sandbox.ok()) return FindCgroup(container.id().str()).value_or("");
   const std::string parent =
       (*sandbox)->Read([](const store::SandboxRecord& r) { return r.cgroup_parent; });
   // The sandbox's own path was valid, so this one is.

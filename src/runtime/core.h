@@ -63,6 +63,10 @@ struct Core : Parts {
   // again and again until it can be; readers do not wait for that.
   void MarkExited(const ContainerPtr& container, const store::Outcome& outcome);
 
+  // Where the processes of a container or pause without a record are: as its bundle says or, when
+  // that is damaged too, in the group with its name. kResourceExhausted when that cannot be told
+  // now.
+  absl::StatusOr<std::string> FindCgroup(const std::string& id) const;
   // Empty when it is not known: the container outlived its sandbox's record and has no bundle.
   std::string CgroupPath(const container::Container& container) const;
 

@@ -287,7 +287,7 @@ absl::Status Recovery::ReclaimSandbox(const base::SandboxId& id) {
   record.netns_path = cni::NetnsPath(id.str());
   record.plugin_group = core_.PluginGroup(id);
   record.pending_cleanup = {store::Cleanup::kNetwork, store::Cleanup::kNetns};
-  const absl::StatusOr<std::string> cgroup_path = BundleCgroup(core_.paths.Bundle(id));
+  const absl::StatusOr<std::string> cgroup_path = core_.FindCgroup(id.str());
   if (absl::IsResourceExhausted(cgroup_path.status())) return cgroup_path.status();
   if (cgroup_path.ok()) {
     record.cgroup_parent = core_.cgroups.ParentOf(*cgroup_path);
@@ -298,8 +298,7 @@ absl::Status Recovery::ReclaimSandbox(const base::SandboxId& id) {
 }
 
 void Recovery::ReclaimContainer(const std::string& id) {
-  const absl::StatusOr<std::string> cgroup_path =
-      BundleCgroup(base::JoinPath(core_.paths.Bundles(), id));
+  const absl::StatusOr<std::string> cgroup_path = core_.FindCgroup(id);
   if (!cgroup_path.ok()) return;
   (void)core_.cgroups.Kill(*cgroup_path);
   (void)core_.cgroups.Remove(*cgroup_path, kKillTime);

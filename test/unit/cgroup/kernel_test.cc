@@ -62,6 +62,19 @@ TEST_CASE("limits are in the kernel's files") {
   CHECK(absl::IsNotFound(kernel.groups->Update(path, {})));
 }
 
+TEST_CASE("a group is found by its id, but not below another group, nor a group of the host") {
+  Kernel kernel;
+  const std::string path = kernel.NewPath(), inner = base::NewId();
+  const std::string id = path.substr(path.rfind('/') + 1);
+  CHECK(absl::IsNotFound(kernel.groups->Find(id).status()));
+  REQUIRE(kernel.groups->Create(path, {}).ok());
+  REQUIRE(mkdir(absl::StrCat(kernel.layout().At(path).v2, "/", inner).c_str(), 0755) == 0);
+  CHECK(kernel.groups->Find(id).value_or("") == path);
+  CHECK(absl::IsNotFound(kernel.groups->Find(inner).status()));
+  CHECK(absl::IsNotFound(kernel.groups->Find(kernel.root.substr(1)).status()));
+  REQUIRE(kernel.groups->Remove(path, kPatience).ok());
+}
+
 TEST_CASE("a failed Create leaves nothing and names file and value") {
   Kernel kernel;
   const std::string path = kernel.NewPath();
