@@ -31,14 +31,15 @@ absl::Status Runtime::Start() {
   CRISP_RETURN_IF_ERROR(core_.background.Start());
   CRISP_RETURN_IF_ERROR(recovery_.Run());
   // Not awaited: a plugin that hangs must not keep crispd from serving.
-  core_.background.Add("cni gc", [this] {
+  const auto collect = [this] {
     const absl::Status status = core_.network.CollectGarbage(base::Deadline::In(kGarbageTime));
     if (!status.ok()) {
       base::Log(base::LogLevel::kWarning, "cni garbage was not collected",
                 {{"error", std::string(status.message())}});
     }
     return true;
-  });
+  };
+  core_.background.Add("cni gc", collect, absl::ZeroDuration(), Lane::kPlugins);
   CRISP_RETURN_IF_ERROR(stats_.Start());
   return execs_.StartStreaming();
 }

@@ -3,8 +3,8 @@
 // v1 protocols, KEP-4006). ARCHITECTURE.md draws the way from the request to the bytes.
 //
 // One I/O thread copies all bytes; eight threads make the calls into the StreamingRuntime, and none
-// waits for a process to start, which takes as long as its container likes. At most 256 KiB wait per
-// session and direction: a client that does not read stops its process by back-pressure.
+// waits for a process to start, which takes as long as its container likes. At most 256 KiB wait
+// per session and direction: a client that does not read stops its process by back-pressure.
 // Thread-safe. Plain HTTP on loopback only; a client is trusted if it has a token.
 #pragma once
 
