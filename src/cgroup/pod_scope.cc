@@ -1,8 +1,6 @@
 #include "cgroup/pod_scope.h"
 
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <utility>
@@ -15,6 +13,7 @@
 #include "base/status_macros.h"
 #include "cgroup/systemd.h"
 #include "cgroup/unit_name.h"
+#include "linux/reap.h"
 
 namespace crisp::cgroup {
 namespace {
@@ -118,8 +117,7 @@ void PodScopes::ReapHolder(const std::string& path) {
     child = std::move(holder->second);
     holders_.erase(holder);
   }
-  (void)kill(child.pid, SIGKILL);  // it was not reaped yet, so the pid cannot be reused
-  (void)waitpid(child.pid, nullptr, 0);
+  linux::EndChild(child.pid, child.pidfd.get());
 }
 
 }  // namespace crisp::cgroup

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "linux/clone_vm.h"
+#include "linux/reap.h"
 
 namespace crisp::linux {
 namespace {
@@ -208,13 +209,13 @@ absl::StatusOr<RunResult> Run(const Command& command, absl::string_view input,
   const absl::Status ended = Supervise(child.pidfd.get(), limits.deadline, out, err);
   // The group's number cannot be reused before the program is reaped.
   kill(-child.pid, SIGKILL);
-  siginfo_t info = {};
-  while (waitid(P_PIDFD, static_cast<id_t>(child.pidfd.get()), &info, WEXITED) != 0) {
-    if (errno != EINTR) return base::Errno("waitid for", command.path);
-  }
+  const std::optional<siginfo_t> end =
+      Reap(child.pid, child.pidfd.get(), base::Deadline::In(kEndTime));
   if (!ended.ok()) return base::Prefix(ended, command.path);
+  if (!end.has_value() || end->si_pid == 0)
+    return absl::InternalError(absl::StrCat(command.path, ": how it ended is not known"));
   RunResult result;
-  (info.si_code == CLD_EXITED ? result.exit_code : result.signal) = info.si_status;
+  (end->si_code == CLD_EXITED ? result.exit_code : result.signal) = end->si_status;
   result.out = std::move(out.data);
   result.err = std::move(err.data);
   return result;

@@ -25,8 +25,7 @@ struct Command {
   int cgroup = -1;                // a cgroup2 directory to start in, borrowed; -1: the caller's
 };
 
-// A started program. The caller owns it and must reap it once (waitid on `pidfd`), or a zombie
-// stays.
+// A started program. The caller owns it and must reap it once (reap.h), or a zombie stays.
 struct Child {
   pid_t pid = -1;  // also its process group
   base::UniqueFd pidfd;
@@ -52,7 +51,8 @@ struct RunResult {
 // Runs `command` with `input` as standard input until the program itself has exited. Processes that
 // it left in its process group are killed; processes that still hold its standard output are not
 // waited for. kDeadlineExceeded "<path>: killed at the deadline" and kResourceExhausted (too much
-// output) are returned after the whole group was killed and the program reaped.
+// output) are returned after the whole group was killed; the program is reaped (reap.h) unless it
+// outlives SIGKILL for five seconds.
 absl::StatusOr<RunResult> Run(const Command& command, absl::string_view input,
                               const RunLimits& limits);
 

@@ -1,11 +1,9 @@
 #include "shim_client/launcher.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -15,8 +13,8 @@
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
+#include "linux/reap.h"
 #include "linux/spawn.h"
-#include "linux/syscalls.h"
 
 namespace crisp::shim_client {
 namespace {
@@ -37,14 +35,6 @@ std::vector<std::string> ShimEnvironment() {
   }
 #endif
   return environment;
-}
-
-// Kills and reaps a shim that Monitor never gets to know.
-void End(int pidfd) {
-  (void)linux::SendSignal(pidfd, SIGKILL);
-  siginfo_t info;
-  while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED) < 0 && errno == EINTR) {
-  }
 }
 
 }  // namespace
@@ -94,7 +84,7 @@ absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
   for (ipc::Channel* channel : {&shim.tether, &shim.operation}) {
     absl::StatusOr<ipc::Channel> connected = ipc::Connect(path);
     if (!connected.ok()) {
-      End(shim.pidfd.get());
+      linux::EndChild(child.pid, shim.pidfd.get());  // Monitor never gets to know it
       return connected.status();
     }
     *channel = *std::move(connected);

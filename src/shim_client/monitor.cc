@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/errno.h"
 #include "base/status_macros.h"
 #include "linux/syscalls.h"
@@ -63,11 +65,17 @@ void Monitor::KillShim(const std::string& container_id) {
 void Monitor::Run() {
   while (true) {
     epoll_event events[64];
-    const int n = epoll_wait(epoll_.get(), events, std::size(events), -1);
+    const int n = epoll_wait(epoll_.get(), events, std::size(events), NextReport().PollMillis());
     for (int i = 0; i < n; ++i) {
-      if (events[i].data.fd == stop_.get()) return;
-      if (!TakePacket(events[i].data.fd)) Gone(events[i].data.fd);
+      const int fd = events[i].data.fd;
+      if (fd == stop_.get()) return;
+      if (ending_.count(fd) > 0) {
+        CheckEnd(fd);
+      } else if (!TakePacket(fd)) {
+        Gone(fd);
+      }
     }
+    ReportLate();
   }
 }
 
@@ -96,16 +104,40 @@ void Monitor::Gone(int tether_fd) {
     watched_.erase(it);
   }
   shim.tether.Close();
-  if (shim.pidfd.valid()) {
-    // A shim that closed the tether but did not end is broken: it is killed.
-    Kill(shim.pidfd.get());
-    siginfo_t info;
-    // ECHILD: a shim of an earlier crispd, which init reaps.
-    while (waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) < 0 &&
-           errno == EINTR) {
-    }
+  if (!shim.pidfd.valid()) return on_gone_(shim.container_id, shim.exit);
+  // A shim that closed the tether but did not end is broken: it is killed.
+  Kill(shim.pidfd.get());
+  const int fd = shim.pidfd.get();
+  ending_[fd] = {.container_id = shim.container_id,
+                 .pidfd = std::move(shim.pidfd),
+                 .exit = shim.exit,
+                 .deadline = base::Deadline::In(patience_)};
+  epoll_event event = {.events = EPOLLIN, .data = {.fd = fd}};
+  // If this fails, the end is reported at the deadline.
+  (void)epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+void Monitor::CheckEnd(int pidfd) {
+  siginfo_t info = {};
+  // ECHILD: a shim of an earlier crispd, which init reaps.
+  (void)waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
+  const Ending shim = std::move(ending_[pidfd]);
+  ending_.erase(pidfd);
+  if (!shim.deadline.is_never()) on_gone_(shim.container_id, shim.exit);
+}
+
+void Monitor::ReportLate() {
+  for (auto& [fd, shim] : ending_) {
+    if (!shim.deadline.Passed()) continue;
+    shim.deadline = base::Deadline::Never();
+    on_gone_(shim.container_id, shim.exit);
   }
-  on_gone_(shim.container_id, shim.exit);
+}
+
+base::Deadline Monitor::NextReport() const {
+  base::Deadline next;
+  for (const auto& [fd, shim] : ending_) next = std::min(next, shim.deadline);
+  return next;
 }
 
 }  // namespace crisp::shim_client

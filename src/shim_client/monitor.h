@@ -1,6 +1,7 @@
 // Watches all running shims, each by its tether, an idle connection: end of file means that the
 // shim has ended and that its exit record, if it wrote one, is complete. Before it ends, a shim
-// says on the tether how its container ended. One thread of its own, epoll(7). Thread-safe.
+// says on the tether how its container ended. One thread of its own, epoll(7), which waits for no
+// single shim. Thread-safe.
 #pragma once
 
 #include <functional>
@@ -11,6 +12,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/deadline.h"
 #include "base/thread.h"
 #include "base/unique_fd.h"
 #include "ipc/channel.h"
@@ -20,12 +23,15 @@ namespace crisp::shim_client {
 
 class Monitor {
  public:
-  // Called on the monitor's thread, once per watched id, after the shim is dead and reaped, with
-  // what the shim said of its container's end. Must not block.
+  // Called on the monitor's thread, once per watched id, with what the shim said of its container's
+  // end: after the shim is dead and reaped, or after it has outlived SIGKILL for `patience`
+  // (uninterruptible sleep): it runs no instruction any more then, and is reaped when it ends. Must
+  // not block.
   using GoneCallback = std::function<void(const std::string& container_id,
                                           const std::optional<ipc::ExitRecord>& exit)>;
 
-  explicit Monitor(GoneCallback on_gone) : on_gone_(std::move(on_gone)) {}
+  explicit Monitor(GoneCallback on_gone, absl::Duration patience = absl::Seconds(10))
+      : on_gone_(std::move(on_gone)), patience_(patience) {}
   Monitor(const Monitor&) = delete;
   ~Monitor() { Stop(); }
 
@@ -48,17 +54,31 @@ class Monitor {
     std::optional<ipc::ExitRecord> exit;
   };
 
+  // A shim that was killed and has not ended.
+  struct Ending {
+    std::string container_id;
+    base::UniqueFd pidfd;
+    std::optional<ipc::ExitRecord> exit;
+    base::Deadline deadline;  // when its end is reported all the same; never once it was
+  };
+
   void Run();
   // Takes a packet that has arrived. False at the end of file.
   bool TakePacket(int tether_fd);
   void Gone(int tether_fd);
+  // Reaps the shim if it has ended.
+  void CheckEnd(int pidfd);
+  void ReportLate();
+  base::Deadline NextReport() const;
 
   const GoneCallback on_gone_;
+  const absl::Duration patience_;
   base::UniqueFd epoll_;
   base::UniqueFd stop_;
   base::Thread thread_;
   absl::Mutex mu_;
   std::map<int, Watched> watched_ ABSL_GUARDED_BY(mu_);  // by tether fd
+  std::map<int, Ending> ending_;                         // by pidfd; the thread's own
 };
 
 }  // namespace crisp::shim_client

@@ -7,11 +7,14 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cstdio>
+#include <thread>
 #include <vector>
 
 #include "base/file.h"
 #include "linux/syscalls.h"
 #include "no_threads.h"
+#include "test/unit/linux/unkillable.h"
 
 namespace crisp::shim_client {
 namespace {
@@ -99,6 +102,42 @@ TEST_CASE("a shim that closes its tether but lives on is killed") {
   close(fds[1]);
   REQUIRE(gone.Await(1));
   CHECK_FALSE(IsMyChild(shim.pid));
+}
+
+TEST_CASE(
+    "a shim that outlives SIGKILL holds up no other, is reported late and reaped at its end") {
+  int fds[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+  test::Unkillable stuck([&] { close(fds[0]); });
+  if (!stuck.valid()) {
+    printf("skipped: a shim that outlives SIGKILL: no right to make a PID namespace\n");
+    return;
+  }
+  close(fds[1]);
+  Gone gone;
+  Monitor monitor([&](const std::string& id) { gone.Add(id); }, absl::Seconds(2));
+  REQUIRE(monitor.Start().ok());
+  REQUIRE(
+      monitor
+          .Watch("stuck", ipc::Channel(base::UniqueFd(fds[0])), base::UniqueFd(dup(stuck.pidfd())))
+          .ok());
+  monitor.KillShim("stuck");  // its end of the tether is closed, and it does not end
+  TetherHolder other;
+  REQUIRE(monitor.Watch("other", std::move(other.tether), std::move(other.pidfd)).ok());
+  kill(other.pid, SIGKILL);
+  REQUIRE(gone.Await(1));
+  REQUIRE(gone.Await(2));
+  CHECK(IsMyChild(stuck.pid()));
+  {
+    absl::MutexLock lock(&gone.mu);
+    CHECK(gone.ids == std::vector<std::string>{"other", "stuck"});
+  }
+  stuck.Release();
+  const base::Deadline deadline = base::Deadline::In(absl::Seconds(20));
+  while (IsMyChild(stuck.pid()) && !deadline.Passed()) std::this_thread::yield();
+  CHECK_FALSE(IsMyChild(stuck.pid()));
+  monitor.Stop();
+  CHECK(gone.ids.size() == 2);
 }
 
 TEST_CASE("the end of a shim of an earlier crispd is reported") {
