@@ -53,28 +53,12 @@ absl::StatusOr<std::string> FindHelper(const std::string& name) {
       absl::StrCat(name, " is neither in ", dir, " nor in ", dir, "/../libexec/crisp"));
 }
 
-// The root file system of every pause container: the program, and directories for its two mounts.
-// Not below `state`, which on most machines is a tmpfs that forbids executing.
-absl::StatusOr<std::string> MakePauseRoot(const std::string& parent) {
-  CRISP_ASSIGN_OR_RETURN(const std::string program, FindHelper("pause"));
-  CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(program));
-  const std::string root = base::JoinPath(parent, "pause");
-  for (const char* dir : {"dev/shm", "proc"})
-    CRISP_RETURN_IF_ERROR(base::MakeDirs(base::JoinPath(root, dir), 0755));
-  CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(root, "pause"), text, 0755));
-  return root;
-}
-
-absl::Status MakeDirectories(const config::Config& config) {
-  CRISP_RETURN_IF_ERROR(base::MakeDirs(config.root, 0700));
-  return base::MakeDirs(config.state, 0711);
-}
-
-// Directories have one crispd: a second would take what the first is in the middle of for
-// leftovers. The lock ends with the process, however that ends.
-absl::StatusOr<base::UniqueFd> Claim(const std::string& directory, const char* name) {
-  CRISP_ASSIGN_OR_RETURN(base::UniqueFd lock, base::Open(base::JoinPath(directory, name),
-                                                         O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+// Makes and locks a directory. It has one crispd: a second would take what the first is in the
+// middle of for leftovers. The lock is the directory's own, because on a full or read-only disk no
+// file could be made; it ends with the process, however that ends.
+absl::StatusOr<base::UniqueFd> Claim(const std::string& directory, mode_t mode) {
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(directory, mode));
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd lock, base::Open(directory, O_RDONLY | O_DIRECTORY));
   if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
   if (errno != EWOULDBLOCK) return base::Errno("lock", directory);
   return absl::AlreadyExistsError(absl::StrCat("another crispd uses ", directory));
@@ -108,7 +92,7 @@ absl::StatusOr<std::unique_ptr<snapshot::SnapshotStore>> OpenSnapshots(const bas
   auto snapshots =
       snapshot::SnapshotStore::Open({.root = paths.Snapshots(), .limits = {}}, &problems);
   for (const std::string& problem : problems)
-    base::Log(LogLevel::kError, "damaged layer, quarantined", {{"error", problem}});
+    base::Log(LogLevel::kError, "the layers on disk", {{"problem", problem}});
   return snapshots;
 }
 
@@ -124,18 +108,17 @@ absl::StatusOr<std::unique_ptr<image::ImageStore>> OpenImages(const base::Paths&
 absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   const base::Paths paths(config.root, config.state);
   CRISP_RETURN_IF_ERROR(linux::OpenNull().status());  // what every exec needs, before the first
-  CRISP_RETURN_IF_ERROR(MakeDirectories(config));
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root_lock, Claim(config.root, "root.lock"));
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd state_lock, Claim(config.state, "state.lock"));
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root_lock, Claim(config.root, 0700));
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd state_lock, Claim(config.state, 0711));
   CRISP_ASSIGN_OR_RETURN(const std::string shim_program, FindHelper("crisp-shim"));
   CRISP_ASSIGN_OR_RETURN(const shim_client::Launcher shims,
                          shim_client::Launcher::Create(shim_program));
   // Two for each shim, a few for each exec: more than the 1024 that a service gets by default.
   linux::RaiseMaxOpenFiles();
-  CRISP_ASSIGN_OR_RETURN(const std::string pause_root, MakePauseRoot(config.root));
   cgroup::Cgroups::Options groups;
   if (config.cgroup.driver == config::kSystemdDriver) groups.driver = cgroup::Driver::kSystemd;
   CRISP_ASSIGN_OR_RETURN(groups.holder_program, FindHelper("pause"));
+  runtime::PauseRoot pause_root(paths.PauseRoot(), groups.holder_program);
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Cgroups> cgroups,
                          cgroup::Cgroups::Open(std::move(groups)));
   CRISP_ASSIGN_OR_RETURN(const std::string own_group, cgroup::OwnDirectory(cgroups->layout()));

@@ -9,6 +9,7 @@ std::string Paths::ContainerRecords() const { return JoinPath(root_, "containers
 std::string Paths::Images() const { return JoinPath(root_, "images"); }
 std::string Paths::Snapshots() const { return JoinPath(root_, "snapshots"); }
 std::string Paths::Quarantine() const { return JoinPath(root_, "quarantine"); }
+std::string Paths::PauseRoot() const { return JoinPath(root_, "pause"); }
 
 std::string Paths::SandboxDirs() const { return JoinPath(root_, "pods"); }
 std::string Paths::SandboxDir(const SandboxId& id) const {

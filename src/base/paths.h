@@ -1,5 +1,6 @@
 // The paths that crisp keeps state under; other code asks this class instead of joining them
-// itself. Immutable, so thread-safe.
+// itself. Both directories are locked (flock(2)) by the crispd that uses them. Immutable, so
+// thread-safe.
 //
 //   <root>  (/var/lib/crisp, survives reboot; written by crispd only)
 //     sandboxes/<id>/record.json      what was asked, cleanup pending, addresses
@@ -12,9 +13,7 @@
 //     pods/<id>/{resolv.conf,hostname,hosts}   not in /run: a pod may fill them
 //     pause/                          root file system of every pause
 //     quarantine/                     damaged records, moved here at start
-//     root.lock                       locked by the crispd that uses <root>
 //   <state> (/run/crisp, gone after reboot)
-//     state.lock                      locked by the crispd that uses <state>
 //     crisp.sock                      CRI (unless `address` says otherwise)
 //     containers/<id>/config.json     OCI runtime spec                 (crispd writes)
 //     containers/<id>/seccomp.bpf     flags and compiled filter, if any (crispd writes)
@@ -42,6 +41,7 @@ class Paths {
   std::string Images() const;
   std::string Snapshots() const;
   std::string Quarantine() const;
+  std::string PauseRoot() const;
 
   std::string SandboxDirs() const;
   std::string SandboxDir(const SandboxId& id) const;

@@ -69,11 +69,11 @@ std::string ImageStore::RecordPath(const oci::Digest& id) const {
 absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(const base::Paths& paths,
                                                              const LayerTarget& layers) {
   std::unique_ptr<ImageStore> store(new ImageStore(paths));
-  CRISP_RETURN_IF_ERROR(base::MakeDirs(store->directory_, 0700));
-  CRISP_RETURN_IF_ERROR(base::MakeDirs(store->quarantine_, 0700));
-  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, base::ListDir(store->directory_));
+  (void)base::MakeDirs(store->directory_, 0700);  // again before the first write
+  const absl::StatusOr<std::vector<std::string>> listed = base::ListDir(store->directory_);
+  if (!listed.ok() && !absl::IsNotFound(listed.status())) return listed.status();
   std::vector<Image> images;
-  for (const std::string& file : files) {
+  for (const std::string& file : listed.value_or(std::vector<std::string>())) {
     // The writer was killed before it renamed this file.
     if (absl::StrContains(file, kTemporaryMark)) {
       (void)base::RemoveTree(
@@ -83,6 +83,8 @@ absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(const base::Paths& 
     absl::StatusOr<Image> image = store->Load(file, layers);
     if (image.ok()) {
       images.push_back(*std::move(image));
+    } else if (absl::IsResourceExhausted(image.status())) {
+      return image.status();  // out of descriptors or memory: nothing can be said about the image
     } else {
       store->MoveToQuarantine(file, image.status());
     }
@@ -123,6 +125,7 @@ void ImageStore::MoveToQuarantine(const std::string& file, const absl::Status& w
   const std::string to =
       base::JoinPath(quarantine_, absl::StrCat("image-", file, "-", base::WallNanos()));
   std::string line = absl::StrCat(from, ": ", why.message());
+  (void)base::MakeDirs(quarantine_, 0700);  // if this fails, so does the rename
   if (rename(from.c_str(), to.c_str()) != 0) {
     absl::StrAppend(&line, "; ", base::Errno("rename to", to).message());
   }
@@ -166,6 +169,7 @@ absl::StatusOr<ImagePtr> ImageStore::Find(absl::string_view name) const {
 }
 
 absl::Status ImageStore::Write(const Image& image) const {
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(directory_, 0700));
   return base::WriteFileAtomic(RecordPath(image.id), EncodeImageRecord(image), 0600,
                                base::Durability::kPower);
 }

@@ -46,8 +46,9 @@ using ImagePtr = std::shared_ptr<const Image>;
 class ImageStore {
  public:
   // Loads every record. A damaged record, and one with a layer that `layers` does not have, is
-  // moved to Paths::Quarantine() and listed by quarantined(); only an unusable directory is an
-  // error. `layers` is not used after the call.
+  // moved to Paths::Quarantine() and listed by quarantined(). Nothing else is written: the disk may
+  // be full. An error are only a directory that cannot be read, and kResourceExhausted. `layers` is
+  // not used after the call.
   static absl::StatusOr<std::unique_ptr<ImageStore>> Open(const base::Paths& paths,
                                                           const LayerTarget& layers);
 

@@ -18,6 +18,7 @@
 #include "runtime/handler.h"
 #include "runtime/listener.h"
 #include "runtime/objects.h"
+#include "runtime/pause_root.h"
 #include "shim_client/launcher.h"
 #include "shim_client/monitor.h"
 #include "snapshot/snapshot_store.h"
@@ -43,8 +44,8 @@ struct Parts {
   const shim_client::Launcher& shims;
   Objects& objects;
   Listener& listener;
-  std::string pause_root;  // rootfs of every pause container
-  std::string own_group;   // cgroup2 directory of crispd, where it may make groups
+  PauseRoot& pause_root;
+  std::string own_group;  // cgroup2 directory of crispd, where it may make groups
 };
 
 struct Core : Parts {

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "cni/netns.h"
 #include "linux/null_device.h"
@@ -117,22 +118,39 @@ absl::StatusOr<base::UniqueFd> NewSocket(int family) {
 
 }  // namespace
 
+absl::StatusOr<streaming::Server*> Execs::StreamingServer() {
+  absl::MutexLock lock(&server_mu_);
+  if (server_ == nullptr && stopping_) return absl::UnavailableError("crispd is stopping");
+  if (server_ == nullptr) {
+    CRISP_ASSIGN_OR_RETURN(
+        server_, streaming::Server::Start({.address = core_.config.streaming.address}, this));
+  }
+  return server_.get();
+}
+
 absl::Status Execs::StartStreaming() {
-  CRISP_ASSIGN_OR_RETURN(
-      server_, streaming::Server::Start({.address = core_.config.streaming.address}, this));
+  const absl::Status started = StreamingServer().status();
+  if (started.ok() || absl::IsInvalidArgument(started)) return started;
+  base::Log(base::LogLevel::kWarning, "exec, attach and port-forward cannot be served now",
+            {{"error", std::string(started.message())}});
   return absl::OkStatus();
 }
 
 void Execs::BeginStopStreaming() {
+  absl::MutexLock lock(&server_mu_);
+  stopping_ = true;
   if (server_ != nullptr) server_->BeginStop();
 }
 
 void Execs::StopStreaming() {
-  if (server_ != nullptr) server_->Stop();
+  BeginStopStreaming();
+  const absl::StatusOr<streaming::Server*> server = StreamingServer();
+  if (server.ok()) (*server)->Stop();
 }
 
 absl::StatusOr<std::string> Execs::Url(const streaming::Request& request) {
-  return server_->Url(request);
+  CRISP_ASSIGN_OR_RETURN(streaming::Server* const server, StreamingServer());
+  return server->Url(request);
 }
 
 absl::StatusOr<std::string> Execs::RunningBundle(const std::string& container_id) const {

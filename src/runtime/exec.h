@@ -25,7 +25,9 @@ class Execs final : public ExecApi, public streaming::StreamingRuntime {
  public:
   explicit Execs(Core& core) : core_(core) {}
 
-  // Listens for exec, attach and port-forward clients.
+  // Listens for exec, attach and port-forward clients. Only an address that is not valid is an
+  // error: with the port taken or without threads crispd serves everything else, and every request
+  // for a URL tries again.
   absl::Status StartStreaming();
   // Begins to end their streams; the clients are told.
   void BeginStopStreaming();
@@ -43,6 +45,7 @@ class Execs final : public ExecApi, public streaming::StreamingRuntime {
       const streaming::AttachRequest& request) override;
   absl::StatusOr<base::UniqueFd> PodSocket(const std::string& sandbox_id, int family) override;
 
+  absl::StatusOr<streaming::Server*> StreamingServer();
   absl::StatusOr<std::string> RunningBundle(const std::string& container_id) const;
   // Invalid for a pod on the host's network.
   absl::StatusOr<base::UniqueFd> Netns(const std::string& sandbox_id) const;
@@ -50,7 +53,10 @@ class Execs final : public ExecApi, public streaming::StreamingRuntime {
   Core& core_;
   OutputBudget sync_output_{kExecOutputBytes};
   PendingStarts pending_starts_;
-  std::unique_ptr<streaming::Server> server_;
+  absl::Mutex server_mu_;
+  bool stopping_ ABSL_GUARDED_BY(server_mu_) = false;
+  // Once it is there, it stays as long as this.
+  std::unique_ptr<streaming::Server> server_ ABSL_GUARDED_BY(server_mu_);
 };
 
 }  // namespace crisp::runtime

@@ -11,6 +11,7 @@
 #include "cni/netns.h"
 #include "ipc/channel.h"
 #include "layers/image_volumes.h"
+#include "linux/open_files.h"
 #include "runtime/bundle.h"
 #include "shim_client/facts.h"
 
@@ -21,16 +22,9 @@ using base::LogLevel;
 using Names = std::vector<std::string>;
 
 // A shim whose crispd died during Start either finishes the start or kills the child; it needs no
-// longer than this.
+// longer than this after the death of crispd, so all of them together get no more.
 constexpr absl::Duration kSettleTime = absl::Seconds(2);
-
-// Of the shim that wrote init.json; invalid when it is gone (its pid may be another's by now).
-base::UniqueFd ShimPidfd(const shim::v1::Started& started) {
-  const linux::ProcessRef shim = {.pid = started.shim_pid(),
-                                  .start_ticks = started.shim_start_ticks()};
-  absl::StatusOr<base::UniqueFd> pidfd = shim.Open();
-  return pidfd.ok() ? *std::move(pidfd) : base::UniqueFd();
-}
+constexpr absl::Duration kReattachPause = absl::Seconds(2);
 
 // What is left of a container: its facts, and the tether of its shim if that lives.
 struct Found {
@@ -47,6 +41,17 @@ bool IsGone(const absl::Status& connect) {
   return absl::IsUnavailable(connect) || absl::IsNotFound(connect);
 }
 
+// Tethers are kept open, and take at most three quarters of the descriptors that crispd may have:
+// with the others it reads what is on disk, and serves. kResourceExhausted beyond.
+absl::StatusOr<ipc::Channel> ConnectTether(const std::string& bundle) {
+  CRISP_ASSIGN_OR_RETURN(ipc::Channel tether,
+                         ipc::Connect(base::JoinPath(bundle, base::kShimSocket)));
+  const std::optional<uint64_t> limit = linux::MaxOpenFiles(getpid());
+  if (limit.has_value() && static_cast<uint64_t>(tether.fd()) >= *limit / 4 * 3)
+    return absl::ResourceExhaustedError("too few descriptors to watch the shim");
+  return tether;
+}
+
 absl::StatusOr<shim::v1::Started> ReadInit(const std::string& bundle) {
   absl::StatusOr<shim::v1::Started> started = shim_client::ReadInit(bundle);
   if (started.ok() && started->pid() <= 0)
@@ -54,22 +59,32 @@ absl::StatusOr<shim::v1::Started> ReadInit(const std::string& bundle) {
   return started;
 }
 
+// Of the shim that wrote init.json; invalid when it is gone (its pid may be another's by now).
+base::UniqueFd ShimPidfd(const std::string& bundle) {
+  const absl::StatusOr<shim::v1::Started> started = ReadInit(bundle);
+  if (!started.ok()) return base::UniqueFd();
+  const linux::ProcessRef shim = {.pid = started->shim_pid(),
+                                  .start_ticks = started->shim_start_ticks()};
+  absl::StatusOr<base::UniqueFd> pidfd = shim.Open();
+  return pidfd.ok() ? *std::move(pidfd) : base::UniqueFd();
+}
+
 // init.json of a shim that lives. Without it a start is under way whose crispd died; it is over
-// soon.
-absl::StatusOr<shim::v1::Started> AwaitInit(const std::string& bundle, const ipc::Channel& tether) {
+// soon, unless the shim is stopped (SIGSTOP).
+absl::StatusOr<shim::v1::Started> AwaitInit(const std::string& bundle, const ipc::Channel& tether,
+                                            base::Deadline give_up) {
   absl::StatusOr<shim::v1::Started> started = ReadInit(bundle);
   pollfd fd = {tether.fd(), POLLIN | POLLRDHUP, 0};
-  const base::Deadline give_up = base::Deadline::In(kSettleTime);
   while (!started.ok() && !give_up.Passed() && poll(&fd, 1, 20) == 0) started = ReadInit(bundle);
   return started.ok() ? started : ReadInit(bundle);
 }
 
 // kResourceExhausted when that cannot be told now.
-absl::StatusOr<Found> Look(const std::string& bundle) {
+absl::StatusOr<Found> Look(const std::string& bundle, base::Deadline settled) {
   Found found;
-  absl::StatusOr<ipc::Channel> tether = ipc::Connect(base::JoinPath(bundle, base::kShimSocket));
+  absl::StatusOr<ipc::Channel> tether = ConnectTether(bundle);
   absl::StatusOr<shim::v1::Started> started =
-      tether.ok() ? AwaitInit(bundle, *tether) : ReadInit(bundle);
+      tether.ok() ? AwaitInit(bundle, *tether, settled) : ReadInit(bundle);
   if (absl::IsResourceExhausted(started.status())) return started.status();
   if (tether.ok()) {
     found.tether = *std::move(tether);
@@ -121,18 +136,15 @@ void Recovery::MarkLost(const ContainerPtr& container, const absl::Status& why) 
 absl::Status Recovery::RecoverSandbox(store::SandboxRecord record) {
   const std::string bundle = core_.paths.Bundle(record.id);
   auto sandbox = std::make_shared<sandbox::Sandbox>(std::move(record), &core_.sandbox_records);
-  CRISP_ASSIGN_OR_RETURN(Found found, Look(bundle));
-  base::UniqueFd pidfd;
+  CRISP_ASSIGN_OR_RETURN(Found found, Look(bundle, settled_));
   if (found.started.has_value()) {
-    pidfd = ShimPidfd(*found.started);
     (void)sandbox->SetPause(
         {.process = {.pid = found.started->pid(), .start_ticks = found.started->start_ticks()},
          .phases = {}});
   }
   if (found.alive()) sandbox->MarkLaunched();
   core_.objects.sandboxes.Add(sandbox);
-  if (found.alive())
-    Reattach(sandbox->id().str(), bundle, std::move(found.tether), std::move(pidfd));
+  if (found.alive()) Reattach(sandbox->id().str(), bundle, std::move(found.tether));
   if (sandbox->visible()) sandbox->MarkAnnounced([] {});
   return absl::OkStatus();
 }
@@ -162,7 +174,7 @@ absl::Status Recovery::RecoverContainer(store::ContainerRecord record) {
       std::make_shared<container::Container>(std::move(record), &core_.container_records);
   core_.objects.containers.Add(container);
   if (ended) return absl::OkStatus();
-  CRISP_ASSIGN_OR_RETURN(Found found, Look(bundle));
+  CRISP_ASSIGN_OR_RETURN(Found found, Look(bundle, settled_));
   if (!found.started.has_value() && access(bundle.c_str(), F_OK) != 0) {
     // Whether it ran or was still to be started, it never will again.
     found.damage = absl::NotFoundError("its directory in /run is gone with the host's restart");
@@ -170,9 +182,7 @@ absl::Status Recovery::RecoverContainer(store::ContainerRecord record) {
   if (!found.damage.ok()) MarkLost(container, found.damage);
   if (!found.started.has_value()) {
     // CREATED, or a start that never happened, whose cgroup would be in the way of the next.
-    const std::string cgroup_path = core_.CgroupPath(*container);
-    (void)core_.cgroups.Kill(cgroup_path);
-    (void)core_.cgroups.Remove(cgroup_path, kKillTime);
+    (void)EmptyCgroup(core_.CgroupPath(*container));
     return absl::OkStatus();
   }
   container->MarkStarted(InitOf(*found.started));
@@ -180,7 +190,7 @@ absl::Status Recovery::RecoverContainer(store::ContainerRecord record) {
     exits_.OnShimGone(container->id().str(), std::nullopt);
     return absl::OkStatus();
   }
-  Reattach(container->id().str(), bundle, std::move(found.tether), ShimPidfd(*found.started));
+  Reattach(container->id().str(), bundle, std::move(found.tether));
   // crispd may have died between writing down an update and doing it.
   const absl::Status applied = containers_.ApplyResources(*container);
   if (!applied.ok() && !absl::IsNotFound(applied)) {
@@ -190,19 +200,34 @@ absl::Status Recovery::RecoverContainer(store::ContainerRecord record) {
   return absl::OkStatus();
 }
 
-// Watches a shim; one that does not take connections now is asked again until it does or is gone.
-void Recovery::Reattach(const std::string& id, const std::string& bundle, ipc::Channel tether,
-                        base::UniqueFd pidfd) {
-  if (tether.valid() && core_.monitor.Watch(id, std::move(tether), std::move(pidfd)).ok()) return;
-  base::Log(LogLevel::kWarning, "a shim does not answer", {{"id", id}});
-  const auto shim = std::make_shared<base::UniqueFd>(std::move(pidfd));
-  core_.background.Add(absl::StrCat("tether ", id), [this, id, bundle, shim] {
-    absl::StatusOr<ipc::Channel> again = ipc::Connect(base::JoinPath(bundle, base::kShimSocket));
-    if (again.ok()) return core_.monitor.Watch(id, *std::move(again), std::move(*shim)).ok();
-    if (!IsGone(again.status())) return false;
-    exits_.OnShimGone(id, std::nullopt);
+// Watches a shim. One that does not take connections now, or that crispd has no descriptor for, is
+// asked again until it does or is gone.
+void Recovery::Reattach(const std::string& id, const std::string& bundle, ipc::Channel tether) {
+  if (tether.valid() && core_.monitor.Watch(id, std::move(tether), ShimPidfd(bundle)).ok()) return;
+  base::Log(LogLevel::kWarning, "a shim cannot be watched now, trying again", {{"id", id}});
+  ReattachLater(id, bundle);
+}
+
+// Without a growing pause: this is how the end of such a container is noticed.
+void Recovery::ReattachLater(const std::string& id, const std::string& bundle) {
+  const auto again = [this, id, bundle] {
+    absl::StatusOr<ipc::Channel> tether = ConnectTether(bundle);
+    if (IsGone(tether.status())) {
+      exits_.OnShimGone(id, std::nullopt);
+    } else if (!tether.ok() ||
+               !core_.monitor.Watch(id, *std::move(tether), ShimPidfd(bundle)).ok()) {
+      ReattachLater(id, bundle);
+    }
     return true;
-  });
+  };
+  core_.background.Add(absl::StrCat("tether ", id), again, kReattachPause);
+}
+
+// Kills what is left in a cgroup and removes it. All that is found at start shares one time limit,
+// so that processes that do not die hold up the start only once.
+absl::Status Recovery::EmptyCgroup(const std::string& path) {
+  CRISP_RETURN_IF_ERROR(core_.cgroups.Kill(path));
+  return core_.cgroups.Remove(path, emptied_.Left());
 }
 
 bool Recovery::IsKnown(const std::string& id) const {
@@ -213,9 +238,8 @@ absl::Status Recovery::RemoveOrphanBundles() {
   for (const std::string& id : base::ListDir(core_.paths.Bundles()).value_or(Names())) {
     if (IsKnown(id)) continue;
     if (base::IsId(id) && access(cni::NetnsPath(id).c_str(), F_OK) == 0) {
-      const absl::Status reclaimed = ReclaimSandbox(base::SandboxId(id));
-      if (absl::IsResourceExhausted(reclaimed)) return reclaimed;
-      if (reclaimed.ok()) continue;
+      CRISP_RETURN_IF_ERROR(ReclaimSandbox(base::SandboxId(id)));
+      continue;
     }
     ReclaimContainer(id);
     (void)base::RemoveTree(base::JoinPath(core_.paths.Bundles(), id));
@@ -245,9 +269,7 @@ absl::Status Recovery::LoadSandboxes() {
   for (const store::Damaged& each : damaged) {
     LogDamaged("sandbox", each);
     if (!base::IsId(each.id)) continue;  // crispd makes no such name, so nothing belongs to it
-    const absl::Status reclaimed = ReclaimSandbox(base::SandboxId(each.id));
-    if (absl::IsResourceExhausted(reclaimed)) return reclaimed;
-    if (!reclaimed.ok()) LogDamaged("sandbox", {each.id, reclaimed});
+    CRISP_RETURN_IF_ERROR(ReclaimSandbox(base::SandboxId(each.id)));
   }
   return absl::OkStatus();
 }
@@ -266,10 +288,8 @@ absl::Status Recovery::LoadContainers() {
 }
 
 absl::Status Recovery::Run() {
-  CRISP_RETURN_IF_ERROR(core_.sandbox_records.Init());
-  CRISP_RETURN_IF_ERROR(core_.container_records.Init());
-  CRISP_RETURN_IF_ERROR(base::MakeDirs(core_.paths.Bundles(), 0700));
-  CRISP_RETURN_IF_ERROR(base::MakeDirs(core_.paths.SandboxDirs(), 0700));
+  settled_ = base::Deadline::In(kSettleTime);
+  emptied_ = base::Deadline::In(kKillTime);
   CRISP_RETURN_IF_ERROR(LoadSandboxes());
   CRISP_RETURN_IF_ERROR(LoadContainers());
   CRISP_RETURN_IF_ERROR(RemoveOrphans());
@@ -279,7 +299,8 @@ absl::Status Recovery::Run() {
 
 // In place of a record that could not be read: one of a sandbox that was never acknowledged, with
 // all the cleanup that its id and its bundle still tell. A host-network pod has neither pin nor
-// cached result.
+// cached result. On a full disk it gets no new record: its bundle stays until all is done, and
+// leads a later start to it again. Only kResourceExhausted.
 absl::Status Recovery::ReclaimSandbox(const base::SandboxId& id) {
   store::SandboxRecord record;
   record.id = id;
@@ -293,15 +314,20 @@ absl::Status Recovery::ReclaimSandbox(const base::SandboxId& id) {
     record.cgroup_parent = core_.cgroups.ParentOf(*cgroup_path);
     record.pending_cleanup.insert({store::Cleanup::kProcesses, store::Cleanup::kCgroup});
   }
-  CRISP_RETURN_IF_ERROR(core_.sandbox_records.Write(id.str(), store::Encode(record)));
+  const absl::Status written = core_.sandbox_records.Write(id.str(), store::Encode(record));
+  if (!written.ok()) {
+    base::Log(LogLevel::kWarning, "going on without a new record",
+              {{"sandbox", id.str()}, {"error", std::string(written.message())}});
+  }
   return RecoverSandbox(std::move(record));
 }
 
 void Recovery::ReclaimContainer(const std::string& id) {
   const absl::StatusOr<std::string> cgroup_path = core_.FindCgroup(id);
-  if (!cgroup_path.ok()) return;
-  (void)core_.cgroups.Kill(*cgroup_path);
-  (void)core_.cgroups.Remove(*cgroup_path, kKillTime);
+  if (!cgroup_path.ok() || EmptyCgroup(*cgroup_path).ok()) return;
+  core_.background.Add(absl::StrCat("cgroup ", id), [this, path = *cgroup_path] {
+    return core_.cgroups.Remove(path, absl::Seconds(1)).ok();
+  });
 }
 
 }  // namespace crisp::runtime

@@ -1,7 +1,8 @@
 // Start: records and the shims' files are read and reconciled, cleanup that a dead crispd left
-// pending is finished, orphans (whatever no record names) are removed. An object that cannot be
-// read never fails the start; running out of descriptors or memory does, because then an object
-// that is there could be taken for lost.
+// pending is finished, orphans (whatever no record names) are removed. Nothing has to be written,
+// so crispd also starts on a disk that is full or read-only, and no shim is waited for in turn. An
+// object that cannot be read never fails the start; having no descriptor or no memory to read it
+// with does, because then an object that is there could be taken for lost.
 #pragma once
 
 #include <string>
@@ -27,8 +28,9 @@ class Recovery {
   absl::Status RecoverSandbox(store::SandboxRecord record);
   absl::Status RecoverContainer(store::ContainerRecord record);
   void MarkLost(const ContainerPtr& container, const absl::Status& why);
-  void Reattach(const std::string& id, const std::string& bundle, ipc::Channel tether,
-                base::UniqueFd pidfd);
+  void Reattach(const std::string& id, const std::string& bundle, ipc::Channel tether);
+  void ReattachLater(const std::string& id, const std::string& bundle);
+  absl::Status EmptyCgroup(const std::string& path);
   absl::Status RemoveOrphans();
   absl::Status RemoveOrphanBundles();
   bool IsKnown(const std::string& id) const;
@@ -40,6 +42,8 @@ class Recovery {
   Exits& exits_;
   Containers& containers_;
   Sandboxes& sandboxes_;
+  base::Deadline settled_;  // when starts that a dead crispd began are over
+  base::Deadline emptied_;  // when cgroups that are left over are waited for no longer
 };
 
 }  // namespace crisp::runtime

@@ -27,6 +27,10 @@ Runtime::Runtime(const Parts& parts)
 Runtime::~Runtime() { Stop(); }
 
 absl::Status Runtime::Start() {
+  if (const absl::Status installed = core_.pause_root.Get().status(); !installed.ok()) {
+    base::Log(base::LogLevel::kWarning, "pods cannot be started until this succeeds",
+              {{"error", std::string(installed.message())}});
+  }
   CRISP_RETURN_IF_ERROR(core_.monitor.Start());
   CRISP_RETURN_IF_ERROR(core_.background.Start());
   CRISP_RETURN_IF_ERROR(recovery_.Run());

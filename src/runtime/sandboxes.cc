@@ -112,10 +112,11 @@ absl::StatusOr<std::string> Sandboxes::PrepareBundle(const store::SandboxRecord&
   const std::string hostname = spec::Hostname(record.config, node_name);
   CRISP_ASSIGN_OR_RETURN(std::string cgroup_path,
                          core_.cgroups.Path(record.cgroup_parent, record.id.str()));
+  CRISP_ASSIGN_OR_RETURN(const std::string pause_root, core_.pause_root.Get());
   CRISP_ASSIGN_OR_RETURN(oci::Spec spec, spec::SandboxSpec({.config = record.config,
                                                             .id = record.id.str(),
                                                             .hostname = hostname,
-                                                            .pause_root = core_.pause_root,
+                                                            .pause_root = pause_root,
                                                             .cgroup_path = cgroup_path}));
   CRISP_RETURN_IF_ERROR(base::Prefix(
       WriteFiles(core_.paths.SandboxDir(record.id), record, hostname), "write pod files"));

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 #include <utility>
 
@@ -48,6 +49,34 @@ absl::Status Rename(const std::string& from, const std::string& to) {
   return rename(from.c_str(), to.c_str()) == 0 ? absl::OkStatus() : base::Errno("rename", from);
 }
 
+// Writes nothing when the directory is as it should be: the disk may be full or read-only.
+absl::Status MakePrivate(const std::string& path) {
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(path, kPrivate));
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return base::Errno("stat", path);
+  if ((info.st_mode & 07777) == kPrivate || chmod(path.c_str(), kPrivate) == 0)
+    return absl::OkStatus();
+  return base::Errno("chmod", path);
+}
+
+absl::Status MakeDirectories(const std::string& root) {
+  for (const char* name : {"", "layers", "staging", "containers", "trash", "quarantine"})
+    CRISP_RETURN_IF_ERROR(MakePrivate(base::JoinPath(root, name)));
+  return absl::OkStatus();
+}
+
+// The names in a directory of the store; none when it could not be made.
+absl::StatusOr<std::vector<std::string>> ListOwn(const std::string& path) {
+  absl::StatusOr<std::vector<std::string>> names = base::ListDir(path);
+  return absl::IsNotFound(names.status()) ? std::vector<std::string>() : names;
+}
+
+// The number that a layer's directory is named by; 0 for another name.
+uint64_t NumberOf(const std::string& name) {
+  uint64_t number = 0;
+  return absl::SimpleAtoi(name, &number) && absl::StrCat(number) == name ? number : 0;
+}
+
 std::string LowerName(uint64_t number) {
   return absl::StrCat("layers/", number, "/", kFsDirectory);
 }
@@ -63,6 +92,9 @@ struct SnapshotStore::State {
         trash(base::JoinPath(options.root, "trash")) {}
 
   absl::Status Load(std::vector<std::string>& problems);
+  void ThrowLeftovers(const std::vector<std::string>& names, std::vector<std::string>& problems)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  absl::Status BeReadyToWrite();
   absl::StatusOr<LayerRecord> LoadLayer(const std::string& directory) const;
   bool Has(const oci::ChainId& chain_id) const;
   absl::StatusOr<std::vector<std::string>> Lowers(const oci::ChainId& chain_id) const;
@@ -85,6 +117,7 @@ struct SnapshotStore::State {
   const std::string staging_dir;
   const std::string containers_dir;
   Trash trash;
+  std::atomic<bool> made = false;  // the directories
 
   // Held while the set of layers on disk changes. Taken before mu, which is never held during a
   // system call, so that readers do not wait for the disk.
@@ -100,15 +133,14 @@ SnapshotStore::~SnapshotStore() = default;
 
 absl::StatusOr<std::unique_ptr<SnapshotStore>> SnapshotStore::Open(
     StoreOptions options, std::vector<std::string>* problems) {
-  CRISP_RETURN_IF_ERROR(base::MakeDirs(options.root, kPrivate));
-  for (const char* name : {"", "layers", "staging", "containers", "trash", "quarantine"}) {
-    const std::string path = base::JoinPath(options.root, name);
-    CRISP_RETURN_IF_ERROR(base::MakeDirs(path, kPrivate));
-    if (chmod(path.c_str(), kPrivate) != 0) return base::Errno("chmod", path);
-  }
-  auto state = std::make_unique<State>(std::move(options));
   std::vector<std::string> unread;
-  CRISP_RETURN_IF_ERROR(state->Load(problems == nullptr ? unread : *problems));
+  if (problems == nullptr) problems = &unread;
+  // Tried again before the first write.
+  const absl::Status made = MakeDirectories(options.root);
+  if (!made.ok()) problems->emplace_back(made.message());
+  auto state = std::make_unique<State>(std::move(options));
+  state->made = made.ok();
+  CRISP_RETURN_IF_ERROR(state->Load(*problems));
   CRISP_RETURN_IF_ERROR(state->trash.Start());
   return std::unique_ptr<SnapshotStore>(new SnapshotStore(std::move(state)));
 }
@@ -130,36 +162,53 @@ absl::StatusOr<LayerRecord> SnapshotStore::State::LoadLayer(const std::string& d
   return record;
 }
 
+absl::Status SnapshotStore::State::BeReadyToWrite() {
+  if (made) return absl::OkStatus();
+  CRISP_RETURN_IF_ERROR(MakeDirectories(options.root));
+  made = true;
+  return absl::OkStatus();
+}
+
+// One that cannot be moved now, because the disk is full or read-only, keeps its number, which is
+// not used for another layer then.
+void SnapshotStore::State::ThrowLeftovers(const std::vector<std::string>& names,
+                                          std::vector<std::string>& problems) {
+  for (const std::string& name : names) {
+    const absl::Status thrown = trash.Throw(base::JoinPath(staging_dir, name));
+    if (thrown.ok()) continue;
+    problems.emplace_back(thrown.message());
+    next_number = std::max(next_number, NumberOf(name) + 1);
+  }
+}
+
 absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
   absl::MutexLock change(&change_mu);
   absl::MutexLock lock(&mu);
-  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> leftovers, base::ListDir(staging_dir));
-  for (const std::string& name : leftovers) {
-    CRISP_RETURN_IF_ERROR(trash.Throw(base::JoinPath(staging_dir, name)));
-  }
-  // Not deleted: containers may run on the layer, and renaming does not disturb them.
-  auto quarantine = [&](const std::string& name, absl::string_view why) -> absl::Status {
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> leftovers, ListOwn(staging_dir));
+  ThrowLeftovers(leftovers, problems);
+  // Not deleted: containers may run on the layer, and renaming does not disturb them. One that
+  // cannot be moved stays in its place, unused.
+  auto quarantine = [&](const std::string& name, absl::string_view why) {
     const std::string aside =
         absl::StrCat(options.root, "/quarantine/", name, "-", base::WallNanos());
-    problems.push_back(absl::StrCat("layer ", name, " was moved to ", aside, ": ", why));
-    const std::string from = base::JoinPath(layers_dir, name);
-    return rename(from.c_str(), aside.c_str()) == 0 ? absl::OkStatus()
-                                                    : base::Errno("rename", from);
+    const absl::Status moved = Rename(base::JoinPath(layers_dir, name), aside);
+    problems.push_back(absl::StrCat("layer ", name,
+                                    moved.ok() ? " was moved to " : " stays out of ", aside, ": ",
+                                    why, moved.ok() ? "" : "; ", moved.message()));
   };
-  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(layers_dir));
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListOwn(layers_dir));
   for (const std::string& name : names) {
-    uint64_t number = 0;
-    const bool is_ours = absl::SimpleAtoi(name, &number) && absl::StrCat(number) == name;
-    auto record = is_ours ? LoadLayer(base::JoinPath(layers_dir, name))
-                          : absl::InvalidArgumentError("the directory name must be a number");
-    if (is_ours) next_number = std::max(next_number, number + 1);
+    const uint64_t number = NumberOf(name);
+    auto record = number > 0 ? LoadLayer(base::JoinPath(layers_dir, name))
+                             : absl::InvalidArgumentError("the directory name must be a number");
+    next_number = std::max(next_number, number + 1);
     // Without memory or descriptors nothing can be said about the layer: the start fails.
     if (absl::IsResourceExhausted(record.status())) return record.status();
     if (record.ok() && layers.contains(record->info.chain_id)) {
       record = absl::AlreadyExistsError("another layer has the same chain id");
     }
     if (!record.ok()) {
-      CRISP_RETURN_IF_ERROR(quarantine(name, record.status().message()));
+      quarantine(name, record.status().message());
       continue;
     }
     layers[record->info.chain_id] = {number, *record};
@@ -171,8 +220,8 @@ absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
       const auto here = it++;
       const oci::ChainId& parent = here->second.record.info.parent;
       if (parent.empty() || layers.contains(parent)) continue;
-      CRISP_RETURN_IF_ERROR(quarantine(absl::StrCat(here->second.number),
-                                       absl::StrCat("parent ", parent.str(), " is missing")));
+      quarantine(absl::StrCat(here->second.number),
+                 absl::StrCat("parent ", parent.str(), " is missing"));
       layers.erase(here);
       again = true;
     }
@@ -217,6 +266,7 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
     return absl::InvalidArgumentError(
         absl::StrCat("chain id \"", spec.chain_id.str(), "\": does not match parent and diff id"));
   }
+  CRISP_RETURN_IF_ERROR(state.BeReadyToWrite());
   uint64_t number = 0;
   {
     absl::MutexLock lock(&state.mu);
@@ -350,6 +400,7 @@ absl::StatusOr<RootfsView> SnapshotStore::Prepare(absl::string_view container_id
   State& state = *state_;
   CRISP_RETURN_IF_ERROR(CheckContainerId(container_id));
   CRISP_ASSIGN_OR_RETURN(RootfsView view, View(chain_id));
+  CRISP_RETURN_IF_ERROR(state.BeReadyToWrite());
   const std::string made =
       base::JoinPath(state.staging_dir, absl::StrCat("container-", base::NewId()));
   CRISP_RETURN_IF_ERROR(base::MakeDirs(made, kPrivate));

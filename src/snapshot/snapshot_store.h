@@ -55,7 +55,9 @@ class SnapshotStore {
   ~SnapshotStore();
 
   // Makes the directories, reads the records, removes staging directories of an earlier process.
-  // `problems` (may be null) gets one line for each quarantined layer, for the caller's log.
+  // What of that must be written and cannot be, on a full or read-only disk, is not an error.
+  // `problems` (may be null) gets one line for it and for each quarantined layer, for the caller's
+  // log.
   static absl::StatusOr<std::unique_ptr<SnapshotStore>> Open(
       StoreOptions options, std::vector<std::string>* problems = nullptr);
 

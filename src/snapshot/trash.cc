@@ -57,9 +57,15 @@ Trash::~Trash() {
 
 absl::Status Trash::Throw(const std::string& path) {
   const std::string to = base::JoinPath(directory_, base::NewId().substr(0, 16));
-  if (rename(path.c_str(), to.c_str()) != 0) {
-    return errno == ENOENT ? absl::OkStatus() : base::Errno("rename to trash", path);
+  bool moved = rename(path.c_str(), to.c_str()) == 0;
+  if (!moved && errno == ENOENT) {
+    struct stat info;
+    if (lstat(path.c_str(), &info) != 0 && errno == ENOENT) return absl::OkStatus();
+    // The directory is missing: at the start the disk was too full for it.
+    CRISP_RETURN_IF_ERROR(base::MakeDirs(directory_, 0700));
+    moved = rename(path.c_str(), to.c_str()) == 0;
   }
+  if (!moved) return base::Errno("rename to trash", path);
   absl::MutexLock lock(&mu_);
   full_ = true;
   return absl::OkStatus();

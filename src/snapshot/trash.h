@@ -16,7 +16,7 @@ namespace crisp::snapshot {
 
 class Trash {
  public:
-  // `directory` must exist, on the same file system as the trees that Throw() gets.
+  // `directory` is on the same file system as the trees that Throw() gets.
   explicit Trash(std::string directory) : directory_(std::move(directory)) {}
   // Finishes the tree that is being removed; the others stay until the next start.
   ~Trash();

@@ -12,11 +12,6 @@
 
 namespace crisp::store {
 
-absl::Status RecordDirectory::Init() const {
-  CRISP_RETURN_IF_ERROR(base::MakeDirs(dir_, 0700));
-  return base::MakeDirs(quarantine_, 0700);
-}
-
 absl::Status RecordDirectory::Write(const std::string& id, const std::string& text) const {
   CRISP_RETURN_IF_ERROR(base::Prefix(base::CheckFileSize(text), "record"));
   const std::string dir = Dir(id);
@@ -35,8 +30,10 @@ absl::Status RecordDirectory::Remove(const std::string& id) const {
 absl::StatusOr<std::vector<Damaged>> RecordDirectory::Load(
     const std::function<absl::Status(const std::string&, absl::string_view)>& decode) const {
   std::vector<Damaged> damaged;
-  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(dir_));
-  for (const std::string& name : names) {
+  const absl::StatusOr<std::vector<std::string>> names = base::ListDir(dir_);
+  if (absl::IsNotFound(names.status())) return damaged;  // nothing was written yet
+  CRISP_RETURN_IF_ERROR(names.status());
+  for (const std::string& name : *names) {
     absl::StatusOr<std::string> text = base::ReadFile(base::JoinPath(Dir(name), base::kRecordFile));
     absl::Status status = text.status();
     if (!base::IsId(name)) {
@@ -55,6 +52,7 @@ absl::StatusOr<std::vector<Damaged>> RecordDirectory::Load(
       (void)Remove(each.id);
       continue;
     }
+    (void)base::MakeDirs(quarantine_, 0700);  // if this fails, so does the rename
     const std::string aside =
         base::JoinPath(quarantine_, absl::StrCat(each.id, ".", base::NewId().substr(0, 8)));
     if (rename(Dir(each.id).c_str(), aside.c_str()) != 0) {

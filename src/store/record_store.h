@@ -30,8 +30,7 @@ class RecordDirectory {
   RecordDirectory(std::string dir, std::string quarantine)
       : dir_(std::move(dir)), quarantine_(std::move(quarantine)) {}
 
-  // Creates the directories (0700).
-  absl::Status Init() const;
+  // Makes the directories that are missing (0700).
   absl::Status Write(const std::string& id, const std::string& text) const;
   // Removes the object's directory with all in it; a missing one is OK.
   absl::Status Remove(const std::string& id) const;

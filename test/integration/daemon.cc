@@ -180,8 +180,6 @@ void Daemon::Spawn(const std::string& shell_setup) {
                                    "/dev/null",
                                    "--address",
                                    socket_,
-                                   "--state",
-                                   state(),
                                    "--log-level",
                                    "debug",
                                    "--cni-conf-dir",
@@ -190,6 +188,7 @@ void Daemon::Spawn(const std::string& shell_setup) {
                                    "/usr/lib/cni"};
   // Flags that a test may want to override.
   for (const auto& [flag, value] : {std::pair<std::string, std::string>{"--root", root()},
+                                    {"--state", state()},
                                     {"--registry-config-path", Env("CRISP_TEST_CERTS_DIR")}}) {
     if (std::find(flags_.begin(), flags_.end(), flag) == flags_.end())
       args.insert(args.end(), {flag, value});
@@ -206,6 +205,11 @@ void Daemon::Spawn(const std::string& shell_setup) {
       {.path = "/bin/sh", .args = args, .env = environment}, {-1, log->get(), log->get()});
   MustOk(child.status());
   pid_ = child->pid;
+}
+
+std::string Daemon::Flag(const std::string& name, const std::string& otherwise) const {
+  const auto flag = std::find(flags_.begin(), flags_.end(), name);
+  return flag != flags_.end() ? *std::next(flag) : otherwise;
 }
 
 std::shared_ptr<grpc::Channel> Daemon::NewChannel() const {

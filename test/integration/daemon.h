@@ -38,8 +38,8 @@ class Daemon {
     return dir_;
   }  // temporary directory: root/, state/, net.d/, logs/
   const std::string& socket() const { return socket_; }
-  std::string root() const { return dir_ + "/root"; }
-  std::string state() const { return dir_ + "/state"; }
+  std::string root() const { return Flag("--root", dir_ + "/root"); }
+  std::string state() const { return Flag("--state", dir_ + "/state"); }
   std::string Log() const;
 
   // A new connection, for another thread; it survives restarts of the daemon.
@@ -69,6 +69,8 @@ class Daemon {
   std::string Pull(const std::string& image);
 
  private:
+  // The value of a flag that the test gave, or the default.
+  std::string Flag(const std::string& name, const std::string& otherwise) const;
   void Connect();
   void Spawn(const std::string& shell_setup);
   std::string dir_;

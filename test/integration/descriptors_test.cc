@@ -68,7 +68,7 @@ TEST_CASE("nothing is lost if descriptors run out at any point of a start") {
     CHECK(pod.HostPid(container) == pid);
     CHECK(pod.Exec(container, {"echo", "alive"}).out == "alive\n");
   }
-  CHECK(base::ListDir(daemon.root() + "/quarantine").value().empty());
+  CHECK(access((daemon.root() + "/quarantine").c_str(), F_OK) != 0);  // nothing was put there
 }
 
 TEST_CASE("an exit is reported also without descriptors, and written down once there are some") {

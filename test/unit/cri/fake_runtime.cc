@@ -64,9 +64,9 @@ absl::StatusOr<image::ImagePtr> FakeImages::Pull(const oci::Reference& reference
 }
 
 FakeRuntime::FakeRuntime()
-    : dir_(MakeDirectory()), paths_(dir_, dir_), records_(dir_ + "/records", dir_ + "/quarantine") {
-  if (!records_.Init().ok()) throw std::runtime_error("records");
-}
+    : dir_(MakeDirectory()),
+      paths_(dir_, dir_),
+      records_(dir_ + "/records", dir_ + "/quarantine") {}
 
 FakeRuntime::~FakeRuntime() { (void)base::RemoveTree(dir_); }
 

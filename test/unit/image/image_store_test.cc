@@ -1,5 +1,6 @@
 #include "image/image_store.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
@@ -12,6 +13,7 @@
 #include "image/digests.h"
 #include "image/image_record_codec.h"
 #include "image_fixture.h"
+#include "test/unit/small_disk.h"
 
 using namespace crisp;
 using namespace crisp::image;
@@ -311,6 +313,60 @@ TEST_CASE("a directory in place of a record is quarantined, temporary files are 
   CHECK(f.store->List().size() == 1);
   CHECK(f.store->quarantined().size() == 1);
   CHECK_FALSE(base::ReadFile(leftover).ok());
+}
+
+TEST_CASE("images are listed from a disk that is full and read-only") {
+  const std::string text = EncodeImageRecord(Make({"good"}, "repo:good"));
+  const std::string id(Make({"good"}, "repo:good").id.hex());
+  test::OnSmallDisk([&](const std::string& dir) -> std::string {
+    const base::Paths paths(dir, dir);
+    if (!base::MakeDirs(paths.Images(), 0700).ok()) return "mkdir";
+    for (const std::string& name : {id + ".json", std::string("damaged.json")}) {
+      if (!base::WriteFileAtomic(paths.Images() + "/" + name, text, 0600).ok()) return "write";
+    }
+    test::FillUp(dir);
+    if (!test::SetReadOnly(dir, true)) return "remount";
+    const auto store = ImageStore::Open(paths, AllLayers());
+    if (!store.ok()) return store.status().ToString();
+    return (*store)->List().size() == 1 && (*store)->quarantined().size() == 1 ? "" : "not listed";
+  });
+}
+
+TEST_CASE("a store on a disk that was full at the start takes images once there is space") {
+  const Image image = Make({"good"}, "repo:good");
+  test::OnSmallDisk([&](const std::string& dir) -> std::string {
+    const base::Paths paths(dir, dir);
+    test::FillUp(dir);
+    const auto store = ImageStore::Open(paths, AllLayers());
+    if (!store.ok()) return store.status().ToString();
+    if ((*store)->Put(image).ok()) return "the disk is not full";
+    test::FreeSpace(dir);
+    return (*store)->Put(image).status().ToString() == "OK" ? "" : "put";
+  });
+}
+
+TEST_CASE("an image that cannot be read for lack of descriptors is not quarantined") {
+  // There are none left once the first record was read.
+  struct LastDescriptor final : LayerTarget {
+    bool Has(const oci::ChainId&) const override { return setrlimit(RLIMIT_NOFILE, &none) == 0; }
+    absl::StatusOr<std::unique_ptr<LayerSink>> Begin(const LayerInfo&) override {
+      return absl::UnimplementedError("not a target");
+    }
+    rlimit none = {};
+  };
+  StoreFixture f;
+  f.Put(Make({"one"}, "repo:1"));
+  f.Put(Make({"two"}, "repo:2"));
+  f.store.reset();
+  rlimit files;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &files) == 0);
+  LastDescriptor layers;
+  layers.none = {0, files.rlim_max};
+  const absl::Status opened = ImageStore::Open(f.paths, layers).status();
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &files) == 0);
+  CHECK(absl::IsResourceExhausted(opened));
+  f.Reopen();
+  CHECK(f.store->List().size() == 2);
 }
 
 TEST_CASE("an image whose layers are gone is not listed") {

@@ -16,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "store/recorded.h"
+#include "test/unit/small_disk.h"
 
 namespace crisp::store {
 namespace {
@@ -26,7 +27,6 @@ struct Fixture {
     REQUIRE(mkdtemp(name) != nullptr);
     dir = name;
     directory = std::make_unique<RecordDirectory>(dir + "/containers", dir + "/quarantine");
-    REQUIRE(directory->Init().ok());
   }
   ~Fixture() { (void)base::RemoveTree(dir); }
 
@@ -113,7 +113,7 @@ TEST_CASE("a crash in the first write leaves an id to clean up, and no record") 
   CHECK(damaged[0].id == Id('a'));
   CHECK(absl::IsNotFound(damaged[0].why));
   CHECK(base::ListDir(fix.dir + "/containers")->empty());
-  CHECK(base::ListDir(fix.dir + "/quarantine")->empty());
+  CHECK(access((fix.dir + "/quarantine").c_str(), F_OK) != 0);
   CHECK(fix.Load(&damaged).empty());
   CHECK(damaged.empty());
 }
@@ -156,12 +156,42 @@ TEST_CASE("a record that could not be read back is refused; one that is there st
   Fixture fix;
   const std::string huge(base::kMaxFileBytes + 1, ' ');
   CHECK(absl::IsInvalidArgument(fix.directory->Write(Id('1'), huge)));
-  CHECK(base::ListDir(fix.dir + "/containers")->empty());
+  CHECK(access((fix.dir + "/containers").c_str(), F_OK) != 0);
   REQUIRE(base::MakeDirs(fix.directory->Dir(Id('1')), 0700).ok());
   REQUIRE(base::WriteFileAtomic(fix.directory->Dir(Id('1')) + "/record.json", huge, 0600).ok());
   std::vector<Damaged> damaged;
   CHECK(fix.Load(&damaged).empty());
   CHECK(damaged.size() == 1);
+}
+
+TEST_CASE("records are read on a disk that is full and read-only, the damaged ones stay there") {
+  test::OnSmallDisk([](const std::string& dir) -> std::string {
+    const RecordDirectory records(dir + "/containers", dir + "/quarantine");
+    const auto load = [&](int& loaded) {
+      loaded = 0;
+      return records.Load([&](const std::string&, absl::string_view text) {
+        ContainerRecord record;
+        const absl::Status status = Decode(text, record);
+        if (status.ok()) ++loaded;
+        return status;
+      });
+    };
+    int loaded = 0;
+    if (!records.Write(Id('1'), Encode(Record(Id('1'), "good"))).ok()) return "write";
+    if (!records.Write(Id('2'), "damaged").ok()) return "write";
+    test::FillUp(dir);
+    if (!test::SetReadOnly(dir, true)) return "remount";
+    for (int i = 0; i < 2; ++i) {  // nothing of the first start is in the way of the second
+      const auto damaged = load(loaded);
+      if (!damaged.ok()) return damaged.status().ToString();
+      if (loaded != 1 || damaged->size() != 1) return absl::StrCat(loaded, " loaded");
+    }
+    if (!test::SetReadOnly(dir, false)) return "remount";
+    test::FreeSpace(dir);
+    if (!load(loaded).ok() || base::ListDir(dir + "/quarantine")->size() != 1)
+      return "it is not quarantined with space";
+    return loaded == 1 ? "" : "the good one is gone";
+  });
 }
 
 TEST_CASE("records that cannot be read now are an error, and stay where they are") {
