@@ -129,6 +129,28 @@ TEST_CASE("crispd is told how a container ended, also when the exit cannot be re
   }
 }
 
+TEST_CASE("a crispd that is started while a container ends is told how it ended", "[shim]") {
+  Bundle bundle;
+  shim_client::LaunchedShim shim = bundle.Launch(DefaultSpec({"sleep", "1000"}));
+  const auto started = shim_client::Start(shim.operation, bundle.request(), DeadlineIn(20'000));
+  REQUIRE(started.ok());
+  REQUIRE(kill(started->shim_pid(), SIGSTOP) == 0);
+  REQUIRE(kill(started->pid(), SIGKILL) == 0);
+  const std::string stat = absl::StrCat("/proc/", started->pid(), "/stat");
+  for (int i = 0; i < 2000 && base::ReadFile(stat)->find(") Z ") == std::string::npos; ++i)
+    poll(nullptr, 0, 5);
+  // The shim sees the end of its container before this connection.
+  const absl::StatusOr<ipc::Channel> tether = ipc::Connect(bundle.path() + "/shim.sock");
+  REQUIRE(tether.ok());
+  REQUIRE(kill(started->shim_pid(), SIGCONT) == 0);
+  const auto told = tether->ReceiveMessage<shim::v1::Reply>(nullptr, DeadlineIn(20'000));
+  INFO(told.status());
+  REQUIRE(told.ok());
+  CHECK(told->exited().exit_code() == 137);
+  siginfo_t info;
+  REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
+}
+
 TEST_CASE("a parked start waits before its first step", "[shim]") {
   Bundle bundle;
   pid_t created = 0;
