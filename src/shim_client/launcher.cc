@@ -77,7 +77,7 @@ absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
   // In time: the shim starts nothing before it is asked to.
   if (prlimit(child.pid, RLIMIT_NOFILE, &open_files_, nullptr) != 0) {
     const absl::Status status = base::Errno("prlimit", "crisp-shim");
-    End(shim.pidfd.get());
+    linux::EndChild(child.pid, shim.pidfd.get());
     return status;
   }
   // The socket listens already, so connecting does not wait for the shim.

@@ -296,8 +296,17 @@ TEST_CASE("stats have cpu, memory and the writable layer") {
   v1::ContainerStatsRequest request;
   request.set_container_id(container);
   Daemon& daemon = pod.daemon();
-  const v1::ContainerStats stats =
-      daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ContainerStats, request).stats();
+  const auto read = [&] {
+    return daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ContainerStats, request)
+        .stats();
+  };
+  v1::ContainerStats stats = read();
+  CHECK(stats.writable_layer().has_used_bytes());  // from the first call on
+  // Measured every 10 s.
+  for (int i = 0; i < 600 && stats.writable_layer().used_bytes().value() < 4u << 20; ++i) {
+    usleep(50'000);
+    stats = read();
+  }
   CHECK(stats.cpu().usage_core_nano_seconds().value() > 0);
   CHECK(stats.memory().working_set_bytes().value() > 0);
   CHECK(stats.writable_layer().used_bytes().value() >= 4u << 20);

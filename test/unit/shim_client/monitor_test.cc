@@ -115,7 +115,7 @@ TEST_CASE(
   }
   close(fds[1]);
   Gone gone;
-  Monitor monitor([&](const std::string& id) { gone.Add(id); }, absl::Seconds(2));
+  Monitor monitor(gone.Callback(), absl::Seconds(2));
   REQUIRE(monitor.Start().ok());
   REQUIRE(
       monitor
