@@ -21,9 +21,10 @@ class AsyncCalls {
     Finish();
   }
   template <typename Method, typename Request>
-  void Begin(::runtime::v1::RuntimeService::Stub& stub, Method method, const Request& request) {
+  void Begin(::runtime::v1::RuntimeService::Stub& stub, Method method, const Request& request,
+             int seconds = 120) {
     Call& call = calls_.emplace_back();
-    call.context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(120));
+    call.context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(seconds));
     call.reader = (stub.*method)(&call.context, request, &queue_);
     call.reader->Finish(&call.response, &call.status, &call);
     ++open_;
