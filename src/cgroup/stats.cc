@@ -285,12 +285,14 @@ std::optional<Pressure> ParsePressure(absl::string_view text) {
 
 absl::StatusOr<Stats> ReadStats(const Layout& layout, absl::string_view path, Detail detail,
                                 KeptFiles* kept) {
-  const std::string directory = absl::StrCat(layout.v2.mount_point, path);
-  if (access(directory.c_str(), F_OK) != 0) return base::Errno("read stats of cgroup", path);
   const Reading reading = {.layout = layout, .path = path, .detail = detail, .kept = kept};
   Stats stats;
   stats.cpu = layout.v2_only() ? ReadCpuV2(reading) : ReadCpuV1(reading);
   stats.memory = ReadMemory(reading);
+  if (!stats.cpu.usage_ns.has_value() && !stats.memory.usage_bytes.has_value()) {
+    const std::string directory = absl::StrCat(layout.v2.mount_point, path);
+    if (access(directory.c_str(), F_OK) != 0) return base::Errno("read stats of cgroup", path);
+  }
   Files v2 = reading.Of(&layout.v2);
   stats.cpu_pressure = ParsePressure(v2.Read("cpu.pressure"));
   stats.memory_pressure = ParsePressure(v2.Read("memory.pressure"));

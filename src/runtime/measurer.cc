@@ -99,10 +99,7 @@ void Measurer::FindSubjects() {
       found.insert(std::move(known));
       continue;
     }
-    Subject& subject = found[id];
-    // One without a value is an earlier crispd's.
-    if (container->layer_usage().has_value()) subject.due = base::Deadline::In(options_.interval);
-    subject.container = std::move(container);
+    found[id].container = std::move(container);
   }
   for (auto& [id, subject] : subjects_) EndWalk(subject);
   subjects_ = std::move(found);
