@@ -17,9 +17,9 @@
 namespace crisp::shim {
 namespace {
 
-int CloneTree(const char* path, bool recursive) {
+int CloneTree(const char* path, bool recursive, int flags = 0) {
   return open_tree(AT_FDCWD, path,
-                   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0));
+                   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | flags);
 }
 
 bool SetAttributes(int tree, const linux::MountAttributes& attributes, bool recursive) {
@@ -94,8 +94,9 @@ bool CloneProc(BuildContext& context, MountPlan& mount) {
          context.Fail(absl::StrCat(name, ": mount_setattr"));
 }
 
-// Sources "/proc/<sandbox pid>/root/..." (the pod's /dev/shm) are mounts in the sandbox's mount
-// namespace, and open_tree(2) clones only mounts of the caller's namespace: the builder enters it.
+// Sources "/proc/<sandbox pid>/root/..." (the pod's /dev/shm and its files) are mounts in the
+// sandbox's mount namespace, and open_tree(2) clones only mounts of the caller's namespace: the
+// builder enters it. A container that sees pause may replace what is mounted there by a link.
 bool CloneFromSandbox(BuildContext& context) {
   base::UniqueFd home;
   for (MountPlan& mount : context.plan.mounts) {
@@ -108,8 +109,11 @@ bool CloneFromSandbox(BuildContext& context) {
       if (!home.valid() || !away.valid() || setns(away.get(), CLONE_NEWNS) != 0)
         return context.Fail(mount.source);
     }
-    mount.tree = CloneTree(absl::StrCat("/", path).c_str(), mount.options.recursive);
-    if (mount.tree < 0) return context.Fail(mount.source);
+    mount.tree =
+        CloneTree(absl::StrCat("/", path).c_str(), mount.options.recursive, AT_SYMLINK_NOFOLLOW);
+    struct stat info;
+    if (mount.tree < 0 || fstat(mount.tree, &info) != 0) return context.Fail(mount.source);
+    if (S_ISLNK(info.st_mode)) return context.Fail(mount.source, ELOOP);
   }
   return !home.valid() || setns(home.get(), CLONE_NEWNS) == 0 || context.Fail("leave the sandbox");
 }

@@ -10,7 +10,7 @@
 //     snapshots/containers/<id>/{fs,work}   upper and work directory of a container
 //     snapshots/trash/                what is being removed, in the background
 //     snapshots/quarantine/           damaged layers, moved here at start
-//     pods/<id>/{resolv.conf,hostname,hosts}   not in /run: a pod may fill them
+//     pods/<id>/{resolv.conf,hostname,hosts}   of pods that an older crispd made
 //     pause/                          root file system of every pause
 //     quarantine/                     damaged records, moved here at start
 //   <state> (/run/crisp, gone after reboot)

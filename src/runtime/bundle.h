@@ -14,11 +14,6 @@
 
 namespace crisp::runtime {
 
-// Files of a sandbox that its containers mount, in Paths::SandboxDir.
-inline constexpr char kResolvConf[] = "resolv.conf";
-inline constexpr char kHostname[] = "hostname";
-inline constexpr char kHosts[] = "hosts";
-
 // Writes config.json and, when the spec has a seccomp profile, the compiled filter beside it.
 absl::Status WriteBundle(const std::string& bundle, const oci::Spec& spec);
 

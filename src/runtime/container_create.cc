@@ -16,6 +16,7 @@
 #include "runtime/bundle.h"
 #include "runtime/containers.h"
 #include "runtime/measurer.h"
+#include "runtime/pod_files.h"
 #include "spec/container_spec.h"
 #include "spec/resources.h"
 #include "spec/user.h"
@@ -70,13 +71,6 @@ absl::Status MakeMountSources(const v1::ContainerConfig& config) {
     CRISP_RETURN_IF_ERROR(CheckPropagation(mount, i));
   }
   return absl::OkStatus();
-}
-
-snapshot::Owner RootOwner(const v1::PodSandboxConfig& sandbox) {
-  const v1::UserNamespace& userns =
-      sandbox.linux().security_context().namespace_options().userns_options();
-  if (userns.mode() != v1::POD || userns.uids().empty() || userns.gids().empty()) return {};
-  return {.uid = userns.uids(0).host_id(), .gid = userns.gids(0).host_id()};
 }
 
 absl::Status MakeLogDirectory(const std::string& log_path) {
@@ -156,26 +150,25 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::I
   CRISP_ASSIGN_OR_RETURN(const container::Init target, Target(sandbox.id(), config));
   CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path,
                          core_.cgroups.Path(pod.cgroup_parent, record.id.str()));
-  const std::string files = core_.paths.SandboxDir(sandbox.id());
-  CRISP_ASSIGN_OR_RETURN(const std::string hostname,
-                         base::ReadFile(base::JoinPath(files, kHostname)));
-  CRISP_ASSIGN_OR_RETURN(
-      spec::ContainerSpecResult result,
-      spec::ContainerSpec({.config = config,
-                           .sandbox_config = pod.config,
-                           .image = image.config,
-                           .user = std::move(user),
-                           .id = record.id.str(),
-                           .sandbox_id = sandbox.id().str(),
-                           .sandbox_pid = sandbox.pause()->process.pid,
-                           .target_pid = target.process.pid,
-                           .cgroup_path = cgroup_path,
-                           .hostname = hostname.substr(0, hostname.find('\n')),
-                           .hostname_path = base::JoinPath(files, kHostname),
-                           .resolv_conf_path = base::JoinPath(files, kResolvConf),
-                           .hosts_path = base::JoinPath(files, kHosts),
-                           .cgroup_v2 = core_.cgroups.layout().v2_only(),
-                           .cdi_directories = core_.config.cdi.spec_dirs}));
+  const linux::ProcessRef pause = sandbox.pause()->process;
+  const PodFiles files = FindPodFiles(pause, core_.paths.SandboxDir(sandbox.id()));
+  CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(pod.config));
+  CRISP_ASSIGN_OR_RETURN(spec::ContainerSpecResult result,
+                         spec::ContainerSpec({.config = config,
+                                              .sandbox_config = pod.config,
+                                              .image = image.config,
+                                              .user = std::move(user),
+                                              .id = record.id.str(),
+                                              .sandbox_id = sandbox.id().str(),
+                                              .sandbox_pid = pause.pid,
+                                              .target_pid = target.process.pid,
+                                              .cgroup_path = cgroup_path,
+                                              .hostname = hostname,
+                                              .hostname_path = files.hostname,
+                                              .resolv_conf_path = files.resolv_conf,
+                                              .hosts_path = files.hosts,
+                                              .cgroup_v2 = core_.cgroups.layout().v2_only(),
+                                              .cdi_directories = core_.config.cdi.spec_dirs}));
   record.stop_signal = result.stop_signal;
   CRISP_RETURN_IF_ERROR(MakeMountSources(config));
   CRISP_RETURN_IF_ERROR(MakeLogDirectory(record.log_path));

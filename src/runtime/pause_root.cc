@@ -22,7 +22,7 @@ bool IsInstalled(const std::string& path, const std::string& text) {
 
 absl::Status PauseRoot::Install() const {
   CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(program_));
-  for (const char* name : {"dev/shm", "proc"})
+  for (const char* name : {"dev/shm", "etc", "proc"})
     CRISP_RETURN_IF_ERROR(base::MakeDirs(base::JoinPath(directory_, name), 0755));
   const std::string path = base::JoinPath(directory_, "pause");
   if (IsInstalled(path, text)) return absl::OkStatus();

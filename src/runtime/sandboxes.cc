@@ -1,5 +1,6 @@
-// RunPodSandbox: record -> files -> cgroup -> the shim clones pause with its namespaces and parks
-// it -> crispd pins the network namespace and runs CNI -> pause is released -> acknowledged.
+// RunPodSandbox: record -> bundle -> cgroup -> the shim clones pause with its namespaces and parks
+// it -> crispd pins the network namespace and runs CNI -> pause is released -> the pod's files ->
+// acknowledged.
 #include "runtime/sandboxes.h"
 
 #include <google/protobuf/util/message_differencer.h>
@@ -14,8 +15,8 @@
 #include "base/status_macros.h"
 #include "cni/netns.h"
 #include "runtime/bundle.h"
+#include "runtime/pod_files.h"
 #include "shim_client/session.h"
-#include "spec/pod_files.h"
 #include "spec/sandbox_spec.h"
 
 namespace crisp::runtime {
@@ -45,28 +46,6 @@ class Timeline {
 
 bool HostNetwork(const v1::PodSandboxConfig& config) {
   return config.linux().security_context().namespace_options().network() == v1::NODE;
-}
-
-absl::StatusOr<std::string> NodeName() {
-  char name[256];
-  if (gethostname(name, sizeof(name)) != 0) return base::Errno("gethostname", "");
-  return std::string(name);
-}
-
-absl::Status WriteFiles(const std::string& dir, const store::SandboxRecord& record,
-                        const std::string& hostname) {
-  CRISP_RETURN_IF_ERROR(base::MakeDirs(dir, 0700));
-  absl::StatusOr<std::string> host_resolv_conf = base::ReadFile("/etc/resolv.conf", 1 << 20);
-  if (!host_resolv_conf.ok() && !absl::IsNotFound(host_resolv_conf.status()))
-    return host_resolv_conf.status();
-  const std::string resolv_conf =
-      spec::ResolvConf(record.config, host_resolv_conf.ok() ? *host_resolv_conf : std::string());
-  CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(dir, kResolvConf), resolv_conf, 0644));
-  CRISP_RETURN_IF_ERROR(
-      base::WriteFileAtomic(base::JoinPath(dir, kHostname), hostname + "\n", 0644));
-  absl::StatusOr<std::string> hosts = base::ReadFile("/etc/hosts", 1 << 20);
-  return base::WriteFileAtomic(base::JoinPath(dir, kHosts),
-                               hosts.ok() ? *hosts : "127.0.0.1 localhost\n", 0644);
 }
 
 absl::Status PinNetns(const store::SandboxRecord& record, pid_t pause) {
@@ -108,8 +87,7 @@ cni::PodNetworkRequest Sandboxes::NetworkRequest(const store::SandboxRecord& rec
 
 // Returns the path of the pause's cgroup, which is in the spec.
 absl::StatusOr<std::string> Sandboxes::PrepareBundle(const store::SandboxRecord& record) {
-  CRISP_ASSIGN_OR_RETURN(const std::string node_name, NodeName());
-  const std::string hostname = spec::Hostname(record.config, node_name);
+  CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(record.config));
   CRISP_ASSIGN_OR_RETURN(std::string cgroup_path,
                          core_.cgroups.Path(record.cgroup_parent, record.id.str()));
   CRISP_ASSIGN_OR_RETURN(const std::string pause_root, core_.pause_root.Get());
@@ -118,8 +96,6 @@ absl::StatusOr<std::string> Sandboxes::PrepareBundle(const store::SandboxRecord&
                                                             .hostname = hostname,
                                                             .pause_root = pause_root,
                                                             .cgroup_path = cgroup_path}));
-  CRISP_RETURN_IF_ERROR(base::Prefix(
-      WriteFiles(core_.paths.SandboxDir(record.id), record, hostname), "write pod files"));
   CRISP_RETURN_IF_ERROR(WriteBundle(core_.paths.Bundle(record.id), spec));
   return cgroup_path;
 }
@@ -148,7 +124,7 @@ absl::Status Sandboxes::BringUp(sandbox::Sandbox& sandbox, base::Deadline deadli
   Timeline timeline;
   const store::SandboxRecord record = sandbox.record();
   CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path, PrepareBundle(record));
-  timeline.Mark("files");
+  timeline.Mark("bundle");
   CRISP_RETURN_IF_ERROR(CreateCgroup(record, cgroup_path, deadline));
   timeline.Mark("cgroup");
   CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim, LaunchShim(sandbox));
@@ -167,9 +143,11 @@ absl::Status Sandboxes::BringUp(sandbox::Sandbox& sandbox, base::Deadline deadli
   }
   CRISP_ASSIGN_OR_RETURN(const shim::v1::Started started, parked.Release(deadline));
   timeline.Mark("start pause");
+  const linux::ProcessRef pause = {.pid = started.pid(), .start_ticks = started.start_ticks()};
+  CRISP_RETURN_IF_ERROR(base::Prefix(WritePodFiles(pause, record.config), "write pod files"));
+  timeline.Mark("pod files");
   AddTimings(network.timings, started, timeline);
-  if (!sandbox.SetPause({.process = {.pid = started.pid(), .start_ticks = started.start_ticks()},
-                         .phases = timeline.Take()})) {
+  if (!sandbox.SetPause({.process = pause, .phases = timeline.Take()})) {
     return absl::AbortedError("pause ended as soon as it was started");
   }
   return sandbox.Update([&](store::SandboxRecord& next) {

@@ -40,8 +40,7 @@ std::vector<oci::Mount> DefaultMounts(bool privileged) {
                     {"nosuid", "noexec", "nodev", "relatime", access})};
 }
 
-// The sandbox's files. They are not idmapped, which a tmpfs supports only since Linux 6.3: in a
-// user namespace the container can read them but not write.
+// The sandbox's files, from where runtime/pod_files.h has put them.
 std::vector<oci::Mount> SandboxMounts(const ContainerInput& input) {
   const bool readonly = input.config.linux().security_context().readonly_rootfs();
   const char* access = readonly ? "ro" : "rw";

@@ -10,6 +10,10 @@
 
 namespace crisp::spec {
 
+// Where pause has the tmpfs for the files that all containers of the pod mount
+// (runtime/pod_files.h); the directory is in the pause's root file system.
+inline constexpr char kPodFilesMount[] = "/etc";
+
 struct SandboxInput {
   const ::runtime::v1::PodSandboxConfig& config;
   std::string id;

@@ -35,8 +35,8 @@ TEST_CASE("pause gets a new namespace of each kind that is not the host's") {
   CHECK(NamespacesOf(*Make(Options("ipc: NODE"))) == "mount= network= uts= pid= ");
   CHECK(NamespacesOf(*Make(Options("pid: NODE"))) == "mount= network= uts= ipc= ");
   CHECK(NamespacesOf(*Make(Options("pid: CONTAINER"))) == "mount= network= uts= ipc= pid= ");
-  CHECK(Make("")->mounts.size() == 2);
-  CHECK(Make(Options("ipc: NODE"))->mounts.size() == 1);
+  CHECK(Make("")->mounts.size() == 3);
+  CHECK(Make(Options("ipc: NODE"))->mounts.size() == 2);
 }
 
 TEST_CASE("pause runs without capabilities, as a user of its own, on a read-only root") {

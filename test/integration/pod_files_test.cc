@@ -1,0 +1,152 @@
+// /etc/hostname, /etc/hosts and /etc/resolv.conf, which a pod's containers share and may write to.
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "integration/pod.h"
+
+using namespace crisp;
+using namespace crisp::test;
+
+namespace {
+
+const std::vector<std::string> kIdle = {"sleep", "1000"};
+
+void UserNamespace(v1::PodSandboxConfig& config) {
+  v1::UserNamespace& userns = *config.mutable_linux()
+                                   ->mutable_security_context()
+                                   ->mutable_namespace_options()
+                                   ->mutable_userns_options();
+  userns.set_mode(v1::POD);
+  for (v1::IDMapping* mapping : {userns.add_uids(), userns.add_gids()}) {
+    mapping->set_host_id(1'000'000);
+    mapping->set_container_id(0);
+    mapping->set_length(65536);
+  }
+}
+
+// A container that sleeps, in the pod's user namespace if it has one.
+std::string Idle(Pod& pod) {
+  const v1::NamespaceOption& options = pod.config().linux().security_context().namespace_options();
+  return pod.Run(kIdle, [&](v1::ContainerConfig& config) {
+    if (!options.has_userns_options()) return;
+    v1::LinuxContainerSecurityContext& context =
+        *config.mutable_linux()->mutable_security_context();
+    *context.mutable_namespace_options()->mutable_userns_options() = options.userns_options();
+  });
+}
+
+ExecResult Shell(Pod& pod, const std::string& container, const std::string& script) {
+  return pod.Exec(container, {"sh", "-c", script}, 60);
+}
+
+size_t HostMounts() {
+  const std::string mounts = *base::ReadFile("/proc/self/mountinfo");
+  return static_cast<size_t>(std::count(mounts.begin(), mounts.end(), '\n'));
+}
+
+}  // namespace
+
+TEST_CASE("what a container can write into the pod's files is bounded, and fills no disk") {
+  Daemon daemon;
+  const bool userns = GENERATE(false, true);
+  CAPTURE(userns);
+  Pod pod(daemon, userns ? UserNamespace : nullptr);
+  const std::string container = Idle(pod);
+  for (const char* file : {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}) {
+    INFO(file);
+    CHECK(Shell(pod, container, absl::StrCat("dd if=/dev/zero of=", file, " bs=1M count=300"))
+              .exit_code != 0);
+    uint64_t size = 0;
+    REQUIRE(absl::SimpleAtoi(Shell(pod, container, absl::StrCat("stat -c %s ", file)).out, &size));
+    CHECK(size > 0);
+    CHECK(size <= 4 << 20);
+    CHECK(Shell(pod, container, absl::StrCat("echo short > ", file)).exit_code == 0);
+  }
+  CHECK(base::ListDir(daemon.root() + "/pods").value_or(std::vector<std::string>()).empty());
+  // Neither another pod nor another container of this one has less for that.
+  Pod other(daemon);
+  const std::string in_other = Idle(other);
+  CHECK(absl::StrContains(Shell(other, in_other, "cat /etc/hosts").out, "localhost"));
+  CHECK(Shell(pod, Idle(pod), "cat /etc/hosts").out == "short\n");
+}
+
+TEST_CASE("all containers of a pod see an edit of its files") {
+  Daemon& daemon = Daemon::Shared();
+  const bool userns = GENERATE(false, true);
+  CAPTURE(userns);
+  Pod pod(daemon, userns ? UserNamespace : nullptr);
+  const std::string one = Idle(pod), two = Idle(pod);
+  REQUIRE(Shell(pod, one, "echo 10.9.8.7 edited >> /etc/hosts").exit_code == 0);
+  CHECK(absl::StrContains(Shell(pod, two, "cat /etc/hosts").out, "10.9.8.7 edited\n"));
+  CHECK(Shell(pod, two, "stat -c '%u %a' /etc/hosts").out == "0 644\n");
+}
+
+TEST_CASE("a container with a read-only root file system cannot write to the pod's files") {
+  Pod pod(Daemon::Shared());
+  const std::string readonly = pod.Run(kIdle, [](v1::ContainerConfig& config) {
+    config.mutable_linux()->mutable_security_context()->set_readonly_rootfs(true);
+  });
+  CHECK(Shell(pod, readonly, "echo x > /etc/hosts").exit_code != 0);
+}
+
+TEST_CASE("a container that is made after crispd was killed has the pod's files") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string before = pod.Run(kIdle);
+  REQUIRE(Shell(pod, before, "echo 10.9.8.7 edited >> /etc/hosts").exit_code == 0);
+  daemon.Kill9();
+  daemon.Start();
+  const std::string after = pod.Run(kIdle);
+  CHECK(absl::StrContains(Shell(pod, after, "cat /etc/hosts").out, "10.9.8.7 edited\n"));
+  CHECK(Shell(pod, after, "cat /etc/hostname").out == Shell(pod, after, "hostname").out);
+}
+
+TEST_CASE("a pod's files need no mount on the host") {
+  Daemon& daemon = Daemon::Shared();
+  daemon.Pull(kBusybox);
+  const size_t before = HostMounts();
+  Pod pod(daemon);
+  pod.Run(kIdle);
+  CHECK(HostMounts() <= before + 1);  // the netns pin
+}
+
+TEST_CASE("kubelet's /etc/hosts takes the place of the pod's") {
+  Daemon& daemon = Daemon::Shared();
+  const std::string hosts = daemon.dir() + "/kubelet-hosts";
+  REQUIRE(base::WriteFileAtomic(hosts, "10.1.2.3 kubelet\n", 0644).ok());
+  Pod pod(daemon);
+  const std::string container = pod.Run(kIdle, [&](v1::ContainerConfig& config) {
+    v1::Mount& mount = *config.add_mounts();
+    mount.set_host_path(hosts);
+    mount.set_container_path("/etc/hosts");
+  });
+  CHECK(Shell(pod, container, "cat /etc/hosts").out == "10.1.2.3 kubelet\n");
+  REQUIRE(Shell(pod, container, "echo more >> /etc/hosts").exit_code == 0);
+  CHECK(*base::ReadFile(hosts) == "10.1.2.3 kubelet\nmore\n");
+}
+
+TEST_CASE("a container that replaces a pod's file by a link does not lead the next one astray") {
+  Daemon& daemon = Daemon::Shared();
+  Pod pod(daemon, [](v1::PodSandboxConfig& config) {
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
+        v1::POD);
+  });
+  const std::string container = pod.Run(kIdle, [](v1::ContainerConfig& config) {
+    v1::LinuxContainerSecurityContext& context =
+        *config.mutable_linux()->mutable_security_context();
+    context.mutable_namespace_options()->set_pid(v1::POD);
+    for (const char* capability : {"SYS_PTRACE", "SYS_ADMIN", "DAC_OVERRIDE"})
+      context.mutable_capabilities()->add_add_capabilities(capability);
+  });
+  const ExecResult replaced = Shell(
+      pod, container, "cd /proc/1/root/etc && rm hosts && ln -s /proc/1/root/pause hosts && ls -l");
+  INFO(replaced.err);
+  REQUIRE(replaced.exit_code == 0);
+  CHECK_FALSE(pod.TryStart(pod.Create(pod.ContainerConfig(kIdle))).ok());
+}
