@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "absl/strings/numbers.h"
@@ -109,21 +110,35 @@ absl::StatusOr<bool> Populated(int events_fd) {
   return populated != 0;
 }
 
-absl::Status EndProgramGroup(const std::string& directory, base::Deadline deadline) {
+namespace {
+
+// Whether the group is empty before the deadline.
+absl::StatusOr<bool> AwaitEmpty(int events_fd, base::Deadline deadline) {
+  while (true) {
+    CRISP_ASSIGN_OR_RETURN(const bool populated, Populated(events_fd));
+    if (!populated || deadline.Passed()) return !populated;
+    pollfd change = {.fd = events_fd, .events = POLLPRI, .revents = 0};
+    (void)poll(&change, 1, deadline.PollMillis());
+  }
+}
+
+}  // namespace
+
+absl::Status EndProgramGroup(const std::string& directory, base::Deadline deadline,
+                             absl::Duration patience) {
   const base::UniqueFd group(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!group.valid() && errno == ENOENT) return absl::OkStatus();
   if (!group.valid()) return base::Errno("open cgroup", directory);
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd events, OpenEvents(group.get()));
-  CRISP_ASSIGN_OR_RETURN(bool populated, Populated(events.get()));
-  if (populated) CRISP_RETURN_IF_ERROR(KillGroup(group.get()));
-  while (populated) {
-    if (deadline.Passed()) {
-      return absl::DeadlineExceededError(
-          absl::StrCat("cgroup ", directory, ": a process does not end"));
-    }
-    pollfd change = {.fd = events.get(), .events = POLLPRI, .revents = 0};
-    (void)poll(&change, 1, deadline.PollMillis());
-    CRISP_ASSIGN_OR_RETURN(populated, Populated(events.get()));
+  const base::Deadline kill = std::min(base::Deadline::In(patience), deadline);
+  CRISP_ASSIGN_OR_RETURN(bool empty, AwaitEmpty(events.get(), kill));
+  if (!empty) {
+    CRISP_RETURN_IF_ERROR(KillGroup(group.get()));
+    CRISP_ASSIGN_OR_RETURN(empty, AwaitEmpty(events.get(), deadline));
+  }
+  if (!empty) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("cgroup ", directory, ": a process does not end"));
   }
   if (rmdir(directory.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
   return base::Errno("remove cgroup", directory);

@@ -64,9 +64,11 @@ absl::Status RemoveExecGroup(int container_v2_fd, uint64_t serial);
 // CLONE_INTO_CGROUP.
 absl::StatusOr<base::UniqueFd> MakeProgramGroup(const std::string& directory,
                                                 base::Deadline deadline);
-// Kills all processes of the group, waits for their end and removes it. OK when it does not exist;
-// DeadlineExceeded when a process does not end, such as one in uninterruptible sleep.
-absl::Status EndProgramGroup(const std::string& directory, base::Deadline deadline);
+// Gives the processes of the group `patience` to end by themselves, kills them, waits for their end
+// and removes the group. OK when it does not exist; DeadlineExceeded when a process does not end,
+// such as one in uninterruptible sleep.
+absl::Status EndProgramGroup(const std::string& directory, base::Deadline deadline,
+                             absl::Duration patience = absl::ZeroDuration());
 
 // Opens cgroup.events of a cgroup2 group. It signals EPOLLPRI whenever "populated" changes after
 // the last read, so read it with Populated() before waiting.

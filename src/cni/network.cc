@@ -19,6 +19,9 @@
 namespace crisp::cni {
 namespace {
 
+// What an ADD that outlived its crispd gets to end by itself. Most need less than a second.
+constexpr absl::Duration kFinishTime = absl::Seconds(5);
+
 std::vector<std::string> Ordered(std::vector<std::string> ips, IpPreference preference) {
   if (preference == IpPreference::kCni) return ips;
   const bool v6_first = preference == IpPreference::kIpv6;
@@ -146,9 +149,11 @@ absl::StatusOr<PodNetwork> ConfiguredNetwork::Attach(const PodNetworkRequest& re
 }
 
 absl::Status ConfiguredNetwork::Detach(const PodNetworkRequest& request, base::Deadline deadline) {
-  // Also when no DEL follows: an ADD of a crispd that was killed may still be at work.
-  if (!request.plugin_group.empty())
-    CRISP_RETURN_IF_ERROR(cgroup::EndProgramGroup(request.plugin_group, deadline));
+  // Also when no DEL follows: an ADD of a crispd that was killed may still be at work. It gets the
+  // time to finish, because a DEL can undo a whole ADD better than half of one.
+  if (!request.plugin_group.empty()) {
+    CRISP_RETURN_IF_ERROR(cgroup::EndProgramGroup(request.plugin_group, deadline, kFinishTime));
+  }
   CRISP_ASSIGN_OR_RETURN(const std::vector<Cache::Found> found, cache_.Find(request.sandbox_id));
   if (found.empty()) return DetachUnknown(request, deadline);
   for (const Cache::Found& attachment : found) {

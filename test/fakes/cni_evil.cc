@@ -55,6 +55,14 @@ void LeaveDaemon() {
   while (true) pause();
 }
 
+void AddToLog(const Json& conf, const char* event, pid_t pid) {
+  const std::string line =
+      Json{{"verb", event}, {"tag", ""}, {"left", pid}, {"group", pid}}.dump() + "\n";
+  const int log = open(conf.at("log").get<std::string>().c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  if (write(log, line.data(), line.size()) < 0) abort();
+  close(log);
+}
+
 // The same in a session of its own, out of reach of a signal to the plugin's process group. Its pid
 // goes to the log.
 void LeaveSession(const Json& conf) {
@@ -63,11 +71,7 @@ void LeaveSession(const Json& conf) {
     setsid();
     while (true) pause();
   }
-  const std::string line =
-      Json{{"verb", "left"}, {"tag", ""}, {"left", pid}, {"group", pid}}.dump() + "\n";
-  const int log = open(conf.at("log").get<std::string>().c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (write(log, line.data(), line.size()) < 0) abort();
-  close(log);
+  AddToLog(conf, "left", pid);
 }
 
 int CallsInLog(const std::string& verb, const Json& conf) {
@@ -83,6 +87,10 @@ int CallsInLog(const std::string& verb, const Json& conf) {
 int Act(const std::string& verb, const std::string& what, const Json& conf) {
   if (what == "hang" || what == "daemon") LeaveDaemon();
   if (what == "session") LeaveSession(conf);
+  if (what == "slow") {
+    sleep(1);
+    AddToLog(conf, "finished", getpid());
+  }
   if (what == "hang") {
     while (true) pause();
   }

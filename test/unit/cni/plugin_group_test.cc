@@ -70,6 +70,15 @@ TEST_CASE("an ADD that outlived crispd is ended also when the network is gone") 
   CHECK_FALSE(Exists(request.plugin_group));
 }
 
+TEST_CASE("an ADD that outlived crispd gets the time to finish before the DEL") {
+  const PodNetworkRequest request = RequestWithGroup();
+  EvilNetwork evil;
+  evil.Configure({{{"ADD", "slow"}}});
+  AttachAndDie(evil, request);
+  CHECK(NewNetwork(evil.options)->Detach(request, In(absl::Seconds(10))).ok());
+  CHECK(evil.CallNames() == "ADD: finished: DEL:");
+}
+
 TEST_CASE("what a plugin leaves in a session of its own ends with it") {
   const PodNetworkRequest request = RequestWithGroup();
   EvilNetwork evil;
