@@ -17,6 +17,29 @@ namespace {
 // Clients take messages of 16 MiB; both streams together leave room for the rest of the message.
 constexpr size_t kMaxOutputBytes = (16 << 20) - 4096;
 
+// When to look at the caller again: without a descriptor for its cancellation, every second.
+base::Deadline NextLook(const base::Call& call) {
+  if (call.cancel->fd() >= 0) return call.deadline;
+  return std::min(call.deadline, base::Deadline::In(absl::Seconds(1)));
+}
+
+absl::Status ForCaller(const absl::Status& why) {
+  return absl::IsDeadlineExceeded(why) ? absl::DeadlineExceededError("command timed out") : why;
+}
+
+// Until the command's process runs, or why there is none; at most until the caller has left or its
+// time is up, because the container decides how long it takes.
+absl::StatusOr<shim_client::ExecSession> AwaitStart(shim_client::PendingExec pending,
+                                                    const base::Call& call) {
+  pollfd fds[] = {{pending.fd(), POLLIN, 0}, {call.cancel->fd(), POLLIN, 0}};
+  while (fds[0].revents == 0) {
+    const absl::Status caller = call.Check();
+    if (!caller.ok()) return ForCaller(caller);
+    poll(fds, std::size(fds), NextLook(call).PollMillis());
+  }
+  return pending.Started(base::Deadline::In(absl::ZeroDuration()));
+}
+
 // One stream of the command: its read end and what was kept of it.
 class Capture {
  public:
@@ -74,11 +97,7 @@ class SyncExec {
                       {out_.fd(), POLLIN, 0},
                       {err_.fd(), POLLIN, 0},
                       {call.cancel->fd(), POLLIN, 0}};
-      // Without a descriptor for the cancellation it is asked for every second.
-      const base::Deadline look =
-          fds[3].fd >= 0 ? call.deadline
-                         : std::min(call.deadline, base::Deadline::In(absl::Seconds(1)));
-      poll(fds, std::size(fds), look.PollMillis());
+      poll(fds, std::size(fds), NextLook(call).PollMillis());
       Drain();
       if (fds[0].revents == 0) continue;
       CRISP_ASSIGN_OR_RETURN(output_.exit_code, session_.Wait());
@@ -97,7 +116,7 @@ class SyncExec {
   absl::Status Abandon(const absl::Status& why) {
     CRISP_RETURN_IF_ERROR(session_.Kill());
     CRISP_RETURN_IF_ERROR(session_.Wait(base::Deadline::In(kKillTime)).status());
-    return absl::IsDeadlineExceeded(why) ? absl::DeadlineExceededError("command timed out") : why;
+    return ForCaller(why);
   }
 
   shim_client::ExecSession session_;
@@ -119,12 +138,14 @@ absl::StatusOr<ExecOutput> Execs::Sync(const ContainerPtr& container,
     if (fcntl(pipe->read.get(), F_SETFL, O_NONBLOCK) != 0) return base::Errno("fcntl", "pipe");
   }
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd null, linux::OpenNull());
-  absl::StatusOr<shim_client::ExecSession> session =
-      shim_client::ExecSession::Open(core_.paths.Bundle(container->id()), command, /*tty=*/false,
-                                     {null.get(), out.write.get(), err.write.get()}, call.deadline);
-  if (!session.ok()) return base::Prefix(session.status(), "exec");
+  absl::StatusOr<shim_client::PendingExec> pending =
+      shim_client::PendingExec::Ask(core_.paths.Bundle(container->id()), command, /*tty=*/false,
+                                    {null.get(), out.write.get(), err.write.get()});
+  if (!pending.ok()) return base::Prefix(pending.status(), "exec");
   out.write.reset();
   err.write.reset();
+  absl::StatusOr<shim_client::ExecSession> session = AwaitStart(*std::move(pending), call);
+  if (!session.ok()) return base::Prefix(session.status(), "exec");
   return SyncExec(*std::move(session), std::move(out), std::move(err), sync_output_).Run(call);
 }
 

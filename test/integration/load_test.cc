@@ -272,6 +272,23 @@ TEST_CASE("a container that stops its execs delays no exec elsewhere") {
   CHECK(SecondsSince(begin) < 5);
 }
 
+TEST_CASE("ExecSyncs that their container keeps from starting end when their clients leave") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string attacker = pod.Run({"sh", "-c", "echo begun; while :; do kill -STOP -1; done"});
+  pod.AwaitLog(attacker, "begun");
+  const size_t before = ThreadsOf(daemon);
+  {
+    AsyncCalls<v1::ExecSyncResponse> execs;
+    for (int i = 0; i < 30; ++i) {
+      execs.Begin(daemon.runtime(), &Runtime::AsyncExecSync, Sleep(attacker), /*seconds=*/100'000);
+    }
+    REQUIRE(Eventually([&] { return ThreadsOf(daemon) >= before + 25; }));
+  }
+  // gRPC keeps one or two threads waiting for calls.
+  CHECK(Eventually([&] { return ThreadsOf(daemon) <= before + 2; }));
+}
+
 TEST_CASE("DELs that hang keep neither another pod's lease nor the cgroups of exits") {
   const HoldPlugin plugin;
   Daemon daemon({"--cni-bin-dir", plugin.dir()});
