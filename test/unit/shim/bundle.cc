@@ -293,6 +293,15 @@ absl::StatusOr<Bundle::ExecResult> Bundle::Exec(const std::vector<std::string>& 
   return result;
 }
 
+absl::StatusOr<shim_client::AttachSession> AttachTo(const Bundle& bundle,
+                                                    const shim::v1::Attach& request,
+                                                    const std::vector<int>& outputs,
+                                                    base::Deadline deadline) {
+  absl::StatusOr<ipc::Channel> asked = shim_client::AskAttach(bundle.path(), request, outputs);
+  if (!asked.ok()) return asked.status();
+  return shim_client::Attached(*std::move(asked), deadline);
+}
+
 std::string Drain(int fd) {
   std::string text;
   char buffer[65536];

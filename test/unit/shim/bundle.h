@@ -94,6 +94,11 @@ class Bundle {
   pid_t shim_pid_ = 0;
 };
 
+// shim_client::AskAttach() and Attached() in one.
+absl::StatusOr<shim_client::AttachSession> AttachTo(const Bundle& bundle,
+                                                    const shim::v1::Attach& request,
+                                                    const std::vector<int>& outputs,
+                                                    base::Deadline deadline);
 // Reads until end of file.
 std::string Drain(int fd);
 base::Deadline DeadlineIn(int64_t milliseconds);

@@ -112,7 +112,7 @@ TEST_CASE("crispd is told how a container ended, also when the exit cannot be re
     if (broken) REQUIRE(base::MakeDirs(bundle.path() + "/exit.json/in-the-way", 0700).ok());
     shim::v1::Attach attach;
     attach.set_stdin(true);
-    auto session = shim_client::Attach(bundle.path(), attach, {}, DeadlineIn(20'000));
+    auto session = AttachTo(bundle, attach, {}, DeadlineIn(20'000));
     REQUIRE(session.ok());
     REQUIRE(base::WriteAll(session->stdin_.get(), "end\n").ok());
     for (const ipc::Channel* tether : {&shim.tether, &*second}) {

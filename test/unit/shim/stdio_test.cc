@@ -39,7 +39,7 @@ Attached Attach(const Bundle& bundle, bool with_stdin, bool with_stderr = true) 
   MakePipe(attached.err, err);
   std::vector<int> fds = {out.get()};
   if (with_stderr) fds.push_back(err.get());
-  auto session = shim_client::Attach(bundle.path(), request, fds, DeadlineIn(5000));
+  auto session = AttachTo(bundle, request, fds, DeadlineIn(5000));
   INFO(session.status());
   REQUIRE(session.ok());
   attached.session = *std::move(session);
