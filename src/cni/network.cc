@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
@@ -200,7 +201,9 @@ absl::Status ConfiguredNetwork::CollectGarbage(base::Deadline deadline) {
   const NetworkConf& network = *directory.network;
   if (network.disable_gc || VersionRank(network.cni_version) < VersionRank(kGcVersion))
     return absl::OkStatus();
-  absl::MutexLock lock(&attaching_);
+  // Never waits for it: a lock that waits for one ADD that hangs would hold up all that come after.
+  if (!attaching_.TryLock()) return absl::UnavailableError("cni gc: a pod is being attached");
+  const absl::Cleanup unlock = [this] { attaching_.Unlock(); };
   CRISP_ASSIGN_OR_RETURN(std::vector<Attachment> valid, cache_.List());
   valid.erase(std::remove_if(valid.begin(), valid.end(),
                              [&](const Attachment& a) { return a.network != network.name; }),

@@ -80,7 +80,7 @@ class Network {
 
   // Runs GC of the configured network's plugins, if the network has that verb: they free what they
   // keep for attachments that nobody knows any more. Attach() waits meanwhile. Runs all plugins and
-  // returns the first error.
+  // returns the first error; kUnavailable, without running any, while a pod is being attached.
   virtual absl::Status CollectGarbage(base::Deadline deadline) = 0;
 
   // Reads the configuration directory at every call. Waits for a plugin for at most a second, and

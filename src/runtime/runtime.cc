@@ -41,7 +41,7 @@ absl::Status Runtime::Start() {
       base::Log(base::LogLevel::kWarning, "cni garbage was not collected",
                 {{"error", std::string(status.message())}});
     }
-    return true;
+    return !absl::IsUnavailable(status);  // tried again when pods were being attached
   };
   core_.background.Add("cni gc", collect, absl::ZeroDuration(), Lane::kPlugins);
   CRISP_RETURN_IF_ERROR(stats_.Start());

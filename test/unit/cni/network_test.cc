@@ -272,6 +272,20 @@ TEST_CASE("GC names every attachment of the network, also of other users of the 
   CHECK_FALSE(call["env"].contains("CNI_CONTAINERID"));
 }
 
+TEST_CASE("GC does not wait for an ADD that hangs, nor hold up the pods after it") {
+  EvilNetwork evil;
+  evil.Configure({{{"ADD", "hang"}}}, "1.1.0");
+  const auto network = NewNetwork(evil.options);
+  std::thread hanging([&] { (void)network->Attach(PodRequest(), In(absl::Seconds(3))); });
+  for (int i = 0; i < 2000 && evil.Calls().empty(); ++i) absl::SleepFor(absl::Milliseconds(1));
+  const base::Deadline soon = In(absl::Seconds(2));
+  CHECK(absl::IsUnavailable(network->CollectGarbage(In(absl::Seconds(10)))));
+  CHECK_FALSE(soon.Passed());
+  hanging.join();
+  CHECK(evil.CallNames() == "ADD:");
+  CHECK(network->CollectGarbage(In(absl::Seconds(10))).ok());
+}
+
 TEST_CASE("no GC without the verb, with disableGC, and beside an entry that cannot be read") {
   EvilNetwork evil;
   const auto network = NewNetwork(evil.options);
