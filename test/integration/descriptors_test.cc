@@ -38,6 +38,14 @@ class NoDescriptors {
   rlimit before_ = {};
 };
 
+// UBSan needs a pipe when it checks an object of a class for the first time: crispd does once, with
+// descriptors, what it is to do without.
+void WarmUp(Pod& pod) {
+  const std::string container = pod.Run({"sh", "-c", "exit 7"});
+  pod.WaitExited(container);
+  pod.StopContainer(std::string(64, '0'), 1);
+}
+
 std::string RunTrap(Pod& pod) {
   std::string container = pod.Run({"sh", "-c", "trap 'exit 7' TERM; echo set; sleep 1000 & wait"});
   REQUIRE(Eventually([&] { return pod.LogText(container) == "set\n"; }));
@@ -74,6 +82,7 @@ TEST_CASE("nothing is lost if descriptors run out at any point of a start") {
 TEST_CASE("an exit is reported also without descriptors, and written down once there are some") {
   Daemon daemon;
   Pod pod(daemon);
+  WarmUp(pod);
   const std::string container = RunTrap(pod);
   const int pid = pod.HostPid(container);
   {
@@ -90,6 +99,7 @@ TEST_CASE("an exit is reported also without descriptors, and written down once t
 TEST_CASE("without descriptors the exit record of a dead shim does not count as missing") {
   Daemon daemon;
   Pod pod(daemon);
+  WarmUp(pod);
   const std::string container = RunTrap(pod);
   const std::string stat =
       base::ReadFile(absl::StrCat("/proc/", pod.HostPid(container), "/stat")).value();
@@ -123,9 +133,8 @@ TEST_CASE("crispd takes all the descriptors it may have, and its containers do n
 TEST_CASE("a stop signal that could not be sent is sent by the next StopContainer") {
   Daemon daemon;
   Pod pod(daemon);
+  WarmUp(pod);
   const std::string container = RunTrap(pod);
-  // UBSan needs a pipe when it checks an object of a class for the first time.
-  pod.StopContainer(std::string(64, '0'), 1);
   {
     const NoDescriptors none(daemon);
     v1::StopContainerRequest request;

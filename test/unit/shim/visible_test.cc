@@ -164,7 +164,12 @@ TEST_CASE("what a container writes into an exec's memory reaches only that exec"
   Bundle bundle;
   const pid_t spy = StartSpy(bundle, SpySpec("write", {"CAP_SYS_PTRACE"})).pid();
   for (int i = 0; i < 300; ++i) (void)bundle.Exec({"true"});
-  CHECK(bundle.Exec({"true"}).ok());
+  REQUIRE(kill(spy, SIGSTOP) == 0);  // or it writes into this one as well
+  const auto undisturbed = bundle.Exec({"true"});
+  REQUIRE(kill(spy, SIGCONT) == 0);
+  INFO(undisturbed.status());
+  REQUIRE(undisturbed.ok());
+  CHECK(undisturbed->exit_code == 0);
   CHECK(bundle.ShimIsAlive());
   CheckFindings(bundle, spy);
 }
