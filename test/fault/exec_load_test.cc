@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "fault/amount.h"
 #include "integration/pod.h"
 #include "test_client.h"
 
@@ -25,7 +26,6 @@ using Runtime = v1::RuntimeService::Stub;
 
 namespace {
 
-constexpr int kTimes = 1000;
 constexpr int kMiB = 1 << 20;
 
 // A field like "VmRSS" of a process, in bytes.
@@ -223,7 +223,7 @@ void AThousand(const std::function<void(Bench&, int)>& kind) {
   Terminals(bench, 1);  // makes what is made at the first use
   const Holdings before = bench.Held();
   printf("before: %s\n", before.Text().c_str());
-  kind(bench, kTimes);
+  kind(bench, Amount(100, 1000));
   bench.MustComeBackTo(before);
   v1::ExecSyncResponse response;
   REQUIRE(bench.Exec({"echo", "still here"}, 10, &response).ok());

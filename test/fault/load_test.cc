@@ -10,11 +10,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "async_calls.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "fault/hostile_parts.h"
 #include "integration/cgroup_files.h"
 #include "integration/pod.h"
 #include "test_client.h"
@@ -116,49 +116,6 @@ std::unique_ptr<Client> BeginExec(Pod& pod, const std::string& container) {
   return client;
 }
 
-// The plugin "hold", whose DEL hangs while the file hang-<pod> exists and fails
-// while fail-<pod> does. It makes the file released-<pod> when it has succeeded.
-class HoldPlugin {
- public:
-  HoldPlugin() {
-    char name[] = "/tmp/crisp-load-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    dir_ = name;
-    const std::string script = absl::StrReplaceAll(R"(#!/bin/sh
-case "$CNI_COMMAND" in
-ADD) jq -c .prevResult ;;
-DEL)
-  while [ -e DIR/hang-$CNI_CONTAINERID ]; do sleep 0.1; done
-  [ ! -e DIR/fail-$CNI_CONTAINERID ] || exit 1
-  : >DIR/released-$CNI_CONTAINERID
-  ;;
-esac
-)",
-                                                   {{"DIR", dir_}});
-    REQUIRE(base::WriteFileAtomic(File("hold"), script, 0755).ok());
-  }
-  ~HoldPlugin() { (void)base::RemoveTree(dir_); }
-
-  const std::string& dir() const { return dir_; }
-  std::string File(const std::string& name) const { return dir_ + "/" + name; }
-  void Make(const std::string& name) const {
-    REQUIRE(base::WriteFileAtomic(File(name), "", 0644).ok());
-  }
-  void Remove(const std::string& name) const { unlink(File(name).c_str()); }
-  // Appends the plugin to the daemon's network.
-  void Join(const Daemon& daemon) const {
-    const std::string path = daemon.dir() + "/net.d/10-test.conflist";
-    const std::string conf = base::ReadFile(path).value();
-    const std::string more =
-        absl::StrReplaceAll(conf, {{R"("snat": true})", R"("snat": true}, {"type": "hold"})"}});
-    REQUIRE(more != conf);
-    REQUIRE(base::WriteFileAtomic(path, more, 0644).ok());
-  }
-
- private:
-  std::string dir_;
-};
-
 }  // namespace
 
 TEST_CASE("crispd lives through a time in which the kernel refuses threads") {
@@ -256,10 +213,9 @@ TEST_CASE("1500 StopContainers at once are all taken, and none waits for another
 TEST_CASE("a container that stops its execs delays no exec elsewhere") {
   Daemon daemon;
   Pod hostile(daemon), quiet(daemon);
-  const std::string attacker =
-      hostile.Run({"sh", "-c", "echo begun; while :; do kill -STOP -1; done"});
+  const std::string attacker = hostile.Run(StopsOthers());
   const std::string other = quiet.Run({"sleep", "100000"});
-  hostile.AwaitLog(attacker, "begun");
+  hostile.AwaitLog(attacker, "ready");
   std::vector<std::unique_ptr<Client>> stuck;
   for (int i = 0; i < 40; ++i) stuck.push_back(BeginExec(hostile, attacker));
   const int64_t begin = base::MonotonicNanos();
@@ -275,8 +231,8 @@ TEST_CASE("a container that stops its execs delays no exec elsewhere") {
 TEST_CASE("ExecSyncs that their container keeps from starting end when their clients leave") {
   Daemon daemon;
   Pod pod(daemon);
-  const std::string attacker = pod.Run({"sh", "-c", "echo begun; while :; do kill -STOP -1; done"});
-  pod.AwaitLog(attacker, "begun");
+  const std::string attacker = pod.Run(StopsOthers());
+  pod.AwaitLog(attacker, "ready");
   const size_t before = ThreadsOf(daemon);
   {
     AsyncCalls<v1::ExecSyncResponse> execs;
