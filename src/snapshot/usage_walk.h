@@ -5,8 +5,8 @@
 //  - In a tree that rests each name but the hard links counts something. Names that count nothing
 //    come from moving things ahead of the walk: once there were too many of them, the rest of a
 //    directory that still has some is left out, and the walk goes on with the next.
-//  - It takes at most about 20 MB of memory: of more directories than it can keep in mind it reads a
-//    random part, so another walk reads others.
+//  - It takes at most about 20 MB of memory: of more directories than it can keep in mind it reads
+//    a random part, so another walk reads others.
 //  - It ends when it has counted twice as many inodes as the file system has in use.
 //  - Directories are read without a new access time, so the container cannot see where the walk is.
 // A container that moves files at random may still hide some of them from a walk. What a tree that

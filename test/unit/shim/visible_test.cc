@@ -77,8 +77,8 @@ void ExecBesideSpy(oci::Spec spec, int execs) {
 }
 
 // Traces the shim until it ends, and writes to `out` the process group of each process that the
-// container sees and that is still the shim's own code, as it is at its birth. A process of its own,
-// because the test's is the shim's parent and waits for it, too.
+// container sees and that is still the shim's own code, as it is at its birth. A process of its
+// own, because the test's is the shim's parent and waits for it, too.
 [[noreturn]] void TraceGroups(pid_t shim, int out) {
   constexpr long kFollow = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
   if (ptrace(PTRACE_SEIZE, shim, nullptr, kFollow) != 0) _exit(1);
