@@ -46,10 +46,10 @@ constexpr const char* kSysctls[] = {"kernel/core_pattern",
                                     "net/ipv4/tcp_syncookies"};
 constexpr const char* kFiles[] = {
     "/etc/passwd",      "/etc/group", "/etc/shadow",        "/etc/hosts",     "/etc/hostname",
-    "/etc/resolv.conf", "/etc/mtab",  "/etc/ld.so.preload", "/etc/localtime", "/etc/nsswitch.conf"};
-constexpr const char* kNodes[] = {"/",         "/etc",         "/root",        "/dev/null",
-                                  "/dev/zero", "/dev/console", "/dev/ptmx",    "/dev/pts/ptmx",
-                                  "/dev/full", "/dev/urandom", "/proc/self/ns"};
+    "/etc/resolv.conf", "/etc/ld.so.preload", "/etc/localtime", "/etc/nsswitch.conf"};
+constexpr const char* kNodes[] = {"/",         "/etc",         "/root",      "/dev/null",
+                                  "/dev/zero", "/dev/console", "/dev/ptmx",  "/dev/pts/ptmx",
+                                  "/dev/full", "/dev/urandom", "/dev/random"};
 
 std::string Inode(const std::string& path) {
   struct stat info = {};

@@ -66,7 +66,8 @@ class Target {
 
   // Returns the image's id in `id`.
   grpc::Status Pull(const std::string& reference, std::string* id = nullptr, int seconds = 60);
-  // `words` are the image's entrypoint's arguments; memory limit 128 MiB.
+  // `words` are the image's entrypoint's arguments; with kubelet's masked and read-only paths and a
+  // memory limit of 128 MiB.
   v1::ContainerConfig ContainerConfig(
       const std::string& image, const std::vector<std::string>& words,
       const std::function<void(v1::ContainerConfig&)>& change = nullptr);
