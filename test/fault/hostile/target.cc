@@ -167,6 +167,9 @@ v1::ContainerConfig Target::ContainerConfig(
   config.mutable_metadata()->set_name(name);
   config.mutable_image()->set_image(image);
   for (const std::string& word : words) config.add_args(word);
+  v1::KeyValue& mark = *config.add_envs();
+  mark.set_key("HOSTILE_SUITE");
+  mark.set_value(suite_);
   config.set_log_path(name + ".log");
   v1::LinuxContainerConfig& linux = *config.mutable_linux();
   linux.mutable_resources()->set_memory_limit_in_bytes(kMemoryLimit);

@@ -45,6 +45,8 @@ class Target {
   std::string Canary() const { return options_.directory + "/canary"; }
   // What `secret` contains. A container that can print it has read the host.
   const std::string& Secret() const { return secret_; }
+  // In the environment of every container that ContainerConfig() describes.
+  std::string Mark() const { return "HOSTILE_SUITE=" + suite_; }
   // A new empty directory on the host, for mounts; removed with the suite's directory.
   std::string Scratch();
 
