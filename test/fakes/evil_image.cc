@@ -85,7 +85,7 @@ std::string DescriptorOf(const std::string& type, const std::string& content,
 std::string MakeConfig(const std::vector<std::string>& layers, const std::string& run) {
   std::vector<std::string> diff_ids;
   for (const std::string& layer : layers) diff_ids.push_back("\"" + DiffId(layer).str() + "\"");
-  return absl::StrCat(R"({"os":"linux","architecture":")", kArchitecture, R"(","config":)", run,
+  return absl::StrCat(R"({"architecture":")", kArchitecture, R"(","os":"linux","config":)", run,
                       R"(,"rootfs":{"type":"layers","diff_ids":[)", absl::StrJoin(diff_ids, ","),
                       "]}}");
 }
