@@ -17,13 +17,13 @@
 #include "absl/time/clock.h"
 #include "async_calls.h"
 #include "base/file.h"
-#include "evil_registry.h"
+#include "fakes/evil_registry.h"
+#include "fakes/tar_builder.h"
 #include "fault/amount.h"
 #include "fault/hostile_parts.h"
 #include "fault/times.h"
 #include "image_fixture.h"
 #include "integration/pod.h"
-#include "tar_builder.h"
 #include "test_client.h"
 
 using namespace crisp;

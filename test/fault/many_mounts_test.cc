@@ -15,12 +15,12 @@
 #include "absl/strings/str_cat.h"
 #include "async_calls.h"
 #include "base/file.h"
-#include "evil_registry.h"
+#include "fakes/evil_registry.h"
+#include "fakes/tar_builder.h"
 #include "fault/amount.h"
 #include "fault/times.h"
 #include "image_fixture.h"
 #include "integration/pod.h"
-#include "tar_builder.h"
 
 using namespace crisp;
 using namespace crisp::test;

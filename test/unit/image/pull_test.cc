@@ -144,7 +144,7 @@ TEST_CASE("images for other platforms are not found, and say so") {
   CHECK(Holds(status, "no image for platform linux/"));
 
   TestImage image = MakeImage({"a"});
-  image.config.insert(1, R"("architecture":"mips",)");
+  image.config.insert(image.config.size() - 1, R"(,"architecture":"mips")");  // the last one counts
   image.manifest = MakeManifest(image.config, image.layers);
   Serve(f.registry, image, "v2");
   CHECK(Holds(f.Refused("repo:v2"), "image is for linux/mips"));

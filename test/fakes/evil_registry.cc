@@ -1,4 +1,4 @@
-#include "evil_registry.h"
+#include "fakes/evil_registry.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -78,11 +78,14 @@ bool ReadRequest(int fd, std::string& buffer, EvilRequest& request) {
 
 }  // namespace
 
-EvilRegistry::EvilRegistry() {
+EvilRegistry::EvilRegistry(int port) {
   listener_.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  const int reuse = 1;  // after a run that has just ended
+  setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
   socklen_t size = sizeof(address);
   if (bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
       listen(listener_.get(), 64) != 0 ||
@@ -122,6 +125,13 @@ void EvilRegistry::Guard(Handler guard) {
   guard_ = std::move(guard);
 }
 
+void EvilRegistry::Clear() {
+  absl::MutexLock lock(&mu_);
+  handlers_.clear();
+  guard_ = nullptr;
+  requests_.clear();
+}
+
 std::vector<EvilRequest> EvilRegistry::requests() const {
   absl::MutexLock lock(&mu_);
   return requests_;
@@ -132,6 +142,12 @@ size_t EvilRegistry::Count(const std::string& method, const std::string& path) c
   return static_cast<size_t>(std::count_if(all.begin(), all.end(), [&](const EvilRequest& request) {
     return request.method == method && request.path == path;
   }));
+}
+
+bool EvilRegistry::AwaitIdle(absl::Duration patience) const {
+  const auto idle = [this] { return answering_ == 0; };
+  absl::MutexLock lock(&mu_);
+  return mu_.AwaitWithTimeout(absl::Condition(&idle), patience);
 }
 
 void EvilRegistry::Accept() {
@@ -153,7 +169,10 @@ void EvilRegistry::Talk(Connection& connection, int fd) {
   while (ReadRequest(fd, buffer, request)) {
     EvilReply reply = Answer(request);
     if (reply.before_reply) reply.before_reply();
-    if (!Send(fd, request, std::move(reply))) break;
+    const bool goes_on = Send(fd, request, std::move(reply));
+    absl::MutexLock lock(&mu_);
+    --answering_;
+    if (!goes_on) break;
   }
   absl::MutexLock lock(&mu_);
   connection.fd = -1;
@@ -166,6 +185,7 @@ EvilReply EvilRegistry::Answer(const EvilRequest& request) {
   {
     absl::MutexLock lock(&mu_);
     requests_.push_back(request);
+    ++answering_;
     guard = guard_;
     const auto found = handlers_.find(request.path);
     if (found != handlers_.end()) handler = found->second;

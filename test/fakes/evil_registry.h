@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "base/unique_fd.h"
 
 namespace crisp::image {
@@ -42,7 +43,8 @@ class EvilRegistry {
  public:
   using Handler = std::function<EvilReply(const EvilRequest&)>;
 
-  EvilRegistry();
+  // `port` 0: any free one. Aborts when it cannot listen.
+  explicit EvilRegistry(int port = 0);
   ~EvilRegistry();
 
   // "127.0.0.1:<port>"
@@ -50,11 +52,16 @@ class EvilRegistry {
   // For GET and HEAD of exactly this path. The last call counts.
   void Serve(const std::string& path, EvilReply reply);
   void Serve(const std::string& path, Handler handler);
+  // Forgets all answers, the guard and the requests so far.
+  void Clear();
   // Called first for every request; for a reply with status 0 the table is used.
   void Guard(Handler guard);
 
   std::vector<EvilRequest> requests() const;
   size_t Count(const std::string& method, const std::string& path) const;
+  // Waits until no answer is being sent: all have ended, or their clients have closed. False when
+  // that takes longer.
+  bool AwaitIdle(absl::Duration patience) const;
 
  private:
   struct Connection {
@@ -74,6 +81,7 @@ class EvilRegistry {
   std::map<std::string, Handler> handlers_;
   Handler guard_;
   std::vector<EvilRequest> requests_;
+  int answering_ = 0;
   std::list<Connection> connections_;
 };
 
