@@ -9,6 +9,7 @@
 
 #include "absl/strings/strip.h"
 #include "base/file.h"
+#include "fault/amount.h"
 #include "integration/daemon.h"
 #include "test/fault/hostile/runner.h"
 
