@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -97,6 +99,17 @@ absl::StatusOr<Found> Look(const std::string& bundle, base::Deadline settled) {
     found.damage = started.status();
   }
   return found;
+}
+
+// A layer that was damaged when the container was made was not used for it; and one that has ended
+// never starts again.
+bool MayRunOn(const container::Container& container, const snapshot::DamagedLayer& layer) {
+  return container.Read([&](const store::ContainerRecord& record) {
+    if (record.outcome.has_value() || record.created_at_ns > layer.set_aside_at_ns) return false;
+    const std::vector<oci::ChainId> used = layers::UsedLayers(record);
+    return layer.chain_id.empty() ||
+           std::find(used.begin(), used.end(), layer.chain_id) != used.end();
+  });
 }
 
 // Decodes a record and hands it on.
@@ -230,6 +243,21 @@ absl::Status Recovery::EmptyCgroup(const std::string& path) {
   return core_.cgroups.Remove(path, emptied_.Left());
 }
 
+// False when containers may still run on some of them.
+bool Recovery::DeleteDamagedLayers() {
+  snapshot::DamagedLayers& damaged = core_.snapshots.damaged();
+  damaged.Measure();
+  for (const snapshot::DamagedLayer& layer : damaged.List()) {
+    const std::vector<ContainerPtr> containers = core_.objects.containers.List();
+    if (std::any_of(containers.begin(), containers.end(),
+                    [&](const ContainerPtr& each) { return MayRunOn(*each, layer); }))
+      continue;
+    if (damaged.Delete(layer.name).ok())  // else again later
+      base::Log(LogLevel::kInfo, "damaged layer deleted", {{"layer", layer.name}});
+  }
+  return damaged.List().empty();
+}
+
 bool Recovery::IsKnown(const std::string& id) const {
   return core_.objects.sandboxes.Find(id).ok() || core_.objects.containers.Find(id).ok();
 }
@@ -294,6 +322,7 @@ absl::Status Recovery::Run() {
   CRISP_RETURN_IF_ERROR(LoadContainers());
   CRISP_RETURN_IF_ERROR(RemoveOrphans());
   FinishTeardowns();
+  core_.background.Add("damaged layers", [this] { return DeleteDamagedLayers(); });
   return absl::OkStatus();
 }
 

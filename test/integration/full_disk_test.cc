@@ -359,3 +359,29 @@ TEST_CASE("an end that cannot be written down is written as soon as there is spa
   // What is written later must not bring a removed container back.
   CHECK(access((records + removed).c_str(), F_OK) != 0);
 }
+
+TEST_CASE("a damaged layer stays while a container runs on it, counts, and is deleted then") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container = pod.Run({"sleep", "1000"});
+  const std::string snapshots = daemon.root() + "/snapshots/";
+  const auto used = [&] {
+    return daemon.Call(daemon.images(), &v1::ImageService::Stub::ImageFsInfo, {})
+        .image_filesystems(0)
+        .used_bytes()
+        .value();
+  };
+  const uint64_t before = used();
+  daemon.Kill9();
+  for (const std::string& layer : base::ListDir(snapshots + "layers").value())
+    REQUIRE(base::WriteFileAtomic(snapshots + "layers/" + layer + "/record.json", "{", 0600).ok());
+  daemon.Start();
+  CHECK(daemon.Call(daemon.images(), &v1::ImageService::Stub::ListImages, {}).images_size() == 0);
+  CHECK(Eventually([&] { return used() >= before; }));
+  CHECK(pod.Exec(container, {"ls", "/bin/busybox"}).out == "/bin/busybox\n");
+  CHECK(base::ListDir(snapshots + "quarantine").value().size() > 0);
+  pod.StopContainer(container, 0);
+  const auto left = [&] { return base::ListDir(snapshots + "quarantine").value(); };
+  CHECK(Eventually([&] { return left() == std::vector<std::string>{"records"}; }));
+  CHECK(used() == 0);
+}
