@@ -200,7 +200,7 @@ absl::Status Recovery::RecoverContainer(store::ContainerRecord record) {
   }
   container->MarkStarted(InitOf(*found.started));
   if (!found.alive()) {
-    exits_.OnShimGone(container->id().str(), std::nullopt);
+    exits_.EndContainer(container);
     return absl::OkStatus();
   }
   Reattach(container->id().str(), bundle, std::move(found.tether));

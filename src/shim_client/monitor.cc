@@ -45,7 +45,7 @@ absl::Status Monitor::Watch(const std::string& container_id, ipc::Channel tether
   watched_[fd] = {.container_id = container_id,
                   .tether = std::move(tether),
                   .pidfd = std::move(pidfd),
-                  .exit = std::nullopt};
+                  .told = std::nullopt};
   epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data = {.fd = fd}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     absl::Status status = base::Errno("epoll_ctl", "shim tether");
@@ -87,9 +87,10 @@ bool Monitor::TakePacket(int tether_fd) {
       it->second.tether.ReceiveMessage<::shim::v1::Reply>(nullptr, base::Deadline::At(0));
   if (!reply.ok()) return absl::IsDeadlineExceeded(reply.status());
   if (reply->has_exited()) {
-    it->second.exit = {.exit_code = reply->exited().exit_code(),
-                       .oom_killed = reply->exited().oom_killed(),
-                       .finished_at_ns = reply->exited().finished_at_ns()};
+    it->second.told = {.exit = {.exit_code = reply->exited().exit_code(),
+                                .oom_killed = reply->exited().oom_killed(),
+                                .finished_at_ns = reply->exited().finished_at_ns()},
+                       .on_disk = reply->exited().on_disk()};
   }
   return true;
 }
@@ -104,13 +105,13 @@ void Monitor::Gone(int tether_fd) {
     watched_.erase(it);
   }
   shim.tether.Close();
-  if (!shim.pidfd.valid()) return on_gone_(shim.container_id, shim.exit);
+  if (!shim.pidfd.valid()) return on_gone_(shim.container_id, shim.told);
   // A shim that closed the tether but did not end is broken: it is killed.
   Kill(shim.pidfd.get());
   const int fd = shim.pidfd.get();
   ending_[fd] = {.container_id = shim.container_id,
                  .pidfd = std::move(shim.pidfd),
-                 .exit = shim.exit,
+                 .told = shim.told,
                  .deadline = base::Deadline::In(patience_)};
   epoll_event event = {.events = EPOLLIN, .data = {.fd = fd}};
   // If this fails, the end is reported at the deadline.
@@ -123,14 +124,14 @@ void Monitor::CheckEnd(int pidfd) {
   (void)waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
   const Ending shim = std::move(ending_[pidfd]);
   ending_.erase(pidfd);
-  if (!shim.deadline.is_never()) on_gone_(shim.container_id, shim.exit);
+  if (!shim.deadline.is_never()) on_gone_(shim.container_id, shim.told);
 }
 
 void Monitor::ReportLate() {
   for (auto& [fd, shim] : ending_) {
     if (!shim.deadline.Passed()) continue;
     shim.deadline = base::Deadline::Never();
-    on_gone_(shim.container_id, shim.exit);
+    on_gone_(shim.container_id, shim.told);
   }
 }
 

@@ -21,14 +21,20 @@
 
 namespace crisp::shim_client {
 
+// What a shim said of its container's end.
+struct ToldExit {
+  ipc::ExitRecord exit;
+  bool on_disk = false;  // exit.json says the same; shims of an older crispd do not tell
+};
+
 class Monitor {
  public:
   // Called on the monitor's thread, once per watched id, with what the shim said of its container's
   // end: after the shim is dead and reaped, or after it has outlived SIGKILL for `patience`
   // (uninterruptible sleep): it runs no instruction any more then, and is reaped when it ends. Must
   // not block.
-  using GoneCallback = std::function<void(const std::string& container_id,
-                                          const std::optional<ipc::ExitRecord>& exit)>;
+  using GoneCallback =
+      std::function<void(const std::string& container_id, const std::optional<ToldExit>& told)>;
 
   explicit Monitor(GoneCallback on_gone, absl::Duration patience = absl::Seconds(10))
       : on_gone_(std::move(on_gone)), patience_(patience) {}
@@ -51,14 +57,14 @@ class Monitor {
     std::string container_id;
     ipc::Channel tether;
     base::UniqueFd pidfd;
-    std::optional<ipc::ExitRecord> exit;
+    std::optional<ToldExit> told;
   };
 
   // A shim that was killed and has not ended.
   struct Ending {
     std::string container_id;
     base::UniqueFd pidfd;
-    std::optional<ipc::ExitRecord> exit;
+    std::optional<ToldExit> told;
     base::Deadline deadline;  // when its end is reported all the same; never once it was
   };
 

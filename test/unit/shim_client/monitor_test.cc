@@ -21,10 +21,10 @@ namespace {
 
 struct Gone {
   Monitor::GoneCallback Callback() {
-    return [this](const std::string& id, const std::optional<ipc::ExitRecord>& exit) {
+    return [this](const std::string& id, const std::optional<ToldExit>& told) {
       absl::MutexLock lock(&mu);
       ids.push_back(id);
-      exits.push_back(exit);
+      exits.push_back(told);
     };
   }
   bool Await(size_t count) {
@@ -35,7 +35,7 @@ struct Gone {
   }
   absl::Mutex mu;
   std::vector<std::string> ids ABSL_GUARDED_BY(mu);
-  std::vector<std::optional<ipc::ExitRecord>> exits ABSL_GUARDED_BY(mu);
+  std::vector<std::optional<ToldExit>> exits ABSL_GUARDED_BY(mu);
 };
 
 // A process that holds the other end of `tether` until it is killed.
@@ -168,6 +168,7 @@ TEST_CASE("what a shim says of its container's end is reported when the shim has
   reply.mutable_exited()->set_exit_code(7);
   reply.mutable_exited()->set_oom_killed(true);
   reply.mutable_exited()->set_finished_at_ns(11);
+  reply.mutable_exited()->set_on_disk(true);
   REQUIRE(other_end.Send(reply).ok());
   // The shim is not at its end before it closes the tether, and is not killed for what it says.
   usleep(50'000);
@@ -180,9 +181,10 @@ TEST_CASE("what a shim says of its container's end is reported when the shim has
   REQUIRE(gone.Await(1));
   absl::MutexLock lock(&gone.mu);
   REQUIRE(gone.exits[0].has_value());
-  CHECK(gone.exits[0]->exit_code == 7);
-  CHECK(gone.exits[0]->oom_killed);
-  CHECK(gone.exits[0]->finished_at_ns == 11);
+  CHECK(gone.exits[0]->exit.exit_code == 7);
+  CHECK(gone.exits[0]->exit.oom_killed);
+  CHECK(gone.exits[0]->exit.finished_at_ns == 11);
+  CHECK(gone.exits[0]->on_disk);
 }
 
 TEST_CASE("a shim that was dead before it is watched is reported") {
