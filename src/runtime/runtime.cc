@@ -31,6 +31,8 @@ absl::Status Runtime::Start() {
     base::Log(base::LogLevel::kWarning, "pods cannot be started until this succeeds",
               {{"error", std::string(installed.message())}});
   }
+  // Asks the plugins, so that they have answered before the first client asks.
+  (void)core_.network.State();
   CRISP_RETURN_IF_ERROR(core_.monitor.Start());
   CRISP_RETURN_IF_ERROR(core_.background.Start());
   CRISP_RETURN_IF_ERROR(recovery_.Run());
