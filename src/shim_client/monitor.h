@@ -4,9 +4,11 @@
 // single shim. Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -75,15 +77,22 @@ class Monitor {
   // Reaps the shim if it has ended.
   void CheckEnd(int pidfd);
   void ReportLate();
-  base::Deadline NextReport() const;
+  base::Deadline NextReport();
+  // Has the kernel tell what happens to `fd`. When it has no memory or no watch left for that
+  // (epoll_ctl(2): ENOMEM, ENOSPC), this is tried again until it has: a shim that ends unnoticed
+  // would stay a zombie, and its container would run for ever.
+  absl::Status Poll(int fd) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void PollAgain();
 
   const GoneCallback on_gone_;
   const absl::Duration patience_;
   base::UniqueFd epoll_;
-  base::UniqueFd stop_;
+  base::UniqueFd wake_;
+  std::atomic<bool> stopping_ = false;
   base::Thread thread_;
   absl::Mutex mu_;
   std::map<int, Watched> watched_ ABSL_GUARDED_BY(mu_);  // by tether fd
+  std::set<int> unpolled_ ABSL_GUARDED_BY(mu_);          // of both maps
   std::map<int, Ending> ending_;                         // by pidfd; the thread's own
 };
 

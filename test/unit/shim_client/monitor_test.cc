@@ -2,11 +2,15 @@
 #include "shim_client/monitor.h"
 
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <thread>
 #include <vector>
@@ -15,6 +19,22 @@
 #include "linux/syscalls.h"
 #include "no_threads.h"
 #include "test/unit/linux/unkillable.h"
+
+namespace {
+
+std::atomic<int> refused_watches = 0;
+
+}  // namespace
+
+// As when all watches of the user are in use.
+extern "C" int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {
+  if (operation == EPOLL_CTL_ADD && refused_watches > 0) {
+    --refused_watches;
+    errno = ENOSPC;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_epoll_ctl, epoll, operation, fd, event));
+}
 
 namespace crisp::shim_client {
 namespace {
@@ -102,6 +122,23 @@ TEST_CASE("a shim that closes its tether but lives on is killed") {
   close(fds[1]);
   REQUIRE(gone.Await(1));
   CHECK_FALSE(IsMyChild(shim.pid));
+}
+
+TEST_CASE("a shim that the kernel has no watch for is reported and reaped all the same") {
+  Gone gone;
+  Monitor monitor(gone.Callback());
+  REQUIRE(monitor.Start().ok());
+  const bool tether = GENERATE(true, false);
+  TetherHolder shim;
+  int fds[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+  if (tether) refused_watches = 3;
+  REQUIRE(monitor.Watch("x", ipc::Channel(base::UniqueFd(fds[0])), std::move(shim.pidfd)).ok());
+  if (!tether) refused_watches = 3;  // the one for the end of the shim, which is killed
+  close(fds[1]);
+  REQUIRE(gone.Await(1));
+  CHECK_FALSE(IsMyChild(shim.pid));
+  CHECK(refused_watches == 0);
 }
 
 TEST_CASE(
