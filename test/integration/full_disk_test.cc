@@ -15,19 +15,13 @@
 #include "base/file.h"
 #include "integration/pod.h"
 #include "linux/process_ref.h"
+#include "unit/eventually.h"
 #include "unit/hung_directory.h"
 
 using namespace crisp;
 using namespace crisp::test;
 
 namespace {
-
-// Waits up to 30 s.
-template <typename Condition>
-bool Eventually(const Condition& condition) {
-  for (int i = 0; i < 6000 && !condition(); ++i) usleep(5000);
-  return condition();
-}
 
 // A file system of its own, which exists longer than the daemon that uses it.
 class Disk {
@@ -121,11 +115,6 @@ struct Fixture {
 };
 
 bool IsAlive(int pid) { return linux::ProcessRef::Of(pid).ok(); }
-
-int ShimOf(int pid) {
-  const std::string stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat")).value();
-  return atoi(stat.c_str() + stat.rfind(')') + 4);  // the parent's pid
-}
 
 // Overwrites every file below `directory`, except what is in layers and containers.
 void Damage(const std::string& directory) {
