@@ -76,13 +76,14 @@ TEST_CASE("an exit is known at once, whatever waits for the disk to write the re
                 .ok());
   });
   writing.WaitForNotification();
-  bool announced = false;
-  container.PublishExit(Ended(10, 3), [&] { announced = true; });
-  CHECK(announced);
+  absl::Notification announced;
+  std::thread exit([&] { container.PublishExit(Ended(10, 3), [&] { announced.Notify(); }); });
+  CHECK(announced.WaitForNotificationWithTimeout(absl::Seconds(10)));
   CHECK(container.state() == v1::CONTAINER_EXITED);
-  CHECK(container.WaitExited(base::Deadline::At(0)));
+  CHECK(container.WaitExited(base::Deadline::In(absl::Seconds(10))));
   written.Notify();
   update.join();
+  exit.join();
   // Neither change has undone the other, in memory and on disk.
   REQUIRE(container.WriteRecord().ok());
   const absl::StatusOr<std::string> text =
