@@ -397,7 +397,8 @@ TEST_CASE("a damaged layer stays while a container runs on it, counts, and is de
   };
   const uint64_t before = used();
   daemon.Kill9();
-  for (const std::string& layer : base::ListDir(snapshots + "layers").value())
+  const std::vector<std::string> layers = base::ListDir(snapshots + "layers").value();
+  for (const std::string& layer : layers)
     REQUIRE(base::WriteFileAtomic(snapshots + "layers/" + layer + "/record.json", "{", 0600).ok());
   daemon.Start();
   CHECK(daemon.Call(daemon.images(), &v1::ImageService::Stub::ListImages, {}).images_size() == 0);
