@@ -9,6 +9,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "base/unique_fd.h"
 #include "linux/syscalls.h"
@@ -56,6 +59,22 @@ bool IdMapBind(BuildContext& context, const MountPlan& mount) {
          context.Fail(absl::StrCat(mount.source, ": idmap"));
 }
 
+// open_tree(2) clones only mounts of the caller's namespace, so the builder enters the one of the
+// process whose /proc directory is `process` for what `clone` does. `whose` is for messages. After
+// an error the builder stays there: it ends.
+template <typename Clone>
+bool InMountNamespace(BuildContext& context, const base::UniqueFd& process, const char* whose,
+                      Clone clone) {
+  const base::UniqueFd home(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (!home.valid()) return context.Fail("/proc/self/ns/mnt");
+  const base::UniqueFd away(openat(process.get(), "ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (!away.valid() || setns(away.get(), CLONE_NEWNS) != 0)
+    return context.Fail(absl::StrCat("enter the mount namespace of ", whose));
+  if (!clone()) return false;
+  return setns(home.get(), CLONE_NEWNS) == 0 ||
+         context.Fail(absl::StrCat("leave the mount namespace of ", whose));
+}
+
 // A new procfs is always of the PID namespace of the process that makes it. The helper that makes
 // this container's mounts stays outside of a PID namespace that is joined (child/inside.cc), so the
 // container gets a clone of the procfs that the owner of the namespace has: pause, or the container
@@ -67,18 +86,15 @@ bool CloneProc(BuildContext& context, MountPlan& mount) {
       context.InSandbox(path, "ns") != nullptr ? context.sandbox : context.target;
   if (!owner.valid()) return context.Fail("no procfs of the PID namespace is known", ENOENT);
   if (!mount.options.data.empty()) return context.Fail(absl::StrCat(name, ": options"), EINVAL);
-  const base::UniqueFd home(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
-  const base::UniqueFd away(openat(owner.get(), "ns/mnt", O_RDONLY | O_CLOEXEC));
-  if (!home.valid() || !away.valid() || setns(away.get(), CLONE_NEWNS) != 0)
-    return context.Fail(name);
-  // A target may have put anything in this place.
-  const base::UniqueFd place(
-      linux::OpenAt2(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_NO_SYMLINKS));
-  mount.tree = open_tree(place.get(), "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-  const int error = errno;
-  if (setns(home.get(), CLONE_NEWNS) != 0) return context.Fail("leave the mount namespace");
-  errno = error;
-  if (mount.tree < 0) return context.Fail(name);
+  const auto clone = [&] {
+    // A target may have put anything in this place.
+    const base::UniqueFd place(
+        linux::OpenAt2(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_NO_SYMLINKS));
+    if (!place.valid()) return context.Fail(absl::StrCat(name, ": open the target's /proc"));
+    mount.tree = open_tree(place.get(), "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    return mount.tree >= 0 || context.Fail(absl::StrCat(name, ": clone the target's /proc"));
+  };
+  if (!InMountNamespace(context, owner, "the target", clone)) return false;
   struct statfs fs;
   struct stat wanted, found;
   if (fstatfs(mount.tree, &fs) != 0 || fs.f_type != PROC_SUPER_MAGIC ||
@@ -95,27 +111,26 @@ bool CloneProc(BuildContext& context, MountPlan& mount) {
 }
 
 // Sources "/proc/<sandbox pid>/root/..." (the pod's /dev/shm and its files) are mounts in the
-// sandbox's mount namespace, and open_tree(2) clones only mounts of the caller's namespace: the
-// builder enters it. A container that sees pause may replace what is mounted there by a link.
+// sandbox's mount namespace. A container that sees pause may replace what is mounted there by a
+// link.
 bool CloneFromSandbox(BuildContext& context) {
-  base::UniqueFd home;
-  for (MountPlan& mount : context.plan.mounts) {
-    const char* path =
-        mount.kind == MountKind::kBind ? context.InSandbox(mount.source, "root") : nullptr;
-    if (path == nullptr) continue;
-    if (!home.valid()) {
-      home.reset(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
-      const base::UniqueFd away(openat(context.sandbox.get(), "ns/mnt", O_RDONLY | O_CLOEXEC));
-      if (!home.valid() || !away.valid() || setns(away.get(), CLONE_NEWNS) != 0)
-        return context.Fail(mount.source);
+  const auto path_of = [&](const MountPlan& mount) {
+    return mount.kind == MountKind::kBind ? context.InSandbox(mount.source, "root") : nullptr;
+  };
+  std::vector<MountPlan>& mounts = context.plan.mounts;
+  if (std::none_of(mounts.begin(), mounts.end(), path_of)) return true;
+  return InMountNamespace(context, context.sandbox, "the sandbox", [&] {
+    for (MountPlan& mount : mounts) {
+      const char* path = path_of(mount);
+      if (path == nullptr) continue;
+      mount.tree =
+          CloneTree(absl::StrCat("/", path).c_str(), mount.options.recursive, AT_SYMLINK_NOFOLLOW);
+      struct stat info;
+      if (mount.tree < 0 || fstat(mount.tree, &info) != 0) return context.Fail(mount.source);
+      if (S_ISLNK(info.st_mode)) return context.Fail(mount.source, ELOOP);
     }
-    mount.tree =
-        CloneTree(absl::StrCat("/", path).c_str(), mount.options.recursive, AT_SYMLINK_NOFOLLOW);
-    struct stat info;
-    if (mount.tree < 0 || fstat(mount.tree, &info) != 0) return context.Fail(mount.source);
-    if (S_ISLNK(info.st_mode)) return context.Fail(mount.source, ELOOP);
-  }
-  return !home.valid() || setns(home.get(), CLONE_NEWNS) == 0 || context.Fail("leave the sandbox");
+    return true;
+  });
 }
 
 bool PrepareBind(BuildContext& context, MountPlan& mount) {

@@ -29,11 +29,12 @@ constexpr int64_t kKillTimeoutNs = 10 * kSecond;
 // it kills a shim (kShimEndTime in src/runtime/container_stop.cc).
 constexpr int64_t kLastOutputNs = 2 * kSecond;
 
-::shim::v1::Reply ExitedReply(const ipc::ExitRecord& record) {
+::shim::v1::Reply ExitedReply(const ipc::ExitRecord& record, bool on_disk) {
   ::shim::v1::Reply reply;
   reply.mutable_exited()->set_exit_code(record.exit_code);
   reply.mutable_exited()->set_oom_killed(record.oom_killed);
   reply.mutable_exited()->set_finished_at_ns(record.finished_at_ns);
+  reply.mutable_exited()->set_on_disk(on_disk);
   return reply;
 }
 
@@ -435,8 +436,8 @@ void Supervisor::End() {
   }
   // First the file: a crispd that knows nothing of the message takes it for the end of the shim. If
   // the file cannot be written, a crispd that runs now still learns the exit code.
-  (void)exit_file_.Write(bundle_fd_.get(), record);
-  const ::shim::v1::Reply exited = ExitedReply(record);
+  const bool on_disk = exit_file_.Write(bundle_fd_.get(), record).ok();
+  const ::shim::v1::Reply exited = ExitedReply(record, on_disk);
   for (Connection& connection : connections_) {
     if (connection.is_idle()) (void)connection.Send(exited);
   }

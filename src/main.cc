@@ -19,6 +19,7 @@
 #include "base/status_macros.h"
 #include "config/config.h"
 #include "cri/event_announcer.h"
+#include "digest/hasher.h"
 #include "events/hub.h"
 #include "layers/layer_store.h"
 #include "layers/layer_use.h"
@@ -87,6 +88,11 @@ void LoadDefaultAppArmorProfile() {
             {{"profile", spec::kDefaultAppArmorProfile}, {"error", std::string(loaded.message())}});
 }
 
+// The same after a restart, and another one for every crispd in the group.
+std::string PluginGroups(const std::string& own_group, const std::string& root) {
+  return absl::StrCat(own_group, "/cni-", digest::Sha256(root).substr(7, 12), "-");
+}
+
 absl::StatusOr<std::unique_ptr<snapshot::SnapshotStore>> OpenSnapshots(const base::Paths& paths) {
   std::vector<std::string> problems;
   auto snapshots =
@@ -129,7 +135,9 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   image::Puller puller({.registry_config_dirs = {config.registry.config_path}}, *images, layers,
                        [&] { layer_use.DeleteUnused(); });
   const std::unique_ptr<cni::Network> network =
-      cni::NewNetwork({.conf_dir = config.cni.conf_dir, .plugin_dirs = config.cni.bin_dirs});
+      cni::NewNetwork({.conf_dir = config.cni.conf_dir,
+                       .plugin_dirs = config.cni.bin_dirs,
+                       .groups = PluginGroups(own_group, config.root)});
   runtime::Objects objects;
   events::Hub hub;
   cri::EventAnnouncer announcer(objects, hub);

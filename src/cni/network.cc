@@ -47,7 +47,9 @@ absl::StatusOr<CacheEntry> NewEntry(const PodNetworkRequest& request, const Netw
 class ConfiguredNetwork final : public Network {
  public:
   explicit ConfiguredNetwork(Options options)
-      : options_(std::move(options)), cache_(options_.cache_dir), probe_(options_.plugin_dirs) {}
+      : options_(std::move(options)),
+        cache_(options_.cache_dir),
+        probe_(options_.plugin_dirs, Group("status")) {}
 
   absl::StatusOr<PodNetwork> Attach(const PodNetworkRequest& request,
                                     base::Deadline deadline) override;
@@ -56,6 +58,10 @@ class ConfiguredNetwork final : public Network {
   NetworkState State() override;
 
  private:
+  // Of plugins that are run for no pod.
+  std::string Group(const char* verb) const {
+    return options_.groups.empty() ? "" : absl::StrCat(options_.groups, verb);
+  }
   // `group` is PodNetworkRequest::plugin_group.
   absl::StatusOr<Result> Add(const NetworkConf& network, const CacheEntry& entry,
                              const std::string& group, base::Deadline deadline,
@@ -213,6 +219,7 @@ absl::Status ConfiguredNetwork::CollectGarbage(base::Deadline deadline) {
     PluginCall call;
     call.verb = Verb::kGc;
     call.type = plugin.type;
+    call.group = Group("gc");
     CRISP_ASSIGN_OR_RETURN(call.conf, GcConf(network, plugin, valid));
     first.Update(RunPlugin(options_.plugin_dirs, call, deadline).status());
   }
@@ -224,6 +231,7 @@ NetworkState ConfiguredNetwork::State() {
   ConfDirectory directory = LoadConfDirectory(options_.conf_dir);
   state.skipped = std::move(directory.skipped);
   if (!directory.network.ok()) {
+    probe_.Forget();
     state.ready = base::Prefix(directory.network.status(), "cni plugin not initialized");
     return state;
   }

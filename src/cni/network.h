@@ -83,8 +83,8 @@ class Network {
   // returns the first error; kUnavailable, without running any, while a pod is being attached.
   virtual absl::Status CollectGarbage(base::Deadline deadline) = 0;
 
-  // Reads the configuration directory at every call. Waits for a plugin for at most a second, and
-  // only before the first STATUS result of a network that has the STATUS verb.
+  // Reads the configuration directory at every call. Waits for no plugin: the answer of the STATUS
+  // verb, where the network has it, is the latest of a probe in the background (status_probe.h).
   virtual NetworkState State() = 0;
 };
 
@@ -96,6 +96,9 @@ struct Options {
   std::vector<std::string> plugin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};
   std::string cache_dir = "/var/lib/cni";  // results/ below it is shared with libcni
   IpPreference ip_preference = IpPreference::kIpv4;
+  // How the paths of cgroup2 directories begin that are made for plugins which run for no pod
+  // (STATUS, GC), as plugin_group is for the others. Nobody else makes such. Empty: no groups.
+  std::string groups;
 };
 
 std::unique_ptr<Network> NewNetwork(Options options);

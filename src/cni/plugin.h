@@ -20,7 +20,7 @@ struct PluginCall {
   std::string container_id;  // this and netns and args: not for STATUS and GC
   std::string netns;         // path; may be empty for DEL
   std::string args;          // CNI_ARGS
-  std::string group;         // see PodNetworkRequest::plugin_group
+  std::string group;         // see PodNetworkRequest::plugin_group and Options::groups
 };
 
 // The path of a plugin; kFailedPrecondition when it is in none of the directories.

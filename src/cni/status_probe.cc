@@ -1,7 +1,6 @@
 #include "cni/status_probe.h"
 
 #include "absl/strings/str_cat.h"
-#include "base/clock.h"
 #include "base/deadline.h"
 #include "base/status_macros.h"
 #include "cni/arguments.h"
@@ -10,14 +9,13 @@
 namespace crisp::cni {
 namespace {
 
-constexpr int64_t kMaxAgeNanos = 10'000'000'000;
-constexpr absl::Duration kFirstVerdict = absl::Seconds(1);
+constexpr absl::Duration kPause = absl::Seconds(10);
 constexpr absl::Duration kPluginTime = absl::Seconds(2);
 
 }  // namespace
 
-StatusProbe::StatusProbe(std::vector<std::string> plugin_dirs)
-    : plugin_dirs_(std::move(plugin_dirs)) {
+StatusProbe::StatusProbe(std::vector<std::string> plugin_dirs, std::string group)
+    : plugin_dirs_(std::move(plugin_dirs)), group_(std::move(group)) {
   absl::MutexLock lock(&mutex_);
   EnsureThread().IgnoreError();
 }
@@ -27,6 +25,7 @@ StatusProbe::~StatusProbe() {
   {
     absl::MutexLock lock(&mutex_);
     stop_ = true;
+    changed_.NotifyAll();
     thread = std::move(thread_);
   }
   thread.Join();
@@ -39,41 +38,44 @@ absl::Status StatusProbe::EnsureThread() {
 }
 
 absl::Status StatusProbe::Verdict(const NetworkConf& network) {
-  if (VersionRank(network.cni_version) < VersionRank(kStatusVersion)) return absl::OkStatus();
+  if (VersionRank(network.cni_version) < VersionRank(kStatusVersion)) {
+    Forget();
+    return absl::OkStatus();
+  }
   absl::MutexLock lock(&mutex_);
   CRISP_RETURN_IF_ERROR(EnsureThread());
-  const int64_t now = base::MonotonicNanos();
-  if (asked_ != network.json || now - asked_at_ > kMaxAgeNanos) {
-    asked_ = network.json;
-    asked_at_ = now;
-    wanted_ = network;
+  if (!network_.has_value() || network_->json != network.json) {
+    network_ = network;
+    changed_.NotifyAll();
   }
-  const auto judged = [&]()
-                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return judged_ == network.json; };
-  if (!mutex_.AwaitWithTimeout(absl::Condition(&judged), kFirstVerdict)) {
-    return absl::UnavailableError(
-        absl::StrCat("cni status of network ", network.name, " is not known yet"));
-  }
-  return verdict_;
+  if (judged_ == network.json) return verdict_;
+  return absl::UnavailableError(
+      absl::StrCat("cni status of network ", network.name, " is not known yet"));
+}
+
+void StatusProbe::Forget() {
+  absl::MutexLock lock(&mutex_);
+  network_.reset();
+  judged_.clear();
 }
 
 void StatusProbe::Loop() {
-  const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return stop_ || wanted_.has_value();
-  };
-  while (true) {
-    NetworkConf network;
-    {
-      absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(&has_work));
-      if (stop_) return;
-      network = *std::move(wanted_);
-      wanted_.reset();
+  absl::MutexLock lock(&mutex_);
+  base::Deadline again = base::Deadline::At(0);
+  while (!stop_) {
+    if (!network_.has_value()) {
+      changed_.Wait(mutex_, base::Deadline::Never());
+    } else if (judged_ == network_->json && !again.Passed()) {
+      changed_.Wait(mutex_, again);
+    } else {
+      const NetworkConf network = *network_;
+      mutex_.Unlock();
+      absl::Status verdict = Ask(network);
+      mutex_.Lock();
+      judged_ = network.json;
+      verdict_ = std::move(verdict);
+      again = base::Deadline::In(kPause);
     }
-    absl::Status verdict = Ask(network);
-    absl::MutexLock lock(&mutex_);
-    judged_ = network.json;
-    verdict_ = std::move(verdict);
   }
 }
 
@@ -83,6 +85,7 @@ absl::Status StatusProbe::Ask(const NetworkConf& network) const {
     PluginCall call;
     call.verb = Verb::kStatus;
     call.type = plugin.type;
+    call.group = group_;
     CRISP_ASSIGN_OR_RETURN(call.conf, ExecConf(network, plugin, "", ""));
     CRISP_RETURN_IF_ERROR(RunPlugin(plugin_dirs_, call, deadline).status());
   }

@@ -2,7 +2,6 @@
 // must not wait for a plugin. Thread-safe.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,23 +10,27 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "base/thread.h"
+#include "base/wait.h"
 #include "cni/conf.h"
 
 namespace crisp::cni {
 
 class StatusProbe {
  public:
-  // Starts the thread; when the kernel refuses, Verdict() tries again.
-  explicit StatusProbe(std::vector<std::string> plugin_dirs);
+  // `group`: as PluginCall::group. Starts the thread; when the kernel refuses, Verdict() tries
+  // again.
+  StatusProbe(std::vector<std::string> plugin_dirs, std::string group);
   // Waits for a running plugin, which is killed after two seconds.
   ~StatusProbe();
   StatusProbe(const StatusProbe&) = delete;
   StatusProbe& operator=(const StatusProbe&) = delete;
 
-  // The latest STATUS result of this network. A call starts a new one when the last began more than
-  // ten seconds before. Always OK for versions without the verb. Waits only before the first result
-  // of a network, up to a second; then kUnavailable.
+  // The latest STATUS result of this network, which is the one asked about every ten seconds from
+  // then on: the result is at most 20 s old, also when a plugin hangs. Never waits: kUnavailable
+  // before the first result of a network. Always OK for versions without the verb.
   absl::Status Verdict(const NetworkConf& network);
+  // Asks no more, until the next Verdict().
+  void Forget();
 
  private:
   absl::Status EnsureThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -35,11 +38,11 @@ class StatusProbe {
   absl::Status Ask(const NetworkConf& network) const;
 
   const std::vector<std::string> plugin_dirs_;
+  const std::string group_;
   absl::Mutex mutex_;
-  std::optional<NetworkConf> wanted_ ABSL_GUARDED_BY(mutex_);  // the next for the thread
-  std::string asked_ ABSL_GUARDED_BY(mutex_);                  // the last wanted, its JSON
-  int64_t asked_at_ ABSL_GUARDED_BY(mutex_) = 0;               // CLOCK_MONOTONIC nanoseconds
-  std::string judged_ ABSL_GUARDED_BY(mutex_);                 // the network of `verdict_`
+  base::CondVar changed_;
+  std::optional<NetworkConf> network_ ABSL_GUARDED_BY(mutex_);  // to ask about
+  std::string judged_ ABSL_GUARDED_BY(mutex_);                  // the JSON of the one of `verdict_`
   absl::Status verdict_ ABSL_GUARDED_BY(mutex_);
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   base::Thread thread_ ABSL_GUARDED_BY(mutex_);

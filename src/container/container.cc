@@ -3,6 +3,15 @@
 #include "base/check.h"
 
 namespace crisp::container {
+namespace {
+
+std::function<void(store::ContainerRecord&)> FirstOutcome(const store::Outcome& outcome) {
+  return [outcome](store::ContainerRecord& record) {
+    if (!record.outcome.has_value()) record.outcome = outcome;
+  };
+}
+
+}  // namespace
 
 Container::Container(store::ContainerRecord record, const store::RecordDirectory* directory)
     : id_(record.id), sandbox_id_(record.sandbox_id), record_(std::move(record), directory) {
@@ -35,12 +44,17 @@ void Container::MarkStarted(Init init) {
 absl::Status Container::MarkExited(const store::Outcome& outcome,
                                    const std::function<void()>& announce) {
   CRISP_CHECK(outcome.finished_at_ns >= outcome.started_at_ns);
-  absl::Status status = record_.UpdateAnyway([&](store::ContainerRecord& record) {
-    if (!record.outcome.has_value()) record.outcome = outcome;
-  });
+  absl::Status status = record_.UpdateAnyway(FirstOutcome(outcome));
   announce();
   exited_.Set();
   return status;
+}
+
+void Container::PublishExit(const store::Outcome& outcome, const std::function<void()>& announce) {
+  CRISP_CHECK(outcome.finished_at_ns >= outcome.started_at_ns);
+  record_.Publish(FirstOutcome(outcome));
+  announce();
+  exited_.Set();
 }
 
 std::optional<snapshot::MeasuredUsage> Container::layer_usage() const {

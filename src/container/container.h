@@ -69,6 +69,10 @@ class Container {
   // The first outcome counts. Kept in memory even if the record cannot be written (returned then).
   // `announce` is called when readers see the new state and before WaitExited returns.
   absl::Status MarkExited(const store::Outcome& outcome, const std::function<void()>& announce);
+  // The same without writing, so it does not wait for the disk: for an exit that a restart would
+  // find in the shim's exit record. WriteRecord() is to follow.
+  void PublishExit(const store::Outcome& outcome, const std::function<void()>& announce);
+  absl::Status WriteRecord() { return record_.Write(); }
   // True for the first caller: a container is sent its stop signal once, however often it is
   // stopped.
   bool TakeStopSignal() { return !stop_signal_sent_.exchange(true); }

@@ -1,7 +1,6 @@
 #include "image/image_store.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,10 +11,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "base/clock.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/id.h"
+#include "base/quarantine.h"
 #include "base/status_macros.h"
 #include "image/image_record_codec.h"
 #include "oci/reference.h"
@@ -121,14 +120,9 @@ absl::StatusOr<Image> ImageStore::Load(const std::string& file, const LayerTarge
 
 void ImageStore::MoveToQuarantine(const std::string& file, const absl::Status& why) {
   const std::string from = base::JoinPath(directory_, file);
-  // With the time, so that it does not replace an earlier file of that name.
-  const std::string to =
-      base::JoinPath(quarantine_, absl::StrCat("image-", file, "-", base::WallNanos()));
   std::string line = absl::StrCat(from, ": ", why.message());
-  (void)base::MakeDirs(quarantine_, 0700);  // if this fails, so does the rename
-  if (rename(from.c_str(), to.c_str()) != 0) {
-    absl::StrAppend(&line, "; ", base::Errno("rename to", to).message());
-  }
+  const auto moved = base::MoveToQuarantine(from, quarantine_, absl::StrCat("image-", file));
+  if (!moved.ok()) absl::StrAppend(&line, "; ", moved.status().message());
   quarantined_.push_back(std::move(line));
 }
 

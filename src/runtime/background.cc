@@ -17,7 +17,8 @@ absl::Status Background::StartLane(Lane lane, int threads) {
 
 absl::Status Background::Start() {
   CRISP_RETURN_IF_ERROR(StartLane(Lane::kKernel, threads_.kernel));
-  return StartLane(Lane::kPlugins, threads_.plugins);
+  CRISP_RETURN_IF_ERROR(StartLane(Lane::kPlugins, threads_.plugins));
+  return StartLane(Lane::kDisk, threads_.disk);
 }
 
 void Background::Stop() {
@@ -47,14 +48,14 @@ Background::Jobs::iterator Background::Next(Lane lane) {
 
 void Background::Run(Lane lane) {
   absl::MutexLock lock(&mu_);
-  while (!stopping_) {
+  while (true) {
     const auto next = Next(lane);
-    if (next == jobs_.end()) {
-      changed_.Wait(mu_, base::Deadline::Never());
-    } else if (!next->second.due.Passed()) {
-      changed_.Wait(mu_, next->second.due);
-    } else {
+    const bool due = next != jobs_.end() && next->second.due.Passed();
+    if (stopping_ && !(due && lane == Lane::kDisk)) return;
+    if (due) {
       RunJob(next);
+    } else {
+      changed_.Wait(mu_, next == jobs_.end() ? base::Deadline::Never() : next->second.due);
     }
   }
 }

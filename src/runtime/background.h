@@ -1,6 +1,7 @@
 // Small jobs on threads of their own: freeing what an exit left, the cleanup a sandbox has pending.
 // Those that fail are run again until they succeed. Jobs that run programs which may hang (CNI
-// plugins) are in a lane of their own, so that they hold up nobody else. In each lane the job that
+// plugins) and those that wait for the disk are in lanes of their own, so that they hold up nobody
+// else. In each lane the job that
 // has been due for longest runs next, so a job that always fails holds up no other for ever.
 // Retries follow the monotonic clock. Thread-safe.
 #pragma once
@@ -24,6 +25,7 @@ namespace crisp::runtime {
 enum class Lane {
   kKernel,   // waits for the kernel and for shims: seconds at most
   kPlugins,  // waits for CNI plugins: until their deadline
+  kDisk,     // waits for the disk with the records, which may hang
 };
 
 class Background {
@@ -36,14 +38,15 @@ class Background {
   struct Threads {
     int kernel = 4;
     int plugins = 8;
+    int disk = 4;
   };
   Background() : Background(Threads()) {}
   explicit Background(const Threads& threads) : threads_(threads) {}
   ~Background() { Stop(); }
 
   absl::Status Start();
-  // Waits for the running jobs; those not run yet are dropped: what they clean up is on record, and
-  // the next crispd does it.
+  // Waits for the running jobs, and runs those of the disk's lane that are due. The others are
+  // dropped: what they clean up is on record, and the next crispd does it.
   void Stop();
   // Replaces a queued job of the same key. While one of the same key runs, this one waits for its
   // end, and it is not run again.

@@ -95,8 +95,9 @@ absl::Status Containers::Remove(const ContainerPtr& container, const base::Call&
   CRISP_RETURN_IF_ERROR(core_.cgroups.Kill(cgroup_path));
   CRISP_RETURN_IF_ERROR(core_.cgroups.Remove(cgroup_path, kKillTime));
   CRISP_RETURN_IF_ERROR(core_.snapshots.RemoveContainer(id));
-  CRISP_RETURN_IF_ERROR(base::RemoveTree(core_.paths.Bundle(container->id())));
+  // The record first: how the container ended may so far be only in the bundle.
   CRISP_RETURN_IF_ERROR(core_.container_records.Remove(id));
+  CRISP_RETURN_IF_ERROR(base::RemoveTree(core_.paths.Bundle(container->id())));
   core_.objects.containers.Remove(*container);
   core_.Announce(Change::kRemoved, *container);
   core_.layer_use.Release(container->Read(layers::UsedLayers));

@@ -32,6 +32,11 @@ void LogExit(const container::Container& container, const store::Outcome& outcom
              {"reason", outcome.reason}});
 }
 
+void LogUnwritten(const container::Container& container, const absl::Status& why) {
+  base::Log(LogLevel::kWarning, "a container's end cannot be written down now, trying again",
+            {{"container", container.id().str()}, {"error", std::string(why.message())}});
+}
+
 }  // namespace
 
 Core::Core(const Parts& parts, shim_client::Monitor::GoneCallback on_shim_gone)
@@ -66,16 +71,25 @@ void Core::MarkExited(const ContainerPtr& container, const store::Outcome& outco
   const absl::Status written =
       container->MarkExited(outcome, [&] { Announce(Change::kStopped, *container); });
   if (written.ok()) return;
-  const std::string& id = container->id().str();
-  base::Log(LogLevel::kWarning, "a container's end cannot be written down now, trying again",
-            {{"container", id}, {"error", std::string(written.message())}});
+  LogUnwritten(*container, written);
+  WriteLater(container, absl::Seconds(1));
+}
+
+void Core::AnnounceExit(const ContainerPtr& container, const store::Outcome& outcome) {
+  container->PublishExit(outcome, [&] { Announce(Change::kStopped, *container); });
+  WriteLater(container, absl::ZeroDuration());
+}
+
+void Core::WriteLater(const ContainerPtr& container, absl::Duration delay) {
   const auto write_down = [this, container] {
     absl::MutexLock lock(&container->operation());
     // A record that is written after its removal would come back as a container.
     if (!objects.containers.Find(container->id().str()).ok()) return true;
-    return container->Update([](store::ContainerRecord&) {}).ok();
+    const absl::Status written = container->WriteRecord();
+    if (!written.ok()) LogUnwritten(*container, written);
+    return written.ok();
   };
-  background.Add(absl::StrCat("record ", id), write_down, absl::Seconds(1));
+  background.Add(absl::StrCat("record ", container->id().str()), write_down, delay, Lane::kDisk);
 }
 
 absl::StatusOr<std::string> Core::FindCgroup(const std::string& id) const {

@@ -60,9 +60,13 @@ struct Core : Parts {
   std::string PluginGroup(const base::SandboxId& id) const {
     return absl::StrCat(own_group, "/cni-", id.str());
   }
-  // Makes known how a container ended. It is written down at once or, if that fails (a full disk),
-  // again and again until it can be; readers do not wait for that.
+  // Makes known how a container ended, after it was written down. If that fails (a full disk) it is
+  // made known all the same, and the record is written again and again until it can be. Waits for
+  // the disk.
   void MarkExited(const ContainerPtr& container, const store::Outcome& outcome);
+  // The same for an end that the shim has written down in the bundle: made known at once, written
+  // to the record in the background. Does not wait.
+  void AnnounceExit(const ContainerPtr& container, const store::Outcome& outcome);
 
   // Where the processes of a container or pause without a record are: as its bundle says or, when
   // that is damaged too, in the group with its name. kResourceExhausted when that cannot be told
@@ -70,6 +74,9 @@ struct Core : Parts {
   absl::StatusOr<std::string> FindCgroup(const std::string& id) const;
   // Empty when it is not known: the container outlived its sandbox's record and has no bundle.
   std::string CgroupPath(const container::Container& container) const;
+
+  // Writes the container's record in the background.
+  void WriteLater(const ContainerPtr& container, absl::Duration delay);
 
   const store::RecordDirectory sandbox_records;
   const store::RecordDirectory container_records;

@@ -51,7 +51,8 @@ class AttachControl : public streaming::ProcessControl {
 
   absl::StatusOr<int> Wait() override { return 0; }
   absl::Status Resize(uint16_t columns, uint16_t rows) override {
-    return shim_client::ResizeTty(bundle_, columns, rows, Soon());
+    // The worker that calls is everybody's, so it does not wait for the shim.
+    return shim_client::AskResizeTty(bundle_, columns, rows).status();
   }
   void Kill() override {}
 

@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -99,6 +101,17 @@ absl::StatusOr<Found> Look(const std::string& bundle, base::Deadline settled) {
   return found;
 }
 
+// A layer that was damaged when the container was made was not used for it; and one that has ended
+// never starts again.
+bool MayRunOn(const container::Container& container, const snapshot::DamagedLayer& layer) {
+  return container.Read([&](const store::ContainerRecord& record) {
+    if (record.outcome.has_value() || record.created_at_ns > layer.set_aside_at_ns) return false;
+    const std::vector<oci::ChainId> used = layers::UsedLayers(record);
+    return layer.chain_id.empty() ||
+           std::find(used.begin(), used.end(), layer.chain_id) != used.end();
+  });
+}
+
 // Decodes a record and hands it on.
 template <typename Record>
 auto Reader(std::function<absl::Status(Record)> recover) {
@@ -187,7 +200,7 @@ absl::Status Recovery::RecoverContainer(store::ContainerRecord record) {
   }
   container->MarkStarted(InitOf(*found.started));
   if (!found.alive()) {
-    exits_.OnShimGone(container->id().str(), std::nullopt);
+    exits_.EndContainer(container);
     return absl::OkStatus();
   }
   Reattach(container->id().str(), bundle, std::move(found.tether));
@@ -228,6 +241,21 @@ void Recovery::ReattachLater(const std::string& id, const std::string& bundle) {
 absl::Status Recovery::EmptyCgroup(const std::string& path) {
   CRISP_RETURN_IF_ERROR(core_.cgroups.Kill(path));
   return core_.cgroups.Remove(path, emptied_.Left());
+}
+
+// False when containers may still run on some of them.
+bool Recovery::DeleteDamagedLayers() {
+  snapshot::DamagedLayers& damaged = core_.snapshots.damaged();
+  damaged.Measure();
+  for (const snapshot::DamagedLayer& layer : damaged.List()) {
+    const std::vector<ContainerPtr> containers = core_.objects.containers.List();
+    if (std::any_of(containers.begin(), containers.end(),
+                    [&](const ContainerPtr& each) { return MayRunOn(*each, layer); }))
+      continue;
+    if (damaged.Delete(layer.name).ok())  // else again later
+      base::Log(LogLevel::kInfo, "damaged layer deleted", {{"layer", layer.name}});
+  }
+  return damaged.List().empty();
 }
 
 bool Recovery::IsKnown(const std::string& id) const {
@@ -294,6 +322,7 @@ absl::Status Recovery::Run() {
   CRISP_RETURN_IF_ERROR(LoadContainers());
   CRISP_RETURN_IF_ERROR(RemoveOrphans());
   FinishTeardowns();
+  core_.background.Add("damaged layers", [this] { return DeleteDamagedLayers(); });
   return absl::OkStatus();
 }
 

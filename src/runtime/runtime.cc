@@ -13,7 +13,7 @@ constexpr absl::Duration kGarbageTime = absl::Seconds(10);
 
 Runtime::Runtime(const Parts& parts)
     : core_(parts,
-            [this](const std::string& id, const std::optional<ipc::ExitRecord>& told) {
+            [this](const std::string& id, const std::optional<shim_client::ToldExit>& told) {
               exits_.OnShimGone(id, told);
             }),
       exits_(core_),
@@ -31,6 +31,8 @@ absl::Status Runtime::Start() {
     base::Log(base::LogLevel::kWarning, "pods cannot be started until this succeeds",
               {{"error", std::string(installed.message())}});
   }
+  // Asks the plugins, so that they have answered before the first client asks.
+  (void)core_.network.State();
   CRISP_RETURN_IF_ERROR(core_.monitor.Start());
   CRISP_RETURN_IF_ERROR(core_.background.Start());
   CRISP_RETURN_IF_ERROR(recovery_.Run());

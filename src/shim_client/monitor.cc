@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <vector>
 
 #include "base/errno.h"
 #include "base/status_macros.h"
@@ -14,6 +16,8 @@
 
 namespace crisp::shim_client {
 namespace {
+
+constexpr absl::Duration kPollAgain = absl::Milliseconds(100);
 
 void Kill(int pidfd) {
   if (pidfd >= 0) (void)linux::SendSignal(pidfd, SIGKILL);
@@ -23,10 +27,10 @@ void Kill(int pidfd) {
 
 absl::Status Monitor::Start() {
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
-  stop_.reset(eventfd(0, EFD_CLOEXEC));
-  if (!epoll_.valid() || !stop_.valid()) return base::Errno("epoll", "shim monitor");
-  epoll_event event = {.events = EPOLLIN, .data = {.fd = stop_.get()}};
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &event) != 0)
+  wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll_.valid() || !wake_.valid()) return base::Errno("epoll", "shim monitor");
+  epoll_event event = {.events = EPOLLIN, .data = {.fd = wake_.get()}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0)
     return base::Errno("epoll_ctl", "shim monitor");
   CRISP_ASSIGN_OR_RETURN(thread_, base::StartThread("tether", [this] { Run(); }));
   return absl::OkStatus();
@@ -34,7 +38,8 @@ absl::Status Monitor::Start() {
 
 void Monitor::Stop() {
   if (!thread_.joinable()) return;
-  eventfd_write(stop_.get(), 1);
+  stopping_ = true;
+  eventfd_write(wake_.get(), 1);
   thread_.Join();
 }
 
@@ -45,14 +50,26 @@ absl::Status Monitor::Watch(const std::string& container_id, ipc::Channel tether
   watched_[fd] = {.container_id = container_id,
                   .tether = std::move(tether),
                   .pidfd = std::move(pidfd),
-                  .exit = std::nullopt};
+                  .told = std::nullopt};
+  absl::Status status = Poll(fd);
+  if (!status.ok()) watched_.erase(fd);
+  return status;
+}
+
+absl::Status Monitor::Poll(int fd) {
   epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data = {.fd = fd}};
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
-    absl::Status status = base::Errno("epoll_ctl", "shim tether");
-    watched_.erase(fd);
-    return status;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) {
+    unpolled_.erase(fd);
+    return absl::OkStatus();
   }
+  if (errno != ENOMEM && errno != ENOSPC) return base::Errno("epoll_ctl", "shim");
+  if (unpolled_.insert(fd).second) eventfd_write(wake_.get(), 1);
   return absl::OkStatus();
+}
+
+void Monitor::PollAgain() {
+  absl::MutexLock lock(&mu_);
+  for (const int fd : std::vector<int>(unpolled_.begin(), unpolled_.end())) (void)Poll(fd);
 }
 
 void Monitor::KillShim(const std::string& container_id) {
@@ -68,14 +85,18 @@ void Monitor::Run() {
     const int n = epoll_wait(epoll_.get(), events, std::size(events), NextReport().PollMillis());
     for (int i = 0; i < n; ++i) {
       const int fd = events[i].data.fd;
-      if (fd == stop_.get()) return;
-      if (ending_.count(fd) > 0) {
+      if (stopping_) return;
+      eventfd_t unused;
+      if (fd == wake_.get()) {
+        (void)eventfd_read(fd, &unused);
+      } else if (ending_.count(fd) > 0) {
         CheckEnd(fd);
       } else if (!TakePacket(fd)) {
         Gone(fd);
       }
     }
     ReportLate();
+    PollAgain();
   }
 }
 
@@ -87,9 +108,10 @@ bool Monitor::TakePacket(int tether_fd) {
       it->second.tether.ReceiveMessage<::shim::v1::Reply>(nullptr, base::Deadline::At(0));
   if (!reply.ok()) return absl::IsDeadlineExceeded(reply.status());
   if (reply->has_exited()) {
-    it->second.exit = {.exit_code = reply->exited().exit_code(),
-                       .oom_killed = reply->exited().oom_killed(),
-                       .finished_at_ns = reply->exited().finished_at_ns()};
+    it->second.told = {.exit = {.exit_code = reply->exited().exit_code(),
+                                .oom_killed = reply->exited().oom_killed(),
+                                .finished_at_ns = reply->exited().finished_at_ns()},
+                       .on_disk = reply->exited().on_disk()};
   }
   return true;
 }
@@ -104,17 +126,16 @@ void Monitor::Gone(int tether_fd) {
     watched_.erase(it);
   }
   shim.tether.Close();
-  if (!shim.pidfd.valid()) return on_gone_(shim.container_id, shim.exit);
+  if (!shim.pidfd.valid()) return on_gone_(shim.container_id, shim.told);
   // A shim that closed the tether but did not end is broken: it is killed.
   Kill(shim.pidfd.get());
   const int fd = shim.pidfd.get();
   ending_[fd] = {.container_id = shim.container_id,
                  .pidfd = std::move(shim.pidfd),
-                 .exit = shim.exit,
+                 .told = shim.told,
                  .deadline = base::Deadline::In(patience_)};
-  epoll_event event = {.events = EPOLLIN, .data = {.fd = fd}};
-  // If this fails, the end is reported at the deadline.
-  (void)epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+  absl::MutexLock lock(&mu_);
+  (void)Poll(fd);  // a pidfd can be polled
 }
 
 void Monitor::CheckEnd(int pidfd) {
@@ -123,19 +144,23 @@ void Monitor::CheckEnd(int pidfd) {
   (void)waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
   const Ending shim = std::move(ending_[pidfd]);
   ending_.erase(pidfd);
-  if (!shim.deadline.is_never()) on_gone_(shim.container_id, shim.exit);
+  if (!shim.deadline.is_never()) on_gone_(shim.container_id, shim.told);
 }
 
 void Monitor::ReportLate() {
   for (auto& [fd, shim] : ending_) {
     if (!shim.deadline.Passed()) continue;
     shim.deadline = base::Deadline::Never();
-    on_gone_(shim.container_id, shim.exit);
+    on_gone_(shim.container_id, shim.told);
   }
 }
 
-base::Deadline Monitor::NextReport() const {
+base::Deadline Monitor::NextReport() {
   base::Deadline next;
+  {
+    absl::MutexLock lock(&mu_);
+    if (!unpolled_.empty()) next = base::Deadline::In(kPollAgain);
+  }
   for (const auto& [fd, shim] : ending_) next = std::min(next, shim.deadline);
   return next;
 }

@@ -4,9 +4,11 @@
 // single shim. Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -21,14 +23,20 @@
 
 namespace crisp::shim_client {
 
+// What a shim said of its container's end.
+struct ToldExit {
+  ipc::ExitRecord exit;
+  bool on_disk = false;  // exit.json says the same; shims of an older crispd do not tell
+};
+
 class Monitor {
  public:
   // Called on the monitor's thread, once per watched id, with what the shim said of its container's
   // end: after the shim is dead and reaped, or after it has outlived SIGKILL for `patience`
   // (uninterruptible sleep): it runs no instruction any more then, and is reaped when it ends. Must
   // not block.
-  using GoneCallback = std::function<void(const std::string& container_id,
-                                          const std::optional<ipc::ExitRecord>& exit)>;
+  using GoneCallback =
+      std::function<void(const std::string& container_id, const std::optional<ToldExit>& told)>;
 
   explicit Monitor(GoneCallback on_gone, absl::Duration patience = absl::Seconds(10))
       : on_gone_(std::move(on_gone)), patience_(patience) {}
@@ -51,14 +59,14 @@ class Monitor {
     std::string container_id;
     ipc::Channel tether;
     base::UniqueFd pidfd;
-    std::optional<ipc::ExitRecord> exit;
+    std::optional<ToldExit> told;
   };
 
   // A shim that was killed and has not ended.
   struct Ending {
     std::string container_id;
     base::UniqueFd pidfd;
-    std::optional<ipc::ExitRecord> exit;
+    std::optional<ToldExit> told;
     base::Deadline deadline;  // when its end is reported all the same; never once it was
   };
 
@@ -69,15 +77,22 @@ class Monitor {
   // Reaps the shim if it has ended.
   void CheckEnd(int pidfd);
   void ReportLate();
-  base::Deadline NextReport() const;
+  base::Deadline NextReport();
+  // Has the kernel tell what happens to `fd`. When it has no memory or no watch left for that
+  // (epoll_ctl(2): ENOMEM, ENOSPC), this is tried again until it has: a shim that ends unnoticed
+  // would stay a zombie, and its container would run for ever.
+  absl::Status Poll(int fd) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void PollAgain();
 
   const GoneCallback on_gone_;
   const absl::Duration patience_;
   base::UniqueFd epoll_;
-  base::UniqueFd stop_;
+  base::UniqueFd wake_;
+  std::atomic<bool> stopping_ = false;
   base::Thread thread_;
   absl::Mutex mu_;
   std::map<int, Watched> watched_ ABSL_GUARDED_BY(mu_);  // by tether fd
+  std::set<int> unpolled_ ABSL_GUARDED_BY(mu_);          // of both maps
   std::map<int, Ending> ending_;                         // by pidfd; the thread's own
 };
 

@@ -139,12 +139,12 @@ absl::StatusOr<AttachSession> Attached(ipc::Channel channel, base::Deadline dead
   return session;
 }
 
-absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t height,
-                       base::Deadline deadline) {
+absl::StatusOr<ipc::Channel> AskResizeTty(const std::string& bundle, uint32_t width,
+                                          uint32_t height) {
   shim::v1::Request request;
   request.mutable_resize_tty()->set_width(width);
   request.mutable_resize_tty()->set_height(height);
-  return Call(bundle, request, deadline);
+  return Open(bundle, request);
 }
 
 absl::Status ReopenLog(const std::string& bundle, base::Deadline deadline) {

@@ -100,8 +100,11 @@ absl::StatusOr<ipc::Channel> AskAttach(const std::string& bundle, const shim::v1
                                        const std::vector<int>& outputs);
 absl::StatusOr<AttachSession> Attached(ipc::Channel channel, base::Deadline deadline);
 
-absl::Status ResizeTty(const std::string& bundle, uint32_t width, uint32_t height,
-                       base::Deadline deadline);
+// Asks, and does not wait: a shim that is stopped takes what it was asked, in order, when it goes
+// on. kResourceExhausted when a thousand such requests wait already. The answer, which may be left
+// unread, is Done or Failed.
+absl::StatusOr<ipc::Channel> AskResizeTty(const std::string& bundle, uint32_t width,
+                                          uint32_t height);
 absl::Status ReopenLog(const std::string& bundle, base::Deadline deadline);
 
 }  // namespace crisp::shim_client

@@ -13,13 +13,13 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "base/clock.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
 #include "digest/hasher.h"
+#include "snapshot/damaged_layers.h"
 #include "snapshot/layer_record.h"
 #include "snapshot/layer_staging.h"
 #include "snapshot/trash.h"
@@ -89,7 +89,8 @@ struct SnapshotStore::State {
         layers_dir(base::JoinPath(options.root, "layers")),
         staging_dir(base::JoinPath(options.root, "staging")),
         containers_dir(base::JoinPath(options.root, "containers")),
-        trash(base::JoinPath(options.root, "trash")) {}
+        trash(base::JoinPath(options.root, "trash")),
+        damaged(base::JoinPath(options.root, "quarantine"), trash) {}
 
   absl::Status Load(std::vector<std::string>& problems);
   void ThrowLeftovers(const std::vector<std::string>& names, std::vector<std::string>& problems)
@@ -117,6 +118,7 @@ struct SnapshotStore::State {
   const std::string staging_dir;
   const std::string containers_dir;
   Trash trash;
+  DamagedLayers damaged;
   std::atomic<bool> made = false;  // the directories
 
   // Held while the set of layers on disk changes. Taken before mu, which is never held during a
@@ -186,15 +188,13 @@ absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
   absl::MutexLock lock(&mu);
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> leftovers, ListOwn(staging_dir));
   ThrowLeftovers(leftovers, problems);
-  // Not deleted: containers may run on the layer, and renaming does not disturb them. One that
-  // cannot be moved stays in its place, unused.
+  CRISP_RETURN_IF_ERROR(damaged.Load());
+  // One that cannot be moved stays in its place, unused.
   auto quarantine = [&](const std::string& name, absl::string_view why) {
-    const std::string aside =
-        absl::StrCat(options.root, "/quarantine/", name, "-", base::WallNanos());
-    const absl::Status moved = Rename(base::JoinPath(layers_dir, name), aside);
-    problems.push_back(absl::StrCat("layer ", name,
-                                    moved.ok() ? " was moved to " : " stays out of ", aside, ": ",
-                                    why, moved.ok() ? "" : "; ", moved.message()));
+    const auto aside = damaged.SetAside(base::JoinPath(layers_dir, name), name);
+    problems.push_back(absl::StrCat(
+        "layer ", name, ": ", why, "; ",
+        aside.ok() ? absl::StrCat("moved to ", *aside) : std::string(aside.status().message())));
   };
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListOwn(layers_dir));
   for (const std::string& name : names) {
@@ -251,9 +251,13 @@ std::vector<LayerInfo> SnapshotStore::Layers() const {
 }
 
 Usage SnapshotStore::LayersUsage() const {
+  const Usage damaged = state_->damaged.usage();
   absl::MutexLock lock(&state_->mu);
-  return state_->usage;
+  return {.bytes = state_->usage.bytes + damaged.bytes,
+          .inodes = state_->usage.inodes + damaged.inodes};
 }
+
+DamagedLayers& SnapshotStore::damaged() { return state_->damaged; }
 
 absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const LayerSpec& spec) {
   State& state = *state_;

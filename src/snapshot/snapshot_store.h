@@ -6,7 +6,7 @@
 //     staging/<n>/              a layer that is being unpacked; removed after a restart
 //     containers/<id>/{fs,work} upper and work directory
 //     trash/                    removed directories, which a background thread deletes
-//     quarantine/               damaged layers
+//     quarantine/               damaged layers (damaged_layers.h)
 //
 // A directory below layers/ is complete and verified, and was synced before it was renamed to
 // there. A layer whose record is damaged or whose parent is missing is quarantined at start, with
@@ -25,6 +25,7 @@
 #include "absl/types/span.h"
 #include "base/unique_fd.h"
 #include "oci/chain_id.h"
+#include "snapshot/damaged_layers.h"
 #include "snapshot/layer_writer.h"
 #include "snapshot/rootfs_view.h"
 #include "snapshot/usage.h"
@@ -94,7 +95,10 @@ class SnapshotStore {
   // container without one.
   absl::StatusOr<base::UniqueFd> OpenContainer(absl::string_view container_id) const;
 
-  // The sum over all published layers, from their records.
+  // What Open() moved aside, this time or earlier. The caller knows when no container runs on it.
+  DamagedLayers& damaged();
+
+  // The sum over all layers, the damaged ones too, from their records.
   Usage LayersUsage() const;
 
  private:

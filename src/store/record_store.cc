@@ -2,12 +2,9 @@
 
 #include <unistd.h>
 
-#include <cstdio>
-
-#include "absl/strings/str_cat.h"
 #include "base/errno.h"
-#include "base/id.h"
 #include "base/paths.h"
+#include "base/quarantine.h"
 #include "base/status_macros.h"
 
 namespace crisp::store {
@@ -52,13 +49,10 @@ absl::StatusOr<std::vector<Damaged>> RecordDirectory::Load(
       (void)Remove(each.id);
       continue;
     }
-    (void)base::MakeDirs(quarantine_, 0700);  // if this fails, so does the rename
-    const std::string aside =
-        base::JoinPath(quarantine_, absl::StrCat(each.id, ".", base::NewId().substr(0, 8)));
-    if (rename(Dir(each.id).c_str(), aside.c_str()) != 0) {
-      each.why = base::Errno("quarantine", each.id);
-    }
+    const auto moved = base::MoveToQuarantine(Dir(each.id), quarantine_, each.id);
+    if (!moved.ok()) each.why = moved.status();
   }
+  base::LimitQuarantine(quarantine_);
   return damaged;
 }
 

@@ -37,9 +37,9 @@ class RecordDirectory {
   std::string Dir(const std::string& id) const { return base::JoinPath(dir_, id); }
 
   // Calls `decode(text)` for every record; directories whose record does not decode go to the
-  // quarantine and are returned. An error when the records cannot be read at all, or not now
-  // (kResourceExhausted, out of descriptors or memory, from `decode` too): a record that was not
-  // read must not count as damaged.
+  // quarantine, which keeps the newest (base/quarantine.h), and are returned. An error when the
+  // records cannot be read at all, or not now (kResourceExhausted, out of descriptors or memory,
+  // from `decode` too): a record that was not read must not count as damaged.
   absl::StatusOr<std::vector<Damaged>> Load(
       const std::function<absl::Status(const std::string& id, absl::string_view)>& decode) const;
 

@@ -1,5 +1,4 @@
-// A record in memory and on disk, changed together: readers see a change only after it is written.
-// Thread-safe.
+// A record in memory and on disk. Thread-safe; no reader ever waits for the disk.
 #pragma once
 
 #include <functional>
@@ -34,30 +33,42 @@ class Recorded {
     return read(static_cast<const Record&>(record_));
   }
 
-  // Applies `change` to a copy, writes it, then publishes it. On a failed write nothing changed.
+  // `change` is applied to a copy, which is written, and then to the record: readers see it only
+  // after it is written. On a failed write nothing changed.
   absl::Status Update(const std::function<void(Record&)>& change) {
     absl::MutexLock write_lock(&write_mu_);
-    Record next = Get();
-    change(next);
-    CRISP_RETURN_IF_ERROR(directory_->Write(next.id.str(), Encode(next)));
-    absl::MutexLock lock(&mu_);
-    record_ = std::move(next);
+    CRISP_RETURN_IF_ERROR(WriteWith(change));
+    Publish(change);
     return absl::OkStatus();
   }
 
-  // Publishes a change whether or not it can be written: for facts that are true without a record,
-  // such as an exit.
+  // Publishes a change whether or not it can be written: for facts that are true without a record.
   absl::Status UpdateAnyway(const std::function<void(Record&)>& change) {
     absl::MutexLock write_lock(&write_mu_);
-    Record next = Get();
-    change(next);
-    absl::Status status = directory_->Write(next.id.str(), Encode(next));
-    absl::MutexLock lock(&mu_);
-    record_ = std::move(next);
+    absl::Status status = WriteWith(change);
+    Publish(change);
     return status;
   }
 
+  // Does not write, so it does not wait for the disk, nor for another change that does. For what a
+  // restart finds elsewhere until Write() has succeeded.
+  void Publish(const std::function<void(Record&)>& change) {
+    absl::MutexLock lock(&mu_);
+    change(record_);
+  }
+  absl::Status Write() {
+    absl::MutexLock write_lock(&write_mu_);
+    return WriteWith([](Record&) {});
+  }
+
  private:
+  absl::Status WriteWith(const std::function<void(Record&)>& change)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_) {
+    Record next = Get();
+    change(next);
+    return directory_->Write(next.id.str(), Encode(next));
+  }
+
   const RecordDirectory* const directory_;
   absl::Mutex write_mu_
       ABSL_ACQUIRED_BEFORE(mu_);  // held across the write, so that writes do not pass each other

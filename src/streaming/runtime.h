@@ -43,7 +43,7 @@ class ProcessControl {
   // the number is ignored; an attachment ends with success unless this is an error.
   virtual absl::StatusOr<int> Wait() = 0;
 
-  // Window size in characters. Only called with a tty.
+  // Window size in characters. Only called with a tty. Does not wait for the process or its shim.
   virtual absl::Status Resize(uint16_t columns, uint16_t rows) = 0;
 
   // Called if the client leaves, the session is idle for too long or the server stops before Wait()

@@ -1,5 +1,5 @@
-// crispd and shims on disks that are full, out of inodes, read-only, emptied or damaged: crispd
-// starts, serves what exists, and no exit code is lost.
+// crispd and shims on disks that are full, out of inodes, read-only, emptied, damaged or that hang:
+// crispd starts, serves what exists, and no exit code is lost.
 #include <ftw.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <map>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -14,18 +15,13 @@
 #include "base/file.h"
 #include "integration/pod.h"
 #include "linux/process_ref.h"
+#include "unit/eventually.h"
+#include "unit/hung_directory.h"
 
 using namespace crisp;
 using namespace crisp::test;
 
 namespace {
-
-// Waits up to 30 s.
-template <typename Condition>
-bool Eventually(const Condition& condition) {
-  for (int i = 0; i < 6000 && !condition(); ++i) usleep(5000);
-  return condition();
-}
 
 // A file system of its own, which exists longer than the daemon that uses it.
 class Disk {
@@ -119,11 +115,6 @@ struct Fixture {
 };
 
 bool IsAlive(int pid) { return linux::ProcessRef::Of(pid).ok(); }
-
-int ShimOf(int pid) {
-  const std::string stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat")).value();
-  return atoi(stat.c_str() + stat.rfind(')') + 4);  // the parent's pid
-}
 
 // Overwrites every file below `directory`, except what is in layers and containers.
 void Damage(const std::string& directory) {
@@ -358,4 +349,64 @@ TEST_CASE("an end that cannot be written down is written as soon as there is spa
   CHECK(pod.ContainerStatus(container).exit_code() == 3);
   // What is written later must not bring a removed container back.
   CHECK(access((records + removed).c_str(), F_OK) != 0);
+}
+
+TEST_CASE("a disk that hangs holds up no exit, of this or another container, and none is lost") {
+  Daemon daemon;
+  Pod pod(daemon);
+  std::map<std::string, int> codes;
+  const auto run = [&](int code) {
+    const std::string container = pod.Run(
+        {"sh", "-c", absl::StrCat("trap 'exit ", code, "' TERM; echo set; sleep 1000 & wait")});
+    pod.AwaitLog(container, "set");
+    codes[container] = code;
+    return container;
+  };
+  const std::string hangs = run(3), other = run(4);
+  const int pids[] = {pod.HostPid(hangs), pod.HostPid(other)};
+  std::map<std::string, int64_t> ends;
+  {
+    const HungDirectory hung(daemon.root() + "/containers/" + hangs);
+    REQUIRE(kill(pids[0], SIGTERM) == 0);
+    REQUIRE(hung.AwaitSomebody());
+    REQUIRE(kill(pids[1], SIGTERM) == 0);
+    for (const auto& [container, code] : codes) {
+      const v1::ContainerStatus status = pod.WaitExited(container);
+      CHECK(status.exit_code() == code);
+      ends[container] = status.finished_at();
+    }
+    daemon.Kill9();
+  }
+  daemon.Start();
+  for (const auto& [container, code] : codes) {
+    CHECK(pod.ContainerStatus(container).exit_code() == code);
+    CHECK(pod.ContainerStatus(container).finished_at() == ends[container]);
+  }
+}
+
+TEST_CASE("a damaged layer stays while a container runs on it, counts, and is deleted then") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const std::string container = pod.Run({"sleep", "1000"});
+  const std::string snapshots = daemon.root() + "/snapshots/";
+  const auto used = [&] {
+    return daemon.Call(daemon.images(), &v1::ImageService::Stub::ImageFsInfo, {})
+        .image_filesystems(0)
+        .used_bytes()
+        .value();
+  };
+  const uint64_t before = used();
+  daemon.Kill9();
+  const std::vector<std::string> layers = base::ListDir(snapshots + "layers").value();
+  for (const std::string& layer : layers)
+    REQUIRE(base::WriteFileAtomic(snapshots + "layers/" + layer + "/record.json", "{", 0600).ok());
+  daemon.Start();
+  CHECK(daemon.Call(daemon.images(), &v1::ImageService::Stub::ListImages, {}).images_size() == 0);
+  CHECK(Eventually([&] { return used() >= before; }));
+  CHECK(pod.Exec(container, {"ls", "/bin/busybox"}).out == "/bin/busybox\n");
+  CHECK(base::ListDir(snapshots + "quarantine").value().size() > 0);
+  pod.StopContainer(container, 0);
+  const auto left = [&] { return base::ListDir(snapshots + "quarantine").value(); };
+  CHECK(Eventually([&] { return left() == std::vector<std::string>{"records"}; }));
+  CHECK(used() == 0);
 }

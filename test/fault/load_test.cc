@@ -18,6 +18,7 @@
 #include "integration/cgroup_files.h"
 #include "integration/pod.h"
 #include "test_client.h"
+#include "unit/eventually.h"
 
 using namespace crisp;
 using namespace crisp::test;
@@ -29,17 +30,6 @@ namespace {
 
 double SecondsSince(int64_t begin) {
   return static_cast<double>(base::MonotonicNanos() - begin) / 1e9;
-}
-
-// Waits up to `seconds`.
-template <typename Condition>
-bool Eventually(const Condition& condition, int seconds = 20) {
-  const int64_t begin = base::MonotonicNanos();
-  while (!condition()) {
-    if (SecondsSince(begin) > seconds) return false;
-    usleep(5000);
-  }
-  return true;
 }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }

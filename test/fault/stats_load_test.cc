@@ -16,6 +16,7 @@
 #include "fault/hostile_parts.h"
 #include "fault/times.h"
 #include "integration/pod.h"
+#include "unit/eventually.h"
 
 using namespace crisp;
 using namespace crisp::test;
@@ -40,13 +41,7 @@ absl::Duration CpuTime(const Daemon& daemon) {
   return absl::Milliseconds((user + system) * 1000 / sysconf(_SC_CLK_TCK));
 }
 
-// Waits up to 60 s.
-template <typename Condition>
-bool Eventually(const Condition& condition) {
-  for (int i = 0; i < 600 && !condition(); ++i) absl::SleepFor(absl::Milliseconds(100));
-  return condition();
-}
-
+constexpr absl::Duration kPause = absl::Milliseconds(100);  // what asks must not be a load itself
 constexpr int kDirectories = 500;
 constexpr uint64_t kInodes = kDirectories * 101;
 
@@ -79,7 +74,7 @@ TEST_CASE("a container that moves directories ahead of the walk gets no stats wr
   Pod pod(daemon);
   const std::string container = pod.Run(Mover(kDirectories));
   CHECK(StatsOf(pod, container).has_writable_layer());
-  REQUIRE(Eventually([&] { return pod.LogText(container) == "ready\n"; }));
+  REQUIRE(Eventually([&] { return pod.LogText(container) == "ready\n"; }, 60, kPause));
   const absl::Duration before = CpuTime(daemon);
   const absl::Duration span = absl::Seconds(Amount(10, 30));
   Calls calls = Watch(daemon, span);
@@ -101,11 +96,11 @@ TEST_CASE("what a container writes is in its stats within a minute, also after a
   const auto sees = [&] {
     return StatsOf(pod, container).writable_layer().used_bytes().value() >= (5 << 20);
   };
-  REQUIRE(Eventually(sees));
+  REQUIRE(Eventually(sees, 60, kPause));
   CHECK(StatsOf(pod, container).writable_layer().timestamp() > first.timestamp());
   daemon.Kill9();
   daemon.Start();
-  CHECK(Eventually(sees));
+  CHECK(Eventually(sees, 60, kPause));
 }
 
 // In CPU time, and compared with reading one file of a cgroup, so that it holds on any machine.

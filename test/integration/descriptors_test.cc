@@ -10,18 +10,12 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "integration/pod.h"
+#include "unit/eventually.h"
 
 using namespace crisp;
 using namespace crisp::test;
 
 namespace {
-
-// Waits up to 20 s.
-template <typename Condition>
-bool Eventually(const Condition& condition) {
-  for (int i = 0; i < 4000 && !condition(); ++i) usleep(5000);
-  return condition();
-}
 
 // While it exists, crispd cannot open another descriptor.
 class NoDescriptors {

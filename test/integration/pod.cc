@@ -30,6 +30,11 @@ v1::PodSandboxConfig PodConfig(Endpoint& daemon,
   return config;
 }
 
+int ShimOf(int pid) {
+  const std::string stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat")).value();
+  return atoi(stat.c_str() + stat.rfind(')') + 4);  // the parent's pid
+}
+
 Pod::Pod(Endpoint& daemon, const std::function<void(v1::PodSandboxConfig&)>& change)
     : daemon_(daemon), config_(PodConfig(daemon, change)) {
   if (!config_.log_directory().empty() && !base::MakeDirs(config_.log_directory(), 0755).ok()) {

@@ -15,6 +15,9 @@ inline constexpr char kBusybox[] = "registry.k8s.io/e2e-test-images/busybox:1.29
 v1::PodSandboxConfig PodConfig(Endpoint& daemon,
                                const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
 
+// The pid of the shim of a container's or sandbox's first process.
+int ShimOf(int pid);
+
 struct ExecResult {
   int exit_code = 0;
   std::string out;

@@ -29,11 +29,6 @@ uint64_t StartTicks(int pid) {
   return linux::ProcessRef::Of(pid).value_or(linux::ProcessRef()).start_ticks;
 }
 
-int ShimOf(int pid) {
-  const std::string stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat")).value();
-  return atoi(stat.c_str() + stat.rfind(')') + 4);  // the parent's pid
-}
-
 struct Acknowledged {
   int pid = 0;
   uint64_t start_ticks = 0;

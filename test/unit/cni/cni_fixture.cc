@@ -88,6 +88,16 @@ bool GroupIsGone(pid_t group) {
   return false;
 }
 
+absl::Status Judged(Network& network) {
+  const base::Deadline give_up = In(absl::Seconds(10));
+  absl::Status ready = network.State().ready;
+  while (Contains(Text(ready), "is not known yet") && !give_up.Passed()) {
+    absl::SleepFor(absl::Milliseconds(5));
+    ready = network.State().ready;
+  }
+  return ready;
+}
+
 EvilNetwork::EvilNetwork() {
   options.conf_dir = base::JoinPath(dir.path, "net.d");
   options.plugin_dirs = {base::JoinPath(dir.path, "bin")};

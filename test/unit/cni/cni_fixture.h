@@ -50,6 +50,8 @@ struct EvilNetwork {
 };
 
 PodNetworkRequest PodRequest();
+// Whether the network is ready, once its plugins have answered STATUS (at most 10 s).
+absl::Status Judged(Network& network);
 // The shortest configuration: one plugin that works.
 inline const base::Json kOnePlugin = base::Json::array({base::Json::object()});
 

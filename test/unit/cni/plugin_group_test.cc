@@ -90,4 +90,19 @@ TEST_CASE("what a plugin leaves in a session of its own ends with it") {
   CHECK(NewNetwork(evil.options)->Detach(request, In(absl::Seconds(10))).ok());
 }
 
+TEST_CASE("what STATUS and GC leave in a session of its own ends with them") {
+  EvilNetwork evil;
+  evil.options.groups = RequestWithGroup().plugin_group + "-";
+  evil.Configure({{{"STATUS", "session"}, {"GC", "session"}}}, "1.1.0");
+  const auto network = NewNetwork(evil.options);
+  CHECK(Judged(*network).ok());
+  CHECK(network->CollectGarbage(In(absl::Seconds(10))).ok());
+  CHECK(evil.CallNames() == "STATUS: left: GC: left:");
+  for (const base::Json& call : evil.Calls()) {
+    if (call.contains("left")) CHECK(GroupIsGone(call["left"]));
+  }
+  CHECK_FALSE(Exists(evil.options.groups + "status"));
+  CHECK_FALSE(Exists(evil.options.groups + "gc"));
+}
+
 }  // namespace crisp::cni

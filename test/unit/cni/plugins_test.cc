@@ -154,7 +154,7 @@ std::string Rules() {
 
 TEST_CASE("bridge, host-local and portmap: two pods from ADD to DEL") {
   Host host;
-  REQUIRE(host.network->State().ready.ok());
+  REQUIRE(Judged(*host.network).ok());
   Pod a(host.dir, 'a');
   Pod b(host.dir, 'b');
   a.request.port_mappings = {{kHostPort, kPort, Protocol::kTcp, ""}};

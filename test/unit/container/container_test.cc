@@ -1,6 +1,12 @@
 #include "container/container.h"
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "base/file.h"
 
 namespace crisp::container {
 namespace {
@@ -48,6 +54,47 @@ TEST_CASE("the first outcome stays") {
   (void)fix.container.MarkExited(Ended(1, 1), [] {});
   (void)fix.container.MarkExited(Ended(2, 2), [] {});
   CHECK(fix.container.record().outcome->exit_code == 1);
+}
+
+TEST_CASE("an exit is known at once, whatever waits for the disk to write the record") {
+  char dir[] = "/tmp/crisp-container-XXXXXX";
+  REQUIRE(mkdtemp(dir) != nullptr);
+  const store::RecordDirectory directory(absl::StrCat(dir, "/records"), dir);
+  store::ContainerRecord record;
+  record.id = base::ContainerId(std::string(64, 'a'));
+  record.sandbox_id = base::SandboxId(std::string(64, 'b'));
+  Container container(record, &directory);
+  absl::Notification writing, written;
+  std::thread update([&] {
+    // The lock under which records are written is held, as while the disk hangs.
+    REQUIRE(container
+                .Update([&](store::ContainerRecord& next) {
+                  if (!writing.HasBeenNotified()) writing.Notify();
+                  written.WaitForNotification();
+                  next.image_id = "updated";
+                })
+                .ok());
+  });
+  writing.WaitForNotification();
+  absl::Notification announced;
+  std::thread exit([&] { container.PublishExit(Ended(10, 3), [&] { announced.Notify(); }); });
+  CHECK(announced.WaitForNotificationWithTimeout(absl::Seconds(10)));
+  CHECK(container.state() == v1::CONTAINER_EXITED);
+  CHECK(container.WaitExited(base::Deadline::In(absl::Seconds(10))));
+  written.Notify();
+  update.join();
+  exit.join();
+  // Neither change has undone the other, in memory and on disk.
+  REQUIRE(container.WriteRecord().ok());
+  const absl::StatusOr<std::string> text =
+      base::ReadFile(directory.Dir(record.id.str()) + "/record.json");
+  store::ContainerRecord on_disk;
+  REQUIRE(store::Decode(text.value(), on_disk).ok());
+  for (const store::ContainerRecord& each : {container.record(), on_disk}) {
+    CHECK(each.image_id == "updated");
+    CHECK(each.outcome.value_or(store::Outcome()).exit_code == 3);
+  }
+  REQUIRE(base::RemoveTree(dir).ok());
 }
 
 TEST_CASE("the stop signal is sent once, and again only when it could not be sent") {

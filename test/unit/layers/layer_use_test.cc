@@ -1,9 +1,13 @@
 #include "layers/layer_use.h"
 
 #include <catch2/catch.hpp>
+#include <optional>
+#include <thread>
 
+#include "absl/synchronization/notification.h"
 #include "image/digests.h"
 #include "layers/layer_store.h"
+#include "unit/hung_directory.h"
 #include "unit/snapshot/store_fixture.h"
 
 namespace crisp::layers {
@@ -87,6 +91,28 @@ TEST_CASE("layers that a pull or a container holds stay, with all below them") {
   }
   f.use->DeleteUnused();
   CHECK(f.snapshots.Empty());
+}
+
+TEST_CASE("a disk that hangs while layers are deleted holds up no new container") {
+  Fixture f;
+  const oci::ChainId base = f.Layer("base");
+  f.PutImage("image", {base});
+  f.Layer("unused");
+  std::optional<HungDirectory> hung(f.snapshots.root() + "/layers");
+  std::thread deletion([&] { f.use->DeleteUnused(); });
+  CHECK(hung->AwaitSomebody());
+  // What CreateContainer does.
+  absl::Notification created;
+  std::thread create([&] {
+    CHECK(f.images->Find("sha256:" + std::string(image::Sha256("image").hex())).ok());
+    f.Use({base});
+    CHECK(f.snapshots.store->Prepare(std::string(64, 'a'), base, {}).ok());
+    created.Notify();
+  });
+  CHECK(created.WaitForNotificationWithTimeout(absl::Seconds(10)));
+  hung.reset();
+  deletion.join();
+  create.join();
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <thread>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
@@ -53,6 +54,41 @@ TEST_CASE("a job that is not done is run again after a second, and holds up nobo
   background.Stop();
   REQUIRE(runs.size() == 2);
   CHECK(runs[1] - runs[0] >= absl::Seconds(1));
+}
+
+TEST_CASE("a disk that hangs holds up only its own lane, whose due jobs are run at the stop") {
+  Background background({.kernel = 1, .plugins = 1, .disk = 1});
+  REQUIRE(background.Start().ok());
+  absl::Notification hangs, answers, kernel, plugins;
+  background.Add(
+      "write",
+      [&] {
+        hangs.Notify();
+        answers.WaitForNotification();
+        return true;
+      },
+      absl::ZeroDuration(), Lane::kDisk);
+  REQUIRE(Await(hangs));
+  std::atomic<int> written = 0;
+  background.Add(
+      "next", [&] { return ++written > 0; }, absl::ZeroDuration(), Lane::kDisk);
+  background.Add(
+      "later", [&] { return ++written > 0; }, absl::Hours(1), Lane::kDisk);
+  const auto notify = [](absl::Notification& happened) {
+    return [&happened] {
+      happened.Notify();
+      return true;
+    };
+  };
+  background.Add("kernel", notify(kernel));
+  background.Add("plugin", notify(plugins), absl::ZeroDuration(), Lane::kPlugins);
+  CHECK(Await(kernel));
+  CHECK(Await(plugins));
+  CHECK(written == 0);
+  std::thread stop([&] { background.Stop(); });
+  answers.Notify();
+  stop.join();
+  CHECK(written == 1);
 }
 
 TEST_CASE("a job replaces the queued one with its key, also while that one runs") {

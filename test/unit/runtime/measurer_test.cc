@@ -14,9 +14,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/file.h"
+#include "test/unit/eventually.h"
 
 namespace crisp::runtime {
 namespace {
+
+using test::Eventually;
 
 // Containers whose layers are directories of the test.
 class Layers {
@@ -65,13 +68,6 @@ class Layers {
   const std::string root_ = "/tmp/crisp-measurer-" + base::NewId().substr(0, 12);
   const store::RecordDirectory records_{"/proc/none", "/proc/none"};
 };
-
-// Waits up to 20 s.
-template <typename Condition>
-bool Eventually(const Condition& condition) {
-  for (int i = 0; i < 4000 && !condition(); ++i) absl::SleepFor(absl::Milliseconds(5));
-  return condition();
-}
 
 bool Has(const ContainerPtr& container, uint64_t inodes) {
   const auto usage = container->layer_usage();

@@ -121,6 +121,7 @@ TEST_CASE("crispd is told how a container ended, also when the exit cannot be re
       REQUIRE(told.ok());
       CHECK(told->exited().exit_code() == 3);
       CHECK(told->exited().finished_at_ns() > 0);
+      CHECK(told->exited().on_disk() != broken);
       CHECK(absl::IsUnavailable(tether->Receive(DeadlineIn(20'000)).status()));
     }
     siginfo_t info;

@@ -164,7 +164,9 @@ TEST_CASE("a container with a terminal reads, writes and is resized", "[shim][st
   spec.process.user.uid = 1000;
   REQUIRE(bundle.Start(spec).ok());
   Attached attached = Attach(bundle, true, false);
-  REQUIRE(shim_client::ResizeTty(bundle.path(), 77, 33, DeadlineIn(5000)).ok());
+  const auto resized = shim_client::AskResizeTty(bundle.path(), 77, 33);
+  REQUIRE(resized.ok());
+  REQUIRE(resized->ReceiveMessage<shim::v1::Reply>(nullptr, DeadlineIn(5000))->has_done());
   Type(attached.session.stdin_, "word\n");
   const std::string out = ReadUntil(attached.out, "got word");
   CHECK(out.find("33 77") != std::string::npos);
@@ -192,8 +194,12 @@ TEST_CASE("output goes on after the container closed and reopened its terminal",
 TEST_CASE("resizing fails when the container has no terminal", "[shim][stdio]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
-  const absl::Status status = shim_client::ResizeTty(bundle.path(), 80, 24, DeadlineIn(5000));
-  CHECK(status.message() == "resize: the container has no terminal: ENOTTY");
+  const auto asked = shim_client::AskResizeTty(bundle.path(), 80, 24);
+  REQUIRE(asked.ok());
+  const auto reply = asked->ReceiveMessage<shim::v1::Reply>(nullptr, DeadlineIn(5000));
+  REQUIRE(reply.ok());
+  CHECK(reply->failed().detail() == "the container has no terminal");
+  CHECK(reply->failed().error() == ENOTTY);
 }
 
 TEST_CASE("a user who is not root can open /dev/stdout and /dev/stderr", "[shim][stdio]") {

@@ -191,20 +191,21 @@ TEST_CASE("an exec is not in the shim's process group when the container first s
   CHECK(waitpid(tracer, nullptr, 0) == tracer);
 }
 
-TEST_CASE("a target that has mounted something else on /proc does not get a container beside it",
+TEST_CASE("a target that has something else or nothing at /proc does not get a container beside it",
           "[shim][hostile]") {
+  const bool removed = GENERATE(false, true);
   Bundle target;
   oci::Spec spec =
-      ShellSpec("umount /proc; mkdir -p /proc; mount -t tmpfs x /proc; exec sleep 1000");
+      ShellSpec(removed ? "umount /proc; rmdir /proc; mount -t tmpfs x /dev; exec sleep 1000"
+                        : "umount /proc; mount -t tmpfs x /proc; exec sleep 1000");
   Give(spec, {"CAP_SYS_ADMIN"});
   spec.linux_.masked_paths.clear();
   spec.linux_.readonly_paths.clear();
   const auto started = target.Start(spec);
   REQUIRE(started.ok());
   const std::string mounts = absl::StrCat("/proc/", started->pid(), "/mountinfo");
-  (void)Await(mounts, [](const std::string& text) {
-    return absl::StrContains(text, "/proc rw") && !absl::StrContains(text, "- proc");
-  });
+  (void)Await(mounts,
+              [](const std::string& text) { return absl::StrContains(text, "- tmpfs x "); });
   Bundle bundle;
   oci::Spec inner = DefaultSpec({"true"});
   inner.linux_.namespaces[0].path = absl::StrCat("/proc/", started->pid(), "/ns/pid");
@@ -212,7 +213,8 @@ TEST_CASE("a target that has mounted something else on /proc does not get a cont
   bundle.request().set_target_start_ticks(started->start_ticks());
   const auto refused = bundle.Start(inner);
   CHECK(refused.status().message() ==
-        "mount sources: /proc: the target has no procfs there: EINVAL");
+        (removed ? "mount sources: /proc: open the target's /proc: ENOENT"
+                 : "mount sources: /proc: the target has no procfs there: EINVAL"));
 }
 
 TEST_CASE("what a container writes into an exec's memory reaches only that exec",

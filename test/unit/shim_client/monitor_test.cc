@@ -2,11 +2,15 @@
 #include "shim_client/monitor.h"
 
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <thread>
 #include <vector>
@@ -16,15 +20,31 @@
 #include "no_threads.h"
 #include "test/unit/linux/unkillable.h"
 
+namespace {
+
+std::atomic<int> refused_watches = 0;
+
+}  // namespace
+
+// As when all watches of the user are in use.
+extern "C" int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {
+  if (operation == EPOLL_CTL_ADD && refused_watches > 0) {
+    --refused_watches;
+    errno = ENOSPC;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_epoll_ctl, epoll, operation, fd, event));
+}
+
 namespace crisp::shim_client {
 namespace {
 
 struct Gone {
   Monitor::GoneCallback Callback() {
-    return [this](const std::string& id, const std::optional<ipc::ExitRecord>& exit) {
+    return [this](const std::string& id, const std::optional<ToldExit>& told) {
       absl::MutexLock lock(&mu);
       ids.push_back(id);
-      exits.push_back(exit);
+      exits.push_back(told);
     };
   }
   bool Await(size_t count) {
@@ -35,7 +55,7 @@ struct Gone {
   }
   absl::Mutex mu;
   std::vector<std::string> ids ABSL_GUARDED_BY(mu);
-  std::vector<std::optional<ipc::ExitRecord>> exits ABSL_GUARDED_BY(mu);
+  std::vector<std::optional<ToldExit>> exits ABSL_GUARDED_BY(mu);
 };
 
 // A process that holds the other end of `tether` until it is killed.
@@ -104,6 +124,23 @@ TEST_CASE("a shim that closes its tether but lives on is killed") {
   CHECK_FALSE(IsMyChild(shim.pid));
 }
 
+TEST_CASE("a shim that the kernel has no watch for is reported and reaped all the same") {
+  Gone gone;
+  Monitor monitor(gone.Callback());
+  REQUIRE(monitor.Start().ok());
+  const bool tether = GENERATE(true, false);
+  TetherHolder shim;
+  int fds[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+  if (tether) refused_watches = 3;
+  REQUIRE(monitor.Watch("x", ipc::Channel(base::UniqueFd(fds[0])), std::move(shim.pidfd)).ok());
+  if (!tether) refused_watches = 3;  // the one for the end of the shim, which is killed
+  close(fds[1]);
+  REQUIRE(gone.Await(1));
+  CHECK_FALSE(IsMyChild(shim.pid));
+  CHECK(refused_watches == 0);
+}
+
 TEST_CASE(
     "a shim that outlives SIGKILL holds up no other, is reported late and reaped at its end") {
   int fds[2];
@@ -168,6 +205,7 @@ TEST_CASE("what a shim says of its container's end is reported when the shim has
   reply.mutable_exited()->set_exit_code(7);
   reply.mutable_exited()->set_oom_killed(true);
   reply.mutable_exited()->set_finished_at_ns(11);
+  reply.mutable_exited()->set_on_disk(true);
   REQUIRE(other_end.Send(reply).ok());
   // The shim is not at its end before it closes the tether, and is not killed for what it says.
   usleep(50'000);
@@ -180,9 +218,10 @@ TEST_CASE("what a shim says of its container's end is reported when the shim has
   REQUIRE(gone.Await(1));
   absl::MutexLock lock(&gone.mu);
   REQUIRE(gone.exits[0].has_value());
-  CHECK(gone.exits[0]->exit_code == 7);
-  CHECK(gone.exits[0]->oom_killed);
-  CHECK(gone.exits[0]->finished_at_ns == 11);
+  CHECK(gone.exits[0]->exit.exit_code == 7);
+  CHECK(gone.exits[0]->exit.oom_killed);
+  CHECK(gone.exits[0]->exit.finished_at_ns == 11);
+  CHECK(gone.exits[0]->on_disk);
 }
 
 TEST_CASE("a shim that was dead before it is watched is reported") {

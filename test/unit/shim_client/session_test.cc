@@ -310,13 +310,30 @@ TEST_CASE("attach, resize and reopen reach the shim with what was asked") {
       if (request.resize_tty().width() == 80 && request.resize_tty().height() == 25)
         SendDone(channel);
     });
-    CHECK(ResizeTty(shim.bundle(), 80, 25, Soon()).ok());
+    const auto asked = AskResizeTty(shim.bundle(), 80, 25);
+    REQUIRE(asked.ok());
+    CHECK(asked->ReceiveMessage<shim::Reply>(nullptr, Soon())->has_done());
   }
   {
     const FakeShim shim([](const ipc::Channel& channel) {
       if (Next(channel).has_reopen_log()) Send(channel, Failure("log", EACCES, "/x"));
     });
     CHECK(ReopenLog(shim.bundle(), Soon()) == absl::InternalError("log: /x: EACCES"));
+  }
+}
+
+TEST_CASE("nobody waits for a stopped shim to resize a terminal, and it gets every size in order") {
+  const TempDir dir;
+  const absl::StatusOr<base::UniqueFd> listener = ipc::Listen(dir.path + "/shim.sock");
+  REQUIRE(listener.ok());
+  const base::Deadline at_once = base::Deadline::In(absl::Seconds(1));
+  for (uint32_t width = 1; width <= 100; ++width)
+    REQUIRE(AskResizeTty(dir.path, width, 25).ok());  // the connection is closed
+  CHECK_FALSE(at_once.Passed());
+  for (uint32_t width = 1; width <= 100; ++width) {
+    const ipc::Channel channel(
+        base::UniqueFd(accept4(listener->get(), nullptr, nullptr, SOCK_CLOEXEC)));
+    REQUIRE(Next(channel).resize_tty().width() == width);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "snapshot/usage_walk.h"
 #include "test/unit/snapshot/store_fixture.h"
 
@@ -186,13 +187,45 @@ TEST_CASE("a damaged record quarantines its layer and the layers on top, no othe
     REQUIRE_FALSE(fix.store->Has(lower));
     REQUIRE_FALSE(fix.store->Has(upper));
     REQUIRE(*base::ListDir(fix.root() + "/layers") == std::vector<std::string>{"1"});
-    REQUIRE(fix.store->LayersUsage().inodes == 2);
     // Containers may run on them: both are quarantined, not deleted.
     REQUIRE(base::ListDir(fix.root() + "/quarantine")->size() == 2);
     // A re-pull repairs it.
     REQUIRE(fix.Unpack(Tar("a")).ok());
     REQUIRE(fix.Unpack(Tar("b"), lower).ok());
   }
+}
+
+TEST_CASE("a damaged layer counts until it is deleted, of which its record stays") {
+  StoreFixture fix;
+  const oci::ChainId lower = *fix.Unpack(Tar("a", std::string(1 << 20, 'x')));
+  const oci::ChainId upper = *fix.Unpack(Tar("b", std::string(1 << 20, 'x')), lower);
+  const Usage whole = fix.store->LayersUsage();
+  REQUIRE(base::WriteFileAtomic(fix.root() + "/layers/1/record.json", "damaged", 0600).ok());
+  for (int start = 0; start < 2; ++start) {  // the second finds them in the quarantine
+    REQUIRE(fix.Reopen().size() == (start == 0 ? 2 : 0));
+    DamagedLayers& damaged = fix.store->damaged();
+    REQUIRE(damaged.List().size() == 2);
+    CHECK(damaged.List()[0].chain_id.empty());  // its record does not tell
+    CHECK(damaged.List()[1].chain_id == upper);
+    CHECK(damaged.List()[1].set_aside_at_ns > 0);
+    CHECK(fix.store->LayersUsage().inodes == whole.inodes / 2);
+    damaged.Measure();
+    CHECK(fix.store->LayersUsage().bytes >= whole.bytes);
+    CHECK(fix.store->LayersUsage().inodes >= whole.inodes);
+  }
+  const std::string directory = fix.root() + "/quarantine/";
+  DamagedLayers& damaged = fix.store->damaged();
+  for (const DamagedLayer& layer : damaged.List()) REQUIRE(damaged.Delete(layer.name).ok());
+  CHECK(damaged.List().empty());
+  CHECK(fix.store->LayersUsage().bytes == 0);
+  REQUIRE(AwaitEmpty(fix.root() + "/trash"));
+  CHECK(*base::ListDir(directory) == std::vector<std::string>{"records"});
+  const std::vector<std::string> records = *base::ListDir(directory + "records");
+  REQUIRE(records.size() == 2);
+  CHECK(absl::StartsWith(records[0], "1-"));
+  CHECK(*base::ReadFile(directory + "records/" + records[0]) == "damaged");
+  REQUIRE(fix.Reopen().empty());
+  CHECK(fix.store->damaged().List().empty());
 }
 
 TEST_CASE("removing layers keeps the parents of layers that stay") {

@@ -11,10 +11,12 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/quarantine.h"
 #include "store/recorded.h"
 #include "test/unit/small_disk.h"
 
@@ -143,13 +145,32 @@ TEST_CASE("damaged records go to the quarantine, the others are loaded") {
   // Set aside with all that was in them, under a name that does not collide the next time.
   const std::vector<std::string> aside = *base::ListDir(fix.dir + "/quarantine");
   REQUIRE(aside.size() == 5);
-  CHECK(absl::StartsWith(aside[0], Id('2') + "."));
+  CHECK(absl::StartsWith(aside[0], Id('2') + "-"));
   CHECK(*base::ReadFile(absl::StrCat(fix.dir, "/quarantine/", aside[0], "/record.json")) ==
         text.substr(0, text.size() / 2));
   REQUIRE(fix.directory->Write(Id('2'), "again").ok());
   CHECK(fix.Load(&damaged).size() == 2);
   CHECK(damaged.size() == 1);
   CHECK(base::ListDir(fix.dir + "/quarantine")->size() == 6);
+}
+
+TEST_CASE("the quarantine keeps the newest hundred") {
+  Fixture fix;
+  const std::string old = absl::StrCat(fix.dir, "/quarantine/", Id('1'), ".0123abcd");
+  REQUIRE(base::MakeDirs(old, 0700).ok());  // as an older crispd named it
+  std::vector<Damaged> damaged;
+  std::set<std::string> first;
+  for (int start = 0; start < 11; ++start) {
+    for (char digit = '0'; digit <= '9'; ++digit)
+      REQUIRE(fix.directory->Write(Id(digit), "damaged").ok());
+    fix.Load(&damaged);
+    REQUIRE(damaged.size() == 10);
+    const std::vector<std::string> kept = *base::ListDir(fix.dir + "/quarantine");
+    if (start == 0) first.insert(kept.begin(), kept.end());
+    if (start < 10) continue;
+    CHECK(kept.size() == base::kMaxQuarantined);
+    for (const std::string& name : kept) CHECK(first.count(name) == 0);
+  }
 }
 
 TEST_CASE("a record that could not be read back is refused; one that is there stops no start") {

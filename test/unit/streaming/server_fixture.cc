@@ -26,14 +26,6 @@ size_t CountEntries(const char* path) {
 
 }  // namespace
 
-bool Eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 4000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return false;
-}
-
 bool Stays(const std::function<bool()>& condition) {
   for (int i = 0; i < 100; ++i) {
     if (!condition()) return false;

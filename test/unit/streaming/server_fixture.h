@@ -11,6 +11,7 @@
 
 #include "fake_runtime.h"
 #include "streaming/server.h"
+#include "test/unit/eventually.h"
 #include "test_client.h"
 
 namespace crisp::streaming {
@@ -41,8 +42,7 @@ struct ServerFixture {
   std::unique_ptr<Server> server;
 };
 
-// Waits until `condition` holds, twenty seconds at most.
-bool Eventually(const std::function<bool()>& condition);
+using test::Eventually;
 // Whether `condition` holds throughout half a second.
 bool Stays(const std::function<bool()>& condition);
 
