@@ -1,9 +1,8 @@
 // Small jobs on threads of their own: freeing what an exit left, the cleanup a sandbox has pending.
 // Those that fail are run again until they succeed. Jobs that run programs which may hang (CNI
 // plugins) and those that wait for the disk are in lanes of their own, so that they hold up nobody
-// else. In each lane the job that
-// has been due for longest runs next, so a job that always fails holds up no other for ever.
-// Retries follow the monotonic clock. Thread-safe.
+// else. In each lane the job that has been due for longest runs next, so a job that always fails
+// holds up no other for ever. Retries follow the monotonic clock. Thread-safe.
 #pragma once
 
 #include <functional>
