@@ -12,12 +12,16 @@
 #include "base/status_macros.h"
 
 namespace crisp::base {
+namespace {
 
+// The time in a name that MoveToQuarantine() gives, 0 in any other.
 int64_t QuarantinedAt(absl::string_view name) {
   int64_t at = 0;
   const size_t dash = name.rfind('-');
   return dash != name.npos && absl::SimpleAtoi(name.substr(dash + 1), &at) ? at : 0;
 }
+
+}  // namespace
 
 absl::StatusOr<std::string> MoveToQuarantine(const std::string& from, const std::string& directory,
                                              absl::string_view name) {

@@ -12,10 +12,6 @@ namespace crisp::base {
 // How many a quarantine keeps: enough for any bad day, and each is a few kilobytes.
 inline constexpr size_t kMaxQuarantined = 100;
 
-// When what is called `name` in a quarantine was moved there: nanoseconds since 1970, 0 for a name
-// that MoveToQuarantine() does not give.
-int64_t QuarantinedAt(absl::string_view name);
-
 // Moves a file or directory of the same file system to `directory`, which is made if missing, as
 // "<name>-<time>", and returns its new path.
 absl::StatusOr<std::string> MoveToQuarantine(const std::string& from, const std::string& directory,

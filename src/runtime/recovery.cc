@@ -101,11 +101,10 @@ absl::StatusOr<Found> Look(const std::string& bundle, base::Deadline settled) {
   return found;
 }
 
-// A layer that was damaged when the container was made was not used for it; and one that has ended
-// never starts again.
+// A container that has ended never starts again.
 bool MayRunOn(const container::Container& container, const snapshot::DamagedLayer& layer) {
   return container.Read([&](const store::ContainerRecord& record) {
-    if (record.outcome.has_value() || record.created_at_ns > layer.set_aside_at_ns) return false;
+    if (record.outcome.has_value()) return false;
     const std::vector<oci::ChainId> used = layers::UsedLayers(record);
     return layer.chain_id.empty() ||
            std::find(used.begin(), used.end(), layer.chain_id) != used.end();
@@ -243,14 +242,16 @@ absl::Status Recovery::EmptyCgroup(const std::string& path) {
   return core_.cgroups.Remove(path, emptied_.Left());
 }
 
-// False when containers may still run on some of them.
-bool Recovery::DeleteDamagedLayers() {
+// `older`: the containers that this start has found; all damaged layers were moved aside before a
+// later one could be made. False when some of those may still run on a layer.
+bool Recovery::DeleteDamagedLayers(const std::vector<base::ContainerId>& older) {
   snapshot::DamagedLayers& damaged = core_.snapshots.damaged();
   damaged.Measure();
   for (const snapshot::DamagedLayer& layer : damaged.List()) {
-    const std::vector<ContainerPtr> containers = core_.objects.containers.List();
-    if (std::any_of(containers.begin(), containers.end(),
-                    [&](const ContainerPtr& each) { return MayRunOn(*each, layer); }))
+    if (std::any_of(older.begin(), older.end(), [&](const base::ContainerId& id) {
+          const absl::StatusOr<ContainerPtr> container = core_.objects.containers.Find(id.str());
+          return container.ok() && MayRunOn(**container, layer);
+        }))
       continue;
     if (damaged.Delete(layer.name).ok())  // else again later
       base::Log(LogLevel::kInfo, "damaged layer deleted", {{"layer", layer.name}});
@@ -322,7 +323,10 @@ absl::Status Recovery::Run() {
   CRISP_RETURN_IF_ERROR(LoadContainers());
   CRISP_RETURN_IF_ERROR(RemoveOrphans());
   FinishTeardowns();
-  core_.background.Add("damaged layers", [this] { return DeleteDamagedLayers(); });
+  std::vector<base::ContainerId> older;
+  for (const ContainerPtr& container : core_.objects.containers.List())
+    older.push_back(container->id());
+  core_.background.Add("damaged layers", [this, older] { return DeleteDamagedLayers(older); });
   return absl::OkStatus();
 }
 

@@ -33,7 +33,7 @@ class Recovery {
   absl::Status EmptyCgroup(const std::string& path);
   absl::Status RemoveOrphans();
   absl::Status RemoveOrphanBundles();
-  bool DeleteDamagedLayers();
+  bool DeleteDamagedLayers(const std::vector<base::ContainerId>& older);
   bool IsKnown(const std::string& id) const;
   absl::Status ReclaimSandbox(const base::SandboxId& id);
   void ReclaimContainer(const std::string& id);

@@ -61,8 +61,7 @@ absl::StatusOr<std::string> DamagedLayers::SetAside(const std::string& path,
 std::vector<DamagedLayer> DamagedLayers::List() const {
   absl::MutexLock lock(&mu_);
   std::vector<DamagedLayer> all;
-  for (const auto& [name, entry] : layers_)
-    all.push_back({name, entry.chain_id, base::QuarantinedAt(name)});
+  for (const auto& [name, entry] : layers_) all.push_back({name, entry.chain_id});
   return all;
 }
 

@@ -24,9 +24,8 @@
 namespace crisp::snapshot {
 
 struct DamagedLayer {
-  std::string name;             // of its directory
-  oci::ChainId chain_id;        // empty when its record does not tell
-  int64_t set_aside_at_ns = 0;  // wall clock; nothing that began later uses it
+  std::string name;       // of its directory
+  oci::ChainId chain_id;  // empty when its record does not tell
 };
 
 class DamagedLayers {

@@ -188,7 +188,9 @@ absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
   absl::MutexLock lock(&mu);
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> leftovers, ListOwn(staging_dir));
   ThrowLeftovers(leftovers, problems);
-  CRISP_RETURN_IF_ERROR(damaged.Load());
+  // Without them crispd serves all the same, and does not count or delete them.
+  const absl::Status known = damaged.Load();
+  if (!known.ok()) problems.push_back(absl::StrCat("damaged layers: ", known.message()));
   // One that cannot be moved stays in its place, unused.
   auto quarantine = [&](const std::string& name, absl::string_view why) {
     const auto aside = damaged.SetAside(base::JoinPath(layers_dir, name), name);

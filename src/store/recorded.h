@@ -33,8 +33,8 @@ class Recorded {
     return read(static_cast<const Record&>(record_));
   }
 
-  // `change` is applied to a copy, which is written, and then to the record: readers see it only
-  // after it is written. On a failed write nothing changed.
+  // `change` is applied to a copy, which is written, and then to the record, so it must do the same
+  // both times. Readers see it only after it is written. On a failed write nothing changed.
   absl::Status Update(const std::function<void(Record&)>& change) {
     absl::MutexLock write_lock(&write_mu_);
     CRISP_RETURN_IF_ERROR(WriteWith(change));

@@ -18,6 +18,7 @@
 #include "fault/amount.h"
 #include "integration/pod.h"
 #include "test_client.h"
+#include "unit/eventually.h"
 
 using namespace crisp;
 using namespace crisp::test;
@@ -113,14 +114,15 @@ class Bench {
   // Waits, at most 30 s, until no more is held than `before`: streams end some time after their
   // client.
   void MustComeBackTo(const Holdings& before) {
-    Holdings now = Held();
-    for (int i = 0; i < 3000 && !now.Within(before); ++i) {
-      usleep(10000);
+    Holdings now;
+    const auto back = [&] {
       now = Held();
-    }
+      return now.Within(before);
+    };
+    const bool is_back = Eventually(back, 30, absl::Milliseconds(10));
     INFO("before: " << before.Text());
     INFO("after:  " << now.Text());
-    CHECK(now.Within(before));
+    CHECK(is_back);
     printf("after:  %s\n", now.Text().c_str());
   }
 

@@ -22,6 +22,7 @@
 #include "fault/loop_disk.h"
 #include "integration/cgroup_files.h"
 #include "integration/pod.h"
+#include "unit/eventually.h"
 
 using namespace crisp;
 using namespace crisp::test;
@@ -37,13 +38,6 @@ constexpr int kContainers = 3;
 // They share layers with each other, and one of them has a hundred.
 const std::vector<std::string> kPulled = {"docker.io/library/nginx:latest",
                                           "docker.io/crisp/layers-100:1"};
-
-// Waits up to 20 s.
-template <typename Condition>
-bool Eventually(const Condition& condition) {
-  for (int i = 0; i < 4000 && !condition(); ++i) usleep(5000);
-  return condition();
-}
 
 // What crispd had answered when the power was cut; a later answer does not count.
 class Answers {
