@@ -1,6 +1,7 @@
 #include "container/container.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 
 namespace crisp::container {
 
@@ -38,8 +39,10 @@ absl::Status Container::MarkExited(const store::Outcome& outcome,
   absl::Status status = record_.UpdateAnyway([&](store::ContainerRecord& record) {
     if (!record.outcome.has_value()) record.outcome = outcome;
   });
+  CRISP_FAILPOINT("exit: on record");
   announce();
   exited_.Set();
+  CRISP_FAILPOINT("exit: announced");
   return status;
 }
 

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "shim_client/facts.h"
 
@@ -41,6 +42,7 @@ bool Exits::RecordExit(const ContainerPtr& container, const std::optional<ipc::E
     outcome.message =
         absl::StrCat("the container's shim died without an exit record: ", exit.status().message());
   }
+  CRISP_FAILPOINT("exit: known");
   outcome.finished_at_ns = std::max(outcome.finished_at_ns, outcome.started_at_ns);
   core_.MarkExited(container, outcome);
   return true;

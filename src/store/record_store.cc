@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/id.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
@@ -16,6 +17,7 @@ absl::Status RecordDirectory::Write(const std::string& id, const std::string& te
   CRISP_RETURN_IF_ERROR(base::Prefix(base::CheckFileSize(text), "record"));
   const std::string dir = Dir(id);
   CRISP_RETURN_IF_ERROR(base::MakeDirs(dir, 0700));
+  CRISP_FAILPOINT("record: directory made");
   const absl::Status written =
       base::WriteFileAtomic(base::JoinPath(dir, base::kRecordFile), text, 0600);
   // An object that never got a record must not look like one whose record is lost.
