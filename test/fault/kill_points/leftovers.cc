@@ -207,8 +207,11 @@ void Leftovers::Reboot() {
     return Groups().empty();
   });
   if (!removed) throw std::runtime_error("the pods' cgroups cannot be removed");
-  if (!base::RemoveTree(daemon_.state() + "/containers").ok())
-    throw std::runtime_error("the state directory cannot be emptied");
+  const std::string bundles_directory = daemon_.state() + "/containers";
+  for (const std::string& name : ListDir(bundles_directory)) {
+    if (!base::RemoveTree(base::JoinPath(bundles_directory, name)).ok())
+      throw std::runtime_error("the state directory cannot be emptied");
+  }
 }
 
 }  // namespace crisp::test

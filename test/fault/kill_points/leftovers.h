@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/deadline.h"
 #include "cgroup/layout.h"
 #include "integration/daemon.h"
 
@@ -52,10 +53,12 @@ class Leftovers {
 // Waits at most 10 s until `condition` holds.
 template <typename Condition>
 bool Eventually(const Condition& condition) {
-  for (int i = 0; i < 2000; ++i, usleep(5000)) {
-    if (condition()) return true;
+  const base::Deadline give_up = base::Deadline::In(absl::Seconds(10));
+  while (!condition()) {
+    if (give_up.Passed()) return false;
+    usleep(10'000);
   }
-  return false;
+  return true;
 }
 
 }  // namespace crisp::test
