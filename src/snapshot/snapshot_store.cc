@@ -296,7 +296,11 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
     return base::Errno("chmod", staging.directory);
   }
   CRISP_FAILPOINT("layer: staged");
-  return LayerWriter::Create(std::move(staging));
+  const std::string directory = staging.directory;
+  absl::StatusOr<std::unique_ptr<LayerWriter>> writer = LayerWriter::Create(std::move(staging));
+  // One that could not be made did not take the directory over. Nothing happens if it did.
+  if (!writer.ok()) (void)state.trash.Throw(directory);
+  return writer;
 }
 
 absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& record) {
