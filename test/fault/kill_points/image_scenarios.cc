@@ -137,11 +137,10 @@ class StartCrispd final : public Scenario {
     Promise(at != std::string::npos, "the record does not say whether it was stopped");
     record.replace(at, asked.size(), "\"stopped\":true");
     Promise(base::WriteFileAtomic(path, record, 0600).ok(), "the record cannot be written");
-    const std::string orphan = base::NewId();
-    for (const std::string& directory :
-         {daemon().root() + "/sandboxes/" + orphan, daemon().state() + "/containers/" + orphan,
-          daemon().root() + "/snapshots/containers/" + orphan + "/fs"}) {
-      Promise(base::MakeDirs(directory, 0700).ok(), "an orphan cannot be made");
+    for (const std::string& parent :
+         {daemon().root() + "/sandboxes/", daemon().state() + "/containers/",
+          daemon().root() + "/snapshots/containers/"}) {
+      Promise(base::MakeDirs(parent + base::NewId(), 0700).ok(), "an orphan cannot be made");
     }
   }
   bool Starts() const override { return true; }

@@ -51,20 +51,26 @@ bool IsOfAnotherCall(const std::string& name, const std::string& rpc) {
          name != "exec: asked";
 }
 
+// Until no point has been passed for so long: what follows an answer is over.
+void AwaitQuiet(const Node& node, int milliseconds) {
+  size_t passed = 0;
+  for (int quiet = 0; quiet < milliseconds; quiet += 5, usleep(5000)) {
+    const size_t now = node.standstill().count();
+    if (now != passed) quiet = 0;
+    passed = now;
+  }
+}
+
 // The points that a scenario passes when nothing is done to it, in their order.
 std::vector<Point> Explore(Node& node, const ScenarioKind& kind) {
   const std::unique_ptr<Scenario> scenario = kind.make(node);
   scenario->SetUp();
+  AwaitQuiet(node, 50);
   node.standstill().Record();
   const grpc::Status answer = scenario->Act();
   Promise(scenario->IsExpected(answer), "without a fault: " + answer.error_message());
   // What is done after the answer is part of it.
-  size_t passed = 0;
-  for (int quiet = 0; quiet < 100; ++quiet, usleep(5000)) {
-    const size_t now = node.standstill().Passed().size();
-    if (now != passed) quiet = 0;
-    passed = now;
-  }
+  AwaitQuiet(node, 500);
   std::vector<Point> points;
   std::map<std::string, uint32_t> times;
   for (const std::string& name : node.standstill().Passed()) {
@@ -103,6 +109,7 @@ void ActInNewPod(Node& node, const ScenarioKind& kind) {
 std::string Do(Node& node, const ScenarioKind& kind, const Point& point, Fault fault) {
   std::unique_ptr<Scenario> scenario = kind.make(node);
   scenario->SetUp();
+  AwaitQuiet(node, 50);
   node.standstill().Arm(point.name, point.nth);
   grpc::Status answer;
   std::thread act([&] { answer = scenario->Act(); });

@@ -191,7 +191,8 @@ void Node::TakeDescriptors(const std::string& point) {
   for (const pid_t pid : pids) {
     rlimit before = {};
     if (prlimit(pid, RLIMIT_NOFILE, nullptr, &before) != 0) continue;
-    const rlimit none = {0, before.rlim_max};
+    // All of these are in use; with a limit of 0 the kernel would also refuse poll(2).
+    const rlimit none = {8, before.rlim_max};
     if (prlimit(pid, RLIMIT_NOFILE, &none, nullptr) == 0) taken_.emplace_back(pid, before);
   }
 }

@@ -48,6 +48,7 @@ class Node {
 
   Daemon& daemon() { return daemon_; }
   Standstill& standstill() { return standstill_; }
+  const Standstill& standstill() const { return standstill_; }
   // Has a container that runs throughout; the containers of scenarios are made in it too.
   Pod& pod() { return *pod_; }
 

@@ -27,6 +27,8 @@ class Standstill {
   // Lets it go on, if it still lives; nothing stands still any more until Arm.
   void Release();
 
+  // How many points were passed since Arm. From any thread.
+  size_t count() const { return page_->count; }
   // The names of the points passed since Arm, in their order. From any thread.
   std::vector<std::string> Passed() const;
 
