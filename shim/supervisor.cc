@@ -196,8 +196,7 @@ void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
   CRISP_FAILPOINT("shim: start asked");
   state_ = State::kEnded;  // in case anything below fails
   const absl::Status reserved = exit_file_.Reserve(bundle_fd_.get());
-  if (!reserved.ok())
-    return connection.Fail(ipc::Step::kRecord, 0, std::string(reserved.message()));
+  if (!reserved.ok()) return connection.Fail(ipc::Step::kRecord, reserved);
   CRISP_FAILPOINT("shim: exit record reserved");
   if (!log_.Open(start.log_path()))
     return connection.Fail(ipc::Step::kLog, errno, start.log_path());
@@ -265,7 +264,7 @@ void Supervisor::OnRunning() {
   const absl::Status written =
       OpenOutputs() ? WriteInit(bundle_fd_.get(), started) : base::Errno("stdio", "");
   if (!written.ok()) {
-    starter_->Fail(ipc::Step::kRecord, 0, std::string(written.message()));
+    starter_->Fail(ipc::Step::kRecord, written);
     starter_ = nullptr;
     return Abandon();
   }
