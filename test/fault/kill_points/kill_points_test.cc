@@ -218,7 +218,6 @@ void Sweep(const std::string& name) {
   const double ms = static_cast<double>(base::MonotonicNanos() - begin) / 1e6;
   printf("%s: %zu points, %d faults, %.0f ms each\n", kind.name, points.size(), done,
          ms / std::max(done, 1));
-  CHECK(ms / std::max(done, 1) < 2000);
 }
 
 }  // namespace
