@@ -123,11 +123,10 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   // The commit: without a record everything made so far is an orphan that the next start removes.
   if (status.ok()) status = core_.container_records.Write(record.id.str(), store::Encode(record));
   if (!status.ok()) {
-    const auto undo = [this, id = record.id] {
-      const bool bundle_gone = base::RemoveTree(core_.paths.Bundle(id)).ok();
-      return core_.snapshots.RemoveContainer(id.str()).ok() && bundle_gone;
+    const auto undo = [this, id = record.id] {  // fails without descriptors
+      return core_.snapshots.RemoveContainer(id.str()).ok() &&
+             base::RemoveTree(core_.paths.Bundle(id)).ok();
     };
-    // Without descriptors not even a directory can be removed.
     if (!undo()) core_.background.Add(absl::StrCat("undo ", record.id.str()), undo);
     core_.layer_use.Release(layers::UsedLayers(record));
     return status;
