@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
@@ -158,8 +159,10 @@ template <size_t N>
   for (const BuildStep& step : steps) {
     // Not after the clone: the child writes the report then.
     context.input.report->Begin(step.step);
+    CRISP_FAILPOINT("builder: ", ipc::StepName(step.step));
     if (!step.run(context)) _exit(1);
   }
+  CRISP_FAILPOINT("builder: cloned");
   const char created = 'c';
   (void)!write(context.input.done, &created, 1);  // fails only when the shim is gone
   _exit(0);

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
@@ -25,6 +26,7 @@ absl::StatusOr<base::UniqueFd> Create(int bundle_fd, const char* name) {
 }
 
 absl::Status Publish(int bundle_fd, const char* name) {
+  CRISP_FAILPOINT("shim, still to rename: ", name);
   if (renameat(bundle_fd, Temporary(name).c_str(), bundle_fd, name) != 0)
     return base::Errno("rename", name);
   return absl::OkStatus();

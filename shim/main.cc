@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "oci/runtime_spec_codec.h"
@@ -66,7 +67,9 @@ int main(int argc, char** argv) {
     return 2;
   }
   crisp::shim::Isolate();
+  CRISP_FAILPOINT("shim: begins");
   crisp::shim::supervisor.Run(argv[1], crisp::base::UniqueFd(crisp::shim::kListener),
                               crisp::shim::runtime);
+  CRISP_FAILPOINT("shim: ends");
   _exit(0);  // without destructors: the kernel closes everything faster
 }

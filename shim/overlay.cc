@@ -73,8 +73,10 @@ bool MountOverlay(BuildContext& context, RootfsPlan rootfs) {
   if (!rootfs.work.empty()) {
     // An earlier start of this container that was abandoned has left the mark of a volatile overlay
     // that was not unmounted cleanly, with which the kernel refuses to mount it again.
-    (void)rmdir(absl::StrCat(rootfs.work, "/work/incompat/volatile").c_str());
-    (void)rmdir(absl::StrCat(rootfs.work, "/work/incompat").c_str());
+    const std::string incompat = absl::StrCat(rootfs.work, "/work/incompat");
+    (void)unlink(absl::StrCat(incompat, "/volatile/dirty").c_str());
+    (void)rmdir(absl::StrCat(incompat, "/volatile").c_str());
+    (void)rmdir(incompat.c_str());
   }
   const unsigned long flags = rootfs.upper.empty() ? MS_RDONLY : 0;
   const bool ok =

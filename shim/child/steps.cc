@@ -1,3 +1,4 @@
+#include "base/failpoint.h"
 #include "shim/child/step.h"
 
 namespace crisp::shim {
@@ -72,6 +73,7 @@ template <size_t N>
 void Run(const ChildStep (&steps)[N], Child& child) {
   for (const ChildStep& step : steps) {
     child.report.Begin(step.step);
+    CRISP_FAILPOINT("child: ", ipc::StepName(step.step));
     if (!step.run(child)) return;
   }
 }

@@ -18,6 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/status_macros.h"
@@ -203,6 +204,7 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
       return made;
     }
   }
+  CRISP_FAILPOINT("cgroup: made without limits");
   absl::Status applied = FillCpuset(leaf);
   if (applied.ok()) applied = Apply(leaf, resources, /*is_new=*/true);
   if (applied.ok() && !resources.devices.empty() && layout_.Find("devices") == nullptr) {
@@ -403,6 +405,7 @@ void Cgroups::RemoveDefaultParent() {
 absl::Status Cgroups::RemoveDirectories(absl::string_view path) {
   for (const std::string& directory : AllDirectories(layout_, path)) {
     CRISP_RETURN_IF_ERROR(RemoveGroupTree(directory));
+    CRISP_FAILPOINT("cgroup: removed from one hierarchy");
   }
   return absl::OkStatus();
 }

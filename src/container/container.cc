@@ -1,6 +1,7 @@
 #include "container/container.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 
 namespace crisp::container {
 namespace {
@@ -45,14 +46,17 @@ absl::Status Container::MarkExited(const store::Outcome& outcome,
                                    const std::function<void()>& announce) {
   CRISP_CHECK(outcome.finished_at_ns >= outcome.started_at_ns);
   absl::Status status = record_.UpdateAnyway(FirstOutcome(outcome));
+  CRISP_FAILPOINT("exit: on record");
   announce();
   exited_.Set();
+  CRISP_FAILPOINT("exit: announced");
   return status;
 }
 
 void Container::PublishExit(const store::Outcome& outcome, const std::function<void()>& announce) {
   CRISP_CHECK(outcome.finished_at_ns >= outcome.started_at_ns);
   record_.Publish(FirstOutcome(outcome));
+  CRISP_FAILPOINT("exit: published");
   announce();
   exited_.Set();
 }

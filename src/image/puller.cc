@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/status_macros.h"
 #include "base/thread.h"
 #include "base/wait.h"
@@ -184,12 +185,15 @@ absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
   if (unchanged != nullptr) return unchanged;
   Image image;
   CRISP_ASSIGN_OR_RETURN(const oci::Manifest manifest, FetchManifest(image));
+  CRISP_FAILPOINT("pull: manifest fetched");
   std::deque<LayerCounter>& counters = announce(manifest);
   CRISP_RETURN_IF_ERROR(FetchConfig(manifest, image));
+  CRISP_FAILPOINT("pull: config fetched");
   const std::vector<Layer> layers = image.layers;
   // Holds leases until the image is published, so that its layers are not removed before.
   LayerFetch fetch(registry_, target_, store_.leases(), manifest, layers, counters);
   CRISP_RETURN_IF_ERROR(fetch.Run(options_.parallel_layers, call_));
+  CRISP_FAILPOINT("pull: layers fetched");
   return Publish(std::move(image));
 }
 

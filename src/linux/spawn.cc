@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "linux/clone_vm.h"
@@ -208,6 +209,7 @@ absl::StatusOr<RunResult> Run(const Command& command, absl::string_view input,
                          Spawn(command, {stdin_fd.get(), out_writer.get(), err_writer.get()}));
   out_writer.reset();
   err_writer.reset();
+  CRISP_FAILPOINT("program: started");
 
   const absl::Status ended = Supervise(child.pidfd.get(), limits.deadline, out, err);
   // The group's number cannot be reused before the program is reaped.

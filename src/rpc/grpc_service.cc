@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "base/clock.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -80,7 +81,9 @@ grpc::Status Handle(const char* name, grpc::ServerContext* context, const Reques
   } else {
     const CallWatch::InFlight watched(front.watch, call,
                                       [context] { return context->IsCancelled(); });
+    CRISP_FAILPOINT(name, ": asked");
     result = handler(front.runtime, request, call);
+    CRISP_FAILPOINT(name, ": to be answered");
   }
   const std::string took = absl::StrCat((base::MonotonicNanos() - begin) / 1000, "us");
   const std::string object = ObjectOf(request);

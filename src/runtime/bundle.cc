@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
@@ -19,6 +20,7 @@ absl::Status WriteBundle(const std::string& bundle, const oci::Spec& spec) {
     CRISP_ASSIGN_OR_RETURN(const std::string filter, spec::CompileSeccomp(*spec.linux_.seccomp));
     CRISP_RETURN_IF_ERROR(
         base::WriteFileAtomic(base::JoinPath(bundle, base::kSeccompFile), filter, 0600));
+    CRISP_FAILPOINT("bundle: seccomp filter written");
   }
   const std::string text = oci::EncodeRuntimeSpec(spec);
   CRISP_RETURN_IF_ERROR(base::Prefix(base::CheckFileSize(text), "runtime spec"));

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -101,7 +102,9 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
     CRISP_ASSIGN_OR_RETURN(record.image_volumes, layers::FindImageVolumes(core_.images, config));
     core_.layer_use.Add(layers::UsedLayers(record));
   }
+  CRISP_FAILPOINT("create container: layers in use");
   record.id = base::ContainerId(base::NewId());
+  CRISP_FAILPOINT("create container: id chosen");
   record.sandbox_id = sandbox->id();
   record.created_at_ns = base::WallNanos();
   record.config = config;
@@ -111,6 +114,7 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   record.image_ref = std::move(names.ref);
   record.resources = config.linux().resources();
   absl::Status status = Prepare(*sandbox, *image, record);
+  CRISP_FAILPOINT("create container: prepared");
   // A sandbox that is stopped or removed meanwhile must not be left with a container.
   absl::MutexLock sandbox_lock(&sandbox->operation());
   if (status.ok() && sandbox->Read([](const store::SandboxRecord& pod) { return pod.stopped; })) {
@@ -119,11 +123,15 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   // The commit: without a record everything made so far is an orphan that the next start removes.
   if (status.ok()) status = core_.container_records.Write(record.id.str(), store::Encode(record));
   if (!status.ok()) {
-    (void)base::RemoveTree(core_.paths.Bundle(record.id));
-    (void)core_.snapshots.RemoveContainer(record.id.str());
+    const auto undo = [this, id = record.id] {  // fails without descriptors
+      return core_.snapshots.RemoveContainer(id.str()).ok() &&
+             base::RemoveTree(core_.paths.Bundle(id)).ok();
+    };
+    if (!undo()) core_.background.Add(absl::StrCat("undo ", record.id.str()), undo);
     core_.layer_use.Release(layers::UsedLayers(record));
     return status;
   }
+  CRISP_FAILPOINT("create container: on record");
   auto container =
       std::make_shared<container::Container>(std::move(record), &core_.container_records);
   absl::StatusOr<base::UniqueFd> layer = core_.snapshots.OpenContainer(container->id().str());
@@ -142,6 +150,7 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::I
   const oci::ChainId top_layer = TopChainId(record.chain_ids);
   CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView layers, core_.snapshots.View(top_layer));
   CRISP_ASSIGN_OR_RETURN(auto users, image_users_.Read(record.image_id, layers));
+  CRISP_FAILPOINT("create container: image's users read");
   CRISP_ASSIGN_OR_RETURN(spec::ResolvedUser user,
                          spec::ResolveUser(config.linux().security_context(), image.config.user,
                                            users->passwd, users->group));
@@ -172,12 +181,15 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::I
                                               .cdi_directories = core_.config.cdi.spec_dirs}));
   record.stop_signal = result.stop_signal;
   CRISP_RETURN_IF_ERROR(MakeMountSources(config));
+  CRISP_FAILPOINT("create container: mount sources made");
   CRISP_RETURN_IF_ERROR(MakeLogDirectory(record.log_path));
+  CRISP_FAILPOINT("create container: log directory made");
   CRISP_RETURN_IF_ERROR(layers::CheckImageVolumes(core_.snapshots, record.image_volumes));
   // Limits the host cannot give are the caller's error now, not StartContainer's later.
   CRISP_RETURN_IF_ERROR(spec::CgroupResources(record.resources, result.spec.linux_).status());
   CRISP_RETURN_IF_ERROR(
       core_.snapshots.Prepare(record.id.str(), top_layer, RootOwner(pod.config)).status());
+  CRISP_FAILPOINT("create container: writable layer made");
   return WriteBundle(core_.paths.Bundle(record.id), result.spec);
 }
 

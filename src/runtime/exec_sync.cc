@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/status_macros.h"
 #include "linux/null_device.h"
 #include "linux/pipe.h"
@@ -138,14 +139,17 @@ absl::StatusOr<ExecOutput> Execs::Sync(const ContainerPtr& container,
     if (fcntl(pipe->read.get(), F_SETFL, O_NONBLOCK) != 0) return base::Errno("fcntl", "pipe");
   }
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd null, linux::OpenNull());
+  CRISP_FAILPOINT("exec: pipes made");
   absl::StatusOr<shim_client::PendingExec> pending =
       shim_client::PendingExec::Ask(core_.paths.Bundle(container->id()), command, /*tty=*/false,
                                     {null.get(), out.write.get(), err.write.get()});
   if (!pending.ok()) return base::Prefix(pending.status(), "exec");
+  CRISP_FAILPOINT("exec: asked");
   out.write.reset();
   err.write.reset();
   absl::StatusOr<shim_client::ExecSession> session = AwaitStart(*std::move(pending), call);
   if (!session.ok()) return base::Prefix(session.status(), "exec");
+  CRISP_FAILPOINT("exec: runs");
   return SyncExec(*std::move(session), std::move(out), std::move(err), sync_output_).Run(call);
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "shim_client/facts.h"
 
@@ -67,6 +68,7 @@ void Exits::Ended(const ContainerPtr& container, const ipc::ExitRecord& exit, bo
                                   .exit_code = exit.exit_code,
                                   .reason = Reason(exit),
                                   .message = ""};
+  CRISP_FAILPOINT("exit: known");
   if (on_disk) {
     core_.AnnounceExit(container, outcome);
   } else {
@@ -77,6 +79,7 @@ void Exits::Ended(const ContainerPtr& container, const ipc::ExitRecord& exit, bo
 
 // Written down before it is made known: the time would be another one after a restart.
 void Exits::ShimDied(const ContainerPtr& container, const absl::Status& why) {
+  CRISP_FAILPOINT("exit: shim died");
   (void)core_.cgroups.Kill(core_.CgroupPath(*container));
   const int64_t started_at_ns = StartedAt(*container);
   core_.MarkExited(container,

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "spec/pod_files.h"
@@ -75,6 +76,7 @@ absl::Status WritePodFiles(const linux::ProcessRef& pause, const v1::PodSandboxC
   CRISP_RETURN_IF_ERROR(
       Write(directory.get(), kResolvConf,
             spec::ResolvConf(config, resolv_conf.ok() ? *resolv_conf : std::string())));
+  CRISP_FAILPOINT("run sandbox: one pod file written");
   CRISP_RETURN_IF_ERROR(Write(directory.get(), kHostname, hostname + "\n"));
   return Write(directory.get(), kHosts, hosts.ok() ? *hosts : "127.0.0.1 localhost\n");
 }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -320,9 +321,13 @@ absl::Status Recovery::Run() {
   settled_ = base::Deadline::In(kSettleTime);
   emptied_ = base::Deadline::In(kKillTime);
   CRISP_RETURN_IF_ERROR(LoadSandboxes());
+  CRISP_FAILPOINT("crispd starts: sandboxes loaded");
   CRISP_RETURN_IF_ERROR(LoadContainers());
+  CRISP_FAILPOINT("crispd starts: containers loaded");
   CRISP_RETURN_IF_ERROR(RemoveOrphans());
+  CRISP_FAILPOINT("crispd starts: orphans removed");
   FinishTeardowns();
+  CRISP_FAILPOINT("crispd starts: teardowns queued");
   std::vector<base::ContainerId> older;
   for (const ContainerPtr& container : core_.objects.containers.List())
     older.push_back(container->id());

@@ -10,6 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
+#include "base/failpoint_page.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
@@ -33,6 +35,10 @@ std::vector<std::string> ShimEnvironment() {
     const char* value = getenv(name);
     if (value != nullptr) environment.push_back(absl::StrCat(name, "=", value));
   }
+#endif
+#ifdef CRISP_FAILPOINTS
+  if (const char* file = getenv(base::kFailpointFile))
+    environment.push_back(absl::StrCat(base::kFailpointFile, "=", file));
 #endif
   return environment;
 }
@@ -68,10 +74,12 @@ absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
                                               const std::string& container_id) const {
   const std::string path = base::JoinPath(bundle, base::kShimSocket);
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd socket, ipc::Listen(path));
+  CRISP_FAILPOINT("launch shim: socket bound");
   const linux::Command command = {
       .path = kProgramPath, .args = {"crisp-shim", bundle, container_id}, .env = ShimEnvironment()};
   CRISP_ASSIGN_OR_RETURN(linux::Child child,
                          linux::Spawn(command, {-1, -1, -1, socket.get(), program_.get()}));
+  CRISP_FAILPOINT("launch shim: spawned");
   LaunchedShim shim;
   shim.pidfd = std::move(child.pidfd);
   // In time: the shim starts nothing before it is asked to.
@@ -89,6 +97,7 @@ absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
     }
     *channel = *std::move(connected);
   }
+  CRISP_FAILPOINT("launch shim: connected");
   return shim;
 }
 

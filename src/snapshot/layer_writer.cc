@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
@@ -158,6 +159,7 @@ absl::Status LayerWriter::State::Seal() {
     return absl::DataLossError(absl::StrCat("diff id is ", digest, ", not ", staging.spec.diff_id));
   }
   sealed = true;
+  CRISP_FAILPOINT("layer: digest verified");
   // In parallel with the other layers of the image, and with downloads still running.
   return tree.deferred().empty() ? WriteRecordAndSync() : absl::OkStatus();
 }
@@ -186,8 +188,10 @@ absl::Status LayerWriter::State::WriteRecordAndSync() {
   CRISP_ASSIGN_OR_RETURN(record.info.usage, MeasureTree(root.get()));
   CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(staging.directory, base::kRecordFile),
                                               EncodeLayerRecord(record), 0600));
+  CRISP_FAILPOINT("layer: record written");
   if (syncfs(sync.get()) != 0) return base::Errno("syncfs", staging.directory);
   synced = true;
+  CRISP_FAILPOINT("layer: synced");
   return absl::OkStatus();
 }
 

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/paths.h"
@@ -300,7 +301,12 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
   if (chmod(base::JoinPath(staging.directory, kFsDirectory).c_str(), 0755) != 0) {
     return base::Errno("chmod", staging.directory);
   }
-  return LayerWriter::Create(std::move(staging));
+  CRISP_FAILPOINT("layer: staged");
+  const std::string directory = staging.directory;
+  absl::StatusOr<std::unique_ptr<LayerWriter>> writer = LayerWriter::Create(std::move(staging));
+  // One that could not be made did not take the directory over. Nothing happens if it did.
+  if (!writer.ok()) (void)state.trash.Throw(directory);
+  return writer;
 }
 
 absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& record) {
@@ -308,8 +314,10 @@ absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& r
   const LayerInfo& info = record.info;
   if (Has(info.chain_id)) return trash.Throw(StagingDir(number));
   CRISP_RETURN_IF_ERROR(Rename(StagingDir(number), LayerDir(number)));
+  CRISP_FAILPOINT("layer: renamed");
   if (absl::Status status = SyncDirectory(layers_dir); !status.ok())
     return Withdraw(number, std::move(status));
+  CRISP_FAILPOINT("layer: renamed and synced");
   {
     absl::MutexLock lock(&mu);
     // Only now: Unlist() does not wait for the disk, so a parent may go at any time before.
@@ -363,10 +371,12 @@ absl::Status SnapshotStore::DeleteUnlisted(absl::Span<const uint64_t> numbers) {
   // layers/ must be complete.
   for (const uint64_t number : numbers) {
     CRISP_RETURN_IF_ERROR(Rename(state.LayerDir(number), state.StagingDir(number)));
+    CRISP_FAILPOINT("layers: one back in staging");
   }
   CRISP_RETURN_IF_ERROR(SyncDirectory(state.layers_dir));
   for (const uint64_t number : numbers) {
     CRISP_RETURN_IF_ERROR(state.trash.Throw(state.StagingDir(number)));
+    CRISP_FAILPOINT("layers: one in the trash");
   }
   return absl::OkStatus();
 }
@@ -417,6 +427,7 @@ absl::StatusOr<RootfsView> SnapshotStore::Prepare(absl::string_view container_id
     if (chown(path.c_str(), owner.uid, owner.gid) != 0) return base::Errno("chown", path);
   }
   const std::string path = state.ContainerDir(container_id);
+  CRISP_FAILPOINT("create container: writable layer staged");
   if (renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
     const absl::Status status = base::Errno("rename", path);
     CRISP_RETURN_IF_ERROR(state.trash.Throw(made));

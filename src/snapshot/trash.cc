@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/status_macros.h"
@@ -93,6 +94,7 @@ void Trash::EmptyOnce() {
       if (stop_) return;
     }
     const std::string path = base::JoinPath(directory_, name);
+    CRISP_FAILPOINT("trash: not empty");
     if (base::RemoveTree(path).ok()) continue;
     ClearFlagsBelow(path);
     (void)base::RemoveTree(path);  // stays for the next start if it fails again

@@ -15,6 +15,7 @@
 #include "absl/strings/strip.h"
 #include "base/clean_path.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "linux/rootfs_path.h"
@@ -81,6 +82,7 @@ absl::Status TreeWriter::Unpack(TarReader& tar) {
     if (absl::Status status = Apply(entry, tar); !status.ok()) {
       return base::Prefix(status, Printable(entry.name));
     }
+    CRISP_FAILPOINT("layer: entry unpacked");
   }
 }
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/paths.h"
 #include "base/quarantine.h"
 #include "base/status_macros.h"
@@ -13,6 +14,7 @@ absl::Status RecordDirectory::Write(const std::string& id, const std::string& te
   CRISP_RETURN_IF_ERROR(base::Prefix(base::CheckFileSize(text), "record"));
   const std::string dir = Dir(id);
   CRISP_RETURN_IF_ERROR(base::MakeDirs(dir, 0700));
+  CRISP_FAILPOINT("record: directory made");
   const absl::Status written =
       base::WriteFileAtomic(base::JoinPath(dir, base::kRecordFile), text, 0600);
   // An object that never got a record must not look like one whose record is lost.

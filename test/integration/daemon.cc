@@ -203,7 +203,8 @@ void Daemon::Spawn(const std::string& shell_setup) {
       base::Open(dir() + "/crispd.log", O_WRONLY | O_CREAT | O_APPEND, 0644);
   MustOk(log.status());
   std::vector<std::string> environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
-  for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
+  for (const char* name :
+       {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "CRISP_FAILPOINT_FILE"}) {
     if (const char* value = getenv(name)) environment.push_back(absl::StrCat(name, "=", value));
   }
   const absl::StatusOr<linux::Child> child = linux::Spawn(
