@@ -28,12 +28,12 @@ void Expect(const grpc::Status& status, Code code, const std::vector<std::string
 int Containers(Pod& pod) {
   v1::ListContainersRequest list;
   list.mutable_filter()->set_pod_sandbox_id(pod.id());
-  Daemon& daemon = pod.daemon();
+  Endpoint& daemon = pod.daemon();
   return daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ListContainers, list)
       .containers_size();
 }
 
-grpc::Status TryPull(Daemon& daemon, const std::string& image) {
+grpc::Status TryPull(Endpoint& daemon, const std::string& image) {
   v1::PullImageRequest pull;
   pull.mutable_image()->set_image(image);
   v1::PullImageResponse response;

@@ -121,7 +121,7 @@ TEST_CASE(
   for (const char* word : {"sh", "-c", "sleep 4321 & sleep 4321"}) slow.add_cmd(word);
   slow.set_timeout(1);
   v1::ExecSyncResponse response;
-  Daemon& daemon = pod.daemon();
+  Endpoint& daemon = pod.daemon();
   CHECK(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::ExecSync, slow, &response)
             .error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
   const ExecResult left = pod.Exec(container, {"pgrep", "sleep 4321"});
@@ -219,7 +219,7 @@ TEST_CASE(
   REQUIRE(rename(path.c_str(), (path + ".1").c_str()) == 0);
   v1::ReopenContainerLogRequest reopen;
   reopen.set_container_id(rotated);
-  Daemon& daemon = pod.daemon();
+  Endpoint& daemon = pod.daemon();
   daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::ReopenContainerLog, reopen);
   struct stat info, old;
   REQUIRE(stat(path.c_str(), &info) == 0);
@@ -293,7 +293,7 @@ TEST_CASE("stats have cpu, memory and the writable layer") {
        pod.Exec(container, {"sh", "-c", "test $(stat -c %s /big) = 4194304"}).exit_code != 0;
        ++i) {
   }
-  Daemon& daemon = pod.daemon();
+  Endpoint& daemon = pod.daemon();
   const auto read = [&] {
     v1::ContainerStatsRequest request;
     request.set_container_id(container);

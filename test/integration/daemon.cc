@@ -82,6 +82,12 @@ class PluginTraces {
   static inline std::string chains_;
 };
 
+std::string NewDirectory() {
+  char name[] = "/var/lib/crisp-test-XXXXXX";
+  if (mkdtemp(name) == nullptr) throw std::runtime_error("mkdtemp");
+  return name;
+}
+
 constexpr char kConflist[] = R"({
   "cniVersion": "1.0.0", "name": "NAME",
   "plugins": [
@@ -94,28 +100,27 @@ constexpr char kConflist[] = R"({
 
 }  // namespace
 
-Daemon::Daemon(std::vector<std::string> flags) : flags_(std::move(flags)) {
+Daemon::Daemon(std::vector<std::string> flags) : Daemon(std::move(flags), NewDirectory()) {}
+
+Daemon::Daemon(std::vector<std::string> flags, const std::string& directory)
+    : Endpoint(directory + "/crisp.sock", directory), flags_(std::move(flags)) {
   PluginTraces::Enter();
-  char name[] = "/var/lib/crisp-test-XXXXXX";
-  if (mkdtemp(name) == nullptr) throw std::runtime_error("mkdtemp");
-  dir_ = name;
-  socket_ = dir_ + "/crisp.sock";
   const std::string id = base::NewId();
   bridge_ = absl::StrCat("crt", id.substr(0, 8));
   // A separate subnet and bridge, so that daemons side by side, or remains of a killed test, do not
   // get each other's packets.
   const std::string subnet =
       absl::StrCat("10.", 192 + id[8] % 32, ".", (id[9] * 7 + id[10]) % 256, ".0/24");
-  MustOk(base::MakeDirs(dir_ + "/net.d", 0755));
-  MustOk(base::MakeDirs(dir_ + "/logs", 0755));
+  MustOk(base::MakeDirs(dir() + "/net.d", 0755));
+  MustOk(base::MakeDirs(dir() + "/logs", 0755));
   MustOk(base::WriteFileAtomic(
-      dir_ + "/net.d/10-test.conflist",
-      absl::StrReplaceAll(kConflist, {{"NAME", bridge_}, {"DIR", dir_}, {"SUBNET", subnet}}),
+      dir() + "/net.d/10-test.conflist",
+      absl::StrReplaceAll(kConflist, {{"NAME", bridge_}, {"DIR", dir()}, {"SUBNET", subnet}}),
       0644));
   try {
     Start();
   } catch (...) {
-    (void)base::RemoveTree(dir_);
+    (void)base::RemoveTree(dir());
     PluginTraces::Leave();
     throw;
   }
@@ -137,7 +142,7 @@ Daemon::~Daemon() {
   }
   (void)linux::Run({.path = "/usr/sbin/ip", .args = {"ip", "link", "delete", bridge_}, .env = {}},
                    "", {});
-  (void)base::RemoveTree(dir_);
+  (void)base::RemoveTree(dir());
   PluginTraces::Leave();
 }
 
@@ -148,7 +153,7 @@ Daemon& Daemon::Shared() {
 
 void Daemon::Start() {
   Spawn("");
-  Connect();
+  AwaitService();
 }
 
 bool Daemon::ServesWith(int descriptors) {
@@ -179,11 +184,11 @@ void Daemon::Spawn(const std::string& shell_setup) {
                                    "--config",
                                    "/dev/null",
                                    "--address",
-                                   socket_,
+                                   socket(),
                                    "--log-level",
                                    "debug",
                                    "--cni-conf-dir",
-                                   dir_ + "/net.d",
+                                   dir() + "/net.d",
                                    "--cni-bin-dir",
                                    "/usr/lib/cni"};
   // Flags that a test may want to override.
@@ -195,7 +200,7 @@ void Daemon::Spawn(const std::string& shell_setup) {
   }
   args.insert(args.end(), flags_.begin(), flags_.end());
   const absl::StatusOr<base::UniqueFd> log =
-      base::Open(dir_ + "/crispd.log", O_WRONLY | O_CREAT | O_APPEND, 0644);
+      base::Open(dir() + "/crispd.log", O_WRONLY | O_CREAT | O_APPEND, 0644);
   MustOk(log.status());
   std::vector<std::string> environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
   for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
@@ -212,13 +217,8 @@ std::string Daemon::Flag(const std::string& name, const std::string& otherwise) 
   return flag != flags_.end() ? *std::next(flag) : otherwise;
 }
 
-std::shared_ptr<grpc::Channel> Daemon::NewChannel() const {
-  return client::CriClient::NewChannel(socket_);
-}
-
-void Daemon::Connect() {
-  // A new client, so that it does not wait out the back-off of the old one's connection.
-  client_ = std::make_unique<client::CriClient>(socket_);
+void Daemon::AwaitService() {
+  Connect();
   for (int i = 0; i < 120; ++i) {
     v1::VersionResponse response;
     if (Try(runtime(), &v1::RuntimeService::Stub::Version, v1::VersionRequest(), &response, 1).ok())
@@ -254,24 +254,7 @@ void Daemon::Terminate() {
 }
 
 std::string Daemon::Log() const {
-  return base::ReadFile(dir_ + "/crispd.log", 256 << 20).value_or("no log");
-}
-
-void Daemon::Check(const grpc::Status& status) const {
-  if (status.ok()) return;
-  throw std::runtime_error(
-      absl::StrCat("code ", static_cast<int>(status.error_code()), ": ", status.error_message()));
-}
-
-std::string Daemon::Pull(const std::string& image) {
-  v1::ImageStatusRequest wanted;
-  wanted.mutable_image()->set_image(image);
-  const v1::ImageStatusResponse present =
-      Call(images(), &v1::ImageService::Stub::ImageStatus, wanted);
-  if (present.has_image()) return present.image().id();
-  v1::PullImageRequest pull;
-  pull.mutable_image()->set_image(image);
-  return Call(images(), &v1::ImageService::Stub::PullImage, pull).image_ref();
+  return base::ReadFile(dir() + "/crispd.log", 256 << 20).value_or("no log");
 }
 
 }  // namespace crisp::test

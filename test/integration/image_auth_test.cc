@@ -11,11 +11,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
-#include "evil_registry.h"
+#include "fakes/evil_registry.h"
+#include "fakes/tar_builder.h"
 #include "image_fixture.h"
 #include "integration/daemon.h"
 #include "linux/spawn.h"
-#include "unit/snapshot/tar_builder.h"
 
 using namespace crisp;
 using namespace crisp::test;

@@ -11,10 +11,10 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "base/file.h"
-#include "evil_registry.h"
+#include "fakes/evil_registry.h"
+#include "fakes/tar_builder.h"
 #include "image_fixture.h"
 #include "integration/pod.h"
-#include "unit/snapshot/tar_builder.h"
 
 using namespace crisp;
 using namespace crisp::test;
@@ -30,7 +30,7 @@ std::string Pull(Daemon& daemon, const std::string& image) {
   return daemon.Call(daemon.images(), &Images::PullImage, pull).image_ref();
 }
 
-v1::ImageStatusResponse Status(Daemon& daemon, const std::string& image) {
+v1::ImageStatusResponse Status(Endpoint& daemon, const std::string& image) {
   v1::ImageStatusRequest request;
   request.mutable_image()->set_image(image);
   return daemon.Call(daemon.images(), &Images::ImageStatus, request);

@@ -16,7 +16,7 @@ namespace crisp::test {
 
 using Runtime = v1::RuntimeService::Stub;
 
-v1::PodSandboxConfig PodConfig(Daemon& daemon,
+v1::PodSandboxConfig PodConfig(Endpoint& daemon,
                                const std::function<void(v1::PodSandboxConfig&)>& change) {
   v1::PodSandboxConfig config;
   const std::string uid = base::NewId().substr(0, 32);
@@ -30,7 +30,7 @@ v1::PodSandboxConfig PodConfig(Daemon& daemon,
   return config;
 }
 
-Pod::Pod(Daemon& daemon, const std::function<void(v1::PodSandboxConfig&)>& change)
+Pod::Pod(Endpoint& daemon, const std::function<void(v1::PodSandboxConfig&)>& change)
     : daemon_(daemon), config_(PodConfig(daemon, change)) {
   if (!config_.log_directory().empty() && !base::MakeDirs(config_.log_directory(), 0755).ok()) {
     throw std::runtime_error("log directory");

@@ -12,7 +12,7 @@ namespace crisp::test {
 inline constexpr char kBusybox[] = "registry.k8s.io/e2e-test-images/busybox:1.29-2";
 
 // A configuration with a new name and uid and the test's log directory; `change` may alter it.
-v1::PodSandboxConfig PodConfig(Daemon& daemon,
+v1::PodSandboxConfig PodConfig(Endpoint& daemon,
                                const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
 
 struct ExecResult {
@@ -23,11 +23,12 @@ struct ExecResult {
 
 class Pod {
  public:
-  explicit Pod(Daemon& daemon, const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
+  explicit Pod(Endpoint& daemon,
+               const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
   ~Pod();
   Pod(const Pod&) = delete;
 
-  Daemon& daemon() { return daemon_; }
+  Endpoint& daemon() { return daemon_; }
   const std::string& id() const { return id_; }
   const v1::PodSandboxConfig& config() const { return config_; }
   v1::PodSandboxStatus Status();
@@ -67,7 +68,7 @@ class Pod {
   std::string CgroupDirectory(const std::string& container, const std::string& controller);
 
  private:
-  Daemon& daemon_;
+  Endpoint& daemon_;
   v1::PodSandboxConfig config_;
   std::string id_;
 };

@@ -17,7 +17,7 @@ namespace {
 using Runtime = v1::RuntimeService::Stub;
 using Resources = v1::LinuxContainerResources;
 
-grpc::Status TryUpdate(Daemon& daemon, const std::string& container,
+grpc::Status TryUpdate(Endpoint& daemon, const std::string& container,
                        const std::function<void(Resources&)>& change) {
   v1::UpdateContainerResourcesRequest request;
   request.set_container_id(container);

@@ -5,18 +5,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/file.h"
 #include "image/digests.h"
-#include "oci/image_spec.h"
 
 namespace crisp::image {
-namespace {
-
-constexpr char kLayerType[] = "application/vnd.oci.image.layer.v1.tar";
-
-}  // namespace
-
 TempDir::TempDir() {
   char name[] = "/tmp/crisp-image-test-XXXXXX";
   path = mkdtemp(name);
@@ -82,66 +74,6 @@ int FakeTarget::aborted() const {
 void FakeTarget::Remove(const oci::ChainId& chain_id) {
   absl::MutexLock lock(&mu_);
   layers_.erase(chain_id);
-}
-
-oci::Digest TestImage::id() const { return Sha256(config); }
-oci::Digest TestImage::digest() const { return Sha256(manifest); }
-
-std::string DescriptorOf(const std::string& type, const std::string& content,
-                         const std::string& more) {
-  return absl::StrCat(R"({"mediaType":")", type, R"(","digest":")", Sha256(content).str(),
-                      R"(","size":)", content.size(), more, "}");
-}
-
-std::string MakeConfig(const std::vector<std::string>& layers, const std::string& run) {
-  std::vector<std::string> diff_ids;
-  for (const std::string& layer : layers) diff_ids.push_back("\"" + Sha256(layer).str() + "\"");
-  return absl::StrCat(R"({"os":"linux","config":)", run,
-                      R"(,"rootfs":{"type":"layers","diff_ids":[)", absl::StrJoin(diff_ids, ","),
-                      "]}}");
-}
-
-std::string MakeManifest(const std::string& config, const std::vector<std::string>& layers) {
-  std::vector<std::string> descriptors;
-  for (const std::string& layer : layers) descriptors.push_back(DescriptorOf(kLayerType, layer));
-  return absl::StrCat(R"({"schemaVersion":2,"config":)", DescriptorOf(oci::kOciConfigType, config),
-                      R"(,"layers":[)", absl::StrJoin(descriptors, ","), "]}");
-}
-
-TestImage MakeImage(std::vector<std::string> layers, const std::string& run) {
-  TestImage image;
-  image.config = MakeConfig(layers, run);
-  image.manifest = MakeManifest(image.config, layers);
-  image.manifest_type = oci::kOciManifestType;
-  image.layers = std::move(layers);
-  return image;
-}
-
-void ServeManifest(EvilRegistry& registry, const std::string& object, const std::string& manifest,
-                   const std::string& type, const std::string& repository) {
-  EvilReply reply;
-  reply.body = manifest;
-  reply.headers = {"Content-Type: " + type, "Docker-Content-Digest: " + Sha256(manifest).str()};
-  for (const std::string& name : {object, Sha256(manifest).str()}) {
-    registry.Serve(absl::StrCat("/v2/", repository, "/manifests/", name), reply);
-  }
-}
-
-std::string BlobPath(const std::string& content, const std::string& repository) {
-  return absl::StrCat("/v2/", repository, "/blobs/", Sha256(content).str());
-}
-
-void ServeBlob(EvilRegistry& registry, const std::string& content, const std::string& repository) {
-  EvilReply reply;
-  reply.body = content;
-  registry.Serve(BlobPath(content, repository), reply);
-}
-
-void Serve(EvilRegistry& registry, const TestImage& image, const std::string& object,
-           const std::string& repository) {
-  ServeManifest(registry, object, image.manifest, image.manifest_type, repository);
-  ServeBlob(registry, image.config, repository);
-  for (const std::string& layer : image.layers) ServeBlob(registry, layer, repository);
 }
 
 Credentials User(const std::string& name, const std::string& password) {

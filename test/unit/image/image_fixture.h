@@ -11,7 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "base/paths.h"
-#include "evil_registry.h"
+#include "fakes/evil_image.h"
+#include "fakes/evil_registry.h"
 #include "image/image_store.h"
 #include "image/layer_target.h"
 #include "image/puller.h"
@@ -46,33 +47,6 @@ class FakeTarget final : public LayerTarget {
   int begun_ = 0;
   int aborted_ = 0;
 };
-
-struct TestImage {
-  std::vector<std::string> layers;
-  std::string config;
-  std::string manifest;
-  std::string manifest_type;
-
-  oci::Digest id() const;
-  oci::Digest digest() const;
-};
-
-// Descriptor JSON of `content`.
-std::string DescriptorOf(const std::string& type, const std::string& content,
-                         const std::string& more = "");
-// An OCI image; `run` is the config's "config" member.
-TestImage MakeImage(std::vector<std::string> layers, const std::string& run = "{}");
-std::string MakeConfig(const std::vector<std::string>& layers, const std::string& run = "{}");
-std::string MakeManifest(const std::string& config, const std::vector<std::string>& layers);
-
-// Serves manifest (by `object` and by digest), config and layers of the repository "repo".
-void Serve(EvilRegistry& registry, const TestImage& image, const std::string& object = "v1",
-           const std::string& repository = "repo");
-void ServeManifest(EvilRegistry& registry, const std::string& object, const std::string& manifest,
-                   const std::string& type, const std::string& repository = "repo");
-void ServeBlob(EvilRegistry& registry, const std::string& content,
-               const std::string& repository = "repo");
-std::string BlobPath(const std::string& content, const std::string& repository = "repo");
 
 Credentials User(const std::string& name, const std::string& password);
 bool Holds(const absl::Status& status, const std::string& words);

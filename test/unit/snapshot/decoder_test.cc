@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <random>
 
-#include "test/unit/snapshot/tar_builder.h"
+#include "fakes/tar_builder.h"
 
 namespace crisp::snapshot {
 namespace {

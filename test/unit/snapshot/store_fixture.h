@@ -15,10 +15,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "digest/hasher.h"
+#include "fakes/tar_builder.h"
 #include "snapshot/layer_record.h"
 #include "snapshot/snapshot_store.h"
 #include "test/unit/snapshot/await_empty.h"
-#include "test/unit/snapshot/tar_builder.h"
 
 namespace crisp::snapshot {
 

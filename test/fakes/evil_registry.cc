@@ -1,4 +1,4 @@
-#include "evil_registry.h"
+#include "fakes/evil_registry.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -78,11 +78,14 @@ bool ReadRequest(int fd, std::string& buffer, EvilRequest& request) {
 
 }  // namespace
 
-EvilRegistry::EvilRegistry() {
+EvilRegistry::EvilRegistry(int port) {
   listener_.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  const int reuse = 1;  // after a run that has just ended
+  setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
   socklen_t size = sizeof(address);
   if (bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
       listen(listener_.get(), 64) != 0 ||
@@ -120,6 +123,13 @@ void EvilRegistry::Serve(const std::string& path, Handler handler) {
 void EvilRegistry::Guard(Handler guard) {
   absl::MutexLock lock(&mu_);
   guard_ = std::move(guard);
+}
+
+void EvilRegistry::Clear() {
+  absl::MutexLock lock(&mu_);
+  handlers_.clear();
+  guard_ = nullptr;
+  requests_.clear();
 }
 
 std::vector<EvilRequest> EvilRegistry::requests() const {

@@ -42,7 +42,8 @@ class EvilRegistry {
  public:
   using Handler = std::function<EvilReply(const EvilRequest&)>;
 
-  EvilRegistry();
+  // `port` 0: any free one. Aborts when it cannot listen.
+  explicit EvilRegistry(int port = 0);
   ~EvilRegistry();
 
   // "127.0.0.1:<port>"
@@ -50,6 +51,8 @@ class EvilRegistry {
   // For GET and HEAD of exactly this path. The last call counts.
   void Serve(const std::string& path, EvilReply reply);
   void Serve(const std::string& path, Handler handler);
+  // Forgets all answers, the guard and the requests so far.
+  void Clear();
   // Called first for every request; for a reply with status 0 the table is used.
   void Guard(Handler guard);
 
