@@ -144,6 +144,42 @@ int Abstract(char**) {
   return 0;
 }
 
+// list DIRECTORY: its names.
+int List(char** argv) {
+  DIR* list = opendir(argv[0]);
+  while (const dirent* entry = list == nullptr ? nullptr : readdir(list)) {
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+      dprintf(1, "%s\n", entry->d_name);
+    }
+  }
+  if (list != nullptr) closedir(list);
+  return 0;
+}
+
+// make-nodes: makes nodes of devices that no container has. The device rules must refuse to open
+// them before the kernel looks whether there is such a device.
+int MakeNodes(char**) {
+  struct Node {
+    const char* path;
+    mode_t type;
+    unsigned major, minor;
+  };
+  constexpr Node kNodes[] = {{"/node-ram", S_IFBLK, 1, 0},     {"/node-sda", S_IFBLK, 8, 0},
+                             {"/node-loop", S_IFBLK, 7, 0},    {"/node-vda", S_IFBLK, 254, 0},
+                             {"/node-fuse", S_IFCHR, 10, 229}, {"/node-mem", S_IFCHR, 1, 1},
+                             {"/node-kmsg", S_IFCHR, 1, 11}};
+  for (const Node& node : kNodes) {
+    if (mknod(node.path, node.type | 0666, makedev(node.major, node.minor)) != 0) continue;
+    dprintf(1, "made %s\n", node.path);
+    const int fd = open(node.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0 || errno != EPERM) {
+      dprintf(1, "found: %s: %s\n", node.path, fd >= 0 ? "open" : strerror(errno));
+    }
+    if (fd >= 0) close(fd);
+  }
+  return 0;
+}
+
 // deep DIRECTORY LEVELS: directories below each other, deeper than any path can name.
 int Deep(char** argv) {
   if (chdir(argv[0]) != 0) return 1;
@@ -258,6 +294,15 @@ int Cat(char** argv) {
   return 0;
 }
 
+// try-cat PATH...: those of the files that can be read.
+int TryCat(char** argv) {
+  for (; *argv != nullptr; ++argv) {
+    char* one[] = {*argv, nullptr};
+    Cat(one);
+  }
+  return 0;
+}
+
 int Environment(char**) {
   for (char** entry = environ; *entry != nullptr; ++entry) dprintf(1, "env: %s\n", *entry);
   return 0;
@@ -284,7 +329,10 @@ constexpr Command kCommands[] = {{"swap", 2, Swap},
                                  {"wait", 0, Wait},
                                  {"echo", 0, Echo},
                                  {"cat", 0, Cat},
-                                 {"env", 0, Environment}};
+                                 {"env", 0, Environment},
+                                 {"list", 1, List},
+                                 {"make-nodes", 0, MakeNodes},
+                                 {"try-cat", 1, TryCat}};
 
 }  // namespace
 
