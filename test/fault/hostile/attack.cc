@@ -19,8 +19,6 @@
 
 namespace crisp::hostile {
 
-using Runtime = v1::RuntimeService::Stub;
-
 void AddProgram(Target& target, v1::ContainerConfig& config, const std::string& program,
                 const std::string& name) {
   const absl::StatusOr<std::string> bytes = base::ReadFile(program, 64 << 20);

@@ -14,6 +14,11 @@
 
 namespace crisp::hostile {
 
+using Runtime = v1::RuntimeService::Stub;
+inline constexpr size_t kMebibyte = 1 << 20;
+
+inline Outcome Harmless(std::string detail) { return {Outcome::kHarmless, std::move(detail)}; }
+
 using SandboxChange = std::function<void(v1::PodSandboxConfig&)>;
 using ContainerChange = std::function<void(v1::ContainerConfig&)>;
 

@@ -21,10 +21,7 @@
 namespace crisp::hostile {
 namespace {
 
-using Runtime = v1::RuntimeService::Stub;
-
 constexpr char kService[] = "/runtime.v1.RuntimeService/";
-constexpr size_t kMebibyte = 1 << 20;
 constexpr size_t kPayload = 16 << 10;  // of one frame (RFC 9113, 4.2)
 
 std::string Path(const std::string& method) { return kService + method; }
@@ -46,8 +43,6 @@ void Understood(Target& target) {
       client.Await(1, absl::Seconds(10)) == Http2Client::End::kStream && client.data(1).size() > 5,
       "the runtime does not understand this suite's HTTP/2");
 }
-
-Outcome Harmless(std::string detail) { return {Outcome::kHarmless, std::move(detail)}; }
 
 Outcome AbortingHeaders(Target& target) {
   Understood(target);

@@ -14,8 +14,6 @@
 namespace crisp::hostile {
 namespace {
 
-using Runtime = v1::RuntimeService::Stub;
-
 constexpr char kCorePattern[] = "/proc/sys/kernel/core_pattern";
 const std::string kNul = std::string("a") + '\0' + "b";
 const std::string kNewline = "a\nb";
