@@ -144,6 +144,12 @@ size_t EvilRegistry::Count(const std::string& method, const std::string& path) c
   }));
 }
 
+bool EvilRegistry::AwaitIdle(absl::Duration patience) const {
+  const auto idle = [this] { return answering_ == 0; };
+  absl::MutexLock lock(&mu_);
+  return mu_.AwaitWithTimeout(absl::Condition(&idle), patience);
+}
+
 void EvilRegistry::Accept() {
   while (!stopping_) {
     const int fd = accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
@@ -163,7 +169,10 @@ void EvilRegistry::Talk(Connection& connection, int fd) {
   while (ReadRequest(fd, buffer, request)) {
     EvilReply reply = Answer(request);
     if (reply.before_reply) reply.before_reply();
-    if (!Send(fd, request, std::move(reply))) break;
+    const bool goes_on = Send(fd, request, std::move(reply));
+    absl::MutexLock lock(&mu_);
+    --answering_;
+    if (!goes_on) break;
   }
   absl::MutexLock lock(&mu_);
   connection.fd = -1;
@@ -176,6 +185,7 @@ EvilReply EvilRegistry::Answer(const EvilRequest& request) {
   {
     absl::MutexLock lock(&mu_);
     requests_.push_back(request);
+    ++answering_;
     guard = guard_;
     const auto found = handlers_.find(request.path);
     if (found != handlers_.end()) handler = found->second;

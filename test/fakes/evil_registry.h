@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "base/unique_fd.h"
 
 namespace crisp::image {
@@ -58,6 +59,9 @@ class EvilRegistry {
 
   std::vector<EvilRequest> requests() const;
   size_t Count(const std::string& method, const std::string& path) const;
+  // Waits until no answer is being sent: all have ended, or their clients have closed. False when
+  // that takes longer.
+  bool AwaitIdle(absl::Duration patience) const;
 
  private:
   struct Connection {
@@ -77,6 +81,7 @@ class EvilRegistry {
   std::map<std::string, Handler> handlers_;
   Handler guard_;
   std::vector<EvilRequest> requests_;
+  int answering_ = 0;
   std::list<Connection> connections_;
 };
 

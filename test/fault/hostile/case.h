@@ -29,6 +29,8 @@ struct Case {
   // Where crisp has what this case proves: file and function, for MUTANTS.md.
   std::string check;
   bool slow = false;  // takes more than some seconds: not in --quick
+  // What crisp does where both verdicts are safe; only demanded of crisp (--exact).
+  Allowed of_crisp = Allowed::kEither;
 };
 
 class Broken : public std::runtime_error {
@@ -46,6 +48,7 @@ std::vector<Case> LayerCases();
 std::vector<Case> ManifestCases();
 std::vector<Case> RegistryCases();
 std::vector<Case> ConfigCases();
+std::vector<Case> RootfsCases();
 std::vector<Case> PodCases();
 std::vector<Case> StreamingCases();
 std::vector<Case> GrpcCases();

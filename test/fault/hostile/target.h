@@ -23,43 +23,60 @@ struct Ended {
   std::string output;  // both streams, without the log's time stamps
 };
 
+struct TargetOptions {
+  std::string directory;  // the suite's own, below /var/lib
+  int registry_port = 0;  // 0: any free one
+  // UNKNOWN and INTERNAL count as clean refusals too, and codes are not compared: some runtimes
+  // answer everything with UNKNOWN.
+  bool any_code = false;
+  // The runtime removes a cgroup parent that it made, so pods may have one of the suite's own.
+  bool own_cgroup_parent = false;
+};
+
 class Target {
  public:
-  // `directory` is the suite's own, below /var/lib. `registry_port` 0: any free one. With
-  // `any_code`, UNKNOWN and INTERNAL count as clean refusals, which some runtimes always answer.
-  Target(test::Endpoint& endpoint, std::string directory, int registry_port, bool any_code);
+  Target(test::Endpoint& endpoint, TargetOptions options);
   ~Target();
   Target(const Target&) = delete;
 
   test::Endpoint& endpoint() { return endpoint_; }
   image::EvilRegistry& registry() { return *registry_; }
   // A tree on the host that no case may change or read; it has the files `secret` and `sub/file`.
-  std::string Canary() const { return directory_ + "/canary"; }
+  std::string Canary() const { return options_.directory + "/canary"; }
   // What `secret` contains. A container that can print it has read the host.
   const std::string& Secret() const { return secret_; }
-  // An empty directory on the host for mounts of this case.
+  // A new empty directory on the host, for mounts; removed with the suite's directory.
   std::string Scratch();
 
   // Repository of the running case, such as "case-12"; its images are removed after the case.
   std::string Repository() const;
   // "127.0.0.1:<port>/<repository>:<tag>"
   std::string Reference(const std::string& tag = "v1") const;
-  // An image of `layers` (blobs as served, lowest first, any compression) below one with the probe
-  // at /probe, which is the entrypoint; `run` is the config's "config" member, merged over that.
-  std::string Publish(std::vector<std::string> layers, const std::string& run = "{}");
-  // The image that has nothing but the probe; pulled once.
-  const std::string& ProbeImage();
+  // An image of `layers` (blobs as served, lowest first) with a layer above them that has the probe
+  // at /probe, which is the entrypoint. `run` is merged over that into the config's "config".
+  image::TestImage ImageOf(std::vector<std::string> layers, const std::string& run = "{}") const;
+  // Serves the image under the tag; returns the reference.
+  std::string Serve(const image::TestImage& image, const std::string& tag = "v1");
+  std::string Publish(std::vector<std::string> layers, const std::string& run = "{}") {
+    return Serve(ImageOf(std::move(layers), run));
+  }
+  // The image that has nothing but the probe; it stays for all cases. Until the first case the
+  // registry also has "sandbox:v1", for runtimes that pull an image for their pods.
+  const std::string& ProbeImage() const { return probe_image_; }
 
   // Returns the image's id in `id`.
   grpc::Status Pull(const std::string& reference, std::string* id = nullptr, int seconds = 60);
-  // With the probe image, the probe's words as arguments, a log and a memory limit of 128 MiB.
+  // `words` are the image's entrypoint's arguments; memory limit 128 MiB.
   v1::ContainerConfig ContainerConfig(
       const std::string& image, const std::vector<std::string>& words,
       const std::function<void(v1::ContainerConfig&)>& change = nullptr);
-  // A pod of the running case; removed after it. With host network, so that a case needs no CNI,
-  // unless `change` alters that.
+  // A pod's config with a name of its own, the suite's label and the host's network, so that no CNI
+  // is needed. Pods with the label are removed after the case.
+  v1::PodSandboxConfig PodConfig(
+      const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
+  // A pod of the running case. Throws when it does not start.
   test::Pod& NewPod(const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
-  // The pod of the running case that most cases need only one of.
+  // The same one for the whole case, for those that need only one.
   test::Pod& ThePod();
   // Creates and starts a container in ThePod() and waits for its end. `result` only on OK.
   grpc::Status Run(const v1::ContainerConfig& config, Ended* result);
@@ -68,30 +85,40 @@ class Target {
                           Ended* result);
 
   // A refusal that is clean: throws Broken for OK, for a time-out, for UNKNOWN and INTERNAL (unless
-  // kubelet's convention "RegistryUnavailable: " asks for it), and for a code that is not in
-  // `codes` if that is not empty.
+  // kubelet's convention "RegistryUnavailable: " asks for it), for a code that is not in `codes`
+  // if that is not empty, and for a message that is not one printable line.
   Outcome Refused(const grpc::Status& status, std::initializer_list<grpc::StatusCode> codes = {});
-  // PullAndRun() with `facts` (see tree_fact.h): harmless when all facts hold, or refused.
+  // PullAndRun() with `facts` (see tree_fact.h): harmless when all hold, otherwise Refused().
   Outcome FactsOrRefused(const std::string& reference, const std::vector<std::string>& facts);
 
-  // Before and after each case, by the runner.
-  void Begin(const std::string& name);
-  // Removes the pods and images of the case; throws Broken when that fails.
+  // By the runner, before and after each case. CleanUp removes its pods and images, and throws
+  // Broken when the runtime does not let it.
+  void Begin();
   void CleanUp();
+  // What the runner's own pod (watch.h) is made of; it has another label.
+  v1::PodSandboxConfig NeighbourConfig();
 
  private:
+  void MakeCanary();
+  v1::PodSandboxConfig LabelledConfig(const std::string& label);
+  void RemovePods(const std::string& label);
+  void RemoveImages();
+
   test::Endpoint& endpoint_;
-  const std::string directory_;
-  const bool any_code_;
+  const TargetOptions options_;
+  const std::string suite_;  // value of the label
   std::string secret_;
   std::string probe_layer_;
   std::string probe_image_;
   std::unique_ptr<image::EvilRegistry> registry_;
   std::vector<std::unique_ptr<test::Pod>> pods_;
   test::Pod* the_pod_ = nullptr;
-  int number_ = 0;
+  int case_number_ = 0;
+  int scratch_number_ = 0;
 };
 
+// A layer with the file /f, not compressed, so that its digest is its diff id.
+std::string FileLayer(const std::string& text);
 // "<CODE NAME>: <message>", shortened.
 std::string Words(const grpc::Status& status);
 // Throws Broken with `message` unless `condition`.
