@@ -1,12 +1,12 @@
 #include "test/fault/hostile/attack.h"
 
 #include <dirent.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -15,16 +15,16 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "digest/hasher.h"
-#include "test/fault/hostile/http2_client.h"
+#include "test/fault/hostile/watch.h"
 
 namespace crisp::hostile {
 
-void AddProgram(Target& target, v1::ContainerConfig& config, const std::string& program,
-                const std::string& name) {
-  const absl::StatusOr<std::string> bytes = base::ReadFile(program, 64 << 20);
+void AddProgram(Target& target, v1::ContainerConfig& config, const std::string& program) {
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
+  const absl::StatusOr<std::string> bytes = base::ReadFile(self.parent_path() / program, 64 << 20);
   if (!bytes.ok()) throw std::runtime_error(std::string(bytes.status().message()));
   const std::string directory = target.Scratch();
-  Write(directory + "/" + name, *bytes, 0755);
+  Write(directory + "/probe", *bytes, 0755);
   v1::Mount* mount = config.add_mounts();
   mount->set_host_path(directory);
   mount->set_container_path("/attack");
@@ -36,8 +36,8 @@ v1::ContainerConfig Attack(Target& target, const std::vector<std::string>& words
   v1::ContainerConfig config = target.ContainerConfig(target.ProbeImage(), words);
   config.clear_command();
   config.clear_args();
-  AddProgram(target, config, CRISP_ATTACKER, "attacker");
-  config.add_command("/attack/attacker");
+  AddProgram(target, config, "hostile_attacker");
+  config.add_command(kAttacker);
   for (const std::string& word : words) config.add_command(word);
   if (change) change(config);
   return config;
@@ -130,11 +130,7 @@ static Outcome Sum(const std::vector<Outcome>& outcomes) {
 static Outcome TrySandbox(Target& target, const SandboxInput& input) {
   test::Endpoint& endpoint = target.endpoint();
   v1::RunPodSandboxRequest run;
-  *run.mutable_config() = test::PodConfig(endpoint, [&](v1::PodSandboxConfig& config) {
-    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
-        v1::NODE);
-    input.change(config);
-  });
+  *run.mutable_config() = target.PodConfig(input.change);
   v1::RunPodSandboxResponse ran;
   const grpc::Status status = endpoint.Try(endpoint.runtime(), &Runtime::RunPodSandbox, run, &ran);
   if (!status.ok()) return target.Refused(status);
@@ -176,13 +172,9 @@ Outcome TryContainers(Target& target, const std::vector<std::string>& words,
 }
 
 int RuntimePid(Target& target) {
-  const base::UniqueFd fd = Http2Client::Connect(target.endpoint().socket());
-  ucred peer = {};
-  socklen_t size = sizeof(peer);
-  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) {
-    throw Skipped("the runtime's process is not known");
-  }
-  return peer.pid;
+  const pid_t pid = ListenerOf(target.endpoint().socket());
+  if (pid == 0) throw Broken("nobody listens on the runtime's socket");
+  return pid;
 }
 
 int ParentPid(int pid) {

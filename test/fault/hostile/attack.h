@@ -16,6 +16,7 @@ namespace crisp::hostile {
 
 using Runtime = v1::RuntimeService::Stub;
 inline constexpr size_t kMebibyte = 1 << 20;
+inline constexpr char kCorePattern[] = "/proc/sys/kernel/core_pattern";
 
 inline Outcome Harmless(std::string detail) { return {Outcome::kHarmless, std::move(detail)}; }
 
@@ -25,9 +26,11 @@ using ContainerChange = std::function<void(v1::ContainerConfig&)>;
 // The configuration of a container that runs the attacker with `words`.
 v1::ContainerConfig Attack(Target& target, const std::vector<std::string>& words,
                            const ContainerChange& change = nullptr);
-// Makes `program` of this build (its path) runnable at /attack/<name> in the container.
-void AddProgram(Target& target, v1::ContainerConfig& config, const std::string& program,
-                const std::string& name);
+// The attacker in its containers. It has the name of the suite's probe, so that host_state.h sees
+// one that is left.
+inline constexpr char kAttacker[] = "/attack/probe";
+// Puts `program`, which is built beside this one, into the container as kAttacker.
+void AddProgram(Target& target, v1::ContainerConfig& config, const std::string& program);
 // Runs it in ThePod() to its end and returns what it printed; throws Broken unless it could run and
 // returned 0.
 std::string Output(Target& target, const std::vector<std::string>& words,

@@ -203,6 +203,23 @@ int Many(char** argv) {
   return 0;
 }
 
+// leave COUNT: so many processes in sessions of their own that ignore signals; goes on as long as they
+// do.
+int Leave(char** argv) {
+  for (int left = atoi(argv[0]); left > 0; --left) {
+    const pid_t child = fork();
+    if (child < 0) return 1;
+    if (child > 0) continue;
+    setsid();
+    for (int number = 1; number < 32; ++number) signal(number, SIG_IGN);
+    if (fork() > 0) _exit(0);  // its child has lost its parent
+    while (true) pause();
+  }
+  Ready();
+  while (ended == 0) pause();
+  return 0;
+}
+
 // grow: takes memory until the kernel ends it.
 int Grow(char**) {
   constexpr size_t kPiece = 1 << 20;
@@ -273,6 +290,16 @@ int Wait(char**) {
   return 0;
 }
 
+// chat: short lines until SIGTERM.
+int Chat(char**) {
+  Ready();
+  while (ended == 0) {
+    dprintf(1, "a line\n");
+    usleep(200);
+  }
+  return 0;
+}
+
 // echo TEXT...: one line each.
 int Echo(char** argv) {
   for (; *argv != nullptr; ++argv) dprintf(1, "%s\n", *argv);
@@ -332,7 +359,9 @@ constexpr Command kCommands[] = {{"swap", 2, Swap},
                                  {"env", 0, Environment},
                                  {"list", 1, List},
                                  {"make-nodes", 0, MakeNodes},
-                                 {"try-cat", 1, TryCat}};
+                                 {"try-cat", 1, TryCat},
+                                 {"leave", 1, Leave},
+                                 {"chat", 0, Chat}};
 
 }  // namespace
 

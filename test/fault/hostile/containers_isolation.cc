@@ -54,7 +54,7 @@ Outcome OwnProgram(Target& target) {
       StartAttack(target, pod, {"write-exe"}, Both(Volume(directory, "/script"), DropsNothing));
   const Programs programs(target, container);
   for (int i = 0; i < kExecs; ++i) {
-    pod.Exec(container, {"/attack/attacker", "id"});
+    pod.Exec(container, {kAttacker, "id"});
     v1::ExecSyncRequest request;
     request.set_container_id(container);
     request.add_cmd(i % 2 == 0 ? "/proc/self/exe" : "/script/script");
@@ -85,7 +85,7 @@ Outcome InheritedDescriptors(Target& target) {
     Demand(!absl::StrContains(init, "fd: "), absl::StrCat("a container has ", init));
     const std::string container = StartAttack(target, pod, {"wait"}, change);
     for (int i = 0; i < 20; ++i) {
-      const std::string exec = pod.Exec(container, {"/attack/attacker", "id"}).out;
+      const std::string exec = pod.Exec(container, {kAttacker, "id"}).out;
       Demand(absl::StrContains(exec, "cwd: ") && !absl::StrContains(exec, "fd: "),
              absl::StrCat("an exec has ", exec));
     }
@@ -144,10 +144,10 @@ Outcome ExecWatched(Target& target, int execs) {
   v1::ContainerConfig config = Attack(target, {});
   config.clear_command();
   config.clear_mounts();
-  AddProgram(target, config, CRISP_SPY, "spy");
+  AddProgram(target, config, "hostile_spy");
   // The names that the processes of crisp, runc, crun and youki have until then.
   for (const char* word :
-       {"/attack/spy", "look", "crisp-shim", "runc:[2:INIT]", "runc:[1:CHILD]", "crun", "youki"}) {
+       {kAttacker, "look", "crisp-shim", "runc:[2:INIT]", "runc:[1:CHILD]", "crun", "youki"}) {
     config.add_command(word);
   }
   capable(config);
@@ -157,7 +157,7 @@ Outcome ExecWatched(Target& target, int execs) {
   for (int i = 0; i < execs; ++i) {
     v1::ExecSyncRequest request;
     request.set_container_id(container);
-    for (const char* word : {"/attack/spy", "once"}) request.add_cmd(word);
+    for (const char* word : {kAttacker, "once"}) request.add_cmd(word);
     request.set_timeout(10);
     v1::ExecSyncResponse response;
     test::Endpoint& endpoint = target.endpoint();
@@ -212,8 +212,7 @@ Outcome OwnEnvironment(Target& target) {
     }));
   }
   for (int i = 0; i < kContainers; ++i) {
-    const std::string output =
-        pod.Exec(containers[static_cast<size_t>(i)], {"/attack/attacker", "env"}).out;
+    const std::string output = pod.Exec(containers[static_cast<size_t>(i)], {kAttacker, "env"}).out;
     Demand(Line(output, "env: SECRET=") == absl::StrCat("of-container-", i, "."),
            absl::StrCat("container ", i, " has ", output));
   }

@@ -289,7 +289,7 @@ Outcome ClientsVanish(Target& target) {
   const std::string container = StartAttack(target, pod, {"wait"});
   v1::ExecSyncRequest exec;
   exec.set_container_id(container);
-  for (const char* word : {"/attack/attacker", "wait"}) exec.add_cmd(word);
+  for (const char* word : {kAttacker, "wait"}) exec.add_cmd(word);
   exec.set_timeout(2);
   const std::string request = exec.SerializeAsString();
   Answers(target, "at the start");

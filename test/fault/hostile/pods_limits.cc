@@ -128,7 +128,7 @@ grpc::Status TryExec(Target& target, const std::string& container,
 Outcome ExecArguments(Target& target) {
   test::Pod& pod = target.ThePod();
   const std::string container = StartAttack(target, pod, {"wait"});
-  const std::string echo = "/attack/attacker";
+  const std::string echo = kAttacker;
   const std::vector<std::pair<std::string, std::vector<std::string>>> commands = {
       {"none", {}},
       {"empty", {""}},

@@ -125,7 +125,7 @@ Outcome SysctlRedirected(Target& target) {
     (*config.mutable_linux()->mutable_sysctls())["kernel.shm_rmid_forced"] = "1";
   });
   const std::string container = StartAttack(target, pod, {"wait"});
-  Demand(pod.Exec(container, {"/attack/attacker", "cat", kFile}).out == "1\n",
+  Demand(pod.Exec(container, {kAttacker, "cat", kFile}).out == "1\n",
          "the pod's sysctl did not reach the kernel");
   std::string hidden;
   grpc::Status status =

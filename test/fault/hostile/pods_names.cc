@@ -14,7 +14,6 @@
 namespace crisp::hostile {
 namespace {
 
-constexpr char kCorePattern[] = "/proc/sys/kernel/core_pattern";
 const std::string kNul = std::string("a") + '\0' + "b";
 const std::string kNewline = "a\nb";
 const std::string kLong(64 << 10, 'x');
@@ -210,7 +209,7 @@ std::string FileOf(Target& target, const std::string& sandbox, const SandboxChan
   create.set_pod_sandbox_id(sandbox);
   *create.mutable_config() = Attack(target, {"wait"});
   create.mutable_config()->clear_log_path();
-  *create.mutable_sandbox_config() = test::PodConfig(endpoint, change);
+  *create.mutable_sandbox_config() = target.PodConfig(change);
   const std::string id =
       endpoint.Call(endpoint.runtime(), &Runtime::CreateContainer, create).container_id();
   v1::StartContainerRequest start;
@@ -218,7 +217,7 @@ std::string FileOf(Target& target, const std::string& sandbox, const SandboxChan
   endpoint.Call(endpoint.runtime(), &Runtime::StartContainer, start);
   v1::ExecSyncRequest exec;
   exec.set_container_id(id);
-  for (const std::string& word : {std::string("/attack/attacker"), std::string("cat"), file}) {
+  for (const std::string& word : {std::string(kAttacker), std::string("cat"), file}) {
     exec.add_cmd(word);
   }
   exec.set_timeout(10);
@@ -285,7 +284,7 @@ const std::pair<const char*, const char*> kAnnotations[] = {
     {"io.kubernetes.cri-o.LinkLogs", "/"},
     {"io.kubernetes.cri-o.PodLinuxOverhead", "{}"},
     {"io.kubernetes.cri-o.ContainerType", "sandbox"},
-    {"io.kubernetes.cri-o.platform-runtime-path", "/attack/attacker"},
+    {"io.kubernetes.cri-o.platform-runtime-path", kAttacker},
     {"io.kubernetes.cri-o.stop-signal", "SIGCONT"},
     {"cpu-load-balancing.crio.io", "disable"},
     {"cpu-quota.crio.io", "disable"},
@@ -306,7 +305,7 @@ const std::pair<const char*, const char*> kAnnotations[] = {
     {"org.systemd.property.TimeoutStopUSec", "uint64 0"},
     {"org.systemd.property.DeviceAllow", "[('/dev/kmsg', 'rwm')]"},
     {"org.opencontainers.runc.exec.isolated-cpu-affinity-transition", "temporary"},
-    {"io.katacontainers.config.hypervisor.path", "/attack/attacker"},
+    {"io.katacontainers.config.hypervisor.path", kAttacker},
     {"io.containerd.runc.v2.group", "attack"},
     {"io.containers.trace-syscall", "of:/trace"},
     {"io.podman.annotations.privileged", "TRUE"},
@@ -339,7 +338,7 @@ Outcome Annotations(Target& target) {
         });
     std::string all;
     for (const std::vector<std::string>& look : looks) {
-      std::vector<std::string> words = {"/attack/attacker"};
+      std::vector<std::string> words = {kAttacker};
       words.insert(words.end(), look.begin(), look.end());
       const test::ExecResult result = pod.Exec(container, words);
       // The container's own id is in the paths of its cgroups, the exec's too.

@@ -162,7 +162,7 @@ Outcome Inheritable(Target& target) {
         }
       });
       const std::string container = StartAttack(target, pod, {"wait"}, rights);
-      const std::string exec = pod.Exec(container, {"/attack/attacker", "id"}).out;
+      const std::string exec = pod.Exec(container, {kAttacker, "id"}).out;
       EndAttack(pod, container);
       for (const std::string& output : {exec, Output(target, {"id"}, rights)}) {
         Demand(Mask(output, "CapInh") == Mask(output, "CapAmb"),

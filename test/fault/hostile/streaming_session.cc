@@ -16,7 +16,7 @@ Victim::Victim(Target& target)
 std::string Victim::ExecUrl(const std::vector<std::string>& words) {
   v1::ExecRequest request;
   request.set_container_id(container_);
-  request.add_cmd("/attack/attacker");
+  request.add_cmd(kAttacker);
   for (const std::string& word : words) request.add_cmd(word);
   request.set_stdin(true);
   request.set_stdout(true);
@@ -33,7 +33,7 @@ std::string Victim::ForwardUrl(int port) {
 }
 
 size_t Victim::Processes() {
-  const std::string names = pod_.Exec(container_, {"/attack/attacker", "list", "/proc"}).out;
+  const std::string names = pod_.Exec(container_, {kAttacker, "list", "/proc"}).out;
   size_t count = 0;
   for (const absl::string_view name : absl::StrSplit(names, '\n')) {
     int pid = 0;
