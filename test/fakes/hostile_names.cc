@@ -158,7 +158,9 @@ std::vector<HostileLayers> HostileNames() {
          for (int i = 0; i < 2000; ++i) name += "d/";
          return One(B().File(name + "f"));
        },
-       {"exists d/d/d"}},
+       {"exists d/d/d"},
+       /*both_safe=*/false,
+       /*slow=*/true},
       {"name .",
        kHarmless,
        kRoot,

@@ -39,7 +39,8 @@ enum class TreeKind { kLayer, kMerged };
 inline std::string EscapeWord(const std::string& text) {
   std::string out;
   for (const char c : text) {
-    if (isalnum(static_cast<unsigned char>(c)) != 0 || strchr("/._-:,=+", c) != nullptr) {
+    const bool plain = c != '\0' && strchr("/._-:,=+", c) != nullptr;
+    if (plain || isalnum(static_cast<unsigned char>(c)) != 0) {
       out += c;
     } else {
       char hex[8];

@@ -10,7 +10,7 @@
 #include <fstream>
 #include <vector>
 
-#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -44,12 +44,12 @@ constexpr const char* kSysctls[] = {"kernel/core_pattern",
                                     "net/ipv4/ip_unprivileged_port_start",
                                     "net/ipv4/ping_group_range",
                                     "net/ipv4/tcp_syncookies"};
-constexpr const char* kFiles[] = {
-    "/etc/passwd",      "/etc/group", "/etc/shadow",        "/etc/hosts",     "/etc/hostname",
-    "/etc/resolv.conf", "/etc/mtab",  "/etc/ld.so.preload", "/etc/localtime", "/etc/nsswitch.conf"};
-constexpr const char* kNodes[] = {"/",         "/etc",         "/root",        "/dev/null",
-                                  "/dev/zero", "/dev/console", "/dev/ptmx",    "/dev/pts/ptmx",
-                                  "/dev/full", "/dev/urandom", "/proc/self/ns"};
+constexpr const char* kFiles[] = {"/etc/passwd",        "/etc/group",     "/etc/shadow",
+                                  "/etc/hosts",         "/etc/hostname",  "/etc/resolv.conf",
+                                  "/etc/ld.so.preload", "/etc/localtime", "/etc/nsswitch.conf"};
+constexpr const char* kNodes[] = {"/",         "/etc",         "/root",      "/dev/null",
+                                  "/dev/zero", "/dev/console", "/dev/ptmx",  "/dev/pts/ptmx",
+                                  "/dev/full", "/dev/urandom", "/dev/random"};
 
 std::string Inode(const std::string& path) {
   struct stat info = {};
@@ -75,30 +75,37 @@ void Tree(const std::string& root, std::multiset<std::string>& facts) {
   }
 }
 
-void Mounts(std::multiset<std::string>& facts) {
+// Without the directories where runtimes, and whoever else uses this host, mount all the time.
+bool IsBusy(const std::string& mount_point) {
+  return absl::StartsWith(mount_point, "/run/") || absl::StartsWith(mount_point, "/var/lib/") ||
+         absl::StartsWith(mount_point, "/tmp/");
+}
+
+void Mounts(const std::string& canary, std::multiset<std::string>& facts) {
   std::ifstream file("/proc/self/mountinfo");
   for (std::string line; std::getline(file, line);) {
     const std::vector<std::string> fields = absl::StrSplit(line, ' ');
     const auto separator = std::find(fields.begin(), fields.end(), "-");
     if (fields.size() < 6 || separator == fields.end()) continue;
+    if (IsBusy(fields[4]) && !absl::StartsWith(fields[4], canary)) continue;
     facts.insert(absl::StrCat("mount ", fields[4], " ", fields[3], " ", separator[1]));
   }
 }
 
-// Programs named /probe, which only the suite's images have.
-void Probes(std::multiset<std::string>& facts) {
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    if (!absl::ascii_isdigit(static_cast<unsigned char>(entry.path().filename().string()[0]))) {
-      continue;
+// Processes with `mark` in their environment, which all containers of the suite have.
+void Processes(const std::string& mark, std::multiset<std::string>& facts) {
+  std::error_code gone;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", gone)) {
+    const absl::StatusOr<std::string> environment = base::ReadFile(entry.path() / "environ");
+    if (environment.ok() && absl::StrContains(*environment, mark)) {
+      facts.insert("a process of a container");
     }
-    const absl::StatusOr<std::string> name = base::ReadFile(entry.path() / "comm");
-    if (name.ok() && *name == "probe\n") facts.insert("a process of a container");
   }
 }
 
 }  // namespace
 
-HostState HostState::Take(const std::string& canary) {
+HostState HostState::Take(const std::string& canary, const std::string& mark) {
   HostState state;
   for (const char* name : kSysctls) {
     const absl::StatusOr<std::string> value = base::ReadFile(absl::StrCat("/proc/sys/", name));
@@ -107,15 +114,16 @@ HostState HostState::Take(const std::string& canary) {
   for (const char* path : kFiles) state.facts_.insert(absl::StrCat(path, " ", Content(path)));
   for (const char* path : kNodes) state.facts_.insert(absl::StrCat(path, " ", Inode(path)));
   Tree(canary, state.facts_);
-  Mounts(state.facts_);
-  Probes(state.facts_);
+  Mounts(canary, state.facts_);
+  Processes(mark, state.facts_);
   return state;
 }
 
-std::string HostState::Changes(const HostState& before, const std::string& canary) {
+std::string HostState::Changes(const HostState& before, const std::string& canary,
+                               const std::string& mark) {
   const int64_t give_up = base::MonotonicNanos() + kSettleNanos;
   while (true) {
-    const HostState now = Take(canary);
+    const HostState now = Take(canary, mark);
     if (now.facts_ == before.facts_) return "";
     if (base::MonotonicNanos() > give_up) {
       std::vector<std::string> gone;

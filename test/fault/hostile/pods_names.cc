@@ -312,7 +312,6 @@ const std::pair<const char*, const char*> kAnnotations[] = {
     {"container.apparmor.security.beta.kubernetes.io/attack", "unconfined"},
     {"container.seccomp.security.alpha.kubernetes.io/attack", "unconfined"},
     {"seccomp.security.alpha.kubernetes.io/pod", "unconfined"},
-    {"cdi.k8s.io/attack", "vendor.com/device=all"},
     {"devices.gvisor.dev/attack", "/dev/kmsg"},
     {"nri.io/attack", "x"},
     {"io.crisp.privileged", "true"},

@@ -59,7 +59,7 @@ void Fail(Result& result, const std::string& why) {
 Result Attack(Target& target, Watch& watch, const Case& attack, bool exact) {
   Result result;
   result.name = attack.name;
-  const HostState before = HostState::Take(target.Canary());
+  const HostState before = HostState::Take(target.Canary(), target.Mark());
   const absl::Time begin = absl::Now();
   target.Begin();
   watch.Begin();
@@ -70,7 +70,7 @@ Result Attack(Target& target, Watch& watch, const Case& attack, bool exact) {
   } catch (const std::exception& error) {
     Fail(result, error.what());
   }
-  Fail(result, HostState::Changes(before, target.Canary()));
+  Fail(result, HostState::Changes(before, target.Canary(), target.Mark()));
   result.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
   return result;
 }

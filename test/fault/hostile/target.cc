@@ -23,6 +23,14 @@ using Images = v1::ImageService::Stub;
 constexpr char kLabel[] = "hostile/suite";
 constexpr char kNeighbour[] = "-neighbour";
 constexpr char kUnavailable[] = "RegistryUnavailable: ";
+// What kubelet asks for in containers that are not privileged.
+constexpr const char* kMasked[] = {
+    "/proc/asound",     "/proc/acpi",        "/proc/interrupts",
+    "/proc/kcore",      "/proc/keys",        "/proc/latency_stats",
+    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+    "/proc/scsi",       "/sys/firmware",     "/sys/devices/virtual/powercap"};
+constexpr const char* kReadonly[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                                     "/proc/sysrq-trigger"};
 constexpr int64_t kMemoryLimit = 128 << 20;
 constexpr size_t kMaxProgram = 64 << 20;
 
@@ -159,11 +167,17 @@ v1::ContainerConfig Target::ContainerConfig(
   config.mutable_metadata()->set_name(name);
   config.mutable_image()->set_image(image);
   for (const std::string& word : words) config.add_args(word);
+  v1::KeyValue& mark = *config.add_envs();
+  mark.set_key("HOSTILE_SUITE");
+  mark.set_value(suite_);
   config.set_log_path(name + ".log");
   v1::LinuxContainerConfig& linux = *config.mutable_linux();
   linux.mutable_resources()->set_memory_limit_in_bytes(kMemoryLimit);
-  linux.mutable_security_context()->mutable_namespace_options()->set_pid(v1::CONTAINER);
-  linux.mutable_security_context()->mutable_namespace_options()->set_network(v1::NODE);
+  v1::LinuxContainerSecurityContext& security = *linux.mutable_security_context();
+  security.mutable_namespace_options()->set_pid(v1::CONTAINER);
+  security.mutable_namespace_options()->set_network(v1::NODE);
+  for (const char* path : kMasked) security.add_masked_paths(path);
+  for (const char* path : kReadonly) security.add_readonly_paths(path);
   if (change) change(config);
   return config;
 }

@@ -45,6 +45,8 @@ class Target {
   std::string Canary() const { return options_.directory + "/canary"; }
   // What `secret` contains. A container that can print it has read the host.
   const std::string& Secret() const { return secret_; }
+  // In the environment of every container that ContainerConfig() describes.
+  std::string Mark() const { return "HOSTILE_SUITE=" + suite_; }
   // A new empty directory on the host, for mounts; removed with the suite's directory.
   std::string Scratch();
 
@@ -66,7 +68,8 @@ class Target {
 
   // Returns the image's id in `id`.
   grpc::Status Pull(const std::string& reference, std::string* id = nullptr, int seconds = 60);
-  // `words` are the image's entrypoint's arguments; memory limit 128 MiB.
+  // `words` are the image's entrypoint's arguments; with kubelet's masked and read-only paths and a
+  // memory limit of 128 MiB.
   v1::ContainerConfig ContainerConfig(
       const std::string& image, const std::vector<std::string>& words,
       const std::function<void(v1::ContainerConfig&)>& change = nullptr);
