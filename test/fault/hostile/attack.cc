@@ -192,7 +192,8 @@ static std::string MountNamespace(const std::string& pid) {
 
 int InitPid(const std::string& container) {
   int found = 0;
-  for (const std::string& name : base::ListDir("/proc").value()) {
+  const std::vector<std::string> names = base::ListDir("/proc").value();
+  for (const std::string& name : names) {
     int pid = 0;
     if (!absl::SimpleAtoi(name, &pid) || (found != 0 && pid > found)) continue;
     const absl::StatusOr<std::string> groups = base::ReadFile("/proc/" + name + "/cgroup");

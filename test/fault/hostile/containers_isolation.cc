@@ -187,7 +187,8 @@ Outcome HostEnvironment(Target& target) {
   const int init = InitPid(container);
   Demand(absl::StrContains(Read(absl::StrCat("/proc/", init, "/environ")), kMark),
          "the container does not have its own variable, so nothing was tried");
-  for (const std::string& name : base::ListDir("/proc").value()) {
+  const std::vector<std::string> names = base::ListDir("/proc").value();
+  for (const std::string& name : names) {
     int pid = 0;
     if (!absl::SimpleAtoi(name, &pid) || pid == init || pid == getpid()) continue;
     const absl::StatusOr<std::string> text = base::ReadFile("/proc/" + name + "/environ");
@@ -231,7 +232,8 @@ Outcome AbstractSockets(Target& target) {
   std::set<std::string> inodes;
   for (const int pid : processes) {
     const std::string directory = absl::StrCat("/proc/", pid, "/fd");
-    for (const std::string& name : base::ListDir(directory).value()) {
+    const std::vector<std::string> names = base::ListDir(directory).value();
+    for (const std::string& name : names) {
       char link[64];
       const ssize_t size = readlink((directory + "/" + name).c_str(), link, sizeof(link));
       if (size > 0) inodes.insert(std::string(link, static_cast<size_t>(size)));

@@ -194,7 +194,8 @@ Outcome LeftProcesses(Target& target) {
   const std::string container = StartAttack(target, pod, {"leave", "50"});
   const int init = InitPid(container);
   std::set<int> processes;
-  for (const std::string& name : base::ListDir("/proc").value()) {
+  const std::vector<std::string> names = base::ListDir("/proc").value();
+  for (const std::string& name : names) {
     int pid = 0;
     if (!absl::SimpleAtoi(name, &pid)) continue;
     const absl::StatusOr<std::string> groups = base::ReadFile("/proc/" + name + "/cgroup");
