@@ -127,7 +127,7 @@ Outcome FailedExecs(Target& target, int execs) {
         endpoint.Try(endpoint.runtime(), &Runtime::ExecSync, request, &response);
     Demand(!status.ok() || response.exit_code() != 0, "a program that does not exist ran");
     if (i % 4 != 0 || i >= 400) return;  // they count for a minute, and others need some too
-    v1::ExecRequest url;  // never used
+    v1::ExecRequest url;                 // never used
     url.set_container_id(container);
     url.add_cmd("/no/such/program");
     url.set_tty(true);
