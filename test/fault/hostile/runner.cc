@@ -80,7 +80,8 @@ Result Attack(Target& target, Watch& watch, const Case& attack, bool exact) {
 std::vector<Case> AllCases() {
   std::vector<Case> all;
   std::set<std::string> names;
-  for (auto* group : {LayerCases, ManifestCases, RegistryCases, ConfigCases, RootfsCases}) {
+  for (auto* group : {LayerCases, ManifestCases, RegistryCases, ConfigCases, RootfsCases, PodCases,
+                      StreamingCases, GrpcCases, RaceCases}) {
     for (Case& attack : group()) {
       if (!names.insert(attack.name).second) {
         fprintf(stderr, "two cases are named \"%s\"\n", attack.name.c_str());

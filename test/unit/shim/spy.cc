@@ -1,8 +1,12 @@
-// A hostile process in a container, for visible_test.cc: looks at every process that appears in its
-// PID namespace while that is still crisp-shim's own code, and says what it has that it should not.
+// A hostile process in a container, for visible_test.cc and the hostile suite: looks at every process
+// that appears in its PID namespace while that is still the runtime's own code, and says what it has
+// that it should not.
 //
-//   spy look     prints a line for each finding
-//   spy write    overwrites the memory that the process shares with others
+//   spy look [NAME...]    prints a line for each finding
+//   spy write             overwrites the memory that the process shares with others
+//   spy once              does nothing: a process to look at
+//
+// The runtime's own code has one of the names (comm of proc(5)), by default crisp-shim.
 //
 // On SIGTERM prints how many processes it has caught in time, and ends. Static, and only libc.
 #include <dirent.h>
@@ -24,6 +28,8 @@ volatile sig_atomic_t ended = 0;
 uint64_t own_capabilities = 0;
 int own_seccomp = 0;
 unsigned caught = 0;
+const char* const default_names[] = {"crisp-shim", nullptr};
+const char* const* names = default_names;
 
 void Report(pid_t pid, const char* what, const char* detail) {
   dprintf(1, "found: process %d %s %s\n", pid, what, detail);
@@ -51,7 +57,12 @@ bool ReadStatus(int directory, uint64_t& capabilities, int& seccomp) {
 // Until execve the process has the name of the shim.
 bool IsShim(int directory) {
   char name[32];
-  return ReadAt(directory, "comm", name, sizeof(name)) && strcmp(name, "crisp-shim\n") == 0;
+  if (!ReadAt(directory, "comm", name, sizeof(name))) return false;
+  name[strcspn(name, "\n")] = '\0';
+  for (const char* const* known = names; *known != nullptr; ++known) {
+    if (strcmp(name, *known) == 0) return true;
+  }
+  return false;
 }
 
 void CheckRights(pid_t pid, int directory, const char* when) {
@@ -130,6 +141,8 @@ void Look(pid_t pid, int directory, bool write) {
 
 int main(int argc, char** argv) {
   const bool write = argc == 2 && strcmp(argv[1], "write") == 0;
+  if (argc == 2 && strcmp(argv[1], "once") == 0) return 0;
+  if (argc > 2) names = argv + 2;
   signal(SIGTERM, [](int) { ended = 1; });
   const int self = open("/proc/self", O_RDONLY | O_DIRECTORY);
   if (self < 0 || !ReadStatus(self, own_capabilities, own_seccomp)) return 1;

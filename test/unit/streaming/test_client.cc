@@ -5,27 +5,39 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include <catch2/catch.hpp>
 #include <cstring>
+#include <stdexcept>
 
 #include "streaming/spdy_headers.h"
 
 namespace crisp::streaming {
+namespace {
+
+void Require(bool holds, const std::string& what) {
+  if (!holds) throw std::runtime_error(what);
+}
+
+}  // namespace
 
 Connection::Connection(const std::string& url) {
-  const std::string prefix = "http://127.0.0.1:";
-  REQUIRE(url.compare(0, prefix.size(), prefix) == 0);
+  const std::string prefix = "http://";
   const size_t slash = url.find('/', prefix.size());
+  const size_t colon = url.rfind(':', slash);
+  Require(url.compare(0, prefix.size(), prefix) == 0 && slash != std::string::npos &&
+              colon > prefix.size(),
+          "not a URL of a streaming server: " + url);
   path_ = url.substr(slash);
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_port =
-      htons(static_cast<uint16_t>(std::stoi(url.substr(prefix.size(), slash - prefix.size()))));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      htons(static_cast<uint16_t>(std::stoi(url.substr(colon + 1, slash - colon - 1))));
+  const std::string host = url.substr(prefix.size(), colon - prefix.size());
+  Require(inet_pton(AF_INET, host.c_str(), &address.sin_addr) == 1, "not an IPv4 URL: " + url);
   fd_.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const timeval timeout = {10, 0};
   setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-  REQUIRE(connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  Require(connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0,
+          "no connection to " + url);
 }
 
 std::string Connection::ReadSome() {
@@ -35,7 +47,7 @@ std::string Connection::ReadSome() {
   do {  // with a timeout set, even an ignored SIGCHLD interrupts
     size = recv(fd_.get(), bytes.data(), bytes.size(), 0);
   } while (size < 0 && errno == EINTR);
-  if (size < 0 && errno == EAGAIN) FAIL("the server sent nothing for ten seconds");
+  Require(size >= 0 || errno != EAGAIN, "the server sent nothing for ten seconds");
   bytes.resize(size > 0 ? static_cast<size_t>(size) : 0);
   return bytes;
 }
@@ -169,8 +181,8 @@ bool SpdyClient::ReadFrame() {
   const std::string body = connection.Take(read32(head, 4) & 0xffffff);
   if (first < 0x80000000) {
     Stream& stream = streams[first];
-    REQUIRE(stream.replied);  // real clients drop data that comes before the reply
-    REQUIRE_FALSE(stream.fin);
+    Require(stream.replied, "data before the reply, which real clients drop");
+    Require(!stream.fin, "data after the end of a stream");
     stream.data += body;
     if (flags & 1) {
       stream.fin = true;
@@ -193,7 +205,7 @@ bool SpdyClient::ReadFrame() {
       goaway = read32(body, 4);
       break;
     default:
-      FAIL("frame of type " << (first & 0xffff));
+      Require(false, "frame of type " + std::to_string(first & 0xffff));
   }
   return true;
 }
@@ -222,7 +234,7 @@ bool WebSocketClient::Send(const std::string& message, bool text) {
 std::optional<WebSocketClient::Message> WebSocketClient::Read() {
   const std::string head = connection.Take(2);
   if (head.size() < 2) return std::nullopt;
-  REQUIRE((head[0] & 0x80) != 0);  // never fragmented
+  Require((head[0] & 0x80) != 0, "a fragmented message");
   uint64_t size = static_cast<uint8_t>(head[1]);
   if (size >= 126) {
     uint64_t value = 0;

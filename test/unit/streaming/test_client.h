@@ -1,5 +1,6 @@
 // Minimal blocking clients for the tests, independent of the server's code: HTTP upgrade, SPDY/3.1
-// and WebSocket.
+// and WebSocket. What a server must never do, and ten seconds without a byte, throw
+// std::runtime_error.
 #pragma once
 
 #include <zlib.h>
