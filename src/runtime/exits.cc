@@ -79,7 +79,6 @@ void Exits::Ended(const ContainerPtr& container, const ipc::ExitRecord& exit, bo
 
 // Written down before it is made known: the time would be another one after a restart.
 void Exits::ShimDied(const ContainerPtr& container, const absl::Status& why) {
-  CRISP_FAILPOINT("exit: shim died");
   (void)core_.cgroups.Kill(core_.CgroupPath(*container));
   const int64_t started_at_ns = StartedAt(*container);
   core_.MarkExited(container,

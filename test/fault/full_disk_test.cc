@@ -22,7 +22,6 @@ using namespace crisp::test;
 
 namespace {
 
-
 struct Fixture {
   Disk root_disk;
   Disk state_disk;
