@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,7 @@
 #include "base/status_macros.h"
 #include "config/config.h"
 #include "cri/event_announcer.h"
+#include "digest/hasher.h"
 #include "events/hub.h"
 #include "layers/layer_store.h"
 #include "layers/layer_use.h"
@@ -27,6 +29,7 @@
 #include "linux/open_files.h"
 #include "rpc/grpc_service.h"
 #include "runtime/runtime.h"
+#include "snapshot/unpack_processes.h"
 #include "spec/apparmor_default.h"
 
 namespace crisp {
@@ -87,10 +90,24 @@ void LoadDefaultAppArmorProfile() {
             {{"profile", spec::kDefaultAppArmorProfile}, {"error", std::string(loaded.message())}});
 }
 
-absl::StatusOr<std::unique_ptr<snapshot::SnapshotStore>> OpenSnapshots(const base::Paths& paths) {
+absl::StatusOr<std::unique_ptr<snapshot::UnpackProcesses>> OpenUnpackers(
+    const std::string& own_group, const base::Paths& paths) {
+  CRISP_ASSIGN_OR_RETURN(const std::string program, FindHelper("crisp-unpack"));
+  CRISP_ASSIGN_OR_RETURN(auto unpackers, snapshot::UnpackProcesses::Open(program));
+  // Of this crispd alone, as its directory is. The name must fit a cgroup, whatever the path is.
+  const std::string of_root = digest::Sha256(paths.root()).substr(strlen("sha256:"), 16);
+  const absl::Status grouped = unpackers->UseGroup(absl::StrCat(own_group, "/unpack-", of_root));
+  if (!grouped.ok())
+    base::Log(LogLevel::kWarning, "layers are unpacked without a cgroup of their own",
+              {{"error", std::string(grouped.message())}});
+  return unpackers;
+}
+
+absl::StatusOr<std::unique_ptr<snapshot::SnapshotStore>> OpenSnapshots(
+    const base::Paths& paths, snapshot::UnpackWorkers& unpackers) {
   std::vector<std::string> problems;
-  auto snapshots =
-      snapshot::SnapshotStore::Open({.root = paths.Snapshots(), .limits = {}}, &problems);
+  auto snapshots = snapshot::SnapshotStore::Open(
+      {.root = paths.Snapshots(), .limits = {}, .workers = &unpackers}, &problems);
   for (const std::string& problem : problems)
     base::Log(LogLevel::kError, "the layers on disk", {{"problem", problem}});
   return snapshots;
@@ -119,10 +136,10 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   if (config.cgroup.driver == config::kSystemdDriver) groups.driver = cgroup::Driver::kSystemd;
   CRISP_ASSIGN_OR_RETURN(groups.holder_program, FindHelper("pause"));
   runtime::PauseRoot pause_root(paths.PauseRoot(), groups.holder_program);
-  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Cgroups> cgroups,
-                         cgroup::Cgroups::Open(std::move(groups)));
+  CRISP_ASSIGN_OR_RETURN(auto cgroups, cgroup::Cgroups::Open(std::move(groups)));
   CRISP_ASSIGN_OR_RETURN(const std::string own_group, cgroup::OwnDirectory(cgroups->layout()));
-  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<snapshot::SnapshotStore> snapshots, OpenSnapshots(paths));
+  CRISP_ASSIGN_OR_RETURN(const auto unpackers, OpenUnpackers(own_group, paths));
+  CRISP_ASSIGN_OR_RETURN(auto snapshots, OpenSnapshots(paths, *unpackers));
   layers::LayerStore layers(*snapshots);
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> images, OpenImages(paths, layers));
   layers::LayerUse layer_use(*images, *snapshots);

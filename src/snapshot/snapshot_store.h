@@ -27,6 +27,7 @@
 #include "oci/chain_id.h"
 #include "snapshot/layer_writer.h"
 #include "snapshot/rootfs_view.h"
+#include "snapshot/unpack_workers.h"
 #include "snapshot/usage.h"
 
 namespace crisp::snapshot {
@@ -34,6 +35,7 @@ namespace crisp::snapshot {
 struct StoreOptions {
   std::string root;
   UnpackLimits limits;
+  UnpackWorkers* workers = nullptr;  // borrowed; without them no layer can be begun
 };
 
 struct LayerInfo {
