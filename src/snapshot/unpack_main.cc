@@ -1,5 +1,6 @@
 #include "snapshot/unpack_main.h"
 
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/string_view.h"
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "snapshot/unpack_isolation.h"
 #include "snapshot/unpack_roles.h"
@@ -33,7 +35,10 @@ absl::Status Untar(const FrameSocket& crispd, const UnpackLimits& limits) {
   CRISP_RETURN_IF_ERROR(Isolate(UnpackRole::kUntar));
   CRISP_ASSIGN_OR_RETURN(const ChunkMemory plain,
                          ChunkMemory::Map(base::UniqueFd(kInputMemory), /*writable=*/false));
-  return UntarLayer(crispd, plain, kLayerDirectory, limits);
+  // A mount's own descriptor is O_PATH, which chown(2) and the like do not take.
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root,
+                         base::OpenAt(kLayerDirectory, ".", O_RDONLY | O_DIRECTORY));
+  return UntarLayer(crispd, plain, root.get(), limits);
 }
 
 // Descriptor 2 must not become one of the layer's files, which messages of the C library would go
