@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <string>
 
 #include "absl/time/time.h"
@@ -26,7 +27,9 @@ inline bool AwaitEmpty(const std::string& directory) {
     if (!names.ok()) return false;
     if (names->empty()) return true;
     pollfd ready = {events.get(), POLLIN, 0};
-    if (poll(&ready, 1, deadline.PollMillis()) <= 0) return false;
+    const int n = poll(&ready, 1, deadline.PollMillis());
+    if (n < 0 && errno == EINTR) continue;  // a fuzzer has a timer
+    if (n <= 0) return false;
     char buffer[4096];
     while (read(events.get(), buffer, sizeof(buffer)) > 0) continue;
   }
