@@ -69,13 +69,14 @@ constexpr int kUntarCalls[] = {
 };
 
 #ifdef CRISP_SANITIZED
-// AddressSanitizer's own, and its report.
+// The sanitizers' own, and their reports.
 constexpr int kSanitizerCalls[] = {
-    SYS_read,        SYS_write,       SYS_openat,        SYS_readlinkat,   SYS_newfstatat,
-    SYS_getpid,      SYS_gettid,      SYS_prctl,         SYS_prlimit64,    SYS_mincore,
-    SYS_sigaltstack, SYS_sched_yield, SYS_clock_gettime, SYS_rt_sigaction, SYS_rt_sigprocmask,
+    SYS_read,        SYS_write,         SYS_openat,       SYS_readlinkat,
+    SYS_newfstatat,  SYS_getpid,        SYS_gettid,       SYS_prctl,
+    SYS_prlimit64,   SYS_mincore,       SYS_sigaltstack,  SYS_pipe2,
+    SYS_sched_yield, SYS_clock_gettime, SYS_rt_sigaction, SYS_rt_sigprocmask,
 #if defined(__x86_64__)
-    SYS_open,        SYS_readlink,    SYS_getrlimit,
+    SYS_open,        SYS_readlink,      SYS_getrlimit,
 #endif
 };
 #endif
