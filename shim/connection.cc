@@ -35,6 +35,16 @@ void Connection::Fail(ipc::Step step, int error, absl::string_view detail) {
   Close();
 }
 
+void Connection::Fail(ipc::Step step, const absl::Status& why) {
+  ::shim::v1::Reply reply;
+  reply.mutable_failed()->set_step(ipc::StepName(step));
+  reply.mutable_failed()->set_step_number(static_cast<uint32_t>(step));
+  reply.mutable_failed()->set_exhausted(absl::IsResourceExhausted(why));
+  reply.mutable_failed()->set_detail(std::string(why.message()));
+  (void)Send(reply);
+  Close();
+}
+
 void Connection::Done() {
   ::shim::v1::Reply reply;
   reply.mutable_done();

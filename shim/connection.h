@@ -36,6 +36,7 @@ class Connection final : public EventSource {
   bool Send(const ::shim::v1::Reply& reply, int fd = -1);
   // Send the last reply of an operation and close the connection.
   void Fail(ipc::Step step, int error, absl::string_view detail);
+  void Fail(ipc::Step step, const absl::Status& why);
   void Done();
 
   void OnEvent(uint32_t events) override;

@@ -16,8 +16,7 @@ void ExecSession::Start(ExecHost& host, uint64_t serial, Connection& connection,
                            "needs three descriptors, or none with a terminal");
   absl::StatusOr<base::UniqueFd> group =
       cgroup::MakeExecGroup(host.container.cgroup->v2.get(), serial);
-  if (!group.ok())
-    return connection.Fail(ipc::Step::kCgroup, 0, std::string(group.status().message()));
+  if (!group.ok()) return connection.Fail(ipc::Step::kCgroup, group.status());
   active_ = true;
   exited_ = killed_ = started_ = false;
   pid_ = 0;
@@ -64,7 +63,8 @@ void ExecSession::OnLaunched() {
     if (connection_ != nullptr && !connection_->Send(reply, master.get())) Hangup();
   } else {
     exited_ = pid_ == 0;
-    (void)cgroup::KillGroup(group_.get());  // a process whose helper was killed goes on
+    (void)cgroup::KillGroup(
+        group_.get());  // a process whose helper was killed, or that said it failed, goes on
   }
   Advance();
 }

@@ -48,7 +48,6 @@ void Isolate() {
   (void)prctl(PR_SET_NAME, "crisp-shim");
   (void)prctl(PR_SET_DUMPABLE, 0);
   (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-  (void)setsid();
   if (chdir("/") != 0) _exit(1);
   umask(0);
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);

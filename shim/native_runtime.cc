@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,7 +57,7 @@ class NativeLaunch final : public Launch, public EventSource {
   void Close() override;
   // The builder, or the helper that it has left (child/inside.cc).
   pid_t helper() const override;
-  void OnHelperExit(int) override;
+  void OnHelperExit(int status) override;
 
   void OnEvent(uint32_t events) override;  // of done_
 
@@ -68,6 +69,7 @@ class NativeLaunch final : public Launch, public EventSource {
   Report* report_ = nullptr;
   pid_t builder_ = 0;
   bool reaped_ = false;  // the builder's helper
+  bool helper_killed_ = false;
   int64_t finished_ns_ = 0;
   base::UniqueFd done_;     // read end
   base::UniqueFd barrier_;  // write end
@@ -121,9 +123,9 @@ bool NativeLaunch::Fork(Build build) {
 
 bool NativeLaunch::ok() const {
   // After execve nothing is reported any more; a child that was killed before it has not reached
-  // the last step.
-  return report_ != nullptr && !pending() && !report_->failed && report_->child > 0 &&
-         report_->step() == ipc::Step::kExec;
+  // the last step. A helper that was killed has not seen whether its process executed the program.
+  return report_ != nullptr && !pending() && !report_->failed && !helper_killed_ &&
+         report_->child > 0 && report_->step() == ipc::Step::kExec;
 }
 
 LaunchFailure NativeLaunch::failure() const {
@@ -194,8 +196,11 @@ pid_t NativeLaunch::helper() const {
   return report_ == nullptr || reaped_ ? 0 : report_->helper;
 }
 
-void NativeLaunch::OnHelperExit(int) {
-  if (builder_ == 0) reaped_ = true;
+void NativeLaunch::OnHelperExit(int status) {
+  if (builder_ == 0) {
+    reaped_ = true;
+    helper_killed_ = WIFSIGNALED(status);
+  }
   builder_ = 0;
   FinishIfOver();
 }

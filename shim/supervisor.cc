@@ -194,8 +194,7 @@ bool Supervisor::OpenStdio(bool want_stdin, LaunchFds& input) {
 void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
   state_ = State::kEnded;  // in case anything below fails
   const absl::Status reserved = exit_file_.Reserve(bundle_fd_.get());
-  if (!reserved.ok())
-    return connection.Fail(ipc::Step::kRecord, 0, std::string(reserved.message()));
+  if (!reserved.ok()) return connection.Fail(ipc::Step::kRecord, reserved);
   if (!log_.Open(start.log_path()))
     return connection.Fail(ipc::Step::kLog, errno, start.log_path());
   if (!OpenCgroup(connection, start)) return;
@@ -258,7 +257,7 @@ void Supervisor::OnRunning() {
   const absl::Status written =
       OpenOutputs() ? WriteInit(bundle_fd_.get(), started) : base::Errno("stdio", "");
   if (!written.ok()) {
-    starter_->Fail(ipc::Step::kRecord, 0, std::string(written.message()));
+    starter_->Fail(ipc::Step::kRecord, written);
     starter_ = nullptr;
     return Abandon();
   }

@@ -40,7 +40,9 @@ bool ApplySession(Child& child) {
   if (keyring < 0 && errno != ENOSYS && errno != EDQUOT && errno != EPERM) {
     return child.Fail("session keyring");
   }
-  return child.is_helper() || setsid() >= 0 || child.Fail("setsid");
+  // A helper leaves the shim's group, too: the process that it clones could be made to signal all
+  // of its group before it has one of its own.
+  return setsid() >= 0 || child.Fail("setsid");
 }
 
 bool ApplyUserNamespace(Child& child) {

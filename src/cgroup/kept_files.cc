@@ -5,16 +5,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 
 namespace crisp::cgroup {
 namespace {
 
-std::atomic<uint64_t> kept_now{0};
-
-uint64_t MostKept() {
-  rlimit limit;
-  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur / 4 : 0;
+// The kernel gives the lowest number that is free, so a low one means that there are others.
+bool IsLow(int fd) {
+  static const uint64_t half = [] {
+    rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur / 2 : 0;
+  }();
+  return static_cast<uint64_t>(fd) < half;
 }
 
 absl::string_view ReadFrom(int fd, absl::Span<char> buffer) {
@@ -34,7 +35,6 @@ absl::string_view ReadOnce(absl::string_view path, absl::Span<char> buffer) {
 }
 
 absl::string_view KeptFiles::Read(absl::string_view path, absl::Span<char> buffer) {
-  static const uint64_t most = MostKept();
   absl::MutexLock lock(&mu_);
   const auto file = std::find_if(files_.begin(), files_.end(),
                                  [&](const auto& kept) { return kept.first == path; });
@@ -43,23 +43,17 @@ absl::string_view KeptFiles::Read(absl::string_view path, absl::Span<char> buffe
     if (!text.empty()) return text;
     // ENODEV: the group was removed; it may have been made anew.
     files_.erase(file);
-    --kept_now;
   }
   base::UniqueFd fd = OpenFile(path);
   if (!fd.valid()) return "";
   const absl::string_view text = ReadFrom(fd.get(), buffer);
   if (text.empty()) return "";
-  if (++kept_now <= most) {
-    files_.emplace_back(path, std::move(fd));
-  } else {
-    --kept_now;
-  }
+  if (IsLow(fd.get())) files_.emplace_back(path, std::move(fd));
   return text;
 }
 
 void KeptFiles::Close() {
   absl::MutexLock lock(&mu_);
-  kept_now -= files_.size();
   files_.clear();
 }
 

@@ -1,6 +1,6 @@
 // Files of one group that are read again and again and stay open meanwhile: to open one takes
-// several times as long as to read it. All objects together keep at most a quarter of the
-// descriptors the process may have; what is more is opened for each reading. Thread-safe.
+// several times as long as to read it. Once half of the descriptors the process may have are in
+// use, more are not kept but opened for each reading. Thread-safe.
 #pragma once
 
 #include <string>

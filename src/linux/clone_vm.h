@@ -20,9 +20,10 @@ inline long CloneVm(clone_args& args, void (*run)(void*), void* argument) {
       "syscall\n\t"
       "testq %%rax, %%rax\n\t"
       "jnz 1f\n\t"
-      "xorl %%ebp, %%ebp\n\t"  // ends the chain of frames for debuggers
       "movq %[argument], %%rdi\n\t"
-      "callq *%[run]\n\t"
+      "movq %[run], %%rax\n\t"
+      "xorl %%ebp, %%ebp\n\t"  // ends the chain of frames for debuggers; may be one of the two
+      "callq *%%rax\n\t"
       "hlt\n"
       "1:"
       : "=a"(result)
@@ -36,9 +37,10 @@ inline long CloneVm(clone_args& args, void (*run)(void*), void* argument) {
   asm volatile(
       "svc #0\n\t"
       "cbnz x0, 1f\n\t"
-      "mov x29, #0\n\t"
       "mov x0, %[argument]\n\t"
-      "blr %[run]\n\t"
+      "mov x8, %[run]\n\t"
+      "mov x29, #0\n\t"
+      "blr x8\n\t"
       "brk #1\n"
       "1:"
       : "+r"(first)

@@ -20,7 +20,10 @@ OpenFiles CountOpenFiles(const std::vector<pid_t>& pids, uint64_t max_descriptor
     if (dir == nullptr) continue;  // the process has exited
     while (const dirent* entry = readdir(dir)) {
       if (entry->d_name[0] == '.') continue;
-      if (count.descriptors >= max_descriptors) break;
+      if (count.descriptors >= max_descriptors) {
+        closedir(dir);
+        return count;
+      }
       ++count.descriptors;
       char target[16];
       const ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target));

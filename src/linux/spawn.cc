@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,7 +49,9 @@ void Become(void* argument) {
   struct sigaction standard = {};
   standard.sa_handler = SIG_DFL;
   for (int number = 1; number < NSIG; ++number) sigaction(number, &standard, nullptr);
-  bool ok = setpgid(0, 0) == 0 && chdir("/") == 0;
+  // The umask is changed while gRPC binds its socket.
+  umask(0022);
+  bool ok = setsid() >= 0 && chdir("/") == 0;
   // The numbers of `files` are above all target numbers, so no dup2 overwrites a later source.
   for (unsigned i = 0; i < program.count && ok; ++i)
     ok = dup2(program.files[i].get(), static_cast<int>(i)) >= 0;

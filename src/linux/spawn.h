@@ -1,6 +1,6 @@
 // Starts programs from the multithreaded crispd (shims, CNI plugins), without copying its memory.
 // A child gets exactly the given arguments, environment and descriptors, an empty signal mask,
-// default signal actions, "/" as working directory and a process group of its own.
+// default signal actions, "/" as working directory, umask 0022 and a session of its own.
 // Thread-safe: no shared state. A program that uses this must not wait for "any child"
 // (waitpid(-1)). See clone3(2), vfork(2).
 #pragma once
@@ -27,7 +27,7 @@ struct Command {
 
 // A started program. The caller owns it and must reap it once (reap.h), or a zombie stays.
 struct Child {
-  pid_t pid = -1;  // also its process group
+  pid_t pid = -1;  // also its process group and session
   base::UniqueFd pidfd;
 };
 

@@ -151,7 +151,8 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::I
   CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path,
                          core_.cgroups.Path(pod.cgroup_parent, record.id.str()));
   const linux::ProcessRef pause = sandbox.pause()->process;
-  const PodFiles files = FindPodFiles(pause, core_.paths.SandboxDir(sandbox.id()));
+  CRISP_ASSIGN_OR_RETURN(const PodFiles files,
+                         FindPodFiles(pause, core_.paths.SandboxDir(sandbox.id())));
   CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(pod.config));
   CRISP_ASSIGN_OR_RETURN(spec::ContainerSpecResult result,
                          spec::ContainerSpec({.config = config,

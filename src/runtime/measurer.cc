@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 
 namespace crisp::runtime {
@@ -94,7 +95,7 @@ void Measurer::FindSubjects() {
       Subject& subject = known.mapped();
       // Nothing changes the layer of a container that has not started, or that has ended and was
       // measured since.
-      if (subject.due == base::Deadline::Never() && container->running() != subject.running)
+      if (subject.due == base::Deadline::Never() && container->state() != subject.state)
         subject.due = base::Deadline::At(0);
       found.insert(std::move(known));
       continue;
@@ -130,9 +131,10 @@ void Measurer::EndWalk(Subject& subject) {
 absl::StatusOr<Progress> Measurer::Step(Subject& subject) {
   if (subject.walk == nullptr) {
     subject.cpu = absl::ZeroDuration();
-    subject.running = subject.container->running();
+    subject.state = subject.container->state();
     subject.hurry = base::Deadline::In(options_.patience);
-    if (options_.measure_more && subject.running) options_.measure_more(*subject.container);
+    if (options_.measure_more && subject.state == ::runtime::v1::CONTAINER_RUNNING)
+      options_.measure_more(*subject.container);
     CRISP_ASSIGN_OR_RETURN(base::UniqueFd layer, options_.open_layer(subject.container->id()));
     CRISP_ASSIGN_OR_RETURN(subject.walk, snapshot::UsageWalk::Begin(std::move(layer)));
     ++walking_;
@@ -167,7 +169,13 @@ void Measurer::TakeTurn(Subject& subject) {
   const bool first = !container.layer_usage().has_value();
   if (progress.ok() && (first || *progress == Progress::kDone))
     Publish(subject.walk->counted(), container);
-  const bool settled = !subject.running && progress.ok() && *progress == Progress::kDone;
+  if (progress.ok() && *progress == Progress::kCut && !subject.told) {
+    base::Log(base::LogLevel::kWarning, "a writable layer was measured in part",
+              {{"container", container.id().str()}});
+    subject.told = true;
+  }
+  const bool settled = subject.state != ::runtime::v1::CONTAINER_RUNNING && progress.ok() &&
+                       *progress == Progress::kDone;
   EndWalk(subject);
   subject.due = settled
                     ? base::Deadline::Never()

@@ -68,7 +68,9 @@ class Measurer {
     std::unique_ptr<snapshot::UsageWalk> walk;  // begun and not ended
     base::Deadline hurry;                       // of the walk: `patience` is over
     bool waits = false;                         // for another walk to end
-    bool running = false;                       // the container, when its last walk began
+    bool told = false;                          // that a walk has left something out
+    // Of the container, when its last walk began.
+    ::runtime::v1::ContainerState state = ::runtime::v1::CONTAINER_UNKNOWN;
     absl::Duration cpu = absl::ZeroDuration();  // of the walk
   };
 

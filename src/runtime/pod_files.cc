@@ -79,15 +79,18 @@ absl::Status WritePodFiles(const linux::ProcessRef& pause, const v1::PodSandboxC
   return Write(directory.get(), kHosts, hosts.ok() ? *hosts : "127.0.0.1 localhost\n");
 }
 
-PodFiles FindPodFiles(const linux::ProcessRef& pause, const std::string& directory) {
+absl::StatusOr<PodFiles> FindPodFiles(const linux::ProcessRef& pause,
+                                      const std::string& directory) {
   const absl::StatusOr<base::UniqueFd> mounted = OpenDirectory(pause);
+  if (!mounted.ok() && !absl::IsNotFound(mounted.status())) return mounted.status();
   const bool here =
       mounted.ok() && faccessat(mounted->get(), kHosts, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+  if (mounted.ok() && !here && errno != ENOENT) return base::Errno("look for", kHosts);
   const std::string from =
       here ? absl::StrCat("/proc/", pause.pid, "/root", spec::kPodFilesMount) : directory;
-  return {.hostname = base::JoinPath(from, kHostname),
-          .hosts = base::JoinPath(from, kHosts),
-          .resolv_conf = base::JoinPath(from, kResolvConf)};
+  return PodFiles{.hostname = base::JoinPath(from, kHostname),
+                  .hosts = base::JoinPath(from, kHosts),
+                  .resolv_conf = base::JoinPath(from, kResolvConf)};
 }
 
 }  // namespace crisp::runtime

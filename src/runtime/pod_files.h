@@ -31,6 +31,6 @@ struct PodFiles {
   std::string resolv_conf;
 };
 // Where a container mounts them from. Pods of an older crispd have them in `directory`.
-PodFiles FindPodFiles(const linux::ProcessRef& pause, const std::string& directory);
+absl::StatusOr<PodFiles> FindPodFiles(const linux::ProcessRef& pause, const std::string& directory);
 
 }  // namespace crisp::runtime

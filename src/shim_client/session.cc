@@ -16,6 +16,7 @@ absl::Status FailedStatus(const shim::v1::Failed& failed) {
   std::string message = failed.step();
   if (!failed.detail().empty()) absl::StrAppend(&message, ": ", failed.detail());
   if (failed.error() != 0) absl::StrAppend(&message, ": ", base::ErrnoName(failed.error()));
+  if (failed.exhausted()) return absl::ResourceExhaustedError(message);
   const ipc::Step step = ipc::StepOf(failed.step_number(), failed.step());
   return absl::Status(ipc::StepStatusCode(step, failed.error()), message);
 }
@@ -25,6 +26,8 @@ absl::StatusOr<shim::v1::Reply> ReceiveReply(const ipc::Channel& channel, base::
   CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply,
                          channel.ReceiveMessage<shim::v1::Reply>(fds, deadline));
   if (reply.has_failed()) return FailedStatus(reply.failed());
+  // Said on every connection, whatever was asked.
+  if (reply.has_exited()) return absl::UnavailableError("the container has ended");
   return reply;
 }
 

@@ -17,84 +17,108 @@ namespace {
 
 constexpr int kReadFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NOATIME;
 constexpr int kNamesBetweenStops = 32;
-constexpr uint64_t kFewNames = 16'384;              // never too many
-constexpr uint64_t kManyNames = uint64_t{1} << 24;  // for a file system that does not count inodes
-constexpr size_t kMaxGroups = 256 << 10;
-constexpr size_t kMaxToRead = 256 << 10;
+constexpr uint64_t kFew = 16'384;              // inodes or idle names, never too many
+constexpr uint64_t kMany = uint64_t{1} << 24;  // for a file system that does not count inodes
+constexpr uint64_t kIdleNamesHere = 256;
 
 // The error of something that was removed or replaced since its name was read.
 bool Vanished() { return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ESTALE; }
 
-uint64_t MaxNames(int fd) {
+UsageWalk::Limits LimitsFor(int fd) {
   struct statfs numbers;
-  if (fstatfs(fd, &numbers) != 0 || numbers.f_files == 0) return kManyNames;
-  return kFewNames + 2 * (numbers.f_files - numbers.f_ffree);
+  if (fstatfs(fd, &numbers) != 0 || numbers.f_files == 0)
+    return {.inodes = kMany, .idle_names = kMany};
+  const uint64_t most = kFew + 2 * (numbers.f_files - numbers.f_ffree);
+  return {.inodes = most, .idle_names = most};
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<UsageWalk>> UsageWalk::Begin(base::UniqueFd root,
-                                                            std::optional<uint64_t> max_names) {
+                                                            std::optional<Limits> limits) {
   struct stat info;
   if (fstat(root.get(), &info) != 0) return base::Errno("stat", "");
-  const uint64_t most = max_names.value_or(MaxNames(root.get()));
-  std::unique_ptr<UsageWalk> walk(new UsageWalk(std::move(root), info.st_dev, most));
-  CRISP_RETURN_IF_ERROR(walk->AddDirectory(walk->root_.get(), "."));
+  if (!limits.has_value()) limits = LimitsFor(root.get());
+  std::unique_ptr<UsageWalk> walk(new UsageWalk(std::move(root), info.st_dev, *limits));
+  CRISP_RETURN_IF_ERROR(walk->AddDirectory(walk->root_.get(), ".").status());
   return walk;
 }
 
 absl::StatusOr<UsageWalk::Progress> UsageWalk::Step(absl::FunctionRef<bool()> stop) {
   while (true) {
     if (dir_ == nullptr) {
-      if (to_read_.empty()) return Progress::kDone;
+      if (to_read_.empty()) return left_out_ ? Progress::kCut : Progress::kDone;
       CRISP_RETURN_IF_ERROR(OpenNext());
       continue;
     }
     if (++names_ % kNamesBetweenStops == 0 && stop()) return Progress::kMore;
-    if (TooMuch()) return Progress::kCut;
+    if (counted_.inodes > limits_.inodes) return Progress::kCut;
     errno = 0;
     const dirent* entry = readdir(dir_.get());
     if (entry == nullptr) {
       if (errno != 0 && !Vanished()) return base::Errno("read directory", "");
       dir_.reset();
     } else if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0) {
-      CRISP_RETURN_IF_ERROR(Visit(entry->d_name));
+      CRISP_ASSIGN_OR_RETURN(const bool useful, Visit(entry->d_name));
+      if (!useful && SpendIdleName()) {
+        left_out_ = true;
+        dir_.reset();
+      }
     }
   }
 }
 
-bool UsageWalk::TooMuch() const {
-  return names_ > max_names_ || seen_.size() > kMaxGroups || to_read_.size() > kMaxToRead;
+bool UsageWalk::SpendIdleName() {
+  uint64_t& left = idle_left_ > 0 ? idle_left_ : idle_left_here_;
+  if (left == 0) return true;
+  --left;
+  return false;
 }
 
 bool UsageWalk::Count(const struct stat& info) {
   constexpr uint64_t kBlock = 512;  // the unit of st_blocks
-  uint64_t& group = seen_[info.st_ino / 64];
+  const uint64_t bytes = static_cast<uint64_t>(info.st_blocks) * kBlock;
   const uint64_t bit = uint64_t{1} << (info.st_ino % 64);
-  if ((group & bit) != 0) return false;
-  group |= bit;
-  counted_.bytes += static_cast<uint64_t>(info.st_blocks) * kBlock;
+  const bool has_links = !S_ISDIR(info.st_mode) && info.st_nlink > 1;
+  auto group = seen_.find(info.st_ino / 64);
+  if (group == seen_.end() && seen_.size() < limits_.groups)
+    group = seen_.emplace(info.st_ino / 64, 0).first;
+  if (group == seen_.end()) {
+    left_out_ = true;
+    if (has_links) {  // all its names together count what it has
+      counted_.bytes += bytes / info.st_nlink;
+      return false;
+    }
+  } else if ((group->second & bit) != 0) {
+    if (!has_links || links_ahead_ == 0) return false;
+    --links_ahead_;
+    return true;
+  } else {
+    group->second |= bit;
+    if (has_links) links_ahead_ += info.st_nlink - 1;
+  }
+  counted_.bytes += bytes;
   ++counted_.inodes;
   return true;
 }
 
-absl::Status UsageWalk::Visit(const char* name) {
+absl::StatusOr<bool> UsageWalk::Visit(const char* name) {
   struct stat info;
   const int parent = dirfd(dir_.get());
   if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
-    return Vanished() ? absl::OkStatus() : base::Errno("stat", name);
+    return Vanished() ? absl::StatusOr<bool>(false) : base::Errno("stat", name);
   if (S_ISDIR(info.st_mode)) return AddDirectory(parent, name);
-  if (info.st_dev == device_) Count(info);
-  return absl::OkStatus();
+  return info.st_dev != device_ || Count(info);
 }
 
 // The name may lead to another directory at each look: it is looked up once.
-absl::Status UsageWalk::AddDirectory(int parent, const char* name) {
+absl::StatusOr<bool> UsageWalk::AddDirectory(int parent, const char* name) {
   const base::UniqueFd fd(openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat info;
   if (!fd.valid() || fstat(fd.get(), &info) != 0)
-    return Vanished() ? absl::OkStatus() : base::Errno("open directory", name);
-  if (info.st_dev != device_ || !Count(info)) return absl::OkStatus();
+    return Vanished() ? absl::StatusOr<bool>(false) : base::Errno("open directory", name);
+  if (info.st_dev != device_) return true;
+  if (!Count(info)) return false;
   Handle handle;
   alignas(file_handle) char buffer[sizeof(file_handle) + sizeof(handle.bytes)];
   auto* const raw = new (buffer) file_handle;
@@ -105,13 +129,23 @@ absl::Status UsageWalk::AddDirectory(int parent, const char* name) {
   handle.type = raw->handle_type;
   handle.size = raw->handle_bytes;
   std::memcpy(handle.bytes.data(), raw->f_handle, handle.size);
-  to_read_.push_back(handle);
-  return absl::OkStatus();
+  Keep(handle);
+  return true;
+}
+
+// Without room it replaces another with the chance that leaves each of those met the same.
+void UsageWalk::Keep(const Handle& handle) {
+  ++met_;
+  if (to_read_.size() < limits_.directories) return to_read_.push_back(handle);
+  left_out_ = true;
+  const uint64_t place = std::uniform_int_distribution<uint64_t>(0, met_ - 1)(random_);
+  if (place < to_read_.size()) to_read_[place] = handle;
 }
 
 absl::Status UsageWalk::OpenNext() {
-  const Handle handle = to_read_.back();
-  to_read_.pop_back();
+  const Handle handle = to_read_.front();
+  to_read_.pop_front();
+  idle_left_here_ = kIdleNamesHere;
   alignas(file_handle) char buffer[sizeof(file_handle) + sizeof(handle.bytes)];
   auto* const raw = new (buffer) file_handle;
   raw->handle_type = handle.type;

@@ -1,14 +1,19 @@
 // What a process of a container can get from one that crisp-shim starts beside it, while that is
 // still crisp-shim's own code: nothing that the container does not have. See spy.cc.
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "base/unique_fd.h"
 #include "bundle.h"
 #include "linux/capabilities.h"
 #include "spec/seccomp.h"
@@ -69,6 +74,33 @@ void ExecBesideSpy(oci::Spec spec, int execs) {
     REQUIRE(result->exit_code == 0);
   }
   CheckFindings(bundle, spy);
+}
+
+// Traces the shim until it ends, and writes to `out` the process group of each process that the
+// container sees and that is still the shim's own code, as it is at its birth. A process of its
+// own, because the test's is the shim's parent and waits for it, too.
+[[noreturn]] void TraceGroups(pid_t shim, int out) {
+  constexpr long kFollow = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
+  if (ptrace(PTRACE_SEIZE, shim, nullptr, kFollow) != 0) _exit(1);
+  pid_t group = 0;
+  if (write(out, &group, sizeof(group)) != sizeof(group)) _exit(1);  // it traces
+  int status = 0;
+  for (pid_t pid; (pid = waitpid(-1, &status, __WALL)) > 0;) {
+    if (!WIFSTOPPED(status)) continue;
+    const int event = status >> 16;
+    if (event == PTRACE_EVENT_STOP && pid != shim) {  // just born
+      const std::string text = Slurp(absl::StrCat("/proc/", pid, "/status"));
+      const size_t at = text.find("NSpid:");
+      const std::string line = text.substr(at, text.find('\n', at) - at);
+      group = getpgid(pid);
+      // Two numbers: one of them in the PID namespace of the container.
+      if (std::count(line.begin(), line.end(), '\t') == 2 &&
+          write(out, &group, sizeof(group)) != sizeof(group))
+        _exit(1);
+    }
+    ptrace(PTRACE_CONT, pid, nullptr, event == 0 ? WSTOPSIG(status) : 0);
+  }
+  _exit(0);
 }
 
 std::vector<std::string> AllCapabilities() {
@@ -133,6 +165,30 @@ TEST_CASE("a container that starts in a shared PID namespace has nothing to take
     }
     CheckFindings(bundle, spy.pid());
   }
+}
+
+// A process with CAP_SYS_PTRACE could make it signal its group before it has one of its own.
+TEST_CASE("an exec is not in the shim's process group when the container first sees it",
+          "[shim][hostile]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  const base::UniqueFd from(ends[0]);
+  base::UniqueFd to(ends[1]);
+  const pid_t tracer = fork();
+  if (tracer == 0) TraceGroups(bundle.shim_pid(), to.get());
+  to.reset();
+  pid_t group = -1;
+  REQUIRE(read(from.get(), &group, sizeof(group)) == sizeof(group));
+  for (int i = 0; i < 3; ++i) CHECK(bundle.Exec({"true"}).ok());
+  bundle.Kill();
+  CHECK(bundle.WaitExit().ok());
+  int seen = 0;
+  for (; read(from.get(), &group, sizeof(group)) == sizeof(group); ++seen)
+    CHECK(group != bundle.shim_pid());
+  CHECK(seen == 3);
+  CHECK(waitpid(tracer, nullptr, 0) == tracer);
 }
 
 TEST_CASE("a target that has mounted something else on /proc does not get a container beside it",

@@ -79,6 +79,25 @@ struct Pair {
   ipc::Channel theirs;
 };
 
+TEST_CASE("a call that meets the end of the container says so") {
+  const FakeShim fake([](const ipc::Channel& channel) {
+    (void)Next(channel);
+    Send(channel, [](shim::Reply& reply) { reply.mutable_exited()->set_exit_code(7); });
+  });
+  CHECK(ReopenLog(fake.bundle(), Soon()) == absl::UnavailableError("the container has ended"));
+}
+
+TEST_CASE("a step without room is RESOURCE_EXHAUSTED, and its detail is not changed") {
+  Pair pair;
+  Send(pair.theirs, [](shim::Reply& reply) {
+    reply.mutable_failed()->set_step("record");
+    reply.mutable_failed()->set_exhausted(true);
+    reply.mutable_failed()->set_detail("reserve exit.json: ENOSPC");
+  });
+  CHECK(Start(pair.ours, shim::Start(), Soon()).status() ==
+        absl::ResourceExhaustedError("record: reserve exit.json: ENOSPC"));
+}
+
 TEST_CASE("a start that is not parked is answered once the container runs") {
   Pair pair;
   bool parked = true;

@@ -42,10 +42,10 @@ class Tree {
   }
 
   const std::string& path() const { return path_; }
-  std::unique_ptr<UsageWalk> Walk(std::optional<uint64_t> max_names = std::nullopt) const {
+  std::unique_ptr<UsageWalk> Walk(std::optional<UsageWalk::Limits> limits = std::nullopt) const {
     auto root = base::Open(path_, O_RDONLY | O_DIRECTORY);
     REQUIRE(root.ok());
-    auto walk = UsageWalk::Begin(*std::move(root), max_names);
+    auto walk = UsageWalk::Begin(*std::move(root), limits);
     REQUIRE(walk.ok());
     return *std::move(walk);
   }
@@ -101,12 +101,75 @@ TEST_CASE("what is moved ahead of a walk counts once and does not end it") {
   CHECK(walk->counted().inodes >= 20);
 }
 
-TEST_CASE("a walk that meets more names than there can be is cut, and keeps what it has counted") {
-  const Tree tree(4, 500);
-  const auto walk = tree.Walk(/*max_names=*/1000);
+// So that no container can hide what it has behind many links.
+TEST_CASE("the hard links of a tree that rests never cut a walk") {
+  const Tree tree(1, 1000);
+  for (int i = 0; i < 3000; ++i) {
+    const std::string file = absl::StrCat(tree.path(), "/d0/f", i % 10);
+    REQUIRE(link(file.c_str(), absl::StrCat(tree.path(), "/d0/l", i).c_str()) == 0);
+  }
+  const auto walk = tree.Walk({{.inodes = 2000, .idle_names = 0}});
+  CHECK(walk->Step(Never).value() == Progress::kDone);
+  CHECK(walk->counted().inodes == 1002);
+}
+
+TEST_CASE("too much that is moved ahead of a walk ends a directory, not the walk") {
+  constexpr int kMoved = 2000;
+  const bool a_first = GENERATE(true, false);
+  CAPTURE(a_first);
+  const Tree tree(0, 0);
+  const std::string here = tree.path() + (a_first ? "/a" : "/b");
+  const std::string there = tree.path() + (a_first ? "/b" : "/a");
+  for (const std::string& path : {here, there, there + "/c"}) Tree::Make(path);
+  for (int i = 0; i < kMoved; ++i) Tree::Touch(absl::StrCat(here, "/", i));
+  for (int i = 0; i < 100; ++i) Tree::Touch(absl::StrCat(there, "/c/", i));
+  const auto walk = tree.Walk({{.inodes = 10'000, .idle_names = 0}});
+  bool moved = false;
+  absl::StatusOr<Progress> end = Progress::kMore;
+  while ((end = walk->Step(AtOnce)).value() == Progress::kMore) {
+    if (moved || walk->counted().inodes < kMoved) continue;
+    for (int i = 0; i < kMoved; ++i)
+      Tree::Move(absl::StrCat(here, "/", i), absl::StrCat(there, "/", i));
+    moved = true;
+  }
+  CHECK(moved);
+  CHECK(walk->counted().inodes <= 4 + kMoved + 100);
+  CHECK(walk->counted().inodes >= kMoved);
+}
+
+TEST_CASE("of more directories than a walk keeps in mind each is read by some walk") {
+  const Tree tree(100, 0);
+  const std::string big = tree.path() + absl::StrCat("/d", GENERATE(0, 1, 50, 98, 99), "/big");
+  REQUIRE(base::WriteFileAtomic(big, std::string(1 << 20, 'x'), 0600).ok());
+  bool counted = false;
+  for (int i = 0; i < 1000 && !counted; ++i) {
+    const auto walk = tree.Walk({{.inodes = 1000, .idle_names = 0, .directories = 10}});
+    REQUIRE(walk->Step(Never).value() == Progress::kCut);
+    CHECK(walk->counted().inodes >= 101);
+    counted = walk->counted().bytes >= (1 << 20);
+  }
+  CHECK(counted);
+}
+
+TEST_CASE("inodes beyond those that a walk remembers count all the same") {
+  const Tree tree(3, 500);
+  REQUIRE(base::WriteFileAtomic(tree.path() + "/d0/big", std::string(1 << 20, 'x'), 0600).ok());
+  const std::string big = tree.path() + "/d0/big";
+  for (int i = 0; i < 3; ++i)
+    REQUIRE(link(big.c_str(), absl::StrCat(tree.path(), "/d", i, "/l").c_str()) == 0);
+  const auto walk = tree.Walk({{.inodes = 10'000, .idle_names = 100, .groups = 1}});
   REQUIRE(walk->Step(Never).value() == Progress::kCut);
-  CHECK(walk->counted().inodes > 900);
-  CHECK(walk->counted().inodes <= 1001);
+  CHECK(walk->counted().inodes >= 4 + 1500);
+  CHECK(walk->counted().inodes <= 4 + 1500 + 1);
+  CHECK(walk->counted().bytes > (1 << 20) - 4096);
+  CHECK(walk->counted().bytes < (1 << 20) + 16 * 4096);
+}
+
+TEST_CASE("a walk that counts more inodes than there can be is cut, and keeps what it has") {
+  const Tree tree(4, 500);
+  const auto walk = tree.Walk({{.inodes = 1000, .idle_names = 0}});
+  REQUIRE(walk->Step(Never).value() == Progress::kCut);
+  CHECK(walk->counted().inodes == 1001);
 }
 
 TEST_CASE("a directory that vanishes during a walk is left out") {
