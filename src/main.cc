@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -29,6 +30,7 @@
 #include "linux/open_files.h"
 #include "rpc/grpc_service.h"
 #include "runtime/runtime.h"
+#include "snapshot/unpack_processes.h"
 #include "spec/apparmor_default.h"
 
 namespace crisp {
@@ -89,15 +91,29 @@ void LoadDefaultAppArmorProfile() {
             {{"profile", spec::kDefaultAppArmorProfile}, {"error", std::string(loaded.message())}});
 }
 
-// The same after a restart, and another one for every crispd in the group.
-std::string PluginGroups(const std::string& own_group, const std::string& root) {
-  return absl::StrCat(own_group, "/cni-", digest::Sha256(root).substr(7, 12), "-");
+// The same after a restart, and another one for every crispd in the group. The name must fit a
+// cgroup, whatever the directory's path is.
+std::string GroupFor(const std::string& own_group, absl::string_view what,
+                     const base::Paths& paths) {
+  return absl::StrCat(own_group, "/", what, "-", digest::Sha256(paths.root()).substr(7, 12));
 }
 
-absl::StatusOr<std::unique_ptr<snapshot::SnapshotStore>> OpenSnapshots(const base::Paths& paths) {
+absl::StatusOr<std::unique_ptr<snapshot::UnpackProcesses>> OpenUnpackers(
+    const std::string& own_group, const base::Paths& paths) {
+  CRISP_ASSIGN_OR_RETURN(const std::string program, FindHelper("crisp-unpack"));
+  CRISP_ASSIGN_OR_RETURN(auto unpackers, snapshot::UnpackProcesses::Open(program));
+  const absl::Status grouped = unpackers->UseGroup(GroupFor(own_group, "unpack", paths));
+  if (!grouped.ok())
+    base::Log(LogLevel::kWarning, "layers are unpacked without a cgroup of their own",
+              {{"error", std::string(grouped.message())}});
+  return unpackers;
+}
+
+absl::StatusOr<std::unique_ptr<snapshot::SnapshotStore>> OpenSnapshots(
+    const base::Paths& paths, snapshot::UnpackWorkers& unpackers) {
   std::vector<std::string> problems;
-  auto snapshots =
-      snapshot::SnapshotStore::Open({.root = paths.Snapshots(), .limits = {}}, &problems);
+  auto snapshots = snapshot::SnapshotStore::Open(
+      {.root = paths.Snapshots(), .limits = {}, .workers = &unpackers}, &problems);
   for (const std::string& problem : problems)
     base::Log(LogLevel::kError, "the layers on disk", {{"problem", problem}});
   CRISP_FAILPOINT("crispd starts: layers loaded");
@@ -112,6 +128,19 @@ absl::StatusOr<std::unique_ptr<image::ImageStore>> OpenImages(const base::Paths&
     base::Log(LogLevel::kError, "damaged image record, quarantined", {{"error", file}});
   CRISP_FAILPOINT("crispd starts: images loaded");
   return images;
+}
+
+void ServeUntil(const sigset_t& stop_signals, rpc::GrpcServer& server, runtime::Runtime& runtime) {
+  int signal = 0;
+  sigwait(&stop_signals, &signal);
+  base::Log(LogLevel::kInfo, "stopping; containers run on", {{"signal", absl::StrCat(signal)}});
+  // A call may wait for minutes, for a container's grace period or a CNI plugin, and cannot be told
+  // to end. What it was asked for is on disk.
+  ::signal(SIGALRM, [](int) { _exit(0); });
+  alarm(kStopSeconds);
+  runtime.BeginStop();
+  server.Stop();
+  runtime.Stop();
 }
 
 absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
@@ -129,10 +158,10 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   if (config.cgroup.driver == config::kSystemdDriver) groups.driver = cgroup::Driver::kSystemd;
   CRISP_ASSIGN_OR_RETURN(groups.holder_program, FindHelper("pause"));
   runtime::PauseRoot pause_root(paths.PauseRoot(), groups.holder_program);
-  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<cgroup::Cgroups> cgroups,
-                         cgroup::Cgroups::Open(std::move(groups)));
+  CRISP_ASSIGN_OR_RETURN(auto cgroups, cgroup::Cgroups::Open(std::move(groups)));
   CRISP_ASSIGN_OR_RETURN(const std::string own_group, cgroup::OwnDirectory(cgroups->layout()));
-  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<snapshot::SnapshotStore> snapshots, OpenSnapshots(paths));
+  CRISP_ASSIGN_OR_RETURN(const auto unpackers, OpenUnpackers(own_group, paths));
+  CRISP_ASSIGN_OR_RETURN(auto snapshots, OpenSnapshots(paths, *unpackers));
   layers::LayerStore layers(*snapshots);
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> images, OpenImages(paths, layers));
   layers::LayerUse layer_use(*images, *snapshots);
@@ -141,7 +170,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   const std::unique_ptr<cni::Network> network =
       cni::NewNetwork({.conf_dir = config.cni.conf_dir,
                        .plugin_dirs = config.cni.bin_dirs,
-                       .groups = PluginGroups(own_group, config.root)});
+                       .groups = GroupFor(own_group, "cni", paths) + "-"});
   runtime::Objects objects;
   events::Hub hub;
   cri::EventAnnouncer announcer(objects, hub);
@@ -163,16 +192,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<rpc::GrpcServer> server,
                          rpc::GrpcServer::Start(config.address, runtime.api(), hub));
   base::Log(LogLevel::kInfo, "serving", {{"address", config.address}, {"version", CRISP_VERSION}});
-  int signal = 0;
-  sigwait(&stop_signals, &signal);
-  base::Log(LogLevel::kInfo, "stopping; containers run on", {{"signal", absl::StrCat(signal)}});
-  // A call may wait for minutes, for a container's grace period or a CNI plugin, and cannot be told
-  // to end. What it was asked for is on disk.
-  ::signal(SIGALRM, [](int) { _exit(0); });
-  alarm(kStopSeconds);
-  runtime.BeginStop();
-  server->Stop();
-  runtime.Stop();
+  ServeUntil(stop_signals, *server, runtime);
   cgroups->RemoveDefaultParent();
   return absl::OkStatus();
 }

@@ -12,11 +12,16 @@
 namespace crisp::image {
 namespace {
 
-// Ends a download when another pull has published the layer: with an error nobody sees.
+// Ends a download when another pull has published the layer: with an error nobody sees; and when
+// this pull is given up, also one that waits for the unpacking.
 class UnlessPresent final : public LayerSink {
  public:
-  UnlessPresent(const LayerTarget& target, oci::ChainId chain_id, std::unique_ptr<LayerSink> sink)
-      : target_(target), chain_id_(std::move(chain_id)), sink_(std::move(sink)) {}
+  UnlessPresent(const LayerTarget& target, oci::ChainId chain_id, std::unique_ptr<LayerSink> sink,
+                base::CancelToken& cancel)
+      : target_(target),
+        chain_id_(std::move(chain_id)),
+        sink_(std::move(sink)),
+        given_up_(cancel, [this] { sink_->Abandon(); }) {}
 
   absl::Status Write(absl::string_view bytes) override {
     if (target_.Has(chain_id_)) return absl::AlreadyExistsError("the layer is present");
@@ -30,6 +35,7 @@ class UnlessPresent final : public LayerSink {
   const LayerTarget& target_;
   const oci::ChainId chain_id_;
   const std::unique_ptr<LayerSink> sink_;
+  const base::CancelToken::Subscription given_up_;
 };
 
 }  // namespace
@@ -91,7 +97,7 @@ absl::Status LayerFetch::Fetch(size_t index) {
   CRISP_FAILPOINT("pull: layer leased");
   const auto begin = [&]() -> absl::StatusOr<std::unique_ptr<LayerSink>> {
     CRISP_ASSIGN_OR_RETURN(std::unique_ptr<LayerSink> sink, target_.Begin(info));
-    return std::make_unique<UnlessPresent>(target_, info.chain_id, std::move(sink));
+    return std::make_unique<UnlessPresent>(target_, info.chain_id, std::move(sink), *call_.cancel);
   };
   std::unique_ptr<LayerSink> sink;
   if (!target_.Has(info.chain_id)) {

@@ -37,6 +37,9 @@ class LayerSink {
   // Publishes the layer, synced to disk; drops it when it is there already. Called after Finish()
   // of the parent.
   virtual absl::Status Finish() = 0;
+  // Makes a call that waits for the unpacking return an error soon. The one function that another
+  // thread may call meanwhile.
+  virtual void Abandon() {}
 };
 
 // Thread-safe. Layers are begun concurrently, also several times with the same chain id: two pulls

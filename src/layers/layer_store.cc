@@ -13,6 +13,7 @@ class Sink : public image::LayerSink {
   }
   absl::Status Seal() override { return writer_->Seal(); }
   absl::Status Finish() override { return writer_->Finish(); }
+  void Abandon() override { writer_->Abandon(); }
 
  private:
   std::unique_ptr<snapshot::LayerWriter> writer_;

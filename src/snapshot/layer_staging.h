@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "snapshot/layer_record.h"
 #include "snapshot/layer_writer.h"
+#include "snapshot/unpack_workers.h"
 
 namespace crisp::snapshot {
 
@@ -16,8 +17,10 @@ struct LayerStaging {
   LayerSpec spec;
   UnpackLimits limits;
   std::string directory;  // staging/<n>, holding an empty fs/
-  // Absolute lower directories of the parent chain, top-most first; kFailedPrecondition when the
-  // parent is not published.
+  std::string store_root;
+  UnpackWorkers* workers = nullptr;  // borrowed
+  // Lower directories of the parent chain, relative to `store_root`, top-most first;
+  // kFailedPrecondition when the parent is not published.
   std::function<absl::StatusOr<std::vector<std::string>>()> parent_directories;
   // Gives the directory, which is complete and synced, its final name.
   std::function<absl::Status(const LayerRecord&)> publish;

@@ -1,13 +1,10 @@
 // Unpacks one image layer in one pass while it is downloaded: decompresses, hashes and untars it
-// into a staging directory, and publishes it under its chain id when it is complete, verified and
-// synced.
-//
-//   caller's thread:  Write -> decompress -> hash -> bounded queue (1 MiB)
-//   worker thread:                                   queue -> tar -> files below staging/<n>/fs
+// into a staging directory (unpacker.h), and publishes it under its chain id when it is complete,
+// verified and synced.
 //
 // The first bytes decide about the compression (gzip, zstd, plain tar), never the media type; xz,
-// bzip2 and other formats are refused. Layers are not trusted: tree_writer.h says what is refused
-// and what is dropped.
+// bzip2 and other formats are refused. Layers are not trusted: two processes with few rights parse
+// them (unpack_isolation.h), and tree_writer.h says what is refused and what is dropped.
 #pragma once
 
 #include <cstdint>
@@ -19,20 +16,11 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "oci/chain_id.h"
+#include "snapshot/unpack_limits.h"
 
 namespace crisp::snapshot {
 
 struct LayerStaging;  // layer_staging.h
-
-// Limits for one layer. kResourceExhausted names the exceeded limit.
-struct UnpackLimits {
-  // Unpacking stops when the file system has less free space than this (for users other than root).
-  uint64_t min_free_bytes = uint64_t{256} << 20;
-  uint64_t min_free_inodes = 1024;
-  // Uncompressed bytes per compressed byte, checked after `ratio_from_bytes` uncompressed bytes.
-  uint64_t max_ratio = 256;
-  uint64_t ratio_from_bytes = uint64_t{256} << 20;
-};
 
 struct LayerSpec {
   oci::ChainId chain_id;  // of this layer with those below it
@@ -60,6 +48,9 @@ class LayerWriter {
   // published: finish layers bottom-up. OK when another writer has published the same chain id
   // meanwhile. Blocks until the layer is synced.
   absl::Status Finish();
+
+  // Makes a call that waits for the unpacking return an error soon. From any thread.
+  void Abandon();
 
  private:
   friend class SnapshotStore;

@@ -1,7 +1,6 @@
 #include "snapshot/merged_tree.h"
 
 #include <fcntl.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <climits>
@@ -21,12 +20,6 @@ namespace {
 constexpr uint64_t kMaxLookups = 4'000'000;
 constexpr int kMaxLinks = 40;
 
-bool IsOpaque(int fd) {
-  char value = 0;
-  const std::string path = absl::StrCat("/proc/self/fd/", fd);
-  return getxattr(path.c_str(), kOpaqueXattr, &value, 1) == 1 && value == 'y';
-}
-
 std::vector<std::string> Names(absl::string_view path) {
   return absl::StrSplit(path, '/', absl::SkipEmpty());
 }
@@ -44,9 +37,10 @@ absl::StatusOr<std::vector<MergedTree::Directory>> MergedTree::Roots() {
   for (size_t i = 0; i < layers_.size(); ++i) {
     base::UniqueFd fd(openat(layers_[i].get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!fd.valid()) return base::Errno("open layer", "");
-    const bool opaque = IsOpaque(fd.get());
+    struct stat info;
+    if (fstat(fd.get(), &info) != 0) return base::Errno("stat layer", "");
     roots.push_back({i, std::move(fd)});
-    if (opaque) break;
+    if (IsOpaque(i, info)) break;
   }
   return roots;
 }
@@ -59,7 +53,7 @@ absl::StatusOr<std::optional<MergedTree::Node>> MergedTree::Find(absl::string_vi
   for (size_t depth = 0; depth < names.size(); ++depth) {
     const bool last = depth + 1 == names.size();
     std::vector<Directory> next;
-    for (const Directory& directory : directories) {
+    for (Directory& directory : directories) {
       CRISP_RETURN_IF_ERROR(CountLookup());
       constexpr int kFlags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
       base::UniqueFd fd(openat(directory.fd.get(), names[depth].c_str(), kFlags));
@@ -72,11 +66,12 @@ absl::StatusOr<std::optional<MergedTree::Node>> MergedTree::Find(absl::string_vi
         if (passed_over) continue;
         break;
       }
-      if (last && !passed_over) return Node{directory.layer, std::move(fd), info};
+      if (last && !passed_over) {
+        return Node{directory.layer, std::move(directory.fd), names[depth], info};
+      }
       if (!S_ISDIR(info.st_mode)) break;  // hides lower layers
-      const bool opaque = IsOpaque(fd.get());
       next.push_back({directory.layer, std::move(fd)});
-      if (opaque) break;
+      if (IsOpaque(directory.layer, info)) break;
     }
     if (next.empty()) return std::optional<Node>();
     directories = std::move(next);
@@ -103,7 +98,8 @@ absl::StatusOr<std::string> MergedTree::Resolve(absl::string_view path, bool fol
     if (!node.has_value() || !S_ISLNK(node->info.st_mode)) continue;
     if (++links > kMaxLinks) return base::Errno("resolve", path, ELOOP);
     char target[PATH_MAX];
-    const ssize_t size = readlinkat(node->fd.get(), "", target, sizeof(target));
+    const ssize_t size =
+        readlinkat(node->directory.get(), node->name.c_str(), target, sizeof(target));
     if (size < 0) return base::Errno("readlink", path);
     const absl::string_view text(target, static_cast<size_t>(size));
     done.pop_back();

@@ -1,12 +1,14 @@
 // The view of overlayfs on a stack of layer directories, without a mount: whiteouts, opaque and
-// merged directories. Used to find files of lower layers while a layer is unpacked. One thread. The
-// number of look-ups is bounded (kResourceExhausted).
+// merged directories. Used to find files of lower layers while a layer is unpacked, on two of them:
+// the layer itself, and the lower layers merged by overlayfs. One thread. The number of look-ups is
+// bounded (kResourceExhausted).
 #pragma once
 
 #include <sys/stat.h>
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,13 +22,16 @@ namespace crisp::snapshot {
 class MergedTree {
  public:
   struct Node {
-    size_t layer;       // index into the stack; 0 is the top
-    base::UniqueFd fd;  // O_PATH, the link itself if it is one
-    struct stat info;
+    size_t layer;              // index into the stack; 0 is the top
+    base::UniqueFd directory;  // O_PATH, of the directory that it is in
+    std::string name;
+    struct stat info;  // of the link itself if it is one
   };
 
-  // Top-most first.
-  explicit MergedTree(std::vector<base::UniqueFd> layers) : layers_(std::move(layers)) {}
+  // Top-most first. `opaque` (borrowed): the directories of the top that hide all below them. Their
+  // attribute cannot be read without CAP_SYS_ADMIN, and the layers below are merged already.
+  MergedTree(std::vector<base::UniqueFd> layers, const std::set<ino_t>& opaque)
+      : layers_(std::move(layers)), opaque_(opaque) {}
 
   // `path` is relative; links in it are not followed. With `below_top`, a directory (unless opaque)
   // or whiteout that the top layer has at `path` itself is ignored.
@@ -43,8 +48,12 @@ class MergedTree {
   };
   absl::StatusOr<std::vector<Directory>> Roots();
   absl::Status CountLookup();
+  bool IsOpaque(size_t layer, const struct stat& info) const {
+    return layer == 0 && opaque_.count(info.st_ino) > 0;
+  }
 
   const std::vector<base::UniqueFd> layers_;
+  const std::set<ino_t>& opaque_;
   uint64_t lookups_ = 0;
 };
 

@@ -273,6 +273,7 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
     return absl::InvalidArgumentError(
         absl::StrCat("chain id \"", spec.chain_id.str(), "\": does not match parent and diff id"));
   }
+  if (state.options.workers == nullptr) return absl::FailedPreconditionError("no unpacker");
   CRISP_RETURN_IF_ERROR(state.BeReadyToWrite());
   uint64_t number = 0;
   {
@@ -283,13 +284,13 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
   staging.spec = spec;
   staging.limits = state.options.limits;
   staging.directory = state.StagingDir(number);
+  staging.store_root = state.options.root;
+  staging.workers = state.options.workers;
   staging.parent_directories = [&state, parent = spec.parent] {
     auto lowers = state.Lowers(parent);
-    if (!lowers.ok())
-      return absl::StatusOr<std::vector<std::string>>(absl::FailedPreconditionError(
-          absl::StrCat("parent layer ", parent.str(), " is not published")));
-    for (std::string& lower : *lowers) lower = base::JoinPath(state.options.root, lower);
-    return lowers;
+    if (lowers.ok()) return lowers;
+    return absl::StatusOr<std::vector<std::string>>(absl::FailedPreconditionError(
+        absl::StrCat("parent layer ", parent.str(), " is not published")));
   };
   staging.publish = [&state, number](const LayerRecord& record) {
     return state.Publish(number, record);

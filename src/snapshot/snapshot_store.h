@@ -28,6 +28,7 @@
 #include "snapshot/damaged_layers.h"
 #include "snapshot/layer_writer.h"
 #include "snapshot/rootfs_view.h"
+#include "snapshot/unpack_workers.h"
 #include "snapshot/usage.h"
 
 namespace crisp::snapshot {
@@ -35,6 +36,7 @@ namespace crisp::snapshot {
 struct StoreOptions {
   std::string root;
   UnpackLimits limits;
+  UnpackWorkers* workers = nullptr;  // borrowed; without them no layer can be begun
 };
 
 struct LayerInfo {

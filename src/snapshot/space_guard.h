@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
-#include "snapshot/layer_writer.h"
+#include "snapshot/unpack_limits.h"
 
 namespace crisp::snapshot {
 

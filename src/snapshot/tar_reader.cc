@@ -18,7 +18,7 @@ const char* OrEmpty(const char* text) { return text == nullptr ? "" : text; }
 
 }  // namespace
 
-TarReader::TarReader(ChunkQueue& queue) : queue_(queue), archive_(archive_read_new()) {
+TarReader::TarReader(ChunkReader& chunks) : chunks_(chunks), archive_(archive_read_new()) {
   archive_read_support_format_tar(archive_);
   archive_read_support_format_empty(archive_);
   archive_read_open(archive_, this, nullptr, &TarReader::ReadChunk, nullptr);
@@ -34,16 +34,15 @@ ssize_t TarReader::ReadChunk(archive* reader, void* self, const void** buffer) {
     archive_set_error(reader, ENOBUFS, "header too large");
     return ARCHIVE_FATAL;
   }
-  const Chunk* chunk = tar.queue_.Next();
-  if (chunk == nullptr) {
-    if (tar.queue_.complete()) return 0;
-    tar.read_status_ = absl::CancelledError("tar: layer abandoned");
+  const absl::StatusOr<absl::Span<const char>> chunk = tar.chunks_.Next();
+  if (!chunk.ok()) {
+    tar.read_status_ = chunk.status();
     archive_set_error(reader, ECANCELED, "abandoned");
     return ARCHIVE_FATAL;
   }
-  tar.header_bytes_ += chunk->size;
-  *buffer = chunk->bytes.get();
-  return static_cast<ssize_t>(chunk->size);
+  tar.header_bytes_ += chunk->size();
+  *buffer = chunk->data();
+  return static_cast<ssize_t>(chunk->size());
 }
 
 absl::Status TarReader::Failure(const char* step) {

@@ -1,4 +1,4 @@
-// The entries of a tar stream, read from a ChunkQueue by libarchive (ustar, pax, GNU, old tar).
+// The entries of a tar stream, read from a ChunkReader by libarchive (ustar, pax, GNU, old tar).
 // Names are bytes: pax names that are not UTF-8 are returned unchanged. A header with its
 // extensions (sparse maps, long names, extended attributes) is limited to 1 MiB of the stream. One
 // thread. kInvalidArgument for a stream that is not a tar or is truncated.
@@ -14,7 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "snapshot/chunk_queue.h"
+#include "snapshot/chunk_channel.h"
 
 struct archive;
 struct archive_entry;
@@ -42,7 +42,7 @@ struct TarEntry {
 
 class TarReader {
  public:
-  explicit TarReader(ChunkQueue& queue);
+  explicit TarReader(ChunkReader& chunks);
   ~TarReader();
   TarReader(const TarReader&) = delete;
   TarReader& operator=(const TarReader&) = delete;
@@ -58,7 +58,7 @@ class TarReader {
   absl::Status Failure(const char* step);
   absl::Status Convert(archive_entry* from, TarEntry& entry);
 
-  ChunkQueue& queue_;
+  ChunkReader& chunks_;
   archive* const archive_;
   bool in_header_ = false;
   size_t header_bytes_ = 0;

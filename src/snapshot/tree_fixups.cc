@@ -1,6 +1,7 @@
 #include "snapshot/tree_fixups.h"
 
 #include <fcntl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,7 +49,8 @@ absl::Status CopyContents(int from, int to, SpaceGuard& guard) {
   constexpr size_t kStep = 4 << 20;
   while (true) {
     CRISP_RETURN_IF_ERROR(guard.Spend(kStep, 0));
-    const ssize_t n = copy_file_range(from, nullptr, to, nullptr, kStep, 0);
+    // Not copy_file_range(2), which does not copy from an overlay to another file system.
+    const ssize_t n = sendfile(to, from, nullptr, kStep);
     if (n == 0) return absl::OkStatus();
     if (n < 0 && errno != EINTR) return base::Errno("copy", "");
   }
@@ -61,28 +63,29 @@ absl::Status CopyUp(const MergedTree::Node& node, int dir_fd, const std::string&
   if (type == S_IFREG) {
     CRISP_ASSIGN_OR_RETURN(
         const base::UniqueFd from,
-        base::Open(absl::StrCat("/proc/self/fd/", node.fd.get()), O_RDONLY | O_NONBLOCK));
+        base::OpenAt(node.directory.get(), node.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     CRISP_ASSIGN_OR_RETURN(
         const base::UniqueFd to,
         base::OpenAt(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
     CRISP_RETURN_IF_ERROR(CopyContents(from.get(), to.get(), guard));
   } else if (type == S_IFLNK) {
     char target[PATH_MAX] = {};
-    if (readlinkat(node.fd.get(), "", target, sizeof(target) - 1) < 0) {
+    if (readlinkat(node.directory.get(), node.name.c_str(), target, sizeof(target) - 1) < 0) {
       return base::Errno("readlink", name);
     }
     if (symlinkat(target, dir_fd, name.c_str()) != 0) return base::Errno("symlink", name);
   } else if (mknodat(dir_fd, name.c_str(), type | 0600, node.info.st_rdev) != 0) {
     return base::Errno("mknod", name);
   }
-  CRISP_ASSIGN_OR_RETURN(const Metadata data, ReadMetadata(node.fd.get(), node.info));
+  CRISP_ASSIGN_OR_RETURN(const Metadata data,
+                         ReadMetadata(node.directory.get(), node.name, node.info));
   return ApplyMetadata(dir_fd, name, data, type, Fresh{});
 }
 
 class Fixups {
  public:
-  Fixups(int root_fd, MergedTree& merged, SpaceGuard& guard)
-      : root_fd_(root_fd), merged_(merged), guard_(guard) {}
+  Fixups(int root_fd, MergedTree& merged, Deferred& deferred, SpaceGuard& guard)
+      : root_fd_(root_fd), merged_(merged), deferred_(deferred), guard_(guard) {}
 
   absl::Status Link(const Deferred::Link& link) {
     const auto [parent, name] = SplitPath(link.name);
@@ -123,13 +126,14 @@ class Fixups {
     if (!lower.has_value()) return absl::OkStatus();
     if (S_ISLNK(lower->info.st_mode)) return MoveBehindLink(path, *lower);
     if (!S_ISDIR(lower->info.st_mode)) return absl::OkStatus();
-    CRISP_ASSIGN_OR_RETURN(const Metadata data, ReadMetadata(lower->fd.get(), lower->info));
+    CRISP_ASSIGN_OR_RETURN(const Metadata data,
+                           ReadMetadata(lower->directory.get(), lower->name, lower->info));
     return ApplyMetadata(fd->get(), data, Fresh{});
   }
 
   // Parents before children, because a redirection moves the children.
-  absl::Status Directories(const std::map<ino_t, std::string>& implicit) {
-    for (const auto& [inode, path] : implicit) pending_.emplace(path, inode);
+  absl::Status Directories() {
+    for (const auto& [inode, path] : deferred_.implicit_directories) pending_.emplace(path, inode);
     while (!pending_.empty()) {
       const auto [path, inode] = *pending_.begin();
       pending_.erase(pending_.begin());
@@ -170,6 +174,7 @@ class Fixups {
       struct stat info;
       if (fstat(fd.get(), &info) != 0) return base::Errno("stat", directory);
       if (fchmod(fd.get(), 0755) != 0) return base::Errno("chmod", directory);
+      deferred_.opaque.erase(info.st_ino);  // of a directory that was removed
       pending_.emplace(directory, info.st_ino);
     }
     return absl::OkStatus();
@@ -177,7 +182,7 @@ class Fixups {
 
   absl::Status MoveBehindLink(const std::string& path, const MergedTree::Node& link) {
     char text[PATH_MAX] = {};
-    if (readlinkat(link.fd.get(), "", text, sizeof(text) - 1) < 0) {
+    if (readlinkat(link.directory.get(), link.name.c_str(), text, sizeof(text) - 1) < 0) {
       return base::Errno("readlink", path);
     }
     const auto [parent, name] = SplitPath(path);
@@ -208,8 +213,8 @@ class Fixups {
       CRISP_ASSIGN_OR_RETURN(const base::UniqueFd source_fd, OpenDirectory(source));
       CRISP_ASSIGN_OR_RETURN(const base::UniqueFd target_fd, OpenDirectory(destination));
       const KeepTimes keep(target_fd.get());
-      CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names,
-                             base::ListDir(absl::StrCat("/proc/self/fd/", source_fd.get())));
+      CRISP_RETURN_IF_ERROR(WorkIn(source_fd.get()));
+      CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir("."));
       for (const std::string& name : names) {
         if (renameat2(source_fd.get(), name.c_str(), target_fd.get(), name.c_str(), 0) == 0) {
           continue;
@@ -230,18 +235,19 @@ class Fixups {
 
   const int root_fd_;
   MergedTree& merged_;
+  Deferred& deferred_;
   SpaceGuard& guard_;
   std::set<std::pair<std::string, ino_t>> pending_;
 };
 
 }  // namespace
 
-absl::Status ApplyFixups(int root_fd, MergedTree& merged, Deferred deferred, SpaceGuard& guard) {
-  Fixups fixups(root_fd, merged, guard);
+absl::Status ApplyFixups(int root_fd, MergedTree& merged, Deferred& deferred, SpaceGuard& guard) {
+  Fixups fixups(root_fd, merged, deferred, guard);
   for (const Deferred::Link& link : deferred.links) {
     CRISP_RETURN_IF_ERROR(base::Prefix(fixups.Link(link), link.name));
   }
-  return fixups.Directories(deferred.implicit_directories);
+  return fixups.Directories();
 }
 
 }  // namespace crisp::snapshot

@@ -15,8 +15,8 @@
 
 namespace crisp::snapshot {
 
-// `root_fd` is the layer's directory and also the top of `merged`. kInvalidArgument for a hard link
-// whose target is in no layer.
-absl::Status ApplyFixups(int root_fd, MergedTree& merged, Deferred deferred, SpaceGuard& guard);
+// `root_fd` is the layer's directory and also the top of `merged`, and deferred.opaque is what
+// `merged` was given. kInvalidArgument for a hard link whose target is in no layer.
+absl::Status ApplyFixups(int root_fd, MergedTree& merged, Deferred& deferred, SpaceGuard& guard);
 
 }  // namespace crisp::snapshot

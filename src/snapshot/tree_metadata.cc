@@ -20,9 +20,6 @@ namespace {
 constexpr int64_t kMaxId = (int64_t{1} << 32) - 2;  // 2^32-1 is -1: "do not change"
 constexpr mode_t kSpecialBits = S_ISUID | S_ISGID | S_ISVTX;
 
-// Works for O_PATH descriptors too, and leads to the inode of the descriptor.
-std::string ProcPath(int fd) { return absl::StrCat("/proc/self/fd/", fd); }
-
 absl::Status CheckId(absl::string_view what, int64_t id, const TarEntry& entry) {
   if (id >= 0 && id <= kMaxId) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -79,22 +76,26 @@ absl::StatusOr<Metadata> MetadataOf(const TarEntry& entry) {
   return data;
 }
 
-absl::StatusOr<Metadata> ReadMetadata(int fd, const struct stat& info) {
+absl::Status WorkIn(int dir_fd) {
+  return fchdir(dir_fd) == 0 ? absl::OkStatus() : base::Errno("chdir", "");
+}
+
+absl::StatusOr<Metadata> ReadMetadata(int dir_fd, const std::string& name,
+                                      const struct stat& info) {
   Metadata data = {info.st_mode & 07777, info.st_uid, info.st_gid, info.st_mtim, {}};
-  // Not the l* calls, which would read the attributes of the link in /proc.
   if (S_ISLNK(info.st_mode)) return data;
-  const std::string path = ProcPath(fd);
+  CRISP_RETURN_IF_ERROR(WorkIn(dir_fd));
   std::string names(XATTR_LIST_MAX, '\0');
-  const ssize_t length = listxattr(path.c_str(), names.data(), names.size());
+  const ssize_t length = llistxattr(name.c_str(), names.data(), names.size());
   if (length < 0) return base::Errno("listxattr", "");
   names.resize(static_cast<size_t>(length));
   std::string value(XATTR_SIZE_MAX, '\0');
-  for (absl::string_view name : absl::StrSplit(names, '\0', absl::SkipEmpty())) {
-    if (!KeepsXattr(name)) continue;
+  for (absl::string_view key : absl::StrSplit(names, '\0', absl::SkipEmpty())) {
+    if (!KeepsXattr(key)) continue;
     const ssize_t size =
-        getxattr(path.c_str(), std::string(name).c_str(), value.data(), value.size());
-    if (size < 0) return base::Errno("getxattr", name);
-    data.xattrs.push_back({std::string(name), value.substr(0, static_cast<size_t>(size))});
+        lgetxattr(name.c_str(), std::string(key).c_str(), value.data(), value.size());
+    if (size < 0) return base::Errno("getxattr", key);
+    data.xattrs.push_back({std::string(key), value.substr(0, static_cast<size_t>(size))});
   }
   return data;
 }
@@ -105,9 +106,9 @@ absl::Status ApplyMetadata(int dir_fd, const std::string& name, const Metadata& 
   if (!owned && fchownat(dir_fd, name.c_str(), data.uid, data.gid, AT_SYMLINK_NOFOLLOW) != 0) {
     return base::Errno("chown", name);
   }
+  if (!data.xattrs.empty()) CRISP_RETURN_IF_ERROR(WorkIn(dir_fd));
   for (const TarEntry::Xattr& xattr : data.xattrs) {
-    const std::string path = absl::StrCat(ProcPath(dir_fd), "/", name);
-    if (lsetxattr(path.c_str(), xattr.name.c_str(), xattr.value.data(), xattr.value.size(), 0) !=
+    if (lsetxattr(name.c_str(), xattr.name.c_str(), xattr.value.data(), xattr.value.size(), 0) !=
         0) {
       return base::Errno(absl::StrCat("setxattr ", xattr.name), name);
     }

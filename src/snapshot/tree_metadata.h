@@ -1,6 +1,8 @@
 // Ownership, mode, times and extended attributes of files in a layer: which attributes of an image
 // are kept, and how they are set. The functions take a descriptor and at most one name without "/",
-// so no path of an image is resolved here. Thread-safe: no shared state.
+// so no path of an image is resolved here. Those that take both change the working directory, which
+// the calling thread must have to itself: the calls for attributes take no directory, and a process
+// that unpacks has no /proc.
 #pragma once
 
 #include <sys/stat.h>
@@ -38,8 +40,11 @@ struct Metadata {
 // kInvalidArgument for ids that chown(2) cannot set: out of range, or -1 ("do not change").
 absl::StatusOr<Metadata> MetadataOf(const TarEntry& entry);
 
-// Of an inode in a layer; `fd` may be O_PATH.
-absl::StatusOr<Metadata> ReadMetadata(int fd, const struct stat& info);
+// Makes `dir_fd` the working directory.
+absl::Status WorkIn(int dir_fd);
+
+// Of `name` in `dir_fd`, itself if it is a link.
+absl::StatusOr<Metadata> ReadMetadata(int dir_fd, const std::string& name, const struct stat& info);
 
 // Metadata that a new inode has already, so that needless calls are omitted.
 struct Fresh {

@@ -15,7 +15,6 @@
 #include "absl/strings/strip.h"
 #include "base/clean_path.h"
 #include "base/errno.h"
-#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "linux/rootfs_path.h"
@@ -68,10 +67,6 @@ absl::StatusOr<NameKind> Classify(const std::vector<absl::string_view>& names) {
   return NameKind::kWhiteout;
 }
 
-std::string ProcPath(int dir_fd, const std::string& name) {
-  return absl::StrCat("/proc/self/fd/", dir_fd, "/", name);
-}
-
 }  // namespace
 
 absl::Status TreeWriter::Unpack(TarReader& tar) {
@@ -82,7 +77,6 @@ absl::Status TreeWriter::Unpack(TarReader& tar) {
     if (absl::Status status = Apply(entry, tar); !status.ok()) {
       return base::Prefix(status, Printable(entry.name));
     }
-    CRISP_FAILPOINT("layer: entry unpacked");
   }
 }
 
@@ -97,7 +91,7 @@ absl::Status TreeWriter::Apply(const TarEntry& entry, TarReader& tar) {
   leave_after_entry_ = false;
   switch (kind) {
     case NameKind::kOpaque:
-      CRISP_RETURN_IF_ERROR(MarkOpaque(parent_.get()));
+      CRISP_RETURN_IF_ERROR(MakeOpaque(parent_.get()));
       break;
     case NameKind::kWhiteout:
       CRISP_RETURN_IF_ERROR(CreateWhiteout(name.substr(kWhiteoutPrefix.size())));
@@ -189,16 +183,18 @@ absl::Status TreeWriter::CreateDirectory(const std::string& name, const Metadata
   if (made) {
     CRISP_ASSIGN_OR_RETURN(fresh, FreshChild(name, /*directory=*/true));
   }
-  // The replaced file would have hidden a directory of a lower layer, so its replacement must too.
-  const std::string path = ProcPath(parent, name);
-  if (replaced && lsetxattr(path.c_str(), kOpaqueXattr, "y", 1, 0) != 0) {
-    return base::Errno("setxattr", kOpaqueXattr);
-  }
-  if (!deferred_.implicit_directories.empty()) {
+  if (!deferred_.implicit_directories.empty() || !deferred_.opaque.empty()) {
     if (fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
       return base::Errno("stat", "");
     }
-    deferred_.implicit_directories.erase(info.st_ino);
+    if (made) deferred_.Forget(info.st_ino);
+    deferred_.implicit_directories.erase(info.st_ino);  // it has an entry now
+  }
+  if (replaced) {
+    // The file would have hidden a directory of a lower layer, so its replacement must too.
+    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd directory,
+                           base::OpenAt(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    CRISP_RETURN_IF_ERROR(MakeOpaque(directory.get()));
   }
   for (const TarEntry::Xattr& xattr : data.xattrs) {
     if (xattr.name == "system.posix_acl_default") saw_default_acl_ = true;
@@ -275,13 +271,16 @@ absl::Status TreeWriter::CreateWhiteout(const std::string& name) {
   if (errno != EEXIST) return base::Errno("mknod", name);
   base::UniqueFd directory(
       openat(parent_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (directory.valid()) return MarkOpaque(directory.get());
+  if (directory.valid()) return MakeOpaque(directory.get());
   return absl::OkStatus();  // a file of this layer hides the lower one
 }
 
-absl::Status TreeWriter::MarkOpaque(int fd) {
-  if (fsetxattr(fd, kOpaqueXattr, "y", 1, 0) != 0) return base::Errno("setxattr", kOpaqueXattr);
-  return absl::OkStatus();
+absl::Status TreeWriter::MakeOpaque(int fd) {
+  struct stat info;
+  if (fstat(fd, &info) != 0) return base::Errno("stat", "");
+  if (!deferred_.opaque.insert(info.st_ino).second) return absl::OkStatus();
+  CRISP_RETURN_IF_ERROR(Defer(0));
+  return mark_opaque_(fd);
 }
 
 absl::Status TreeWriter::Enter(const std::string& path) {
@@ -321,6 +320,7 @@ absl::Status TreeWriter::MakeImplicitParents(const std::string& path) {
     CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd,
                            linux::OpenBeneath(root_fd_, directory, O_PATH | O_DIRECTORY));
     if (fstat(fd.get(), &info) != 0) return base::Errno("stat", directory);
+    deferred_.Forget(info.st_ino);
     deferred_.implicit_directories[info.st_ino] = std::move(directory);
   }
   return absl::OkStatus();
@@ -341,7 +341,10 @@ absl::Status TreeWriter::ClearName(const std::string& name) {
   }
   // The parent's path may go through the removed directory or link, so it is looked up again.
   if (S_ISDIR(info.st_mode) || S_ISLNK(info.st_mode)) leave_after_entry_ = true;
-  if (S_ISDIR(info.st_mode)) return base::RemoveTree(ProcPath(parent_.get(), name));
+  if (S_ISDIR(info.st_mode)) {
+    CRISP_RETURN_IF_ERROR(WorkIn(parent_.get()));
+    return base::RemoveTree(name);
+  }
   if (unlinkat(parent_.get(), name.c_str(), 0) != 0) return base::Errno("unlink", "");
   return absl::OkStatus();
 }
@@ -352,9 +355,9 @@ absl::StatusOr<Fresh> TreeWriter::FreshChild(const std::string& name, bool direc
     // A directory also inherits the set-group-id bit.
     return Fresh{!inherits_group, !(directory && inherits_group)};
   }
-  const std::string path = ProcPath(parent_.get(), name);
+  CRISP_RETURN_IF_ERROR(WorkIn(parent_.get()));
   for (const char* acl : {"system.posix_acl_access", "system.posix_acl_default"}) {
-    if (lremovexattr(path.c_str(), acl) != 0 && errno != ENODATA && errno != EOPNOTSUPP) {
+    if (lremovexattr(name.c_str(), acl) != 0 && errno != ENODATA && errno != EOPNOTSUPP) {
       return base::Errno("removexattr", acl);
     }
   }
@@ -365,9 +368,9 @@ absl::Status TreeWriter::Defer(size_t bytes) {
   constexpr size_t kPerEntry = 64;
   deferred_.bytes += bytes + kPerEntry;
   if (deferred_.bytes <= kMaxDeferredBytes) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      absl::StrCat("directories without an entry and links to lower layers take more than ",
-                   kMaxDeferredBytes, " bytes"));
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "directories without an entry, opaque ones and links to lower layers take more than ",
+      kMaxDeferredBytes, " bytes"));
 }
 
 }  // namespace crisp::snapshot

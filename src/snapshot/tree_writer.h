@@ -16,7 +16,9 @@
 // of a directory without an entry) is collected in Deferred and done by tree_fixups.h.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,7 +31,7 @@
 
 namespace crisp::snapshot {
 
-// Work that needs the parents of a layer. At most 16 MiB of names.
+// Work that needs the parents of a layer, and what is needed for it. At most 16 MiB.
 struct Deferred {
   struct Link {
     std::string name;
@@ -38,16 +40,28 @@ struct Deferred {
   std::vector<Link> links;  // target not in this layer (yet)
   // Made for an entry below them; without an entry of their own so far.
   std::map<ino_t, std::string> implicit_directories;
+  std::set<ino_t> opaque;  // directories of this layer that hide those below
   size_t bytes = 0;
+
+  // A directory with this number is new: what was known of an earlier one is void.
+  void Forget(ino_t inode) {
+    implicit_directories.erase(inode);
+    opaque.erase(inode);
+  }
 
   bool empty() const { return links.empty() && implicit_directories.empty(); }
 };
 
-// One thread, with umask 0. Nothing else may change the tree.
+// One thread, with umask 0 and a working directory of its own, which it changes. Nothing else may
+// change the tree.
 class TreeWriter {
  public:
-  // Both borrowed.
-  TreeWriter(int root_fd, SpaceGuard& guard) : root_fd_(root_fd), guard_(guard) {}
+  // Sets the opaque attribute of an open directory, which takes CAP_SYS_ADMIN.
+  using MarkOpaque = std::function<absl::Status(int fd)>;
+
+  // Descriptor and guard are borrowed.
+  TreeWriter(int root_fd, SpaceGuard& guard, MarkOpaque mark_opaque)
+      : root_fd_(root_fd), guard_(guard), mark_opaque_(std::move(mark_opaque)) {}
 
   // Writes all entries of an archive. Errors begin with the name of the entry.
   absl::Status Unpack(TarReader& tar);
@@ -63,7 +77,7 @@ class TreeWriter {
   absl::Status CreateSpecial(const std::string& name, const TarEntry& entry);
   absl::Status CreateHardLink(const std::string& name, const TarEntry& entry);
   absl::Status CreateWhiteout(const std::string& name);
-  absl::Status MarkOpaque(int fd);
+  absl::Status MakeOpaque(int fd);
   absl::Status WriteContents(int fd, const TarEntry& entry, TarReader& tar);
 
   // Makes `path` the parent directory for Create*, and restores the times of the previous one.
@@ -80,6 +94,7 @@ class TreeWriter {
 
   const int root_fd_;
   SpaceGuard& guard_;
+  const MarkOpaque mark_opaque_;
   Deferred deferred_;
   bool saw_default_acl_ = false;
 

@@ -1,6 +1,6 @@
 // A layer from a registry, unpacked by a real store on top of a small parent layer. Whatever it
 // contains: the directory beside the store is unchanged, a refused layer leaves nothing, and the
-// error is not kInternal. Needs root.
+// error is not kInternal. Needs root. What parses the layer runs on threads of the fuzzer.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +17,7 @@
 #include "snapshot/snapshot_store.h"
 #include "test/unit/snapshot/await_empty.h"
 #include "test/unit/snapshot/plain_digest.h"
+#include "test/unit/snapshot/unpack_threads.h"
 
 namespace {
 
@@ -49,7 +50,8 @@ class Scratch {
     MustOk(base::MakeDirs(base::JoinPath(canary_, "directory"), 0700));
     MustOk(base::WriteFileAtomic(base::JoinPath(canary_, "secret"), "canary", 0600));
     before_ = Canary();
-    auto opened = SnapshotStore::Open({.root = base::JoinPath(dir_, "store"), .limits = kLimits});
+    auto opened = SnapshotStore::Open(
+        {.root = base::JoinPath(dir_, "store"), .limits = kLimits, .workers = &threads_});
     MustOk(opened.status());
     store_ = *std::move(opened);
     PublishParent();
@@ -119,6 +121,7 @@ class Scratch {
   std::string canary_;
   std::string before_;
   ChainId parent_;
+  crisp::snapshot::UnpackThreads threads_;
   std::unique_ptr<SnapshotStore> store_;
 };
 

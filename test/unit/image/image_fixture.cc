@@ -40,6 +40,9 @@ class FakeSink final : public LayerSink {
     finished_ = true;
     return absl::OkStatus();
   }
+  void Abandon() override {
+    if (target_.on_abandon) target_.on_abandon();
+  }
 
  private:
   FakeTarget& target_;

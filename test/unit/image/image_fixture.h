@@ -39,6 +39,7 @@ class FakeTarget final : public LayerTarget {
 
   absl::Status write_error;                            // of every sink
   std::function<void(const LayerInfo&)> before_write;  // called on the puller's thread
+  std::function<void()> on_abandon;                    // on any
 
  private:
   friend class FakeSink;

@@ -8,6 +8,7 @@
 #include "digest/hasher.h"
 #include "snapshot/snapshot_store.h"
 #include "test/unit/snapshot/await_empty.h"
+#include "test/unit/snapshot/unpack_threads.h"
 
 namespace crisp::snapshot {
 namespace {
@@ -24,13 +25,15 @@ struct Directory {
 
 TEST_CASE("a layer that gets no thread is refused, leaves nothing and can be unpacked later") {
   Directory directory;
-  const auto store = SnapshotStore::Open({.root = directory.path, .limits = {.min_free_bytes = 1}});
+  UnpackThreads threads;
+  const auto store = SnapshotStore::Open(
+      {.root = directory.path, .limits = {.min_free_bytes = 1}, .workers = &threads});
   REQUIRE(store.ok());
   const std::string diff_id = digest::Sha256("layer");
   const LayerSpec spec = {
       .chain_id = oci::ChainId(digest::ChainId("", diff_id)), .parent = {}, .diff_id = diff_id};
   {
-    const test::NoThreads refused;
+    const test::NoThreads refused(2);  // the stand-ins for the two processes
     const auto writer = (*store)->BeginLayer(spec);
     CHECK(writer.status().message() == "cannot start a thread for unpack: EAGAIN");
     CHECK(absl::IsResourceExhausted(writer.status()));

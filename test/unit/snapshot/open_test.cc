@@ -6,6 +6,7 @@
 #include "snapshot/layer_record.h"
 #include "snapshot/snapshot_store.h"
 #include "test/unit/small_disk.h"
+#include "test/unit/snapshot/unpack_threads.h"
 
 namespace crisp::snapshot {
 namespace {
@@ -37,7 +38,9 @@ TEST_CASE("layers are found on a disk that is full and read-only") {
     test::FillUp(dir);
     if (!test::SetReadOnly(dir, true)) return "remount";
     std::vector<std::string> problems;
-    auto store = SnapshotStore::Open({.root = root, .limits = kNoReserve}, &problems);
+    UnpackThreads threads;
+    auto store =
+        SnapshotStore::Open({.root = root, .limits = kNoReserve, .workers = &threads}, &problems);
     if (!store.ok()) return store.status().ToString();
     if (!(*store)->Has(Spec().chain_id) || (*store)->Layers().size() != 1) return "not found";
     // The leftover and the damaged layer. The directories that are missing are a problem, too.
@@ -62,7 +65,8 @@ TEST_CASE("a store in which nothing was written yet opens on a full disk") {
   test::OnSmallDisk([](const std::string& dir) -> std::string {
     test::FillUp(dir);
     const std::string root = dir + "/snapshots";
-    auto store = SnapshotStore::Open({.root = root, .limits = kNoReserve});
+    UnpackThreads threads;
+    auto store = SnapshotStore::Open({.root = root, .limits = kNoReserve, .workers = &threads});
     if (!store.ok()) return store.status().ToString();
     if ((*store)->BeginLayer(Spec()).ok()) return "the disk is not full";
     test::FreeSpace(dir);

@@ -9,6 +9,7 @@
 
 #include <catch2/catch.hpp>
 #include <climits>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -18,13 +19,15 @@
 #include "fakes/tar_builder.h"
 #include "snapshot/layer_record.h"
 #include "snapshot/snapshot_store.h"
+#include "snapshot/unpack_processes.h"
 #include "test/unit/snapshot/await_empty.h"
 
 namespace crisp::snapshot {
 
 inline std::string TempDir() {
-  char name[] = "/tmp/crisp-snapshot-XXXXXX";
-  REQUIRE(mkdtemp(name) != nullptr);
+  const char* const place = getenv("TMPDIR");
+  std::string name = absl::StrCat(place != nullptr ? place : "/tmp", "/crisp-snapshot-XXXXXX");
+  REQUIRE(mkdtemp(name.data()) != nullptr);
   return name;
 }
 
@@ -97,9 +100,20 @@ inline std::string Describe(const std::string& path, bool with_directory_times =
   return out;
 }
 
+#ifdef CRISP_UNPACK
+inline UnpackWorkers& Processes() {
+  static const auto processes = UnpackProcesses::Open(CRISP_UNPACK).value();
+  return *processes;
+}
+#endif
+
 class StoreFixture {
  public:
-  explicit StoreFixture(const std::string& root = "") : dir_(TempDir()) {
+#ifdef CRISP_UNPACK
+  explicit StoreFixture(const std::string& root = "") : StoreFixture(Processes(), root) {}
+#endif
+  explicit StoreFixture(UnpackWorkers& workers, const std::string& root = "")
+      : workers_(workers), dir_(TempDir()) {
     root_ = root.empty() ? dir_ + "/store" : root;
     limits.min_free_bytes = 1 << 20;
     limits.min_free_inodes = 100;
@@ -122,7 +136,7 @@ class StoreFixture {
   std::vector<std::string> Reopen() {
     std::vector<std::string> problems;
     store.reset();
-    StoreOptions options{root_, limits};
+    StoreOptions options{root_, limits, &workers_};
     auto opened = SnapshotStore::Open(std::move(options), &problems);
     INFO(opened.status());
     REQUIRE(opened.ok());
@@ -169,6 +183,7 @@ class StoreFixture {
   std::unique_ptr<SnapshotStore> store;
 
  private:
+  UnpackWorkers& workers_;
   std::string dir_;
   std::string root_;
   std::string canary_before_;

@@ -1,0 +1,189 @@
+#include "snapshot/unpack_isolation.h"
+
+#include <grp.h>
+#include <linux/audit.h>
+#include <linux/bpf_common.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <vector>
+
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "linux/syscalls.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CRISP_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CRISP_SANITIZED 1
+#endif
+#endif
+
+namespace crisp::snapshot {
+namespace {
+
+constexpr uid_t kNobody = 65534;
+constexpr rlim_t kMaxMemory = rlim_t{256} << 20;
+// A few are open at a time. But the kernel also compares the limit with what all processes of root
+// have sent in messages that wait to be received (unix(7)).
+constexpr rlim_t kMaxOpenFiles = 4096;
+constexpr uint64_t kUntarCapabilities = uint64_t{1} << CAP_CHOWN | uint64_t{1} << CAP_DAC_OVERRIDE |
+                                        uint64_t{1} << CAP_FOWNER | uint64_t{1} << CAP_FSETID |
+                                        uint64_t{1} << CAP_MKNOD | uint64_t{1} << CAP_SETFCAP;
+
+#if defined(__x86_64__)
+constexpr uint32_t kArchitecture = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
+#else
+#error "unknown architecture"
+#endif
+
+// What the C library needs for memory and locks, and the messages.
+constexpr int kBothCalls[] = {SYS_brk,     SYS_close,   SYS_exit,      SYS_exit_group,
+                              SYS_futex,   SYS_madvise, SYS_mremap,    SYS_munmap,
+                              SYS_recvmsg, SYS_sendmsg, SYS_getrandom, SYS_restart_syscall};
+
+// Files, by descriptors. Calls that take none (chdir is missing, and so is every way to another
+// root) work in the directory that fchdir has chosen.
+constexpr int kUntarCalls[] = {
+    SYS_openat,     SYS_openat2,      SYS_newfstatat, SYS_fstat,     SYS_fstatfs,   SYS_getdents64,
+    SYS_lseek,      SYS_fchdir,       SYS_fcntl,      SYS_umask,     SYS_pwrite64,  SYS_ftruncate,
+    SYS_sendfile,   SYS_readlinkat,   SYS_mkdirat,    SYS_mknodat,   SYS_symlinkat, SYS_linkat,
+    SYS_unlinkat,   SYS_renameat,     SYS_renameat2,  SYS_fchown,    SYS_fchownat,  SYS_fchmod,
+    SYS_fchmodat,   SYS_utimensat,    SYS_fsetxattr,  SYS_lsetxattr, SYS_fgetxattr, SYS_lgetxattr,
+    SYS_llistxattr, SYS_lremovexattr,
+#if defined(__x86_64__)  // elsewhere the C library uses unlinkat
+    SYS_unlink,     SYS_rmdir,
+#endif
+};
+
+#ifdef CRISP_SANITIZED
+// The sanitizers' own, and their reports.
+constexpr int kSanitizerCalls[] = {
+    SYS_read,        SYS_write,         SYS_openat,       SYS_readlinkat,
+    SYS_newfstatat,  SYS_getpid,        SYS_gettid,       SYS_prctl,
+    SYS_prlimit64,   SYS_mincore,       SYS_sigaltstack,  SYS_pipe2,
+    SYS_sched_yield, SYS_clock_gettime, SYS_rt_sigaction, SYS_rt_sigprocmask,
+#if defined(__x86_64__)
+    SYS_open,        SYS_readlink,      SYS_getrlimit,
+#endif
+};
+#endif
+
+void Allow(std::vector<sock_filter>& filter, int call) {
+  filter.push_back({BPF_JMP | BPF_JEQ | BPF_K, 0, 1, static_cast<uint32_t>(call)});
+  filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW});
+}
+
+// mmap and mprotect, whose third argument is the protection.
+void AllowUnlessExecutable(std::vector<sock_filter>& filter, int call) {
+  constexpr uint32_t kThird = offsetof(seccomp_data, args) + 2 * sizeof(uint64_t);
+  filter.push_back({BPF_JMP | BPF_JEQ | BPF_K, 0, 4, static_cast<uint32_t>(call)});
+  filter.push_back({BPF_LD | BPF_W | BPF_ABS, 0, 0, kThird});  // the low half: little-endian
+  filter.push_back({BPF_JMP | BPF_JSET | BPF_K, 0, 1, PROT_EXEC});
+  filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS});
+  filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW});
+}
+
+absl::Status FilterCalls(UnpackRole role) {
+  std::vector<sock_filter> filter = {
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)},
+      {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, kArchitecture},
+      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS},
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+  };
+  for (const int call : kBothCalls) Allow(filter, call);
+#ifdef CRISP_SANITIZED
+  for (const int call : kSanitizerCalls) Allow(filter, call);
+#endif
+  if (role == UnpackRole::kUntar) {
+    for (const int call : kUntarCalls) Allow(filter, call);
+  }
+  AllowUnlessExecutable(filter, SYS_mmap);
+  AllowUnlessExecutable(filter, SYS_mprotect);
+  filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS});
+  const sock_fprog program = {static_cast<unsigned short>(filter.size()), filter.data()};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return base::Errno("no_new_privs", "");
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return base::Errno("seccomp", "");
+  return absl::OkStatus();
+}
+
+// The root directory becomes an empty one, so that no path leads anywhere: neither one of a layer
+// nor one of a library (glibc's iconv would look for modules below /usr/lib).
+absl::Status LeaveHost() {
+  if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) != 0) {
+    return base::Errno("unshare", "mounts, network, IPC");
+  }
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return base::Errno("make private", "/");
+  }
+  // Any directory would do, as the mount namespace is this process's own.
+  constexpr char kPlace[] = "/proc";
+  constexpr unsigned long kFlags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  if (mount("crisp-unpack", kPlace, "tmpfs", kFlags, "size=4k,nr_inodes=1,mode=0555") != 0) {
+    return base::Errno("mount tmpfs", kPlace);
+  }
+  if (chdir(kPlace) != 0) return base::Errno("chdir", kPlace);
+  // With "." for both, the old root is stacked on top of the new one (pivot_root(2)).
+  if (linux::PivotRoot(".", ".") != 0) return base::Errno("pivot_root", kPlace);
+  if (umount2(".", MNT_DETACH) != 0) return base::Errno("detach", "the host's root");
+  return chdir("/") == 0 ? absl::OkStatus() : base::Errno("chdir", "/");
+}
+
+absl::Status DropRights(UnpackRole role) {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) != 0) return base::Errno("capget", "");
+  const uint64_t has = uint64_t{data[1].permitted} << 32 | data[0].permitted;
+  for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; ++cap) {
+    if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0) return base::Errno("drop capability", "");
+  }
+  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
+    return base::Errno("clear ambient capabilities", "");
+  }
+  if (setgroups(0, nullptr) != 0) return base::Errno("setgroups", "");
+  if (role == UnpackRole::kDecode) {
+    if (setresgid(kNobody, kNobody, kNobody) != 0) return base::Errno("setresgid", "");
+    if (setresuid(kNobody, kNobody, kNobody) != 0) return base::Errno("setresuid", "");
+  }
+  // Without one that crispd itself lacks, a layer that needs it fails as it did in crispd.
+  const uint64_t keeps = role == UnpackRole::kUntar ? kUntarCapabilities & has : 0;
+  for (int half : {0, 1}) {
+    data[half] = {};
+    data[half].effective = data[half].permitted = static_cast<uint32_t>(keeps >> (32 * half));
+  }
+  if (syscall(SYS_capset, &header, data) != 0) return base::Errno("capset", "");
+  return absl::OkStatus();
+}
+
+absl::Status Limit(__rlimit_resource resource, const char* name, rlim_t value) {
+  const rlimit limit = {value, value};
+  return setrlimit(resource, &limit) == 0 ? absl::OkStatus() : base::Errno("setrlimit", name);
+}
+
+}  // namespace
+
+absl::Status Isolate(UnpackRole role) {
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) return base::Errno("not dumpable", "");
+  CRISP_RETURN_IF_ERROR(LeaveHost());
+  CRISP_RETURN_IF_ERROR(Limit(RLIMIT_CORE, "core", 0));
+  CRISP_RETURN_IF_ERROR(Limit(RLIMIT_NOFILE, "open files", kMaxOpenFiles));
+#ifndef CRISP_SANITIZED  // its shadow memory takes terabytes of addresses
+  CRISP_RETURN_IF_ERROR(Limit(RLIMIT_AS, "memory", kMaxMemory));
+#endif
+  CRISP_RETURN_IF_ERROR(DropRights(role));
+  return FilterCalls(role);
+}
+
+}  // namespace crisp::snapshot

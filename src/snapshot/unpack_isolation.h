@@ -1,0 +1,29 @@
+// What a process that parses a layer may do. It takes everything else from itself before it reads
+// the first byte, so that a hostile layer that takes it over gains next to nothing:
+//
+//                   decoder                          untarrer
+//   user            65534                            root
+//   capabilities    none                             CHOWN DAC_OVERRIDE FOWNER FSETID MKNOD SETFCAP
+//   mounts          an empty read-only tmpfs as root directory; no other mount
+//   descriptors     its sockets and shared memory    the same, the layer's directory, later the
+//                                                    lower layers, both as mounts attached nowhere
+//   network, IPC    namespaces of its own, empty
+//   system calls    memory, messages                 also files, relative to what it has open
+//   limits          256 MiB of memory, 4096 descriptors; no core dump
+//
+// Neither can start a program or a process, or make memory executable; a call that is not allowed
+// ends the process. See seccomp(2), capabilities(7), pivot_root(2).
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+
+namespace crisp::snapshot {
+
+enum class UnpackRole { kDecode, kUntar };
+
+// For a program with one thread, as root. With an error the process must read nothing.
+absl::Status Isolate(UnpackRole role);
+
+}  // namespace crisp::snapshot

@@ -1,0 +1,45 @@
+// Starts the decoders and untarrers of layers as processes, of the program crisp-unpack.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "snapshot/unpack_workers.h"
+
+namespace crisp::snapshot {
+
+// Thread-safe.
+class UnpackProcesses : public UnpackWorkers {
+ public:
+  // Opens `program` once: all processes of one crispd are of one version, although an upgrade
+  // replaces the file.
+  static absl::StatusOr<std::unique_ptr<UnpackProcesses>> Open(const std::string& program);
+  // They start in a cgroup2 group at `directory`, which exists while one of them does. Ends what an
+  // earlier crispd left there: the processes end when crispd does, but one that a layer has taken
+  // over may not. To be called before the first Start().
+  absl::Status UseGroup(const std::string& directory);
+
+  absl::StatusOr<std::unique_ptr<UnpackWorker>> Start(UnpackRole role, const UnpackLimits& limits,
+                                                      const std::vector<int>& fds) override;
+  absl::StatusOr<base::UniqueFd> OpenLayer(const std::string& directory) override;
+  absl::StatusOr<base::UniqueFd> OpenLower(const std::string& base,
+                                           const std::vector<std::string>& names) override;
+
+ private:
+  class Process;
+  explicit UnpackProcesses(base::UniqueFd program) : program_(std::move(program)) {}
+  // The group's descriptor, or -1; to be left once for each OK.
+  absl::StatusOr<int> JoinGroup();
+  void LeaveGroup();
+
+  const base::UniqueFd program_;
+  std::string group_directory_;  // empty: none
+  absl::Mutex mu_;
+  int members_ ABSL_GUARDED_BY(mu_) = 0;
+  base::UniqueFd group_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace crisp::snapshot

@@ -1,0 +1,201 @@
+#include "snapshot/unpacker.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/failpoint.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "snapshot/tree_metadata.h"
+
+namespace crisp::snapshot {
+namespace {
+
+// tree_writer.h takes no more either.
+constexpr uint64_t kMaxOpaque = 262'144;
+// For 256 KiB of a layer. Only a disk that hangs, or a worker that a layer has taken over, takes so
+// long.
+constexpr absl::Duration kPatience = absl::Minutes(10);
+
+// `status` of talking to `worker`.
+absl::Status Explain(UnpackWorker& worker, const absl::Status& status) {
+  return absl::IsUnavailable(status) ? worker.WhyGone() : status;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Unpacker>> Unpacker::Start(UnpackWorkers& workers,
+                                                          const std::string& directory,
+                                                          const UnpackLimits& limits) {
+  auto unpacker = std::unique_ptr<Unpacker>(new Unpacker(limits));
+  Unpacker* const self = unpacker.get();
+  CRISP_RETURN_IF_ERROR(self->StartWorkers(workers, directory));
+  CRISP_ASSIGN_OR_RETURN(self->thread_, base::StartThread("unpack", [self] {
+                           self->relayed_ = self->Relay();
+                           // The caller waits for the decoder, and for nothing else.
+                           self->decoder_->Kill();
+                         }));
+  return unpacker;
+}
+
+absl::Status Unpacker::StartWorkers(UnpackWorkers& workers, const std::string& directory) {
+  CRISP_ASSIGN_OR_RETURN(directory_, base::Open(directory, O_RDONLY | O_DIRECTORY));
+  guard_.emplace(directory_.get(), limits_);
+  CRISP_ASSIGN_OR_RETURN(compressed_memory_, ChunkMemory::MakeToWrite());
+  CRISP_ASSIGN_OR_RETURN(decoded_memory_, ChunkMemory::MakeToRead());
+  CRISP_ASSIGN_OR_RETURN(plain_memory_, ChunkMemory::MakeToWrite());
+  CRISP_ASSIGN_OR_RETURN(auto compressed, FrameSocket::Pair());
+  CRISP_ASSIGN_OR_RETURN(auto decoded, FrameSocket::Pair());
+  CRISP_ASSIGN_OR_RETURN(auto plain, FrameSocket::Pair());
+  CRISP_ASSIGN_OR_RETURN(decoder_, workers.Start(UnpackRole::kDecode, limits_,
+                                                 {compressed.second.fd(), compressed_memory_.fd(),
+                                                  -1, decoded.second.fd(), decoded_memory_.fd()}));
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd layer, workers.OpenLayer(directory));
+  CRISP_ASSIGN_OR_RETURN(untarrer_,
+                         workers.Start(UnpackRole::kUntar, limits_,
+                                       {plain.second.fd(), plain_memory_.fd(), -1, layer.get()}));
+  CRISP_FAILPOINT("layer: processes started");
+  compressed_socket_ = std::move(compressed.first);
+  decoded_socket_ = std::move(decoded.first);
+  plain_socket_ = std::move(plain.first);
+  // The untarrer stops before the disk is full. One that a layer has taken over may not.
+  const auto look = [this] { return guard_->Check(); };
+  decoded_socket_.Watch(look, absl::InfiniteDuration());  // waits for the registry
+  plain_socket_.Watch(look, kPatience);
+  compressed_socket_.Watch([] { return absl::OkStatus(); }, kPatience);
+  compressed_.emplace(compressed_socket_, compressed_memory_);
+  decoded_.emplace(decoded_socket_, decoded_memory_);
+  plain_.emplace(plain_socket_, plain_memory_,
+                 [this](Frame frame) { return Serve(std::move(frame)); });
+  return absl::OkStatus();
+}
+
+Unpacker::~Unpacker() {
+  Abandon();
+  thread_.Join();
+}
+
+void Unpacker::Abandon() {
+  // Not set when Start() has failed.
+  if (decoder_ != nullptr) decoder_->Kill();
+  if (untarrer_ != nullptr) untarrer_->Kill();
+}
+
+absl::Status Unpacker::Write(absl::Span<const char> compressed) {
+  compressed_bytes_ += compressed.size();
+  while (!compressed.empty()) {
+    if (room_.empty()) {
+      CRISP_ASSIGN_OR_RETURN(room_, compressed_->Room());
+    }
+    const size_t size = std::min(compressed.size(), room_.size() - used_);
+    std::memcpy(room_.data() + used_, compressed.data(), size);
+    compressed.remove_prefix(size);
+    used_ += size;
+    if (used_ < room_.size()) continue;
+    CRISP_RETURN_IF_ERROR(compressed_->Push(used_));
+    room_ = {};
+    used_ = 0;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Unpacker::Finish() {
+  if (used_ > 0) CRISP_RETURN_IF_ERROR(compressed_->Push(used_));
+  CRISP_RETURN_IF_ERROR(compressed_->End(absl::OkStatus()));
+  thread_.Join();
+  CRISP_RETURN_IF_ERROR(relayed_);
+  return hasher_.Finish();
+}
+
+absl::Status Unpacker::Cause() {
+  decoder_->Kill();
+  thread_.Join();
+  return relayed_;
+}
+
+absl::Status Unpacker::Relay() {
+  while (true) {
+    const absl::StatusOr<absl::Span<const char>> chunk = decoded_->Next();
+    if (!chunk.ok()) return Explain(*decoder_, chunk.status());
+    if (chunk->empty()) break;
+    CRISP_RETURN_IF_ERROR(Explain(*untarrer_, Pass(*chunk)));
+    CRISP_FAILPOINT("layer: part passed on");
+  }
+  CRISP_RETURN_IF_ERROR(Explain(*untarrer_, plain_->End(absl::OkStatus())));
+  return AwaitUntarrer();
+}
+
+absl::Status Unpacker::Pass(absl::Span<const char> chunk) {
+  plain_bytes_ += chunk.size();
+  CRISP_RETURN_IF_ERROR(CheckRatio());
+  CRISP_RETURN_IF_ERROR(guard_->Spend(chunk.size(), 0));
+  CRISP_ASSIGN_OR_RETURN(const absl::Span<char> room, plain_->Room());
+  std::memcpy(room.data(), chunk.data(), chunk.size());
+  // The copy, which the decoder cannot change.
+  hasher_.Update({room.data(), chunk.size()});
+  return plain_->Push(chunk.size());
+}
+
+absl::Status Unpacker::CheckRatio() const {
+  const uint64_t compressed = compressed_bytes_;
+  if (plain_bytes_ < limits_.ratio_from_bytes) return absl::OkStatus();
+  if (plain_bytes_ / limits_.max_ratio <= compressed) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("layer of ", compressed,
+                                                   " bytes unpacks to more than ", plain_bytes_,
+                                                   " bytes, max_ratio is ", limits_.max_ratio));
+}
+
+absl::Status Unpacker::AwaitUntarrer() {
+  waits_ = false;
+  while (true) {
+    absl::StatusOr<Frame> frame = plain_socket_.Receive(/*with_fd=*/true);
+    if (!frame.ok()) return Explain(*untarrer_, frame.status());
+    if (frame->kind == FrameKind::kEnd) return StatusOf(*frame);
+    if (frame->kind == FrameKind::kFree) continue;
+    waits_ = frame->kind == FrameKind::kWaits;
+    if (waits_) return absl::OkStatus();
+    CRISP_RETURN_IF_ERROR(Serve(*std::move(frame)));
+  }
+}
+
+absl::Status Unpacker::Serve(Frame frame) {
+  if (frame.kind != FrameKind::kOpaque || !frame.fd.valid()) return Unexpected(frame);
+  return MarkOpaque(frame.fd.get());
+}
+
+absl::Status Unpacker::MarkOpaque(int directory) {
+  struct stat layer, info;
+  if (fstat(directory_.get(), &layer) != 0 || fstat(directory, &info) != 0) {
+    return base::Errno("stat", "opaque directory");
+  }
+  // One of the layer's: all others that the untarrer can reach are read-only.
+  if (!S_ISDIR(info.st_mode) || info.st_dev != layer.st_dev || ++opaque_ > kMaxOpaque) {
+    return absl::InternalError("the untar process names a wrong directory as opaque");
+  }
+  if (fsetxattr(directory, kOpaqueXattr, "y", 1, 0) == 0) return absl::OkStatus();
+  return base::Errno("setxattr", kOpaqueXattr);
+}
+
+absl::Status Unpacker::Complete(base::UniqueFd lower) {
+  const absl::Status sent = plain_socket_.Send(FrameKind::kLower, "", lower.get());
+  CRISP_RETURN_IF_ERROR(Explain(*untarrer_, sent));
+  CRISP_RETURN_IF_ERROR(AwaitUntarrer());
+  CRISP_FAILPOINT("layer: completed from its parents");
+  if (waits_) return absl::InternalError("the untar process does not come to an end");
+  return absl::OkStatus();
+}
+
+absl::Status Unpacker::Stop() {
+  const absl::Status decoder = decoder_->Stop();
+  const absl::Status untarrer = untarrer_->Stop();
+  return decoder.ok() ? untarrer : decoder;
+}
+
+}  // namespace crisp::snapshot

@@ -1,0 +1,86 @@
+// crispd's part of unpacking one layer: it feeds the decoder, hashes what comes out, passes that on
+// to the untarrer (unpack_roles.h), and does what the untarrer has no right to do itself.
+//
+//   caller's thread:  Write -> shared memory -> decoder
+//   own thread:       decoder -> copy, hash, check the ratio -> shared memory -> untarrer
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/thread.h"
+#include "base/unique_fd.h"
+#include "digest/hasher.h"
+#include "snapshot/chunk_channel.h"
+#include "snapshot/frame_socket.h"
+#include "snapshot/space_guard.h"
+#include "snapshot/unpack_workers.h"
+
+namespace crisp::snapshot {
+
+// One thread at a time, except for Abandon(). After an error only the destructor may be called.
+class Unpacker {
+ public:
+  // `directory`: where the layer goes; it is empty. `workers` is borrowed.
+  static absl::StatusOr<std::unique_ptr<Unpacker>> Start(UnpackWorkers& workers,
+                                                         const std::string& directory,
+                                                         const UnpackLimits& limits);
+  // The workers have ended, unless the kernel does not let them.
+  ~Unpacker();
+
+  // Compressed bytes. Blocks while the workers are slower.
+  absl::Status Write(absl::Span<const char> compressed);
+  // After all bytes: waits until everything is unpacked that does not need the lower layers, and
+  // returns the digest of the plain bytes.
+  absl::StatusOr<std::string> Finish();
+  // Whether the rest needs the lower layers; known after Finish().
+  bool waits_for_lower() const { return waits_; }
+  // Does the rest. `lower`: the lower layers, invalid if there are none.
+  absl::Status Complete(base::UniqueFd lower);
+  // Afterwards nothing but crispd writes to the layer.
+  absl::Status Stop();
+
+  // Why the decoder is gone: the error of the own thread, if it has one. Waits for its end.
+  absl::Status Cause();
+  // Makes every call return an error soon. From any thread.
+  void Abandon();
+
+ private:
+  explicit Unpacker(const UnpackLimits& limits) : limits_(limits) {}
+  absl::Status StartWorkers(UnpackWorkers& workers, const std::string& directory);
+  absl::Status Relay();
+  absl::Status Pass(absl::Span<const char> chunk);
+  absl::Status CheckRatio() const;
+  // Serves the untarrer until its result or its wish for the lower layers.
+  absl::Status AwaitUntarrer();
+  absl::Status Serve(Frame frame);
+  absl::Status MarkOpaque(int directory);
+
+  const UnpackLimits limits_;
+  base::UniqueFd directory_;
+  std::optional<SpaceGuard> guard_;
+  ChunkMemory compressed_memory_, decoded_memory_, plain_memory_;
+  FrameSocket compressed_socket_, decoded_socket_, plain_socket_;
+  std::optional<ChunkWriter> compressed_, plain_;
+  std::optional<ChunkReader> decoded_;
+  std::unique_ptr<UnpackWorker> decoder_, untarrer_;
+
+  absl::Span<char> room_;  // what is left of the compressed chunk that is being filled
+  size_t used_ = 0;
+  std::atomic<uint64_t> compressed_bytes_ = 0;
+  uint64_t plain_bytes_ = 0;
+  uint64_t opaque_ = 0;
+  digest::Hasher hasher_;  // of the plain bytes
+  bool waits_ = false;
+  absl::Status relayed_;  // result of the thread, valid after its end
+  base::Thread thread_;
+};
+
+}  // namespace crisp::snapshot

@@ -1,0 +1,177 @@
+// The way of a layer through decoder, crispd and untarrer, with both on threads; and what a decoder
+// that a layer has taken over can do to it. Needs no root.
+#include <atomic>
+#include <thread>
+
+#include "test/unit/snapshot/store_fixture.h"
+#include "test/unit/snapshot/unpack_threads.h"
+
+namespace crisp::snapshot {
+namespace {
+
+using B = TarBuilder;
+
+std::string Big(char c) { return std::string(3'000'000, c); }
+
+TEST_CASE("a layer arrives complete, whatever its compression and the pieces it comes in") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  B tar;
+  for (int i = 0; i < 300; ++i)
+    tar.File(absl::StrCat("d/", i % 7, "/", i), std::string(i * 50, 'x'));
+  const std::string plain = tar.Dir("empty", 0711).File("big", Big('b')).Link("l", "big").Done();
+  for (const std::string& blob : {plain, Gzip(plain), Zstd(plain)}) {
+    const auto layer = fix.UnpackBlob(blob, StoreFixture::Spec(plain));
+    INFO(layer.status());
+    REQUIRE(layer.ok());
+    const std::string directory = fix.Directory(*layer);
+    CHECK(*base::ReadFile(directory + "/big") == Big('b'));
+    CHECK(*base::ReadFile(directory + "/d/5/299") == std::string(299 * 50, 'x'));
+    CHECK((Stat(directory + "/empty").st_mode & 07777) == 0711);
+    CHECK(Target(directory + "/l") == "big");
+    REQUIRE(fix.store->DeleteUnlisted(fix.store->Unlist({*layer})).ok());
+    REQUIRE(fix.Empty());
+  }
+}
+
+TEST_CASE("a layer that refers to the one below gets its files and its directories' modes") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  const oci::ChainId lower = *fix.Unpack(
+      B().Dir("d", 0750).File("d/file", Big('f')).Dir("usr", 0755).Link("lib", "usr").Done());
+  const auto upper =
+      fix.Unpack(B().Hard("link", "d/file").File("d/new", "n").File("lib/so", "s").Done(), lower);
+  INFO(upper.status());
+  REQUIRE(upper.ok());
+  const std::string directory = fix.Directory(*upper);
+  CHECK(*base::ReadFile(directory + "/link") == Big('f'));
+  CHECK(Stat(directory + "/link").st_ino == Stat(directory + "/d/file").st_ino);
+  CHECK((Stat(directory + "/d").st_mode & 07777) == 0750);
+  CHECK(*base::ReadFile(directory + "/usr/so") == "s");
+  CHECK_FALSE(Exists(directory + "/lib"));
+}
+
+TEST_CASE("errors name the step, the entry and the layer") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  const std::string tar = B().File("ok").File("../out").Done();
+  const LayerSpec spec = StoreFixture::Spec(tar);
+  const absl::Status refused = fix.UnpackBlob(tar, spec).status();
+  CHECK(absl::IsInvalidArgument(refused));
+  CHECK(std::string(refused.message()).find("unpack " + spec.diff_id + ": ../out: name") == 0);
+  const std::string zipped = Gzip(B().File("big", Big('b')).Done());
+  const absl::Status cut = fix.UnpackBlob(zipped.substr(0, zipped.size() - 9), spec).status();
+  CHECK(absl::IsDataLoss(cut));
+  CHECK(std::string(cut.message()).find("gzip: stream ends inside a member") != std::string::npos);
+  CHECK(fix.Empty());
+}
+
+// Sends the layer of another image instead of what it was given.
+class Liar : public UnpackThreads {
+ public:
+  explicit Liar(std::string tar) : tar_(std::move(tar)) {}
+
+ private:
+  absl::Status Decode(ChunkReader& compressed, ChunkWriter& plain, const ChunkMemory&) override {
+    while (true) {
+      const auto chunk = compressed.Next();
+      if (!chunk.ok()) return chunk.status();
+      if (chunk->empty()) break;
+    }
+    for (size_t at = 0; at < tar_.size(); at += ChunkMemory::kChunkBytes) {
+      const auto room = plain.Room();
+      if (!room.ok()) return room.status();
+      const size_t size = tar_.copy(room->data(), room->size(), at);
+      const absl::Status pushed = plain.Push(size);
+      if (!pushed.ok()) return pushed;
+    }
+    return absl::OkStatus();
+  }
+  const std::string tar_;
+};
+
+TEST_CASE("a decoder that sends other bytes than the layer's is not believed") {
+  Liar liar(B().File("bin/sh", "evil").Done());
+  StoreFixture fix(liar);
+  const std::string honest = B().File("bin/sh", "honest").Done();
+  const auto result = fix.UnpackBlob(Gzip(honest), StoreFixture::Spec(honest));
+  INFO(result.status());
+  CHECK(absl::IsDataLoss(result.status()));
+  CHECK_FALSE(fix.store->Has(StoreFixture::Spec(honest).chain_id));
+  CHECK(fix.Empty());
+}
+
+// Changes bytes while crispd hashes and passes them on.
+class Racer : public UnpackThreads {
+  absl::Status Decode(ChunkReader& compressed, ChunkWriter& plain,
+                      const ChunkMemory& memory) override {
+    std::atomic<bool> stop = false;
+    std::thread writer([&] {
+      for (uint64_t i = 0; !stop; ++i) {
+        std::atomic_ref<char> byte(memory.Chunk(i)[ChunkMemory::kChunkBytes / 2]);
+        byte = 'x';
+        byte = 'b';
+      }
+    });
+    const absl::Status decoded = DecodeLayer(compressed, plain);
+    stop = true;
+    writer.join();
+    return decoded;
+  }
+};
+
+TEST_CASE("bytes that a decoder changes after it has sent them are published only as hashed") {
+  Racer racer;
+  StoreFixture fix(racer);
+  const std::string tar = B().File("big", std::string(8'000'000, 'b')).Done();
+  const LayerSpec spec = StoreFixture::Spec(tar);
+  int refused = 0;
+  for (int i = 0; i < 20; ++i) {
+    const auto result = fix.UnpackBlob(tar, spec);
+    if (result.ok()) {
+      CHECK(*base::ReadFile(fix.Directory(*result) + "/big") == std::string(8'000'000, 'b'));
+      REQUIRE(fix.store->DeleteUnlisted(fix.store->Unlist({*result})).ok());
+    } else {
+      CHECK(absl::IsDataLoss(result.status()));
+      ++refused;
+    }
+  }
+  INFO(refused);
+  CHECK(refused > 0);
+}
+
+// Takes one chunk and gives nothing.
+class Sleeper : public UnpackThreads {
+  absl::Status Decode(ChunkReader& compressed, ChunkWriter&, const ChunkMemory&) override {
+    (void)compressed.Next();
+    asleep.store(true);
+    asleep.notify_all();
+    woken.wait(false);
+    return absl::OkStatus();
+  }
+
+ public:
+  std::atomic<bool> asleep = false;
+  std::atomic<bool> woken = false;
+};
+
+TEST_CASE("a pull that is given up does not wait for a decoder that takes nothing") {
+  Sleeper sleeper;
+  StoreFixture fix(sleeper);
+  const std::string tar = B().File("big", Big('b')).Done();
+  {
+    auto writer = std::move(fix.store->BeginLayer(StoreFixture::Spec(tar))).value();
+    std::thread caller([&] {
+      sleeper.asleep.wait(false);
+      writer->Abandon();
+      sleeper.woken.store(true);  // a thread cannot be killed
+      sleeper.woken.notify_all();
+    });
+    CHECK_FALSE(writer->Write(tar).ok());
+    caller.join();
+  }
+  CHECK(fix.Empty());
+}
+
+}  // namespace
+}  // namespace crisp::snapshot
