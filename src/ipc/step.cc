@@ -1,5 +1,6 @@
 #include "ipc/step.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <iterator>
@@ -11,9 +12,10 @@ namespace {
 
 // Whose mistake a failure is.
 enum class Blame : uint8_t {
-  kHost,             // of crisp or of the machine
-  kClient,           // of the request that asked for it
-  kClientIfInvalid,  // of the request when the kernel says EINVAL, otherwise of the machine
+  kHost,              // of crisp or of the machine
+  kClient,            // of the request, or of the image that it names
+  kClientIfUnusable,  // of the request when the kernel says that a value or a path in it cannot be
+                      // used, otherwise of the machine
 };
 
 struct StepInfo {
@@ -27,7 +29,7 @@ constexpr StepInfo kSteps[] = {
     {Step::kStart, "start", Blame::kHost},
     {Step::kContainer, "container", Blame::kHost},
     {Step::kRequest, "request", Blame::kHost},
-    {Step::kLog, "log", Blame::kHost},
+    {Step::kLog, "log", Blame::kClientIfUnusable},
     {Step::kStdio, "stdio", Blame::kHost},
     {Step::kFork, "fork", Blame::kHost},
     {Step::kRecord, "record", Blame::kHost},
@@ -37,10 +39,10 @@ constexpr StepInfo kSteps[] = {
     {Step::kBundle, "bundle", Blame::kHost},
     {Step::kSpec, "spec", Blame::kClient},
     {Step::kNamespaces, "namespaces", Blame::kHost},
-    {Step::kMountSources, "mount sources", Blame::kHost},
+    {Step::kMountSources, "mount sources", Blame::kClientIfUnusable},
     {Step::kMountNamespace, "mount namespace", Blame::kHost},
     {Step::kRootfs, "rootfs", Blame::kHost},
-    {Step::kImageMounts, "image mounts", Blame::kHost},
+    {Step::kImageMounts, "image mounts", Blame::kClientIfUnusable},
     {Step::kProcess, "process", Blame::kHost},
     {Step::kJoinNamespaces, "join namespaces", Blame::kHost},
     {Step::kClone, "clone", Blame::kHost},
@@ -49,16 +51,16 @@ constexpr StepInfo kSteps[] = {
     {Step::kCgroupNamespace, "cgroup namespace", Blame::kHost},
     {Step::kSession, "session", Blame::kHost},
     {Step::kUserNamespace, "user namespace", Blame::kHost},
-    {Step::kMounts, "mounts", Blame::kHost},
-    {Step::kDevices, "devices", Blame::kHost},
-    {Step::kConsole, "console", Blame::kHost},
+    {Step::kMounts, "mounts", Blame::kClientIfUnusable},
+    {Step::kDevices, "devices", Blame::kClientIfUnusable},
+    {Step::kConsole, "console", Blame::kClientIfUnusable},
     {Step::kPivotRoot, "pivot root", Blame::kHost},
     {Step::kHostname, "hostname", Blame::kHost},
-    {Step::kSysctls, "sysctls", Blame::kClientIfInvalid},
+    {Step::kSysctls, "sysctls", Blame::kClientIfUnusable},
     {Step::kWorkdir, "working directory", Blame::kClient},
-    {Step::kPathRestrictions, "masked and read-only paths", Blame::kHost},
+    {Step::kPathRestrictions, "masked and read-only paths", Blame::kClientIfUnusable},
     {Step::kReadonlyRootfs, "read-only rootfs", Blame::kHost},
-    {Step::kRlimits, "rlimits", Blame::kHost},
+    {Step::kRlimits, "rlimits", Blame::kClientIfUnusable},
     {Step::kAppArmor, "apparmor", Blame::kHost},
     {Step::kDescriptors, "descriptors", Blame::kHost},
     {Step::kSeccomp, "seccomp", Blame::kHost},
@@ -76,6 +78,14 @@ constexpr bool IsIndexedByStep() {
   return std::size(kSteps) == kLastStep + 1;
 }
 static_assert(IsIndexedByStep());
+
+// Not EPERM: a right that crisp lacks.
+constexpr int kUnusable[] = {EINVAL, ERANGE, EACCES, ENOENT,       ENOTDIR, EISDIR,
+                             EEXIST, ELOOP,  EXDEV,  ENAMETOOLONG, ENODEV,  ENXIO};
+
+bool IsUnusable(int error) {
+  return std::find(std::begin(kUnusable), std::end(kUnusable), error) != std::end(kUnusable);
+}
 
 const StepInfo& InfoOf(Step step) { return kSteps[static_cast<size_t>(step)]; }
 
@@ -97,7 +107,7 @@ absl::StatusCode StepStatusCode(Step step, int error) {
     return absl::StatusCode::kResourceExhausted;
   const Blame blame = InfoOf(step).blame;
   const bool client =
-      blame == Blame::kClient || (blame == Blame::kClientIfInvalid && error == EINVAL);
+      blame == Blame::kClient || (blame == Blame::kClientIfUnusable && IsUnusable(error));
   return client ? absl::StatusCode::kInvalidArgument : absl::StatusCode::kInternal;
 }
 

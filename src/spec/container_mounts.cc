@@ -66,6 +66,17 @@ size_t Depth(const oci::Mount& mount) {
   return std::count(mount.destination.begin(), mount.destination.end(), '/');
 }
 
+// Whether two of the ranges share an id, of those that `first` leads to: the kernel refuses that
+// with EINVAL only when the container starts.
+bool Overlap(std::vector<oci::IdMapping> ranges, uint32_t oci::IdMapping::*first) {
+  std::sort(ranges.begin(), ranges.end(),
+            [&](const oci::IdMapping& a, const oci::IdMapping& b) { return a.*first < b.*first; });
+  const auto touches = [&](const oci::IdMapping& a, const oci::IdMapping& b) {
+    return b.*first - a.*first < a.size;
+  };
+  return std::adjacent_find(ranges.begin(), ranges.end(), touches) != ranges.end();
+}
+
 absl::StatusOr<std::vector<oci::IdMapping>> IdRanges(
     absl::string_view field, const google::protobuf::RepeatedPtrField<v1::IDMapping>& mappings) {
   constexpr int kMaxRanges = 340;  // user_namespaces(7)
@@ -76,6 +87,8 @@ absl::StatusOr<std::vector<oci::IdMapping>> IdRanges(
   for (const v1::IDMapping& mapping : mappings) {
     CRISP_ASSIGN_OR_RETURN(ranges.emplace_back(), IdRange(field, mapping));
   }
+  if (Overlap(ranges, &oci::IdMapping::container_id) || Overlap(ranges, &oci::IdMapping::host_id))
+    return Invalid(field, mappings.size(), "ranges overlap");
   return ranges;
 }
 
@@ -105,10 +118,6 @@ const char* PropagationWord(v1::MountPropagation propagation) {
 absl::Status CheckMountOption(absl::string_view field, absl::string_view option) {
   if (option == "noexec" || option == "nodev" || option == "nosuid") return absl::OkStatus();
   return Invalid(field, option, "must be noexec, nodev or nosuid");
-}
-
-bool IsBelow(absl::string_view path, absl::string_view directory) {
-  return absl::StartsWith(path, absl::StrCat(directory, "/"));
 }
 
 }  // namespace

@@ -142,6 +142,10 @@ absl::Status CheckDevice(absl::string_view field, const v1::Device& device) {
     const std::string name = absl::StrCat(field, ".container_path");
     CRISP_ASSIGN_OR_RETURN(const std::string path, CleanAbsolute(name, device.container_path()));
     if (path == "/") return Invalid(name, path, "must not be the root file system");
+    for (const absl::string_view kernel : {"/proc", "/sys"}) {
+      if (path == kernel || IsBelow(path, kernel))
+        return Invalid(name, path, absl::StrCat("must not be in ", kernel));
+    }
   }
   std::string letters = device.permissions();
   std::sort(letters.begin(), letters.end());

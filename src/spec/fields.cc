@@ -70,6 +70,10 @@ absl::Status CheckName(absl::string_view field, absl::string_view name) {
   return absl::OkStatus();
 }
 
+bool IsBelow(absl::string_view path, absl::string_view directory) {
+  return absl::StartsWith(path, absl::StrCat(directory, "/"));
+}
+
 absl::Status CheckId(absl::string_view field, int64_t id) {
   if (id >= 0 && id <= std::numeric_limits<int32_t>::max()) return absl::OkStatus();
   return Invalid(field, id, "must be between 0 and 2147483647");

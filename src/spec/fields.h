@@ -31,6 +31,9 @@ absl::StatusOr<std::string> CleanAbsolute(absl::string_view field, absl::string_
 // The same for "a/b".
 absl::StatusOr<std::string> CleanRelative(absl::string_view field, absl::string_view path);
 
+// Both clean and absolute. False for the directory itself.
+bool IsBelow(absl::string_view path, absl::string_view directory);
+
 // User and group ids are int64 in CRI: only 0..2^31-1 are valid (CVE-2024-40635).
 absl::Status CheckId(absl::string_view field, int64_t id);
 

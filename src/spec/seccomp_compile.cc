@@ -110,11 +110,13 @@ absl::Status AddArchitectures(const oci::Seccomp& profile, scmp_filter_ctx conte
     if (absl::ConsumePrefix(&name, "SCMP_ARCH_")) lower = absl::AsciiStrToLower(name);
     if (lower.empty())
       return Invalid("seccomp architecture", architecture, "must begin with SCMP_ARCH_");
+    const uint32_t token = seccomp_arch_resolve_name(lower.c_str());
+    if (token == 0) return Invalid("seccomp architecture", architecture, "is not an architecture");
     // Skipped: this host cannot run programs of that architecture.
     if (std::find(std::begin(kRunnable), std::end(kRunnable), lower) == std::end(kRunnable)) {
       continue;
     }
-    const int result = seccomp_arch_add(context, seccomp_arch_resolve_name(lower.c_str()));
+    const int result = seccomp_arch_add(context, token);
     if (result < 0 && result != -EEXIST) {
       return base::Errno("seccomp_arch_add", architecture, -result);
     }

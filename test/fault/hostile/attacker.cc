@@ -203,8 +203,8 @@ int Many(char** argv) {
   return 0;
 }
 
-// leave COUNT: so many processes in sessions of their own that ignore signals; goes on as long as they
-// do.
+// leave COUNT: so many processes in sessions of their own that ignore signals; goes on as long as
+// they do.
 int Leave(char** argv) {
   for (int left = atoi(argv[0]); left > 0; --left) {
     const pid_t child = fork();

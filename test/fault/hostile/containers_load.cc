@@ -1,5 +1,5 @@
-// Containers that use up what they share with others: memory, output, processes, trees that are hard
-// to remove. The neighbour's execs and the runtime's memory are watched throughout (watch.h).
+// Containers that use up what they share with others: memory, output, processes, trees that are
+// hard to remove. The neighbour's execs and the runtime's memory are watched throughout (watch.h).
 #include <unistd.h>
 
 #include <atomic>

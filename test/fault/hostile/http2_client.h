@@ -1,5 +1,5 @@
-// A client of a gRPC server on a unix socket that writes HTTP/2 frames (RFC 9113) itself, so that it
-// can send what no library sends. Blocking, for one thread. Header fields are literals without
+// A client of a gRPC server on a unix socket that writes HTTP/2 frames (RFC 9113) itself, so that
+// it can send what no library sends. Blocking, for one thread. Header fields are literals without
 // indexing and without Huffman codes (RFC 7541, 6.2.2). Errors of the socket's set-up throw
 // std::runtime_error.
 #pragma once

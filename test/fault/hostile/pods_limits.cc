@@ -1,5 +1,5 @@
-// Limits that are absurd, arguments that are too long, calls at the wrong time and on the objects of
-// other pods.
+// Limits that are absurd, arguments that are too long, calls at the wrong time and on the objects
+// of other pods.
 #include <unistd.h>
 
 #include <cstdint>

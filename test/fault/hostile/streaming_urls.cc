@@ -1,5 +1,5 @@
-// URLs of the streaming server that are used up, foreign or guessed, and clients that do not read or
-// say nothing.
+// URLs of the streaming server that are used up, foreign or guessed, and clients that do not read
+// or say nothing.
 #include <sys/socket.h>
 #include <unistd.h>
 

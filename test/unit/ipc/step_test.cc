@@ -50,19 +50,26 @@ TEST_CASE("a step this crispd does not know is kNone") {
 
 TEST_CASE("what the client asked for is its mistake, everything else is not") {
   const std::set<Step> client = {Step::kSpec, Step::kWorkdir, Step::kExec};
+  const std::set<Step> if_unusable = {Step::kLog,     Step::kMountSources,     Step::kImageMounts,
+                                      Step::kMounts,  Step::kDevices,          Step::kConsole,
+                                      Step::kSysctls, Step::kPathRestrictions, Step::kRlimits};
   for (uint32_t number = 0; number <= kLastStep; ++number) {
     const Step step = Nth(number);
     INFO(StepName(step));
-    for (const int error : {0, ENOENT, EACCES, EPERM, EIO, ESRCH}) {
+    for (const int error : {0, EPERM, EIO, ESRCH, EMFILE}) {
       CHECK(StepStatusCode(step, error) ==
             (client.count(step) != 0 ? StatusCode::kInvalidArgument : StatusCode::kInternal));
     }
     for (const int error : {ENOSPC, EDQUOT, ENOMEM, EAGAIN}) {
       CHECK(StepStatusCode(step, error) == StatusCode::kResourceExhausted);
     }
-    const bool invalid = client.count(step) != 0 || step == Step::kSysctls;
-    CHECK(StepStatusCode(step, EINVAL) ==
-          (invalid ? StatusCode::kInvalidArgument : StatusCode::kInternal));
+    // A link or a file where the image should have a directory, a value that the kernel refuses.
+    for (const int error : {EINVAL, ERANGE, EACCES, ENOENT, ENOTDIR, ELOOP, EISDIR, EEXIST}) {
+      INFO(error);
+      const bool mistake = client.count(step) + if_unusable.count(step) != 0;
+      CHECK(StepStatusCode(step, error) ==
+            (mistake ? StatusCode::kInvalidArgument : StatusCode::kInternal));
+    }
   }
 }
 

@@ -1,6 +1,6 @@
-// A hostile process in a container, for visible_test.cc and the hostile suite: looks at every process
-// that appears in its PID namespace while that is still the runtime's own code, and says what it has
-// that it should not.
+// A hostile process in a container, for visible_test.cc and the hostile suite: looks at every
+// process that appears in its PID namespace while that is still the runtime's own code, and says
+// what it has that it should not.
 //
 //   spy look [NAME...]    prints a line for each finding
 //   spy write             overwrites the memory that the process shares with others

@@ -260,6 +260,8 @@ TEST_CASE("profiles that cannot be compiled") {
   profile.default_action = "SCMP_ACT_ALLOW";
   profile.architectures = {"x86_64"};
   CheckRefused(CompileSeccomp(profile).status(), "architecture \"x86_64\"");
+  profile.architectures = {"SCMP_ARCH_FLY"};
+  CheckRefused(CompileSeccomp(profile).status(), "architecture \"SCMP_ARCH_FLY\"");
   profile.architectures = {};
   oci::SeccompSyscall& rule = profile.syscalls.emplace_back();
   rule.names = {"umask"};

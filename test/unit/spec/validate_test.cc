@@ -169,6 +169,20 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
          for (int i = 0; i < 341; ++i) c.mutable_mounts(0)->add_uidmappings()->set_length(1);
        },
        "uidMappings 341"},
+      {[](C& c) {
+         using Mapping = ::runtime::v1::IDMapping;
+         auto& uids = *c.mutable_mounts(0)->mutable_uidmappings();
+         *uids.Add() = Proto<Mapping>("container_id: 10 host_id: 100 length: 5");
+         *uids.Add() = Proto<Mapping>("container_id: 0 host_id: 200 length: 11");
+       },
+       "uidMappings 2: ranges overlap"},
+      {[](C& c) {
+         using Mapping = ::runtime::v1::IDMapping;
+         auto& gids = *c.mutable_mounts(0)->mutable_gidmappings();
+         *gids.Add() = Proto<Mapping>("container_id: 0 host_id: 100 length: 5");
+         *gids.Add() = Proto<Mapping>("container_id: 9 host_id: 104 length: 1");
+       },
+       "gidMappings 2: ranges overlap"},
       {[](C& c) { c.mutable_mounts(0)->set_recursive_read_only(true); }, "recursive_read_only"},
       {[](C& c) {
          c.mutable_mounts(0)->set_recursive_read_only(true);
@@ -199,6 +213,11 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
              "host_path: '/dev/null' container_path: '/../x' permissions: 'r'");
        },
        "devices[0].container_path"},
+      {[](C& c) {
+         *c.add_devices() = Proto<::runtime::v1::Device>(
+             "host_path: '/dev/null' container_path: '/proc/x' permissions: 'r'");
+       },
+       "devices[0].container_path \"/proc/x\": must not be in /proc"},
       {[](C& c) {
          *c.add_devices() = Proto<::runtime::v1::Device>(
              "host_path: '/dev/../etc' container_path: '/x' permissions: 'r'");
