@@ -1,6 +1,7 @@
 #include "cni/network.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -55,7 +56,8 @@ class ConfiguredNetwork final : public Network {
   absl::StatusOr<PodNetwork> Attach(const PodNetworkRequest& request,
                                     base::Deadline deadline) override;
   absl::Status Detach(const PodNetworkRequest& request, base::Deadline deadline) override;
-  absl::Status CollectGarbage(base::Deadline deadline) override;
+  absl::Status CollectGarbage(const std::vector<std::string>& sandbox_ids,
+                              base::Deadline deadline) override;
   NetworkState State() override;
 
  private:
@@ -205,7 +207,8 @@ absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
   return Del(*directory.network, *entry, request.plugin_group, deadline);
 }
 
-absl::Status ConfiguredNetwork::CollectGarbage(base::Deadline deadline) {
+absl::Status ConfiguredNetwork::CollectGarbage(const std::vector<std::string>& sandbox_ids,
+                                               base::Deadline deadline) {
   const ConfDirectory directory = LoadConfDirectory(options_.conf_dir);
   if (!directory.network.ok()) return absl::OkStatus();
   const NetworkConf& network = *directory.network;
@@ -218,6 +221,11 @@ absl::Status ConfiguredNetwork::CollectGarbage(base::Deadline deadline) {
   valid.erase(std::remove_if(valid.begin(), valid.end(),
                              [&](const Attachment& a) { return a.network != network.name; }),
               valid.end());
+  std::set<std::string> cached;
+  for (const Attachment& attachment : valid) cached.insert(attachment.container_id);
+  for (const std::string& id : sandbox_ids) {
+    if (cached.count(id) == 0) valid.push_back({network.name, id, kPodInterface});
+  }
   absl::Status first;
   for (const PluginConf& plugin : network.plugins) {
     PluginCall call;

@@ -79,9 +79,11 @@ class Network {
   virtual absl::Status Detach(const PodNetworkRequest& request, base::Deadline deadline) = 0;
 
   // Runs GC of the configured network's plugins, if the network has that verb: they free what they
-  // keep for attachments that nobody knows any more. Attach() waits meanwhile. Runs all plugins and
-  // returns the first error; kUnavailable, without running any, while a pod is being attached.
-  virtual absl::Status CollectGarbage(base::Deadline deadline) = 0;
+  // keep for attachments that nobody knows any more. Those of `sandbox_ids` are kept even if the
+  // cached result of their ADD is lost. Attach() waits meanwhile. Runs all plugins and returns the
+  // first error; kUnavailable, without running any, while a pod is being attached.
+  virtual absl::Status CollectGarbage(const std::vector<std::string>& sandbox_ids,
+                                      base::Deadline deadline) = 0;
 
   // Reads the configuration directory at every call. Waits for no plugin: the answer of the STATUS
   // verb, where the network has it, is the latest of a probe in the background (status_probe.h).

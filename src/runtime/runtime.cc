@@ -38,7 +38,8 @@ absl::Status Runtime::Start() {
   CRISP_RETURN_IF_ERROR(recovery_.Run());
   // Not awaited: a plugin that hangs must not keep crispd from serving.
   const auto collect = [this] {
-    const absl::Status status = core_.network.CollectGarbage(base::Deadline::In(kGarbageTime));
+    const absl::Status status =
+        core_.network.CollectGarbage(AttachedSandboxes(), base::Deadline::In(kGarbageTime));
     if (!status.ok()) {
       base::Log(base::LogLevel::kWarning, "cni garbage was not collected",
                 {{"error", std::string(status.message())}});
@@ -48,6 +49,17 @@ absl::Status Runtime::Start() {
   core_.background.Add("cni gc", collect, absl::ZeroDuration(), Lane::kPlugins);
   CRISP_RETURN_IF_ERROR(stats_.Start());
   return execs_.StartStreaming();
+}
+
+std::vector<std::string> Runtime::AttachedSandboxes() const {
+  std::vector<std::string> ids;
+  for (const SandboxPtr& sandbox : core_.objects.sandboxes.List()) {
+    const bool attached = sandbox->Read([](const store::SandboxRecord& record) {
+      return record.pending_cleanup.count(store::Cleanup::kNetwork) > 0;
+    });
+    if (attached) ids.push_back(sandbox->id().str());
+  }
+  return ids;
 }
 
 void Runtime::BeginStop() { execs_.BeginStopStreaming(); }

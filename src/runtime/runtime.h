@@ -7,6 +7,9 @@
 //                 '--> Stats       Monitor ---> Exits ---> Core::Announce ---> Listener (cri/)
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "runtime/api.h"
 #include "runtime/containers.h"
 #include "runtime/core.h"
@@ -36,6 +39,9 @@ class Runtime {
   Api api();
 
  private:
+  // Whose network is not undone.
+  std::vector<std::string> AttachedSandboxes() const;
+
   Core core_;
   Exits exits_;
   Containers containers_;

@@ -247,7 +247,7 @@ TEST_CASE("STATUS runs from version 1.1.0 on, and once for many calls") {
   CHECK(Text(Judged(*network)) == "cni status: plugin cni_evil: evil thing: happened (code 7)");
 }
 
-TEST_CASE("GC names every attachment of the network, also of other users of the cache") {
+TEST_CASE("GC names every attachment of the network, also of other users and lost from the cache") {
   EvilNetwork evil;
   evil.Configure({{{"tag", "a"}}, {{"tag", "b"}, {"GC", "error1"}}, {{"tag", "c"}}}, "1.1.0");
   const auto network = NewNetwork(evil.options);
@@ -261,14 +261,16 @@ TEST_CASE("GC names every attachment of the network, also of other users of the 
   };
   write("other", "evilnet");
   write("elsewhere", "another");
-  const absl::Status collected = network->CollectGarbage(In(absl::Seconds(10)));
+  const absl::Status collected =
+      network->CollectGarbage({std::string(64, 'a'), "lost"}, In(absl::Seconds(10)));
   CHECK(Contains(Text(collected), "cni gc: plugin cni_evil: "));
   CHECK(evil.CallNames() == "ADD:a ADD:b ADD:c GC:a GC:b GC:c");
   const base::Json call = evil.Calls().back();
   CHECK(call["conf"]["cni.dev/valid-attachments"] ==
         base::Json::parse("[{\"containerID\": \"" + std::string(64, 'a') +
                           "\", \"ifname\": \"eth0\"},"
-                          "{\"containerID\": \"other\", \"ifname\": \"net1\"}]"));
+                          "{\"containerID\": \"other\", \"ifname\": \"net1\"},"
+                          "{\"containerID\": \"lost\", \"ifname\": \"eth0\"}]"));
   CHECK_FALSE(call["env"].contains("CNI_CONTAINERID"));
 }
 
@@ -279,27 +281,27 @@ TEST_CASE("GC does not wait for an ADD that hangs, nor hold up the pods after it
   std::thread hanging([&] { (void)network->Attach(PodRequest(), In(absl::Seconds(3))); });
   for (int i = 0; i < 2000 && evil.Calls().empty(); ++i) absl::SleepFor(absl::Milliseconds(1));
   const base::Deadline soon = In(absl::Seconds(2));
-  CHECK(absl::IsUnavailable(network->CollectGarbage(In(absl::Seconds(10)))));
+  CHECK(absl::IsUnavailable(network->CollectGarbage({}, In(absl::Seconds(10)))));
   CHECK_FALSE(soon.Passed());
   hanging.join();
   CHECK(evil.CallNames() == "ADD:");
-  CHECK(network->CollectGarbage(In(absl::Seconds(10))).ok());
+  CHECK(network->CollectGarbage({}, In(absl::Seconds(10))).ok());
 }
 
 TEST_CASE("no GC without the verb, with disableGC, and beside an entry that cannot be read") {
   EvilNetwork evil;
   const auto network = NewNetwork(evil.options);
   evil.Configure(kOnePlugin, "1.0.0");
-  CHECK(network->CollectGarbage(In(absl::Seconds(10))).ok());
+  CHECK(network->CollectGarbage({}, In(absl::Seconds(10))).ok());
   evil.Configure(kOnePlugin, "1.1.0");
   (void)evil.dir.Write("net.d/00-first.conflist",
                        R"({"cniVersion": "1.1.0", "name": "x", "disableGC": true,
                            "plugins": [{"type": "cni_evil"}]})");
-  CHECK(network->CollectGarbage(In(absl::Seconds(10))).ok());
+  CHECK(network->CollectGarbage({}, In(absl::Seconds(10))).ok());
   REQUIRE(unlink((evil.options.conf_dir + "/00-first.conflist").c_str()) == 0);
   REQUIRE(base::MakeDirs(evil.options.cache_dir + "/results", 0700).ok());
   (void)evil.dir.Write("cache/results/damaged", "{");
-  CHECK_FALSE(network->CollectGarbage(In(absl::Seconds(10))).ok());
+  CHECK_FALSE(network->CollectGarbage({}, In(absl::Seconds(10))).ok());
   CHECK(evil.Calls().empty());
 }
 

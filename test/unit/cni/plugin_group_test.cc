@@ -96,7 +96,7 @@ TEST_CASE("what STATUS and GC leave in a session of its own ends with them") {
   evil.Configure({{{"STATUS", "session"}, {"GC", "session"}}}, "1.1.0");
   const auto network = NewNetwork(evil.options);
   CHECK(Judged(*network).ok());
-  CHECK(network->CollectGarbage(In(absl::Seconds(10))).ok());
+  CHECK(network->CollectGarbage({}, In(absl::Seconds(10))).ok());
   CHECK(evil.CallNames() == "STATUS: left: GC: left:");
   for (const base::Json& call : evil.Calls()) {
     if (call.contains("left")) CHECK(GroupIsGone(call["left"]));

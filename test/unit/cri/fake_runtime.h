@@ -152,7 +152,9 @@ class FakeNetwork final : public cni::Network {
   absl::Status Detach(const cni::PodNetworkRequest&, base::Deadline) override {
     return absl::UnimplementedError("fake");
   }
-  absl::Status CollectGarbage(base::Deadline) override { return absl::OkStatus(); }
+  absl::Status CollectGarbage(const std::vector<std::string>&, base::Deadline) override {
+    return absl::OkStatus();
+  }
   cni::NetworkState State() override { return state; }
 };
 
