@@ -17,7 +17,6 @@
 namespace crisp::snapshot {
 namespace {
 
-constexpr uint64_t kMaxLookups = 4'000'000;
 constexpr int kMaxLinks = 40;
 
 std::vector<std::string> Names(absl::string_view path) {
@@ -27,9 +26,9 @@ std::vector<std::string> Names(absl::string_view path) {
 }  // namespace
 
 absl::Status MergedTree::CountLookup() {
-  if (++lookups_ <= kMaxLookups) return absl::OkStatus();
+  if (++lookups_ <= max_lookups_) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat("the layer needs more than ", kMaxLookups, " look-ups in lower layers"));
+      absl::StrCat("the layer needs more than ", max_lookups_, " look-ups in lower layers"));
 }
 
 absl::StatusOr<std::vector<MergedTree::Directory>> MergedTree::Roots() {

@@ -30,8 +30,9 @@ class MergedTree {
 
   // Top-most first. `opaque` (borrowed): the directories of the top that hide all below them. Their
   // attribute cannot be read without CAP_SYS_ADMIN, and the layers below are merged already.
-  MergedTree(std::vector<base::UniqueFd> layers, const std::set<ino_t>& opaque)
-      : layers_(std::move(layers)), opaque_(opaque) {}
+  MergedTree(std::vector<base::UniqueFd> layers, const std::set<ino_t>& opaque,
+             uint64_t max_lookups = 4'000'000)
+      : layers_(std::move(layers)), opaque_(opaque), max_lookups_(max_lookups) {}
 
   // `path` is relative; links in it are not followed. With `below_top`, a directory (unless opaque)
   // or whiteout that the top layer has at `path` itself is ignored.
@@ -54,6 +55,7 @@ class MergedTree {
 
   const std::vector<base::UniqueFd> layers_;
   const std::set<ino_t>& opaque_;
+  const uint64_t max_lookups_;
   uint64_t lookups_ = 0;
 };
 

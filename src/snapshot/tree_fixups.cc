@@ -122,10 +122,16 @@ class Fixups {
     struct stat info;
     if (fstat(fd->get(), &info) != 0) return base::Errno("stat", path);
     if (info.st_ino != inode) return absl::OkStatus();
+    if (without_lower_.count(SplitPath(path).first) != 0) {
+      without_lower_.insert(path);
+      return absl::OkStatus();
+    }
     CRISP_ASSIGN_OR_RETURN(const auto lower, merged_.Find(path, /*below_top=*/true));
-    if (!lower.has_value()) return absl::OkStatus();
-    if (S_ISLNK(lower->info.st_mode)) return MoveBehindLink(path, *lower);
-    if (!S_ISDIR(lower->info.st_mode)) return absl::OkStatus();
+    if (lower.has_value() && S_ISLNK(lower->info.st_mode)) return MoveBehindLink(path, *lower);
+    if (!lower.has_value() || !S_ISDIR(lower->info.st_mode)) {
+      without_lower_.insert(path);
+      return absl::OkStatus();
+    }
     CRISP_ASSIGN_OR_RETURN(const Metadata data,
                            ReadMetadata(lower->directory.get(), lower->name, lower->info));
     return ApplyMetadata(fd->get(), data, Fresh{});
@@ -238,6 +244,9 @@ class Fixups {
   Deferred& deferred_;
   SpaceGuard& guard_;
   std::set<std::pair<std::string, ino_t>> pending_;
+  // Directories that are in no lower layer, and so nothing below them is: without these a name of
+  // thousands of directories would need millions of look-ups.
+  std::set<std::string> without_lower_;
 };
 
 }  // namespace
