@@ -107,7 +107,7 @@ class TarBuilder {
   // A ustar header block with a right checksum; numbers too large for octal become base-256.
   static std::string Block(const TarItem& item, uint64_t size) {
     std::string block(512, '\0');
-    auto put = [&](size_t at, const std::string& text, size_t room) {
+    auto put = [&](size_t at, absl::string_view text, size_t room) {
       std::memcpy(&block[at], text.data(), std::min(text.size(), room));
     };
     put(0, item.name, 100);
@@ -119,9 +119,9 @@ class TarBuilder {
     block[156] = item.type;
     put(157, item.link, 100);
     put(257,
-        std::string("ustar\0"
-                    "00",
-                    8),
+        absl::string_view("ustar\0"
+                          "00",
+                          8),
         8);
     if (item.type == '3' || item.type == '4') {
       Number(block, 329, 8, item.major);
