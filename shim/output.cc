@@ -16,6 +16,8 @@ namespace {
 
 // More than the kernel buffers of a terminal's output.
 constexpr size_t kTerminalBytes = 64 << 10;
+// Short enough that nobody notices a pause, long enough that most bursts need none.
+constexpr int64_t kWindowNs = 100'000'000;
 
 void SetNonBlocking(int fd) { (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
@@ -29,7 +31,19 @@ bool Output::Open(EventLoop& loop, ContainerLog& log, Stream stream, base::Uniqu
   stream_ = stream;
   fd_ = std::move(fd);
   SetNonBlocking(fd_.get());
-  return loop.Add(fd_.get(), EPOLLIN, *this);
+  Watch();
+  return watched_;
+}
+
+void Output::Watch() {
+  const bool want = fd_.valid() && drop_at_ns_ == INT64_MAX && resume_at_ns_ == INT64_MAX;
+  if (want == watched_) return;
+  if (want) {
+    watched_ = loop_->Add(fd_.get(), EPOLLIN, *this);
+  } else {
+    loop_->Remove(fd_.get());
+    watched_ = false;
+  }
 }
 
 bool Output::Listen(base::UniqueFd pipe, const void* owner) {
@@ -52,6 +66,14 @@ void Output::Forget(const void* owner) {
     if (listener.pipe.valid() && listener.owner == owner) Drop(listener);
   }
   Resume();
+}
+
+void Output::OnTime(int64_t now_ns) {
+  if (resume_at_ns_ <= now_ns) {
+    resume_at_ns_ = INT64_MAX;
+    Watch();
+  }
+  if (drop_at_ns_ <= now_ns) DropLate();
 }
 
 void Output::DropLate() {
@@ -82,11 +104,10 @@ void Output::HandOn() {
     if (Send(listener)) continue;
     listener.behind = true;
     (void)loop_->Add(listener.pipe.get(), EPOLLOUT, listener);
-    if (deadline_ns_ != INT64_MAX) continue;
-    deadline_ns_ = base::MonotonicNanos() + kPatienceNs;
-    loop_->Remove(fd_.get());
+    if (drop_at_ns_ == INT64_MAX) drop_at_ns_ = base::MonotonicNanos() + kPatienceNs;
   }
-  if (deadline_ns_ == INT64_MAX) Resume();
+  Watch();
+  if (drop_at_ns_ == INT64_MAX) Resume();
 }
 
 // True when the listener has got everything or has hung up.
@@ -126,10 +147,8 @@ void Output::Resume() {
   for (const Listener& listener : listeners_) {
     if (listener.behind) return;
   }
-  if (deadline_ns_ != INT64_MAX) {
-    deadline_ns_ = INT64_MAX;
-    if (fd_.valid()) (void)loop_->Add(fd_.get(), EPOLLIN, *this);
-  }
+  drop_at_ns_ = INT64_MAX;
+  Watch();
   high_water_ = std::max(high_water_, end_);
   const bool drained = end_ - chunk_begin_ < ContainerLog::kMaxLine;
   memmove(buffer_, buffer_ + begin_, end_ - begin_);
@@ -147,9 +166,10 @@ void Output::Resume() {
 void Output::End() {
   if (!fd_.valid()) return;
   log_->Write(stream_, buffer_ + begin_, end_ - begin_, /*at_end=*/true);
-  if (deadline_ns_ == INT64_MAX) loop_->Remove(fd_.get());
+  if (watched_) loop_->Remove(fd_.get());
+  watched_ = false;
   fd_.reset();
-  deadline_ns_ = INT64_MAX;
+  drop_at_ns_ = resume_at_ns_ = INT64_MAX;
   begin_ = chunk_begin_ = end_ = 0;
   for (Listener& listener : listeners_) {
     if (listener.pipe.valid()) Drop(listener);
@@ -157,11 +177,25 @@ void Output::End() {
 }
 
 void Output::OnEvent(uint32_t) {
+  const int64_t begin_ns = base::ClockNanos(CLOCK_THREAD_CPUTIME_ID);
   if (!Read()) {
     End();
   } else if (errno != EAGAIN) {
     HandOn();
+    CountCpu(begin_ns);
   }
+}
+
+void Output::CountCpu(int64_t begin_ns) {
+  const int64_t now_ns = base::MonotonicNanos();
+  if (now_ns >= window_ends_ns_) {
+    window_ends_ns_ = now_ns + kWindowNs;
+    cpu_ns_ = 0;
+  }
+  cpu_ns_ += base::ClockNanos(CLOCK_THREAD_CPUTIME_ID) - begin_ns;
+  if (cpu_ns_ < kWindowNs / 4) return;
+  resume_at_ns_ = window_ends_ns_;
+  Watch();
 }
 
 void Output::AwaitListeners(int64_t deadline_ns) {

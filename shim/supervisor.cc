@@ -84,7 +84,7 @@ int Supervisor::TimeoutMs() const {
 void Supervisor::OnTime() {
   const int64_t now = base::MonotonicNanos();
   for (Output& output : outputs_) {
-    if (output.deadline_ns() <= now) output.DropLate();
+    if (output.deadline_ns() <= now) output.OnTime(now);
   }
   if (deadline_ns_ == 0 || deadline_ns_ > now) return;
   deadline_ns_ = 0;

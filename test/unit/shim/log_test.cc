@@ -1,5 +1,6 @@
 // The container's log as crisp-shim writes it.
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -7,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "bundle.h"
 
@@ -51,6 +53,27 @@ TEST_CASE("a lot of output is written completely and in order", "[shim][log]") {
   std::string wanted;
   for (int i = 1; i <= 300'000; ++i) absl::StrAppend(&wanted, i, "\n");
   CHECK(text == wanted);
+}
+
+TEST_CASE("a container that never stops writing costs a quarter of a CPU beside its own",
+          "[shim][log]") {
+  Bundle bundle;
+  const int64_t begin_ns = base::MonotonicNanos();
+  REQUIRE(bundle
+              .Start(ShellSpec("yes & sleep 1.5; kill $!; echo >/done; "
+                               "while ! test -e /stop; do sleep 0.01; done"))
+              .ok());
+  clockid_t shim;
+  REQUIRE(clock_getcpuclockid(bundle.shim_pid(), &shim) == 0);
+  const int64_t cpu_begin_ns = base::ClockNanos(shim);
+  (void)Await(bundle.upper() + "/done", [](const std::string& text) { return !text.empty(); });
+  const int64_t cpu_ns = base::ClockNanos(shim) - cpu_begin_ns;
+  const int64_t elapsed_ns = base::MonotonicNanos() - begin_ns;
+  INFO(cpu_ns << " ns of " << elapsed_ns);
+  CHECK(elapsed_ns > 1'500'000'000);
+  CHECK(cpu_ns < elapsed_ns / 3);
+  REQUIRE(base::WriteFileAtomic(bundle.upper() + "/stop", "", 0644).ok());
+  REQUIRE(bundle.WaitExit().ok());
 }
 
 TEST_CASE("after a reopen output goes to the new file", "[shim][log]") {
