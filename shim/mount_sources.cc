@@ -84,7 +84,7 @@ bool CloneProc(BuildContext& context, MountPlan& mount) {
   const std::string& path = context.plan.Find(CLONE_NEWPID)->path;
   const base::UniqueFd& owner =
       context.InSandbox(path, "ns") != nullptr ? context.sandbox : context.target;
-  if (!owner.valid()) return context.Fail("no procfs of the PID namespace is known", ENOENT);
+  if (!owner.valid()) return context.Fail("no procfs of the PID namespace is known", ESRCH);
   if (!mount.options.data.empty()) return context.Fail(absl::StrCat(name, ": options"), EINVAL);
   const auto clone = [&] {
     // A target may have put anything in this place.

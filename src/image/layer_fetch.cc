@@ -80,8 +80,10 @@ void LayerFetch::Fail(size_t index, const absl::Status& status) {
   absl::MutexLock lock(&mu_);
   // After the first failure the other layers fail with kCancelled.
   if (failed_.exchange(true)) return;
+  // Of a caller that has left or has no time left, not that the unpacking was ended for it.
+  const absl::Status given_up = call_.Check();
   call_.cancel->Cancel();
-  failure_ = base::Prefix(status,
+  failure_ = base::Prefix(given_up.ok() ? status : given_up,
                           absl::StrCat("layer ", index, " ", manifest_.layers[index].digest.str()));
 }
 

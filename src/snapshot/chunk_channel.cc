@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 
@@ -66,8 +67,9 @@ absl::Status ChunkWriter::Handle(Frame frame) {
 }
 
 absl::StatusOr<absl::Span<char>> ChunkWriter::Room() {
+  const base::Deadline deadline = base::Deadline::In(kPatience);
   while (next_ - freed_ == ChunkMemory::kChunks) {
-    CRISP_ASSIGN_OR_RETURN(Frame frame, socket_.Receive(/*with_fd=*/other_ != nullptr));
+    CRISP_ASSIGN_OR_RETURN(Frame frame, socket_.Receive(/*with_fd=*/other_ != nullptr, deadline));
     CRISP_RETURN_IF_ERROR(Handle(std::move(frame)));
   }
   return absl::Span<char>(memory_.Chunk(next_), ChunkMemory::kChunkBytes);

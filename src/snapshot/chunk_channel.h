@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/unique_fd.h"
 #include "snapshot/frame_socket.h"
@@ -64,15 +65,20 @@ class ChunkWriter {
               std::function<absl::Status(Frame)> other = nullptr)
       : socket_(socket), memory_(memory), other_(std::move(other)) {}
 
-  // The next chunk, kChunkBytes. Waits until the reader has freed one. The reader's error if it has
-  // sent one; kUnavailable when it is gone.
+  // The next chunk, kChunkBytes. Waits until the reader has freed one; on a socket that is watched
+  // at most for kPatience. The reader's error if it has sent one; kUnavailable when it is gone.
   absl::StatusOr<absl::Span<char>> Room();
   // The first `size` bytes of it are for the reader.
   absl::Status Push(size_t size);
   absl::Status End(const absl::Status& status) { return Sent(socket_.SendEnd(status)); }
+  // A message of the reader.
+  absl::Status Handle(Frame frame);
+
+  // For 256 KiB of a layer. Only a disk that hangs, or a worker that a layer has taken over, takes
+  // so long.
+  static constexpr absl::Duration kPatience = absl::Minutes(10);
 
  private:
-  absl::Status Handle(Frame frame);
   // Prefers the reader's last words to the fact that it is gone.
   absl::Status Sent(const absl::Status& status);
 

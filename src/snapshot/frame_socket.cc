@@ -64,23 +64,25 @@ absl::Status FrameSocket::SendEnd(const absl::Status& status) const {
   return Send(FrameKind::kEnd, absl::StrCat(absl::string_view(&code, 1), status.message()));
 }
 
-absl::Status FrameSocket::Await() const {
+absl::Status FrameSocket::Await(base::Deadline deadline) const {
   if (!look_) return absl::OkStatus();
-  const base::Deadline deadline = base::Deadline::In(patience_);
   while (true) {
     pollfd entry = {.fd = fd_.get(), .events = POLLIN, .revents = 0};
     const int ready = poll(&entry, 1, kLookMillis);
-    if (ready > 0) return absl::OkStatus();
     if (ready < 0 && errno != EINTR) return base::Errno("poll", "");
-    CRISP_RETURN_IF_ERROR(look_());
-    if (deadline.Passed()) {
-      return absl::InternalError(absl::StrCat("no progress in ", absl::FormatDuration(patience_)));
+    // By the clock: a peer that never stops sending must not keep it from being called.
+    if (next_look_.Passed()) {
+      CRISP_RETURN_IF_ERROR(look_());
+      next_look_ = base::Deadline::In(absl::Milliseconds(kLookMillis));
     }
+    if (deadline.Passed())
+      return absl::InternalError("the process at the other end takes too long");
+    if (ready > 0) return absl::OkStatus();
   }
 }
 
-absl::StatusOr<Frame> FrameSocket::Receive(bool with_fd) const {
-  CRISP_RETURN_IF_ERROR(Await());
+absl::StatusOr<Frame> FrameSocket::Receive(bool with_fd, base::Deadline deadline) const {
+  CRISP_RETURN_IF_ERROR(Await(deadline));
   std::array<char, 1 + 1 + kMaxText> bytes;
   iovec part = {bytes.data(), bytes.size()};
   msghdr message = {};
@@ -89,7 +91,8 @@ absl::StatusOr<Frame> FrameSocket::Receive(bool with_fd) const {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   if (with_fd) {
     message.msg_control = control;
-    message.msg_controllen = sizeof(control);
+    // Not CMSG_SPACE: with its padding the kernel would find room for a second descriptor.
+    message.msg_controllen = CMSG_LEN(sizeof(int));
   }
   ssize_t n;
   do {
@@ -98,12 +101,16 @@ absl::StatusOr<Frame> FrameSocket::Receive(bool with_fd) const {
   if (n < 0) return base::Errno("receive", "");
   Frame frame;
   const cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
+  if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+      header->cmsg_len == CMSG_LEN(sizeof(int))) {
     int fd = -1;
     std::memcpy(&fd, CMSG_DATA(header), sizeof(int));
     frame.fd.reset(fd);
   }
   if (n == 0) return Gone();
+  if (with_fd && (message.msg_flags & MSG_CTRUNC) != 0) {
+    return absl::ResourceExhaustedError("a message's descriptor could not be received");
+  }
   if ((message.msg_flags & MSG_TRUNC) != 0) return absl::InternalError("a message is too long");
   frame.kind = static_cast<FrameKind>(bytes[0]);
   frame.text.assign(bytes.data() + 1, static_cast<size_t>(n) - 1);

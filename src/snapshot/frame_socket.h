@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
+#include "base/deadline.h"
 #include "base/unique_fd.h"
 
 namespace crisp::snapshot {
@@ -41,28 +41,27 @@ class FrameSocket {
 
   int fd() const { return fd_.get(); }
   void Close() { fd_.reset(); }
-  // For crispd's end. While Receive() waits, it calls `look` ten times a second and gives up with
-  // its error, or when nothing has come for as long as `patience`. Send() does not wait: few
-  // messages are under way, unless the peer does not read them.
-  void Watch(std::function<absl::Status()> look, absl::Duration patience) {
-    look_ = std::move(look);
-    patience_ = patience;
-  }
+  // For crispd's end. Receive() calls `look` ten times a second, whether it waits or not, and gives
+  // up with its error or at its deadline. Send() does not wait: few messages are under way, unless
+  // the peer does not read them.
+  void Watch(std::function<absl::Status()> look) { look_ = std::move(look); }
 
   // Blocks while the peer does not read. kUnavailable when the peer is gone.
   absl::Status Send(FrameKind kind, absl::string_view text = {}, int fd = -1) const;
   // The status travels as its code and text.
   absl::Status SendEnd(const absl::Status& status) const;
   // kUnavailable when the peer is gone, kInternal for what is not a message. A descriptor that
-  // comes along is dropped unless `with_fd`.
-  absl::StatusOr<Frame> Receive(bool with_fd = false) const;
+  // comes along is dropped unless `with_fd`; kResourceExhausted when it cannot be received. The
+  // deadline counts only after Watch().
+  absl::StatusOr<Frame> Receive(bool with_fd = false,
+                                base::Deadline deadline = base::Deadline::Never()) const;
 
  private:
-  absl::Status Await() const;
+  absl::Status Await(base::Deadline deadline) const;
 
   base::UniqueFd fd_;
   std::function<absl::Status()> look_;
-  absl::Duration patience_;
+  mutable base::Deadline next_look_ = base::Deadline::At(0);
 };
 
 // The status of a kEnd, with control characters replaced, as they may be hostile. The codes with

@@ -1,5 +1,6 @@
 #include "snapshot/unpack_isolation.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/audit.h>
 #include <linux/bpf_common.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <iterator>
 #include <vector>
 
 #include "base/errno.h"
@@ -32,11 +34,15 @@
 namespace crisp::snapshot {
 namespace {
 
-constexpr uid_t kNobody = 65534;
+// No other process has these: a container's user is below 2^31 (spec/fields.h CheckId). By its real
+// user a process is signalled and stopped by others, and by the real user the kernel counts the
+// descriptors in messages that wait to be received (unix(7)). As root, the untarrer would share
+// that number with all containers of root.
+constexpr uid_t kDecodeUser = 0xffff'fff0;
+constexpr uid_t kUntarUser = 0xffff'fff1;
 constexpr rlim_t kMaxMemory = rlim_t{256} << 20;
-// A few are open at a time. But the kernel also compares the limit with what all processes of root
-// have sent in messages that wait to be received (unix(7)).
-constexpr rlim_t kMaxOpenFiles = 4096;
+// A few are open at a time. But the limit is also that of the number above, for all untarrers.
+constexpr rlim_t kMaxOpenFiles = 65'536;
 constexpr uint64_t kUntarCapabilities = uint64_t{1} << CAP_CHOWN | uint64_t{1} << CAP_DAC_OVERRIDE |
                                         uint64_t{1} << CAP_FOWNER | uint64_t{1} << CAP_FSETID |
                                         uint64_t{1} << CAP_MKNOD | uint64_t{1} << CAP_SETFCAP;
@@ -57,14 +63,14 @@ constexpr int kBothCalls[] = {SYS_brk,     SYS_close,   SYS_exit,      SYS_exit_
 // Files, by descriptors. Calls that take none (chdir is missing, and so is every way to another
 // root) work in the directory that fchdir has chosen.
 constexpr int kUntarCalls[] = {
-    SYS_openat,     SYS_openat2,      SYS_newfstatat, SYS_fstat,     SYS_fstatfs,   SYS_getdents64,
-    SYS_lseek,      SYS_fchdir,       SYS_fcntl,      SYS_umask,     SYS_pwrite64,  SYS_ftruncate,
-    SYS_sendfile,   SYS_readlinkat,   SYS_mkdirat,    SYS_mknodat,   SYS_symlinkat, SYS_linkat,
-    SYS_unlinkat,   SYS_renameat,     SYS_renameat2,  SYS_fchown,    SYS_fchownat,  SYS_fchmod,
-    SYS_fchmodat,   SYS_utimensat,    SYS_fsetxattr,  SYS_lsetxattr, SYS_fgetxattr, SYS_lgetxattr,
-    SYS_llistxattr, SYS_lremovexattr,
+    SYS_openat,       SYS_openat2,   SYS_newfstatat, SYS_fstat,     SYS_fstatfs,   SYS_getdents64,
+    SYS_lseek,        SYS_fchdir,    SYS_umask,      SYS_pwrite64,  SYS_ftruncate, SYS_sendfile,
+    SYS_readlinkat,   SYS_mkdirat,   SYS_mknodat,    SYS_symlinkat, SYS_linkat,    SYS_unlinkat,
+    SYS_renameat,     SYS_renameat2, SYS_fchown,     SYS_fchownat,  SYS_fchmod,    SYS_fchmodat,
+    SYS_utimensat,    SYS_fsetxattr, SYS_lsetxattr,  SYS_fgetxattr, SYS_lgetxattr, SYS_llistxattr,
+    SYS_lremovexattr,
 #if defined(__x86_64__)  // elsewhere the C library uses unlinkat
-    SYS_unlink,     SYS_rmdir,
+    SYS_unlink,       SYS_rmdir,
 #endif
 };
 
@@ -81,6 +87,9 @@ constexpr int kSanitizerCalls[] = {
 };
 #endif
 
+// fcntl(2): what readdir(3) needs. F_SETOWN would let it send signals to every process of the host.
+constexpr int kFileCommands[] = {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC};
+
 void Allow(std::vector<sock_filter>& filter, int call) {
   filter.push_back({BPF_JMP | BPF_JEQ | BPF_K, 0, 1, static_cast<uint32_t>(call)});
   filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW});
@@ -96,6 +105,15 @@ void AllowUnlessExecutable(std::vector<sock_filter>& filter, int call) {
   filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW});
 }
 
+void AllowFileCommands(std::vector<sock_filter>& filter) {
+  constexpr uint32_t kSecond = offsetof(seccomp_data, args) + sizeof(uint64_t);
+  constexpr uint8_t kSkipped = 2 + 2 * std::size(kFileCommands);
+  filter.push_back({BPF_JMP | BPF_JEQ | BPF_K, 0, kSkipped, SYS_fcntl});
+  filter.push_back({BPF_LD | BPF_W | BPF_ABS, 0, 0, kSecond});
+  for (const int command : kFileCommands) Allow(filter, command);
+  filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS});
+}
+
 absl::Status FilterCalls(UnpackRole role) {
   std::vector<sock_filter> filter = {
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)},
@@ -109,6 +127,7 @@ absl::Status FilterCalls(UnpackRole role) {
 #endif
   if (role == UnpackRole::kUntar) {
     for (const int call : kUntarCalls) Allow(filter, call);
+    AllowFileCommands(filter);
   }
   AllowUnlessExecutable(filter, SYS_mmap);
   AllowUnlessExecutable(filter, SYS_mprotect);
@@ -122,9 +141,7 @@ absl::Status FilterCalls(UnpackRole role) {
 // The root directory becomes an empty one, so that no path leads anywhere: neither one of a layer
 // nor one of a library (glibc's iconv would look for modules below /usr/lib).
 absl::Status LeaveHost() {
-  if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) != 0) {
-    return base::Errno("unshare", "mounts, network, IPC");
-  }
+  if (unshare(CLONE_NEWNS) != 0) return base::Errno("unshare", "mounts");
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return base::Errno("make private", "/");
   }
@@ -154,8 +171,11 @@ absl::Status DropRights(UnpackRole role) {
   }
   if (setgroups(0, nullptr) != 0) return base::Errno("setgroups", "");
   if (role == UnpackRole::kDecode) {
-    if (setresgid(kNobody, kNobody, kNobody) != 0) return base::Errno("setresgid", "");
-    if (setresuid(kNobody, kNobody, kNobody) != 0) return base::Errno("setresuid", "");
+    constexpr uid_t kUser = kDecodeUser;
+    if (setresgid(kUser, kUser, kUser) != 0) return base::Errno("setresgid", "");
+    if (setresuid(kUser, kUser, kUser) != 0) return base::Errno("setresuid", "");
+  } else if (setresuid(kUntarUser, 0, 0) != 0) {
+    return base::Errno("setresuid", "");
   }
   // Without one that crispd itself lacks, a layer that needs it fails as it did in crispd.
   const uint64_t keeps = role == UnpackRole::kUntar ? kUntarCapabilities & has : 0;
@@ -175,7 +195,6 @@ absl::Status Limit(__rlimit_resource resource, const char* name, rlim_t value) {
 }  // namespace
 
 absl::Status Isolate(UnpackRole role) {
-  if (prctl(PR_SET_DUMPABLE, 0) != 0) return base::Errno("not dumpable", "");
   CRISP_RETURN_IF_ERROR(LeaveHost());
   CRISP_RETURN_IF_ERROR(Limit(RLIMIT_CORE, "core", 0));
   CRISP_RETURN_IF_ERROR(Limit(RLIMIT_NOFILE, "open files", kMaxOpenFiles));
@@ -183,6 +202,8 @@ absl::Status Isolate(UnpackRole role) {
   CRISP_RETURN_IF_ERROR(Limit(RLIMIT_AS, "memory", kMaxMemory));
 #endif
   CRISP_RETURN_IF_ERROR(DropRights(role));
+  // Last: another user makes it what fs.suid_dumpable says.
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) return base::Errno("not dumpable", "");
   return FilterCalls(role);
 }
 

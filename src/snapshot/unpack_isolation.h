@@ -2,14 +2,14 @@
 // the first byte, so that a hostile layer that takes it over gains next to nothing:
 //
 //                   decoder                          untarrer
-//   user            65534                            root
+//   user            of its own                       root, its real user is one of its own
 //   capabilities    none                             CHOWN DAC_OVERRIDE FOWNER FSETID MKNOD SETFCAP
 //   mounts          an empty read-only tmpfs as root directory; no other mount
 //   descriptors     its sockets and shared memory    the same, the layer's directory, later the
 //                                                    lower layers, both as mounts attached nowhere
-//   network, IPC    namespaces of its own, empty
+//   network, IPC    no system call for either
 //   system calls    memory, messages                 also files, relative to what it has open
-//   limits          256 MiB of memory, 4096 descriptors; no core dump
+//   limits          256 MiB of memory, 65,536 descriptors; no core dump
 //
 // Neither can start a program or a process, or make memory executable; a call that is not allowed
 // ends the process. See seccomp(2), capabilities(7), pivot_root(2).

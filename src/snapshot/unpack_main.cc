@@ -19,13 +19,16 @@
 namespace crisp::snapshot {
 namespace {
 
-absl::Status Decode(const FrameSocket& output) {
+// When memory runs out, a process that parses is the first to go. crispd's value, which it has
+// inherited, would make it the last.
+void BeFirstToGo() { (void)base::WriteExisting("/proc/self/oom_score_adj", "1000"); }
+
+absl::Status Decode(const FrameSocket& input, const FrameSocket& output) {
   CRISP_RETURN_IF_ERROR(Isolate(UnpackRole::kDecode));
   CRISP_ASSIGN_OR_RETURN(const ChunkMemory compressed,
                          ChunkMemory::Map(base::UniqueFd(kInputMemory), /*writable=*/false));
   CRISP_ASSIGN_OR_RETURN(const ChunkMemory plain,
                          ChunkMemory::Map(base::UniqueFd(kOutputMemory), /*writable=*/true));
-  const FrameSocket input{base::UniqueFd(kInputSocket)};
   ChunkReader reader(input, compressed);
   ChunkWriter writer(output, plain);
   return DecodeLayer(reader, writer);
@@ -54,13 +57,16 @@ void CloseTheRest(int used) {
 
 int UnpackMain(int argc, char** argv) {
   (void)prctl(PR_SET_NAME, "crisp-unpack");
+  BeFirstToGo();
   std::set_new_handler([] { _exit(kNoMemory); });
   const absl::string_view role = argc > 1 ? argv[1] : "";
   UnpackLimits limits;
   if (argc == 2 && role == "decode") {
     CloseTheRest(kOutputMemory + 1);
+    // Open until crispd has the result: its end tells crispd that this process is gone.
+    const FrameSocket input{base::UniqueFd(kInputSocket)};
     const FrameSocket output{base::UniqueFd(kOutputSocket)};
-    Conclude(output, Decode(output));
+    Conclude(output, Decode(input, output));
   } else if (argc == 4 && role == "untar" && absl::SimpleAtoi(argv[2], &limits.min_free_bytes) &&
              absl::SimpleAtoi(argv[3], &limits.min_free_inodes)) {
     CloseTheRest(kLayerDirectory + 1);

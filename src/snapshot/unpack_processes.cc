@@ -22,6 +22,8 @@ namespace crisp::snapshot {
 namespace {
 
 constexpr absl::Duration kGroupEndTime = absl::Seconds(5);
+// A pull with many layers whose first one does not come keeps one for each of the others.
+constexpr int kMaxProcesses = 1024;
 
 const char* NameOf(UnpackRole role) { return role == UnpackRole::kDecode ? "decode" : "untar"; }
 
@@ -29,6 +31,8 @@ const char* NameOf(UnpackRole role) { return role == UnpackRole::kDecode ? "deco
 std::vector<std::string> Environment() {
 #ifdef __SANITIZE_ADDRESS__
   return {"ASAN_OPTIONS=detect_leaks=0", "UBSAN_OPTIONS=print_stacktrace=1"};
+#elif defined(__SANITIZE_THREAD__)
+  return {"TSAN_OPTIONS=ignore_noninstrumented_modules=1"};
 #else
   return {};
 #endif
@@ -40,10 +44,7 @@ class UnpackProcesses::Process : public UnpackWorker {
  public:
   Process(UnpackProcesses& group, UnpackRole role, linux::Child child)
       : group_(group), role_(role), child_(std::move(child)) {}
-  ~Process() override {
-    (void)Stop();
-    group_.LeaveGroup();
-  }
+  ~Process() override { group_.LeaveGroup(/*ended=*/Stop().ok()); }
 
   void Kill() override { (void)linux::SendSignal(child_.pidfd.get(), SIGKILL); }
 
@@ -102,22 +103,28 @@ absl::Status UnpackProcesses::UseGroup(const std::string& directory) {
 }
 
 absl::StatusOr<int> UnpackProcesses::JoinGroup() {
-  if (group_directory_.empty()) return -1;
   absl::MutexLock lock(&mu_);
-  if (members_ == 0) {
+  if (processes_ >= kMaxProcesses) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("more than ", kMaxProcesses, " processes are unpacking layers"));
+  }
+  if (!group_directory_.empty() && !group_.valid()) {
     CRISP_ASSIGN_OR_RETURN(
         group_, cgroup::MakeProgramGroup(group_directory_, base::Deadline::In(kGroupEndTime)));
   }
-  ++members_;
+  ++processes_;
   return group_.get();
 }
 
-void UnpackProcesses::LeaveGroup() {
-  if (group_directory_.empty()) return;
+void UnpackProcesses::LeaveGroup(bool ended) {
   absl::MutexLock lock(&mu_);
-  if (--members_ > 0) return;
+  --processes_;
+  if (group_directory_.empty()) return;
+  // The group stays, for those that come, when one of its processes does: nobody waits for that
+  // one. The next crispd ends it.
+  if (!ended) kept_ = true;
+  if (processes_ > 0 || kept_) return;
   group_.reset();
-  // What does not end is ended by the next crispd.
   (void)cgroup::EndProgramGroup(group_directory_, base::Deadline::In(kGroupEndTime), kGroupEndTime);
 }
 
@@ -126,7 +133,7 @@ absl::StatusOr<std::unique_ptr<UnpackWorker>> UnpackProcesses::Start(UnpackRole 
                                                                      const std::vector<int>& fds) {
   std::vector<int> all = fds;
   all.push_back(program_.get());
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   all[2] = 2;
 #endif
   linux::Command command = {.path = absl::StrCat("/proc/self/fd/", all.size() - 1),
@@ -139,7 +146,7 @@ absl::StatusOr<std::unique_ptr<UnpackWorker>> UnpackProcesses::Start(UnpackRole 
   CRISP_ASSIGN_OR_RETURN(command.cgroup, JoinGroup());
   absl::StatusOr<linux::Child> child = linux::Spawn(command, all);
   if (child.ok()) return std::make_unique<Process>(*this, role, *std::move(child));
-  LeaveGroup();
+  LeaveGroup(/*ended=*/true);
   return child.status();
 }
 

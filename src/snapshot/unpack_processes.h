@@ -31,14 +31,16 @@ class UnpackProcesses : public UnpackWorkers {
  private:
   class Process;
   explicit UnpackProcesses(base::UniqueFd program) : program_(std::move(program)) {}
-  // The group's descriptor, or -1; to be left once for each OK.
+  // The group's descriptor, or -1; to be left once for each OK. kResourceExhausted when there are
+  // too many processes.
   absl::StatusOr<int> JoinGroup();
-  void LeaveGroup();
+  void LeaveGroup(bool ended);
 
   const base::UniqueFd program_;
   std::string group_directory_;  // empty: none
   absl::Mutex mu_;
-  int members_ ABSL_GUARDED_BY(mu_) = 0;
+  int processes_ ABSL_GUARDED_BY(mu_) = 0;
+  bool kept_ ABSL_GUARDED_BY(mu_) = false;
   base::UniqueFd group_ ABSL_GUARDED_BY(mu_);
 };
 

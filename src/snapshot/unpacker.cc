@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/errno.h"
 #include "base/failpoint.h"
 #include "base/file.h"
@@ -20,9 +21,10 @@ namespace {
 
 // tree_writer.h takes no more either.
 constexpr uint64_t kMaxOpaque = 262'144;
-// For 256 KiB of a layer. Only a disk that hangs, or a worker that a layer has taken over, takes so
-// long.
-constexpr absl::Duration kPatience = absl::Minutes(10);
+// For all that is left once the workers have got everything: at most 2 MiB of the layer, then what
+// needs the lower layers, which may copy large files of theirs.
+constexpr absl::Duration kLastBytesTime = absl::Minutes(10);
+constexpr absl::Duration kFixupTime = absl::Hours(1);
 
 // `status` of talking to `worker`.
 absl::Status Explain(UnpackWorker& worker, const absl::Status& status) {
@@ -67,9 +69,14 @@ absl::Status Unpacker::StartWorkers(UnpackWorkers& workers, const std::string& d
   plain_socket_ = std::move(plain.first);
   // The untarrer stops before the disk is full. One that a layer has taken over may not.
   const auto look = [this] { return guard_->Check(); };
-  decoded_socket_.Watch(look, absl::InfiniteDuration());  // waits for the registry
-  plain_socket_.Watch(look, kPatience);
-  compressed_socket_.Watch([] { return absl::OkStatus(); }, kPatience);
+  decoded_socket_.Watch([this, look, last_bytes = base::Deadline::Never()]() mutable {
+    // Before that it waits for the registry.
+    if (input_ended_ && last_bytes.is_never()) last_bytes = base::Deadline::In(kLastBytesTime);
+    if (last_bytes.Passed()) return absl::InternalError("the decode process takes too long");
+    return look();
+  });
+  plain_socket_.Watch(look);
+  compressed_socket_.Watch([] { return absl::OkStatus(); });
   compressed_.emplace(compressed_socket_, compressed_memory_);
   decoded_.emplace(decoded_socket_, decoded_memory_);
   plain_.emplace(plain_socket_, plain_memory_,
@@ -109,8 +116,14 @@ absl::Status Unpacker::Write(absl::Span<const char> compressed) {
 absl::StatusOr<std::string> Unpacker::Finish() {
   if (used_ > 0) CRISP_RETURN_IF_ERROR(compressed_->Push(used_));
   CRISP_RETURN_IF_ERROR(compressed_->End(absl::OkStatus()));
+  input_ended_ = true;
   thread_.Join();
   CRISP_RETURN_IF_ERROR(relayed_);
+  CRISP_RETURN_IF_ERROR(decoder_->Stop());
+  // The layer may have to wait for its parents for as long as their registry likes.
+  compressed_socket_.Close();
+  decoded_socket_.Close();
+  compressed_memory_ = decoded_memory_ = plain_memory_ = ChunkMemory();
   return hasher_.Finish();
 }
 
@@ -129,7 +142,7 @@ absl::Status Unpacker::Relay() {
     CRISP_FAILPOINT("layer: part passed on");
   }
   CRISP_RETURN_IF_ERROR(Explain(*untarrer_, plain_->End(absl::OkStatus())));
-  return AwaitUntarrer();
+  return AwaitUntarrer(base::Deadline::In(kLastBytesTime));
 }
 
 absl::Status Unpacker::Pass(absl::Span<const char> chunk) {
@@ -152,16 +165,15 @@ absl::Status Unpacker::CheckRatio() const {
                                                    " bytes, max_ratio is ", limits_.max_ratio));
 }
 
-absl::Status Unpacker::AwaitUntarrer() {
+absl::Status Unpacker::AwaitUntarrer(base::Deadline deadline) {
   waits_ = false;
   while (true) {
-    absl::StatusOr<Frame> frame = plain_socket_.Receive(/*with_fd=*/true);
+    absl::StatusOr<Frame> frame = plain_socket_.Receive(/*with_fd=*/true, deadline);
     if (!frame.ok()) return Explain(*untarrer_, frame.status());
     if (frame->kind == FrameKind::kEnd) return StatusOf(*frame);
-    if (frame->kind == FrameKind::kFree) continue;
     waits_ = frame->kind == FrameKind::kWaits;
     if (waits_) return absl::OkStatus();
-    CRISP_RETURN_IF_ERROR(Serve(*std::move(frame)));
+    CRISP_RETURN_IF_ERROR(plain_->Handle(*std::move(frame)));
   }
 }
 
@@ -186,7 +198,7 @@ absl::Status Unpacker::MarkOpaque(int directory) {
 absl::Status Unpacker::Complete(base::UniqueFd lower) {
   const absl::Status sent = plain_socket_.Send(FrameKind::kLower, "", lower.get());
   CRISP_RETURN_IF_ERROR(Explain(*untarrer_, sent));
-  CRISP_RETURN_IF_ERROR(AwaitUntarrer());
+  CRISP_RETURN_IF_ERROR(AwaitUntarrer(base::Deadline::In(kFixupTime)));
   CRISP_FAILPOINT("layer: completed from its parents");
   if (waits_) return absl::InternalError("the untar process does not come to an end");
   return absl::OkStatus();

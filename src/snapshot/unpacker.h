@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/deadline.h"
 #include "base/thread.h"
 #include "base/unique_fd.h"
 #include "digest/hasher.h"
@@ -59,7 +60,7 @@ class Unpacker {
   absl::Status Pass(absl::Span<const char> chunk);
   absl::Status CheckRatio() const;
   // Serves the untarrer until its result or its wish for the lower layers.
-  absl::Status AwaitUntarrer();
+  absl::Status AwaitUntarrer(base::Deadline deadline);
   absl::Status Serve(Frame frame);
   absl::Status MarkOpaque(int directory);
 
@@ -75,6 +76,7 @@ class Unpacker {
   absl::Span<char> room_;  // what is left of the compressed chunk that is being filled
   size_t used_ = 0;
   std::atomic<uint64_t> compressed_bytes_ = 0;
+  std::atomic<bool> input_ended_ = false;
   uint64_t plain_bytes_ = 0;
   uint64_t opaque_ = 0;
   digest::Hasher hasher_;  // of the plain bytes

@@ -103,6 +103,12 @@ absl::StatusOr<scmp_compare> Operator(const std::string& name) {
   return Invalid("seccomp operator", name, "is not supported");
 }
 
+// Names of the runtime spec that libseccomp 2.5 does not know.
+bool IsUnsupported(absl::string_view architecture) {
+  constexpr absl::string_view kNames[] = {"loongarch64", "m68k", "sh", "sheb"};
+  return std::find(std::begin(kNames), std::end(kNames), architecture) != std::end(kNames);
+}
+
 absl::Status AddArchitectures(const oci::Seccomp& profile, scmp_filter_ctx context) {
   for (const std::string& architecture : profile.architectures) {
     absl::string_view name = architecture;
@@ -111,7 +117,8 @@ absl::Status AddArchitectures(const oci::Seccomp& profile, scmp_filter_ctx conte
     if (lower.empty())
       return Invalid("seccomp architecture", architecture, "must begin with SCMP_ARCH_");
     const uint32_t token = seccomp_arch_resolve_name(lower.c_str());
-    if (token == 0) return Invalid("seccomp architecture", architecture, "is not an architecture");
+    if (token == 0 && !IsUnsupported(lower))
+      return Invalid("seccomp architecture", architecture, "is not an architecture");
     // Skipped: this host cannot run programs of that architecture.
     if (std::find(std::begin(kRunnable), std::end(kRunnable), lower) == std::end(kRunnable)) {
       continue;

@@ -29,7 +29,7 @@ TEST_CASE("what no part of the unpacking needs ends its process") {
   for (const char* role : {"decode", "untar"}) {
     CHECK(Probe(role, "nothing") == "exit 0");
     for (const char* action : {"socket", "execute", "fork", "kill", "ptrace", "mount", "unshare",
-                               "executable memory", "open by handle", "splice"}) {
+                               "executable memory", "open by handle", "splice", "own signals"}) {
       INFO(role << ": " << action);
       CHECK(Probe(role, action) == kSigsys);
     }
