@@ -82,15 +82,6 @@ std::string LowerName(uint64_t number) {
   return absl::StrCat("layers/", number, "/", kFsDirectory);
 }
 
-absl::StatusOr<std::unique_ptr<LayerWriter>> Stage(LayerStaging staging) {
-  const std::string fs = base::JoinPath(staging.directory, kFsDirectory);
-  CRISP_RETURN_IF_ERROR(base::MakeDirs(fs, 0755));
-  // The mode of the root in an image without an entry for it, independent of crispd's umask.
-  if (chmod(fs.c_str(), 0755) != 0) return base::Errno("chmod", fs);
-  CRISP_FAILPOINT("layer: staged");
-  return LayerWriter::Create(std::move(staging));
-}
-
 }  // namespace
 
 struct SnapshotStore::State {
@@ -307,7 +298,15 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
   // If this fails, the directory is removed at the next start.
   staging.discard = [&state, directory = staging.directory] { (void)state.trash.Throw(directory); };
   const std::string directory = staging.directory;
-  absl::StatusOr<std::unique_ptr<LayerWriter>> writer = Stage(std::move(staging));
+  const auto stage = [&]() -> absl::StatusOr<std::unique_ptr<LayerWriter>> {
+    const std::string fs = base::JoinPath(directory, kFsDirectory);
+    CRISP_RETURN_IF_ERROR(base::MakeDirs(fs, 0755));
+    // The mode of the root in an image without an entry for it, independent of crispd's umask.
+    if (chmod(fs.c_str(), 0755) != 0) return base::Errno("chmod", fs);
+    CRISP_FAILPOINT("layer: staged");
+    return LayerWriter::Create(std::move(staging));
+  };
+  absl::StatusOr<std::unique_ptr<LayerWriter>> writer = stage();
   // One that could not be made did not take the directory over. Nothing happens if it did.
   if (!writer.ok()) (void)state.trash.Throw(directory);
   return writer;

@@ -123,7 +123,8 @@ absl::StatusOr<std::string> Unpacker::Finish() {
   // The layer may have to wait for its parents for as long as their registry likes.
   compressed_socket_.Close();
   decoded_socket_.Close();
-  compressed_memory_ = decoded_memory_ = plain_memory_ = ChunkMemory();
+  for (ChunkMemory* memory : {&compressed_memory_, &decoded_memory_, &plain_memory_})
+    *memory = ChunkMemory();
   return hasher_.Finish();
 }
 
