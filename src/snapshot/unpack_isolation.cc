@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 #include <vector>
@@ -188,7 +189,9 @@ absl::Status DropRights(UnpackRole role) {
 }
 
 absl::Status Limit(__rlimit_resource resource, const char* name, rlim_t value) {
-  const rlimit limit = {value, value};
+  rlimit limit;
+  if (getrlimit(resource, &limit) != 0) return base::Errno("getrlimit", name);
+  limit.rlim_max = limit.rlim_cur = std::min(value, limit.rlim_max);
   return setrlimit(resource, &limit) == 0 ? absl::OkStatus() : base::Errno("setrlimit", name);
 }
 
