@@ -147,6 +147,9 @@ absl::StatusOr<std::unique_ptr<UnpackWorker>> UnpackProcesses::Start(UnpackRole 
   absl::StatusOr<linux::Child> child = linux::Spawn(command, all);
   if (child.ok()) return std::make_unique<Process>(*this, role, *std::move(child));
   LeaveGroup(/*ended=*/true);
+  // EAGAIN: not that the registry is unavailable, as this code means in a pull.
+  if (absl::IsUnavailable(child.status()))
+    return absl::ResourceExhaustedError(child.status().message());
   return child.status();
 }
 

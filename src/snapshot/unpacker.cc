@@ -200,7 +200,6 @@ absl::Status Unpacker::Complete(base::UniqueFd lower) {
   const absl::Status sent = plain_socket_.Send(FrameKind::kLower, "", lower.get());
   CRISP_RETURN_IF_ERROR(Explain(*untarrer_, sent));
   CRISP_RETURN_IF_ERROR(AwaitUntarrer(base::Deadline::In(kFixupTime)));
-  CRISP_FAILPOINT("layer: completed from its parents");
   if (waits_) return absl::InternalError("the untar process does not come to an end");
   return absl::OkStatus();
 }

@@ -310,7 +310,7 @@ void CutAtEveryMoment(Operation prepare, Operation cut) {
     whole = base::MonotonicNanos() - begin;
     node.Restore();
   }
-  for (int moment = Amount(3, 0); moment <= kMoments; moment += Amount(10, 1)) {
+  for (int moment = Amount(3, 0); moment <= kMoments; moment += Amount(17, 1)) {
     INFO("cut after " << moment << "/" << kMoments << " of " << whole / 1000 << " us");
     Answers before, answers;
     if (prepare != nullptr) (node.*prepare)(before);

@@ -9,7 +9,6 @@
 
 #include "absl/strings/strip.h"
 #include "base/file.h"
-#include "fault/amount.h"
 #include "integration/daemon.h"
 #include "test/fault/hostile/runner.h"
 
@@ -121,8 +120,9 @@ int Main(int argc, char** argv) {
   app.add_option("--filter", options.selection.globs,
                  "Only cases whose name matches this glob; may be repeated");
   app.add_flag("--quick", options.selection.quick,
-               "Leave out cases that take more than seconds; without an endpoint the "
-               "others need CRISP_TEST_FULL in the environment");
+               "Leave out cases that take more than some seconds");
+  app.add_option("--every", options.selection.every, "Of the cases only every Nth")
+      ->check(CLI::PositiveNumber);
   app.add_flag("--any-code", options.any_code,
                "Every error is a refusal, whatever its code; only a missing answer is not");
   app.add_flag("--exact", options.exact,
@@ -133,7 +133,6 @@ int Main(int argc, char** argv) {
   app.add_option("--memory-limit", options.memory_mib,
                  "MiB the runtime may grow by in one case; 0: any");
   CLI11_PARSE(app, argc, argv);
-  if (options.endpoint.empty() && !test::IsFull()) options.selection.quick = true;
   const std::vector<Case> cases = Selected(AllCases(), options.selection);
   if (options.list) {
     for (const Case& attack : cases) {

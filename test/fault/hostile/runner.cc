@@ -95,13 +95,15 @@ std::vector<Case> AllCases() {
 
 std::vector<Case> Selected(const std::vector<Case>& cases, const Selection& selection) {
   std::vector<Case> selected;
+  size_t next = 0;
   for (const Case& attack : cases) {
     const bool named =
         selection.globs.empty() ||
         std::any_of(selection.globs.begin(), selection.globs.end(), [&](const std::string& glob) {
           return fnmatch(glob.c_str(), attack.name.c_str(), 0) == 0;
         });
-    if (named && !(selection.quick && attack.slow)) selected.push_back(attack);
+    if (!named || (selection.quick && attack.slow)) continue;
+    if (next++ % selection.every == 0) selected.push_back(attack);
   }
   return selected;
 }

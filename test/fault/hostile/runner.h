@@ -12,6 +12,7 @@ namespace crisp::hostile {
 struct Selection {
   std::vector<std::string> globs;  // of names, fnmatch(3); none: all
   bool quick = false;              // without slow ones
+  size_t every = 1;                // of these, every Nth
 };
 
 struct Result {

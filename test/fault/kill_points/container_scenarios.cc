@@ -81,9 +81,10 @@ class OneContainer : public Scenario {
     const v1::ContainerStatus status = node_.pod().ContainerStatus(id_);
     const std::string& reason = status.reason();
     Promise(status.exit_code() != 0, "an end that is not known has exit code 0");
-    const bool known = fault == Fault::kReboot
-                           ? reason == "Unknown"
-                           : reason == "ShimDied" || reason == "StartError" || reason == "Error";
+    // A start that had failed before the restart is on record.
+    const bool known =
+        reason == "StartError" ||
+        (fault == Fault::kReboot ? reason == "Unknown" : reason == "ShimDied" || reason == "Error");
     Promise(known, "EXITED for the reason " + reason);
     return absl::StrCat("EXITED, ", reason);
   }
