@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "cni/netns.h"
+#include "linux/spawn.h"
 
 namespace crisp::test {
 namespace {
@@ -138,6 +139,17 @@ void Leftovers::ListNetwork(std::set<std::string>& all) const {
     all.insert("bridge port " + port);
   for (const std::string& name : ListDir(absl::StrCat(daemon_.dir(), "/ipam/", network_))) {
     if (absl::ascii_isdigit(name[0])) all.insert("lease " + name);
+  }
+  const auto rules = linux::Run({.path = "/usr/sbin/iptables-save",
+                                 .args = {"iptables-save", "-t", "nat"},
+                                 .env = {"PATH=/usr/sbin:/usr/bin"}},
+                                "", {.max_stdout = 16 << 20});
+  if (!rules.ok()) throw std::runtime_error(std::string(rules.status().message()));
+  // Their comments are: name: \"<network>\" id: ...
+  for (const absl::string_view rule : absl::StrSplit(rules->out, '\n')) {
+    if (absl::StrContains(rule, absl::StrCat("\"", network_, "\\\""))) {
+      all.insert(absl::StrCat("rule ", rule));
+    }
   }
   for (const std::string& name : ListDir("/var/lib/cni/results")) {
     if (absl::StartsWith(name, network_ + "-")) all.insert("result " + name);
