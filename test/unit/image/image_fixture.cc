@@ -1,5 +1,6 @@
 #include "image_fixture.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
@@ -25,7 +26,7 @@ class FakeSink final : public LayerSink {
   absl::Status Write(absl::string_view bytes) override {
     if (target_.before_write) target_.before_write(layer_);
     bytes_.append(bytes.data(), bytes.size());
-    return target_.write_error;
+    return abandoned_ ? absl::InternalError("abandoned") : target_.write_error;
   }
   absl::Status Seal() override {
     if (Sha256(bytes_) != layer_.diff_id) return absl::DataLossError("diff id does not match");
@@ -41,6 +42,7 @@ class FakeSink final : public LayerSink {
     return absl::OkStatus();
   }
   void Abandon() override {
+    abandoned_ = true;
     if (target_.on_abandon) target_.on_abandon();
   }
 
@@ -48,6 +50,7 @@ class FakeSink final : public LayerSink {
   FakeTarget& target_;
   const LayerInfo layer_;
   std::string bytes_;
+  std::atomic<bool> abandoned_ = false;
   bool finished_ = false;
 };
 

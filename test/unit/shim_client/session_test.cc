@@ -209,7 +209,9 @@ TEST_CASE("a step's number decides what kind of error it is, its name is what us
   };
   constexpr char kMessage[] = "renamed by a newer shim: ENOENT";
   CHECK(status_of(static_cast<uint32_t>(ipc::Step::kExec)) == absl::InvalidArgumentError(kMessage));
-  CHECK(status_of(static_cast<uint32_t>(ipc::Step::kMounts)) == absl::InternalError(kMessage));
+  CHECK(status_of(static_cast<uint32_t>(ipc::Step::kMounts)) ==
+        absl::InvalidArgumentError(kMessage));
+  CHECK(status_of(static_cast<uint32_t>(ipc::Step::kPivotRoot)) == absl::InternalError(kMessage));
   CHECK(status_of(ipc::kLastStep + 1) == absl::InternalError(kMessage));
   CHECK(status_of(0) == absl::InternalError(kMessage));
 }
@@ -318,7 +320,7 @@ TEST_CASE("attach, resize and reopen reach the shim with what was asked") {
     const FakeShim shim([](const ipc::Channel& channel) {
       if (Next(channel).has_reopen_log()) Send(channel, Failure("log", EACCES, "/x"));
     });
-    CHECK(ReopenLog(shim.bundle(), Soon()) == absl::InternalError("log: /x: EACCES"));
+    CHECK(ReopenLog(shim.bundle(), Soon()) == absl::InvalidArgumentError("log: /x: EACCES"));
   }
 }
 
