@@ -193,6 +193,24 @@ std::set<std::string> Leftovers::List() {
   return all;
 }
 
+// The kernel's rules do not outlive a restart, and without the network namespace no plugin finds
+// the pod's own.
+void Leftovers::RemoveRules() const {
+  constexpr char kScript[] = R"sh(
+    rules="$(iptables-save -t nat | grep -F "\"$0\\\"")"
+    grep "^-A POSTROUTING" <<<"$rules" | while read -r _ rule; do
+      eval "iptables -w -t nat -D $rule"
+    done
+    for chain in $(grep -oE "CNI-[0-9a-f]+" <<<"$rules" | sort -u); do
+      iptables -w -t nat -F "$chain" && iptables -w -t nat -X "$chain"
+    done)sh";
+  const auto done = linux::Run({.path = "/bin/bash",
+                                .args = {"bash", "-c", kScript, network_},
+                                .env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}},
+                               "", {});
+  if (!done.ok()) throw std::runtime_error(std::string(done.status().message()));
+}
+
 void Leftovers::Reboot() {
   NoteIds();
   // The shims first: they would report how their containers end.
@@ -212,6 +230,7 @@ void Leftovers::Reboot() {
   };
   if (!Eventually([&] { return !still_run(); }))
     throw std::runtime_error("a process outlives SIGKILL");
+  RemoveRules();
   for (const std::string& id : ids_) (void)cni::UnpinNetns(cni::NetnsPath(id));
   const bool removed = Eventually([&] {
     Names groups = Groups();

@@ -38,6 +38,7 @@ class Leftovers {
 
  private:
   void NoteIds();
+  void RemoveRules() const;
   void ListProcesses(std::set<std::string>& all) const;
   void ListNetwork(std::set<std::string>& all) const;
   void ListGroups(std::set<std::string>& all) const;
