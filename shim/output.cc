@@ -23,11 +23,12 @@ void SetNonBlocking(int fd) { (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NO
 
 }  // namespace
 
-bool Output::Open(EventLoop& loop, ContainerLog& log, Stream stream, base::UniqueFd fd,
-                  char* buffer) {
+bool Output::Open(EventLoop& loop, ContainerLog& log, CopyingTime& copying, Stream stream,
+                  base::UniqueFd fd, char* buffer) {
   buffer_ = buffer;
   loop_ = &loop;
   log_ = &log;
+  copying_ = &copying;
   stream_ = stream;
   fd_ = std::move(fd);
   SetNonBlocking(fd_.get());
@@ -188,13 +189,13 @@ void Output::OnEvent(uint32_t) {
 
 void Output::CountCpu(int64_t begin_ns) {
   const int64_t now_ns = base::MonotonicNanos();
-  if (now_ns >= window_ends_ns_) {
-    window_ends_ns_ = now_ns + kWindowNs;
-    cpu_ns_ = 0;
+  if (now_ns >= copying_->window_ends_ns) {
+    copying_->window_ends_ns = now_ns + kWindowNs;
+    copying_->cpu_ns = 0;
   }
-  cpu_ns_ += base::ClockNanos(CLOCK_THREAD_CPUTIME_ID) - begin_ns;
-  if (cpu_ns_ < kWindowNs / 4) return;
-  resume_at_ns_ = window_ends_ns_;
+  copying_->cpu_ns += base::ClockNanos(CLOCK_THREAD_CPUTIME_ID) - begin_ns;
+  if (copying_->cpu_ns < kWindowNs / 4) return;
+  resume_at_ns_ = copying_->window_ends_ns;
   Watch();
 }
 

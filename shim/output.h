@@ -1,8 +1,8 @@
 // One output stream of the container (stdout, stderr or the terminal): it is read, written to the
 // log and copied to attached clients, the listeners. A listener that does not read holds up the
 // stream, and with it the container, as a real terminal would; it is dropped after kPatienceNs.
-// Copying takes at most a quarter of a CPU, which is not the container's: one that writes faster
-// waits. No allocation. One thread, event-driven.
+// Copying all streams of a container takes at most a quarter of a CPU, which is not the
+// container's: one that writes faster waits. No allocation. One thread, event-driven.
 #pragma once
 
 #include <algorithm>
@@ -15,6 +15,12 @@
 
 namespace crisp::shim {
 
+// The CPU time that copying has taken in the present window: one for all streams of a container.
+struct CopyingTime {
+  int64_t window_ends_ns = 0;  // CLOCK_MONOTONIC
+  int64_t cpu_ns = 0;
+};
+
 class Output final : public EventSource {
  public:
   static constexpr int64_t kPatienceNs = 3'000'000'000;
@@ -25,7 +31,8 @@ class Output final : public EventSource {
 
   // `fd` is the read end of a pipe or a pty master and is made non-blocking. `buffer` has
   // kBufferSize bytes and is page aligned, so that its pages can be given back to the kernel.
-  bool Open(EventLoop& loop, ContainerLog& log, Stream stream, base::UniqueFd fd, char* buffer);
+  bool Open(EventLoop& loop, ContainerLog& log, CopyingTime& copying, Stream stream,
+            base::UniqueFd fd, char* buffer);
 
   // From now on `pipe`, a write end, gets a copy. `owner` is the key for Forget(). False when there
   // are kMaxListeners already or the output has ended.
@@ -73,17 +80,15 @@ class Output final : public EventSource {
 
   EventLoop* loop_ = nullptr;
   ContainerLog* log_ = nullptr;
+  CopyingTime* copying_ = nullptr;
   Stream stream_ = Stream::kStdout;
   base::UniqueFd fd_;
   Listener listeners_[kMaxListeners];
   bool watched_ = false;
   int64_t drop_at_ns_ = INT64_MAX;    // when the slowest listener is dropped, if one is behind
   int64_t resume_at_ns_ = INT64_MAX;  // the end of a pause
-  // CPU time of the copying until then.
-  int64_t window_ends_ns_ = 0;
-  int64_t cpu_ns_ = 0;
-  size_t begin_ = 0;        // start of the incomplete line
-  size_t chunk_begin_ = 0;  // what was read last is [chunk_begin_, end_)
+  size_t begin_ = 0;                  // start of the incomplete line
+  size_t chunk_begin_ = 0;            // what was read last is [chunk_begin_, end_)
   size_t end_ = 0;
   size_t high_water_ = 0;  // largest end_ since the buffer's pages were given back
   char* buffer_ = nullptr;

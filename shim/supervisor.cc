@@ -243,7 +243,7 @@ bool Supervisor::OpenOutputs() {
   for (int i = 0; i < 2; ++i) {
     const Stream stream = i == 0 ? Stream::kStdout : Stream::kStderr;
     if (pipes_[i].valid() &&
-        !outputs_[i].Open(loop_, log_, stream, std::move(pipes_[i]), buffers_[i]))
+        !outputs_[i].Open(loop_, log_, copying_, stream, std::move(pipes_[i]), buffers_[i]))
       return false;
   }
   return true;

@@ -120,6 +120,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   Connection connections_[kMaxConnections];
   ExecTable execs_;
   Output outputs_[2];
+  CopyingTime copying_;
   alignas(4096) char buffers_[2][Output::kBufferSize];  // pages of their own: no output, no memory
 };
 

@@ -60,7 +60,7 @@ TEST_CASE("a container that never stops writing costs a quarter of a CPU beside 
   Bundle bundle;
   const int64_t begin_ns = base::MonotonicNanos();
   REQUIRE(bundle
-              .Start(ShellSpec("yes & sleep 1.5; kill $!; echo >/done; "
+              .Start(ShellSpec("yes & yes >&2 & sleep 1.5; kill $(jobs -p); echo >/done; "
                                "while ! test -e /stop; do sleep 0.01; done"))
               .ok());
   clockid_t shim;
