@@ -1,6 +1,5 @@
 #include "shim/seccomp_gate.h"
 
-#include <linux/audit.h>
 #include <linux/bpf_common.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
@@ -11,16 +10,10 @@
 #include <cstddef>
 #include <iterator>
 
+#include "linux/audit_architecture.h"
+
 namespace crisp::shim {
 namespace {
-
-#if defined(__x86_64__)
-constexpr uint32_t kArchitecture = AUDIT_ARCH_X86_64;
-#elif defined(__aarch64__)
-constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
-#else
-#error "unknown architecture"
-#endif
 
 // The offset of the low half of an argument; both architectures are little-endian.
 constexpr uint32_t Argument(unsigned index) {
@@ -47,7 +40,7 @@ bool AddSeccompGate(ProcessPlan& process) {
   // clang-format off
   const sock_filter rules[] = {
       /* 0 */ Load(offsetof(seccomp_data, arch)),
-      /* 1 */ Expect(kArchitecture, 14),    // or 16
+      /* 1 */ Expect(linux::kAuditArchitecture, 14),    // or 16
       /* 2 */ Load(offsetof(seccomp_data, nr)),
       /* 3 */ Expect(SYS_setsid, 1),        // or 5
       /* 4 */ Jump(6),                      // to 11

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/audit.h>
 #include <linux/bpf_common.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -22,6 +21,7 @@
 
 #include "base/errno.h"
 #include "base/status_macros.h"
+#include "linux/audit_architecture.h"
 #include "linux/syscalls.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -47,14 +47,6 @@ constexpr rlim_t kMaxOpenFiles = 65'536;
 constexpr uint64_t kUntarCapabilities = uint64_t{1} << CAP_CHOWN | uint64_t{1} << CAP_DAC_OVERRIDE |
                                         uint64_t{1} << CAP_FOWNER | uint64_t{1} << CAP_FSETID |
                                         uint64_t{1} << CAP_MKNOD | uint64_t{1} << CAP_SETFCAP;
-
-#if defined(__x86_64__)
-constexpr uint32_t kArchitecture = AUDIT_ARCH_X86_64;
-#elif defined(__aarch64__)
-constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
-#else
-#error "unknown architecture"
-#endif
 
 // What the C library needs for memory and locks, and the messages.
 constexpr int kBothCalls[] = {SYS_brk,     SYS_close,   SYS_exit,      SYS_exit_group,
@@ -118,7 +110,7 @@ void AllowFileCommands(std::vector<sock_filter>& filter) {
 absl::Status FilterCalls(UnpackRole role) {
   std::vector<sock_filter> filter = {
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)},
-      {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, kArchitecture},
+      {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, linux::kAuditArchitecture},
       {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS},
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
   };
