@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "digest/hasher.h"
 #include "test/fault/hostile/watch.h"
+#include "test/unit/eventually.h"
 
 namespace crisp::hostile {
 
@@ -228,12 +229,7 @@ Usage RuntimeUsage(Target& target) {
 }
 
 bool Settles(const std::function<bool()>& holds) {
-  const int64_t give_up = base::MonotonicNanos() + int64_t{10} * 1'000'000'000;
-  while (!holds()) {
-    if (base::MonotonicNanos() > give_up) return false;
-    usleep(20'000);  // /proc has no event for a count
-  }
-  return true;
+  return test::Eventually(holds, /*seconds=*/10, absl::Milliseconds(20));
 }
 
 }  // namespace crisp::hostile

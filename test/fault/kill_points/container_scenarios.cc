@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "fault/kill_points/scenario.h"
+#include "unit/eventually.h"
 
 namespace crisp::test {
 namespace {

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "fault/kill_points/scenario.h"
+#include "unit/eventually.h"
 
 namespace crisp::test {
 namespace {

@@ -16,6 +16,7 @@
 #include "base/id.h"
 #include "cni/netns.h"
 #include "linux/spawn.h"
+#include "unit/eventually.h"
 
 namespace crisp::test {
 namespace {

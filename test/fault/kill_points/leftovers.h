@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "base/deadline.h"
 #include "cgroup/layout.h"
 #include "integration/daemon.h"
 
@@ -50,16 +49,5 @@ class Leftovers {
   std::string network_;  // the name of the CNI network and of its bridge
   std::set<std::string> ids_;
 };
-
-// Waits at most 10 s until `condition` holds.
-template <typename Condition>
-bool Eventually(const Condition& condition) {
-  const base::Deadline give_up = base::Deadline::In(absl::Seconds(10));
-  while (!condition()) {
-    if (give_up.Passed()) return false;
-    usleep(10'000);
-  }
-  return true;
-}
 
 }  // namespace crisp::test

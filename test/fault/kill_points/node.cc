@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "fault/kill_points/scenario.h"
 #include "linux/process_ref.h"
+#include "unit/eventually.h"
 
 namespace crisp::test {
 namespace {

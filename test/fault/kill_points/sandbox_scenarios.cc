@@ -1,6 +1,7 @@
 // RunPodSandbox, StopPodSandbox, RemovePodSandbox.
 #include "absl/strings/str_cat.h"
 #include "fault/kill_points/scenario.h"
+#include "unit/eventually.h"
 
 namespace crisp::test {
 namespace {
