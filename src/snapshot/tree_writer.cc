@@ -26,8 +26,8 @@ constexpr absl::string_view kWhiteoutPrefix = ".wh.";
 constexpr absl::string_view kAufsPrefix = ".wh..wh.";
 constexpr absl::string_view kOpaqueName = ".wh..wh..opq";
 constexpr size_t kMaxDeferredBytes = 16 << 20;
-constexpr uint64_t kMaxMajor = 0xfff;  // of the kernel's 32-bit device numbers
-constexpr uint64_t kMaxMinor = 0xfffff;
+constexpr int64_t kMaxMajor = 0xfff;  // of the kernel's 32-bit device numbers
+constexpr int64_t kMaxMinor = 0xfffff;
 
 absl::StatusOr<std::vector<absl::string_view>> SplitName(absl::string_view name) {
   auto names = base::SplitPath(name);
@@ -210,7 +210,7 @@ absl::Status TreeWriter::CreateSpecial(const std::string& name, const TarEntry& 
     type = S_IFIFO;
   } else if (entry.type != TarEntry::Type::kSymlink) {
     type = entry.type == TarEntry::Type::kCharDevice ? S_IFCHR : S_IFBLK;
-    if (entry.major > kMaxMajor || entry.minor > kMaxMinor) {
+    if (entry.major < 0 || entry.major > kMaxMajor || entry.minor < 0 || entry.minor > kMaxMinor) {
       return absl::InvalidArgumentError(absl::StrCat("device number ", entry.major, ":",
                                                      entry.minor, ": must be at most ", kMaxMajor,
                                                      ":", kMaxMinor));

@@ -98,8 +98,8 @@ std::vector<HostileLayers> HostileNames() {
        [](auto& c) { return One(B().Link("l", c).File("l/.wh..wh..opq")); },
        {"opaque @"}},
       {"NUL in a pax name",
-       kHarmless,
-       kConvert,
+       kRefused,
+       kPax,
        [](auto&) {
          return One(B().Header('x', "p", B::PaxRecord("path", std::string("a\0b", 3))).File("f"));
        },
