@@ -6,14 +6,15 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "base/clean_path.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -29,9 +30,33 @@ constexpr size_t kMaxDeferredBytes = 16 << 20;
 constexpr int64_t kMaxMajor = 0xfff;  // of the kernel's 32-bit device numbers
 constexpr int64_t kMaxMinor = 0xfffff;
 
+// The components without empty ones and ".". kInvalidArgument for what the kernel would not take.
+absl::StatusOr<std::vector<absl::string_view>> Components(absl::string_view path) {
+  if (path.size() >= PATH_MAX) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("name: must be at most ", PATH_MAX - 1, " bytes long"));
+  }
+  if (absl::StrContains(path, '\0')) {
+    return absl::InvalidArgumentError("name: must not contain NUL");
+  }
+  std::vector<absl::string_view> names = absl::StrSplit(path, '/', absl::SkipEmpty());
+  names.erase(std::remove(names.begin(), names.end(), "."), names.end());
+  return names;
+}
+
+// The components of an entry's name. ".." takes back the one before it, as text, and is nothing at
+// the root: other runtimes clean names before they look at the tree. (The target of a hard link is
+// looked up as it is.)
 absl::StatusOr<std::vector<absl::string_view>> SplitName(absl::string_view name) {
-  auto names = base::SplitPath(name);
-  if (!names.ok()) return base::Prefix(names.status(), "name");
+  CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> components, Components(name));
+  std::vector<absl::string_view> names;
+  for (const absl::string_view component : components) {
+    if (component != "..") {
+      names.push_back(component);
+    } else if (!names.empty()) {
+      names.pop_back();
+    }
+  }
   return names;
 }
 
@@ -103,9 +128,7 @@ absl::Status TreeWriter::Apply(const TarEntry& entry, TarReader& tar) {
 }
 
 absl::Status TreeWriter::ApplyToRoot(const TarEntry& entry) {
-  if (entry.type != TarEntry::Type::kDirectory) {
-    return absl::InvalidArgumentError("the root of a layer must be a directory");
-  }
+  if (entry.type != TarEntry::Type::kDirectory) return absl::OkStatus();  // nothing takes its place
   CRISP_RETURN_IF_ERROR(Leave());
   CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
   return ApplyMetadata(root_fd_, data, Fresh{});
@@ -229,8 +252,10 @@ absl::Status TreeWriter::CreateSpecial(const std::string& name, const TarEntry& 
 }
 
 absl::Status TreeWriter::CreateHardLink(const std::string& name, const TarEntry& entry) {
-  CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> target, SplitName(entry.link));
-  if (target.empty()) return absl::InvalidArgumentError("hard link to the root of the layer");
+  CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> target, Components(entry.link));
+  if (target.empty() || target.back() == "..") {
+    return absl::InvalidArgumentError("hard link to a directory");
+  }
   const std::string target_parent = ParentOf(target);
   const std::string target_name(target.back());
   base::UniqueFd other;

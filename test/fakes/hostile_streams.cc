@@ -20,12 +20,12 @@ std::string SparsePax(const std::string& real_size) {
 std::vector<HostileLayers> HostileStreams() {
   return {
       {"pax path leads out",
-       kRefused,
+       kHarmless,
        kSplit,
        [](auto&) { return One(B().Header('x', "p", B::PaxRecord("path", "../x")).File("f")); },
-       {},
+       {"exists x"},
        /*both_safe=*/true},
-      {"pax linkpath leads out", kRefused, kSplit,
+      {"pax linkpath leads out", kRefused, kHardLink,
        [](auto& c) {
          return One(B().Header('x', "p", B::PaxRecord("linkpath", ".." + c)).Hard("h", "f"));
        }},

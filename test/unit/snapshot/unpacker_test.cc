@@ -51,14 +51,51 @@ TEST_CASE("a layer that refers to the one below gets its files and its directori
   CHECK_FALSE(Exists(directory + "/lib"));
 }
 
+TEST_CASE(".. in names and link targets is resolved inside the layer") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  const oci::ChainId lower = *fix.Unpack(B().Dir("low").File("low/f", "lower").Done());
+  const auto layer = fix.Unpack(B().Dir("d/e")
+                                    .Link("l", "d/e")
+                                    .File("d/../a", "cleaned as text")
+                                    .File("l/../b", "not behind the link")
+                                    .File("../../c", "at the root")
+                                    .File("d/f", "in d")
+                                    .Hard("h1", "./d/../d/f")
+                                    .Hard("h2", "l/../f")
+                                    .Hard("h3", "../../d/f")
+                                    .Hard("h4", "low/../low/f")
+                                    .Hard("h5", "gone/../d/f")
+                                    .File("..", "not the root")
+                                    .Done(),
+                                lower);
+  INFO(layer.status());
+  REQUIRE(layer.ok());
+  const std::string directory = fix.Directory(*layer);
+  CHECK(*base::ReadFile(directory + "/a") == "cleaned as text");
+  CHECK(*base::ReadFile(directory + "/b") == "not behind the link");
+  CHECK(*base::ReadFile(directory + "/c") == "at the root");
+  for (const char* name : {"/h1", "/h2", "/h3", "/h5"}) {
+    INFO(name);
+    CHECK(*base::ReadFile(directory + name) == "in d");
+  }
+  CHECK(*base::ReadFile(directory + "/h4") == "lower");
+  CHECK(fix.CanaryUntouched());
+  for (const char* target : {"d/e/..", "..", ".", "/"}) {
+    INFO(target);
+    const auto refused = fix.Unpack(B().Dir("d/e").Hard("h", target).Done());
+    CHECK(refused.status().message().find("hard link to a directory") != std::string::npos);
+  }
+}
+
 TEST_CASE("errors name the step, the entry and the layer") {
   UnpackThreads threads;
   StoreFixture fix(threads);
-  const std::string tar = B().File("ok").File("../out").Done();
+  const std::string tar = B().File("ok").File(".wh.").Done();
   const LayerSpec spec = StoreFixture::Spec(tar);
   const absl::Status refused = fix.UnpackBlob(tar, spec).status();
   CHECK(absl::IsInvalidArgument(refused));
-  CHECK(std::string(refused.message()).find("unpack " + spec.diff_id + ": ../out: name") == 0);
+  CHECK(std::string(refused.message()).find("unpack " + spec.diff_id + ": .wh.: a whiteout") == 0);
   const std::string zipped = Gzip(B().File("big", Big('b')).Done());
   const absl::Status cut = fix.UnpackBlob(zipped.substr(0, zipped.size() - 9), spec).status();
   CHECK(absl::IsDataLoss(cut));
