@@ -54,6 +54,22 @@ timespec Clamped(timespec time) {
   return time;
 }
 
+// xattr(7): user.* only exists on files and directories, ACLs not on links, a default ACL only on
+// directories.
+bool CanHaveXattr(TarEntry::Type type, absl::string_view name) {
+  const bool directory = type == TarEntry::Type::kDirectory;
+  if (name == "system.posix_acl_default") return directory;
+  if (name == "system.posix_acl_access") return type != TarEntry::Type::kSymlink;
+  return !absl::StartsWith(name, "user.") || directory || type == TarEntry::Type::kFile;
+}
+
+// What the file system cannot store is left out, as by other runtimes. Not capabilities: a program
+// would miss them without a hint.
+absl::Status XattrError(absl::string_view xattr, absl::string_view file) {
+  if (errno == EOPNOTSUPP && xattr != "security.capability") return absl::OkStatus();
+  return base::Errno(absl::StrCat("setxattr ", xattr), file);
+}
+
 }  // namespace
 
 bool KeepsXattr(absl::string_view name) {
@@ -71,7 +87,8 @@ absl::StatusOr<Metadata> MetadataOf(const TarEntry& entry) {
                    Clamped(entry.mtime),
                    {}};
   for (const TarEntry::Xattr& xattr : entry.xattrs) {
-    if (KeepsXattr(xattr.name)) data.xattrs.push_back(xattr);
+    const bool kept = KeepsXattr(xattr.name) && CanHaveXattr(entry.type, xattr.name);
+    if (kept) data.xattrs.push_back(xattr);
   }
   return data;
 }
@@ -110,7 +127,7 @@ absl::Status ApplyMetadata(int dir_fd, const std::string& name, const Metadata& 
   for (const TarEntry::Xattr& xattr : data.xattrs) {
     if (lsetxattr(name.c_str(), xattr.name.c_str(), xattr.value.data(), xattr.value.size(), 0) !=
         0) {
-      return base::Errno(absl::StrCat("setxattr ", xattr.name), name);
+      CRISP_RETURN_IF_ERROR(XattrError(xattr.name, name));
     }
   }
   // A link has no mode, and fchmodat(2) would follow it.
@@ -130,7 +147,7 @@ absl::Status ApplyMetadata(int fd, const Metadata& data, Fresh fresh) {
   if (!owned && fchown(fd, data.uid, data.gid) != 0) return base::Errno("chown", "");
   for (const TarEntry::Xattr& xattr : data.xattrs) {
     if (fsetxattr(fd, xattr.name.c_str(), xattr.value.data(), xattr.value.size(), 0) != 0) {
-      return base::Errno(absl::StrCat("setxattr ", xattr.name), "");
+      CRISP_RETURN_IF_ERROR(XattrError(xattr.name, ""));
     }
   }
   const bool mode_set = fresh.mode_set && (data.mode & kSpecialBits) == 0;

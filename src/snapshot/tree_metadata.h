@@ -21,7 +21,7 @@ inline constexpr char kOpaqueXattr[] = "trusted.overlay.opaque";
 
 // user.* except user.overlay.*; security.capability; the POSIX ACLs. Attributes that control
 // overlayfs or belong to security modules of the host (trusted.*, security.selinux, .ima, .evm ..)
-// are dropped.
+// are dropped; so are those that a file of the entry's type cannot have (user.* on a link or FIFO).
 bool KeepsXattr(absl::string_view name);
 
 // The whiteout of overlayfs, which hides a file of lower layers: a character device 0:0.

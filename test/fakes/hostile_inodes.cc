@@ -115,6 +115,38 @@ std::vector<HostileLayers> HostileInodes() {
          return One(B().Add(item).Dir("t", 01777).Dir("g", 02775).File("g/child"));
        },
        {"mode f 6755", "mode t 1777", "mode g 2775"}},
+      {"user.* on a symlink, a FIFO and a device is dropped",
+       kHarmless,
+       kXattrs,
+       [](auto&) {
+         B tar;
+         for (const char type : {'2', '6', '3'}) {
+           TarItem item;
+           item.name = absl::StrCat("t", std::string(1, type));
+           item.type = type;
+           item.link = type == '2' ? "etc" : "";
+           item.major = 1;
+           item.minor = 3;
+           item.pax = {{"SCHILY.xattr.user.foo", "y"}};
+           tar.Add(item);
+         }
+         return One(tar.File("next"));
+       },
+       {"type t2 l", "type t6 p", "type t3 c", "exists next"},
+       /*both_safe=*/true},
+      {"ACLs that the type of the file cannot have are dropped",
+       kHarmless,
+       kXattrs,
+       [](auto&) {
+         TarItem link;
+         link.name = "l";
+         link.type = '2';
+         link.link = "etc";
+         link.pax = {{"SCHILY.xattr.system.posix_acl_access", Acl()}};
+         return One(WithXattr("system.posix_acl_default", Acl()).Add(link));
+       },
+       {"type l l", "lacks f system.posix_acl_default"},
+       /*both_safe=*/true},
       {"security.capability is kept",
        kHarmless,
        kXattrs,
@@ -245,8 +277,18 @@ std::vector<HostileLayers> HostileInodes() {
        {"xattr f system.posix_acl_default " + test::EscapeWord(Acl()),
         "lacks f/child system.posix_acl_access", "lacks f/sub system.posix_acl_default",
         "mode f/child 644", "mode f/sub 755"}},
-      {"malformed ACL", kRefused, kApply,
-       [](auto&) { return One(WithXattr("system.posix_acl_access", "nonsense")); }},
+      {"ACL of an unknown version is dropped",
+       kHarmless,
+       kApply,
+       [](auto&) { return One(WithXattr("system.posix_acl_access", "nonsense")); },
+       {"mode f 660", "lacks f system.posix_acl_access"},
+       /*both_safe=*/true},
+      {"ACL that is cut short",
+       kRefused,
+       kApply,
+       [](auto&) { return One(WithXattr("system.posix_acl_access", Acl().substr(0, 14))); },
+       {},
+       /*both_safe=*/true},
   };
 }
 

@@ -88,6 +88,28 @@ TEST_CASE(".. in names and link targets is resolved inside the layer") {
   }
 }
 
+TEST_CASE("an attribute that a link or a FIFO cannot have does not stop a layer") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  TarItem item;
+  item.pax = {{"SCHILY.xattr.user.foo", "y"}};
+  B tar;
+  for (const char* name : {"0file", "2link", "5directory", "6fifo"}) {
+    item.name = name;
+    item.type = name[0];
+    item.link = item.type == '2' ? "target" : "";
+    tar.Add(item);
+  }
+  const auto layer = fix.Unpack(tar.Done());
+  INFO(layer.status());
+  REQUIRE(layer.ok());
+  const std::string directory = fix.Directory(*layer);
+  CHECK(Target(directory + "/2link") == "target");
+  CHECK(S_ISFIFO(Stat(directory + "/6fifo").st_mode));
+  CHECK(Xattr(directory + "/0file", "user.foo") == "y");
+  CHECK(Xattr(directory + "/5directory", "user.foo") == "y");
+}
+
 TEST_CASE("errors name the step, the entry and the layer") {
   UnpackThreads threads;
   StoreFixture fix(threads);
