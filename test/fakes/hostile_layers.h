@@ -37,7 +37,6 @@ inline constexpr char kNumber[] = "snapshot/tar_header.cc ParseTarNumber";
 inline constexpr char kContents[] = "snapshot/tree_writer.cc WriteContents";
 inline constexpr char kSpend[] = "snapshot/space_guard.cc Spend";
 inline constexpr char kGzip[] = "snapshot/decoder.cc GzipDecoder";
-inline constexpr char kRatio[] = "snapshot/layer_writer.cc CheckRatio";
 inline constexpr char kZstd[] = "snapshot/decoder.cc ZstdDecoder";
 inline constexpr char kMagic[] = "snapshot/decoder.cc NewDecoder";
 inline constexpr char kTrailer[] = "snapshot/layer_writer.cc RunUnpack";

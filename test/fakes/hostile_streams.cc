@@ -108,20 +108,19 @@ std::vector<HostileLayers> HostileStreams() {
          return Layers{Gzip(tar.substr(0, 700)) + Gzip("") + Gzip(tar.substr(700))};
        },
        {"exists g"}},
-      {"gzip bomb of 10 GiB",
-       kRefused,
-       kRatio,
+      {"300 MiB of zeros in 300 KiB",
+       kHarmless,
+       kSpend,
        [](auto&) {
+         constexpr int kMebibytes = 300;
          TarItem item;
-         item.name = "bomb";
-         std::string blob = Gzip(B::Block(item, uint64_t{10} << 30));
-         const std::string member = Gzip(std::string(64 << 20, '\0'), 9);
-         for (int i = 0; i < 160; ++i) blob += member;
-         return Layers{blob};
+         item.name = "lastlog";
+         std::string blob = Gzip(B::Block(item, uint64_t{kMebibytes} << 20));
+         const std::string member = Gzip(std::string(1 << 20, '\0'), 9);
+         for (int i = 0; i < kMebibytes; ++i) blob += member;
+         return Layers{blob + Gzip(B().File("next", "there").Done())};
        },
-       {},
-       /*both_safe=*/false,
-       /*slow=*/true},
+       {"content next there"}},
       {"zstd with a window of 2 GiB", kRefused, kZstd,
        [](auto&) { return Layers{std::string("\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00", 9)}; }},
       {"something behind a block of zeros",

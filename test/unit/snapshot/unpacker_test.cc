@@ -3,6 +3,7 @@
 #include <atomic>
 #include <thread>
 
+#include "test/unit/snapshot/plain_digest.h"
 #include "test/unit/snapshot/store_fixture.h"
 #include "test/unit/snapshot/unpack_threads.h"
 
@@ -108,6 +109,24 @@ TEST_CASE("an attribute that a link or a FIFO cannot have does not stop a layer"
   CHECK(S_ISFIFO(Stat(directory + "/6fifo").st_mode));
   CHECK(Xattr(directory + "/0file", "user.foo") == "y");
   CHECK(Xattr(directory + "/5directory", "user.foo") == "y");
+}
+
+TEST_CASE("a layer of 300 MiB of zeros is unpacked, however small it comes") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  constexpr uint64_t kMebibytes = 300;
+  TarItem item;
+  item.name = "lastlog";
+  std::string blob = Gzip(B::Block(item, kMebibytes << 20));
+  const std::string member = Gzip(std::string(1 << 20, '\0'), 9);
+  for (uint64_t i = 0; i < kMebibytes; ++i) blob += member;
+  const std::string diff_id = PlainDigest(blob).value();
+  const LayerSpec spec = {oci::ChainId(digest::ChainId("", diff_id)), {}, diff_id};
+  const auto layer = fix.UnpackBlob(blob, spec);
+  INFO(layer.status());
+  REQUIRE(layer.ok());
+  CHECK(static_cast<uint64_t>(Stat(fix.Directory(*layer) + "/lastlog").st_size) == kMebibytes
+                                                                                       << 20);
 }
 
 TEST_CASE("errors name the step, the entry and the layer") {
