@@ -90,6 +90,8 @@ class Pull {
   absl::StatusOr<ImagePtr> Unchanged();
   absl::StatusOr<oci::Manifest> FetchManifest(Image& image);
   absl::Status FetchConfig(const oci::Manifest& manifest, Image& image);
+  // Of an image without layers.
+  absl::Status MakeEmptyLayer(const Layer& layer);
   absl::StatusOr<ImagePtr> Publish(Image image);
 
   const PullOptions& options_;
@@ -165,14 +167,27 @@ absl::Status Pull::FetchConfig(const oci::Manifest& manifest, Image& image) {
                                             platform.architecture, ", this node is ", host.os, "/",
                                             host.architecture));
   }
-  if (image.layers.size() != manifest.layers.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("image config: ", image.layers.size(),
+  if (image.config.diff_ids.size() != manifest.layers.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("image config: ", image.config.diff_ids.size(),
                                                    " diff ids for ", manifest.layers.size(),
                                                    " layers"));
   }
   image.size += manifest.config.size;
   for (const oci::Descriptor& layer : manifest.layers) image.size += layer.size;
   return absl::OkStatus();
+}
+
+absl::Status Pull::MakeEmptyLayer(const Layer& layer) {
+  if (target_.Has(layer.chain_id)) return absl::OkStatus();
+  const std::string& tar = EmptyLayer();
+  LayerInfo info;
+  info.compressed_size = static_cast<int64_t>(tar.size());
+  info.diff_id = layer.diff_id;
+  info.chain_id = layer.chain_id;
+  CRISP_ASSIGN_OR_RETURN(const std::unique_ptr<LayerSink> sink, target_.Begin(info));
+  CRISP_RETURN_IF_ERROR(sink->Write(tar));
+  CRISP_RETURN_IF_ERROR(sink->Seal());
+  return sink->Finish();
 }
 
 absl::StatusOr<ImagePtr> Pull::Publish(Image image) {
@@ -189,7 +204,13 @@ absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
   std::deque<LayerCounter>& counters = announce(manifest);
   CRISP_RETURN_IF_ERROR(FetchConfig(manifest, image));
   CRISP_FAILPOINT("pull: config fetched");
-  const std::vector<Layer> layers = image.layers;
+  std::vector<Layer> layers = image.layers;
+  std::optional<LayerLease> empty;
+  if (manifest.layers.empty()) {
+    CRISP_ASSIGN_OR_RETURN(empty, store_.leases().Acquire(layers[0].chain_id, call_));
+    CRISP_RETURN_IF_ERROR(MakeEmptyLayer(layers[0]));
+    layers.clear();
+  }
   // Holds leases until the image is published, so that its layers are not removed before.
   LayerFetch fetch(registry_, target_, store_.leases(), manifest, layers, counters);
   CRISP_RETURN_IF_ERROR(fetch.Run(options_.parallel_layers, call_));

@@ -47,7 +47,7 @@ struct Descriptor {
   std::optional<Platform> platform;
 };
 
-// Between 1 and kMaxLayers layers, base layer first.
+// At most kMaxLayers layers, base layer first; none if the image has nothing but its config.
 struct Manifest {
   std::string media_type;
   Descriptor config;

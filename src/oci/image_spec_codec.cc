@@ -108,13 +108,14 @@ absl::StatusOr<Descriptor> DecodeDescriptor(const Json& object) {
 
 absl::StatusOr<std::vector<Descriptor>> DecodeDescriptors(const Json& document, const char* member,
                                                           size_t max) {
-  const Json& list = document.at(member);
-  if (!list.is_array()) return Invalid(member, "must be an array");
-  if (list.size() > max) {
-    return Invalid(member, absl::StrCat(list.size(), " entries, at most ", max));
-  }
   std::vector<Descriptor> descriptors;
-  for (const Json& entry : list) {
+  const Json* list = Member(document, member);
+  if (list == nullptr) return descriptors;
+  if (!list->is_array()) return Invalid(member, "must be an array");
+  if (list->size() > max) {
+    return Invalid(member, absl::StrCat(list->size(), " entries, at most ", max));
+  }
+  for (const Json& entry : *list) {
     absl::StatusOr<Descriptor> descriptor = DecodeDescriptor(entry);
     if (!descriptor.ok()) {
       return base::Prefix(descriptor.status(), absl::StrCat(member, "[", descriptors.size(), "]"));
@@ -139,7 +140,6 @@ absl::StatusOr<Manifest> DecodeManifest(const Json& document, std::string media_
                    absl::StrCat(manifest.config.size, " bytes, at most ", kMaxDocumentBytes));
   }
   CRISP_ASSIGN_OR_RETURN(manifest.layers, DecodeDescriptors(document, "layers", kMaxLayers));
-  if (manifest.layers.empty()) return Invalid("layers", "must not be empty");
   for (size_t i = 0; i < manifest.layers.size(); ++i) {
     if (!Contains(kLayerTypes, manifest.layers[i].media_type)) {
       return Invalid(absl::StrCat("layers[", i, "].mediaType"),

@@ -13,8 +13,7 @@ namespace crisp::oci {
 
 // A manifest or an index: decided by the document's own mediaType, else by `media_type` (from the
 // Content-Type or the descriptor), else by its members. Refused: a document with the members of
-// both or of another type than `media_type` (CVE-2021-41190), schema 1, layers with `urls`, no
-// layers.
+// both or of another type than `media_type` (CVE-2021-41190), schema 1, layers with `urls`.
 absl::StatusOr<std::variant<Manifest, Index>> DecodeManifestOrIndex(absl::string_view text,
                                                                     absl::string_view media_type);
 

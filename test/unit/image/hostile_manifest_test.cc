@@ -227,10 +227,6 @@ TEST_CASE("an index within an index is refused") {
   CHECK(Holds(status, "index inside an image index"));
 }
 
-TEST_CASE("an image without layers is refused") {
-  CheckRefused(MakeManifest(MakeConfig({}), {}), kInvalid, "layers: must not be empty");
-}
-
 TEST_CASE("labels and annotations with reserved names have no effect") {
   PullFixture f;
   Serve(f.registry,

@@ -115,13 +115,20 @@ TEST_CASE("deeply nested documents are refused before they are parsed") {
   CheckRefused(absl::StrCat("{\"config\":", depth), "", "deep");
 }
 
-TEST_CASE("a manifest needs 1 to 127 layers, an index at most 1024 entries") {
+TEST_CASE("a manifest has at most 127 layers, an index at most 1024 entries") {
   std::string layers = kLayer;
   for (size_t i = 1; i < kMaxLayers; ++i) absl::StrAppend(&layers, ",", kLayer);
   CHECK(DecodeManifestOrIndex(ManifestText(layers), "").ok());
   absl::StrAppend(&layers, ",", kLayer);
   CheckRefused(ManifestText(layers), "", "at most 127");
-  CheckRefused(ManifestText(""), "", "must not be empty");
+  for (const char* none :
+       {R"({"config":%)", R"({"layers":null,"config":%)", R"({"layers":[],"config":%)"}) {
+    const auto decoded =
+        DecodeManifestOrIndex(absl::StrReplaceAll(none, {{"%", kConfig + "}"}}), "");
+    INFO(decoded.status());
+    REQUIRE(decoded.ok());
+    CHECK(std::get<Manifest>(*decoded).layers.empty());
+  }
   std::string entries = kLayer;
   for (size_t i = 0; i < kMaxIndexEntries; ++i) absl::StrAppend(&entries, ",", kLayer);
   CheckRefused(absl::StrCat("{\"manifests\":[", entries, "]}"), "", "at most 1024");
