@@ -41,7 +41,7 @@ struct Platform {
 };
 
 struct Descriptor {
-  std::string media_type;
+  std::string media_type;  // as its author wrote it
   Digest digest;
   int64_t size = 0;  // bytes, 0..kMaxLayerBytes
   std::optional<Platform> platform;
@@ -54,6 +54,8 @@ struct Manifest {
   std::vector<Descriptor> layers;
 };
 
+// Entries that are not manifests or indexes, or do not parse, are left out: whatever an index also
+// has (signatures, attestations, types of the future) must not keep its images from being used.
 struct Index {
   std::string media_type;
   std::vector<Descriptor> manifests;
