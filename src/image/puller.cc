@@ -113,10 +113,9 @@ absl::StatusOr<ImagePtr> Pull::Unchanged() {
   const absl::StatusOr<ImagePtr> known = store_.Find(reference_.ToString());
   if (!known.ok()) return ImagePtr();
   const absl::StatusOr<oci::Digest> digest = registry_.Resolve(call_);
+  CRISP_RETURN_IF_ERROR(call_.Check());
   // A registry may refuse HEAD or not send the digest; then the manifest is fetched.
-  if (absl::IsFailedPrecondition(digest.status())) return ImagePtr();
-  if (!digest.ok()) return digest.status();
-  if (digest->empty()) return ImagePtr();
+  if (!digest.ok() || digest->empty()) return ImagePtr();
   const std::string wanted = reference_.WithDigest(*digest).ToString();
   const std::vector<std::string>& digests = (*known)->repo_digests;
   if (std::find(digests.begin(), digests.end(), wanted) == digests.end()) return ImagePtr();
