@@ -135,7 +135,9 @@ Registry::Registry(oci::Reference reference, Credentials credentials,
 Registry::~Registry() = default;
 
 absl::StatusOr<Url> Registry::UrlOf(const RegistryHost& host, const std::string& path) const {
-  std::string url = absl::StrCat(host.api.text(), "/", reference_.path(), "/", path);
+  // With override_path the API may be the root of the host, which ends with a slash.
+  std::string url =
+      absl::StrCat(absl::StripSuffix(host.api.text(), "/"), "/", reference_.path(), "/", path);
   if (host.is_mirror) absl::StrAppend(&url, "?ns=", PercentEncode(reference_.host()));
   return Url::Parse(url);
 }
