@@ -17,14 +17,7 @@
 namespace crisp::snapshot {
 namespace {
 
-constexpr int64_t kMaxId = (int64_t{1} << 32) - 2;  // 2^32-1 is -1: "do not change"
 constexpr mode_t kSpecialBits = S_ISUID | S_ISGID | S_ISVTX;
-
-absl::Status CheckId(absl::string_view what, int64_t id, const TarEntry& entry) {
-  if (id >= 0 && id <= kMaxId) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(entry.name, ": ", what, " ", id, ": must be between 0 and ", kMaxId));
-}
 
 // The longest existing part of `path`, found by bisection, as every shorter part exists too.
 absl::StatusOr<base::UniqueFd> OpenDeepest(int root_fd, absl::string_view path) {
@@ -78,9 +71,7 @@ bool KeepsXattr(absl::string_view name) {
          name == "system.posix_acl_default";
 }
 
-absl::StatusOr<Metadata> MetadataOf(const TarEntry& entry) {
-  CRISP_RETURN_IF_ERROR(CheckId("uid", entry.uid, entry));
-  CRISP_RETURN_IF_ERROR(CheckId("gid", entry.gid, entry));
+Metadata MetadataOf(const TarEntry& entry) {
   Metadata data = {entry.mode,
                    static_cast<uid_t>(entry.uid),
                    static_cast<gid_t>(entry.gid),

@@ -37,8 +37,9 @@ struct Metadata {
   std::vector<TarEntry::Xattr> xattrs;  // only those that KeepsXattr allows
 };
 
-// kInvalidArgument for ids that chown(2) cannot set: out of range, or -1 ("do not change").
-absl::StatusOr<Metadata> MetadataOf(const TarEntry& entry);
+// Of ids only the low 32 bits count, as with other runtimes; -1 (2^32-1) leaves a new file to root,
+// as chown(2) does.
+Metadata MetadataOf(const TarEntry& entry);
 
 // Makes `dir_fd` the working directory.
 absl::Status WorkIn(int dir_fd);

@@ -27,8 +27,8 @@ constexpr absl::string_view kWhiteoutPrefix = ".wh.";
 constexpr absl::string_view kAufsPrefix = ".wh..wh.";
 constexpr absl::string_view kOpaqueName = ".wh..wh..opq";
 constexpr size_t kMaxDeferredBytes = 16 << 20;
-constexpr int64_t kMaxMajor = 0xfff;  // of the kernel's 32-bit device numbers
-constexpr int64_t kMaxMinor = 0xfffff;
+constexpr int64_t kMajorBits = 0xfff;  // of the kernel's 32-bit device numbers
+constexpr int64_t kMinorBits = 0xfffff;
 
 // The components without empty ones and ".". kInvalidArgument for what the kernel would not take.
 absl::StatusOr<std::vector<absl::string_view>> Components(absl::string_view path) {
@@ -130,7 +130,7 @@ absl::Status TreeWriter::Apply(const TarEntry& entry, TarReader& tar) {
 absl::Status TreeWriter::ApplyToRoot(const TarEntry& entry) {
   if (entry.type != TarEntry::Type::kDirectory) return absl::OkStatus();  // nothing takes its place
   CRISP_RETURN_IF_ERROR(Leave());
-  CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
+  const Metadata data = MetadataOf(entry);
   return ApplyMetadata(root_fd_, data, Fresh{});
 }
 
@@ -140,10 +140,8 @@ absl::Status TreeWriter::Create(const std::string& name, const TarEntry& entry, 
       return CreateFile(name, entry, tar);
     case TarEntry::Type::kHardLink:
       return CreateHardLink(name, entry);
-    case TarEntry::Type::kDirectory: {
-      CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
-      return CreateDirectory(name, data);
-    }
+    case TarEntry::Type::kDirectory:
+      return CreateDirectory(name, MetadataOf(entry));
     default:
       return CreateSpecial(name, entry);
   }
@@ -151,7 +149,7 @@ absl::Status TreeWriter::Create(const std::string& name, const TarEntry& entry, 
 
 absl::Status TreeWriter::CreateFile(const std::string& name, const TarEntry& entry,
                                     TarReader& tar) {
-  CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
+  const Metadata data = MetadataOf(entry);
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   base::UniqueFd fd;
   CRISP_RETURN_IF_ERROR(Place(name, "create", [&] {
@@ -226,22 +224,15 @@ absl::Status TreeWriter::CreateDirectory(const std::string& name, const Metadata
 }
 
 absl::Status TreeWriter::CreateSpecial(const std::string& name, const TarEntry& entry) {
-  CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
+  const Metadata data = MetadataOf(entry);
   mode_t type = S_IFLNK;
   dev_t device = 0;
   if (entry.type == TarEntry::Type::kFifo) {
     type = S_IFIFO;
   } else if (entry.type != TarEntry::Type::kSymlink) {
     type = entry.type == TarEntry::Type::kCharDevice ? S_IFCHR : S_IFBLK;
-    if (entry.major < 0 || entry.major > kMaxMajor || entry.minor < 0 || entry.minor > kMaxMinor) {
-      return absl::InvalidArgumentError(absl::StrCat("device number ", entry.major, ":",
-                                                     entry.minor, ": must be at most ", kMaxMajor,
-                                                     ":", kMaxMinor));
-    }
-    device = makedev(entry.major, entry.minor);
-    if (type == S_IFCHR && device == 0) {
-      return absl::InvalidArgumentError("character device 0:0 is a whiteout of overlayfs");
-    }
+    // 0:0 is a whiteout, as if written for overlayfs. Numbers are cut off as by other runtimes.
+    device = makedev(entry.major & kMajorBits, entry.minor & kMinorBits);
   }
   CRISP_RETURN_IF_ERROR(Place(name, type == S_IFLNK ? "symlink" : "mknod", [&] {
     if (type == S_IFLNK) return symlinkat(entry.link.c_str(), parent_.get(), name.c_str());
