@@ -114,12 +114,12 @@ TEST_CASE("deeply nested documents are refused before they are parsed") {
   CheckRefused(absl::StrCat("{\"config\":", depth), "", "deep");
 }
 
-TEST_CASE("a manifest has at most 127 layers, an index at most 1024 entries") {
+TEST_CASE("a manifest has at most 500 layers, an index at most 1024 entries") {
   std::string layers = kLayer;
   for (size_t i = 1; i < kMaxLayers; ++i) absl::StrAppend(&layers, ",", kLayer);
   CHECK(DecodeManifestOrIndex(ManifestText(layers), "").ok());
   absl::StrAppend(&layers, ",", kLayer);
-  CheckRefused(ManifestText(layers), "", "at most 127");
+  CheckRefused(ManifestText(layers), "", "at most 500");
   for (const char* none :
        {R"({"config":%)", R"({"layers":null,"config":%)", R"({"layers":[],"config":%)"}) {
     const auto decoded =
