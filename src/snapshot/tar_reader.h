@@ -1,7 +1,7 @@
 // The entries of a tar stream: V7, ustar, pax, star and GNU tar, sparse files included.
 //
 // The same bytes must be the same files for every runtime, so a stream is read as Go's archive/tar
-// reads it, which Docker, containerd and CRI-O use; test/fuzz/tar compares the two. What
+// reads it, which Docker, containerd and CRI-O use (test/fuzz/tar_reader_fuzz.cc compares). What
 // archive/tar does not take is an error here too. Where they differ on purpose:
 //   - types that archive/tar leaves to its caller: V (a volume's label) is skipped; A, D, M, N and
 //     X are not files to those who write them, and are refused; others are, as POSIX has it;

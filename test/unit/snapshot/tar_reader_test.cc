@@ -1,5 +1,5 @@
-// Which files the bytes of an archive are, as Go's archive/tar has it; test/fuzz/tar compares the
-// two on random archives.
+// Which files the bytes of an archive are, as Go's archive/tar has it; test/fuzz/tar_reader_fuzz.cc
+// compares the two on random archives.
 #include <catch2/catch.hpp>
 
 #include "fakes/tar_builder.h"
