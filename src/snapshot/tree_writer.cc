@@ -26,6 +26,7 @@ namespace {
 constexpr absl::string_view kWhiteoutPrefix = ".wh.";
 constexpr absl::string_view kAufsPrefix = ".wh..wh.";
 constexpr absl::string_view kOpaqueName = ".wh..wh..opq";
+constexpr char kAufsLinks[] = ".wh..wh.plnk";
 constexpr size_t kMaxDeferredBytes = 16 << 20;
 constexpr int64_t kMajorBits = 0xfff;  // of the kernel's 32-bit device numbers
 constexpr int64_t kMinorBits = 0xfffff;
@@ -75,6 +76,12 @@ absl::Status LookupError(const absl::Status& status) {
 
 enum class NameKind { kPlain, kWhiteout, kOpaque, kSkipped };
 
+// AUFS put files with several names into a directory of its own, and hard links to them into the
+// layer. They are unpacked and removed at the end.
+bool IsAufsLink(const std::vector<absl::string_view>& names, const TarEntry& entry) {
+  return names.size() == 2 && names[0] == kAufsLinks && entry.type == TarEntry::Type::kFile;
+}
+
 absl::StatusOr<NameKind> Classify(const std::vector<absl::string_view>& names) {
   for (size_t i = 0; i + 1 < names.size(); ++i) {
     if (absl::StartsWith(names[i], kAufsPrefix)) return NameKind::kSkipped;
@@ -98,18 +105,27 @@ absl::Status TreeWriter::Unpack(TarReader& tar) {
   TarEntry entry;
   while (true) {
     CRISP_ASSIGN_OR_RETURN(const bool more, tar.Next(entry));
-    if (!more) return Leave();
+    if (!more) break;
     if (absl::Status status = Apply(entry, tar); !status.ok()) {
       return base::Prefix(status, Printable(entry.name));
     }
   }
+  if (has_aufs_links_) {
+    CRISP_RETURN_IF_ERROR(Enter(""));
+    CRISP_RETURN_IF_ERROR(ClearName(kAufsLinks));
+  }
+  return Leave();
 }
 
 absl::Status TreeWriter::Apply(const TarEntry& entry, TarReader& tar) {
   CRISP_RETURN_IF_ERROR(guard_.Spend(0, 1));
   CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> names, SplitName(entry.name));
   if (names.empty()) return ApplyToRoot(entry);
-  CRISP_ASSIGN_OR_RETURN(const NameKind kind, Classify(names));
+  CRISP_ASSIGN_OR_RETURN(NameKind kind, Classify(names));
+  if (IsAufsLink(names, entry)) {
+    kind = NameKind::kPlain;
+    has_aufs_links_ = true;
+  }
   if (kind == NameKind::kSkipped) return absl::OkStatus();
   CRISP_RETURN_IF_ERROR(Enter(ParentOf(names)));
   const std::string name(names.back());

@@ -4,7 +4,7 @@
 // their children), hard links, links, FIFOs, devices, holes, the attributes that KeepsXattr allows.
 // Whiteouts: .wh.x becomes a character device 0:0 (an entry that is one already stays), and
 // .wh..wh..opq the opaque attribute of its directory. They apply to lower layers only, so a file of
-// the same layer wins. Files of AUFS (.wh..wh.*) are skipped.
+// the same layer wins. Files of AUFS (.wh..wh.*) are skipped, but hard links to them work.
 //
 // Refused (kInvalidArgument): names over 4095 bytes, `.wh.` without a name, whiteouts as
 // directories, hard links to directories. "/abs" is taken as "abs", "a/../b" as "b", "../b" as "b";
@@ -98,6 +98,7 @@ class TreeWriter {
   const MarkOpaque mark_opaque_;
   Deferred deferred_;
   bool saw_default_acl_ = false;
+  bool has_aufs_links_ = false;
 
   // The parent directory of the current entry, which following entries usually share. Each child
   // changes its times; they are restored when the parent changes.

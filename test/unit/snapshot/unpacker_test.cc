@@ -129,6 +129,22 @@ TEST_CASE("a layer of 300 MiB of zeros is unpacked, however small it comes") {
                                                                                        << 20);
 }
 
+TEST_CASE("hard links to files of AUFS have their contents, and nothing else is left of AUFS") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  const auto layer = fix.Unpack(B().Dir(".wh..wh.plnk")
+                                    .File(".wh..wh.plnk/123.4", "linked")
+                                    .Hard("a", ".wh..wh.plnk/123.4")
+                                    .Hard("b", "/.wh..wh.plnk/123.4")
+                                    .Done());
+  INFO(layer.status());
+  REQUIRE(layer.ok());
+  const std::string directory = fix.Directory(*layer);
+  CHECK(*base::ListDir(directory) == std::vector<std::string>{"a", "b"});
+  CHECK(*base::ReadFile(directory + "/a") == "linked");
+  CHECK(Stat(directory + "/a").st_nlink == 2);
+}
+
 TEST_CASE("errors name the step, the entry and the layer") {
   UnpackThreads threads;
   StoreFixture fix(threads);
