@@ -19,6 +19,7 @@
 #include "image/digests.h"
 #include "image/redirects.h"
 #include "image/registry_codec.h"
+#include "oci/image_spec_codec.h"
 
 namespace crisp::image {
 namespace {
@@ -375,7 +376,8 @@ absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& ob
     }
     document.media_type = std::string(response->Header("content-type"));
     document.bytes = std::move(response->body);
-    return absl::OkStatus();
+    // A mirror, or a proxy in front of it, may answer with a page of its own.
+    return oci::DecodeManifestOrIndex(document.bytes, "").status();
   }));
   return document;
 }

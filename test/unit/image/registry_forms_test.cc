@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include <catch2/catch.hpp>
+#include <list>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
@@ -71,4 +72,40 @@ TEST_CASE("proxies of the environment are used in the spellings that other runti
     CAPTURE(exception);
     CHECK_FALSE(UsesProxy("HTTP_PROXY", exception));
   }
+}
+
+TEST_CASE("mirrors that fail, each differently, do not keep an image from being pulled") {
+  const TestImage image = MakeImage({"a"});
+  EvilReply page;
+  page.headers = {"Content-Type: text/html"};
+  page.body = "<html>please log in</html>";
+  EvilReply other = page;
+  other.headers = {"Docker-Content-Digest: " + image.id().str()};
+  other.body = "{}";
+  EvilReply basic{.status = 401};
+  basic.headers = {"WWW-Authenticate: Basic realm=\"x\""};
+  EvilReply loop{.status = 302};
+  loop.headers = {"Location: /v2/"};
+  const std::vector<EvilReply> failures = {page,
+                                           other,
+                                           basic,
+                                           loop,
+                                           EvilReply{.status = 403},
+                                           EvilReply{.status = 404},
+                                           EvilReply{.status = 429},
+                                           EvilReply{.status = 500}};
+  PullFixture f;
+  Serve(f.registry, image);
+  std::list<EvilRegistry> mirrors;
+  std::string toml = absl::StrCat("server = \"http://", f.registry.host(), "\"\n");
+  for (const EvilReply& failure : failures) {
+    EvilRegistry& mirror = mirrors.emplace_back();
+    mirror.Guard([failure](const EvilRequest&) { return failure; });
+    absl::StrAppend(&toml, "[host.\"http://", mirror.host(), "\"]\n");
+  }
+  f.WriteHostsToml(toml);
+  const auto pulled = f.Pull();
+  INFO(pulled.status());
+  REQUIRE(pulled.ok());
+  for (const EvilRegistry& mirror : mirrors) CHECK_FALSE(mirror.requests().empty());
 }
