@@ -27,10 +27,11 @@ namespace {
 // After this much progress a broken connection gets all attempts again.
 constexpr int64_t kProgressBytes = 1 << 20;
 
-// All types that crisp reads: registries convert other manifests to schema 1 or refuse the request.
+// All types that crisp reads, as registries convert other manifests to schema 1; and any other, as
+// some have manifests under types of their own, and refuse them otherwise.
 std::string AcceptManifests() {
   return absl::StrCat("Accept: ", oci::kOciManifestType, ", ", oci::kOciIndexType, ", ",
-                      oci::kDockerManifestType, ", ", oci::kDockerListType);
+                      oci::kDockerManifestType, ", ", oci::kDockerListType, ", */*");
 }
 
 bool IsTransient(const absl::Status& status) {

@@ -232,6 +232,15 @@ absl::StatusOr<std::vector<std::string>> StringList(const Json& object, const ch
   return list;
 }
 
+// Docker takes a single word in place of a list for these.
+absl::StatusOr<std::vector<std::string>> Words(const Json& object, const char* member) {
+  const Json* value = Member(object, member);
+  if (value == nullptr || !value->is_string()) return StringList(object, member);
+  const std::string word = value->get<std::string>();
+  CRISP_RETURN_IF_ERROR(RequireNoNul(member, word));
+  return std::vector<std::string>{word};
+}
+
 absl::Status DecodeRunConfig(const Json& run, ImageConfig& config) {
   config.user = StringMember(run, "User");
   config.working_dir = StringMember(run, "WorkingDir");
@@ -240,8 +249,8 @@ absl::Status DecodeRunConfig(const Json& run, ImageConfig& config) {
   CRISP_RETURN_IF_ERROR(RequireNoControl("WorkingDir", config.working_dir));
   CRISP_RETURN_IF_ERROR(RequireNoControl("StopSignal", config.stop_signal));
   CRISP_ASSIGN_OR_RETURN(config.env, StringList(run, "Env"));
-  CRISP_ASSIGN_OR_RETURN(config.entrypoint, StringList(run, "Entrypoint"));
-  CRISP_ASSIGN_OR_RETURN(config.cmd, StringList(run, "Cmd"));
+  CRISP_ASSIGN_OR_RETURN(config.entrypoint, Words(run, "Entrypoint"));
+  CRISP_ASSIGN_OR_RETURN(config.cmd, Words(run, "Cmd"));
   if (const Json* volumes = Member(run, "Volumes"); volumes != nullptr) {
     if (!volumes->is_object()) return Invalid("Volumes", "must be an object");
     for (const auto& entry : volumes->items()) {

@@ -237,6 +237,14 @@ TEST_CASE("an image config decodes to what a container needs") {
   CHECK(config->diff_ids.size() == 1);
 }
 
+TEST_CASE("a single word may stand for a list of them, as Docker takes it") {
+  const auto config = DecodeImageConfig(ConfigText(R"({"Entrypoint":"/e","Cmd":"a b"})"));
+  REQUIRE(config.ok());
+  CHECK(config->entrypoint == std::vector<std::string>{"/e"});
+  CHECK(config->cmd == std::vector<std::string>{"a b"});
+  CHECK_FALSE(DecodeImageConfig(ConfigText(R"({"Cmd":"\u0000"})")).ok());
+}
+
 TEST_CASE("members of an image config may be null or absent") {
   for (const char* run :
        {"null", "{}",
