@@ -1,8 +1,8 @@
 // The rootfs and image mounts, as detached trees. Overlays are mounted over the bundle directory in
 // the builder's private mount namespace, before it enters a user namespace: overlayfs accesses the
-// layers with the rights of the process that mounted it. With mount(2) and layer names relative to
-// the working directory, many layers fit into the one page of options that kernels from 6.1 on
-// take.
+// layers with the rights of the process that mounted it. mount(2) takes one page of options, with
+// room for some 250 layers whose names are relative to the working directory; more are attached
+// under shorter names. (fsconfig(2) takes layers one by one, but from Linux 6.7 on only.)
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
+#include "linux/overlay_options.h"
 #include "linux/syscalls.h"
 #include "shim/build_context.h"
 #include "shim/plan_compiler.h"
@@ -23,13 +24,13 @@ int CloneAt(int dir, const char* path) {
                    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (path[0] == '\0' ? AT_EMPTY_PATH : 0));
 }
 
-// Attaches `directory` (below the working directory), with the ids of the user namespace, as
-// `stage`/`name`.
+// Attaches `directory` (below the working directory) as `stage`/`name`, with the ids of the user
+// namespace if there is one.
 bool StageLayer(BuildContext& context, const std::string& directory, const std::string& stage,
                 const std::string& name) {
   const base::UniqueFd tree(CloneAt(AT_FDCWD, directory.c_str()));
   if (!tree.valid()) return context.Fail(directory);
-  if (!IdMapTree(tree.get(), context.user_namespace, false))
+  if (context.has_user_namespace() && !IdMapTree(tree.get(), context.user_namespace, false))
     return context.Fail(absl::StrCat(directory, ": idmap"));
   const std::string place = base::JoinPath(stage, name);
   if (mkdir(place.c_str(), 0700) != 0) return context.Fail(place);
@@ -37,9 +38,9 @@ bool StageLayer(BuildContext& context, const std::string& directory, const std::
          context.Fail(place);
 }
 
-// For a user namespace: attaches every layer, idmapped, under a short name on a tmpfs over the
-// bundle directory, and makes `rootfs` name those instead.
-bool StageIdMapped(BuildContext& context, RootfsPlan& rootfs) {
+// Attaches every layer under a short name on a tmpfs over the bundle directory, and makes `rootfs`
+// name those instead.
+bool StageLayers(BuildContext& context, RootfsPlan& rootfs) {
   const std::string& stage = context.plan.bundle;
   if (mount("tmpfs", stage.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700") != 0)
     return context.Fail(stage);
@@ -51,11 +52,13 @@ bool StageIdMapped(BuildContext& context, RootfsPlan& rootfs) {
     lower = name;
   }
   if (!rootfs.upper.empty()) {
+    rootfs.upper = base::JoinPath(rootfs.base, rootfs.upper);
+    rootfs.work = base::JoinPath(rootfs.base, rootfs.work);
+  }
+  if (!rootfs.upper.empty() && context.has_user_namespace()) {
     // The upper directory cannot be idmapped: overlayfs makes work files in it as the host's root,
     // which has no id in the user namespace. So files in it have the namespace's ids on disk, and
     // its root directory must have them, too.
-    rootfs.upper = base::JoinPath(rootfs.base, rootfs.upper);
-    rootfs.work = base::JoinPath(rootfs.base, rootfs.work);
     const uid_t uid = HostId(context.plan.uid_mappings, 0);
     const gid_t gid = HostId(context.plan.gid_mappings, 0);
     if (chown(rootfs.upper.c_str(), uid, gid) != 0) return context.Fail(rootfs.upper);
@@ -66,10 +69,14 @@ bool StageIdMapped(BuildContext& context, RootfsPlan& rootfs) {
 
 // Mounts the overlay over the bundle directory.
 bool MountOverlay(BuildContext& context, RootfsPlan rootfs) {
-  if (context.has_user_namespace() && !StageIdMapped(context, rootfs)) return false;
-  if (chdir(rootfs.base.c_str()) != 0) return context.Fail(rootfs.base);
-  const absl::StatusOr<std::string> options = OverlayOptions(rootfs);
+  absl::StatusOr<std::string> options = OverlayOptions(rootfs);
+  const bool too_long = options.ok() && options->size() > linux::kMaxOverlayOptions;
+  if (context.has_user_namespace() || too_long) {
+    if (!StageLayers(context, rootfs)) return false;
+    options = OverlayOptions(rootfs);
+  }
   if (!options.ok()) return context.Fail(options.status());
+  if (chdir(rootfs.base.c_str()) != 0) return context.Fail(rootfs.base);
   if (!rootfs.work.empty()) {
     // An earlier start of this container that was abandoned has left the mark of a volatile overlay
     // that was not unmounted cleanly, with which the kernel refuses to mount it again.

@@ -1,5 +1,5 @@
 // Cleaning of paths as text, without looking at the file system: the one rule for paths of a pod's
-// configuration, of a runtime spec and of an image layer. Pure, thread-safe.
+// configuration and of a runtime spec. Pure, thread-safe.
 #pragma once
 
 #include <string>

@@ -7,9 +7,11 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
+#include "image/redirects.h"
 #include "image/registry_codec.h"
 
 namespace crisp::image {
@@ -52,6 +54,10 @@ void SetParameter(Challenge& challenge, const std::string& name, std::string val
   if (name == "scope") challenge.scope = std::move(value);
 }
 
+void AppendParameter(std::string& query, absl::string_view name, absl::string_view value) {
+  absl::StrAppend(&query, query.empty() ? "" : "&", name, "=", PercentEncode(value));
+}
+
 absl::StatusOr<Url> RealmUrl(const RegistryHost& host, const Challenge& challenge) {
   absl::StatusOr<Url> realm = Url::Parse(challenge.realm);
   if (!realm.ok()) return base::Prefix(realm.status(), "token server");
@@ -68,9 +74,10 @@ absl::StatusOr<std::string> FetchToken(HttpClient& client, const RegistryHost& h
   CRISP_ASSIGN_OR_RETURN(const Url realm, RealmUrl(host, challenge));
   const std::string scope =
       challenge.scope.empty() ? absl::StrCat("repository:", repository, ":pull") : challenge.scope;
-  std::string query =
-      absl::StrCat("service=", PercentEncode(challenge.service), "&scope=", PercentEncode(scope));
+  std::string query;
+  if (!challenge.service.empty()) query = "service=" + PercentEncode(challenge.service);
   HttpRequest request;
+  std::vector<std::string> secrets;
   request.tls = host.tls;
   // The client certificate is only for the registry itself.
   if (realm.Origin() != host.api.Origin()) {
@@ -80,18 +87,25 @@ absl::StatusOr<std::string> FetchToken(HttpClient& client, const RegistryHost& h
   request.connect_timeout = host.connect_timeout;
   request.max_body_bytes = kMaxTokenAnswer;
   if (!credentials.identity_token.empty()) {
+    AppendParameter(query, "scope", scope);
     request.method = "POST";
     request.url = realm;
     request.form = absl::StrCat("grant_type=refresh_token&", query, "&client_id=", kClientId,
                                 "&refresh_token=", PercentEncode(credentials.identity_token));
   } else {
+    // The query has each scope by itself, the form all of them in one.
+    for (const absl::string_view one : absl::StrSplit(scope, ' ', absl::SkipEmpty())) {
+      AppendParameter(query, "scope", one);
+    }
     const absl::string_view separator = absl::StrContains(realm.text(), '?') ? "&" : "?";
     CRISP_ASSIGN_OR_RETURN(request.url, Url::Parse(absl::StrCat(realm.text(), separator, query)));
     if (!credentials.username.empty() || !credentials.password.empty()) {
-      request.headers.push_back(absl::StrCat("Authorization: Basic ", BasicSecret(credentials)));
+      secrets.push_back(absl::StrCat("Authorization: Basic ", BasicSecret(credentials)));
     }
   }
-  CRISP_ASSIGN_OR_RETURN(const HttpResponse response, client.Perform(request, call));
+  bool left_origin = false;
+  CRISP_ASSIGN_OR_RETURN(const HttpResponse response,
+                         PerformAndFollow(client, request, secrets, call, nullptr, left_origin));
   const std::string server = absl::StrCat("token server ", realm.Printable());
   if (response.status / 100 == 2) {
     absl::StatusOr<std::string> token = DecodeToken(response.body);

@@ -4,12 +4,15 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/clock.h"
 #include "base/deadline.h"
@@ -145,6 +148,21 @@ bool IsTrustFailure(CURLcode code) {
          code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_ISSUER_ERROR;
 }
 
+// NO_PROXY for libcurl, which knows neither "*.domain" nor "host:port".
+std::string WithoutProxy(absl::string_view exceptions, absl::string_view port) {
+  std::vector<std::string> hosts;
+  for (absl::string_view host : absl::StrSplit(exceptions, ',')) {
+    host = absl::StripAsciiWhitespace(host);
+    if (host.size() > 1) (void)absl::ConsumePrefix(&host, "*");
+    const size_t colon = host.find(':');
+    const bool has_port =
+        colon != absl::string_view::npos && host.find(':', colon + 1) == absl::string_view::npos;
+    if (has_port && host.substr(colon + 1) != port) continue;
+    hosts.emplace_back(host.substr(0, has_port ? colon : host.size()));
+  }
+  return absl::StrJoin(hosts, ",");
+}
+
 long Milliseconds(absl::Duration duration) {
   return static_cast<long>(std::max<int64_t>(1, absl::ToInt64Milliseconds(duration)));
 }
@@ -160,6 +178,7 @@ struct HttpClient::Curl {
   }
 
   void Configure(const HttpRequest& request, Exchange& exchange, curl_slist* headers) const;
+  void ConfigureProxy(const Url& url) const;
   void ConfigureTls(const HttpTls& tls) const;
   CURLcode Transfer(Exchange& exchange) const;
 };
@@ -181,14 +200,27 @@ void HttpClient::Curl::Configure(const HttpRequest& request, Exchange& exchange,
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &exchange);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, OpenSocket);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &exchange);
-  // A proxy from the environment cannot reach the loopback of this node.
-  if (request.url.IsLoopback()) curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  ConfigureProxy(request.url);
   if (request.method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   if (request.method == "POST") {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.form.size()));
     curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request.form.c_str());
   }
   ConfigureTls(request.tls);
+}
+
+// libcurl reads http_proxy, HTTPS_PROXY and NO_PROXY itself, but not all that other runtimes take.
+void HttpClient::Curl::ConfigureProxy(const Url& url) const {
+  // A proxy cannot reach the loopback of this node.
+  if (url.IsLoopback()) curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  const char* const proxy = getenv("HTTP_PROXY");
+  if (!url.IsLoopback() && url.scheme() == "http" && proxy != nullptr &&
+      getenv("http_proxy") == nullptr) {
+    curl_easy_setopt(easy, CURLOPT_PROXY, proxy);
+  }
+  const char* const exceptions = getenv(getenv("no_proxy") != nullptr ? "no_proxy" : "NO_PROXY");
+  if (exceptions == nullptr) return;
+  curl_easy_setopt(easy, CURLOPT_NOPROXY, WithoutProxy(exceptions, url.port()).c_str());
 }
 
 void HttpClient::Curl::ConfigureTls(const HttpTls& tls) const {

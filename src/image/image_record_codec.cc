@@ -68,6 +68,11 @@ absl::StatusOr<Image> DecodeImageRecord(absl::string_view text) {
   return *std::move(decoded);
 }
 
+const std::string& EmptyLayer() {
+  static const auto& tar = *new std::string(1024, '\0');
+  return tar;
+}
+
 absl::Status DeriveFromConfig(Image& image) {
   CRISP_ASSIGN_OR_RETURN(image.config, oci::DecodeImageConfig(image.config_json));
   for (const oci::Digest& diff_id : image.config.diff_ids) {
@@ -75,10 +80,12 @@ absl::Status DeriveFromConfig(Image& image) {
       return absl::InvalidArgumentError("image config: rootfs.diff_ids: only sha256 is supported");
     }
   }
-  const std::vector<oci::ChainId> chain_ids = ChainIds(image.config.diff_ids);
+  std::vector<oci::Digest> diff_ids = image.config.diff_ids;
+  if (diff_ids.empty()) diff_ids.push_back(Sha256(EmptyLayer()));
+  const std::vector<oci::ChainId> chain_ids = ChainIds(diff_ids);
   image.layers.clear();
   for (size_t i = 0; i < chain_ids.size(); ++i) {
-    image.layers.push_back({.diff_id = image.config.diff_ids[i], .chain_id = chain_ids[i]});
+    image.layers.push_back({.diff_id = diff_ids[i], .chain_id = chain_ids[i]});
   }
   return absl::OkStatus();
 }

@@ -36,9 +36,10 @@ struct Image {
   oci::Digest manifest_digest;            // of the platform's manifest, not of an index
   int64_t size = 0;                       // bytes: manifest + config + compressed layers, > 0
   bool pinned = false;
-  std::string config_json;    // exact bytes
-  oci::ImageConfig config;    // decoded from config_json
-  std::vector<Layer> layers;  // base layer first; derived from config_json
+  std::string config_json;  // exact bytes
+  oci::ImageConfig config;  // decoded from config_json
+  // Base layer first; derived from config_json. At least one: see EmptyLayer().
+  std::vector<Layer> layers;
   uint64_t sequence = 0;  // order of writes: of two records with the same tag the later one wins
 };
 using ImagePtr = std::shared_ptr<const Image>;

@@ -1,10 +1,12 @@
 #include "image/platform.h"
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 
 namespace crisp::image {
 namespace {
@@ -13,8 +15,8 @@ using Machine = std::pair<std::string, std::string>;  // architecture, variant
 
 // One spelling for each machine, normalised as by containerd's platforms package.
 Machine Normalised(const oci::Platform& platform) {
-  std::string architecture = platform.architecture;
-  std::string variant = platform.variant;
+  std::string architecture = absl::AsciiStrToLower(platform.architecture);
+  std::string variant = absl::AsciiStrToLower(platform.variant);
   if (architecture == "x86_64" || architecture == "x86-64") architecture = "amd64";
   if (architecture == "i386") architecture = "386";
   if (architecture == "aarch64") architecture = "arm64";
@@ -43,12 +45,19 @@ std::vector<Machine> RunnableOn(const oci::Platform& host) {
   return {own};
 }
 
+// Without an operating system it is that of the host.
+bool IsLinux(const oci::Platform& platform) {
+  return platform.os.empty() || absl::EqualsIgnoreCase(platform.os, "linux");
+}
+
 constexpr size_t kCannotRun = SIZE_MAX;
 
 // 0 is best.
 size_t Rank(const std::optional<oci::Platform>& platform, const std::vector<Machine>& machines) {
-  if (!platform.has_value()) return machines.size();
-  if (platform->os != "linux") return kCannotRun;
+  const bool known =
+      platform.has_value() && !(platform->os.empty() && platform->architecture.empty());
+  if (!known) return machines.size();
+  if (!IsLinux(*platform)) return kCannotRun;
   const Machine machine = Normalised(*platform);
   for (size_t i = 0; i < machines.size(); ++i) {
     if (machines[i] == machine) return i;
@@ -80,25 +89,20 @@ oci::Platform HostPlatform() {
   return platform;
 }
 
-absl::StatusOr<oci::Descriptor> ChooseManifest(const oci::Index& index, const oci::Platform& host) {
+std::vector<oci::Descriptor> RunnableManifests(const oci::Index& index, const oci::Platform& host) {
   const std::vector<Machine> machines = RunnableOn(host);
-  const oci::Descriptor* best = nullptr;
-  size_t best_rank = kCannotRun;
+  std::multimap<size_t, const oci::Descriptor*> by_rank;  // keeps the order of equals
   for (const oci::Descriptor& entry : index.manifests) {
     const size_t rank = Rank(entry.platform, machines);
-    if (rank >= best_rank) continue;
-    best = &entry;
-    best_rank = rank;
+    if (rank != kCannotRun) by_rank.emplace(rank, &entry);
   }
-  if (best == nullptr) {
-    return absl::NotFoundError(
-        absl::StrCat("no image for platform ", host.os, "/", host.architecture));
-  }
-  return *best;
+  std::vector<oci::Descriptor> ranked;
+  for (const auto& [rank, entry] : by_rank) ranked.push_back(*entry);
+  return ranked;
 }
 
 bool CanRun(const oci::Platform& image, const oci::Platform& host) {
-  if (!image.os.empty() && image.os != host.os) return false;
+  if (!IsLinux(image)) return false;
   if (image.architecture.empty()) return true;
   const Machine machine = Normalised(image);
   for (const Machine& runnable : RunnableOn(host)) {

@@ -2,7 +2,8 @@
 // Pure, thread-safe.
 #pragma once
 
-#include "absl/status/statusor.h"
+#include <vector>
+
 #include "oci/image_spec.h"
 
 namespace crisp::image {
@@ -10,10 +11,10 @@ namespace crisp::image {
 // linux on the architecture crisp was built for.
 oci::Platform HostPlatform();
 
-// The best entry: first of the host's own architecture (for arm, the highest variant it runs), then
-// of the 32-bit architecture it also runs, then without a platform; among equals the first.
-// kNotFound naming the platform when the host can run none.
-absl::StatusOr<oci::Descriptor> ChooseManifest(const oci::Index& index, const oci::Platform& host);
+// The entries that the host may be able to run, the best first: those of its own architecture (for
+// arm, the highest variant it runs), then of the 32-bit architecture it also runs, then without a
+// platform; equals in their order.
+std::vector<oci::Descriptor> RunnableManifests(const oci::Index& index, const oci::Platform& host);
 
 // Whether an image with this platform in its config can run on `host`; empty members match all.
 bool CanRun(const oci::Platform& image, const oci::Platform& host);

@@ -88,8 +88,15 @@ class Pull {
   // The present image, if the registry has the same for the reference and all layers are present;
   // else null.
   absl::StatusOr<ImagePtr> Unchanged();
-  absl::StatusOr<oci::Manifest> FetchManifest(Image& image);
+  // Of the document or, if it is an index, of the best of its images that this node can run. False
+  // when there is none.
+  absl::StatusOr<bool> Choose(const Registry::Document& document, const std::string& media_type,
+                              int depth, oci::Manifest& manifest, Image& image);
+  absl::StatusOr<bool> ChooseFrom(const oci::Index& index, int depth, oci::Manifest& manifest,
+                                  Image& image);
   absl::Status FetchConfig(const oci::Manifest& manifest, Image& image);
+  // Of an image without layers.
+  absl::Status MakeEmptyLayer(const Layer& layer);
   absl::StatusOr<ImagePtr> Publish(Image image);
 
   const PullOptions& options_;
@@ -98,16 +105,17 @@ class Pull {
   const oci::Reference& reference_;
   Registry& registry_;
   const base::Call call_;
+  int documents_ = 0;           // manifests and indexes that an index has led to
+  std::string other_platform_;  // of an image that this node cannot run
 };
 
 absl::StatusOr<ImagePtr> Pull::Unchanged() {
   const absl::StatusOr<ImagePtr> known = store_.Find(reference_.ToString());
   if (!known.ok()) return ImagePtr();
   const absl::StatusOr<oci::Digest> digest = registry_.Resolve(call_);
+  CRISP_RETURN_IF_ERROR(call_.Check());
   // A registry may refuse HEAD or not send the digest; then the manifest is fetched.
-  if (absl::IsFailedPrecondition(digest.status())) return ImagePtr();
-  if (!digest.ok()) return digest.status();
-  if (digest->empty()) return ImagePtr();
+  if (!digest.ok() || digest->empty()) return ImagePtr();
   const std::string wanted = reference_.WithDigest(*digest).ToString();
   const std::vector<std::string>& digests = (*known)->repo_digests;
   if (std::find(digests.begin(), digests.end(), wanted) == digests.end()) return ImagePtr();
@@ -126,23 +134,53 @@ absl::StatusOr<ImagePtr> Pull::Unchanged() {
   return Publish(std::move(image));
 }
 
-absl::StatusOr<oci::Manifest> Pull::FetchManifest(Image& image) {
-  CRISP_ASSIGN_OR_RETURN(Registry::Document document, registry_.FetchManifest(call_));
-  image.repo_digests = {reference_.WithDigest(document.digest).ToString()};
-  if (!reference_.tag().empty()) image.repo_tags = {reference_.ToString()};
-  CRISP_ASSIGN_OR_RETURN(auto decoded,
-                         oci::DecodeManifestOrIndex(document.bytes, document.media_type));
+absl::StatusOr<bool> Pull::Choose(const Registry::Document& document, const std::string& media_type,
+                                  int depth, oci::Manifest& manifest, Image& image) {
+  CRISP_ASSIGN_OR_RETURN(auto decoded, oci::DecodeManifestOrIndex(document.bytes, media_type));
   if (const auto* index = std::get_if<oci::Index>(&decoded)) {
-    CRISP_ASSIGN_OR_RETURN(const oci::Descriptor chosen, ChooseManifest(*index, HostPlatform()));
-    CRISP_ASSIGN_OR_RETURN(document, registry_.FetchManifest(chosen, call_));
-    CRISP_ASSIGN_OR_RETURN(decoded, oci::DecodeManifestOrIndex(document.bytes, chosen.media_type));
-    if (std::holds_alternative<oci::Index>(decoded)) {
-      return absl::InvalidArgumentError("an image index inside an image index is not supported");
-    }
+    return ChooseFrom(*index, depth, manifest, image);
   }
+  manifest = std::get<oci::Manifest>(std::move(decoded));
   image.manifest_digest = document.digest;
   image.size = static_cast<int64_t>(document.bytes.size());
-  return std::get<oci::Manifest>(std::move(decoded));
+  CRISP_FAILPOINT("pull: manifest fetched");
+  CRISP_RETURN_IF_ERROR(FetchConfig(manifest, image));
+  const oci::Platform& platform = image.config.platform;
+  if (!CanRun(platform, HostPlatform())) {
+    other_platform_ = absl::StrCat(platform.os, "/", platform.architecture);
+    return false;
+  }
+  CRISP_ASSIGN_OR_RETURN(manifest.layers,
+                         oci::FileSystemLayers(manifest, image.config.diff_ids.size()));
+  for (const oci::Descriptor& layer : manifest.layers) image.size += layer.size;
+  return true;
+}
+
+absl::StatusOr<bool> Pull::ChooseFrom(const oci::Index& index, int depth, oci::Manifest& manifest,
+                                      Image& image) {
+  constexpr int kMaxDepth = 4;
+  constexpr int kMaxDocuments = 32;
+  if (depth == kMaxDepth) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("image indexes are nested more than ", kMaxDepth, " deep"));
+  }
+  absl::Status failure;
+  for (const oci::Descriptor& entry : RunnableManifests(index, HostPlatform())) {
+    if (++documents_ > kMaxDocuments) {
+      return absl::InvalidArgumentError(absl::StrCat("none of the first ", kMaxDocuments,
+                                                     " manifests is an image for this node"));
+    }
+    CRISP_ASSIGN_OR_RETURN(const Registry::Document document,
+                           registry_.FetchManifest(entry, call_));
+    const absl::StatusOr<bool> chosen =
+        Choose(document, entry.media_type, depth + 1, manifest, image);
+    if (chosen.ok() && !*chosen) continue;
+    // An entry without a platform may be something else than an image.
+    if (!absl::IsInvalidArgument(chosen.status()) || entry.platform.has_value()) return chosen;
+    failure.Update(chosen.status());
+  }
+  CRISP_RETURN_IF_ERROR(failure);
+  return false;
 }
 
 absl::Status Pull::FetchConfig(const oci::Manifest& manifest, Image& image) {
@@ -157,22 +195,21 @@ absl::Status Pull::FetchConfig(const oci::Manifest& manifest, Image& image) {
   const absl::Status fetched =
       registry_.FetchBlob(manifest.config, make_sink, bytes_done, call_).status();
   CRISP_RETURN_IF_ERROR(base::Prefix(fetched, "image config"));
-  CRISP_RETURN_IF_ERROR(DeriveFromConfig(image));
-  const oci::Platform host = HostPlatform();
-  const oci::Platform& platform = image.config.platform;
-  if (!CanRun(platform, host)) {
-    return absl::NotFoundError(absl::StrCat("image is for ", platform.os, "/",
-                                            platform.architecture, ", this node is ", host.os, "/",
-                                            host.architecture));
-  }
-  if (image.layers.size() != manifest.layers.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("image config: ", image.layers.size(),
-                                                   " diff ids for ", manifest.layers.size(),
-                                                   " layers"));
-  }
   image.size += manifest.config.size;
-  for (const oci::Descriptor& layer : manifest.layers) image.size += layer.size;
-  return absl::OkStatus();
+  return DeriveFromConfig(image);
+}
+
+absl::Status Pull::MakeEmptyLayer(const Layer& layer) {
+  if (target_.Has(layer.chain_id)) return absl::OkStatus();
+  const std::string& tar = EmptyLayer();
+  LayerInfo info;
+  info.compressed_size = static_cast<int64_t>(tar.size());
+  info.diff_id = layer.diff_id;
+  info.chain_id = layer.chain_id;
+  CRISP_ASSIGN_OR_RETURN(const std::unique_ptr<LayerSink> sink, target_.Begin(info));
+  CRISP_RETURN_IF_ERROR(sink->Write(tar));
+  CRISP_RETURN_IF_ERROR(sink->Seal());
+  return sink->Finish();
 }
 
 absl::StatusOr<ImagePtr> Pull::Publish(Image image) {
@@ -184,12 +221,27 @@ absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
   CRISP_ASSIGN_OR_RETURN(ImagePtr unchanged, Unchanged());
   if (unchanged != nullptr) return unchanged;
   Image image;
-  CRISP_ASSIGN_OR_RETURN(const oci::Manifest manifest, FetchManifest(image));
-  CRISP_FAILPOINT("pull: manifest fetched");
+  oci::Manifest manifest;
+  CRISP_ASSIGN_OR_RETURN(const Registry::Document document, registry_.FetchManifest(call_));
+  CRISP_ASSIGN_OR_RETURN(const bool chosen,
+                         Choose(document, document.media_type, 0, manifest, image));
+  if (!chosen) {
+    const oci::Platform host = HostPlatform();
+    return absl::NotFoundError(
+        absl::StrCat("no image for platform ", host.os, "/", host.architecture,
+                     other_platform_.empty() ? "" : absl::StrCat(", but for ", other_platform_)));
+  }
+  image.repo_digests = {reference_.WithDigest(document.digest).ToString()};
+  if (!reference_.tag().empty()) image.repo_tags = {reference_.ToString()};
   std::deque<LayerCounter>& counters = announce(manifest);
-  CRISP_RETURN_IF_ERROR(FetchConfig(manifest, image));
   CRISP_FAILPOINT("pull: config fetched");
-  const std::vector<Layer> layers = image.layers;
+  std::vector<Layer> layers = image.layers;
+  std::optional<LayerLease> empty;
+  if (manifest.layers.empty()) {
+    CRISP_ASSIGN_OR_RETURN(empty, store_.leases().Acquire(layers[0].chain_id, call_));
+    CRISP_RETURN_IF_ERROR(MakeEmptyLayer(layers[0]));
+    layers.clear();
+  }
   // Holds leases until the image is published, so that its layers are not removed before.
   LayerFetch fetch(registry_, target_, store_.leases(), manifest, layers, counters);
   CRISP_RETURN_IF_ERROR(fetch.Run(options_.parallel_layers, call_));

@@ -17,19 +17,21 @@
 #include "image/auth.h"
 #include "image/blob_reader.h"
 #include "image/digests.h"
+#include "image/redirects.h"
 #include "image/registry_codec.h"
+#include "oci/image_spec_codec.h"
 
 namespace crisp::image {
 namespace {
 
-constexpr int kMaxRedirects = 10;
 // After this much progress a broken connection gets all attempts again.
 constexpr int64_t kProgressBytes = 1 << 20;
 
-// All types that crisp reads: registries convert other manifests to schema 1 or refuse the request.
+// All types that crisp reads, as registries convert other manifests to schema 1; and any other, as
+// some have manifests under types of their own, and refuse them otherwise.
 std::string AcceptManifests() {
   return absl::StrCat("Accept: ", oci::kOciManifestType, ", ", oci::kOciIndexType, ", ",
-                      oci::kDockerManifestType, ", ", oci::kDockerListType);
+                      oci::kDockerManifestType, ", ", oci::kDockerListType, ", */*");
 }
 
 bool IsTransient(const absl::Status& status) {
@@ -74,6 +76,11 @@ class Backoff {
   absl::Duration pause_;
   int failures_ = 0;
 };
+
+// Of "Bearer <secret>".
+std::string Secret(const std::string& authorization) {
+  return authorization.substr(std::min(authorization.size(), authorization.find(' ') + 1));
+}
 
 // The host of an address; "docker.io" for all addresses of Docker Hub
 // ("https://index.docker.io/v1/").
@@ -130,7 +137,9 @@ Registry::Registry(oci::Reference reference, Credentials credentials,
 Registry::~Registry() = default;
 
 absl::StatusOr<Url> Registry::UrlOf(const RegistryHost& host, const std::string& path) const {
-  std::string url = absl::StrCat(host.api.text(), "/", reference_.path(), "/", path);
+  // With override_path the API may be the root of the host, which ends with a slash.
+  std::string url =
+      absl::StrCat(absl::StripSuffix(host.api.text(), "/"), "/", reference_.path(), "/", path);
   if (host.is_mirror) absl::StrAppend(&url, "?ns=", PercentEncode(reference_.host()));
   return Url::Parse(url);
 }
@@ -178,11 +187,14 @@ std::string Registry::ConcealText(absl::string_view text) const {
                                       credentials_.registry_token, BasicSecret(credentials_)};
   for (const std::unique_ptr<Host>& host : hosts_) {
     absl::MutexLock lock(&host->mu);
-    const absl::string_view value = host->authorization;
-    secrets.emplace_back(value.substr(std::min(value.size(), value.find(' ') + 1)));
+    secrets.push_back(Secret(host->authorization));
     for (const std::string& header : host->config.headers) {
       secrets.push_back(header.substr(std::min(header.size(), header.find(": ") + 2)));
     }
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [origin, value] : elsewhere_) secrets.push_back(Secret(value));
   }
   std::string concealed(text);
   constexpr size_t kShortestSecret = 4;  // replacing shorter ones would make messages unreadable
@@ -195,47 +207,16 @@ std::string Registry::ConcealText(absl::string_view text) const {
   return concealed;
 }
 
-absl::StatusOr<HttpResponse> Registry::FollowRedirects(HttpClient& client, Host& host,
-                                                       const Question& question,
-                                                       const std::string& authorization,
-                                                       const base::Call& call, BodyReader* reader,
-                                                       bool& left_origin) {
+absl::StatusOr<HttpRequest> Registry::RequestOf(const Host& host, const Question& question) const {
   HttpRequest request;
   request.method = question.method;
   request.headers = question.headers;
-  request.headers.insert(request.headers.end(), host.config.headers.begin(),
-                         host.config.headers.end());
-  if (!authorization.empty()) request.headers.push_back("Authorization: " + authorization);
   request.tls = host.config.tls;
   request.connect_timeout = host.config.connect_timeout;
   request.max_body_bytes = question.max_body_bytes;
   request.allow_link_local = host.config.configured;
   CRISP_ASSIGN_OR_RETURN(request.url, UrlOf(host.config, question.path));
-
-  for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
-    CRISP_ASSIGN_OR_RETURN(HttpResponse response, client.Perform(request, call, reader));
-    const bool redirect = response.status == 301 || response.status == 302 ||
-                          response.status == 303 || response.status == 307 ||
-                          response.status == 308;
-    if (!redirect) return response;
-    CRISP_ASSIGN_OR_RETURN(const Url next, request.url.Resolve(response.Header("location")));
-    if (request.url.scheme() == "https" && next.scheme() == "http") {
-      return absl::InvalidArgumentError(
-          absl::StrCat(request.url.Origin(), " redirects from https to ", next.Origin()));
-    }
-    if (next.Origin() != request.url.Origin()) {
-      // Credentials, headers and certificates of this host are not sent to another one, and not
-      // after a further redirect back to it.
-      left_origin = true;
-      request.headers = question.headers;
-      request.tls.client_cert_file.clear();
-      request.tls.client_key_file.clear();
-      request.allow_link_local = false;
-    }
-    request.url = next;
-  }
-  return absl::FailedPreconditionError(
-      absl::StrCat(host.config.api.Origin(), ": more than ", kMaxRedirects, " redirects"));
+  return request;
 }
 
 absl::StatusOr<std::string> Registry::NewAuthorization(HttpClient& client, Host& host,
@@ -259,16 +240,60 @@ absl::StatusOr<HttpResponse> Registry::Exchange(Host& host, const Question& ques
     absl::MutexLock lock(&host.mu);
     authorization = host.authorization;
   }
+  HttpRequest request;
   bool left_origin = false;
+  const auto ask = [&]() -> absl::StatusOr<HttpResponse> {
+    CRISP_ASSIGN_OR_RETURN(request, RequestOf(host, question));
+    std::vector<std::string> secrets = host.config.headers;
+    if (!authorization.empty()) secrets.push_back("Authorization: " + authorization);
+    return PerformAndFollow(*client, request, secrets, call, reader, left_origin);
+  };
+  CRISP_ASSIGN_OR_RETURN(HttpResponse response, ask());
+  if (response.status == 401 && !left_origin) {
+    CRISP_ASSIGN_OR_RETURN(
+        const std::string fresh,
+        NewAuthorization(*client, host, authorization, response.Header("www-authenticate"), call));
+    if (fresh == authorization) return response;
+    authorization = fresh;
+    CRISP_ASSIGN_OR_RETURN(response, ask());
+  }
+  if (response.status != 401 || !left_origin) return response;
+  return ExchangeElsewhere(*client, request, response.Header("www-authenticate"), call, reader);
+}
+
+absl::StatusOr<HttpResponse> Registry::ExchangeElsewhere(HttpClient& client,
+                                                         const HttpRequest& request,
+                                                         absl::string_view challenges,
+                                                         const base::Call& call,
+                                                         BodyReader* reader) {
+  RegistryHost host;
+  host.tls = request.tls;
+  host.connect_timeout = request.connect_timeout;
+  CRISP_ASSIGN_OR_RETURN(host.api, Url::Parse(request.url.Origin()));
+  const std::string origin = host.api.Origin();
+  std::string authorization;
+  {
+    absl::MutexLock lock(&mu_);
+    authorization = elsewhere_[origin];  // from an earlier request, or empty
+  }
+  const auto ask = [&]() -> absl::StatusOr<HttpResponse> {
+    HttpRequest again = request;
+    bool left_origin = false;
+    return PerformAndFollow(client, again, {"Authorization: " + authorization}, call, reader,
+                            left_origin);
+  };
+  if (!authorization.empty()) {
+    CRISP_ASSIGN_OR_RETURN(HttpResponse response, ask());
+    if (response.status != 401) return response;
+  }
+  // Without the user's secrets: they are for the registry that was asked.
   CRISP_ASSIGN_OR_RETURN(
-      HttpResponse response,
-      FollowRedirects(*client, host, question, authorization, call, reader, left_origin));
-  if (response.status != 401 || left_origin) return response;
-  CRISP_ASSIGN_OR_RETURN(
-      const std::string fresh,
-      NewAuthorization(*client, host, authorization, response.Header("www-authenticate"), call));
-  if (fresh == authorization) return response;
-  return FollowRedirects(*client, host, question, fresh, call, reader, left_origin);
+      authorization, Authorize(client, host, challenges, reference_.path(), Credentials(), call));
+  {
+    absl::MutexLock lock(&mu_);
+    elsewhere_[origin] = authorization;
+  }
+  return ask();
 }
 
 absl::StatusOr<HttpResponse> Registry::Ask(Host& host, const Question& question,
@@ -314,10 +339,12 @@ absl::StatusOr<oci::Digest> Registry::Resolve(const base::Call& call) {
   oci::Digest digest;
   const Need need = reference_.digest().empty() ? Need::kResolve : Need::kPull;
   CRISP_RETURN_IF_ERROR(OnEachHost(need, call, [&](Host& host, bool&) {
-    absl::StatusOr<HttpResponse> response = Ask(host, question, call);
-    if (!response.ok()) return response.status();
-    absl::StatusOr<oci::Digest> said =
-        oci::Digest::Parse(response->Header("docker-content-digest"));
+    CRISP_ASSIGN_OR_RETURN(const HttpResponse response, Exchange(host, question, call, nullptr));
+    if (response.status / 100 != 2) {
+      // Not as "unavailable", with which the host would not be asked again.
+      return absl::FailedPreconditionError(StatusOf(host, question, response).message());
+    }
+    absl::StatusOr<oci::Digest> said = oci::Digest::Parse(response.Header("docker-content-digest"));
     if (said.ok()) digest = *std::move(said);
     return absl::OkStatus();
   }));
@@ -350,7 +377,8 @@ absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& ob
     }
     document.media_type = std::string(response->Header("content-type"));
     document.bytes = std::move(response->body);
-    return absl::OkStatus();
+    // A mirror, or a proxy in front of it, may answer with a page of its own.
+    return oci::DecodeManifestOrIndex(document.bytes, "").status();
   }));
   return document;
 }

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,7 +36,8 @@ class Registry {
   ~Registry();
 
   // The digest that the reference has now, by HEAD (which registries do not count as a pull); empty
-  // when the registry does not send it.
+  // when the registry does not send it. Asks each host once: a registry that refuses HEAD in
+  // whatever way may answer GET.
   absl::StatusOr<oci::Digest> Resolve(const base::Call& call);
 
   struct Document {
@@ -84,11 +86,12 @@ class Registry {
                              const base::Call& call);
   absl::StatusOr<HttpResponse> Exchange(Host& host, const Question& question,
                                         const base::Call& call, BodyReader* reader);
-  absl::StatusOr<HttpResponse> FollowRedirects(HttpClient& client, Host& host,
-                                               const Question& question,
-                                               const std::string& authorization,
-                                               const base::Call& call, BodyReader* reader,
-                                               bool& left_origin);
+  absl::StatusOr<HttpRequest> RequestOf(const Host& host, const Question& question) const;
+  // After a redirect to another host that wants a token: authorizes anonymously with that host and
+  // sends it `request` again.
+  absl::StatusOr<HttpResponse> ExchangeElsewhere(HttpClient& client, const HttpRequest& request,
+                                                 absl::string_view challenges,
+                                                 const base::Call& call, BodyReader* reader);
   absl::StatusOr<std::string> NewAuthorization(HttpClient& client, Host& host,
                                                const std::string& refused,
                                                absl::string_view challenges,
@@ -107,8 +110,10 @@ class Registry {
   const PullOptions& options_;
   std::vector<std::unique_ptr<Host>> hosts_;
 
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   std::vector<std::unique_ptr<HttpClient>> idle_clients_ ABSL_GUARDED_BY(mu_);
+  // By origin, of hosts that the registry redirects to.
+  std::map<std::string, std::string> elsewhere_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace crisp::image

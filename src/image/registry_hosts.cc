@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -28,6 +29,15 @@ bool Exists(const std::string& path) {
 
 absl::Status Bad(absl::string_view key, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(key, ": ", why));
+}
+
+// The value of a key, whose case containerd's decoder ignores too; nullptr when there is none.
+const toml::node* Get(const toml::table& table, absl::string_view key) {
+  if (const toml::node* exact = table.get(std::string(key))) return exact;
+  for (const auto& [name, value] : table) {
+    if (absl::EqualsIgnoreCase(std::string(name.str()), key)) return &value;
+  }
+  return nullptr;
 }
 
 // The directory with the registry's configuration; empty when there is none.
@@ -114,21 +124,22 @@ absl::Status ReadHeaders(const toml::node& node, std::vector<std::string>& heade
 absl::Status ReadCapabilities(const toml::node& node, RegistryHost& host) {
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, ReadStrings(node, "capabilities"));
   host.can_pull = host.can_resolve = false;
-  for (const std::string& name : names) {
+  for (const std::string& text : names) {
+    const std::string name = absl::AsciiStrToLower(text);
     if (name == "pull") {
       host.can_pull = true;
     } else if (name == "resolve") {
       host.can_resolve = true;
-    } else if (name != "push") {
-      return Bad("capabilities",
-                 absl::StrCat("\"", name.substr(0, 80), "\": must be pull, resolve or push"));
+    } else if (name != "push" && name != "referrers") {
+      return Bad("capabilities", absl::StrCat("\"", text.substr(0, 80),
+                                              "\": must be pull, resolve, push or referrers"));
     }
   }
   return absl::OkStatus();
 }
 
 absl::Status ReadFlag(const toml::table& table, absl::string_view key, bool& flag) {
-  const toml::node* node = table.get(std::string(key));
+  const toml::node* node = Get(table, key);
   if (node == nullptr) return absl::OkStatus();
   if (!node->is_boolean()) return Bad(key, "must be a boolean");
   flag = node->as_boolean()->get();
@@ -140,22 +151,22 @@ absl::Status ReadHost(const toml::table& table, const std::string& directory, Re
                       bool& override_path) {
   CRISP_RETURN_IF_ERROR(ReadFlag(table, "skip_verify", host.tls.skip_verify));
   CRISP_RETURN_IF_ERROR(ReadFlag(table, "override_path", override_path));
-  if (const toml::node* node = table.get("capabilities")) {
+  if (const toml::node* node = Get(table, "capabilities")) {
     CRISP_RETURN_IF_ERROR(ReadCapabilities(*node, host));
   }
-  if (const toml::node* node = table.get("ca")) {
+  if (const toml::node* node = Get(table, "ca")) {
     CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, ReadStrings(*node, "ca"));
     for (const std::string& file : files) {
       CRISP_RETURN_IF_ERROR(base::Prefix(AddCa(InDirectory(directory, file), host.tls), "ca"));
     }
   }
-  if (const toml::node* node = table.get("client")) {
+  if (const toml::node* node = Get(table, "client")) {
     CRISP_RETURN_IF_ERROR(ReadClient(*node, directory, host.tls));
   }
-  if (const toml::node* node = table.get("header")) {
+  if (const toml::node* node = Get(table, "header")) {
     CRISP_RETURN_IF_ERROR(ReadHeaders(*node, host.headers));
   }
-  if (const toml::node* node = table.get("dial_timeout")) {
+  if (const toml::node* node = Get(table, "dial_timeout")) {
     const auto* text = node->as_string();
     // Go's duration syntax, which is Abseil's too.
     if (text == nullptr || !absl::ParseDuration(text->get(), &host.connect_timeout) ||
@@ -187,7 +198,7 @@ std::string DefaultServer(absl::string_view registry) {
 
 absl::Status ReadMirrors(const toml::table& file, const std::string& directory,
                          std::vector<RegistryHost>& hosts) {
-  const toml::node* node = file.get("host");
+  const toml::node* node = Get(file, "host");
   if (node == nullptr) return absl::OkStatus();
   const toml::table* table = node->as_table();
   if (table == nullptr) return Bad("host", "must be a table");
@@ -233,7 +244,7 @@ absl::StatusOr<std::vector<RegistryHost>> ReadHostsToml(const std::string& text,
   bool override_path = false;
   CRISP_RETURN_IF_ERROR(ReadHost(file, directory, server, override_path));
   std::string where = DefaultServer(registry);
-  if (const toml::node* node = file.get("server")) {
+  if (const toml::node* node = Get(file, "server")) {
     if (!node->is_string()) return Bad("server", "must be a string");
     where = node->as_string()->get();
     server.configured = true;

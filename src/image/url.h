@@ -20,6 +20,7 @@ class Url {
   const std::string& text() const { return text_; }
   const std::string& scheme() const { return scheme_; }  // "http" or "https"
   const std::string& host() const { return host_; }      // without port, IPv6 in brackets
+  const std::string& port() const { return port_; }      // also if it is the scheme's own
   const std::string& path() const { return path_; }      // begins with '/'
   // "scheme://host:port". Credentials are sent only to their own origin.
   std::string Origin() const;

@@ -19,10 +19,6 @@ absl::StatusOr<store::ImageVolume> FindImageVolume(const image::ImageStore& imag
                                                    const ::runtime::v1::Mount& mount) {
   CRISP_ASSIGN_OR_RETURN(const spec::ImageVolume asked, spec::ImageMount(field, mount));
   CRISP_ASSIGN_OR_RETURN(const image::ImagePtr image, images.Find(asked.image));
-  if (image->layers.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(field, ".image.image \"", asked.image, "\": has no layers"));
-  }
   return store::ImageVolume{.container_path = asked.container_path,
                             .image_id = image->id.str(),
                             .chain_ids = ChainIds(*image),

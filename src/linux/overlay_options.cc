@@ -10,6 +10,10 @@ namespace crisp::linux {
 absl::StatusOr<std::string> OverlayOptions(const std::vector<std::string>& lowers,
                                            const std::string& upper, const std::string& work) {
   if (lowers.empty()) return absl::InvalidArgumentError("an overlay needs a lower directory");
+  if (lowers.size() > kMaxOverlayLayers) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(lowers.size(), " layers, an overlay has at most ", kMaxOverlayLayers));
+  }
   if (upper.empty() != work.empty()) {
     return absl::InvalidArgumentError("an overlay needs upper and work directory together");
   }
@@ -33,11 +37,6 @@ absl::StatusOr<std::string> OverlayOptions(const std::vector<std::string>& lower
   // volatile gives up.
   if (!upper.empty()) {
     absl::StrAppend(&options, ",upperdir=", upper, ",workdir=", work, ",volatile");
-  }
-  constexpr size_t kPage = 4096;
-  if (options.size() >= kPage) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        lowers.size(), " layers are more than the options of one overlay mount can name"));
   }
   return options;
 }

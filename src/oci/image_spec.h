@@ -27,9 +27,8 @@ inline constexpr char kDockerConfigType[] = "application/vnd.docker.container.im
 
 // Of a manifest, index or config; containerd has about the same limit.
 inline constexpr size_t kMaxDocumentBytes = 4 << 20;
-// The limit of Docker. 127 lower directories named relative to the layer directory ("12345/fs:")
-// take 1.2 KiB of the one page of options that mount(2) accepts; overlayfs has a limit of 500.
-inline constexpr size_t kMaxLayers = 127;
+// The limit of overlayfs. (Docker builds images of at most 127.)
+inline constexpr size_t kMaxLayers = 500;
 inline constexpr size_t kMaxIndexEntries = 1024;
 // Small enough that a sum of kMaxLayers sizes cannot overflow.
 inline constexpr int64_t kMaxLayerBytes = int64_t{1} << 40;
@@ -41,19 +40,21 @@ struct Platform {
 };
 
 struct Descriptor {
-  std::string media_type;
+  std::string media_type;  // as its author wrote it
   Digest digest;
   int64_t size = 0;  // bytes, 0..kMaxLayerBytes
   std::optional<Platform> platform;
 };
 
-// Between 1 and kMaxLayers layers, base layer first.
+// At most kMaxLayers layers, base layer first; none if the image has nothing but its config.
 struct Manifest {
   std::string media_type;
   Descriptor config;
   std::vector<Descriptor> layers;
 };
 
+// Entries that are not manifests or indexes, or do not parse, are left out: whatever an index also
+// has (signatures, attestations, types of the future) must not keep its images from being used.
 struct Index {
   std::string media_type;
   std::vector<Descriptor> manifests;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -15,20 +17,9 @@ namespace {
 
 using base::Json;
 
-constexpr const char* kConfigTypes[] = {kOciConfigType, kDockerConfigType};
-constexpr const char* kLayerTypes[] = {
-    "application/vnd.oci.image.layer.v1.tar",
-    "application/vnd.oci.image.layer.v1.tar+gzip",
-    "application/vnd.oci.image.layer.v1.tar+zstd",
-    "application/vnd.docker.image.rootfs.diff.tar",
-    "application/vnd.docker.image.rootfs.diff.tar.gzip",
-    "application/vnd.docker.image.rootfs.diff.tar.zstd",
-};
-
-template <typename List>
-bool Contains(const List& list, absl::string_view text) {
-  return std::find(std::begin(list), std::end(list), text) != std::end(list);
-}
+// Compressed or not, distributable or not.
+constexpr const char* kLayerTypes[] = {"application/vnd.oci.image.layer.",
+                                       "application/vnd.docker.image.rootfs."};
 
 absl::Status Invalid(absl::string_view member, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(member, ": ", why));
@@ -97,31 +88,21 @@ absl::StatusOr<Descriptor> DecodeDescriptor(const Json& object) {
                    absl::StrCat(base::DumpJson(*size), " must be between 0 and ", kMaxLayerBytes));
   }
   descriptor.size = size->get<int64_t>();
-  if (const Json* urls = Member(object, "urls"); urls != nullptr && !urls->empty()) {
-    return Invalid("urls", "content from elsewhere (foreign layers) is not supported");
-  }
   if (const Json* platform = Member(object, "platform"); platform != nullptr) {
     CRISP_ASSIGN_OR_RETURN(descriptor.platform, DecodePlatform(*platform));
   }
   return descriptor;
 }
 
-absl::StatusOr<std::vector<Descriptor>> DecodeDescriptors(const Json& document, const char* member,
-                                                          size_t max) {
-  const Json& list = document.at(member);
-  if (!list.is_array()) return Invalid(member, "must be an array");
-  if (list.size() > max) {
-    return Invalid(member, absl::StrCat(list.size(), " entries, at most ", max));
+// nullptr when it has no elements.
+absl::StatusOr<const Json*> ListMember(const Json& document, const char* member, size_t max) {
+  const Json* list = Member(document, member);
+  if (list == nullptr) return list;
+  if (!list->is_array()) return Invalid(member, "must be an array");
+  if (list->size() > max) {
+    return Invalid(member, absl::StrCat(list->size(), " entries, at most ", max));
   }
-  std::vector<Descriptor> descriptors;
-  for (const Json& entry : list) {
-    absl::StatusOr<Descriptor> descriptor = DecodeDescriptor(entry);
-    if (!descriptor.ok()) {
-      return base::Prefix(descriptor.status(), absl::StrCat(member, "[", descriptors.size(), "]"));
-    }
-    descriptors.push_back(*std::move(descriptor));
-  }
-  return descriptors;
+  return list;
 }
 
 absl::StatusOr<Manifest> DecodeManifest(const Json& document, std::string media_type) {
@@ -130,21 +111,19 @@ absl::StatusOr<Manifest> DecodeManifest(const Json& document, std::string media_
   absl::StatusOr<Descriptor> config = DecodeDescriptor(document.at("config"));
   if (!config.ok()) return base::Prefix(config.status(), "config");
   manifest.config = *std::move(config);
-  if (!Contains(kConfigTypes, manifest.config.media_type)) {
-    return Invalid("config.mediaType", absl::StrCat(Quoted(manifest.config.media_type),
-                                                    " is not the type of an image config"));
-  }
   if (manifest.config.size > static_cast<int64_t>(kMaxDocumentBytes)) {
     return Invalid("config.size",
                    absl::StrCat(manifest.config.size, " bytes, at most ", kMaxDocumentBytes));
   }
-  CRISP_ASSIGN_OR_RETURN(manifest.layers, DecodeDescriptors(document, "layers", kMaxLayers));
-  if (manifest.layers.empty()) return Invalid("layers", "must not be empty");
-  for (size_t i = 0; i < manifest.layers.size(); ++i) {
-    if (!Contains(kLayerTypes, manifest.layers[i].media_type)) {
-      return Invalid(absl::StrCat("layers[", i, "].mediaType"),
-                     absl::StrCat(Quoted(manifest.layers[i].media_type), " is not supported"));
+  CRISP_ASSIGN_OR_RETURN(const Json* layers, ListMember(document, "layers", kMaxLayers));
+  if (layers == nullptr) return manifest;
+  for (const Json& layer : *layers) {
+    absl::StatusOr<Descriptor> descriptor = DecodeDescriptor(layer);
+    if (!descriptor.ok()) {
+      return base::Prefix(descriptor.status(),
+                          absl::StrCat("layers[", manifest.layers.size(), "]"));
     }
+    manifest.layers.push_back(*std::move(descriptor));
   }
   return manifest;
 }
@@ -152,7 +131,9 @@ absl::StatusOr<Manifest> DecodeManifest(const Json& document, std::string media_
 enum class Kind { kUnknown, kManifest, kIndex, kSchema1, kOther };
 
 Kind KindOf(absl::string_view media_type) {
-  const absl::string_view type = media_type.substr(0, media_type.find(';'));
+  // Without parameters; upper and lower case are the same (RFC 6838).
+  const std::string type =
+      absl::AsciiStrToLower(absl::StripAsciiWhitespace(media_type.substr(0, media_type.find(';'))));
   if (type == kOciManifestType || type == kDockerManifestType) return Kind::kManifest;
   if (type == kOciIndexType || type == kDockerListType) return Kind::kIndex;
   if (absl::StartsWith(type, "application/vnd.docker.distribution.manifest.v1+")) {
@@ -160,23 +141,40 @@ Kind KindOf(absl::string_view media_type) {
   }
   // Generic types that simple registries use for everything.
   if (type.empty() || type == "application/json" || type == "application/octet-stream" ||
-      absl::StartsWith(type, "text/plain")) {
+      type == "text/plain") {
     return Kind::kUnknown;
   }
   return Kind::kOther;
 }
 
+// Nothing for an entry that an image cannot be in.
+std::optional<Descriptor> IndexEntry(const Json& entry) {
+  try {
+    absl::StatusOr<Descriptor> descriptor = DecodeDescriptor(entry);
+    if (!descriptor.ok()) return std::nullopt;
+    const Kind kind = KindOf(descriptor->media_type);
+    if (kind == Kind::kOther || kind == Kind::kSchema1) return std::nullopt;
+    return *std::move(descriptor);
+  } catch (const Json::exception&) {
+    return std::nullopt;  // a member of another type
+  }
+}
+
+bool IsLayerType(absl::string_view media_type) {
+  return std::any_of(std::begin(kLayerTypes), std::end(kLayerTypes), [&](absl::string_view type) {
+    return absl::StartsWithIgnoreCase(media_type, type);
+  });
+}
+
 absl::StatusOr<Kind> KindOfDocument(const Json& document, absl::string_view own_type,
                                     absl::string_view media_type) {
-  const Kind told = KindOf(media_type);
   const Kind own = KindOf(own_type);
+  Kind told = KindOf(media_type);
+  if (told == Kind::kOther) told = Kind::kUnknown;
   const Json* version = Member(document, "schemaVersion");
   const bool schema1 = version != nullptr && version->is_number() && *version == 1;
   if (schema1 || told == Kind::kSchema1 || own == Kind::kSchema1) {
     return Invalid("schemaVersion", "image manifests of schema 1 are not supported");
-  }
-  if (told == Kind::kOther) {
-    return Invalid("content type", absl::StrCat(Quoted(media_type), " is not an image manifest"));
   }
   if (own == Kind::kOther) {
     return Invalid("mediaType", absl::StrCat(Quoted(own_type), " is not an image manifest"));
@@ -212,8 +210,13 @@ absl::StatusOr<ManifestOrIndex> DecodeDocument(const Json& document, absl::strin
   }
   Index index;
   index.media_type = std::move(type);
-  CRISP_ASSIGN_OR_RETURN(index.manifests,
-                         DecodeDescriptors(document, "manifests", kMaxIndexEntries));
+  CRISP_ASSIGN_OR_RETURN(const Json* entries, ListMember(document, "manifests", kMaxIndexEntries));
+  if (entries == nullptr) return index;
+  for (const Json& entry : *entries) {
+    if (std::optional<Descriptor> descriptor = IndexEntry(entry)) {
+      index.manifests.push_back(*std::move(descriptor));
+    }
+  }
   return index;
 }
 
@@ -229,6 +232,15 @@ absl::StatusOr<std::vector<std::string>> StringList(const Json& object, const ch
   return list;
 }
 
+// Docker takes a single word in place of a list for these.
+absl::StatusOr<std::vector<std::string>> Words(const Json& object, const char* member) {
+  const Json* value = Member(object, member);
+  if (value == nullptr || !value->is_string()) return StringList(object, member);
+  const std::string word = value->get<std::string>();
+  CRISP_RETURN_IF_ERROR(RequireNoNul(member, word));
+  return std::vector<std::string>{word};
+}
+
 absl::Status DecodeRunConfig(const Json& run, ImageConfig& config) {
   config.user = StringMember(run, "User");
   config.working_dir = StringMember(run, "WorkingDir");
@@ -237,8 +249,8 @@ absl::Status DecodeRunConfig(const Json& run, ImageConfig& config) {
   CRISP_RETURN_IF_ERROR(RequireNoControl("WorkingDir", config.working_dir));
   CRISP_RETURN_IF_ERROR(RequireNoControl("StopSignal", config.stop_signal));
   CRISP_ASSIGN_OR_RETURN(config.env, StringList(run, "Env"));
-  CRISP_ASSIGN_OR_RETURN(config.entrypoint, StringList(run, "Entrypoint"));
-  CRISP_ASSIGN_OR_RETURN(config.cmd, StringList(run, "Cmd"));
+  CRISP_ASSIGN_OR_RETURN(config.entrypoint, Words(run, "Entrypoint"));
+  CRISP_ASSIGN_OR_RETURN(config.cmd, Words(run, "Cmd"));
   if (const Json* volumes = Member(run, "Volumes"); volumes != nullptr) {
     if (!volumes->is_object()) return Invalid("Volumes", "must be an object");
     for (const auto& entry : volumes->items()) {
@@ -268,7 +280,9 @@ absl::StatusOr<ImageConfig> DecodeConfig(const Json& document) {
     CRISP_RETURN_IF_ERROR(base::Prefix(DecodeRunConfig(*run, config), "config"));
   }
   const Json* rootfs = Member(document, "rootfs");
-  if (rootfs == nullptr || !rootfs->is_object()) return Invalid("rootfs", "must be an object");
+  if (rootfs == nullptr || !rootfs->is_object()) {
+    return Invalid("rootfs", "must be an object; charts, signatures and other artifacts have none");
+  }
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> diff_ids, StringList(*rootfs, "diff_ids"));
   if (diff_ids.size() > kMaxLayers) {
     return Invalid("rootfs.diff_ids",
@@ -292,6 +306,23 @@ absl::StatusOr<ManifestOrIndex> DecodeManifestOrIndex(absl::string_view text,
   if (!decoded.ok()) return Shorten(decoded.status());
   if (!decoded->ok()) return base::Prefix(decoded->status(), "image manifest");
   return *std::move(*decoded);
+}
+
+absl::StatusOr<std::vector<Descriptor>> FileSystemLayers(const Manifest& manifest,
+                                                         size_t diff_ids) {
+  std::vector<Descriptor> layers = manifest.layers;
+  if (layers.size() > diff_ids)
+    std::erase_if(layers, [](const Descriptor& layer) { return !IsLayerType(layer.media_type); });
+  if (layers.size() != diff_ids) {
+    return absl::InvalidArgumentError(absl::StrCat("image config: ", diff_ids, " diff ids for ",
+                                                   manifest.layers.size(), " layers"));
+  }
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (!absl::EndsWith(layers[i].media_type, "+encrypted")) continue;
+    return Invalid(absl::StrCat("image manifest: layers[", i, "].mediaType"),
+                   absl::StrCat(Quoted(layers[i].media_type), " is not supported"));
+  }
+  return layers;
 }
 
 absl::StatusOr<ImageConfig> DecodeImageConfig(absl::string_view text) {

@@ -13,10 +13,18 @@ namespace crisp::oci {
 
 // A manifest or an index: decided by the document's own mediaType, else by `media_type` (from the
 // Content-Type or the descriptor), else by its members. Refused: a document with the members of
-// both or of another type than `media_type` (CVE-2021-41190), schema 1, layers with `urls`, no
-// layers.
+// both or of another type than `media_type` (CVE-2021-41190), and schema 1. A media type that is
+// unknown says nothing when it comes from outside, as registries and file servers write many; a
+// document that says so of itself is not an image. `urls` are ignored: content comes from the
+// registry, so that a manifest cannot make a node ask other addresses.
 absl::StatusOr<std::variant<Manifest, Index>> DecodeManifestOrIndex(absl::string_view text,
                                                                     absl::string_view media_type);
+
+// The layers of `manifest` that are file systems, of which the config has `diff_ids` (a number). As
+// many: then all are, whatever their types say, as builders have written many and the bytes decide.
+// More: then those are left out whose type is not a layer's, as by containerd. kInvalidArgument for
+// another number, and for encrypted layers.
+absl::StatusOr<std::vector<Descriptor>> FileSystemLayers(const Manifest& manifest, size_t diff_ids);
 
 absl::StatusOr<ImageConfig> DecodeImageConfig(absl::string_view text);
 

@@ -7,9 +7,8 @@
 
 namespace crisp::snapshot {
 
-// Names are relative to `base` and short ("layers/12/fs"), so that 127 layers fit into the page of
-// mount options that kernels before 6.5 accept: chdir to `base`, then mount. Top-most layer first,
-// as in lowerdir=.
+// Names are relative to `base` and short ("layers/12/fs"), so that most stacks fit into the page of
+// mount options: chdir to `base`, then mount. Top-most layer first, as in lowerdir=.
 struct RootfsView {
   std::string base;                 // absolute; the store's directory
   std::vector<std::string> lowers;  // may be empty: an image without layers

@@ -1,23 +1,29 @@
-// The entries of a tar stream, read from a ChunkReader by libarchive (ustar, pax, GNU, old tar).
-// Names are bytes: pax names that are not UTF-8 are returned unchanged. A header with its
-// extensions (sparse maps, long names, extended attributes) is limited to 1 MiB of the stream. One
-// thread. kInvalidArgument for a stream that is not a tar or is truncated.
+// The entries of a tar stream: V7, ustar, pax, star and GNU tar, sparse files included.
+//
+// The same bytes must be the same files for every runtime, so a stream is read as Go's archive/tar
+// reads it, which Docker, containerd and CRI-O use (test/fuzz/tar_reader_fuzz.cc compares). What
+// archive/tar does not take is an error here too. Where they differ on purpose:
+//   - types that archive/tar leaves to its caller: V (a volume's label) is skipped; A, D, M, N and
+//     X are not files to those who write them, and are refused; others are, as POSIX has it;
+//   - the size of what has no contents is 0.
+// Names are bytes: those that are not UTF-8 are returned unchanged. A pax header, a long name or a
+// map of a sparse file is at most 1 MiB (kResourceExhausted). One thread. kInvalidArgument for a
+// stream that is not a tar or is truncated.
 #pragma once
 
 #include <sys/types.h>
 #include <time.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "snapshot/chunk_channel.h"
-
-struct archive;
-struct archive_entry;
+#include "snapshot/tar_extensions.h"
+#include "snapshot/tar_header.h"
 
 namespace crisp::snapshot {
 
@@ -33,19 +39,19 @@ struct TarEntry {
   mode_t mode = 0;   // permission bits, set-id and sticky bits
   int64_t uid = 0;
   int64_t gid = 0;
-  int64_t size = 0;
+  int64_t size = 0;  // of a file, with its holes
   timespec mtime = {};
-  uint64_t major = 0;
-  uint64_t minor = 0;
+  int64_t major = 0;
+  int64_t minor = 0;
   std::vector<Xattr> xattrs;
 };
 
 class TarReader {
  public:
-  explicit TarReader(ChunkReader& chunks);
-  ~TarReader();
-  TarReader(const TarReader&) = delete;
-  TarReader& operator=(const TarReader&) = delete;
+  // The next bytes of the stream, valid until the next call; none at its end.
+  using Source = std::function<absl::StatusOr<absl::Span<const char>>()>;
+
+  explicit TarReader(Source source) : source_(std::move(source)) {}
 
   // Skips the rest of the previous entry; false at the end of the archive.
   absl::StatusOr<bool> Next(TarEntry& entry);
@@ -54,15 +60,35 @@ class TarReader {
   absl::StatusOr<absl::Span<const char>> NextBlock(int64_t& offset);
 
  private:
-  static ssize_t ReadChunk(archive* reader, void* self, const void** buffer);
-  absl::Status Failure(const char* step);
-  absl::Status Convert(archive_entry* from, TarEntry& entry);
+  // What headers of their own say about the entry that follows them.
+  struct Pending {
+    PaxRecords pax;
+    std::string name;
+    std::string link;
+  };
 
-  ChunkReader& chunks_;
-  archive* const archive_;
-  bool in_header_ = false;
-  size_t header_bytes_ = 0;
-  absl::Status read_status_;  // why ReadChunk failed
+  absl::StatusOr<bool> NextHeader(TarBlock& block, TarHeader& header);
+  // Whether `header` is one of those; if so, it is read.
+  absl::StatusOr<bool> ReadPending(const TarHeader& header, Pending& pending);
+  absl::Status Complete(const TarBlock& block, const Pending& pending, TarHeader& header);
+  absl::Status StartContents(const TarHeader& header);
+  absl::Status StartSparse(const TarBlock& block, const PaxRecords& pax, TarHeader& header);
+  absl::StatusOr<std::vector<SparseRegion>> ReadGnuMap(const TarBlock& block, TarHeader& header);
+  absl::StatusOr<std::vector<SparseRegion>> ReadMapInContents();
+
+  // At most `most` bytes of the stream; none at its end.
+  absl::StatusOr<absl::Span<const char>> Take(int64_t most);
+  // Returns how many bytes there were.
+  absl::StatusOr<size_t> Read(absl::Span<char> to);
+  absl::Status ReadAll(absl::Span<char> to);
+
+  const Source source_;
+  absl::Span<const char> chunk_;  // what is left of it
+  int64_t remaining_ = 0;         // stored bytes of the entry that are not read yet
+  int64_t padding_ = 0;           // behind them
+  std::vector<SparseRegion> regions_;
+  size_t region_ = 0;
+  int64_t in_region_ = 0;
 };
 
 }  // namespace crisp::snapshot

@@ -17,14 +17,7 @@
 namespace crisp::snapshot {
 namespace {
 
-constexpr int64_t kMaxId = (int64_t{1} << 32) - 2;  // 2^32-1 is -1: "do not change"
 constexpr mode_t kSpecialBits = S_ISUID | S_ISGID | S_ISVTX;
-
-absl::Status CheckId(absl::string_view what, int64_t id, const TarEntry& entry) {
-  if (id >= 0 && id <= kMaxId) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(entry.name, ": ", what, " ", id, ": must be between 0 and ", kMaxId));
-}
 
 // The longest existing part of `path`, found by bisection, as every shorter part exists too.
 absl::StatusOr<base::UniqueFd> OpenDeepest(int root_fd, absl::string_view path) {
@@ -54,6 +47,22 @@ timespec Clamped(timespec time) {
   return time;
 }
 
+// xattr(7): user.* only exists on files and directories, ACLs not on links, a default ACL only on
+// directories.
+bool CanHaveXattr(TarEntry::Type type, absl::string_view name) {
+  const bool directory = type == TarEntry::Type::kDirectory;
+  if (name == "system.posix_acl_default") return directory;
+  if (name == "system.posix_acl_access") return type != TarEntry::Type::kSymlink;
+  return !absl::StartsWith(name, "user.") || directory || type == TarEntry::Type::kFile;
+}
+
+// What the file system cannot store is left out, as by other runtimes. Not capabilities: a program
+// would miss them without a hint.
+absl::Status XattrError(absl::string_view xattr, absl::string_view file) {
+  if (errno == EOPNOTSUPP && xattr != "security.capability") return absl::OkStatus();
+  return base::Errno(absl::StrCat("setxattr ", xattr), file);
+}
+
 }  // namespace
 
 bool KeepsXattr(absl::string_view name) {
@@ -62,16 +71,15 @@ bool KeepsXattr(absl::string_view name) {
          name == "system.posix_acl_default";
 }
 
-absl::StatusOr<Metadata> MetadataOf(const TarEntry& entry) {
-  CRISP_RETURN_IF_ERROR(CheckId("uid", entry.uid, entry));
-  CRISP_RETURN_IF_ERROR(CheckId("gid", entry.gid, entry));
+Metadata MetadataOf(const TarEntry& entry) {
   Metadata data = {entry.mode,
                    static_cast<uid_t>(entry.uid),
                    static_cast<gid_t>(entry.gid),
                    Clamped(entry.mtime),
                    {}};
   for (const TarEntry::Xattr& xattr : entry.xattrs) {
-    if (KeepsXattr(xattr.name)) data.xattrs.push_back(xattr);
+    const bool kept = KeepsXattr(xattr.name) && CanHaveXattr(entry.type, xattr.name);
+    if (kept) data.xattrs.push_back(xattr);
   }
   return data;
 }
@@ -110,7 +118,7 @@ absl::Status ApplyMetadata(int dir_fd, const std::string& name, const Metadata& 
   for (const TarEntry::Xattr& xattr : data.xattrs) {
     if (lsetxattr(name.c_str(), xattr.name.c_str(), xattr.value.data(), xattr.value.size(), 0) !=
         0) {
-      return base::Errno(absl::StrCat("setxattr ", xattr.name), name);
+      CRISP_RETURN_IF_ERROR(XattrError(xattr.name, name));
     }
   }
   // A link has no mode, and fchmodat(2) would follow it.
@@ -130,7 +138,7 @@ absl::Status ApplyMetadata(int fd, const Metadata& data, Fresh fresh) {
   if (!owned && fchown(fd, data.uid, data.gid) != 0) return base::Errno("chown", "");
   for (const TarEntry::Xattr& xattr : data.xattrs) {
     if (fsetxattr(fd, xattr.name.c_str(), xattr.value.data(), xattr.value.size(), 0) != 0) {
-      return base::Errno(absl::StrCat("setxattr ", xattr.name), "");
+      CRISP_RETURN_IF_ERROR(XattrError(xattr.name, ""));
     }
   }
   const bool mode_set = fresh.mode_set && (data.mode & kSpecialBits) == 0;

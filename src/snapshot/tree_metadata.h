@@ -21,7 +21,7 @@ inline constexpr char kOpaqueXattr[] = "trusted.overlay.opaque";
 
 // user.* except user.overlay.*; security.capability; the POSIX ACLs. Attributes that control
 // overlayfs or belong to security modules of the host (trusted.*, security.selinux, .ima, .evm ..)
-// are dropped.
+// are dropped; so are those that a file of the entry's type cannot have (user.* on a link or FIFO).
 bool KeepsXattr(absl::string_view name);
 
 // The whiteout of overlayfs, which hides a file of lower layers: a character device 0:0.
@@ -37,8 +37,9 @@ struct Metadata {
   std::vector<TarEntry::Xattr> xattrs;  // only those that KeepsXattr allows
 };
 
-// kInvalidArgument for ids that chown(2) cannot set: out of range, or -1 ("do not change").
-absl::StatusOr<Metadata> MetadataOf(const TarEntry& entry);
+// Of ids only the low 32 bits count, as with other runtimes; -1 (2^32-1) leaves a new file to root,
+// as chown(2) does.
+Metadata MetadataOf(const TarEntry& entry);
 
 // Makes `dir_fd` the working directory.
 absl::Status WorkIn(int dir_fd);

@@ -6,14 +6,15 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "base/clean_path.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -25,13 +26,38 @@ namespace {
 constexpr absl::string_view kWhiteoutPrefix = ".wh.";
 constexpr absl::string_view kAufsPrefix = ".wh..wh.";
 constexpr absl::string_view kOpaqueName = ".wh..wh..opq";
+constexpr char kAufsLinks[] = ".wh..wh.plnk";
 constexpr size_t kMaxDeferredBytes = 16 << 20;
-constexpr uint64_t kMaxMajor = 0xfff;  // of the kernel's 32-bit device numbers
-constexpr uint64_t kMaxMinor = 0xfffff;
+constexpr int64_t kMajorBits = 0xfff;  // of the kernel's 32-bit device numbers
+constexpr int64_t kMinorBits = 0xfffff;
 
+// The components without empty ones and ".". kInvalidArgument for what the kernel would not take.
+absl::StatusOr<std::vector<absl::string_view>> Components(absl::string_view path) {
+  if (path.size() >= PATH_MAX) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("name: must be at most ", PATH_MAX - 1, " bytes long"));
+  }
+  if (absl::StrContains(path, '\0')) {
+    return absl::InvalidArgumentError("name: must not contain NUL");
+  }
+  std::vector<absl::string_view> names = absl::StrSplit(path, '/', absl::SkipEmpty());
+  names.erase(std::remove(names.begin(), names.end(), "."), names.end());
+  return names;
+}
+
+// The components of an entry's name. ".." takes back the one before it, as text, and is nothing at
+// the root: other runtimes clean names before they look at the tree. (The target of a hard link is
+// looked up as it is.)
 absl::StatusOr<std::vector<absl::string_view>> SplitName(absl::string_view name) {
-  auto names = base::SplitPath(name);
-  if (!names.ok()) return base::Prefix(names.status(), "name");
+  CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> components, Components(name));
+  std::vector<absl::string_view> names;
+  for (const absl::string_view component : components) {
+    if (component != "..") {
+      names.push_back(component);
+    } else if (!names.empty()) {
+      names.pop_back();
+    }
+  }
   return names;
 }
 
@@ -49,6 +75,12 @@ absl::Status LookupError(const absl::Status& status) {
 }
 
 enum class NameKind { kPlain, kWhiteout, kOpaque, kSkipped };
+
+// AUFS put files with several names into a directory of its own, and hard links to them into the
+// layer. They are unpacked and removed at the end.
+bool IsAufsLink(const std::vector<absl::string_view>& names, const TarEntry& entry) {
+  return names.size() == 2 && names[0] == kAufsLinks && entry.type == TarEntry::Type::kFile;
+}
 
 absl::StatusOr<NameKind> Classify(const std::vector<absl::string_view>& names) {
   for (size_t i = 0; i + 1 < names.size(); ++i) {
@@ -73,18 +105,27 @@ absl::Status TreeWriter::Unpack(TarReader& tar) {
   TarEntry entry;
   while (true) {
     CRISP_ASSIGN_OR_RETURN(const bool more, tar.Next(entry));
-    if (!more) return Leave();
+    if (!more) break;
     if (absl::Status status = Apply(entry, tar); !status.ok()) {
       return base::Prefix(status, Printable(entry.name));
     }
   }
+  if (has_aufs_links_) {
+    CRISP_RETURN_IF_ERROR(Enter(""));
+    CRISP_RETURN_IF_ERROR(ClearName(kAufsLinks));
+  }
+  return Leave();
 }
 
 absl::Status TreeWriter::Apply(const TarEntry& entry, TarReader& tar) {
   CRISP_RETURN_IF_ERROR(guard_.Spend(0, 1));
   CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> names, SplitName(entry.name));
   if (names.empty()) return ApplyToRoot(entry);
-  CRISP_ASSIGN_OR_RETURN(const NameKind kind, Classify(names));
+  CRISP_ASSIGN_OR_RETURN(NameKind kind, Classify(names));
+  if (IsAufsLink(names, entry)) {
+    kind = NameKind::kPlain;
+    has_aufs_links_ = true;
+  }
   if (kind == NameKind::kSkipped) return absl::OkStatus();
   CRISP_RETURN_IF_ERROR(Enter(ParentOf(names)));
   const std::string name(names.back());
@@ -103,11 +144,9 @@ absl::Status TreeWriter::Apply(const TarEntry& entry, TarReader& tar) {
 }
 
 absl::Status TreeWriter::ApplyToRoot(const TarEntry& entry) {
-  if (entry.type != TarEntry::Type::kDirectory) {
-    return absl::InvalidArgumentError("the root of a layer must be a directory");
-  }
+  if (entry.type != TarEntry::Type::kDirectory) return absl::OkStatus();  // nothing takes its place
   CRISP_RETURN_IF_ERROR(Leave());
-  CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
+  const Metadata data = MetadataOf(entry);
   return ApplyMetadata(root_fd_, data, Fresh{});
 }
 
@@ -117,10 +156,8 @@ absl::Status TreeWriter::Create(const std::string& name, const TarEntry& entry, 
       return CreateFile(name, entry, tar);
     case TarEntry::Type::kHardLink:
       return CreateHardLink(name, entry);
-    case TarEntry::Type::kDirectory: {
-      CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
-      return CreateDirectory(name, data);
-    }
+    case TarEntry::Type::kDirectory:
+      return CreateDirectory(name, MetadataOf(entry));
     default:
       return CreateSpecial(name, entry);
   }
@@ -128,7 +165,7 @@ absl::Status TreeWriter::Create(const std::string& name, const TarEntry& entry, 
 
 absl::Status TreeWriter::CreateFile(const std::string& name, const TarEntry& entry,
                                     TarReader& tar) {
-  CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
+  const Metadata data = MetadataOf(entry);
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   base::UniqueFd fd;
   CRISP_RETURN_IF_ERROR(Place(name, "create", [&] {
@@ -203,22 +240,15 @@ absl::Status TreeWriter::CreateDirectory(const std::string& name, const Metadata
 }
 
 absl::Status TreeWriter::CreateSpecial(const std::string& name, const TarEntry& entry) {
-  CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOf(entry));
+  const Metadata data = MetadataOf(entry);
   mode_t type = S_IFLNK;
   dev_t device = 0;
   if (entry.type == TarEntry::Type::kFifo) {
     type = S_IFIFO;
   } else if (entry.type != TarEntry::Type::kSymlink) {
     type = entry.type == TarEntry::Type::kCharDevice ? S_IFCHR : S_IFBLK;
-    if (entry.major > kMaxMajor || entry.minor > kMaxMinor) {
-      return absl::InvalidArgumentError(absl::StrCat("device number ", entry.major, ":",
-                                                     entry.minor, ": must be at most ", kMaxMajor,
-                                                     ":", kMaxMinor));
-    }
-    device = makedev(entry.major, entry.minor);
-    if (type == S_IFCHR && device == 0) {
-      return absl::InvalidArgumentError("character device 0:0 is a whiteout of overlayfs");
-    }
+    // 0:0 is a whiteout, as if written for overlayfs. Numbers are cut off as by other runtimes.
+    device = makedev(entry.major & kMajorBits, entry.minor & kMinorBits);
   }
   CRISP_RETURN_IF_ERROR(Place(name, type == S_IFLNK ? "symlink" : "mknod", [&] {
     if (type == S_IFLNK) return symlinkat(entry.link.c_str(), parent_.get(), name.c_str());
@@ -229,8 +259,10 @@ absl::Status TreeWriter::CreateSpecial(const std::string& name, const TarEntry& 
 }
 
 absl::Status TreeWriter::CreateHardLink(const std::string& name, const TarEntry& entry) {
-  CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> target, SplitName(entry.link));
-  if (target.empty()) return absl::InvalidArgumentError("hard link to the root of the layer");
+  CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> target, Components(entry.link));
+  if (target.empty() || target.back() == "..") {
+    return absl::InvalidArgumentError("hard link to a directory");
+  }
   const std::string target_parent = ParentOf(target);
   const std::string target_name(target.back());
   base::UniqueFd other;

@@ -2,13 +2,14 @@
 //
 // Preserved: type, mode with set-id and sticky bits, numeric ids, mtime (also of directories, after
 // their children), hard links, links, FIFOs, devices, holes, the attributes that KeepsXattr allows.
-// Whiteouts: .wh.x becomes a character device 0:0, .wh..wh..opq the opaque attribute of its
-// directory. They apply to lower layers only, so a file of the same layer wins. Files of AUFS
-// (.wh..wh.*) are skipped.
+// Whiteouts: .wh.x becomes a character device 0:0 (an entry that is one already stays), and
+// .wh..wh..opq the opaque attribute of its directory. They apply to lower layers only, so a file of
+// the same layer wins. Files of AUFS (.wh..wh.*) are skipped, but hard links to them work.
 //
-// Refused (kInvalidArgument): "..", names over 4095 bytes, raw 0:0 devices, ids and device numbers
-// out of range, `.wh.` without a name, whiteouts as directories, hard links to directories. "/abs"
-// is taken as "abs". A later entry replaces an earlier one, whatever their types.
+// Refused (kInvalidArgument): names over 4095 bytes, `.wh.` without a name, whiteouts as
+// directories, hard links to directories. "/abs" is taken as "abs", "a/../b" as "b", "../b" as "b";
+// an entry for the root that is not a directory is skipped. A later entry replaces an earlier one,
+// whatever their types.
 //
 // Parents are looked up as if chrooted to the root, so a link of the same layer in the middle of a
 // name cannot lead out (as with containerd and umoci); the last component is created with O_EXCL
@@ -97,6 +98,7 @@ class TreeWriter {
   const MarkOpaque mark_opaque_;
   Deferred deferred_;
   bool saw_default_acl_ = false;
+  bool has_aufs_links_ = false;
 
   // The parent directory of the current entry, which following entries usually share. Each child
   // changes its times; they are restored when the parent changes.

@@ -105,7 +105,7 @@ absl::Status UntarLayer(const FrameSocket& crispd, const ChunkMemory& plain, int
   TreeWriter tree(root_fd, guard,
                   [&](int directory) { return crispd.Send(FrameKind::kOpaque, "", directory); });
   {
-    TarReader tar(chunks);
+    TarReader tar([&] { return chunks.Next(); });
     CRISP_RETURN_IF_ERROR(tree.Unpack(tar));
   }
   // Bytes after the end of the archive count only for the digest.

@@ -96,7 +96,6 @@ void Unpacker::Abandon() {
 }
 
 absl::Status Unpacker::Write(absl::Span<const char> compressed) {
-  compressed_bytes_ += compressed.size();
   while (!compressed.empty()) {
     if (room_.empty()) {
       CRISP_ASSIGN_OR_RETURN(room_, compressed_->Room());
@@ -147,23 +146,12 @@ absl::Status Unpacker::Relay() {
 }
 
 absl::Status Unpacker::Pass(absl::Span<const char> chunk) {
-  plain_bytes_ += chunk.size();
-  CRISP_RETURN_IF_ERROR(CheckRatio());
   CRISP_RETURN_IF_ERROR(guard_->Spend(chunk.size(), 0));
   CRISP_ASSIGN_OR_RETURN(const absl::Span<char> room, plain_->Room());
   std::memcpy(room.data(), chunk.data(), chunk.size());
   // The copy, which the decoder cannot change.
   hasher_.Update({room.data(), chunk.size()});
   return plain_->Push(chunk.size());
-}
-
-absl::Status Unpacker::CheckRatio() const {
-  const uint64_t compressed = compressed_bytes_;
-  if (plain_bytes_ < limits_.ratio_from_bytes) return absl::OkStatus();
-  if (plain_bytes_ / limits_.max_ratio <= compressed) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat("layer of ", compressed,
-                                                   " bytes unpacks to more than ", plain_bytes_,
-                                                   " bytes, max_ratio is ", limits_.max_ratio));
 }
 
 absl::Status Unpacker::AwaitUntarrer(base::Deadline deadline) {

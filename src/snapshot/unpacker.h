@@ -2,7 +2,7 @@
 // to the untarrer (unpack_roles.h), and does what the untarrer has no right to do itself.
 //
 //   caller's thread:  Write -> shared memory -> decoder
-//   own thread:       decoder -> copy, hash, check the ratio -> shared memory -> untarrer
+//   own thread:       decoder -> copy, hash -> shared memory -> untarrer
 #pragma once
 
 #include <atomic>
@@ -58,7 +58,6 @@ class Unpacker {
   absl::Status StartWorkers(UnpackWorkers& workers, const std::string& directory);
   absl::Status Relay();
   absl::Status Pass(absl::Span<const char> chunk);
-  absl::Status CheckRatio() const;
   // Serves the untarrer until its result or its wish for the lower layers.
   absl::Status AwaitUntarrer(base::Deadline deadline);
   absl::Status Serve(Frame frame);
@@ -75,9 +74,7 @@ class Unpacker {
 
   absl::Span<char> room_;  // what is left of the compressed chunk that is being filled
   size_t used_ = 0;
-  std::atomic<uint64_t> compressed_bytes_ = 0;
   std::atomic<bool> input_ended_ = false;
-  uint64_t plain_bytes_ = 0;
   uint64_t opaque_ = 0;
   digest::Hasher hasher_;  // of the plain bytes
   bool waits_ = false;

@@ -54,10 +54,12 @@ TarItem WithTime(const std::string& pax, uint64_t field = 0) {
 std::vector<HostileLayers> HostileInodes() {
   return {
       {"raw character device 0:0",
-       kRefused,
+       kHarmless,
        kSpecial,
-       [](auto&) { return One(B().Device("d", '3', 0, 0)); },
-       {},
+       [](auto&) {
+         return Layers{B().File("d").Done(), B().File("d").Device("d", '3', 0, 0).Done()};
+       },
+       {"whiteout d"},
        /*both_safe=*/true},
       {"trusted.overlay.redirect",
        kHarmless,
@@ -95,16 +97,16 @@ std::vector<HostileLayers> HostileInodes() {
        [](auto&) { return One(B().Device("mem", '3', 1, 1).Device("kmsg", '3', 1, 11)); },
        {"device mem 1 1", "device kmsg 1 11", "closed mem", "closed kmsg"}},
       {"major out of range",
-       kRefused,
+       kHarmless,
        kSpecial,
-       [](auto&) { return One(B().Device("d", '3', uint64_t{1} << 32, 1)); },
-       {},
+       [](auto&) { return One(B().Device("d", '3', (uint64_t{1} << 32) + 4097, 1)); },
+       {"device d 1 1", "closed d"},
        /*both_safe=*/true},
       {"minor out of range",
-       kRefused,
+       kHarmless,
        kSpecial,
-       [](auto&) { return One(B().Device("d", '4', 8, uint64_t{1} << 20)); },
-       {},
+       [](auto&) { return One(B().Device("d", '4', 8, (uint64_t{1} << 20) + 1)); },
+       {"device d 8 1", "closed d"},
        /*both_safe=*/true},
       {"setuid, setgid and sticky bits",
        kHarmless,
@@ -115,6 +117,38 @@ std::vector<HostileLayers> HostileInodes() {
          return One(B().Add(item).Dir("t", 01777).Dir("g", 02775).File("g/child"));
        },
        {"mode f 6755", "mode t 1777", "mode g 2775"}},
+      {"user.* on a symlink, a FIFO and a device is dropped",
+       kHarmless,
+       kXattrs,
+       [](auto&) {
+         B tar;
+         for (const char type : {'2', '6', '3'}) {
+           TarItem item;
+           item.name = absl::StrCat("t", std::string(1, type));
+           item.type = type;
+           item.link = type == '2' ? "etc" : "";
+           item.major = 1;
+           item.minor = 3;
+           item.pax = {{"SCHILY.xattr.user.foo", "y"}};
+           tar.Add(item);
+         }
+         return One(tar.File("next"));
+       },
+       {"type t2 l", "type t6 p", "type t3 c", "exists next"},
+       /*both_safe=*/true},
+      {"ACLs that the type of the file cannot have are dropped",
+       kHarmless,
+       kXattrs,
+       [](auto&) {
+         TarItem link;
+         link.name = "l";
+         link.type = '2';
+         link.link = "etc";
+         link.pax = {{"SCHILY.xattr.system.posix_acl_access", Acl()}};
+         return One(WithXattr("system.posix_acl_default", Acl()).Add(link));
+       },
+       {"type l l", "lacks f system.posix_acl_default"},
+       /*both_safe=*/true},
       {"security.capability is kept",
        kHarmless,
        kXattrs,
@@ -149,19 +183,25 @@ std::vector<HostileLayers> HostileInodes() {
        [](auto&) { return One(B().Typed("s", 's').Typed("Z", 'Z')); },
        {"type s f", "type Z f"},
        /*both_safe=*/true},
-      {"uid -1", kRefused, kMetadata, [](auto&) { return One(B().Add(WithIds(~uint64_t{0}, 0))); }},
-      {"gid -1", kRefused, kMetadata, [](auto&) { return One(B().Add(WithIds(0, ~uint64_t{0}))); }},
-      {"uid 2^32-1",
-       kRefused,
+      {"uid and gid -1",
+       kHarmless,
        kMetadata,
-       [](auto&) { return One(B().Add(WithIds(0xffffffff, 0))); },
-       {},
+       [](auto&) { return One(B().Add(WithIds(~uint64_t{0}, ~uint64_t{0}))); },
+       {"owner f 0 0"},
        /*both_safe=*/true},
-      {"gid 2^32",
-       kRefused,
+      {"uid 2^32-1",
+       kHarmless,
        kMetadata,
-       [](auto&) { return One(B().Add(WithIds(0, uint64_t{1} << 32))); },
-       {},
+       [](auto&) { return One(B().Add(WithIds(0xffffffff, 7))); },
+       {"owner f 0 7"},
+       /*both_safe=*/true},
+      {"ids above 2^32",
+       kHarmless,
+       kMetadata,
+       [](auto&) {
+         return One(B().Add(WithIds((uint64_t{1} << 32) + 7, (uint64_t{1} << 40) + 8)));
+       },
+       {"owner f 7 8"},
        /*both_safe=*/true},
       {"uid 2^32-2 is the last one",
        kHarmless,
@@ -245,8 +285,18 @@ std::vector<HostileLayers> HostileInodes() {
        {"xattr f system.posix_acl_default " + test::EscapeWord(Acl()),
         "lacks f/child system.posix_acl_access", "lacks f/sub system.posix_acl_default",
         "mode f/child 644", "mode f/sub 755"}},
-      {"malformed ACL", kRefused, kApply,
-       [](auto&) { return One(WithXattr("system.posix_acl_access", "nonsense")); }},
+      {"ACL of an unknown version is dropped",
+       kHarmless,
+       kApply,
+       [](auto&) { return One(WithXattr("system.posix_acl_access", "nonsense")); },
+       {"mode f 660", "lacks f system.posix_acl_access"},
+       /*both_safe=*/true},
+      {"ACL that is cut short",
+       kRefused,
+       kApply,
+       [](auto&) { return One(WithXattr("system.posix_acl_access", Acl().substr(0, 14))); },
+       {},
+       /*both_safe=*/true},
   };
 }
 

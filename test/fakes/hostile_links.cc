@@ -81,6 +81,31 @@ std::vector<HostileLayers> HostileLinks() {
        [](auto& c) { return One(B().Hard("h", c + "/secret")); }},
       {"hard link down and up", kRefused, kHardLink,
        [](auto& c) { return One(B().Dir("d").Hard("h", "d/../../../.." + c + "/secret")); }},
+      {"hard link up and down, inside",
+       kHarmless,
+       kHardLink,
+       [](auto&) {
+         return One(B().Dir("a").File("a/f").Hard("a/g", "./a/../a/f").Hard("h", "../../a/f"));
+       },
+       {"exists a/g", "exists h"},
+       /*both_safe=*/true},
+      {"hard link up from a symlink's target",
+       kHarmless,
+       kHardLink,
+       [](auto& c) {
+         return One(B().Dir("d/e")
+                        .File("d/f", "in d")
+                        .File("f")
+                        .Link("l", "d/e")
+                        .Hard("h", "l/../f")
+                        .Link("out", c));
+       },
+       {"content h in\\x20d"},
+       /*both_safe=*/true},
+      {"hard link up from a symlink that leads out", kRefused, kHardLink,
+       [](auto& c) { return One(B().Link("l", c + "/sub").Hard("h", "l/../secret")); }},
+      {"hard link to .. of a directory", kRefused, kHardLink,
+       [](auto&) { return One(B().Dir("d/e").Hard("h", "d/e/..")); }},
       {"hard link through a symlink", kRefused, kHardLink,
        [](auto& c) { return One(B().Link("l", c).Hard("h", "l/secret")); }},
       {"hard link to a symlink, then write",

@@ -24,7 +24,7 @@ void CheckManifest(absl::string_view text, absl::string_view media_type) {
   const auto document = oci::DecodeManifestOrIndex(text, media_type);
   if (!document.ok()) return;
   if (const auto* manifest = std::get_if<oci::Manifest>(&*document)) {
-    if (manifest->layers.empty() || manifest->layers.size() > oci::kMaxLayers) __builtin_trap();
+    if (manifest->layers.size() > oci::kMaxLayers) __builtin_trap();
     MustBeBounded(manifest->config);
     for (const oci::Descriptor& layer : manifest->layers) MustBeBounded(layer);
   } else {

@@ -15,7 +15,7 @@ using grpc::StatusCode;
 using image::EvilReply;
 using image::EvilRequest;
 
-constexpr char kRedirects[] = "image/registry.cc FollowRedirects";
+constexpr char kRedirects[] = "image/redirects.cc PerformAndFollow";
 constexpr char kAuth[] = "image/auth.cc FetchToken";
 constexpr char kRetries[] = "image/registry.cc FetchBlobFrom";
 constexpr absl::Duration kGivesUp = absl::Seconds(10);

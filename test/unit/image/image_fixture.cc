@@ -11,8 +11,9 @@
 
 namespace crisp::image {
 TempDir::TempDir() {
-  char name[] = "/tmp/crisp-image-test-XXXXXX";
-  path = mkdtemp(name);
+  const char* const place = getenv("TMPDIR");
+  path = absl::StrCat(place != nullptr ? place : "/tmp", "/crisp-image-test-XXXXXX");
+  REQUIRE(mkdtemp(path.data()) != nullptr);
 }
 TempDir::~TempDir() { (void)base::RemoveTree(path); }
 

@@ -30,8 +30,8 @@ oci::Index IndexOf(const std::vector<std::optional<oci::Platform>>& platforms) {
 
 int64_t Chosen(const std::vector<std::optional<oci::Platform>>& platforms,
                const oci::Platform& host) {
-  const auto chosen = ChooseManifest(IndexOf(platforms), host);
-  return chosen.ok() ? chosen->size : -1;
+  const auto ranked = RunnableManifests(IndexOf(platforms), host);
+  return ranked.empty() ? -1 : ranked[0].size;
 }
 
 }  // namespace
@@ -47,6 +47,14 @@ TEST_CASE("the host's own architecture is chosen, and the first of equal entries
   CHECK(Chosen({std::nullopt, Linux("amd64")}, amd64) == 1);
   CHECK(Chosen({Linux("arm64"), std::nullopt}, amd64) == 1);
   CHECK(Chosen({}, amd64) == -1);
+  CHECK(Chosen({Linux("arm64"), oci::Platform{.os = "", .architecture = "AMD64", .variant = ""}},
+               amd64) == 1);
+  CHECK(Chosen({oci::Platform(), Linux("amd64")}, amd64) == 1);
+  const auto ranked = RunnableManifests(
+      IndexOf({std::nullopt, Linux("386"), Linux("arm64"), Linux("amd64"), std::nullopt}), amd64);
+  std::vector<int64_t> order;
+  for (const oci::Descriptor& entry : ranked) order.push_back(entry.size);
+  CHECK(order == std::vector<int64_t>{3, 1, 0, 4});
 }
 
 TEST_CASE("for arm the highest variant that the host runs is chosen") {

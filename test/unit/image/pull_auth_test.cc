@@ -304,3 +304,136 @@ TEST_CASE("a registry that echoes secrets does not get them into an error") {
   f.options.attempts = 1;
   CHECK_FALSE(absl::StrContains(f.Refused("repo:v1", User("ann", "hunter2")).message(), "hunter2"));
 }
+
+namespace {
+
+// Sends every request of the first registry, with its path, to the second.
+void RedirectAll(EvilRegistry& from, const EvilRegistry& to) {
+  from.Guard([host = to.host()](const EvilRequest& request) {
+    EvilReply redirect;
+    redirect.status = 307;
+    redirect.headers = {absl::StrCat("Location: http://", host, request.target)};
+    return redirect;
+  });
+}
+
+}  // namespace
+
+TEST_CASE("a registry that another one redirects to gets a token of its own, without our secrets") {
+  PullFixture f;
+  EvilRegistry second;
+  Serve(second, MakeImage({"a", "b"}));
+  auto issued = std::make_shared<std::atomic<int>>(0);
+  second.Serve("/token", [=](const EvilRequest& request) {
+    if (!Authorization(request).empty()) return EvilReply{.status = 403};
+    ++*issued;
+    return EvilReply{.body = R"({"token":"theirs"})"};
+  });
+  Demand(second, "Bearer theirs", BearerOf(second.host()));
+  RedirectAll(f.registry, second);
+  f.options.parallel_layers = 1;
+  const auto pulled = f.Pull("repo:v1", User("ann", "hunter2"));
+  INFO(pulled.status());
+  REQUIRE(pulled.ok());
+  CHECK(f.target.layers().size() == 2);
+  CHECK(*issued == 1);
+  for (const EvilRequest& request : second.requests()) {
+    const std::string authorization = Authorization(request);
+    CHECK((authorization.empty() || authorization == "Bearer theirs"));
+  }
+}
+
+TEST_CASE("the first registry's challenge is answered before it redirects to another one") {
+  PullFixture f;
+  EvilRegistry second;
+  Serve(second, MakeImage({"a"}));
+  second.Serve("/token", EvilReply{.body = R"({"token":"theirs"})"});
+  Demand(second, "Bearer theirs", BearerOf(second.host()));
+  f.registry.Serve("/token", [](const EvilRequest& request) {
+    return Authorization(request) == kBasicOk ? EvilReply{.body = R"({"token":"ours"})"}
+                                              : EvilReply{.status = 401};
+  });
+  f.registry.Guard(
+      [=, here = f.registry.host(), there = second.host()](const EvilRequest& request) {
+        if (request.path == "/token") return EvilReply{.status = 0};
+        if (Authorization(request) != "Bearer ours") return Ask(BearerOf(here));
+        EvilReply redirect;
+        redirect.status = 307;
+        redirect.headers = {absl::StrCat("Location: http://", there, request.target)};
+        return redirect;
+      });
+  const auto pulled = f.Pull("repo:v1", User("ann", "hunter2"));
+  INFO(pulled.status());
+  CHECK(pulled.ok());
+  // A token that the second registry does not accept is not fetched for ever.
+  PullFixture g;
+  EvilRegistry never;
+  never.Serve("/token", EvilReply{.body = R"({"token":"worthless"})"});
+  Demand(never, "Bearer other", BearerOf(never.host()));
+  RedirectAll(g.registry, never);
+  CHECK(g.Refused().code() == absl::StatusCode::kUnauthenticated);
+  CHECK(never.Count("GET", "/token") == 1);
+}
+
+TEST_CASE("a token server may redirect; the password stays with the first one") {
+  PullFixture f;
+  EvilRegistry tokens;
+  Serve(f.registry, MakeImage({"a"}));
+  const auto redirect = [](const std::string& where) {
+    EvilReply reply;
+    reply.status = 302;
+    reply.headers = {"Location: " + where};
+    return reply;
+  };
+  f.registry.Serve("/token", redirect("/moved"));
+  f.registry.Serve("/moved", redirect(absl::StrCat("http://", tokens.host(), "/token")));
+  tokens.Serve("/token", EvilReply{.body = R"({"token":"t0ken"})"});
+  f.registry.Guard([=, host = f.registry.host()](const EvilRequest& request) {
+    const bool open = request.path == "/token" || request.path == "/moved";
+    if (open || Authorization(request) == "Bearer t0ken") return EvilReply{.status = 0};
+    return Ask(BearerOf(host));
+  });
+  const auto pulled = f.Pull("repo:v1", User("ann", "hunter2"));
+  INFO(pulled.status());
+  REQUIRE(pulled.ok());
+  CHECK(Authorization(tokens.requests().at(0)).empty());
+  for (const EvilRequest& request : f.registry.requests()) {
+    if (request.path == "/moved") CHECK(Authorization(request) == kBasicOk);
+  }
+  // A refresh token goes to no other server.
+  Credentials credentials;
+  credentials.identity_token = "refresh";
+  const size_t before = tokens.requests().size();
+  CHECK_FALSE(f.Pull("repo:v1", credentials).ok());
+  CHECK(tokens.requests().size() == before);
+}
+
+TEST_CASE("each scope of a challenge is a parameter, and a service only if it is named") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  f.registry.Serve("/token", EvilReply{.body = R"({"token":"t0ken"})"});
+  Demand(f.registry, "Bearer t0ken",
+         absl::StrCat("Bearer realm=\"http://", f.registry.host(),
+                      "/token\",scope=\"repository:a:pull repository:b:pull\""));
+  REQUIRE(f.Pull().ok());
+  for (const EvilRequest& request : f.registry.requests()) {
+    if (request.path != "/token") continue;
+    CHECK(request.target == "/token?scope=repository%3aa%3apull&scope=repository%3ab%3apull");
+  }
+}
+
+TEST_CASE("a registry may refuse HEAD in any way where GET works") {
+  for (const int status : {400, 401, 403, 404, 405, 429, 500, 501, 503}) {
+    CAPTURE(status);
+    PullFixture f;
+    Serve(f.registry, MakeImage({"a"}));
+    REQUIRE(f.Pull().ok());
+    f.registry.Guard([=](const EvilRequest& request) {
+      return EvilReply{.status = request.method == "HEAD" ? status : 0};
+    });
+    const auto again = f.Pull();
+    INFO(again.status());
+    CHECK(again.ok());
+    CHECK(f.registry.Count("HEAD", "/v2/repo/manifests/v1") == 1);
+  }
+}

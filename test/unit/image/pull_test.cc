@@ -147,7 +147,7 @@ TEST_CASE("images for other platforms are not found, and say so") {
   image.config.insert(image.config.size() - 1, R"(,"architecture":"mips")");  // the last one counts
   image.manifest = MakeManifest(image.config, image.layers);
   Serve(f.registry, image, "v2");
-  CHECK(Holds(f.Refused("repo:v2"), "image is for linux/mips"));
+  CHECK(Holds(f.Refused("repo:v2"), "but for linux/mips"));
 }
 
 TEST_CASE("a missing manifest is NotFound and names the reference") {

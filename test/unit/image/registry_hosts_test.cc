@@ -194,6 +194,27 @@ TEST_CASE("an invalid hosts.toml is an error naming file and key") {
   }
 }
 
+TEST_CASE("hosts.toml: case does not matter where it does not for containerd") {
+  Certs certs;
+  certs.Write("r", "hosts.toml", R"(
+Server = "https://upstream.example"
+[Host."https://mirror.example/prefix"]
+  Capabilities = ["Pull", "RESOLVE", "referrers"]
+  Skip_Verify = true
+  Override_Path = true
+  [Host."https://mirror.example/prefix".Header]
+    X-A = "1"
+)");
+  const auto hosts = certs.Hosts("r");
+  REQUIRE(hosts.size() == 2);
+  CHECK(hosts[0].api.text() == "https://mirror.example/prefix");
+  CHECK(hosts[0].can_pull);
+  CHECK(hosts[0].can_resolve);
+  CHECK(hosts[0].tls.skip_verify);
+  CHECK(hosts[0].headers == std::vector<std::string>{"X-A: 1"});
+  CHECK(hosts[1].api.text() == "https://upstream.example/v2");
+}
+
 TEST_CASE("unknown keys of hosts.toml are ignored, as containerd does") {
   Certs certs;
   certs.Write("r", "hosts.toml", "future = 1\n[host.\"https://x\"]\nother = true\n");

@@ -20,12 +20,10 @@ int64_t PeakKiB() {
 void Run(const HostileLayers& hostile) {
   INFO(hostile.name);
   StoreFixture fix;
-  fix.limits.ratio_from_bytes = 32 << 20;
-  fix.Reopen();
   const Layers layers = hostile.layers(fix.Canary());
   oci::ChainId parent;
   for (size_t i = 0; i < layers.size(); ++i) {
-    const std::string diff_id = PlainDigest(layers[i], fix.limits);
+    const std::string diff_id = PlainDigest(layers[i]).value();
     const LayerSpec spec = {oci::ChainId(digest::ChainId(parent.str(), diff_id)), parent, diff_id};
     REQUIRE(base::WriteExisting("/proc/self/clear_refs", "5").ok());
     const int64_t before = PeakKiB();

@@ -1,7 +1,9 @@
 // Layers that depend on lower layers: hard links, directories without an entry, links in place of
 // directories. The last test compares with overlayfs.
 #include <sys/mount.h>
+#include <unistd.h>
 
+#include "linux/overlay.h"
 #include "snapshot/tree_metadata.h"
 #include "test/unit/snapshot/store_fixture.h"
 
@@ -182,6 +184,29 @@ TEST_CASE("the overlay mounted from a view shows the image") {
   REQUIRE(dir == std::vector<std::string>{"new"});
   REQUIRE(was == std::vector<std::string>{"other"});
   REQUIRE(linked == "1");
+}
+
+TEST_CASE("one can look into 500 layers, more than a page of mount options names") {
+  const std::string base = TempDir();
+  std::vector<std::string> lowers;
+  for (int i = 0; i < 500; ++i) {
+    lowers.push_back(absl::StrCat("layers/", 10'000 + i, "/fs"));
+    const std::string directory = absl::StrCat(base, "/", lowers.back());
+    REQUIRE(base::MakeDirs(directory, 0755).ok());
+    REQUIRE(base::WriteFileAtomic(absl::StrCat(directory, "/", i), "x", 0644).ok());
+  }
+  {
+    const auto root = linux::OpenOverlay(base, lowers);
+    INFO(root.status());
+    REQUIRE(root.ok());
+    for (const char* name : {"0", "250", "499"}) {
+      CHECK(faccessat(root->get(), name, F_OK, 0) == 0);
+    }
+  }
+  CHECK(base::ListDir(base)->size() == 1);  // nothing is mounted there for others
+  lowers.push_back("layers/0/fs");
+  CHECK(absl::IsInvalidArgument(linux::OpenOverlay(base, lowers).status()));
+  REQUIRE(base::RemoveTree(base).ok());
 }
 
 TEST_CASE("an opaque root hides all lower layers") {

@@ -1,6 +1,7 @@
 // The diff id an honest registry would announce for a blob, for tests and fuzzing.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -10,9 +11,10 @@
 
 namespace crisp::snapshot {
 
-// Digest of the decompressed bytes. Of a blob that is damaged or exceeds `limits`, any digest: the
-// store refuses it before it compares digests.
-inline std::string PlainDigest(absl::string_view blob, const UnpackLimits& limits) {
+// Digest of the decompressed bytes; nothing when there are more than `most`. Of a damaged blob any
+// digest: the store refuses it before it compares digests.
+inline std::optional<std::string> PlainDigest(absl::string_view blob,
+                                              uint64_t most = uint64_t{1} << 30) {
   digest::Hasher hasher;
   auto decoder = NewDecoder(blob.substr(0, kMagicBytes));
   if (!decoder.ok()) return hasher.Finish();
@@ -25,8 +27,7 @@ inline std::string PlainDigest(absl::string_view blob, const UnpackLimits& limit
     if (!(*decoder)->Step(input, room).ok()) break;
     const size_t size = buffer.size() - room.size();
     plain_bytes += size;
-    if (plain_bytes > limits.ratio_from_bytes && plain_bytes / limits.max_ratio > blob.size())
-      break;
+    if (plain_bytes > most) return std::nullopt;
     hasher.Update({buffer.data(), size});
     full = room.empty();
   }

@@ -42,12 +42,6 @@ TEST_CASE("layers stack up and the view names them top-most first") {
   REQUIRE(fix.store->Layers().size() == 2);
 }
 
-TEST_CASE("127 layers fit the one page of mount options, even with large numbers") {
-  std::string option;
-  for (int i = 0; i < 127; ++i) absl::StrAppend(&option, "layers/", 100'000'000 + i, "/fs:");
-  REQUIRE(option.size() < 4096 - 256);
-}
-
 TEST_CASE("a layer with the wrong diff id leaves nothing") {
   StoreFixture fix;
   LayerSpec spec = StoreFixture::Spec(Tar("a"));

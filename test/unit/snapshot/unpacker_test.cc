@@ -3,6 +3,7 @@
 #include <atomic>
 #include <thread>
 
+#include "test/unit/snapshot/plain_digest.h"
 #include "test/unit/snapshot/store_fixture.h"
 #include "test/unit/snapshot/unpack_threads.h"
 
@@ -51,14 +52,107 @@ TEST_CASE("a layer that refers to the one below gets its files and its directori
   CHECK_FALSE(Exists(directory + "/lib"));
 }
 
+TEST_CASE(".. in names and link targets is resolved inside the layer") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  const oci::ChainId lower = *fix.Unpack(B().Dir("low").File("low/f", "lower").Done());
+  const auto layer = fix.Unpack(B().Dir("d/e")
+                                    .Link("l", "d/e")
+                                    .File("d/../a", "cleaned as text")
+                                    .File("l/../b", "not behind the link")
+                                    .File("../../c", "at the root")
+                                    .File("d/f", "in d")
+                                    .Hard("h1", "./d/../d/f")
+                                    .Hard("h2", "l/../f")
+                                    .Hard("h3", "../../d/f")
+                                    .Hard("h4", "low/../low/f")
+                                    .Hard("h5", "gone/../d/f")
+                                    .File("..", "not the root")
+                                    .Done(),
+                                lower);
+  INFO(layer.status());
+  REQUIRE(layer.ok());
+  const std::string directory = fix.Directory(*layer);
+  CHECK(*base::ReadFile(directory + "/a") == "cleaned as text");
+  CHECK(*base::ReadFile(directory + "/b") == "not behind the link");
+  CHECK(*base::ReadFile(directory + "/c") == "at the root");
+  for (const char* name : {"/h1", "/h2", "/h3", "/h5"}) {
+    INFO(name);
+    CHECK(*base::ReadFile(directory + name) == "in d");
+  }
+  CHECK(*base::ReadFile(directory + "/h4") == "lower");
+  CHECK(fix.CanaryUntouched());
+  for (const char* target : {"d/e/..", "..", ".", "/"}) {
+    INFO(target);
+    const auto refused = fix.Unpack(B().Dir("d/e").Hard("h", target).Done());
+    CHECK(refused.status().message().find("hard link to a directory") != std::string::npos);
+  }
+}
+
+TEST_CASE("an attribute that a link or a FIFO cannot have does not stop a layer") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  TarItem item;
+  item.pax = {{"SCHILY.xattr.user.foo", "y"}};
+  B tar;
+  for (const char* name : {"0file", "2link", "5directory", "6fifo"}) {
+    item.name = name;
+    item.type = name[0];
+    item.link = item.type == '2' ? "target" : "";
+    tar.Add(item);
+  }
+  const auto layer = fix.Unpack(tar.Done());
+  INFO(layer.status());
+  REQUIRE(layer.ok());
+  const std::string directory = fix.Directory(*layer);
+  CHECK(Target(directory + "/2link") == "target");
+  CHECK(S_ISFIFO(Stat(directory + "/6fifo").st_mode));
+  CHECK(Xattr(directory + "/0file", "user.foo") == "y");
+  CHECK(Xattr(directory + "/5directory", "user.foo") == "y");
+}
+
+TEST_CASE("a layer of 300 MiB of zeros is unpacked, however small it comes") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  constexpr uint64_t kMebibytes = 300;
+  TarItem item;
+  item.name = "lastlog";
+  std::string blob = Gzip(B::Block(item, kMebibytes << 20));
+  const std::string member = Gzip(std::string(1 << 20, '\0'), 9);
+  for (uint64_t i = 0; i < kMebibytes; ++i) blob += member;
+  const std::string diff_id = PlainDigest(blob).value();
+  const LayerSpec spec = {oci::ChainId(digest::ChainId("", diff_id)), {}, diff_id};
+  const auto layer = fix.UnpackBlob(blob, spec);
+  INFO(layer.status());
+  REQUIRE(layer.ok());
+  CHECK(static_cast<uint64_t>(Stat(fix.Directory(*layer) + "/lastlog").st_size) == kMebibytes
+                                                                                       << 20);
+}
+
+TEST_CASE("hard links to files of AUFS have their contents, and nothing else is left of AUFS") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  const auto layer = fix.Unpack(B().Dir(".wh..wh.plnk")
+                                    .File(".wh..wh.plnk/123.4", "linked")
+                                    .Hard("a", ".wh..wh.plnk/123.4")
+                                    .Hard("b", "/.wh..wh.plnk/123.4")
+                                    .Done());
+  INFO(layer.status());
+  REQUIRE(layer.ok());
+  const std::string directory = fix.Directory(*layer);
+  CHECK(*base::ListDir(directory) == std::vector<std::string>{"a", "b"});
+  CHECK(*base::ReadFile(directory + "/a") == "linked");
+  CHECK(Stat(directory + "/a").st_nlink == 2);
+}
+
 TEST_CASE("errors name the step, the entry and the layer") {
   UnpackThreads threads;
   StoreFixture fix(threads);
-  const std::string tar = B().File("ok").File("../out").Done();
+  const std::string tar = B().File("ok").File(".wh.").Done();
   const LayerSpec spec = StoreFixture::Spec(tar);
   const absl::Status refused = fix.UnpackBlob(tar, spec).status();
   CHECK(absl::IsInvalidArgument(refused));
-  CHECK(std::string(refused.message()).find("unpack " + spec.diff_id + ": ../out: name") == 0);
+  CHECK(std::string(refused.message()).find("unpack " + spec.diff_id + ": .wh.: a whiteout") == 0);
   const std::string zipped = Gzip(B().File("big", Big('b')).Done());
   const absl::Status cut = fix.UnpackBlob(zipped.substr(0, zipped.size() - 9), spec).status();
   CHECK(absl::IsDataLoss(cut));

@@ -1,0 +1,50 @@
+#include "image/redirects.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace crisp::image {
+namespace {
+
+constexpr int kMaxRedirects = 10;
+
+bool IsRedirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+// Of these the method and the form stay (RFC 9110, 15.4).
+bool KeepsForm(int status) { return status == 307 || status == 308; }
+
+}  // namespace
+
+absl::StatusOr<HttpResponse> PerformAndFollow(HttpClient& client, HttpRequest& request,
+                                              const std::vector<std::string>& secrets,
+                                              const base::Call& call, BodyReader* reader,
+                                              bool& left_origin) {
+  const std::string first = request.url.Origin();
+  left_origin = false;
+  for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
+    HttpRequest sent = request;
+    if (!left_origin) sent.headers.insert(sent.headers.end(), secrets.begin(), secrets.end());
+    CRISP_ASSIGN_OR_RETURN(HttpResponse response, client.Perform(sent, call, reader));
+    if (!IsRedirect(response.status)) return response;
+    CRISP_ASSIGN_OR_RETURN(const Url next, request.url.Resolve(response.Header("location")));
+    if (request.url.scheme() == "https" && next.scheme() == "http") {
+      return absl::InvalidArgumentError(
+          absl::StrCat(request.url.Origin(), " redirects from https to ", next.Origin()));
+    }
+    const bool leaves = next.Origin() != request.url.Origin();
+    if (!request.form.empty() && (leaves || !KeepsForm(response.status))) return response;
+    if (leaves) {
+      left_origin = true;
+      request.tls.client_cert_file.clear();
+      request.tls.client_key_file.clear();
+      request.allow_link_local = false;
+    }
+    request.url = next;
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(first, ": more than ", kMaxRedirects, " redirects"));
+}
+
+}  // namespace crisp::image

@@ -1,0 +1,26 @@
+// Redirects of one request, followed without giving secrets away.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/call.h"
+#include "image/http_client.h"
+
+namespace crisp::image {
+
+// Sends `request` and follows redirects, at most ten. `secrets` are header lines that only the
+// origin of `request.url` gets, like the client certificate and the right to be at a link-local
+// address: another origin gets neither, nor does a further redirect back to the first one. A
+// redirect from https to http is kInvalidArgument. A form is sent again only to the same origin;
+// otherwise the redirect is the answer.
+//
+// `request` becomes the one that was answered, without `secrets`; `left_origin` says whether that
+// is another origin.
+absl::StatusOr<HttpResponse> PerformAndFollow(HttpClient& client, HttpRequest& request,
+                                              const std::vector<std::string>& secrets,
+                                              const base::Call& call, BodyReader* reader,
+                                              bool& left_origin);
+
+}  // namespace crisp::image

@@ -1,0 +1,111 @@
+// Registries behind proxies and below paths.
+#include <stdlib.h>
+
+#include <catch2/catch.hpp>
+#include <list>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "image_fixture.h"
+
+using namespace crisp;
+using namespace crisp::image;
+
+TEST_CASE("a registry may be below a path, or with override_path at the root of its host") {
+  for (const std::string below : {"", "/deep/er"}) {
+    for (const bool override_path : {false, true}) {
+      CAPTURE(below, override_path);
+      PullFixture f;
+      EvilRegistry behind;
+      Serve(behind, MakeImage({"a"}));
+      f.registry.Guard([&, there = behind.host()](const EvilRequest& request) {
+        EvilReply reply;
+        absl::string_view target = request.target;
+        reply.status = 307;
+        const bool right = absl::ConsumePrefix(&target, below + (override_path ? "/" : "/v2/"));
+        if (!right || absl::StartsWith(target, "/")) return EvilReply{.status = 404};
+        reply.headers = {absl::StrCat("Location: http://", there, "/v2/", target)};
+        return reply;
+      });
+      f.WriteHostsToml(absl::StrCat("server = \"http://", f.registry.host(), below,
+                                    "\"\noverride_path = ", override_path ? "true" : "false"));
+      const auto pulled = f.Pull();
+      INFO(pulled.status());
+      CHECK(pulled.ok());
+    }
+  }
+}
+
+namespace {
+
+void Unset() {
+  for (const char* name : {"http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"}) unsetenv(name);
+}
+
+// Whether a request for http://registry.invalid goes to the proxy.
+bool UsesProxy(const std::string& proxy_variable, const std::string& no_proxy) {
+  Unset();
+  const absl::Cleanup reset = Unset;
+  EvilRegistry proxy;
+  setenv(proxy_variable.c_str(), ("http://" + proxy.host()).c_str(), 1);
+  if (!no_proxy.empty()) setenv("NO_PROXY", no_proxy.c_str(), 1);
+  HttpClient client(HttpPace{absl::Seconds(5), 1});
+  HttpRequest request;
+  request.url = *Url::Parse("http://registry.invalid:5000/v2/");
+  const auto response = client.Perform(request, {});
+  if (proxy.requests().empty()) return false;
+  CHECK(proxy.requests()[0].target == "http://registry.invalid:5000/v2/");
+  CHECK(response.ok());
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("proxies of the environment are used in the spellings that other runtimes take") {
+  CHECK(UsesProxy("http_proxy", ""));
+  CHECK(UsesProxy("HTTP_PROXY", ""));
+  CHECK(UsesProxy("HTTP_PROXY", "other.invalid,registry.invalid:80,10.0.0.0/8,[::1]:5000"));
+  for (const char* exception :
+       {"*", "registry.invalid", ".invalid", "*.invalid", "x, invalid", "registry.invalid:5000"}) {
+    CAPTURE(exception);
+    CHECK_FALSE(UsesProxy("HTTP_PROXY", exception));
+  }
+}
+
+TEST_CASE("mirrors that fail, each differently, do not keep an image from being pulled") {
+  const TestImage image = MakeImage({"a"});
+  EvilReply page;
+  page.headers = {"Content-Type: text/html"};
+  page.body = "<html>please log in</html>";
+  EvilReply other = page;
+  other.headers = {"Docker-Content-Digest: " + image.id().str()};
+  other.body = "{}";
+  EvilReply basic{.status = 401};
+  basic.headers = {"WWW-Authenticate: Basic realm=\"x\""};
+  EvilReply loop{.status = 302};
+  loop.headers = {"Location: /v2/"};
+  const std::vector<EvilReply> failures = {page,
+                                           other,
+                                           basic,
+                                           loop,
+                                           EvilReply{.status = 403},
+                                           EvilReply{.status = 404},
+                                           EvilReply{.status = 429},
+                                           EvilReply{.status = 500}};
+  PullFixture f;
+  Serve(f.registry, image);
+  std::list<EvilRegistry> mirrors;
+  std::string toml = absl::StrCat("server = \"http://", f.registry.host(), "\"\n");
+  for (const EvilReply& failure : failures) {
+    EvilRegistry& mirror = mirrors.emplace_back();
+    mirror.Guard([failure](const EvilRequest&) { return failure; });
+    absl::StrAppend(&toml, "[host.\"http://", mirror.host(), "\"]\n");
+  }
+  f.WriteHostsToml(toml);
+  const auto pulled = f.Pull();
+  INFO(pulled.status());
+  REQUIRE(pulled.ok());
+  for (const EvilRegistry& mirror : mirrors) CHECK_FALSE(mirror.requests().empty());
+}
