@@ -179,6 +179,8 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::I
                                               .hosts_path = files.hosts,
                                               .cgroup_v2 = core_.cgroups.layout().v2_only(),
                                               .cdi_directories = core_.config.cdi.spec_dirs}));
+  for (const std::string& warning : result.warnings)
+    base::Log(base::LogLevel::kWarning, warning, {{"id", record.id.str()}});
   record.stop_signal = result.stop_signal;
   CRISP_RETURN_IF_ERROR(MakeMountSources(config));
   CRISP_FAILPOINT("create container: mount sources made");

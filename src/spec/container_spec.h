@@ -36,6 +36,8 @@ struct ContainerInput {
 struct ContainerSpecResult {
   oci::Spec spec;
   std::string stop_signal;  // "SIGTERM": config, else image, else default
+  // For the log, by field and value: what is ignored, as other runtimes ignore it.
+  std::vector<std::string> warnings;
 };
 
 absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input);

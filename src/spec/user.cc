@@ -131,14 +131,13 @@ absl::StatusOr<PasswdEntry> PrimaryUser(const v1::LinuxContainerSecurityContext&
     return Invalid("run_as_group", context.run_as_group().value(),
                    "needs run_as_user or run_as_username");
   }
-  if (image_user.empty()) return LookUpUser("user", "0", passwd);
   constexpr char kField[] = "user of the image";
   const std::vector<absl::string_view> parts = absl::StrSplit(image_user, ':');
-  if (parts.size() > 2 || parts.front().empty() || parts.back().empty()) {
-    return Invalid(kField, image_user, "must be user or user:group");
-  }
-  CRISP_ASSIGN_OR_RETURN(PasswdEntry user, LookUpUser(kField, parts[0], passwd));
-  if (parts.size() == 2) {
+  if (parts.size() > 2) return Invalid(kField, image_user, "must be user or user:group");
+  // As in Docker, an empty user is root and an empty group the user's own.
+  CRISP_ASSIGN_OR_RETURN(PasswdEntry user,
+                         LookUpUser(kField, parts[0].empty() ? "0" : parts[0], passwd));
+  if (parts.size() == 2 && !parts[1].empty()) {
     CRISP_ASSIGN_OR_RETURN(user.gid, LookUpGroup(parts[1], group));
   }
   return user;

@@ -4,7 +4,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "spec/capabilities.h"
 #include "spec/cdi.h"
 #include "spec/container_mounts.h"
 #include "spec/devices.h"
@@ -74,7 +73,6 @@ absl::Status CheckSecurityContext(const v1::LinuxContainerSecurityContext& conte
                                   const v1::LinuxSandboxSecurityContext& sandbox) {
   CRISP_RETURN_IF_ERROR(CheckPrivileged(context, sandbox));
   CRISP_RETURN_IF_ERROR(CheckUser(context));
-  CRISP_RETURN_IF_ERROR(ContainerCapabilities(context, /*held=*/0).status());
   CRISP_RETURN_IF_ERROR(CheckPaths("masked_paths", context.masked_paths()));
   CRISP_RETURN_IF_ERROR(CheckPaths("readonly_paths", context.readonly_paths()));
   return CheckNamespaces(context.namespace_options(), sandbox.namespace_options());

@@ -225,9 +225,7 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
        "devices[0].host_path"},
       {[](C& c) { c.add_cdi_devices()->set_name("vendor.com/gpu"); },
        "CDI_devices[0].name \"vendor.com/gpu\""},
-      // Capabilities, users, groups and paths.
-      {[](C& c) { SecurityOf(c).mutable_capabilities()->add_add_capabilities("NOT_A_CAP"); },
-       "add_capabilities[0] \"NOT_A_CAP\": is not a capability"},
+      // Users, groups and paths.
       {[](C& c) { SecurityOf(c).clear_run_as_user(); }, "run_as_group 2"},
       {[](C& c) { SecurityOf(c).mutable_run_as_user()->set_value(1LL << 32); }, "run_as_user"},
       {[](C& c) { SecurityOf(c).mutable_run_as_group()->set_value(-1); }, "run_as_group"},
