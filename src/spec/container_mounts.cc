@@ -94,7 +94,7 @@ absl::StatusOr<std::vector<oci::IdMapping>> IdRanges(
 
 absl::StatusOr<std::string> Destination(absl::string_view field, const v1::Mount& mount) {
   const std::string name = absl::StrCat(field, ".container_path");
-  CRISP_ASSIGN_OR_RETURN(std::string path, CleanAbsolute(name, mount.container_path()));
+  CRISP_ASSIGN_OR_RETURN(std::string path, CleanInside(name, mount.container_path()));
   if (path == "/") {
     return Invalid(name, mount.container_path(), "must not be the root file system");
   }

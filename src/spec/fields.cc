@@ -15,8 +15,8 @@ namespace {
 
 constexpr char kNoControl[] = "must not contain control characters";
 
-absl::StatusOr<std::string> Clean(absl::string_view field, absl::string_view path) {
-  absl::StatusOr<std::string> clean = base::CleanPath(path);
+absl::StatusOr<std::string> Named(absl::string_view field, absl::string_view path,
+                                  absl::StatusOr<std::string> clean) {
   if (!clean.ok()) return Invalid(field, path, clean.status().message());
   if (HasControl(path)) return Invalid(field, path, kNoControl);
   return clean;
@@ -50,12 +50,17 @@ absl::Status CheckText(absl::string_view field, absl::string_view text, size_t m
 
 absl::StatusOr<std::string> CleanAbsolute(absl::string_view field, absl::string_view path) {
   if (path.empty() || path[0] != '/') return Invalid(field, path, "must be an absolute path");
-  return Clean(field, path);
+  return Named(field, path, base::CleanPath(path));
 }
 
 absl::StatusOr<std::string> CleanRelative(absl::string_view field, absl::string_view path) {
   if (!path.empty() && path[0] == '/') return Invalid(field, path, "must be a relative path");
-  return Clean(field, path);
+  return Named(field, path, base::CleanPath(path));
+}
+
+absl::StatusOr<std::string> CleanInside(absl::string_view field, absl::string_view path) {
+  if (path.empty() || path[0] != '/') return Invalid(field, path, "must be an absolute path");
+  return Named(field, path, base::CleanRootedPath(path));
 }
 
 absl::Status CheckName(absl::string_view field, absl::string_view name) {

@@ -30,6 +30,9 @@ absl::Status CheckName(absl::string_view field, absl::string_view name);
 absl::StatusOr<std::string> CleanAbsolute(absl::string_view field, absl::string_view path);
 // The same for "a/b".
 absl::StatusOr<std::string> CleanRelative(absl::string_view field, absl::string_view path);
+// The same for a path that is resolved inside the container's root: "/app/../data" -> "/data", as
+// Kubernetes' validation of mountPath and devicePath lets through.
+absl::StatusOr<std::string> CleanInside(absl::string_view field, absl::string_view path);
 
 // Both clean and absolute. False for the directory itself.
 bool IsBelow(absl::string_view path, absl::string_view directory);

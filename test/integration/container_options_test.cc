@@ -186,6 +186,23 @@ TEST_CASE("a container with an unknown capability runs with those beside it") {
   CHECK(StatusLine(pod, container, "CapBnd") == "0000000000040000");
 }
 
+TEST_CASE("a mount path with .. is where it leads inside the root") {
+  Daemon& daemon = Daemon::Shared();
+  const std::string host = daemon.dir() + "/dots";
+  REQUIRE(base::MakeDirs(host, 0755).ok());
+  REQUIRE(base::WriteFileAtomic(host + "/file", "here", 0644).ok());
+  Pod pod(daemon);
+  const std::string container = pod.Run({"sleep", "1000"}, [&](v1::ContainerConfig& config) {
+    for (const char* path : {"/app/../data", "/../../../above"}) {
+      v1::Mount* mount = config.add_mounts();
+      mount->set_host_path(host);
+      mount->set_container_path(path);
+    }
+  });
+  CHECK(pod.Exec(container, {"cat", "/data/file"}).out == "here");
+  CHECK(pod.Exec(container, {"cat", "/above/file"}).out == "here");
+}
+
 TEST_CASE("mount_options: noexec, nodev and nosuid take effect, also on a read-only mount") {
   Daemon& daemon = Daemon::Shared();
   const std::string host = daemon.dir() + "/options";

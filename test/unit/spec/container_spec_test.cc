@@ -239,6 +239,28 @@ TEST_CASE("configured mounts replace defaults, and deeper ones come later") {
             .linux_.rootfs_propagation == "rshared");
 }
 
+TEST_CASE("a mount path with .. is cleaned, and replaces the default at that path") {
+  const auto destinations = [](const std::string& path) {
+    const std::string host =
+        absl::StrCat("mounts { host_path: '/h' container_path: '", path, "' }");
+    std::vector<std::string> result;
+    for (const oci::Mount& mount : Container(host).Spec().mounts)
+      result.push_back(absl::StrCat(mount.source == "/h" ? "/h " : "", mount.destination));
+    return result;
+  };
+  const auto has = [&](const std::string& path, const std::string& mount) {
+    const std::vector<std::string> all = destinations(path);
+    return std::count(all.begin(), all.end(), mount);
+  };
+  CHECK(has("/app/../data", "/h /data") == 1);
+  CHECK(has("/../../data/./x/..", "/h /data") == 1);
+  CHECK(has("/app/../etc/hosts", "/h /etc/hosts") == 1);
+  CHECK(has("/app/../etc/hosts", "/etc/hosts") == 0);
+  const std::string image =
+      "mounts { image { image: 'i' } readonly: true container_path: '/app/../data' }";
+  CHECK(ImageMount("mounts[0]", Container(image).config.mounts(0))->container_path == "/data");
+}
+
 TEST_CASE("mount_options are added to the options from other fields") {
   const oci::Spec spec = Container(R"(mounts { container_path: "/x" host_path: "/x" readonly: true
       mount_options: ["noexec", "nodev", "nosuid"] })")

@@ -147,7 +147,8 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
       // Mounts.
       {[](C& c) { c.mutable_mounts(0)->set_container_path("data"); },
        "mounts[0].container_path \"data\": must be an absolute path"},
-      {[](C& c) { c.mutable_mounts(0)->set_container_path("/a/../../b"); }, "container_path"},
+      {[](C& c) { c.mutable_mounts(0)->set_container_path("a/../b"); }, "container_path"},
+      {[](C& c) { c.mutable_mounts(0)->set_container_path("/a/.."); }, "root file system"},
       {[](C& c) { c.mutable_mounts(0)->set_container_path(Nul("/a", "b")); }, "container_path"},
       {[](C& c) { c.mutable_mounts(0)->set_container_path("//./"); }, "root file system"},
       {[](C& c) { c.mutable_mounts(0)->set_host_path(""); }, "host_path \"\""},
@@ -210,9 +211,9 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
        "permissions \"rr\""},
       {[](C& c) {
          *c.add_devices() = Proto<::runtime::v1::Device>(
-             "host_path: '/dev/null' container_path: '/../x' permissions: 'r'");
+             "host_path: '/dev/null' container_path: '/dev/../proc/x' permissions: 'r'");
        },
-       "devices[0].container_path"},
+       "devices[0].container_path \"/proc/x\": must not be in /proc"},
       {[](C& c) {
          *c.add_devices() = Proto<::runtime::v1::Device>(
              "host_path: '/dev/null' container_path: '/proc/x' permissions: 'r'");
