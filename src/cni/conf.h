@@ -35,6 +35,9 @@ inline constexpr char kStatusVersion[] = "1.1.0";
 inline constexpr char kGcVersion[] = "1.1.0";
 inline constexpr char kDelResultVersion[] = "0.4.0";
 
+// What a configuration that declares no version has, as in libcni.
+inline constexpr char kUndeclaredVersion[] = "0.1.0";
+
 // Whether `type` is the name of a file in a plugin directory, without a path (CVE-2021-20206).
 bool IsPluginType(absl::string_view type);
 // Letters, digits, '_', '.', '-', starting with a letter or digit, at most 128 bytes: the form of

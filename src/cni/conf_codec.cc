@@ -13,7 +13,9 @@ constexpr size_t kMaxPlugins = 32;
 // The newest offered version that is supported; empty when there is none.
 std::string ChooseVersion(const Json& list) {
   std::vector<std::string> offered = list.value("cniVersions", std::vector<std::string>());
-  offered.push_back(list.value("cniVersion", ""));
+  const std::string single = list.value("cniVersion", "");
+  if (!single.empty()) offered.push_back(single);
+  if (offered.empty()) return kUndeclaredVersion;
   std::string chosen;
   for (const std::string& version : offered) {
     if (VersionRank(version) > VersionRank(chosen)) chosen = version;
