@@ -11,10 +11,11 @@
 namespace crisp::shim {
 
 void ExecSession::Start(ExecHost& host, uint64_t serial, Connection& connection,
-                        const ::shim::v1::Exec& exec, const std::vector<base::UniqueFd>& stdio) {
-  if (stdio.size() != (exec.tty() ? 0u : 3u))
+                        const ::shim::v1::Exec& exec, const std::vector<base::UniqueFd>& fds) {
+  const size_t streams = exec.tty() ? 0 : 3;
+  if (fds.size() != streams + (exec.args_in_file() ? 1 : 0))
     return connection.Fail(ipc::Step::kExec, EINVAL,
-                           "needs three descriptors, or none with a terminal");
+                           "needs three descriptors, or none with a terminal, and the file");
   absl::StatusOr<base::UniqueFd> group =
       cgroup::MakeExecGroup(host.container.cgroup->v2.get(), serial);
   if (!group.ok()) return connection.Fail(ipc::Step::kCgroup, group.status());
@@ -28,11 +29,12 @@ void ExecSession::Start(ExecHost& host, uint64_t serial, Connection& connection,
   group_ = *std::move(group);
   absl::StatusOr<base::UniqueFd> events = cgroup::OpenEvents(group_.get());
   if (events.ok()) events_ = *std::move(events);
-  LaunchFds fds = {.group = group_.get()};
-  for (size_t i = 0; i < stdio.size(); ++i) fds.stdio[i] = stdio[i].get();
+  LaunchFds given = {.group = group_.get()};
+  for (size_t i = 0; i < streams; ++i) given.stdio[i] = fds[i].get();
+  if (exec.args_in_file()) given.args_file = fds.back().get();
   if (events_.valid()) (void)IsEmpty();  // read once, so that the next event is a change
   if (events_.valid() && host.container.loop->Add(events_.get(), EPOLLPRI, *this))
-    launch_ = host.runtime->StartExec(host.container, *this, fds, exec);
+    launch_ = host.runtime->StartExec(host.container, *this, given, exec);
   CRISP_FAILPOINT("shim: exec's builder forked");
   if (launch_ != nullptr) return;
   connection.Fail(ipc::Step::kFork, errno, "");

@@ -29,9 +29,9 @@ class ExecSession final : public EventSource, public LaunchOwner {
   bool is_active() const { return active_; }
   bool is_alive() const { return active_ && !exited_; }
 
-  // Answers on `connection` in every case. `stdio` is borrowed for the call.
+  // Answers on `connection` in every case. `fds` came with the request; borrowed for the call.
   void Start(ExecHost& host, uint64_t serial, Connection& connection, const ::shim::v1::Exec& exec,
-             const std::vector<base::UniqueFd>& stdio);
+             const std::vector<base::UniqueFd>& fds);
   // SIGKILL to the process and its descendants; the exit is reported when all of them are gone.
   void Kill();
   // crispd has closed the connection: kills the process.

@@ -64,12 +64,10 @@ void Supervisor::Run(const char* bundle, base::UniqueFd listener, Runtime& runti
   while (state_ != State::kEnded) {
     if (!loop_.RunOnce(TimeoutMs())) OnTime();
     if (reap_) Reap();
+    FreeConnections();
     if (execs_.FreeEnded()) trim_ = true;
     if (trim_) (void)malloc_trim(0);
     trim_ = false;
-    if (!accepting_ && FreeConnection() != nullptr) {
-      accepting_ = loop_.Add(listener_.get(), EPOLLIN, *this);
-    }
   }
 }
 
@@ -94,23 +92,25 @@ void Supervisor::OnTime() {
 
 // --- connections
 
-Connection* Supervisor::FreeConnection() {
-  for (Connection& connection : connections_) {
-    if (!connection.is_open()) return &connection;
-  }
-  return nullptr;
+// Not within an event: a connection does not delete itself.
+void Supervisor::FreeConnections() {
+  const auto is_closed = [](const Connection& connection) { return !connection.is_open(); };
+  const bool room = connections_.remove_if(is_closed) != 0;
+  if (room && !accepting_) accepting_ = loop_.Add(listener_.get(), EPOLLIN, *this);
 }
 
 void Supervisor::OnEvent(uint32_t) {
-  Connection* connection = FreeConnection();
-  if (connection == nullptr) {
+  const bool room = connections_.size() < kMaxConnections;
+  base::UniqueFd fd(room ? accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)
+                         : -1);
+  if (fd.valid()) {
+    const bool open = connections_.emplace_back().Open(loop_, *this, std::move(fd));
+    if (open && state_ == State::kIdle) deadline_ns_ = 0;
+  } else if (!room || (errno != EAGAIN && errno != ECONNABORTED)) {
+    // No connection is left, or no descriptor, until one is closed.
     loop_.Remove(listener_.get());
     accepting_ = false;
-    return;
   }
-  base::UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!fd.valid()) return;
-  if (connection->Open(loop_, *this, std::move(fd)) && state_ == State::kIdle) deadline_ns_ = 0;
 }
 
 void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& request,

@@ -1,5 +1,8 @@
 #include "shim_client/session.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/failpoint.h"
@@ -49,6 +52,15 @@ absl::StatusOr<ipc::Channel> Open(const std::string& bundle, const shim::v1::Req
   return channel;
 }
 
+// A file in memory, at its beginning.
+absl::StatusOr<base::UniqueFd> FileOf(const shim::v1::Exec& exec) {
+  base::UniqueFd fd(memfd_create("exec", MFD_CLOEXEC));
+  if (!fd.valid()) return base::Errno("memfd_create", "exec");
+  CRISP_RETURN_IF_ERROR(base::WriteAll(fd.get(), exec.SerializeAsString()));
+  if (lseek(fd.get(), 0, SEEK_SET) != 0) return base::Errno("lseek", "exec");
+  return fd;
+}
+
 absl::Status Call(const std::string& bundle, const shim::v1::Request& request,
                   base::Deadline deadline) {
   CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, Open(bundle, request));
@@ -92,9 +104,18 @@ absl::StatusOr<PendingExec> PendingExec::Ask(const std::string& bundle,
                                              const std::vector<std::string>& args, bool tty,
                                              const std::vector<int>& stdio) {
   shim::v1::Request request;
-  request.mutable_exec()->set_tty(tty);
-  for (const std::string& arg : args) request.mutable_exec()->add_args(arg);
-  CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, shim_client::Open(bundle, request, stdio));
+  shim::v1::Exec& exec = *request.mutable_exec();
+  for (const std::string& arg : args) exec.add_args(arg);
+  exec.set_tty(tty);
+  std::vector<int> fds = stdio;
+  base::UniqueFd file;
+  if (request.ByteSizeLong() > ipc::kMaxPacketBytes) {
+    CRISP_ASSIGN_OR_RETURN(file, FileOf(exec));
+    fds.push_back(file.get());
+    exec.clear_args();
+    exec.set_args_in_file(true);
+  }
+  CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, shim_client::Open(bundle, request, fds));
   return PendingExec(std::move(channel), tty);
 }
 

@@ -217,6 +217,58 @@ TEST_CASE("execs that leave a process running do not count against the limit of 
   CHECK(Running(bundle, "4321") == 70);
 }
 
+TEST_CASE("eighty execs run at once, and far more than fit are refused one by one",
+          "[shim][exec]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
+  base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  const auto open_exec = [&] {
+    return shim_client::ExecSession::Open(bundle.path(), {"sleep", "4321"}, false,
+                                          {null.get(), null.get(), null.get()}, DeadlineIn(20'000));
+  };
+  std::vector<shim_client::ExecSession> sessions;
+  absl::Status refused;
+  while (refused.ok() && sessions.size() < 1000) {
+    auto session = open_exec();
+    if (session.ok()) sessions.push_back(*std::move(session));
+    refused = session.status();
+  }
+  // 256, or what the limit of open files lets a shim have.
+  CHECK(sessions.size() >= 80);
+  CHECK(sessions.size() <= 256);
+  CHECK(absl::IsResourceExhausted(refused));
+  CHECK(Running(bundle, "4321") == sessions.size());
+  // One that ends makes room, and the container can still be asked and stopped.
+  REQUIRE(sessions.back().Kill().ok());
+  REQUIRE(sessions.back().Wait(DeadlineIn(20'000)).ok());
+  sessions.pop_back();
+  auto again = open_exec();
+  INFO(again.status());
+  CHECK(again.ok());
+}
+
+TEST_CASE("an exec takes as many arguments as the kernel does", "[shim][exec]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
+  std::vector<std::string> args = {"sh", "-c", "echo $# $(echo $1 | wc -c) $6", "x"};
+  for (int i = 0; i < 5; ++i) args.emplace_back(100'000, 'a');
+  args.push_back("last");
+  const auto result = bundle.Exec(args);
+  INFO(result.status());
+  REQUIRE(result.ok());
+  CHECK(result->out == "6 100001 last\n");
+  auto session = shim_client::ExecSession::Open(bundle.path(), args, true, {}, DeadlineIn(5000));
+  INFO(session.status());
+  REQUIRE(session.ok());
+  base::UniqueFd pty = session->take_pty();
+  CHECK(absl::StrContains(ReadPty(pty.get(), "last"), "6 100001 last"));
+  // MAX_ARG_STRLEN, execve(2).
+  const auto refused = bundle.Exec({"true", std::string(200'000, 'a')});
+  CHECK(absl::IsInvalidArgument(refused.status()));
+  CHECK(absl::StrContains(refused.status().message(), "argument list too long"));
+  CHECK(bundle.Exec({"true"})->exit_code == 0);
+}
+
 TEST_CASE("an exec with a terminal reads, writes and is resized", "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
