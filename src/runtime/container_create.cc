@@ -83,6 +83,7 @@ absl::Status MakeLogDirectory(const std::string& log_path) {
 }  // namespace
 
 absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
+                                                   const v1::PodSandboxConfig& pod,
                                                    const v1::ContainerConfig& config) {
   for (const ContainerPtr& container : core_.objects.ContainersOf(sandbox->id())) {
     // A retry whose first answer got lost.
@@ -113,11 +114,11 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   record.image_name = std::move(names.name);
   record.image_ref = std::move(names.ref);
   record.resources = config.linux().resources();
-  absl::Status status = Prepare(*sandbox, *image, record);
+  absl::Status status = Prepare(*sandbox, pod, *image, record);
   CRISP_FAILPOINT("create container: prepared");
   // A sandbox that is stopped or removed meanwhile must not be left with a container.
   absl::MutexLock sandbox_lock(&sandbox->operation());
-  if (status.ok() && sandbox->Read([](const store::SandboxRecord& pod) { return pod.stopped; })) {
+  if (status.ok() && sandbox->Read([](const store::SandboxRecord& run) { return run.stopped; })) {
     status = absl::FailedPreconditionError("its sandbox was stopped");
   }
   // The commit: without a record everything made so far is an orphan that the next start removes.
@@ -143,9 +144,10 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   return container->id();
 }
 
-absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::Image& image,
-                                 store::ContainerRecord& record) {
-  const store::SandboxRecord pod = sandbox.record();
+absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodSandboxConfig& pod,
+                                 const image::Image& image, store::ContainerRecord& record) {
+  const std::string cgroup_parent =
+      sandbox.Read([](const store::SandboxRecord& run) { return run.cgroup_parent; });
   const v1::ContainerConfig& config = record.config;
   const oci::ChainId top_layer = TopChainId(record.chain_ids);
   CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView layers, core_.snapshots.View(top_layer));
@@ -155,17 +157,17 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::I
                          spec::ResolveUser(config.linux().security_context(), image.config.user,
                                            users->passwd, users->group));
   record.user = UserMessage(user);
-  record.log_path = LogPath(pod.config, config);
+  record.log_path = LogPath(pod, config);
   CRISP_ASSIGN_OR_RETURN(const container::Init target, Target(sandbox.id(), config));
   CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path,
-                         core_.cgroups.Path(pod.cgroup_parent, record.id.str()));
+                         core_.cgroups.Path(cgroup_parent, record.id.str()));
   const linux::ProcessRef pause = sandbox.pause()->process;
   CRISP_ASSIGN_OR_RETURN(const PodFiles files,
                          FindPodFiles(pause, core_.paths.SandboxDir(sandbox.id())));
-  CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(pod.config));
+  CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(pod));
   CRISP_ASSIGN_OR_RETURN(spec::ContainerSpecResult result,
                          spec::ContainerSpec({.config = config,
-                                              .sandbox_config = pod.config,
+                                              .sandbox_config = pod,
                                               .image = image.config,
                                               .user = std::move(user),
                                               .id = record.id.str(),
@@ -190,7 +192,7 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::I
   // Limits the host cannot give are the caller's error now, not StartContainer's later.
   CRISP_RETURN_IF_ERROR(spec::CgroupResources(record.resources, result.spec.linux_).status());
   CRISP_RETURN_IF_ERROR(
-      core_.snapshots.Prepare(record.id.str(), top_layer, RootOwner(pod.config)).status());
+      core_.snapshots.Prepare(record.id.str(), top_layer, RootOwner(pod)).status());
   CRISP_FAILPOINT("create container: writable layer made");
   return WriteBundle(core_.paths.Bundle(record.id), result.spec);
 }
@@ -208,10 +210,11 @@ absl::StatusOr<container::Init> Containers::Target(const base::SandboxId& sandbo
 }
 
 absl::StatusOr<base::ContainerId> Containers::Create(const SandboxPtr& sandbox,
+                                                     const v1::PodSandboxConfig& pod,
                                                      const v1::ContainerConfig& config,
                                                      const base::Call& call) {
   return creates_.Run(absl::StrCat(sandbox->id().str(), OperationKey(config)), call,
-                      [&] { return Make(sandbox, config); });
+                      [&] { return Make(sandbox, pod, config); });
 }
 
 }  // namespace crisp::runtime

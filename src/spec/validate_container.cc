@@ -87,6 +87,10 @@ absl::Status ValidateContainerConfig(const v1::ContainerConfig& config,
   CRISP_RETURN_IF_ERROR(CheckWords("command", config.command()));
   CRISP_RETURN_IF_ERROR(CheckWords("args", config.args()));
   CRISP_RETURN_IF_ERROR(CheckLogPath(config.log_path()));
+  if (!sandbox.log_directory().empty()) {
+    CRISP_RETURN_IF_ERROR(
+        CleanAbsolute("sandbox_config.log_directory", sandbox.log_directory()).status());
+  }
   CRISP_RETURN_IF_ERROR(CheckMounts(config));
   for (int i = 0; i < config.devices_size(); ++i) {
     CRISP_RETURN_IF_ERROR(CheckDevice(absl::StrCat("devices[", i, "]"), config.devices(i)));
