@@ -302,14 +302,24 @@ void Supervisor::AdvanceAbandoning() {
   CRISP_FAILPOINT("shim: nothing left of the start");
   (void)unlinkat(bundle_fd_.get(), base::kInitFile, 0);  // may have been written already
   state_ = State::kEnded;
-  if (starter_ == nullptr) return;
+  if (starter_ != nullptr) AnswerAbandoned();
+}
+
+void Supervisor::AnswerAbandoned() {
   const LaunchFailure failure = launch_->failure();
   if (!failure.killed) return starter_->Fail(failure.step, failure.error, failure.detail);
-  const std::string how = WIFSIGNALED(init_status_)
-                              ? absl::StrCat("killed by signal ", WTERMSIG(init_status_))
-                              : "killed";
-  starter_->Fail(ipc::Step::kLaunch, 0,
-                 absl::StrCat(how, " in step ", ipc::StepName(failure.step)));
+  std::string how = "killed";
+  if (WasOomKilled()) {
+    how = "killed for lack of memory (is the memory limit too low?)";
+  } else if (WIFSIGNALED(init_status_)) {
+    how = absl::StrCat("killed by signal ", WTERMSIG(init_status_));
+  }
+  starter_->Fail(ipc::Step::kLaunch, 0, absl::StrCat(how, " in step ", ipc::StepName(failure.step)),
+                 WasOomKilled());
+}
+
+bool Supervisor::WasOomKilled() const {
+  return cgroup_.oom.valid() && cgroup::OomKills(cgroup_.oom.get()).value_or(0) > oom_kills_before_;
 }
 
 void Supervisor::WatchGroup() {
@@ -446,9 +456,7 @@ void Supervisor::End() {
   ipc::ExitRecord record = {.finished_at_ns = finished_at_ns_};
   record.exit_code =
       WIFSIGNALED(init_status_) ? 128 + WTERMSIG(init_status_) : WEXITSTATUS(init_status_);
-  if (cgroup_.oom.valid()) {
-    record.oom_killed = cgroup::OomKills(cgroup_.oom.get()).value_or(0) > oom_kills_before_;
-  }
+  record.oom_killed = WasOomKilled();
   // First the file: a crispd that knows nothing of the message takes it for the end of the shim. If
   // the file cannot be written, a crispd that runs now still learns the exit code.
   const bool on_disk = exit_file_.Write(bundle_fd_.get(), record).ok();

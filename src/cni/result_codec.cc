@@ -108,7 +108,7 @@ absl::StatusOr<Result> DecodeResult(const Json& document, absl::string_view cni_
   if (!document.is_object()) return absl::InvalidArgumentError("result: must be an object");
   Json answer = document;
   std::string version = answer.value("cniVersion", "");
-  if (version.empty()) version = cni_version;
+  if (version.empty()) version = std::string(cni_version);
   if (VersionRank(version) < 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "result: cniVersion ", base::DumpJson(Printable(version)), ": is not supported"));

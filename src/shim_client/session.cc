@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/failpoint.h"
@@ -14,12 +15,19 @@
 namespace crisp::shim_client {
 namespace {
 
+constexpr char kOomKilled[] = "oom_killed";  // a payload of a status, without a value
+
 // "<step>: <detail>: ENOENT". The name is the shim's own: a newer shim may have steps that this
 // crispd does not know.
 absl::Status FailedStatus(const shim::v1::Failed& failed) {
   std::string message = failed.step();
   if (!failed.detail().empty()) absl::StrAppend(&message, ": ", failed.detail());
   if (failed.error() != 0) absl::StrAppend(&message, ": ", base::ErrnoName(failed.error()));
+  if (failed.oom_killed()) {
+    absl::Status status = absl::ResourceExhaustedError(message);
+    status.SetPayload(kOomKilled, absl::Cord());
+    return status;
+  }
   if (failed.exhausted()) return absl::ResourceExhaustedError(message);
   const ipc::Step step = ipc::StepOf(failed.step_number(), failed.step());
   return absl::Status(ipc::StepStatusCode(step, failed.error()), message);
@@ -69,6 +77,8 @@ absl::Status Call(const std::string& bundle, const shim::v1::Request& request,
 }
 
 }  // namespace
+
+bool IsOomKilled(const absl::Status& status) { return status.GetPayload(kOomKilled).has_value(); }
 
 absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
                                         base::Deadline deadline) {

@@ -23,6 +23,9 @@ namespace crisp::shim_client {
 absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
                                         base::Deadline deadline);
 
+// Whether a start failed with this because the kernel killed the process for lack of memory.
+bool IsOomKilled(const absl::Status& status);
+
 // A container whose first process exists, with its namespaces, and waits before its first step: the
 // time to set up the pod's network. Dropping it closes the channel, so the shim kills the process.
 class ParkedStart {

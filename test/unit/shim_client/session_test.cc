@@ -8,6 +8,7 @@
 #include <functional>
 #include <thread>
 
+#include "base/file.h"
 #include "ipc/step.h"
 #include "temp_dir.h"
 
@@ -96,6 +97,42 @@ TEST_CASE("a step without room is RESOURCE_EXHAUSTED, and its detail is not chan
   });
   CHECK(Start(pair.ours, shim::Start(), Soon()).status() ==
         absl::ResourceExhaustedError("record: reserve exit.json: ENOSPC"));
+}
+
+TEST_CASE("a start that ran out of memory says so, in text and as a fact") {
+  Pair pair;
+  Send(pair.theirs, [](shim::Reply& reply) {
+    reply.mutable_failed()->set_step("launch");
+    reply.mutable_failed()->set_detail("killed for lack of memory");
+    reply.mutable_failed()->set_oom_killed(true);
+  });
+  const absl::Status status = Start(pair.ours, shim::Start(), Soon()).status();
+  CHECK(absl::IsResourceExhausted(status));
+  CHECK(status.message() == "launch: killed for lack of memory");
+  CHECK(IsOomKilled(status));
+  CHECK_FALSE(IsOomKilled(absl::ResourceExhaustedError("launch")));
+}
+
+TEST_CASE("arguments that do not fit into a packet travel in a file") {
+  for (const size_t size : {size_t{1000}, size_t{5'000'000}}) {
+    CAPTURE(size);
+    const std::vector<std::string> args = {"echo", "", std::string(size, 'a')};
+    shim::Exec asked, found;
+    size_t descriptors = 0;
+    const FakeShim fake([&](const ipc::Channel& channel) {
+      std::vector<base::UniqueFd> fds;
+      asked = Next(channel, &fds).exec();
+      descriptors = fds.size();
+      if (!asked.args_in_file()) found = asked;
+      if (asked.args_in_file() && !fds.empty())
+        (void)found.ParseFromString(base::ReadAll(fds.back().get(), 6'000'000).value_or(""));
+      Send(channel, [](shim::Reply& reply) { reply.mutable_exec_started()->set_pid(7); });
+    });
+    CHECK(ExecSession::Open(fake.bundle(), args, false, {0, 1, 2}, Soon()).ok());
+    CHECK(std::vector<std::string>(found.args().begin(), found.args().end()) == args);
+    CHECK(descriptors == (size < 100'000 ? size_t{3} : size_t{4}));
+    CHECK(asked.args().empty() == asked.args_in_file());
+  }
 }
 
 TEST_CASE("a start that is not parked is answered once the container runs") {
