@@ -17,7 +17,8 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-absl::Status CheckHostname(const std::string& hostname) {
+absl::Status CheckHostname(const v1::PodSandboxConfig& config) {
+  const std::string& hostname = config.hostname();
   constexpr size_t kMaxHostname = 64;  // HOST_NAME_MAX
   const bool valid = std::all_of(hostname.begin(), hostname.end(), [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("-._", c);
@@ -26,6 +27,11 @@ absl::Status CheckHostname(const std::string& hostname) {
     return Invalid("hostname", hostname,
                    "must be at most 64 letters, digits, \"-\", \".\" or \"_\"");
   }
+  // The kernel knows one name for each UTS namespace, and that is the host's; /etc/hostname would say
+  // another one. kubelet sends none.
+  const v1::NamespaceOption& options = config.linux().security_context().namespace_options();
+  if (!hostname.empty() && options.network() == v1::NODE)
+    return Invalid("hostname", hostname, "must be empty with the host's network");
   return absl::OkStatus();
 }
 
@@ -99,7 +105,7 @@ absl::Status ValidateSandboxConfig(const v1::PodSandboxConfig& config) {
   CRISP_RETURN_IF_ERROR(CheckName("metadata.name", config.metadata().name()));
   CRISP_RETURN_IF_ERROR(CheckName("metadata.namespace", config.metadata().namespace_()));
   CRISP_RETURN_IF_ERROR(CheckName("metadata.uid", config.metadata().uid()));
-  CRISP_RETURN_IF_ERROR(CheckHostname(config.hostname()));
+  CRISP_RETURN_IF_ERROR(CheckHostname(config));
   CRISP_RETURN_IF_ERROR(CheckDns(config.dns_config()));
   for (int i = 0; i < config.port_mappings_size(); ++i) {
     CRISP_RETURN_IF_ERROR(

@@ -59,6 +59,11 @@ TEST_CASE("a sandbox configuration with a bad field is refused, naming the field
       {[](C& c) { c.set_hostname("a b"); }, "hostname \"a b\""},
       {[](C& c) { c.set_hostname("a\n127.0.0.1 b"); }, "hostname"},
       {[](C& c) { c.set_hostname(Nul("a", "")); }, "hostname"},
+      {[](C& c) {
+         c.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
+             ::runtime::v1::NODE);
+       },
+       "hostname \"nginx.default_x-1\": must be empty with the host's network"},
       // Words that could add lines to resolv.conf.
       {[](C& c) { c.mutable_dns_config()->add_servers("1.1.1.1\nsearch evil"); },
        "dns_config.servers[2]"},
