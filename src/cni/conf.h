@@ -16,7 +16,8 @@ namespace crisp::cni {
 struct PluginConf {
   std::string type;                       // a plain file name (IsPluginType)
   std::vector<std::string> capabilities;  // declared true
-  std::string json;                       // its object in the list
+  std::string lease_dir;  // of the IPAM plugin host-local: <dataDir>/<network>; otherwise empty
+  std::string json;       // its object in the list
 };
 
 struct NetworkConf {

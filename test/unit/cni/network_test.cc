@@ -157,6 +157,26 @@ TEST_CASE("Detach keeps the cache entry until every DEL has succeeded") {
   CHECK(evil.Calls().back()["conf"].contains("prevResult"));
 }
 
+TEST_CASE("a DEL that leaves the lease is not done") {
+  EvilNetwork evil;
+  const std::string leases = base::JoinPath(evil.dir.path, "leases");
+  REQUIRE(base::MakeDirs(leases + "/evilnet", 0755).ok());
+  evil.Configure({{{"ipam", {{"type", "host-local"}, {"dataDir", leases}}}}});
+  const auto network = NewNetwork(evil.options);
+  const PodNetworkRequest request = PodRequest();
+  REQUIRE(network->Attach(request, In(kEnough)).ok());
+  const std::string lease = absl::StrCat("leases/evilnet/10.9.8.7");
+  (void)evil.dir.Write(lease, absl::StrCat(request.sandbox_id, "\r\neth0"));
+  const absl::Status left = network->Detach(request, In(kEnough));
+  CHECK(absl::IsUnavailable(left));
+  CHECK(Contains(Text(left), "the lease of 10.9.8.7 is still in "));
+  CHECK(evil.CacheFiles().size() == 1);
+  // Another pod has the address by now.
+  (void)evil.dir.Write(lease, std::string(64, 'e') + "\r\neth0");
+  CHECK(network->Detach(request, In(kEnough)).ok());
+  CHECK(evil.CacheFiles().empty());
+}
+
 TEST_CASE("CNI_NETNS is empty for DEL when the namespace is gone or replaced") {
   EvilNetwork evil;
   evil.Configure(kOnePlugin);
