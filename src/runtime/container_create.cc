@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "layers/declared_volumes.h"
 #include "layers/image_names.h"
 #include "layers/image_volumes.h"
 #include "linux/propagation.h"
@@ -74,6 +75,14 @@ absl::Status MakeMountSources(const v1::ContainerConfig& config) {
   return absl::OkStatus();
 }
 
+// A retry whose first answer got lost.
+bool IsAnswer(const container::Container& container, const v1::ContainerConfig& config) {
+  return container.state() == v1::CONTAINER_CREATED &&
+         container.Read([&](const store::ContainerRecord& record) {
+           return google::protobuf::util::MessageDifferencer::Equals(record.config, config);
+         });
+}
+
 absl::Status MakeLogDirectory(const std::string& log_path) {
   if (log_path.empty()) return absl::OkStatus();
   return base::Prefix(base::MakeDirs(log_path.substr(0, log_path.rfind('/')), 0755),
@@ -86,13 +95,7 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
                                                    const v1::PodSandboxConfig& pod,
                                                    const v1::ContainerConfig& config) {
   for (const ContainerPtr& container : core_.objects.ContainersOf(sandbox->id())) {
-    // A retry whose first answer got lost.
-    const bool same =
-        container->state() == v1::CONTAINER_CREATED &&
-        container->Read([&](const store::ContainerRecord& record) {
-          return google::protobuf::util::MessageDifferencer::Equals(record.config, config);
-        });
-    if (same) return container->id();
+    if (IsAnswer(*container, config)) return container->id();
   }
   store::ContainerRecord record;
   image::ImagePtr image;
@@ -165,6 +168,9 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
   CRISP_ASSIGN_OR_RETURN(const PodFiles files,
                          FindPodFiles(pause, core_.paths.SandboxDir(sandbox.id())));
   CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(pod));
+  CRISP_ASSIGN_OR_RETURN(
+      const std::vector<spec::DeclaredVolume> volumes,
+      layers::PlaceVolumes(core_.snapshots, record.id.str(), config, image.config));
   CRISP_ASSIGN_OR_RETURN(spec::ContainerSpecResult result,
                          spec::ContainerSpec({.config = config,
                                               .sandbox_config = pod,
@@ -180,7 +186,8 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
                                               .resolv_conf_path = files.resolv_conf,
                                               .hosts_path = files.hosts,
                                               .cgroup_v2 = core_.cgroups.layout().v2_only(),
-                                              .cdi_directories = core_.config.cdi.spec_dirs}));
+                                              .cdi_directories = core_.config.cdi.spec_dirs,
+                                              .volumes = volumes}));
   for (const std::string& warning : result.warnings)
     base::Log(base::LogLevel::kWarning, warning, {{"id", record.id.str()}});
   record.stop_signal = result.stop_signal;
@@ -194,6 +201,7 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
   CRISP_RETURN_IF_ERROR(
       core_.snapshots.Prepare(record.id.str(), top_layer, RootOwner(pod)).status());
   CRISP_FAILPOINT("create container: writable layer made");
+  CRISP_RETURN_IF_ERROR(layers::MakeVolumes(core_.snapshots, layers, volumes));
   return WriteBundle(core_.paths.Bundle(record.id), result.spec);
 }
 

@@ -1,9 +1,11 @@
 #include "spec/container_mounts.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/clean_path.h"
 #include "base/status_macros.h"
 #include "spec/fields.h"
 #include "spec/namespaces.h"
@@ -16,6 +18,10 @@ namespace v1 = ::runtime::v1;
 
 constexpr char kDev[] = "/dev";
 constexpr char kShm[] = "/dev/shm";
+constexpr char kHostname[] = "/etc/hostname";
+constexpr char kHosts[] = "/etc/hosts";
+constexpr char kResolvConf[] = "/etc/resolv.conf";
+constexpr size_t kMaxVolumes = 128;  // of an image
 
 oci::Mount MakeMount(std::string destination, const char* type, std::string source,
                      std::vector<std::string> options) {
@@ -55,11 +61,19 @@ std::vector<oci::Mount> SandboxMounts(const ContainerInput& input) {
     if (source.empty()) return;
     mounts.push_back(MakeMount(destination, "bind", source, {"rbind", "rprivate", access}));
   };
-  add("/etc/hostname", input.hostname_path);
-  add("/etc/hosts", input.hosts_path);
-  add("/etc/resolv.conf", input.resolv_conf_path);
+  add(kHostname, input.hostname_path);
+  add(kHosts, input.hosts_path);
+  add(kResolvConf, input.resolv_conf_path);
   mounts.push_back(MakeMount(kShm, "bind", shm, {"rbind", "rprivate", "rw"}));
   return mounts;
+}
+
+// Whether an image may not have a volume there.
+bool IsReserved(absl::string_view path) {
+  for (const absl::string_view kernel : {"/proc", "/sys", kDev}) {
+    if (path == kernel || IsBelow(path, kernel)) return true;
+  }
+  return path == "/" || path == kHostname || path == kHosts || path == kResolvConf;
 }
 
 size_t Depth(const oci::Mount& mount) {
@@ -177,6 +191,26 @@ absl::StatusOr<ImageVolume> ImageMount(absl::string_view field, const v1::Mount&
   return result;
 }
 
+absl::StatusOr<std::vector<std::string>> DeclaredPaths(const v1::ContainerConfig& config,
+                                                       const oci::ImageConfig& image) {
+  std::set<std::string> paths;
+  for (const std::string& volume : image.volumes) {
+    // As in Docker, a path without "/" in front begins at the root.
+    const absl::StatusOr<std::string> path = base::CleanRootedPath(volume);
+    if (path.ok() && !IsReserved(*path)) paths.insert(*path);
+  }
+  if (paths.size() > kMaxVolumes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the image declares ", paths.size(), " volumes, at most ", kMaxVolumes));
+  }
+  for (int i = 0; i < config.mounts_size(); ++i) {
+    CRISP_ASSIGN_OR_RETURN(const std::string taken,
+                           Destination(absl::StrCat("mounts[", i, "]"), config.mounts(i)));
+    paths.erase(taken);
+  }
+  return std::vector<std::string>(paths.begin(), paths.end());
+}
+
 absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input, bool userns) {
   ContainerMounts result;
   std::vector<oci::Mount> configured;
@@ -199,6 +233,12 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
                result.rootfs_propagation.empty()) {
       result.rootfs_propagation = "rslave";
     }
+  }
+  for (const DeclaredVolume& volume : input.volumes) {
+    // Its files have the container's own ids on disk.
+    std::vector<std::string> options = {"rbind", "rprivate", "rw"};
+    if (userns) options.emplace_back("idmap");
+    configured.push_back(MakeMount(volume.container_path, "bind", volume.host_path, options));
   }
   const auto is_taken = [&](absl::string_view path) {
     return std::find(taken.begin(), taken.end(), path) != taken.end();

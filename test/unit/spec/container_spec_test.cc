@@ -261,6 +261,45 @@ TEST_CASE("a mount path with .. is cleaned, and replaces the default at that pat
   CHECK(ImageMount("mounts[0]", Container(image).config.mounts(0))->container_path == "/data");
 }
 
+TEST_CASE(
+    "an image's volumes are mounted where no mount of the pod and nothing of the runtime is") {
+  const auto paths = [](const std::string& config, std::vector<std::string> volumes) {
+    oci::ImageConfig image;
+    image.volumes = std::move(volumes);
+    return DeclaredPaths(Proto<::runtime::v1::ContainerConfig>(config), image);
+  };
+  CHECK(*paths("", {"/data", "/data/", "/a/../data", "relative", "/b/c"}) ==
+        Strings{"/b/c", "/data", "/relative"});
+  CHECK(paths("", {"/", "/proc", "/proc/sys", "/sys/fs", "/dev", "/dev/shm", "/etc/hosts",
+                   "/etc/hostname", "/x/../etc/resolv.conf", ""})
+            ->empty());
+  CHECK(*paths("mounts { host_path: '/h' container_path: '/x/../data/' }",
+               {"/data", "/data/sub"}) == Strings{"/data/sub"});
+  CHECK(paths("mounts { image { image: 'i' } readonly: true container_path: '/data' }", {"/data"})
+            ->empty());
+  Strings many;
+  for (int i = 0; i < 129; ++i) many.push_back(absl::StrCat("/v", i));
+  CheckRefused(paths("", many).status(), "the image declares 129 volumes, at most 128");
+  many.pop_back();
+  CHECK(paths("", many)->size() == 128);
+
+  for (const bool userns : {false, true}) {
+    Container container("");
+    ContainerInput input = container.Input();
+    input.volumes = {{"/data", "/root/volumes/0"}};
+    const auto mounts = MakeContainerMounts(input, userns);
+    REQUIRE(mounts.ok());
+    const auto found =
+        std::find_if(mounts->mounts.begin(), mounts->mounts.end(),
+                     [](const oci::Mount& mount) { return mount.destination == "/data"; });
+    REQUIRE(found != mounts->mounts.end());
+    CHECK(found->source == "/root/volumes/0");
+    CHECK(found->type == "bind");
+    CHECK(found->options == (userns ? Strings{"rbind", "rprivate", "rw", "idmap"}
+                                    : Strings{"rbind", "rprivate", "rw"}));
+  }
+}
+
 TEST_CASE("mount_options are added to the options from other fields") {
   const oci::Spec spec = Container(R"(mounts { container_path: "/x" host_path: "/x" readonly: true
       mount_options: ["noexec", "nodev", "nosuid"] })")
