@@ -1,5 +1,7 @@
 #include "shim/exec_session.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -26,6 +28,9 @@ void ExecSession::Start(ExecHost& host, uint64_t serial, Connection& connection,
   host_ = &host;
   serial_ = serial;
   connection_ = &connection;
+  survives_ = exec.survives();
+  survives_until_ns_ = exec.survives_until_ns();
+  if (survives_ && !exec.tty()) KeepReaders(fds);
   group_ = *std::move(group);
   absl::StatusOr<base::UniqueFd> events = cgroup::OpenEvents(group_.get());
   if (events.ok()) events_ = *std::move(events);
@@ -43,6 +48,22 @@ void ExecSession::Start(ExecHost& host, uint64_t serial, Connection& connection,
   Advance();
 }
 
+// A pipe is opened once more through its write end.
+void ExecSession::KeepReaders(const std::vector<base::UniqueFd>& stdio) {
+  for (int i = 0; i < 2; ++i) {
+    const int output = stdio[static_cast<size_t>(i) + 1].get();
+    struct stat info;
+    if (fstat(output, &info) != 0 || !S_ISFIFO(info.st_mode)) continue;
+    const std::string path = absl::StrCat("/proc/self/fd/", output);
+    readers_[i].reset(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  }
+}
+
+int64_t ExecSession::deadline_ns() const {
+  const bool alone = is_alive() && !killed_ && connection_ == nullptr;
+  return alone && survives_until_ns_ != 0 ? survives_until_ns_ : INT64_MAX;
+}
+
 void ExecSession::Kill() {
   killed_ = true;
   // The helper is not in the group, but the process it starts is.
@@ -54,7 +75,7 @@ void ExecSession::Kill() {
 
 void ExecSession::Hangup() {
   connection_ = nullptr;
-  if (!exited_) Kill();
+  if (!exited_ && !survives_) Kill();
 }
 
 void ExecSession::OnLaunched() {
@@ -89,6 +110,7 @@ bool ExecSession::OnExit(pid_t pid, int status) {
   if (pid != pid_ || exited_) return false;
   CRISP_FAILPOINT("shim: exec reaped");
   exited_ = true;
+  for (base::UniqueFd& reader : readers_) reader.reset();
   exit_code_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   Advance();
   return true;

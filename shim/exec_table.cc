@@ -13,11 +13,11 @@ void ExecTable::Start(ExecHost& host, Connection& connection, const ::shim::v1::
   };
   std::vector<uint64_t>& leftover = host.leftover_groups;
   leftover.erase(std::remove_if(leftover.begin(), leftover.end(), is_gone), leftover.end());
-  const auto counts = [](const auto& exec) { return exec->is_active(); };
+  const auto counts = [](const auto& session) { return session->is_active(); };
   const auto active = static_cast<size_t>(std::count_if(execs_.begin(), execs_.end(), counts));
   const bool full =
-      active >= kMaxExecs &&
-      std::none_of(execs_.begin(), execs_.end(), [](const auto& exec) { return exec->GiveUp(); });
+      active >= kMaxExecs && std::none_of(execs_.begin(), execs_.end(),
+                                          [](const auto& session) { return session->GiveUp(); });
   if (full) return connection.Fail(ipc::Step::kExec, EAGAIN, "too many execs run in the container");
   execs_.push_back(std::make_unique<ExecSession>());
   execs_.back()->Start(host, ++serial_, connection, exec, fds);
@@ -42,6 +42,18 @@ void ExecTable::KillAll() {
 
 void ExecTable::OnHangup(const Connection& connection) {
   if (ExecSession* exec = Find(connection)) exec->Hangup();
+}
+
+int64_t ExecTable::deadline_ns() const {
+  int64_t first = INT64_MAX;
+  for (const auto& exec : execs_) first = std::min(first, exec->deadline_ns());
+  return first;
+}
+
+void ExecTable::KillLate(int64_t now_ns) {
+  for (const auto& exec : execs_) {
+    if (exec->deadline_ns() <= now_ns) exec->Kill();
+  }
 }
 
 bool ExecTable::AnyLaunching() const {

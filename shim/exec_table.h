@@ -24,8 +24,13 @@ class ExecTable {
   // SIGKILL to the exec that was started on `connection`.
   void Kill(const Connection& connection);
   void KillAll();
-  // crispd hung up: the exec that was started on `connection` is killed, if there is one.
+  // crispd hung up: the exec that was started on `connection`, if there is one, is killed or runs on
+  // without crispd.
   void OnHangup(const Connection& connection);
+  // The first deadline of those that run on (CLOCK_MONOTONIC); INT64_MAX: none.
+  int64_t deadline_ns() const;
+  // Kills those whose deadline has passed.
+  void KillLate(int64_t now_ns);
 
   bool AnyLaunching() const;
   bool AnyAlive() const;

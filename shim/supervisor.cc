@@ -39,6 +39,23 @@ constexpr int64_t kLastOutputNs = 2 * kSecond;
   return reply;
 }
 
+bool WasOomKilled(const cgroup::JoinFds& cgroup, uint64_t kills_before) {
+  return cgroup.oom.valid() && cgroup::OomKills(cgroup.oom.get()).value_or(0) > kills_before;
+}
+
+void AnswerAbandoned(Connection& starter, const LaunchFailure& failure, int init_status,
+                     bool oom_killed) {
+  if (!failure.killed) return starter.Fail(failure.step, failure.error, failure.detail);
+  std::string how = "killed";
+  if (oom_killed) {
+    how = "killed for lack of memory (is the memory limit too low?)";
+  } else if (WIFSIGNALED(init_status)) {
+    how = absl::StrCat("killed by signal ", WTERMSIG(init_status));
+  }
+  starter.Fail(ipc::Step::kLaunch, 0, absl::StrCat(how, " in step ", ipc::StepName(failure.step)),
+               oom_killed);
+}
+
 }  // namespace
 
 bool Supervisor::Prepare(const char* bundle, base::UniqueFd listener) {
@@ -62,7 +79,9 @@ void Supervisor::Run(const char* bundle, base::UniqueFd listener, Runtime& runti
   exec_host_.runtime = &runtime;
   if (!Prepare(bundle, std::move(listener))) return;
   while (state_ != State::kEnded) {
-    if (!loop_.RunOnce(TimeoutMs())) OnTime();
+    // Events of a busy container would put off the end of an exec for ever.
+    const bool event = loop_.RunOnce(TimeoutMs());
+    if (!event || execs_.deadline_ns() != INT64_MAX) OnTime();
     if (reap_) Reap();
     FreeConnections();
     if (execs_.FreeEnded()) trim_ = true;
@@ -74,6 +93,7 @@ void Supervisor::Run(const char* bundle, base::UniqueFd listener, Runtime& runti
 int Supervisor::TimeoutMs() const {
   int64_t deadline = deadline_ns_ == 0 ? INT64_MAX : deadline_ns_;
   for (const Output& output : outputs_) deadline = std::min(deadline, output.deadline_ns());
+  deadline = std::min(deadline, execs_.deadline_ns());
   if (deadline == INT64_MAX) return -1;
   const int64_t left = (deadline - base::MonotonicNanos() + 999'999) / 1'000'000;
   return static_cast<int>(std::clamp<int64_t>(left, 0, 60'000));
@@ -84,6 +104,7 @@ void Supervisor::OnTime() {
   for (Output& output : outputs_) {
     if (output.deadline_ns() <= now) output.OnTime(now);
   }
+  execs_.KillLate(now);
   if (deadline_ns_ == 0 || deadline_ns_ > now) return;
   deadline_ns_ = 0;
   if (state_ == State::kIdle || state_ == State::kAbandoning) state_ = State::kEnded;
@@ -302,24 +323,9 @@ void Supervisor::AdvanceAbandoning() {
   CRISP_FAILPOINT("shim: nothing left of the start");
   (void)unlinkat(bundle_fd_.get(), base::kInitFile, 0);  // may have been written already
   state_ = State::kEnded;
-  if (starter_ != nullptr) AnswerAbandoned();
-}
-
-void Supervisor::AnswerAbandoned() {
-  const LaunchFailure failure = launch_->failure();
-  if (!failure.killed) return starter_->Fail(failure.step, failure.error, failure.detail);
-  std::string how = "killed";
-  if (WasOomKilled()) {
-    how = "killed for lack of memory (is the memory limit too low?)";
-  } else if (WIFSIGNALED(init_status_)) {
-    how = absl::StrCat("killed by signal ", WTERMSIG(init_status_));
-  }
-  starter_->Fail(ipc::Step::kLaunch, 0, absl::StrCat(how, " in step ", ipc::StepName(failure.step)),
-                 WasOomKilled());
-}
-
-bool Supervisor::WasOomKilled() const {
-  return cgroup_.oom.valid() && cgroup::OomKills(cgroup_.oom.get()).value_or(0) > oom_kills_before_;
+  if (starter_ == nullptr) return;
+  AnswerAbandoned(*starter_, launch_->failure(), init_status_,
+                  WasOomKilled(cgroup_, oom_kills_before_));
 }
 
 void Supervisor::WatchGroup() {
@@ -456,7 +462,7 @@ void Supervisor::End() {
   ipc::ExitRecord record = {.finished_at_ns = finished_at_ns_};
   record.exit_code =
       WIFSIGNALED(init_status_) ? 128 + WTERMSIG(init_status_) : WEXITSTATUS(init_status_);
-  record.oom_killed = WasOomKilled();
+  record.oom_killed = WasOomKilled(cgroup_, oom_kills_before_);
   // First the file: a crispd that knows nothing of the message takes it for the end of the shim. If
   // the file cannot be written, a crispd that runs now still learns the exit code.
   const bool on_disk = exit_file_.Write(bundle_fd_.get(), record).ok();

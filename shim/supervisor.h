@@ -74,8 +74,6 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   bool OpenOutputs();
   void Abandon();
   void AdvanceAbandoning();
-  void AnswerAbandoned();
-  bool WasOomKilled() const;
   void WatchGroup();
 
   void Attach(Connection& connection, const ::shim::v1::Attach& attach,

@@ -62,6 +62,15 @@ void TakeFds(msghdr& header, std::vector<base::UniqueFd>& fds) {
 
 absl::Status Channel::Send(const google::protobuf::MessageLite& message,
                            const std::vector<int>& fds) const {
+  return SendPacket(message, fds, 0);
+}
+
+absl::Status Channel::SendAtOnce(const google::protobuf::MessageLite& message) const {
+  return SendPacket(message, {}, MSG_DONTWAIT);
+}
+
+absl::Status Channel::SendPacket(const google::protobuf::MessageLite& message,
+                                 const std::vector<int>& fds, int flags) const {
   const std::string data = message.SerializeAsString();
   if (data.size() > kMaxPacketBytes || fds.size() > kMaxPacketFds) {
     return absl::InvalidArgumentError(
@@ -82,8 +91,9 @@ absl::Status Channel::Send(const google::protobuf::MessageLite& message,
     part->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
     memcpy(CMSG_DATA(part), fds.data(), sizeof(int) * fds.size());
   }
-  while (sendmsg(fd_.get(), &header, MSG_NOSIGNAL) < 0) {
+  while (sendmsg(fd_.get(), &header, MSG_NOSIGNAL | flags) < 0) {
     if (errno == EINTR) continue;
+    if (errno == EAGAIN) return absl::ResourceExhaustedError("send: the peer does not read");
     if (errno == EPIPE || errno == ECONNRESET)
       return absl::UnavailableError("send: connection closed");
     return base::Errno("send", "");

@@ -15,6 +15,10 @@
 namespace crisp::shim_client {
 namespace {
 
+// A shim that is stopped does not read: behind a request of this size a KillExec still fits into its
+// socket, whose buffer is 208 KiB (net.core.wmem_default).
+constexpr size_t kMaxInPacket = 64 << 10;
+
 constexpr char kOomKilled[] = "oom_killed";  // a payload of a status, without a value
 
 // "<step>: <detail>: ENOENT". The name is the shim's own: a newer shim may have steps that this
@@ -76,6 +80,12 @@ absl::Status Call(const std::string& bundle, const shim::v1::Request& request,
   return reply.has_done() ? absl::OkStatus() : Unexpected();
 }
 
+absl::Status AskKill(const ipc::Channel& channel) {
+  shim::v1::Control control;
+  control.mutable_kill_exec();
+  return channel.SendAtOnce(control);
+}
+
 }  // namespace
 
 bool IsOomKilled(const absl::Status& status) { return status.GetPayload(kOomKilled).has_value(); }
@@ -112,14 +122,17 @@ absl::StatusOr<shim::v1::Started> ParkedStart::Release(base::Deadline deadline) 
 
 absl::StatusOr<PendingExec> PendingExec::Ask(const std::string& bundle,
                                              const std::vector<std::string>& args, bool tty,
-                                             const std::vector<int>& stdio) {
+                                             const std::vector<int>& stdio,
+                                             base::Deadline deadline) {
   shim::v1::Request request;
   shim::v1::Exec& exec = *request.mutable_exec();
   for (const std::string& arg : args) exec.add_args(arg);
   exec.set_tty(tty);
+  exec.set_survives(true);
+  if (!deadline.is_never()) exec.set_survives_until_ns(deadline.monotonic_ns());
   std::vector<int> fds = stdio;
   base::UniqueFd file;
-  if (request.ByteSizeLong() > ipc::kMaxPacketBytes) {
+  if (request.ByteSizeLong() > kMaxInPacket) {
     CRISP_ASSIGN_OR_RETURN(file, FileOf(exec));
     fds.push_back(file.get());
     exec.clear_args();
@@ -142,7 +155,7 @@ absl::StatusOr<ExecSession> ExecSession::Open(const std::string& bundle,
                                               const std::vector<std::string>& args, bool tty,
                                               const std::vector<int>& stdio,
                                               base::Deadline deadline) {
-  CRISP_ASSIGN_OR_RETURN(PendingExec pending, PendingExec::Ask(bundle, args, tty, stdio));
+  CRISP_ASSIGN_OR_RETURN(PendingExec pending, PendingExec::Ask(bundle, args, tty, stdio, deadline));
   return pending.Started(deadline);
 }
 
@@ -152,11 +165,16 @@ absl::StatusOr<int> ExecSession::Wait(base::Deadline deadline) const {
   return reply.exec_exited().exit_code();
 }
 
-absl::Status ExecSession::Kill() const {
-  shim::v1::Control control;
-  control.mutable_kill_exec();
-  return channel_.Send(control);
+// A channel that is closed without it means that crispd has died.
+PendingExec::~PendingExec() {
+  if (channel_.valid()) (void)AskKill(channel_);
 }
+
+ExecSession::~ExecSession() {
+  if (channel_.valid()) (void)AskKill(channel_);
+}
+
+absl::Status ExecSession::Kill() const { return AskKill(channel_); }
 
 absl::StatusOr<ipc::Channel> AskAttach(const std::string& bundle, const shim::v1::Attach& attach,
                                        const std::vector<int>& outputs) {

@@ -1,6 +1,7 @@
 // crispd's side of each operation, against a shim that answers as the test wants, right or wrong.
 #include "shim_client/session.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -278,6 +279,42 @@ TEST_CASE("an exec gets descriptors, can be killed and gives its exit code") {
   REQUIRE(code.ok());
   CHECK(*code == 137);
   CHECK(absl::IsUnavailable(session->Wait(Soon()).status()));
+}
+
+TEST_CASE("an exec that is dropped is killed, one that is left runs on until its deadline") {
+  for (const bool leave : {false, true}) {
+    CAPTURE(leave);
+    shim::Exec asked;
+    bool killed = false;
+    const base::Deadline deadline = Soon();
+    {
+      const FakeShim shim([&](const ipc::Channel& channel) {
+        asked = Next(channel).exec();
+        Send(channel, [](shim::Reply& reply) { reply.mutable_exec_started()->set_pid(5); });
+        const auto control = channel.ReceiveMessage<shim::Control>(nullptr, Soon());
+        killed = control.ok() && control->has_kill_exec();
+      });
+      auto session = ExecSession::Open(shim.bundle(), {"a"}, false, {0, 1, 2}, deadline);
+      REQUIRE(session.ok());
+      if (leave) session->Leave();
+    }
+    CHECK(asked.survives());
+    CHECK(asked.survives_until_ns() == deadline.monotonic_ns());
+    CHECK(killed != leave);
+  }
+}
+
+TEST_CASE("a kill never waits for a shim that is stopped") {
+  const FakeShim shim([](const ipc::Channel& channel) {
+    // Reads nothing until the test has given up the exec.
+    pollfd end = {.fd = channel.fd(), .events = POLLRDHUP, .revents = 0};
+    poll(&end, 1, 5000);
+    CHECK(Next(channel).has_exec());
+    const auto control = channel.ReceiveMessage<shim::Control>(nullptr, Soon());
+    CHECK((control.ok() && control->has_kill_exec()));
+  });
+  const auto asked = PendingExec::Ask(shim.bundle(), {std::string(60'000, 'a')}, true, {}, Soon());
+  CHECK(asked.ok());
 }
 
 TEST_CASE("an exec with a terminal is answered with exactly one descriptor") {
