@@ -1,8 +1,8 @@
 // An exec: a process added to the container, from the request until its last descendant has ended:
-// launching -> running -> gone. It outlives crispd, so that a hook is not cut short and run twice. It
-// has its own cgroup2 group, so that killing it also kills what it
-// forked. Processes it leaves running on purpose (a daemon started by hand) keep the group until
-// the last of them ends, or until another exec needs the session's slot. One thread, event-driven.
+// launching -> running -> gone. It outlives crispd, so that a hook is not cut short and run twice.
+// It has its own cgroup2 group, so that killing it also kills what it forked. Processes it leaves
+// running on purpose (a daemon started by hand) keep the group until the last of them ends, or
+// until another exec needs the session's slot. One thread, event-driven.
 #pragma once
 
 #include <sys/types.h>

@@ -24,8 +24,8 @@ class ExecTable {
   // SIGKILL to the exec that was started on `connection`.
   void Kill(const Connection& connection);
   void KillAll();
-  // crispd hung up: the exec that was started on `connection`, if there is one, is killed or runs on
-  // without crispd.
+  // crispd hung up: the exec that was started on `connection`, if there is one, is killed or runs
+  // on without crispd.
   void OnHangup(const Connection& connection);
   // The first deadline of those that run on (CLOCK_MONOTONIC); INT64_MAX: none.
   int64_t deadline_ns() const;

@@ -1,7 +1,7 @@
 // crisp-shim <bundle> <container id>: runs one container; see supervisor.h. Descriptor 3 is the
-// listening socket that crispd hands over. The id is there to be seen in ps(1), and names the session
-// keyring. Started by linux/spawn.h, so with default signal actions.
-// crisp-shim --print-plan <bundle>: prints the launch plan of the bundle's config.json.
+// listening socket that crispd hands over. The id is there to be seen in ps(1), and names the
+// session keyring. Started by linux/spawn.h, so with default signal actions. crisp-shim
+// --print-plan <bundle>: prints the launch plan of the bundle's config.json.
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <sys/prctl.h>

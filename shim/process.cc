@@ -1,5 +1,5 @@
-// What only root on the host can give a process: a lower OOM score, higher limits and priorities, the
-// ownership of its pipes.
+// What only root on the host can give a process: a lower OOM score, higher limits and priorities,
+// the ownership of its pipes.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>

@@ -3,9 +3,9 @@
 //   idle ──Start──> starting ──program runs──> running ──init ends──> ending ──> ended
 //                      └───────fails, or crispd closes its connection──> abandoning ──> ended
 //
-// At "ended" exit.json is written and crispd is told the same on its tether (not after an
-// abandoned start, which leaves no record), and the shim exits. One thread; everything is an event.
-// All memory is static or in kernel buffers, except for connections, the messages of an operation in
+// At "ended" exit.json is written and crispd is told the same on its tether (not after an abandoned
+// start, which leaves no record), and the shim exits. One thread; everything is an event. All
+// memory is static or in kernel buffers, except for connections, the messages of an operation in
 // progress, and execs.
 #pragma once
 

@@ -1,6 +1,6 @@
-// What a process takes over from its parent through clone(2) and execve(2), and no spec sets. crispd
-// may have been started with any of it (a systemd unit, taskset(1), nice(1), a debugger), and no
-// container is to notice. Set here, to what a process has after boot:
+// What a process takes over from its parent through clone(2) and execve(2), and no spec sets.
+// crispd may have been started with any of it (a systemd unit, taskset(1), nice(1), a debugger),
+// and no container is to notice. Set here, to what a process has after boot:
 //
 //   scheduling policy, nice value, I/O priority      ResetPriorities(), as the host's root
 //   CPU affinity, memory policy, timer slack, personality                  ApplyInherited()

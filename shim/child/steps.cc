@@ -11,7 +11,7 @@ using ipc::Step;
 constexpr ChildStep kInitSteps[] = {
     {Step::kBarrier,          ApplyBarrier},           // first: a parked child has done nothing yet
     {Step::kCgroup,           ApplyCgroups},           // before anything uses memory
-    {Step::kInherited,        ApplyInherited},         // after "cgroup": CPUs are those of its cpuset
+    {Step::kInherited,        ApplyInherited},         // after "cgroup", for its cpuset
     {Step::kCgroupNamespace,  ApplyCgroupNamespace},   // after "cgroup": that group is its root
     {Step::kSession,          ApplySession},           // before a terminal can become controlling
     {Step::kRootfs,           ApplyRootfs},            // as the host's root: only that may enter

@@ -49,8 +49,8 @@ absl::StatusOr<CacheEntry> NewEntry(const PodNetworkRequest& request, const Netw
   return entry;
 }
 
-// A DEL that says it has succeeded and leaves an address reserved would use up the range: it is tried
-// again. A lease is a file that begins with the id of its container.
+// A DEL that says it has succeeded and leaves an address reserved would use up the range: it is
+// tried again. A lease is a file that begins with the id of its container.
 absl::Status CheckLeases(const NetworkConf& network, const CacheEntry& entry) {
   const absl::StatusOr<Result> result = ParseResult(entry.result, network.cni_version);
   if (!result.ok()) return absl::OkStatus();  // no ADD has succeeded

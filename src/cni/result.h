@@ -20,9 +20,9 @@ struct Result {
 };
 
 // A plugin's success answer to ADD, in any version of the specification; an answer without a
-// version has that of the network, `cni_version`. The next plugin reads prevResult in the version of
-// its configuration, so an answer in another version is converted to it. Versions below 0.3.0 have
-// room for one address of each family. kInvalidArgument names what is wrong.
+// version has that of the network, `cni_version`. The next plugin reads prevResult in the version
+// of its configuration, so an answer in another version is converted to it. Versions below 0.3.0
+// have room for one address of each family. kInvalidArgument names what is wrong.
 absl::StatusOr<Result> ParseResult(absl::string_view text, absl::string_view cni_version);
 
 struct PluginError {

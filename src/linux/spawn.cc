@@ -48,8 +48,8 @@ __attribute__((no_sanitize_address, no_sanitize_undefined, no_sanitize_thread))
 void Become(void* argument) {
   auto& program = *static_cast<Program*>(argument);
   // crispd ignores SIGPIPE, has handlers and blocks signals; the program must inherit none of that.
-  // Not sigaction(3): it refuses the two signals that glibc uses itself, which whoever started crispd
-  // may have ignored. All zeros are the kernel's SIG_DFL without flags.
+  // Not sigaction(3): it refuses the two signals that glibc uses itself, which whoever started
+  // crispd may have ignored. All zeros are the kernel's SIG_DFL without flags.
   static constexpr uint64_t kDefault[4] = {};
   constexpr long kSignals = 64;
   for (long number = 1; number <= kSignals; ++number)

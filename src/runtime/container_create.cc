@@ -54,9 +54,9 @@ absl::Status CheckPropagation(const v1::Mount& mount, int index) {
   CRISP_ASSIGN_OR_RETURN(const linux::Propagation host, linux::PropagationOf(mount.host_path()));
   if (host.shared || (host.slave && !both_ways)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      "mounts[", index, "].propagation ", v1::MountPropagation_Name(mount.propagation()),
-      ": host_path \"", mount.host_path(), "\" is on ", host.mount_point,
-      ", which is not a shared ", both_ways ? "" : "or slave ", "mount"));
+      "mounts[", index, "].mountPropagation ", both_ways ? "Bidirectional" : "HostToContainer",
+      ": hostPath \"", mount.host_path(), "\" is on ", host.mount_point, ", which is not a shared ",
+      both_ways ? "" : "or slave ", "mount"));
 }
 
 // hostPath volumes without a type expect a missing directory to be made; what is there stays as it
@@ -68,7 +68,7 @@ absl::Status MakeMountSources(const v1::ContainerConfig& config) {
     const absl::Status made = missing ? base::MakeDirs(mount.host_path(), 0755) : absl::OkStatus();
     if (!made.ok()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("mounts[", i, "].host_path \"", mount.host_path(), "\": ", made.message()));
+          absl::StrCat("mounts[", i, "].hostPath \"", mount.host_path(), "\": ", made.message()));
     }
     CRISP_RETURN_IF_ERROR(CheckPropagation(mount, i));
   }
@@ -195,7 +195,7 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
   CRISP_FAILPOINT("create container: mount sources made");
   CRISP_RETURN_IF_ERROR(MakeLogDirectory(record.log_path));
   CRISP_FAILPOINT("create container: log directory made");
-  CRISP_RETURN_IF_ERROR(layers::CheckImageVolumes(core_.snapshots, record.image_volumes));
+  CRISP_RETURN_IF_ERROR(layers::CheckImageVolumes(core_.snapshots, config, record.image_volumes));
   // Limits the host cannot give are the caller's error now, not StartContainer's later.
   CRISP_RETURN_IF_ERROR(spec::CgroupResources(record.resources, result.spec.linux_).status());
   CRISP_RETURN_IF_ERROR(

@@ -93,8 +93,8 @@ class SyncExec {
         out_(std::move(out.read), &output_.out),
         err_(std::move(err.read), &output_.err) {}
 
-  // Copies output until the command has exited, the caller has left or its time is up; nothing of the
-  // command's tree runs afterwards. When crispd is stopped it runs on, as the containers do.
+  // Copies output until the command has exited, the caller has left or its time is up; nothing of
+  // the command's tree runs afterwards. When crispd is stopped it runs on, as the containers do.
   absl::StatusOr<ExecOutput> Run(const base::Call& call) {
     while (true) {
       const absl::Status caller = call.Check();

@@ -14,8 +14,8 @@
 namespace crisp::runtime {
 namespace {
 
-// Somebody else has removed the pin, such as a script that cleans /run/netns. The pause, if it still
-// runs, has the namespace.
+// Somebody else has removed the pin, such as a script that cleans /run/netns. The pause, if it
+// still runs, has the namespace.
 absl::Status PinAgain(const sandbox::Sandbox& sandbox, const std::string& path) {
   const std::optional<sandbox::Pause> pause = sandbox.pause();
   if (!pause.has_value()) return absl::NotFoundError("pause does not run");

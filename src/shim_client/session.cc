@@ -15,8 +15,8 @@
 namespace crisp::shim_client {
 namespace {
 
-// A shim that is stopped does not read: behind a request of this size a KillExec still fits into its
-// socket, whose buffer is 208 KiB (net.core.wmem_default).
+// A shim that is stopped does not read: behind a request of this size a KillExec still fits into
+// its socket, whose buffer is 208 KiB (net.core.wmem_default).
 constexpr size_t kMaxInPacket = 64 << 10;
 
 constexpr char kOomKilled[] = "oom_killed";  // a payload of a status, without a value

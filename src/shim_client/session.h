@@ -52,7 +52,8 @@ class ExecSession;
 class PendingExec {
  public:
   // Does not wait. Without a tty, `stdio` are the process's stdin, stdout and stderr, borrowed for
-  // the call; with a tty it is empty. When crispd dies the process runs on, at most until `deadline`.
+  // the call; with a tty it is empty. When crispd dies the process runs on, at most until
+  // `deadline`.
   static absl::StatusOr<PendingExec> Ask(const std::string& bundle,
                                          const std::vector<std::string>& args, bool tty,
                                          const std::vector<int>& stdio, base::Deadline deadline);
@@ -87,8 +88,8 @@ class ExecSession {
   int fd() const { return channel_.fd(); }
   // The exit code, 128 + n for signal n. kUnavailable when the container ended first.
   absl::StatusOr<int> Wait(base::Deadline deadline = base::Deadline::Never()) const;
-  // Asks for SIGKILL to the process and everything it has forked, without waiting. Wait() returns when
-  // all are gone.
+  // Asks for SIGKILL to the process and everything it has forked, without waiting. Wait() returns
+  // when all are gone.
   absl::Status Kill() const;
   // Lets it run on without crispd, which ends.
   void Leave() { channel_.Close(); }

@@ -9,10 +9,10 @@
 namespace crisp::snapshot {
 
 // `from` and `to` are descriptors of directories; `to` is empty. Afterwards `to` has the content,
-// owner, mode, times and kept extended attributes (tree_metadata.h) of `from`: files with their holes
-// and hard links, directories, links, devices. Whiteouts of overlayfs are left out. Takes memory in
-// proportion to the number of directories and hard links. kResourceExhausted when `guard` says that
-// the disk has too little room. After an error `to` has a part of it.
+// owner, mode, times and kept extended attributes (tree_metadata.h) of `from`: files with their
+// holes and hard links, directories, links, devices. Whiteouts of overlayfs are left out. Takes
+// memory in proportion to the number of directories and hard links. kResourceExhausted when `guard`
+// says that the disk has too little room. After an error `to` has a part of it.
 absl::Status CopyTree(int from, int to, SpaceGuard& guard);
 
 }  // namespace crisp::snapshot

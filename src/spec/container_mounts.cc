@@ -107,7 +107,7 @@ absl::StatusOr<std::vector<oci::IdMapping>> IdRanges(
 }
 
 absl::StatusOr<std::string> Destination(absl::string_view field, const v1::Mount& mount) {
-  const std::string name = absl::StrCat(field, ".container_path");
+  const std::string name = absl::StrCat(field, ".mountPath");
   CRISP_ASSIGN_OR_RETURN(std::string path, CleanInside(name, mount.container_path()));
   if (path == "/") {
     return Invalid(name, mount.container_path(), "must not be the root file system");
@@ -143,24 +143,24 @@ absl::StatusOr<oci::Mount> HostMount(absl::string_view field, const v1::Mount& m
   result.type = "bind";
   result.source = mount.host_path();
   if (result.source.empty() || result.source[0] != '/') {
-    return Invalid(member("host_path"), mount.host_path(), "must be an absolute path");
+    return Invalid(member("hostPath"), mount.host_path(), "must be an absolute path");
   }
-  CRISP_RETURN_IF_ERROR(CheckText(member("host_path"), mount.host_path(), 4095));
+  CRISP_RETURN_IF_ERROR(CheckText(member("hostPath"), mount.host_path(), 4095));
   const char* propagation = PropagationWord(mount.propagation());
   if (propagation == nullptr) {
-    return Invalid(member("propagation"), mount.propagation(), "is not a mount propagation");
+    return Invalid(member("mountPropagation"), mount.propagation(), "is not a mount propagation");
   }
   if (mount.recursive_read_only() &&
       (!mount.readonly() || mount.propagation() != v1::PROPAGATION_PRIVATE)) {
-    return Invalid(member("recursive_read_only"), "true", "needs readonly and private propagation");
+    return Invalid(member("recursiveReadOnly"), "true", "needs readOnly, and no mountPropagation");
   }
   if (!mount.image_sub_path().empty()) {
-    return Invalid(member("image_sub_path"), mount.image_sub_path(), "needs an image");
+    return Invalid(member("subPath"), mount.image_sub_path(), "needs an image");
   }
   const char* access = mount.recursive_read_only() ? "rro" : mount.readonly() ? "ro" : "rw";
   result.options = {"rbind", propagation, access};
   for (const std::string& option : mount.mount_options()) {
-    CRISP_RETURN_IF_ERROR(CheckMountOption(member("mount_options"), option));
+    CRISP_RETURN_IF_ERROR(CheckMountOption(member("mountOptions"), option));
     result.options.push_back(option);
   }
   CRISP_ASSIGN_OR_RETURN(result.uid_mappings, IdRanges(member("uidMappings"), mount.uidmappings()));
@@ -177,17 +177,16 @@ absl::StatusOr<ImageVolume> ImageMount(absl::string_view field, const v1::Mount&
   ImageVolume result;
   CRISP_ASSIGN_OR_RETURN(result.container_path, Destination(field, mount));
   if (!mount.host_path().empty()) {
-    return Invalid(member("host_path"), mount.host_path(), "must be empty for an image");
+    return Invalid(member("hostPath"), mount.host_path(), "must be empty for an image");
   }
-  if (!mount.readonly()) return Invalid(member("readonly"), "false", "must be true for an image");
+  if (!mount.readonly()) return Invalid(member("readOnly"), "false", "must be true for an image");
   if (mount.propagation() != v1::PROPAGATION_PRIVATE) {
-    return Invalid(member("propagation"), mount.propagation(), "must be private for an image");
+    return Invalid(member("mountPropagation"), mount.propagation(), "must be private for an image");
   }
   result.image = mount.image().image().empty() ? mount.image().image_ref() : mount.image().image();
   if (result.image.empty()) return Invalid(member("image.image"), "", "must not be empty");
   CRISP_RETURN_IF_ERROR(CheckText(member("image.image"), result.image, 4096));
-  CRISP_ASSIGN_OR_RETURN(result.sub_path,
-                         CleanRelative(member("image_sub_path"), mount.image_sub_path()));
+  CRISP_ASSIGN_OR_RETURN(result.sub_path, CleanRelative(member("subPath"), mount.image_sub_path()));
   return result;
 }
 

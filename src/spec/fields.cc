@@ -4,10 +4,10 @@
 #include <limits>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/clean_path.h"
+#include "base/printable.h"
 #include "base/status_macros.h"
 
 namespace crisp::spec {
@@ -27,7 +27,7 @@ absl::StatusOr<std::string> Named(absl::string_view field, absl::string_view pat
 absl::Status Invalid(absl::string_view field, absl::string_view value, absl::string_view why) {
   constexpr size_t kShown = 200;
   return absl::InvalidArgumentError(absl::StrCat(field, " \"",
-                                                 absl::Utf8SafeCEscape(value.substr(0, kShown)),
+                                                 base::Printable(value.substr(0, kShown)),
                                                  value.size() > kShown ? "..." : "", "\": ", why));
 }
 
@@ -77,6 +77,10 @@ absl::Status CheckName(absl::string_view field, absl::string_view name) {
 
 bool IsBelow(absl::string_view path, absl::string_view directory) {
   return absl::StartsWith(path, absl::StrCat(directory, "/"));
+}
+
+absl::Status GroupNeedsUser(int64_t group) {
+  return absl::InvalidArgumentError(absl::StrCat("runAsGroup ", group, " needs runAsUser"));
 }
 
 absl::Status CheckId(absl::string_view field, int64_t id) {

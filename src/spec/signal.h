@@ -11,9 +11,9 @@
 namespace crisp::spec {
 
 // The signal that StopContainer sends first: the configuration's, else the image's, else SIGTERM.
-// In the form "SIGTERM", "SIGRTMIN+3". kInvalidArgument names the field and the value. A word of the
-// image that is not a signal counts as none and is added to `warnings`: the image's user cannot mend
-// it.
+// In the form "SIGTERM", "SIGRTMIN+3". kInvalidArgument names the field and the value. A word of
+// the image that is not a signal counts as none and is added to `warnings`: the image's user cannot
+// mend it.
 absl::StatusOr<std::string> StopSignal(const ::runtime::v1::ContainerConfig& config,
                                        const oci::ImageConfig& image,
                                        std::vector<std::string>& warnings);

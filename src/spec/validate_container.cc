@@ -57,16 +57,15 @@ absl::Status CheckMounts(const v1::ContainerConfig& config) {
 absl::Status CheckUser(const v1::LinuxContainerSecurityContext& context) {
   if (context.has_run_as_group() && !context.has_run_as_user() &&
       context.run_as_username().empty()) {
-    return Invalid("run_as_group", context.run_as_group().value(),
-                   "needs run_as_user or run_as_username");
+    return GroupNeedsUser(context.run_as_group().value());
   }
-  CRISP_RETURN_IF_ERROR(CheckId("run_as_user", context.run_as_user().value()));
-  CRISP_RETURN_IF_ERROR(CheckId("run_as_group", context.run_as_group().value()));
+  CRISP_RETURN_IF_ERROR(CheckId("runAsUser", context.run_as_user().value()));
+  CRISP_RETURN_IF_ERROR(CheckId("runAsGroup", context.run_as_group().value()));
   for (int i = 0; i < context.supplemental_groups_size(); ++i) {
     CRISP_RETURN_IF_ERROR(
-        CheckId(absl::StrCat("supplemental_groups[", i, "]"), context.supplemental_groups(i)));
+        CheckId(absl::StrCat("supplementalGroups[", i, "]"), context.supplemental_groups(i)));
   }
-  return CheckText("run_as_username", context.run_as_username(), 256);
+  return CheckText("user", context.run_as_username(), 256);
 }
 
 absl::Status CheckSecurityContext(const v1::LinuxContainerSecurityContext& context,

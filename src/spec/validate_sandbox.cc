@@ -27,8 +27,8 @@ absl::Status CheckHostname(const v1::PodSandboxConfig& config) {
     return Invalid("hostname", hostname,
                    "must be at most 64 letters, digits, \"-\", \".\" or \"_\"");
   }
-  // The kernel knows one name for each UTS namespace, and that is the host's; /etc/hostname would say
-  // another one. kubelet sends none.
+  // The kernel knows one name for each UTS namespace, and that is the host's; /etc/hostname would
+  // say another one. kubelet sends none.
   const v1::NamespaceOption& options = config.linux().security_context().namespace_options();
   if (!hostname.empty() && options.network() == v1::NODE)
     return Invalid("hostname", hostname, "must be empty with the host's network");
@@ -54,9 +54,9 @@ absl::Status CheckDnsWords(absl::string_view field,
 }
 
 absl::Status CheckDns(const v1::DNSConfig& dns) {
-  CRISP_RETURN_IF_ERROR(CheckDnsWords("dns_config.servers", dns.servers()));
-  CRISP_RETURN_IF_ERROR(CheckDnsWords("dns_config.searches", dns.searches()));
-  return CheckDnsWords("dns_config.options", dns.options());
+  CRISP_RETURN_IF_ERROR(CheckDnsWords("dnsConfig.nameservers", dns.servers()));
+  CRISP_RETURN_IF_ERROR(CheckDnsWords("dnsConfig.searches", dns.searches()));
+  return CheckDnsWords("dnsConfig.options", dns.options());
 }
 
 absl::Status CheckPortMapping(absl::string_view field, const v1::PortMapping& mapping) {
@@ -88,13 +88,13 @@ absl::Status CheckCgroupParent(absl::string_view parent) {
 
 absl::Status CheckUser(const v1::LinuxSandboxSecurityContext& context) {
   if (context.has_run_as_group() && !context.has_run_as_user()) {
-    return Invalid("run_as_group", context.run_as_group().value(), "needs run_as_user");
+    return GroupNeedsUser(context.run_as_group().value());
   }
-  CRISP_RETURN_IF_ERROR(CheckId("run_as_user", context.run_as_user().value()));
-  CRISP_RETURN_IF_ERROR(CheckId("run_as_group", context.run_as_group().value()));
+  CRISP_RETURN_IF_ERROR(CheckId("runAsUser", context.run_as_user().value()));
+  CRISP_RETURN_IF_ERROR(CheckId("runAsGroup", context.run_as_group().value()));
   for (int i = 0; i < context.supplemental_groups_size(); ++i) {
     CRISP_RETURN_IF_ERROR(
-        CheckId(absl::StrCat("supplemental_groups[", i, "]"), context.supplemental_groups(i)));
+        CheckId(absl::StrCat("supplementalGroups[", i, "]"), context.supplemental_groups(i)));
   }
   return absl::OkStatus();
 }

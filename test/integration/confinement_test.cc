@@ -158,7 +158,8 @@ TEST_CASE("AppArmor: a profile that is not loaded is an error before anything is
                                Deprecated("localhost/no-such-profile")}) {
     const grpc::Status status = pod.TryCreate(pod.ContainerConfig({"true"}, With(change)));
     CHECK(status.error_code() == grpc::StatusCode::FAILED_PRECONDITION);
-    CHECK_THAT(status.error_message(), Catch::Contains("apparmor \"no-such-profile\": " + why));
+    CHECK_THAT(status.error_message(),
+               Catch::Contains("appArmorProfile \"no-such-profile\": " + why));
   }
   v1::ListContainersRequest all;
   all.mutable_filter()->set_pod_sandbox_id(pod.id());

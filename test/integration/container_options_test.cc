@@ -249,7 +249,7 @@ TEST_CASE("mount_options: noexec, nodev and nosuid take effect, also on a read-o
         mount->add_mount_options("dev");
       }));
   CHECK(status.error_code() == Code::INVALID_ARGUMENT);
-  CHECK(absl::StrContains(status.error_message(), "mount_options \"dev\""));
+  CHECK(absl::StrContains(status.error_message(), "mountOptions \"dev\""));
 }
 
 TEST_CASE("huge pages: kubelet's zero for every size is set where the host can limit that size") {

@@ -1,5 +1,5 @@
-// What a process has inherited, as text with a line for each attribute: for inherited_test.cc and for
-// the program that runs in its containers.
+// What a process has inherited, as text with a line for each attribute: for inherited_test.cc and
+// for the program that runs in its containers.
 #pragma once
 
 #include <linux/ioprio.h>

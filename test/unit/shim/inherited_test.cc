@@ -22,8 +22,8 @@ void SetAction(int number, const uint64_t (&action)[4], uint64_t (*before)[4]) {
   REQUIRE(syscall(SYS_rt_sigaction, number, action, before == nullptr ? nullptr : *before, 8) == 0);
 }
 
-// What crispd may have been started with, of the calling thread. Signal actions and the umask are of
-// the whole process: the destructor sets them back.
+// What crispd may have been started with, of the calling thread. Signal actions and the umask are
+// of the whole process: the destructor sets them back.
 class StrangeThread {
  public:
   StrangeThread() {

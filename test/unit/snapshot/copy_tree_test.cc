@@ -7,19 +7,14 @@
 namespace crisp::snapshot {
 namespace {
 
-absl::Status Copy(const std::string& from, const std::string& to, const UnpackLimits& limits = {}) {
+absl::Status CopyDirectory(const std::string& from, const std::string& to,
+                           const UnpackLimits& limits = {}) {
   const auto source = base::Open(from, O_PATH | O_DIRECTORY);
   REQUIRE(base::MakeDirs(to, 0700).ok());
   const auto target = base::Open(to, O_PATH | O_DIRECTORY);
   REQUIRE((source.ok() && target.ok()));
   SpaceGuard guard(target->get(), limits);
   return CopyTree(source->get(), target->get(), guard);
-}
-
-std::string Describe(const std::string& path) {
-  std::string text;
-  Describe(path, ".", text);
-  return text;
 }
 
 }  // namespace
@@ -51,7 +46,7 @@ TEST_CASE("a copied tree is the same: owners, modes, times, links, devices, attr
   const timespec times[2] = {{.tv_sec = 5, .tv_nsec = 6}, {.tv_sec = 7, .tv_nsec = 8}};
   REQUIRE(utimensat(AT_FDCWD, (from + "/deep").c_str(), times, 0) == 0);
 
-  REQUIRE(Copy(from, directory + "/to") == absl::OkStatus());
+  REQUIRE(CopyDirectory(from, directory + "/to") == absl::OkStatus());
   CHECK_FALSE(Exists(directory + "/to/whiteout"));
   REQUIRE(unlink((from + "/whiteout").c_str()) == 0);
   REQUIRE(utimensat(AT_FDCWD, from.c_str(), times, 0) == 0);
@@ -70,7 +65,7 @@ TEST_CASE("a copy ends before the disk is full") {
   REQUIRE(base::WriteFileAtomic(directory + "/from/file", text, 0644).ok());
   UnpackLimits limits;
   limits.min_free_bytes = uint64_t{1} << 60;
-  CHECK(absl::IsResourceExhausted(Copy(directory + "/from", directory + "/to", limits)));
+  CHECK(absl::IsResourceExhausted(CopyDirectory(directory + "/from", directory + "/to", limits)));
   REQUIRE(base::RemoveTree(directory).ok());
 }
 
@@ -85,7 +80,7 @@ TEST_CASE("a copied tree has holes where its source has, and no bounds of descri
     REQUIRE(pwrite(file.get(), "x", 1, off_t{1} << 30) == 1);
     REQUIRE(ftruncate(file.get(), off_t{3} << 30) == 0);
   }
-  REQUIRE(Copy(from, directory + "/to") == absl::OkStatus());
+  REQUIRE(CopyDirectory(from, directory + "/to") == absl::OkStatus());
   const struct stat sparse = Stat(directory + "/to/sparse");
   CHECK(sparse.st_size == off_t{3} << 30);
   CHECK(sparse.st_blocks * 512 < 1 << 20);

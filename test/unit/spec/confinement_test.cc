@@ -198,9 +198,9 @@ TEST_CASE("a container with an AppArmor profile never starts without it") {
   CHECK_THAT(std::string(missing.message()), Catch::Contains("the host has no AppArmor"));
   CHECK(absl::IsFailedPrecondition(profile(local + "'min' }", with).status()));
   CHECK(absl::IsFailedPrecondition(profile(local + "'none' }", with).status()));
-  CheckRefused(profile(local + "'' }", with).status(), "apparmor.localhost_ref");
-  CheckRefused(profile(local + "'mine (x)\\ncrisp-default' }", with).status(), "localhost_ref");
-  CheckRefused(profile("apparmor { profile_type: 7 }", with).status(), "profile_type 7");
+  CheckRefused(profile(local + "'' }", with).status(), "appArmorProfile.localhostProfile");
+  CheckRefused(profile(local + "'mine (x)\\ncrisp-default' }", with).status(), "localhostProfile");
+  CheckRefused(profile("apparmor { profile_type: 7 }", with).status(), "appArmorProfile.type 7");
   CheckRefused(profile("apparmor_profile: 'mine'", with).status(), "apparmor_profile \"mine\"");
 }
 

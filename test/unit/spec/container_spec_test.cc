@@ -67,11 +67,11 @@ TEST_CASE("environment: defaults, then the image's, then the configuration's") {
 
 TEST_CASE("variables without a usable name or value are refused") {
   CheckRefused(Container("envs { key: '' }").Make().status(),
-               "envs[0].key \"\": must not be empty");
-  CheckRefused(Container("envs { key: 'a=b' }").Make().status(), "envs[0].key \"a=b\"");
-  CheckRefused(Container("envs { key: 'a\\0' }").Make().status(), "envs[0].key");
+               "env[0].name \"\": must not be empty");
+  CheckRefused(Container("envs { key: 'a=b' }").Make().status(), "env[0].name \"a=b\"");
+  CheckRefused(Container("envs { key: 'a\\0' }").Make().status(), "env[0].name");
   CheckRefused(Container("envs { key: 'a' value: '\\0' }").Make().status(),
-               "envs[0].value of \"a\"");
+               "env[0].value of \"a\"");
 }
 
 TEST_CASE("the working directory is the configuration's, else the image's, and absolute") {
@@ -84,7 +84,7 @@ TEST_CASE("the working directory is the configuration's, else the image's, and a
   for (const std::string& directory : {std::string("a"), std::string("../a"), std::string("/a\nb"),
                                        std::string("/a\0b", 4), "/" + std::string(4096, 'a')}) {
     container.config.set_working_dir(directory);
-    CheckRefused(container.Make().status(), "working_dir");
+    CheckRefused(container.Make().status(), "workingDir");
     container.config.clear_working_dir();
     container.image.working_dir = directory;
     CheckRefused(container.Make().status(), "working directory of the image");
