@@ -6,7 +6,7 @@
 namespace crisp::base {
 
 std::string Printable(absl::string_view text) {
-  return absl::StrReplaceAll(absl::Utf8SafeCHexEscape(text), {{"\\\"", "\""}, {"\\'", "'"}});
+  return absl::StrReplaceAll(absl::Utf8SafeCEscape(text), {{"\\\"", "\""}, {"\\'", "'"}});
 }
 
 }  // namespace crisp::base

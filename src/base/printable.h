@@ -7,7 +7,7 @@
 
 namespace crisp::base {
 
-// On one line and in UTF-8: control characters and bytes that are not UTF-8 become "\n", "\x01".
+// On one line and in UTF-8: control characters and bytes that are not UTF-8 become "\n", "\001".
 // Quotes stay as they are, so that people find the text they search for.
 std::string Printable(absl::string_view text);
 

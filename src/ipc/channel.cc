@@ -154,7 +154,7 @@ absl::StatusOr<Channel> Connect(const std::string& path) {
   if (!fd.valid()) return base::Errno("socket", path);
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     const int error = errno;
-    const std::string text = absl::StrCat("connect ", path, ": ", base::ErrnoName(error));
+    const std::string text = absl::StrCat("connect ", path, ": ", base::ErrnoText(error));
     if (error == ECONNREFUSED) return absl::UnavailableError(text);
     if (error == EAGAIN) return absl::ResourceExhaustedError(text);
     return base::Errno("connect", path, error);

@@ -21,12 +21,12 @@ constexpr size_t kMaxInPacket = 64 << 10;
 
 constexpr char kOomKilled[] = "oom_killed";  // a payload of a status, without a value
 
-// "<step>: <detail>: ENOENT". The name is the shim's own: a newer shim may have steps that this
-// crispd does not know.
+// "<step>: <detail>: no such file or directory (ENOENT)". The name is the shim's own: a newer shim
+// may have steps that this crispd does not know.
 absl::Status FailedStatus(const shim::v1::Failed& failed) {
   std::string message = failed.step();
   if (!failed.detail().empty()) absl::StrAppend(&message, ": ", failed.detail());
-  if (failed.error() != 0) absl::StrAppend(&message, ": ", base::ErrnoName(failed.error()));
+  if (failed.error() != 0) absl::StrAppend(&message, ": ", base::ErrnoText(failed.error()));
   if (failed.oom_killed()) {
     absl::Status status = absl::ResourceExhaustedError(message);
     status.SetPayload(kOomKilled, absl::Cord());

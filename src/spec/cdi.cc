@@ -129,7 +129,7 @@ absl::StatusOr<oci::Device> MakeNode(const CdiNode& node, const oci::User& user)
   const bool found = stat(host_path.c_str(), &info) == 0;
   if (!found && !complete) {
     return absl::FailedPreconditionError(
-        absl::StrCat("CDI device node ", host_path, ": ", base::ErrnoName(errno)));
+        absl::StrCat("CDI device node ", host_path, ": ", base::ErrnoText(errno)));
   }
   if (found && !complete && !S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) {
     return absl::FailedPreconditionError(

@@ -12,9 +12,9 @@ using namespace crisp;
 TEST_CASE("Errno names operation, subject and errno and maps the code") {
   const absl::Status status = base::Errno("mount", "/proc", EPERM);
   CHECK(status.code() == absl::StatusCode::kPermissionDenied);
-  CHECK(status.message() == "mount /proc: EPERM");
+  CHECK(status.message() == "mount /proc: operation not permitted (EPERM)");
   CHECK(base::Prefix(status, "start container 4f").message() ==
-        "start container 4f: mount /proc: EPERM");
+        "start container 4f: mount /proc: operation not permitted (EPERM)");
   CHECK(base::Prefix(absl::OkStatus(), "x").ok());
 }
 

@@ -49,7 +49,7 @@ TEST_CASE("Run hands over input, arguments and environment, and returns both str
 TEST_CASE("Run names the program that cannot be started") {
   const auto result = linux::Run({"/nonexistent/plugin", {"plugin"}, {}}, "", {});
   CHECK(result.status().code() == absl::StatusCode::kNotFound);
-  CHECK(Text(result.status()) == "spawn /nonexistent/plugin: ENOENT");
+  CHECK(Text(result.status()) == "spawn /nonexistent/plugin: no such file or directory (ENOENT)");
 }
 
 TEST_CASE("Run kills the whole group at the deadline") {

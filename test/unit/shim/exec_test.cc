@@ -97,7 +97,8 @@ TEST_CASE("an exec of a program that does not exist is an invalid argument", "[s
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   const auto result = bundle.Exec({"nope"});
   CHECK(absl::IsInvalidArgument(result.status()));
-  CHECK(result.status().message() == "exec: \"nope\": executable file not found in $PATH: ENOENT");
+  CHECK(result.status().message() ==
+        "exec: \"nope\": executable file not found in $PATH: no such file or directory (ENOENT)");
   CHECK(absl::IsInvalidArgument(bundle.Exec({}).status()));
   CHECK(bundle.Exec({"true"})->exit_code == 0);
 }

@@ -193,7 +193,8 @@ TEST_CASE("a start that fails before the process exists is an error of StartPark
   });
   const auto parked = StartParked(std::move(pair.ours), shim::Start(), Soon());
   peer.join();
-  CHECK(parked.status() == absl::InternalError("rootfs: /layer: ENOENT"));
+  CHECK(parked.status() ==
+        absl::InternalError("rootfs: /layer: no such file or directory (ENOENT)"));
 }
 
 TEST_CASE("a step an older shim names becomes an error of the kind of that step") {
@@ -206,19 +207,24 @@ TEST_CASE("a step an older shim names becomes an error of the kind of that step"
   };
   for (const Case& one : std::vector<Case>{
            {"mount entries", ENOENT, "/data", absl::StatusCode::kInternal,
-            "mount entries: /data: ENOENT"},
-           {"exec", ENOENT, "nope", absl::StatusCode::kInvalidArgument, "exec: nope: ENOENT"},
+            "mount entries: /data: no such file or directory (ENOENT)"},
+           {"exec", ENOENT, "nope", absl::StatusCode::kInvalidArgument,
+            "exec: nope: no such file or directory (ENOENT)"},
            {"working directory", ENOTDIR, "", absl::StatusCode::kInvalidArgument,
-            "working directory: ENOTDIR"},
+            "working directory: not a directory (ENOTDIR)"},
            {"bundle", 0, "config.json: not JSON", absl::StatusCode::kInternal,
             "bundle: config.json: not JSON"},
            {"spec", 0, "bad member", absl::StatusCode::kInvalidArgument, "spec: bad member"},
            {"sysctls", EINVAL, "net/ipv4/ip_forward", absl::StatusCode::kInvalidArgument,
-            "sysctls: net/ipv4/ip_forward: EINVAL"},
-           {"clone", EAGAIN, "", absl::StatusCode::kResourceExhausted, "clone: EAGAIN"},
-           {"exec", ENOMEM, "x", absl::StatusCode::kResourceExhausted, "exec: x: ENOMEM"},
-           {"rootfs", ENOSPC, "", absl::StatusCode::kResourceExhausted, "rootfs: ENOSPC"},
-           {"log", EDQUOT, "", absl::StatusCode::kResourceExhausted, "log: EDQUOT"},
+            "sysctls: net/ipv4/ip_forward: invalid argument (EINVAL)"},
+           {"clone", EAGAIN, "", absl::StatusCode::kResourceExhausted,
+            "clone: resource temporarily unavailable (EAGAIN)"},
+           {"exec", ENOMEM, "x", absl::StatusCode::kResourceExhausted,
+            "exec: x: cannot allocate memory (ENOMEM)"},
+           {"rootfs", ENOSPC, "", absl::StatusCode::kResourceExhausted,
+            "rootfs: no space left on device (ENOSPC)"},
+           {"log", EDQUOT, "", absl::StatusCode::kResourceExhausted,
+            "log: disk quota exceeded (EDQUOT)"},
            {"odd", 9999, "", absl::StatusCode::kInternal, "odd: errno 9999"}}) {
     INFO(one.message);
     const FakeShim shim([&](const ipc::Channel& channel) {
@@ -245,9 +251,9 @@ TEST_CASE("a step's number decides what kind of error it is, its name is what us
     });
     return ReopenLog(shim.bundle(), Soon());
   };
-  constexpr char kMessage[] = "renamed by a newer shim: ENOENT";
+  constexpr char kMessage[] = "renamed by a newer shim: no such file or directory (ENOENT)";
   CHECK(status_of(static_cast<uint32_t>(ipc::Step::kExec)) == absl::InvalidArgumentError(kMessage));
-  CHECK(status_of(static_cast<uint32_t>(ipc::Step::kMounts)) == absl::InternalError(kMessage));
+  CHECK(status_of(static_cast<uint32_t>(ipc::Step::kRootfs)) == absl::InternalError(kMessage));
   CHECK(status_of(ipc::kLastStep + 1) == absl::InternalError(kMessage));
   CHECK(status_of(0) == absl::InternalError(kMessage));
 }
@@ -392,7 +398,8 @@ TEST_CASE("attach, resize and reopen reach the shim with what was asked") {
     const FakeShim shim([](const ipc::Channel& channel) {
       if (Next(channel).has_reopen_log()) Send(channel, Failure("log", EACCES, "/x"));
     });
-    CHECK(ReopenLog(shim.bundle(), Soon()) == absl::InternalError("log: /x: EACCES"));
+    CHECK(ReopenLog(shim.bundle(), Soon()) ==
+          absl::InvalidArgumentError("log: /x: permission denied (EACCES)"));
   }
 }
 

@@ -61,8 +61,8 @@ TEST_CASE("a configured user and groups become those of pause") {
   CHECK(user.additional_gids == std::vector<uint32_t>{0, 7, 9});
   CHECK(Make(Context("run_as_user { value: 5 } run_as_group { value: 6 }"))->process.user.gid == 6);
   CheckRefused(Make(Context("run_as_group { value: 6 }")).status(), "runAsGroup 6");
-  CheckRefused(Make(Context("run_as_user { value: 4294967296 }")).status(), "run_as_user");
-  CheckRefused(Make(Context("supplemental_groups: -1")).status(), "supplemental_groups");
+  CheckRefused(Make(Context("run_as_user { value: 4294967296 }")).status(), "runAsUser");
+  CheckRefused(Make(Context("supplemental_groups: -1")).status(), "supplementalGroups");
 }
 
 TEST_CASE("a user namespace maps its ranges, and pause is a mapped user") {
