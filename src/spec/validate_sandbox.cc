@@ -35,9 +35,10 @@ absl::Status CheckHostname(const v1::PodSandboxConfig& config) {
   return absl::OkStatus();
 }
 
-// Each entry becomes a word of a line in resolv.conf.
+// Each entry becomes a part of a line in resolv.conf.
 absl::Status CheckDnsWords(absl::string_view field,
-                           const google::protobuf::RepeatedPtrField<std::string>& words) {
+                           const google::protobuf::RepeatedPtrField<std::string>& words,
+                           bool with_spaces) {
   constexpr int kMaxWords = 64;
   constexpr size_t kMaxWord = 255;
   if (words.size() > kMaxWords) {
@@ -47,16 +48,17 @@ absl::Status CheckDnsWords(absl::string_view field,
     const std::string entry = absl::StrCat(field, "[", i, "]");
     CRISP_RETURN_IF_ERROR(CheckText(entry, words[i], kMaxWord));
     if (words[i].empty()) return Invalid(entry, words[i], "must not be empty");
-    if (absl::StrContains(words[i], ' '))
+    if (!with_spaces && absl::StrContains(words[i], ' '))
       return Invalid(entry, words[i], "must not contain spaces");
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckDns(const v1::DNSConfig& dns) {
-  CRISP_RETURN_IF_ERROR(CheckDnsWords("dnsConfig.nameservers", dns.servers()));
-  CRISP_RETURN_IF_ERROR(CheckDnsWords("dnsConfig.searches", dns.searches()));
-  return CheckDnsWords("dnsConfig.options", dns.options());
+  CRISP_RETURN_IF_ERROR(CheckDnsWords("dnsConfig.nameservers", dns.servers(), false));
+  CRISP_RETURN_IF_ERROR(CheckDnsWords("dnsConfig.searches", dns.searches(), false));
+  // Kubernetes takes any text for an option. With a space in it they are two for the resolver.
+  return CheckDnsWords("dnsConfig.options", dns.options(), true);
 }
 
 absl::Status CheckPortMapping(absl::string_view field, const v1::PortMapping& mapping) {

@@ -67,8 +67,8 @@ TEST_CASE("a pod that cannot be run says why in the words of its manifest") {
   const Line lines[] = {
       {"hostname: 'web' linux { security_context { namespace_options { network: NODE } } }", "",
        "hostname \"web\": must be empty with the host's network"},
-      {"dns_config { options: 'two words' }", "",
-       "dnsConfig.options[0] \"two words\": must not contain spaces"},
+      {"dns_config { options: 'two\\nlines' }", "",
+       "dnsConfig.options[0] \"two\\nlines\": must not contain control characters"},
       {"dns_config { servers: '' }", "", "dnsConfig.nameservers[0] \"\": must not be empty"},
       {"linux { sysctls { key: 'kernel.panic' value: '1' } }", "",
        "sysctls \"kernel.panic\": is not a namespaced sysctl"},

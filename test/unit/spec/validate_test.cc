@@ -13,7 +13,8 @@ using ::runtime::v1::PodSandboxConfig;
 const char kSandbox[] = R"(
   metadata { name: "nginx" uid: "d1f1b2" namespace: "default" attempt: 1 }
   hostname: "nginx.default_x-1" log_directory: "/var/log/pods/default_nginx"
-  dns_config { servers: ["10.0.0.10", "fd00::a"] searches: ["a.local", "."] options: "ndots:5" }
+  dns_config { servers: ["10.0.0.10", "fd00::a"] searches: ["a.local", "."]
+               options: ["ndots:5", "timeout:1 rotate"] }
   port_mappings { protocol: SCTP container_port: 80 host_port: 0 host_ip: "127.0.0.1" }
   port_mappings { container_port: 65535 host_port: 65535 host_ip: "::1" }
   linux { cgroup_parent: "/kubepods/burstable/podd1f1b2" sysctls { key: "net.a.b" value: "1" } })";
