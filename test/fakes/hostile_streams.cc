@@ -65,7 +65,8 @@ std::vector<HostileLayers> HostileStreams() {
          std::string block = B::Block(item, 0);
          block.replace(124, 12,
                        std::string("\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12));
-         return One(B().Raw(B::Checksummed(block)));
+         B::Checksum(block);
+         return One(B().Raw(block));
        }},
       {"20000 empty files",
        kHarmless,

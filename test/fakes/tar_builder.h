@@ -127,16 +127,16 @@ class TarBuilder {
       Number(block, 329, 8, item.major);
       Number(block, 337, 8, item.minor);
     }
-    return Checksummed(block);
+    Checksum(block);
+    return block;
   }
-  static std::string Checksummed(std::string block) {
+  static void Checksum(std::string& block) {
     std::memset(&block[148], ' ', 8);
     unsigned sum = 0;
     for (const char c : block) sum += static_cast<unsigned char>(c);
     const std::string text = absl::StrFormat("%06o", sum);
     std::memcpy(&block[148], text.data(), 6);
     block[154] = '\0';
-    return block;
   }
   static void Number(std::string& block, size_t at, size_t room, uint64_t value) {
     const std::string octal = absl::StrFormat("%0*o", static_cast<int>(room - 1), value);

@@ -16,6 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "bundle.h"
+#include "unit/eventually.h"
 
 namespace crisp::test {
 namespace {
@@ -59,6 +60,12 @@ std::vector<pid_t> Pids(const Bundle& bundle, const std::string& word) {
 }
 
 size_t Running(const Bundle& bundle, const std::string& word) { return Pids(bundle, word).size(); }
+
+// A process that executes a program shows its new arguments only some time after its descriptors
+// were closed, which is when its start is reported.
+bool SoonRunning(const Bundle& bundle, const std::string& word, size_t count) {
+  return Eventually([&] { return Running(bundle, word) == count; });
+}
 
 std::string ReadPty(int fd, const std::string& until) {
   std::string text;
@@ -143,10 +150,9 @@ TEST_CASE("an exec is killed when crispd gives it up", "[shim][exec]") {
         shim_client::ExecSession::Open(bundle.path(), {"sleep", "4321"}, false,
                                        {null.get(), null.get(), null.get()}, DeadlineIn(5000));
     REQUIRE(session.ok());
-    CHECK(Running(bundle, "4321") == 1);
+    CHECK(SoonRunning(bundle, "4321", 1));
   }
-  for (int i = 0; i < 2000 && Running(bundle, "4321") > 0; ++i) poll(nullptr, 0, 2);
-  CHECK(Running(bundle, "4321") == 0);
+  CHECK(SoonRunning(bundle, "4321", 0));
 }
 
 TEST_CASE("an exec whose crispd has died runs on, and can write", "[shim][exec]") {
@@ -193,7 +199,7 @@ TEST_CASE("a process that an exec leaves running is not killed", "[shim][exec]")
   const auto result = bundle.Exec({"sh", "-c", "sleep 4321 >/dev/null 2>&1 & echo left"});
   REQUIRE(result.ok());
   CHECK(result->out == "left\n");
-  CHECK(Running(bundle, "4321") == 1);
+  CHECK(SoonRunning(bundle, "4321", 1));
   CHECK(ExecGroups(bundle) >= 1);
   CHECK(bundle.Exec({"sh", "-c", "kill $(pidof sleep | tr ' ' '\\n' | grep -vx 1)"})->exit_code ==
         0);
@@ -216,9 +222,8 @@ TEST_CASE("an exec that reuses the pid of an earlier one reports its own end", "
   // The process left running is in a session of its own (setsid): as a member of the exec's session
   // it would keep the exec's pid, which is the session's id, from being reused.
   auto first = open_exec("setsid sleep 4321 & exec sleep 4322");
-  for (int i = 0; i < 2000 && Pids(bundle, "4321").empty(); ++i) poll(nullptr, 0, 2);
-  for (int i = 0; i < 2000 && Pids(bundle, "4322").empty(); ++i) poll(nullptr, 0, 2);
-  REQUIRE(Pids(bundle, "4322").size() == 1);
+  REQUIRE(SoonRunning(bundle, "4321", 1));
+  REQUIRE(SoonRunning(bundle, "4322", 1));
   const pid_t pid = Pids(bundle, "4322")[0];
   REQUIRE(kill(pid, SIGKILL) == 0);
   CHECK(*first.Wait(DeadlineIn(5000)) == 137);
@@ -253,7 +258,7 @@ TEST_CASE("execs that leave a process running do not count against the limit of 
     REQUIRE(result.ok());
     REQUIRE(result->exit_code == 0);
   }
-  CHECK(Running(bundle, "4321") == 70);
+  CHECK(SoonRunning(bundle, "4321", 70));
 }
 
 TEST_CASE("eighty execs run at once, and far more than fit are refused one by one",
