@@ -93,7 +93,6 @@ absl::Status Channel::SendPacket(const google::protobuf::MessageLite& message,
   }
   while (sendmsg(fd_.get(), &header, MSG_NOSIGNAL | flags) < 0) {
     if (errno == EINTR) continue;
-    if (errno == EAGAIN) return absl::ResourceExhaustedError("send: the peer does not read");
     if (errno == EPIPE || errno == ECONNRESET)
       return absl::UnavailableError("send: connection closed");
     return base::Errno("send", "");

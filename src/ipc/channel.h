@@ -41,7 +41,7 @@ class Channel {
   absl::Status Send(const google::protobuf::MessageLite& message,
                     const std::vector<int>& fds = {}) const;
 
-  // The same, and never blocks: kResourceExhausted when the peer has not read what came before.
+  // The same, and never blocks: kUnavailable also when the peer has not read what came before.
   absl::Status SendAtOnce(const google::protobuf::MessageLite& message) const;
 
   // Waits for one packet; with a deadline that has passed, takes only what has arrived.
