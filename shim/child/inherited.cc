@@ -34,7 +34,8 @@ constexpr size_t kMaxCpus = 8192;                // CONFIG_NR_CPUS of any kernel
 constexpr unsigned long kTimerSlackNs = 50'000;  // of every process after boot, prctl(2)
 constexpr int kNoIoPriority = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_NONE, 0);  // follows the nice value
 
-// Without CAP_SYS_NICE a lower priority cannot be taken back.
+// Without CAP_SYS_NICE a lower priority cannot be taken back, and where crispd itself runs in a
+// container a filter may refuse the call.
 bool IsDone(long result) { return result == 0 || errno == EPERM || errno == EACCES; }
 
 }  // namespace
@@ -53,7 +54,7 @@ bool ApplyInherited(Child& child) {
   unsigned char cpus[kMaxCpus / 8];
   memset(cpus, 0xff, sizeof(cpus));
   if (syscall(SYS_sched_setaffinity, 0, sizeof(cpus), cpus) < 0) return child.Fail("CPU affinity");
-  if (syscall(SYS_set_mempolicy, MPOL_DEFAULT, nullptr, 0) != 0 && errno != ENOSYS)
+  if (!IsDone(syscall(SYS_set_mempolicy, MPOL_DEFAULT, nullptr, 0)) && errno != ENOSYS)
     return child.Fail("memory policy");
   if (prctl(PR_SET_TIMERSLACK, kTimerSlackNs, 0, 0, 0) != 0) return child.Fail("timer slack");
   return personality(PER_LINUX) >= 0 || child.Fail("personality");
