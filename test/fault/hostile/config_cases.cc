@@ -20,7 +20,7 @@ using snapshot::TarBuilder;
 
 constexpr char kUser[] = "spec/user.cc LookUpUser";
 constexpr char kWorkdir[] = "shim/child/program.cc EnterWorkdir";
-constexpr char kVolumes[] = "none: crisp makes nothing of an image's volumes";
+constexpr char kVolumes[] = "layers/declared_volumes.cc MakeVolume";
 
 std::string Users() {
   return TarBuilder()
