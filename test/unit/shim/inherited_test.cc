@@ -98,8 +98,9 @@ oci::Spec Wait(bool user_namespace) {
   return spec;
 }
 
+void AddProgram(Bundle& bundle) { bundle.AddFile("inherited", Slurp(CRISP_INHERITED)); }
+
 void StartInherited(Bundle& bundle, const oci::Spec& spec) {
-  bundle.AddFile("inherited", Slurp(CRISP_INHERITED));
   const auto started = bundle.Start(spec);
   INFO(started.status());
   REQUIRE(started.ok());
@@ -122,6 +123,7 @@ TEST_CASE("a container and its execs inherit nothing that crispd was started wit
   for (const bool user_namespace : {false, true}) {
     CAPTURE(user_namespace);
     Bundle bundle;
+    AddProgram(bundle);  // with the umask of this thread
     std::string of_init, of_exec;
     InThread([&] {
       const StrangeThread strange;
@@ -140,10 +142,10 @@ TEST_CASE("the session keyring is shared by a container and its execs, and by no
           "[shim][isolation]") {
   Bundle one;
   Bundle other;
+  AddProgram(one);
+  AddProgram(other);
   StartInherited(one, Wait(false));
-  oci::Spec sleeper = DefaultSpec({"sleep", "1000"});
-  other.AddFile("inherited", Slurp(CRISP_INHERITED));
-  REQUIRE(other.Start(sleeper).ok());
+  REQUIRE(other.Start(DefaultSpec({"sleep", "1000"})).ok());
   CHECK(absl::StrContains(Exec(one), absl::StrCat("keyring _ses.", one.id(), "\nkey yes\n")));
   CHECK(absl::StrContains(Exec(other), absl::StrCat("keyring _ses.", other.id(), "\nkey no\n")));
 }
