@@ -33,9 +33,9 @@ using ipc::Step;
 // Nothing else that the shim has open may reach the container: connections of crispd, the log,
 // streams of other processes.
 void CloseInherited(const BuilderInput& input) {
-  std::vector<int> keep = {input.done,       input.stdio[0],        input.stdio[1],
-                           input.stdio[2],   input.console_socket,  input.barrier,
-                           input.clone_into, input.cgroup->v2.get()};
+  std::vector<int> keep = {input.done,       input.stdio[0],       input.stdio[1],
+                           input.stdio[2],   input.console_socket, input.barrier,
+                           input.clone_into, input.args_file,      input.cgroup->v2.get()};
   for (const base::UniqueFd& tasks : input.cgroup->tasks) keep.push_back(tasks.get());
   std::sort(keep.begin(), keep.end());
   unsigned next = 3;
@@ -99,7 +99,15 @@ bool CompileContainer(BuildContext& context) {
 }
 
 bool CompileProcessToAdd(BuildContext& context) {
-  return TakePlan(context, CompileExec(context.spec, *context.exec));
+  if (!context.exec->args_in_file())
+    return TakePlan(context, CompileExec(context.spec, *context.exec));
+  // The kernel judges how much is too much, at execve; crispd's own limit is that of a message.
+  constexpr size_t kMaxBytes = 64 << 20;
+  const absl::StatusOr<std::string> bytes = base::ReadAll(context.input.args_file, kMaxBytes);
+  if (!bytes.ok()) return context.Fail(bytes.status());
+  ::shim::v1::Exec exec;
+  if (!exec.ParseFromString(*bytes)) return context.Fail("the file is not an Exec", EBADMSG);
+  return TakePlan(context, CompileExec(context.spec, exec));
 }
 
 [[noreturn]] void RunChild(const BuildContext& context) {

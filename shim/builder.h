@@ -31,6 +31,7 @@ struct BuilderInput {
   int barrier = -1;             // read end; -1: the child does not wait
   const cgroup::JoinFds* cgroup = nullptr;
   int clone_into = -1;          // cgroup2 directory
+  int args_file = -1;           // of an exec: has its arguments, if they did not fit into a packet
   linux::ProcessRef init = {};  // for an exec: the process whose namespaces it joins
 };
 

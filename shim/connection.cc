@@ -25,12 +25,13 @@ bool Connection::Send(const ::shim::v1::Reply& reply, int fd) {
   return false;
 }
 
-void Connection::Fail(ipc::Step step, int error, absl::string_view detail) {
+void Connection::Fail(ipc::Step step, int error, absl::string_view detail, bool oom_killed) {
   ::shim::v1::Reply reply;
   reply.mutable_failed()->set_step(ipc::StepName(step));
   reply.mutable_failed()->set_step_number(static_cast<uint32_t>(step));
   reply.mutable_failed()->set_error(error);
   reply.mutable_failed()->set_detail(detail.data(), detail.size());
+  reply.mutable_failed()->set_oom_killed(oom_killed);
   (void)Send(reply);
   Close();
 }

@@ -35,7 +35,7 @@ class Connection final : public EventSource {
   // Never blocks: when crispd does not read, the connection is closed. False when it is closed.
   bool Send(const ::shim::v1::Reply& reply, int fd = -1);
   // Send the last reply of an operation and close the connection.
-  void Fail(ipc::Step step, int error, absl::string_view detail);
+  void Fail(ipc::Step step, int error, absl::string_view detail, bool oom_killed = false);
   void Fail(ipc::Step step, const absl::Status& why);
   void Done();
 

@@ -1,5 +1,7 @@
 #include "shim/exec_session.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -11,10 +13,11 @@
 namespace crisp::shim {
 
 void ExecSession::Start(ExecHost& host, uint64_t serial, Connection& connection,
-                        const ::shim::v1::Exec& exec, const std::vector<base::UniqueFd>& stdio) {
-  if (stdio.size() != (exec.tty() ? 0u : 3u))
+                        const ::shim::v1::Exec& exec, const std::vector<base::UniqueFd>& fds) {
+  const size_t streams = exec.tty() ? 0 : 3;
+  if (fds.size() != streams + (exec.args_in_file() ? 1 : 0))
     return connection.Fail(ipc::Step::kExec, EINVAL,
-                           "needs three descriptors, or none with a terminal");
+                           "needs three descriptors, or none with a terminal, and the file");
   absl::StatusOr<base::UniqueFd> group =
       cgroup::MakeExecGroup(host.container.cgroup->v2.get(), serial);
   if (!group.ok()) return connection.Fail(ipc::Step::kCgroup, group.status());
@@ -25,20 +28,40 @@ void ExecSession::Start(ExecHost& host, uint64_t serial, Connection& connection,
   host_ = &host;
   serial_ = serial;
   connection_ = &connection;
+  survives_ = exec.survives();
+  survives_until_ns_ = exec.survives_until_ns();
+  if (survives_ && !exec.tty()) KeepReaders(fds);
   group_ = *std::move(group);
   absl::StatusOr<base::UniqueFd> events = cgroup::OpenEvents(group_.get());
   if (events.ok()) events_ = *std::move(events);
-  LaunchFds fds = {.group = group_.get()};
-  for (size_t i = 0; i < stdio.size(); ++i) fds.stdio[i] = stdio[i].get();
+  LaunchFds given = {.group = group_.get()};
+  for (size_t i = 0; i < streams; ++i) given.stdio[i] = fds[i].get();
+  if (exec.args_in_file()) given.args_file = fds.back().get();
   if (events_.valid()) (void)IsEmpty();  // read once, so that the next event is a change
   if (events_.valid() && host.container.loop->Add(events_.get(), EPOLLPRI, *this))
-    launch_ = host.runtime->StartExec(host.container, *this, fds, exec);
+    launch_ = host.runtime->StartExec(host.container, *this, given, exec);
   CRISP_FAILPOINT("shim: exec's builder forked");
   if (launch_ != nullptr) return;
   connection.Fail(ipc::Step::kFork, errno, "");
   connection_ = nullptr;
   exited_ = killed_ = true;
   Advance();
+}
+
+// A pipe is opened once more through its write end.
+void ExecSession::KeepReaders(const std::vector<base::UniqueFd>& stdio) {
+  for (int i = 0; i < 2; ++i) {
+    const int output = stdio[static_cast<size_t>(i) + 1].get();
+    struct stat info;
+    if (fstat(output, &info) != 0 || !S_ISFIFO(info.st_mode)) continue;
+    const std::string path = absl::StrCat("/proc/self/fd/", output);
+    readers_[i].reset(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  }
+}
+
+int64_t ExecSession::deadline_ns() const {
+  const bool alone = is_alive() && !killed_ && connection_ == nullptr;
+  return alone && survives_until_ns_ != 0 ? survives_until_ns_ : INT64_MAX;
 }
 
 void ExecSession::Kill() {
@@ -52,7 +75,7 @@ void ExecSession::Kill() {
 
 void ExecSession::Hangup() {
   connection_ = nullptr;
-  if (!exited_) Kill();
+  if (!exited_ && !survives_) Kill();
 }
 
 void ExecSession::OnLaunched() {
@@ -87,6 +110,7 @@ bool ExecSession::OnExit(pid_t pid, int status) {
   if (pid != pid_ || exited_) return false;
   CRISP_FAILPOINT("shim: exec reaped");
   exited_ = true;
+  for (base::UniqueFd& reader : readers_) reader.reset();
   exit_code_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   Advance();
   return true;

@@ -1,7 +1,8 @@
 // An exec: a process added to the container, from the request until its last descendant has ended:
-// launching -> running -> gone. It has its own cgroup2 group, so that killing it also kills what it
-// forked. Processes it leaves running on purpose (a daemon started by hand) keep the group until
-// the last of them ends, or until another exec needs the session's slot. One thread, event-driven.
+// launching -> running -> gone. It outlives crispd, so that a hook is not cut short and run twice.
+// It has its own cgroup2 group, so that killing it also kills what it forked. Processes it leaves
+// running on purpose (a daemon started by hand) keep the group until the last of them ends, or
+// until another exec needs the session's slot. One thread, event-driven.
 #pragma once
 
 #include <sys/types.h>
@@ -29,13 +30,15 @@ class ExecSession final : public EventSource, public LaunchOwner {
   bool is_active() const { return active_; }
   bool is_alive() const { return active_ && !exited_; }
 
-  // Answers on `connection` in every case. `stdio` is borrowed for the call.
+  // Answers on `connection` in every case. `fds` came with the request; borrowed for the call.
   void Start(ExecHost& host, uint64_t serial, Connection& connection, const ::shim::v1::Exec& exec,
-             const std::vector<base::UniqueFd>& stdio);
+             const std::vector<base::UniqueFd>& fds);
   // SIGKILL to the process and its descendants; the exit is reported when all of them are gone.
   void Kill();
-  // crispd has closed the connection: kills the process.
+  // crispd has closed the connection: the process is killed, or runs on without crispd.
   void Hangup();
+  // When a process that runs on without crispd is to be killed (CLOCK_MONOTONIC); INT64_MAX: never.
+  int64_t deadline_ns() const;
   // Ends the session although processes it left running keep its group. False when its own process
   // still runs or is being killed.
   bool GiveUp();
@@ -52,6 +55,7 @@ class ExecSession final : public EventSource, public LaunchOwner {
   void OnEvent(uint32_t events) override;  // of cgroup.events
 
  private:
+  void KeepReaders(const std::vector<base::UniqueFd>& stdio);
   void Advance();
   void Report();
   bool IsEmpty() const;
@@ -69,6 +73,11 @@ class ExecSession final : public EventSource, public LaunchOwner {
   std::unique_ptr<Launch> launch_;
   base::UniqueFd group_;
   base::UniqueFd events_;
+  bool survives_ = false;
+  int64_t survives_until_ns_ = 0;
+  // The other ends of its stdout and stderr: without crispd's, its next line would end a process
+  // that survives (SIGPIPE). Not read: a process that writes more than a pipe holds waits.
+  base::UniqueFd readers_[2];
 };
 
 }  // namespace crisp::shim

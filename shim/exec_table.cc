@@ -6,28 +6,26 @@
 namespace crisp::shim {
 
 void ExecTable::Start(ExecHost& host, Connection& connection, const ::shim::v1::Exec& exec,
-                      const std::vector<base::UniqueFd>& stdio) {
+                      const std::vector<base::UniqueFd>& fds) {
   const auto is_gone = [&host](uint64_t serial) {
     return !absl::IsFailedPrecondition(
         cgroup::RemoveExecGroup(host.container.cgroup->v2.get(), serial));
   };
   std::vector<uint64_t>& leftover = host.leftover_groups;
   leftover.erase(std::remove_if(leftover.begin(), leftover.end(), is_gone), leftover.end());
-  const auto is_free = [](const auto& session) { return session == nullptr; };
-  auto* place = std::find_if(std::begin(execs_), std::end(execs_), is_free);
-  if (place == std::end(execs_)) {
-    place = std::find_if(std::begin(execs_), std::end(execs_),
-                         [](const auto& session) { return session->GiveUp(); });
-  }
-  if (place == std::end(execs_))
-    return connection.Fail(ipc::Step::kExec, EAGAIN, "too many execs run in the container");
-  *place = std::make_unique<ExecSession>();
-  (*place)->Start(host, ++serial_, connection, exec, stdio);
+  const auto counts = [](const auto& session) { return session->is_active(); };
+  const auto active = static_cast<size_t>(std::count_if(execs_.begin(), execs_.end(), counts));
+  const bool full =
+      active >= kMaxExecs && std::none_of(execs_.begin(), execs_.end(),
+                                          [](const auto& session) { return session->GiveUp(); });
+  if (full) return connection.Fail(ipc::Step::kExec, EAGAIN, "too many execs run in the container");
+  execs_.push_back(std::make_unique<ExecSession>());
+  execs_.back()->Start(host, ++serial_, connection, exec, fds);
 }
 
 ExecSession* ExecTable::Find(const Connection& connection) const {
   for (const auto& exec : execs_) {
-    if (exec != nullptr && exec->connection() == &connection) return exec.get();
+    if (exec->connection() == &connection) return exec.get();
   }
   return nullptr;
 }
@@ -38,7 +36,7 @@ void ExecTable::Kill(const Connection& connection) {
 
 void ExecTable::KillAll() {
   for (const auto& exec : execs_) {
-    if (exec != nullptr && exec->is_active()) exec->Kill();
+    if (exec->is_active()) exec->Kill();
   }
 }
 
@@ -46,20 +44,31 @@ void ExecTable::OnHangup(const Connection& connection) {
   if (ExecSession* exec = Find(connection)) exec->Hangup();
 }
 
+int64_t ExecTable::deadline_ns() const {
+  int64_t first = INT64_MAX;
+  for (const auto& exec : execs_) first = std::min(first, exec->deadline_ns());
+  return first;
+}
+
+void ExecTable::KillLate(int64_t now_ns) {
+  for (const auto& exec : execs_) {
+    if (exec->deadline_ns() <= now_ns) exec->Kill();
+  }
+}
+
 bool ExecTable::AnyLaunching() const {
-  return std::any_of(std::begin(execs_), std::end(execs_),
-                     [](const auto& exec) { return exec != nullptr && exec->IsLaunching(); });
+  return std::any_of(execs_.begin(), execs_.end(),
+                     [](const auto& exec) { return exec->IsLaunching(); });
 }
 
 bool ExecTable::AnyAlive() const {
-  return std::any_of(std::begin(execs_), std::end(execs_),
-                     [](const auto& exec) { return exec != nullptr && exec->is_alive(); });
+  return std::any_of(execs_.begin(), execs_.end(),
+                     [](const auto& exec) { return exec->is_alive(); });
 }
 
 std::vector<pid_t> ExecTable::Children() const {
   std::vector<pid_t> children;
   for (const auto& exec : execs_) {
-    if (exec == nullptr) continue;
     if (exec->helper() != 0) children.push_back(exec->helper());
     if (exec->is_alive() && !exec->IsLaunching()) children.push_back(exec->pid());
   }
@@ -67,19 +76,13 @@ std::vector<pid_t> ExecTable::Children() const {
 }
 
 bool ExecTable::OnExit(pid_t pid, int status) {
-  return std::any_of(std::begin(execs_), std::end(execs_), [&](const auto& exec) {
-    return exec != nullptr && exec->OnExit(pid, status);
-  });
+  return std::any_of(execs_.begin(), execs_.end(),
+                     [&](const auto& exec) { return exec->OnExit(pid, status); });
 }
 
 bool ExecTable::FreeEnded() {
-  bool freed = false;
-  for (auto& exec : execs_) {
-    if (exec == nullptr || exec->is_active()) continue;
-    exec.reset();
-    freed = true;
-  }
-  return freed;
+  const auto is_over = [](const auto& exec) { return !exec->is_active(); };
+  return std::erase_if(execs_, is_over) != 0;
 }
 
 }  // namespace crisp::shim

@@ -13,17 +13,24 @@ namespace crisp::shim {
 
 class ExecTable {
  public:
-  static constexpr int kMaxExecs = 64;
+  // A quarter of the streaming sessions that crispd serves, half of its ExecSyncs: one container
+  // alone cannot take them all. The pids limit of the container and ARG_MAX usually come first.
+  static constexpr size_t kMaxExecs = 256;
 
   // Answers on `connection` in every case. A session that only waits for processes its exec left
   // behind makes room for a new one.
   void Start(ExecHost& host, Connection& connection, const ::shim::v1::Exec& exec,
-             const std::vector<base::UniqueFd>& stdio);
+             const std::vector<base::UniqueFd>& fds);
   // SIGKILL to the exec that was started on `connection`.
   void Kill(const Connection& connection);
   void KillAll();
-  // crispd hung up: the exec that was started on `connection` is killed, if there is one.
+  // crispd hung up: the exec that was started on `connection`, if there is one, is killed or runs
+  // on without crispd.
   void OnHangup(const Connection& connection);
+  // The first deadline of those that run on (CLOCK_MONOTONIC); INT64_MAX: none.
+  int64_t deadline_ns() const;
+  // Kills those whose deadline has passed.
+  void KillLate(int64_t now_ns);
 
   bool AnyLaunching() const;
   bool AnyAlive() const;
@@ -39,7 +46,7 @@ class ExecTable {
   ExecSession* Find(const Connection& connection) const;
 
   uint64_t serial_ = 0;
-  std::unique_ptr<ExecSession> execs_[kMaxExecs];
+  std::vector<std::unique_ptr<ExecSession>> execs_;  // none is null
 };
 
 }  // namespace crisp::shim

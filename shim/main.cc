@@ -1,9 +1,12 @@
 // crisp-shim <bundle> <container id>: runs one container; see supervisor.h. Descriptor 3 is the
-// listening socket that crispd hands over. The id is not used: it is there to be seen in ps(1).
-// crisp-shim --print-plan <bundle>: prints the launch plan of the bundle's config.json.
+// listening socket that crispd hands over. The id is there to be seen in ps(1), and names the
+// session keyring. Started by linux/spawn.h, so with default signal actions. crisp-shim
+// --print-plan <bundle>: prints the launch plan of the bundle's config.json.
 #include <linux/close_range.h>
+#include <linux/keyctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -51,10 +54,18 @@ void Isolate() {
   (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
   if (chdir("/") != 0) _exit(1);
   umask(0);
-  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);
+}
+
+// The container's session keyring, with runc's name: init and execs inherit it from the shim.
+// Without one they would share crispd's, and see keys of the host and of other containers
+// (session-keyring(7)). No other container can join it by its name: that takes the right to search
+// it. A container starts all the same when the kernel has no keyrings or the quota is used up.
+void JoinKeyring(const char* id) {
+  const std::string name = std::string("_ses.") + id;
+  (void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.c_str());
 }
 
 }  // namespace
@@ -67,6 +78,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   crisp::shim::Isolate();
+  crisp::shim::JoinKeyring(argv[2]);
   CRISP_FAILPOINT("shim: begins");
   crisp::shim::supervisor.Run(argv[1], crisp::base::UniqueFd(crisp::shim::kListener),
                               crisp::shim::runtime);

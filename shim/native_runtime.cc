@@ -29,8 +29,11 @@ bool MakePipe(base::UniqueFd& read_end, base::UniqueFd& write_end) {
 }
 
 BuilderInput InputOf(const RuntimeHost& host, const LaunchFds& fds) {
-  BuilderInput input = {
-      .bundle = host.bundle, .cgroup = host.cgroup, .clone_into = fds.group, .init = host.init};
+  BuilderInput input = {.bundle = host.bundle,
+                        .cgroup = host.cgroup,
+                        .clone_into = fds.group,
+                        .args_file = fds.args_file,
+                        .init = host.init};
   std::copy(std::begin(fds.stdio), std::end(fds.stdio), std::begin(input.stdio));
   return input;
 }

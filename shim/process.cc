@@ -1,5 +1,5 @@
-// What only root on the host can give a process: a lower OOM score, higher limits, the ownership of
-// its pipes.
+// What only root on the host can give a process: a lower OOM score, higher limits and priorities,
+// the ownership of its pipes.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/unique_fd.h"
 #include "shim/build_context.h"
+#include "shim/child/step.h"
 #include "shim/seccomp_gate.h"
 
 namespace crisp::shim {
@@ -107,6 +108,8 @@ bool PrepareProcess(BuildContext& context) {
     process.v1_tasks.push_back(tasks.get());
   if (context.joins_pid_namespace() && !AddSeccompGate(process))
     return context.Fail("the seccomp filter has no room for one more rule");
+  const char* kept = ResetPriorities();
+  if (kept != nullptr) return context.Fail(kept);
   if (process.oom_score_adj.has_value() && !SetOomScore(context, *process.oom_score_adj))
     return false;
   return RaiseRlimits(context) && GiveStdio(context) && OpenPrivateProc(context);

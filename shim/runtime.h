@@ -87,6 +87,7 @@ struct RuntimeHost {
 struct LaunchFds {
   int stdio[3] = {-1, -1, -1};  // -1: /dev/null
   int group = -1;               // the cgroup2 directory it starts in
+  int args_file = -1;           // of an Exec with args_in_file
 };
 
 class Runtime {

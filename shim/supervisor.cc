@@ -39,6 +39,23 @@ constexpr int64_t kLastOutputNs = 2 * kSecond;
   return reply;
 }
 
+bool WasOomKilled(const cgroup::JoinFds& cgroup, uint64_t kills_before) {
+  return cgroup.oom.valid() && cgroup::OomKills(cgroup.oom.get()).value_or(0) > kills_before;
+}
+
+void AnswerAbandoned(Connection& starter, const LaunchFailure& failure, int init_status,
+                     bool oom_killed) {
+  if (!failure.killed) return starter.Fail(failure.step, failure.error, failure.detail);
+  std::string how = "killed";
+  if (oom_killed) {
+    how = "killed for lack of memory (is the memory limit too low?)";
+  } else if (WIFSIGNALED(init_status)) {
+    how = absl::StrCat("killed by signal ", WTERMSIG(init_status));
+  }
+  starter.Fail(ipc::Step::kLaunch, 0, absl::StrCat(how, " in step ", ipc::StepName(failure.step)),
+               oom_killed);
+}
+
 }  // namespace
 
 bool Supervisor::Prepare(const char* bundle, base::UniqueFd listener) {
@@ -62,20 +79,21 @@ void Supervisor::Run(const char* bundle, base::UniqueFd listener, Runtime& runti
   exec_host_.runtime = &runtime;
   if (!Prepare(bundle, std::move(listener))) return;
   while (state_ != State::kEnded) {
-    if (!loop_.RunOnce(TimeoutMs())) OnTime();
+    // Events of a busy container would put off the end of an exec for ever.
+    const bool event = loop_.RunOnce(TimeoutMs());
+    if (!event || execs_.deadline_ns() != INT64_MAX) OnTime();
     if (reap_) Reap();
+    FreeConnections();
     if (execs_.FreeEnded()) trim_ = true;
     if (trim_) (void)malloc_trim(0);
     trim_ = false;
-    if (!accepting_ && FreeConnection() != nullptr) {
-      accepting_ = loop_.Add(listener_.get(), EPOLLIN, *this);
-    }
   }
 }
 
 int Supervisor::TimeoutMs() const {
   int64_t deadline = deadline_ns_ == 0 ? INT64_MAX : deadline_ns_;
   for (const Output& output : outputs_) deadline = std::min(deadline, output.deadline_ns());
+  deadline = std::min(deadline, execs_.deadline_ns());
   if (deadline == INT64_MAX) return -1;
   const int64_t left = (deadline - base::MonotonicNanos() + 999'999) / 1'000'000;
   return static_cast<int>(std::clamp<int64_t>(left, 0, 60'000));
@@ -86,6 +104,7 @@ void Supervisor::OnTime() {
   for (Output& output : outputs_) {
     if (output.deadline_ns() <= now) output.OnTime(now);
   }
+  execs_.KillLate(now);
   if (deadline_ns_ == 0 || deadline_ns_ > now) return;
   deadline_ns_ = 0;
   if (state_ == State::kIdle || state_ == State::kAbandoning) state_ = State::kEnded;
@@ -94,23 +113,25 @@ void Supervisor::OnTime() {
 
 // --- connections
 
-Connection* Supervisor::FreeConnection() {
-  for (Connection& connection : connections_) {
-    if (!connection.is_open()) return &connection;
-  }
-  return nullptr;
+// Not within an event: a connection does not delete itself.
+void Supervisor::FreeConnections() {
+  const auto is_closed = [](const Connection& connection) { return !connection.is_open(); };
+  const bool room = connections_.remove_if(is_closed) != 0;
+  if (room && !accepting_) accepting_ = loop_.Add(listener_.get(), EPOLLIN, *this);
 }
 
 void Supervisor::OnEvent(uint32_t) {
-  Connection* connection = FreeConnection();
-  if (connection == nullptr) {
+  const bool room = connections_.size() < kMaxConnections;
+  base::UniqueFd fd(room ? accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)
+                         : -1);
+  if (fd.valid()) {
+    const bool open = connections_.emplace_back().Open(loop_, *this, std::move(fd));
+    if (open && state_ == State::kIdle) deadline_ns_ = 0;
+  } else if (!room || (errno != EAGAIN && errno != ECONNABORTED)) {
+    // No connection is left, or no descriptor, until one is closed.
     loop_.Remove(listener_.get());
     accepting_ = false;
-    return;
   }
-  base::UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!fd.valid()) return;
-  if (connection->Open(loop_, *this, std::move(fd)) && state_ == State::kIdle) deadline_ns_ = 0;
 }
 
 void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& request,
@@ -303,13 +324,8 @@ void Supervisor::AdvanceAbandoning() {
   (void)unlinkat(bundle_fd_.get(), base::kInitFile, 0);  // may have been written already
   state_ = State::kEnded;
   if (starter_ == nullptr) return;
-  const LaunchFailure failure = launch_->failure();
-  if (!failure.killed) return starter_->Fail(failure.step, failure.error, failure.detail);
-  const std::string how = WIFSIGNALED(init_status_)
-                              ? absl::StrCat("killed by signal ", WTERMSIG(init_status_))
-                              : "killed";
-  starter_->Fail(ipc::Step::kLaunch, 0,
-                 absl::StrCat(how, " in step ", ipc::StepName(failure.step)));
+  AnswerAbandoned(*starter_, launch_->failure(), init_status_,
+                  WasOomKilled(cgroup_, oom_kills_before_));
 }
 
 void Supervisor::WatchGroup() {
@@ -446,9 +462,7 @@ void Supervisor::End() {
   ipc::ExitRecord record = {.finished_at_ns = finished_at_ns_};
   record.exit_code =
       WIFSIGNALED(init_status_) ? 128 + WTERMSIG(init_status_) : WEXITSTATUS(init_status_);
-  if (cgroup_.oom.valid()) {
-    record.oom_killed = cgroup::OomKills(cgroup_.oom.get()).value_or(0) > oom_kills_before_;
-  }
+  record.oom_killed = WasOomKilled(cgroup_, oom_kills_before_);
   // First the file: a crispd that knows nothing of the message takes it for the end of the shim. If
   // the file cannot be written, a crispd that runs now still learns the exit code.
   const bool on_disk = exit_file_.Write(bundle_fd_.get(), record).ok();

@@ -3,14 +3,15 @@
 //   idle ──Start──> starting ──program runs──> running ──init ends──> ending ──> ended
 //                      └───────fails, or crispd closes its connection──> abandoning ──> ended
 //
-// At "ended" exit.json is written and crispd is told the same on its tether (not after an
-// abandoned start, which leaves no record), and the shim exits. One thread; everything is an event.
-// All memory is static or in kernel buffers, except for the messages of an operation in progress
-// and for execs.
+// At "ended" exit.json is written and crispd is told the same on its tether (not after an abandoned
+// start, which leaves no record), and the shim exits. One thread; everything is an event. All
+// memory is static or in kernel buffers, except for connections, the messages of an operation in
+// progress, and execs.
 #pragma once
 
 #include <sys/types.h>
 
+#include <list>
 #include <memory>
 #include <vector>
 
@@ -41,7 +42,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
 
  private:
   // One for each exec, and some for the tether, attached clients, log rotation and resizing.
-  static constexpr int kMaxConnections = ExecTable::kMaxExecs + 32;
+  static constexpr size_t kMaxConnections = ExecTable::kMaxExecs + 32;
 
   enum class State : uint8_t { kIdle, kStarting, kRunning, kEnding, kAbandoning, kEnded };
 
@@ -62,7 +63,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   bool Prepare(const char* bundle, base::UniqueFd listener);
   bool IsLaunching() const { return launch_ != nullptr && launch_->pending(); }
   bool HasHelper() const { return launch_ != nullptr && launch_->helper() != 0; }
-  Connection* FreeConnection();  // null when all are in use
+  void FreeConnections();
   int TimeoutMs() const;
   void OnTime();
 
@@ -88,7 +89,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
 
   EventLoop loop_;
   base::UniqueFd listener_;
-  bool accepting_ = true;  // false: all connections are in use, new ones wait in the backlog
+  bool accepting_ = true;  // false: no room for one more connection, new ones wait in the backlog
   base::UniqueFd bundle_fd_;
   ChildSignal child_signal_;
   GroupEvents group_events_;
@@ -117,7 +118,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   base::UniqueFd child_stdio_[3];
   ExecHost exec_host_;
 
-  Connection connections_[kMaxConnections];
+  std::list<Connection> connections_;
   ExecTable execs_;
   Output outputs_[2];
   CopyingTime copying_;

@@ -1,9 +1,7 @@
 // Cgroups, namespaces and what is set in them.
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/keyctl.h>
 #include <sched.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/unique_fd.h"
@@ -33,13 +31,6 @@ bool ApplyContainerCgroupNamespace(Child& child) {
 }
 
 bool ApplySession(Child& child) {
-  // Without a session keyring of its own the process would share crispd's, and see keys of the host
-  // and of other containers (session-keyring(7)). It starts all the same when the kernel has no
-  // keyrings or the user's quota of them is used up.
-  const long keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
-  if (keyring < 0 && errno != ENOSYS && errno != EDQUOT && errno != EPERM) {
-    return child.Fail("session keyring");
-  }
   // A helper leaves the shim's group, too: the process that it clones could be made to signal all
   // of its group before it has one of its own.
   return setsid() >= 0 || child.Fail("setsid");

@@ -28,20 +28,6 @@ bool EnterWorkdir(Child& child) {
   return false;
 }
 
-const char* WhyNot(int error) {
-  switch (error) {
-    case EACCES:
-    case EPERM:
-      return ": permission denied";
-    case ENOEXEC:
-      return ": exec format error";
-    case E2BIG:
-      return ": argument list too long";
-    default:
-      return ": no such file or directory";
-  }
-}
-
 }  // namespace
 
 bool ApplyStdio(Child& child) {
@@ -109,7 +95,7 @@ bool ApplyProgram(Child& child) {
   memcpy(quoted + 1, name, length);
   quoted[length + 1] = '"';
   quoted[length + 2] = '\0';
-  return child.Refuse(error, quoted, WhyNot(error));
+  return child.Refuse(error, quoted);
 }
 
 }  // namespace crisp::shim

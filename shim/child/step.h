@@ -74,6 +74,11 @@ bool ApplyPidNamespace(Child& child);
 bool ApplyHostname(Child& child);
 bool ApplySysctls(Child& child);
 
+// inherited.cc: what crispd was started with
+bool ApplyInherited(Child& child);
+// For the builder, before it joins a user namespace. Null, or what could not be set, with errno.
+const char* ResetPriorities();
+
 // identity.cc: user, capabilities and other restrictions of the process
 bool ApplyRlimits(Child& child);
 bool ApplyBoundingSet(Child& child);

@@ -11,6 +11,7 @@ using ipc::Step;
 constexpr ChildStep kInitSteps[] = {
     {Step::kBarrier,          ApplyBarrier},           // first: a parked child has done nothing yet
     {Step::kCgroup,           ApplyCgroups},           // before anything uses memory
+    {Step::kInherited,        ApplyInherited},         // after "cgroup", for its cpuset
     {Step::kCgroupNamespace,  ApplyCgroupNamespace},   // after "cgroup": that group is its root
     {Step::kSession,          ApplySession},           // before a terminal can become controlling
     {Step::kRootfs,           ApplyRootfs},            // as the host's root: only that may enter
@@ -48,6 +49,7 @@ constexpr ChildStep kInitSteps[] = {
 // For an exec the container exists already, so only what belongs to a process is done.
 constexpr ChildStep kExecSteps[] = {
     {Step::kCgroup,           ApplyCgroups},
+    {Step::kInherited,        ApplyInherited},
     {Step::kCgroupNamespace,  ApplyContainerCgroupNamespace},
     {Step::kSession,          ApplySession},
     {Step::kUserNamespace,    ApplyUserNamespace},

@@ -18,4 +18,8 @@ absl::StatusOr<std::vector<absl::string_view>> SplitPath(absl::string_view path)
 // "/a//b/./c/" -> "/a/b/c", "a//b" -> "a/b", "" -> "". Errors as above.
 absl::StatusOr<std::string> CleanPath(absl::string_view path);
 
+// The same for an absolute path, with ".." taken back as text and staying at "/": "/app/../data" ->
+// "/data". For a path that is resolved inside a root afterwards.
+absl::StatusOr<std::string> CleanRootedPath(absl::string_view path);
+
 }  // namespace crisp::base

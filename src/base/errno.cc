@@ -2,19 +2,26 @@
 
 #include <cstring>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 namespace crisp::base {
 
-std::string ErrnoName(int error) {
+std::string ErrnoText(int error) {
   const char* name = strerrorname_np(error);
-  return name != nullptr ? name : absl::StrCat("errno ", error);
+  const char* words = strerrordesc_np(error);
+  if (name == nullptr || words == nullptr) return absl::StrCat("errno ", error);
+  std::string text = words;
+  // "No such file or directory", but "RPC struct is bad".
+  if (text.size() > 1 && absl::ascii_islower(static_cast<unsigned char>(text[1])))
+    text[0] = absl::ascii_tolower(static_cast<unsigned char>(text[0]));
+  return absl::StrCat(text, " (", name, ")");
 }
 
 absl::Status Errno(absl::string_view operation, absl::string_view subject, int error) {
   return absl::Status(
       absl::ErrnoToStatusCode(error),
-      absl::StrCat(operation, subject.empty() ? "" : " ", subject, ": ", ErrnoName(error)));
+      absl::StrCat(operation, subject.empty() ? "" : " ", subject, ": ", ErrnoText(error)));
 }
 
 absl::Status Prefix(const absl::Status& status, absl::string_view prefix) {

@@ -20,7 +20,7 @@ absl::StatusOr<Thread> StartThread(const std::string& name, std::function<void()
     });
   } catch (const std::system_error& error) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("cannot start a thread for ", name, ": ", ErrnoName(error.code().value())));
+        absl::StrCat("cannot start a thread for ", name, ": ", ErrnoText(error.code().value())));
   }
   return thread;
 }

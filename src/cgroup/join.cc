@@ -96,7 +96,8 @@ absl::Status RemoveExecGroup(int container_v2_fd, uint64_t serial) {
     return absl::OkStatus();
   }
   if (errno == EBUSY) {
-    return absl::FailedPreconditionError(absl::StrCat("remove cgroup ", name, ": EBUSY"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("remove cgroup ", name, ": ", base::ErrnoText(EBUSY)));
   }
   return base::Errno("remove cgroup", name);
 }

@@ -48,7 +48,7 @@ struct BusError {
 absl::StatusOr<Bus> Connect() {
   sd_bus* bus = nullptr;
   const int code = sd_bus_open_system(&bus);
-  if (code < 0) return absl::UnavailableError(absl::StrCat("system bus: ", base::ErrnoName(-code)));
+  if (code < 0) return absl::UnavailableError(absl::StrCat("system bus: ", base::ErrnoText(-code)));
   return Bus(bus);
 }
 

@@ -40,7 +40,8 @@ absl::StatusOr<NetworkConf> LoadConf(const std::string& path) {
 }  // namespace
 
 int VersionRank(absl::string_view version) {
-  static constexpr absl::string_view kVersions[] = {"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"};
+  static constexpr absl::string_view kVersions[] = {"0.1.0", "0.2.0", "0.3.0", "0.3.1",
+                                                    "0.4.0", "1.0.0", "1.1.0"};
   const auto* found = std::find(std::begin(kVersions), std::end(kVersions), version);
   return found == std::end(kVersions) ? -1 : static_cast<int>(found - std::begin(kVersions));
 }

@@ -16,7 +16,8 @@ namespace crisp::cni {
 struct PluginConf {
   std::string type;                       // a plain file name (IsPluginType)
   std::vector<std::string> capabilities;  // declared true
-  std::string json;                       // its object in the list
+  std::string lease_dir;  // of the IPAM plugin host-local: <dataDir>/<network>; otherwise empty
+  std::string json;       // its object in the list
 };
 
 struct NetworkConf {
@@ -34,6 +35,9 @@ int VersionRank(absl::string_view version);
 inline constexpr char kStatusVersion[] = "1.1.0";
 inline constexpr char kGcVersion[] = "1.1.0";
 inline constexpr char kDelResultVersion[] = "0.4.0";
+
+// What a configuration that declares no version has, as in libcni.
+inline constexpr char kUndeclaredVersion[] = "0.1.0";
 
 // Whether `type` is the name of a file in a plugin directory, without a path (CVE-2021-20206).
 bool IsPluginType(absl::string_view type);

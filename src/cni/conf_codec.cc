@@ -9,11 +9,14 @@ namespace {
 using base::Json;
 
 constexpr size_t kMaxPlugins = 32;
+constexpr char kHostLocalDir[] = "/var/lib/cni/networks";  // unless it is configured
 
 // The newest offered version that is supported; empty when there is none.
 std::string ChooseVersion(const Json& list) {
   std::vector<std::string> offered = list.value("cniVersions", std::vector<std::string>());
-  offered.push_back(list.value("cniVersion", ""));
+  const std::string single = list.value("cniVersion", "");
+  if (!single.empty()) offered.push_back(single);
+  if (offered.empty()) return kUndeclaredVersion;
   std::string chosen;
   for (const std::string& version : offered) {
     if (VersionRank(version) > VersionRank(chosen)) chosen = version;
@@ -27,7 +30,7 @@ absl::Status CheckType(absl::string_view field, const std::string& type) {
       absl::StrCat(field, " ", base::DumpJson(type.substr(0, 256)), ": must be a plain file name"));
 }
 
-absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin) {
+absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin, const std::string& network) {
   PluginConf conf;
   conf.type = plugin.at("type").get<std::string>();
   CRISP_RETURN_IF_ERROR(CheckType("plugin type", conf.type));
@@ -35,6 +38,8 @@ absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin) {
     // The plugin executes the IPAM plugin; old versions do not check its name themselves.
     const std::string type = ipam->value("type", "");
     if (!type.empty()) CRISP_RETURN_IF_ERROR(CheckType("ipam type", type));
+    if (type == "host-local")
+      conf.lease_dir = absl::StrCat(ipam->value("dataDir", kHostLocalDir), "/", network);
   }
   if (const auto declared = plugin.find("capabilities"); declared != plugin.end()) {
     for (const auto& [name, enabled] : declared->get<std::map<std::string, bool>>()) {
@@ -74,7 +79,7 @@ absl::StatusOr<NetworkConf> DecodeList(const Json& document) {
         absl::StrCat("plugins: must be a list of 1 to ", kMaxPlugins, " plugins"));
   }
   for (const Json& plugin : plugins) {
-    CRISP_ASSIGN_OR_RETURN(PluginConf decoded, DecodePlugin(plugin));
+    CRISP_ASSIGN_OR_RETURN(PluginConf decoded, DecodePlugin(plugin, conf.name));
     conf.plugins.push_back(std::move(decoded));
   }
   conf.disable_gc = list.value("disableGC", false);

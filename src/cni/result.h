@@ -1,6 +1,6 @@
 // A plugin's answer on standard output. Plugins are not trusted: the caller bounds the size of the
 // text, these functions check its form. Pure, thread-safe.
-// Source: CNI specification 1.1.0, section 5 (0.3.0 to 1.0.0 have the same members used here).
+// Source: CNI specification 1.1.0, section 5; 0.4.0 and 0.2.0, sections "Result".
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,13 @@ namespace crisp::cni {
 
 struct Result {
   std::vector<std::string> ips;  // of the pod's interface, no prefix length, in the plugin's order
-  std::string json;              // the whole answer with its cniVersion, for prevResult
+  std::string json;              // the whole answer in the version of the network, for prevResult
 };
 
-// A plugin's success answer to ADD. `cni_version` is added to an answer without a version.
-// kInvalidArgument names what is wrong.
+// A plugin's success answer to ADD, in any version of the specification; an answer without a
+// version has that of the network, `cni_version`. The next plugin reads prevResult in the version
+// of its configuration, so an answer in another version is converted to it. Versions below 0.3.0
+// have room for one address of each family. kInvalidArgument names what is wrong.
 absl::StatusOr<Result> ParseResult(absl::string_view text, absl::string_view cni_version);
 
 struct PluginError {

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/json.h"
@@ -38,15 +39,82 @@ absl::StatusOr<bool> IsPodAddress(const Json& result, const Json& ip) {
          !interface.value("sandbox", "").empty();
 }
 
+// From 0.3.0 on a result has lists of addresses and routes; before, one member for each family.
+bool HasLists(absl::string_view version) { return VersionRank(version) >= VersionRank("0.3.0"); }
+
+struct Family {
+  const char* member;
+  const char* version;
+};
+constexpr Family kIpv4 = {"ip4", "4"};
+constexpr Family kIpv6 = {"ip6", "6"};
+
+const Family& FamilyOf(const std::string& address) {
+  return absl::StrContains(address, ':') ? kIpv6 : kIpv4;
+}
+
+void ToLists(Json& result) {
+  Json ips = Json::array();
+  Json routes = Json::array();
+  for (const Family& family : {kIpv4, kIpv6}) {
+    const Json old = result.value(family.member, Json());
+    result.erase(family.member);
+    if (old.is_null()) continue;
+    Json ip = Json::object();
+    ip["address"] = old.at("ip");
+    if (old.contains("gateway")) ip["gateway"] = old["gateway"];
+    ips.push_back(std::move(ip));
+    for (const Json& route : old.value("routes", Json::array())) routes.push_back(route);
+  }
+  result["ips"] = std::move(ips);
+  result["routes"] = std::move(routes);
+}
+
+void FromLists(Json& result) {
+  Json old = Json::object();
+  for (const Json& ip : result.value("ips", Json::array())) {
+    const std::string address = ip.at("address").get<std::string>();
+    Json& place = old[FamilyOf(address).member];
+    if (!place.is_null()) continue;  // only the first has room
+    place["ip"] = address;
+    if (ip.contains("gateway")) place["gateway"] = ip["gateway"];
+  }
+  for (const Json& route : result.value("routes", Json::array())) {
+    const char* member = FamilyOf(route.value("dst", "")).member;
+    if (old.contains(member)) old[member]["routes"].push_back(route);
+  }
+  for (const char* list : {"interfaces", "ips", "routes"}) result.erase(list);
+  result.update(old);
+}
+
+// From 0.3.0 to 0.4.0 an address says of which family it is.
+void SetFamilies(Json& result, bool wanted) {
+  const auto ips = result.find("ips");
+  if (ips == result.end()) return;
+  for (Json& ip : *ips) {
+    ip.erase("version");
+    if (wanted) ip["version"] = FamilyOf(ip.at("address").get<std::string>()).version;
+  }
+}
+
+// `result` has lists; afterwards it is as a plugin of the version `to` would have it.
+void ToVersion(Json& result, absl::string_view to) {
+  result["cniVersion"] = std::string(to);
+  if (!HasLists(to)) return FromLists(result);
+  SetFamilies(result, VersionRank(to) < VersionRank("1.0.0"));
+}
+
 absl::StatusOr<Result> DecodeResult(const Json& document, absl::string_view cni_version) {
   if (!document.is_object()) return absl::InvalidArgumentError("result: must be an object");
   Json answer = document;
-  if (!answer.contains("cniVersion")) answer["cniVersion"] = std::string(cni_version);
-  const std::string version = answer["cniVersion"].get<std::string>();
+  std::string version = answer.value("cniVersion", "");
+  if (version.empty()) version = std::string(cni_version);
   if (VersionRank(version) < 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "result: cniVersion ", base::DumpJson(Printable(version)), ": is not supported"));
   }
+  answer["cniVersion"] = version;
+  if (!HasLists(version)) ToLists(answer);
   Result result;
   const auto ips = answer.find("ips");
   if (ips != answer.end() && !ips->is_null()) {
@@ -65,6 +133,7 @@ absl::StatusOr<Result> DecodeResult(const Json& document, absl::string_view cni_
       if (mine) result.ips.push_back(address);
     }
   }
+  if (version != cni_version || !HasLists(version)) ToVersion(answer, cni_version);
   result.json = base::DumpJson(answer);
   return result;
 }

@@ -7,7 +7,6 @@
 #include <cstdlib>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +15,7 @@
 #include "absl/strings/strip.h"
 #include "base/clock.h"
 #include "base/deadline.h"
+#include "base/printable.h"
 #include "image/link_local.h"
 
 namespace crisp::image {
@@ -319,7 +319,7 @@ absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request, con
   if (code == CURLE_OK || exchange.cut_short) return std::move(exchange.response);
   const absl::string_view words =
       exchange.curl_words[0] != '\0' ? exchange.curl_words : curl_easy_strerror(code);
-  const std::string message = absl::StrCat(what, ": ", absl::CHexEscape(words));
+  const std::string message = absl::StrCat(what, ": ", base::Printable(words));
   return IsTrustFailure(code) ? absl::FailedPreconditionError(message)
                               : absl::UnavailableError(message);
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -12,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "base/deadline.h"
 #include "base/errno.h"
+#include "base/printable.h"
 #include "base/status_macros.h"
 #include "base/wait.h"
 #include "image/auth.h"
@@ -202,7 +202,7 @@ std::string Registry::ConcealText(absl::string_view text) const {
     if (secret.size() < kShortestSecret) continue;
     concealed = absl::StrReplaceAll(
         concealed,
-        {{secret, "***"}, {PercentEncode(secret), "***"}, {absl::CHexEscape(secret), "***"}});
+        {{secret, "***"}, {PercentEncode(secret), "***"}, {base::Printable(secret), "***"}});
   }
   return concealed;
 }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/json.h"
+#include "base/printable.h"
 
 namespace crisp::image {
 namespace {
@@ -41,7 +41,7 @@ std::string DecodeRegistryError(absl::string_view text) {
     const Json& first = answer.at("errors").at(0);
     const std::string code = TextMember(first, "code").substr(0, kMaxCode);
     const std::string message = TextMember(first, "message").substr(0, kMaxMessage);
-    return absl::CHexEscape(message.empty() ? code : absl::StrCat(code, ": ", message));
+    return base::Printable(message.empty() ? code : absl::StrCat(code, ": ", message));
   });
   return decoded.ok() ? *decoded : "";
 }

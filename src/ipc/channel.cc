@@ -62,6 +62,15 @@ void TakeFds(msghdr& header, std::vector<base::UniqueFd>& fds) {
 
 absl::Status Channel::Send(const google::protobuf::MessageLite& message,
                            const std::vector<int>& fds) const {
+  return SendPacket(message, fds, 0);
+}
+
+absl::Status Channel::SendAtOnce(const google::protobuf::MessageLite& message) const {
+  return SendPacket(message, {}, MSG_DONTWAIT);
+}
+
+absl::Status Channel::SendPacket(const google::protobuf::MessageLite& message,
+                                 const std::vector<int>& fds, int flags) const {
   const std::string data = message.SerializeAsString();
   if (data.size() > kMaxPacketBytes || fds.size() > kMaxPacketFds) {
     return absl::InvalidArgumentError(
@@ -82,7 +91,7 @@ absl::Status Channel::Send(const google::protobuf::MessageLite& message,
     part->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
     memcpy(CMSG_DATA(part), fds.data(), sizeof(int) * fds.size());
   }
-  while (sendmsg(fd_.get(), &header, MSG_NOSIGNAL) < 0) {
+  while (sendmsg(fd_.get(), &header, MSG_NOSIGNAL | flags) < 0) {
     if (errno == EINTR) continue;
     if (errno == EPIPE || errno == ECONNRESET)
       return absl::UnavailableError("send: connection closed");
@@ -144,7 +153,7 @@ absl::StatusOr<Channel> Connect(const std::string& path) {
   if (!fd.valid()) return base::Errno("socket", path);
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     const int error = errno;
-    const std::string text = absl::StrCat("connect ", path, ": ", base::ErrnoName(error));
+    const std::string text = absl::StrCat("connect ", path, ": ", base::ErrnoText(error));
     if (error == ECONNREFUSED) return absl::UnavailableError(text);
     if (error == EAGAIN) return absl::ResourceExhaustedError(text);
     return base::Errno("connect", path, error);

@@ -41,6 +41,9 @@ class Channel {
   absl::Status Send(const google::protobuf::MessageLite& message,
                     const std::vector<int>& fds = {}) const;
 
+  // The same, and never blocks: kUnavailable also when the peer has not read what came before.
+  absl::Status SendAtOnce(const google::protobuf::MessageLite& message) const;
+
   // Waits for one packet; with a deadline that has passed, takes only what has arrived.
   // kUnavailable "connection closed" at end of file, kDeadlineExceeded when nothing came in time,
   // kInvalidArgument when bytes do not parse or the packet is too large.
@@ -58,6 +61,9 @@ class Channel {
   }
 
  private:
+  absl::Status SendPacket(const google::protobuf::MessageLite& message, const std::vector<int>& fds,
+                          int flags) const;
+
   base::UniqueFd fd_;
 };
 

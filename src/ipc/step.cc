@@ -69,6 +69,7 @@ constexpr StepInfo kSteps[] = {
     {Step::kCapabilities, "capabilities", Blame::kHost},
     {Step::kNoNewPrivileges, "no new privileges", Blame::kHost},
     {Step::kExec, "exec", Blame::kClient},
+    {Step::kInherited, "inherited attributes", Blame::kHost},
 };
 
 constexpr bool IsIndexedByStep() {

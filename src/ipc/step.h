@@ -59,8 +59,9 @@ enum class Step : uint8_t {
   kCapabilities = 41,
   kNoNewPrivileges = 42,
   kExec = 43,
+  kInherited = 44,
 };
-inline constexpr uint32_t kLastStep = static_cast<uint32_t>(Step::kExec);
+inline constexpr uint32_t kLastStep = static_cast<uint32_t>(Step::kInherited);
 
 // What users read ("working directory"); empty for kNone. A literal.
 const char* StepName(Step step);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/printable.h"
 #include "base/status_macros.h"
 #include "linux/overlay.h"
 #include "linux/rootfs_path.h"
@@ -25,7 +26,8 @@ absl::StatusOr<store::ImageVolume> FindImageVolume(const image::ImageStore& imag
                             .sub_path = asked.sub_path};
 }
 
-absl::Status CheckSubPath(const snapshot::SnapshotStore& snapshots,
+// `image` is what the manifest calls it.
+absl::Status CheckSubPath(const snapshot::SnapshotStore& snapshots, const std::string& image,
                           const store::ImageVolume& volume) {
   CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView view, snapshots.View(volume.chain_ids.back()));
   if (volume.sub_path.empty()) return absl::OkStatus();
@@ -33,9 +35,11 @@ absl::Status CheckSubPath(const snapshot::SnapshotStore& snapshots,
   const absl::StatusOr<base::UniqueFd> directory =
       linux::OpenInRoot(root.get(), volume.sub_path, O_PATH | O_DIRECTORY);
   if (directory.ok()) return absl::OkStatus();
+  const std::string sub_path = absl::StrCat("subPath \"", base::Printable(volume.sub_path), "\"");
   return absl::InvalidArgumentError(
-      absl::StrCat("mounts.image_sub_path \"", volume.sub_path, "\": must be a directory in image ",
-                   volume.image_id, ": ", directory.status().message()));
+      absl::IsNotFound(directory.status())
+          ? absl::StrCat(sub_path, " does not exist in image ", image)
+          : absl::StrCat(sub_path, " of image ", image, ": ", directory.status().message()));
 }
 
 }  // namespace
@@ -67,9 +71,16 @@ absl::StatusOr<std::vector<store::ImageVolume>> FindImageVolumes(
 }
 
 absl::Status CheckImageVolumes(const snapshot::SnapshotStore& snapshots,
+                               const ::runtime::v1::ContainerConfig& config,
                                const std::vector<store::ImageVolume>& volumes) {
-  for (const store::ImageVolume& volume : volumes)
-    CRISP_RETURN_IF_ERROR(base::Prefix(CheckSubPath(snapshots, volume), kErrorPrefix));
+  auto volume = volumes.begin();
+  for (const ::runtime::v1::Mount& mount : config.mounts()) {
+    if (!mount.has_image()) continue;
+    const ::runtime::v1::ImageSpec& asked = mount.image();
+    const std::string& name =
+        asked.user_specified_image().empty() ? asked.image() : asked.user_specified_image();
+    CRISP_RETURN_IF_ERROR(base::Prefix(CheckSubPath(snapshots, name, *volume++), kErrorPrefix));
+  }
   return absl::OkStatus();
 }
 

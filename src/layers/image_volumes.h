@@ -26,6 +26,7 @@ absl::StatusOr<std::vector<store::ImageVolume>> FindImageVolumes(
 
 // Sub paths are directories in their images, whatever links lead there; kInvalidArgument otherwise.
 absl::Status CheckImageVolumes(const snapshot::SnapshotStore& snapshots,
+                               const ::runtime::v1::ContainerConfig& config,
                                const std::vector<store::ImageVolume>& volumes);
 
 void FillRootfs(const snapshot::RootfsView& view, shim::v1::Rootfs& rootfs);

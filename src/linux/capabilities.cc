@@ -1,6 +1,5 @@
 #include "linux/capabilities.h"
 
-#include <algorithm>
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
@@ -51,25 +50,32 @@ constexpr const char* kNames[] = {"CAP_CHOWN",
                                   "CAP_BPF",
                                   "CAP_CHECKPOINT_RESTORE"};
 
+constexpr int kMaxCapabilities = 64;
+
+std::string CapabilityName(int number) {
+  const auto index = static_cast<size_t>(number);
+  return index < std::size(kNames) ? kNames[index] : absl::StrCat("CAP_", number);
+}
+
 }  // namespace
 
 absl::StatusOr<CapabilityMask> ParseCapabilities(const std::vector<std::string>& names) {
   CapabilityMask mask = 0;
   for (const std::string& name : names) {
-    const auto found = std::find(std::begin(kNames), std::end(kNames), absl::string_view(name));
-    if (found == std::end(kNames)) {
+    int number = 0;
+    while (number < kMaxCapabilities && name != CapabilityName(number)) ++number;
+    if (number == kMaxCapabilities) {
       return absl::InvalidArgumentError(absl::StrCat("capability \"", name, "\" does not exist"));
     }
-    mask |= CapabilityMask{1} << (found - std::begin(kNames));
+    mask |= CapabilityMask{1} << number;
   }
   return mask;
 }
 
 std::vector<std::string> CapabilityNames(CapabilityMask mask) {
   std::vector<std::string> names;
-  for (size_t i = 0; i < 64; ++i) {
-    if ((mask >> i & 1) == 0) continue;
-    names.push_back(i < std::size(kNames) ? kNames[i] : absl::StrCat("CAP_", i));
+  for (int i = 0; i < kMaxCapabilities; ++i) {
+    if ((mask >> i & 1) != 0) names.push_back(CapabilityName(i));
   }
   return names;
 }

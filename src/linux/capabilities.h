@@ -14,9 +14,9 @@ namespace crisp::linux {
 using CapabilityMask = uint64_t;
 
 // kInvalidArgument naming the first word that is not a capability. "CAP_CHOWN" is one; "chown" and
-// "CHOWN" are not.
+// "CHOWN" are not. One of a newer kernel is named by its number: "CAP_63".
 absl::StatusOr<CapabilityMask> ParseCapabilities(const std::vector<std::string>& names);
-// In the order of their numbers; unknown bits as "CAP_63".
+// In the order of their numbers.
 std::vector<std::string> CapabilityNames(CapabilityMask mask);
 
 }  // namespace crisp::linux

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,9 +48,12 @@ __attribute__((no_sanitize_address, no_sanitize_undefined, no_sanitize_thread))
 void Become(void* argument) {
   auto& program = *static_cast<Program*>(argument);
   // crispd ignores SIGPIPE, has handlers and blocks signals; the program must inherit none of that.
-  struct sigaction standard = {};
-  standard.sa_handler = SIG_DFL;
-  for (int number = 1; number < NSIG; ++number) sigaction(number, &standard, nullptr);
+  // Not sigaction(3): it refuses the two signals that glibc uses itself, which whoever started
+  // crispd may have ignored. All zeros are the kernel's SIG_DFL without flags.
+  static constexpr uint64_t kDefault[4] = {};
+  constexpr long kSignals = 64;
+  for (long number = 1; number <= kSignals; ++number)
+    syscall(SYS_rt_sigaction, number, kDefault, nullptr, kSignals / 8);
   // The umask is changed while gRPC binds its socket.
   umask(0022);
   bool ok = setsid() >= 0 && chdir("/") == 0;

@@ -48,8 +48,9 @@ class ContainerApi {
  public:
   virtual ~ContainerApi() = default;
   // Joins like SandboxApi::Run; a container that is there already, created and with the same
-  // configuration, is the answer.
+  // configuration, is the answer. `pod`: see spec/pod_as_asked.h.
   virtual absl::StatusOr<base::ContainerId> Create(const SandboxPtr& sandbox,
+                                                   const v1::PodSandboxConfig& pod,
                                                    const v1::ContainerConfig& config,
                                                    const base::Call& call) = 0;
   virtual absl::Status Start(const ContainerPtr& container, const base::Call& call) = 0;

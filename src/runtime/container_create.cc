@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "layers/declared_volumes.h"
 #include "layers/image_names.h"
 #include "layers/image_volumes.h"
 #include "linux/propagation.h"
@@ -53,9 +54,9 @@ absl::Status CheckPropagation(const v1::Mount& mount, int index) {
   CRISP_ASSIGN_OR_RETURN(const linux::Propagation host, linux::PropagationOf(mount.host_path()));
   if (host.shared || (host.slave && !both_ways)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      "mounts[", index, "].propagation ", v1::MountPropagation_Name(mount.propagation()),
-      ": host_path \"", mount.host_path(), "\" is on ", host.mount_point,
-      ", which is not a shared ", both_ways ? "" : "or slave ", "mount"));
+      "mounts[", index, "].mountPropagation ", both_ways ? "Bidirectional" : "HostToContainer",
+      ": hostPath \"", mount.host_path(), "\" is on ", host.mount_point, ", which is not a shared ",
+      both_ways ? "" : "or slave ", "mount"));
 }
 
 // hostPath volumes without a type expect a missing directory to be made; what is there stays as it
@@ -67,11 +68,19 @@ absl::Status MakeMountSources(const v1::ContainerConfig& config) {
     const absl::Status made = missing ? base::MakeDirs(mount.host_path(), 0755) : absl::OkStatus();
     if (!made.ok()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("mounts[", i, "].host_path \"", mount.host_path(), "\": ", made.message()));
+          absl::StrCat("mounts[", i, "].hostPath \"", mount.host_path(), "\": ", made.message()));
     }
     CRISP_RETURN_IF_ERROR(CheckPropagation(mount, i));
   }
   return absl::OkStatus();
+}
+
+// A retry whose first answer got lost.
+bool IsAnswer(const container::Container& container, const v1::ContainerConfig& config) {
+  return container.state() == v1::CONTAINER_CREATED &&
+         container.Read([&](const store::ContainerRecord& record) {
+           return google::protobuf::util::MessageDifferencer::Equals(record.config, config);
+         });
 }
 
 absl::Status MakeLogDirectory(const std::string& log_path) {
@@ -83,15 +92,10 @@ absl::Status MakeLogDirectory(const std::string& log_path) {
 }  // namespace
 
 absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
+                                                   const v1::PodSandboxConfig& pod,
                                                    const v1::ContainerConfig& config) {
   for (const ContainerPtr& container : core_.objects.ContainersOf(sandbox->id())) {
-    // A retry whose first answer got lost.
-    const bool same =
-        container->state() == v1::CONTAINER_CREATED &&
-        container->Read([&](const store::ContainerRecord& record) {
-          return google::protobuf::util::MessageDifferencer::Equals(record.config, config);
-        });
-    if (same) return container->id();
+    if (IsAnswer(*container, config)) return container->id();
   }
   store::ContainerRecord record;
   image::ImagePtr image;
@@ -113,11 +117,11 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   record.image_name = std::move(names.name);
   record.image_ref = std::move(names.ref);
   record.resources = config.linux().resources();
-  absl::Status status = Prepare(*sandbox, *image, record);
+  absl::Status status = Prepare(*sandbox, pod, *image, record);
   CRISP_FAILPOINT("create container: prepared");
   // A sandbox that is stopped or removed meanwhile must not be left with a container.
   absl::MutexLock sandbox_lock(&sandbox->operation());
-  if (status.ok() && sandbox->Read([](const store::SandboxRecord& pod) { return pod.stopped; })) {
+  if (status.ok() && sandbox->Read([](const store::SandboxRecord& run) { return run.stopped; })) {
     status = absl::FailedPreconditionError("its sandbox was stopped");
   }
   // The commit: without a record everything made so far is an orphan that the next start removes.
@@ -143,9 +147,10 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   return container->id();
 }
 
-absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::Image& image,
-                                 store::ContainerRecord& record) {
-  const store::SandboxRecord pod = sandbox.record();
+absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodSandboxConfig& pod,
+                                 const image::Image& image, store::ContainerRecord& record) {
+  const std::string cgroup_parent =
+      sandbox.Read([](const store::SandboxRecord& run) { return run.cgroup_parent; });
   const v1::ContainerConfig& config = record.config;
   const oci::ChainId top_layer = TopChainId(record.chain_ids);
   CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView layers, core_.snapshots.View(top_layer));
@@ -155,17 +160,20 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::I
                          spec::ResolveUser(config.linux().security_context(), image.config.user,
                                            users->passwd, users->group));
   record.user = UserMessage(user);
-  record.log_path = LogPath(pod.config, config);
+  record.log_path = LogPath(pod, config);
   CRISP_ASSIGN_OR_RETURN(const container::Init target, Target(sandbox.id(), config));
   CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path,
-                         core_.cgroups.Path(pod.cgroup_parent, record.id.str()));
+                         core_.cgroups.Path(cgroup_parent, record.id.str()));
   const linux::ProcessRef pause = sandbox.pause()->process;
   CRISP_ASSIGN_OR_RETURN(const PodFiles files,
                          FindPodFiles(pause, core_.paths.SandboxDir(sandbox.id())));
-  CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(pod.config));
+  CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(pod));
+  CRISP_ASSIGN_OR_RETURN(
+      const std::vector<spec::DeclaredVolume> volumes,
+      layers::PlaceVolumes(core_.snapshots, record.id.str(), config, image.config));
   CRISP_ASSIGN_OR_RETURN(spec::ContainerSpecResult result,
                          spec::ContainerSpec({.config = config,
-                                              .sandbox_config = pod.config,
+                                              .sandbox_config = pod,
                                               .image = image.config,
                                               .user = std::move(user),
                                               .id = record.id.str(),
@@ -178,18 +186,22 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const image::I
                                               .resolv_conf_path = files.resolv_conf,
                                               .hosts_path = files.hosts,
                                               .cgroup_v2 = core_.cgroups.layout().v2_only(),
-                                              .cdi_directories = core_.config.cdi.spec_dirs}));
+                                              .cdi_directories = core_.config.cdi.spec_dirs,
+                                              .volumes = volumes}));
+  for (const std::string& warning : result.warnings)
+    base::Log(base::LogLevel::kWarning, warning, {{"id", record.id.str()}});
   record.stop_signal = result.stop_signal;
   CRISP_RETURN_IF_ERROR(MakeMountSources(config));
   CRISP_FAILPOINT("create container: mount sources made");
   CRISP_RETURN_IF_ERROR(MakeLogDirectory(record.log_path));
   CRISP_FAILPOINT("create container: log directory made");
-  CRISP_RETURN_IF_ERROR(layers::CheckImageVolumes(core_.snapshots, record.image_volumes));
+  CRISP_RETURN_IF_ERROR(layers::CheckImageVolumes(core_.snapshots, config, record.image_volumes));
   // Limits the host cannot give are the caller's error now, not StartContainer's later.
   CRISP_RETURN_IF_ERROR(spec::CgroupResources(record.resources, result.spec.linux_).status());
   CRISP_RETURN_IF_ERROR(
-      core_.snapshots.Prepare(record.id.str(), top_layer, RootOwner(pod.config)).status());
+      core_.snapshots.Prepare(record.id.str(), top_layer, RootOwner(pod)).status());
   CRISP_FAILPOINT("create container: writable layer made");
+  CRISP_RETURN_IF_ERROR(layers::MakeVolumes(core_.snapshots, layers, volumes));
   return WriteBundle(core_.paths.Bundle(record.id), result.spec);
 }
 
@@ -206,10 +218,11 @@ absl::StatusOr<container::Init> Containers::Target(const base::SandboxId& sandbo
 }
 
 absl::StatusOr<base::ContainerId> Containers::Create(const SandboxPtr& sandbox,
+                                                     const v1::PodSandboxConfig& pod,
                                                      const v1::ContainerConfig& config,
                                                      const base::Call& call) {
   return creates_.Run(absl::StrCat(sandbox->id().str(), OperationKey(config)), call,
-                      [&] { return Make(sandbox, config); });
+                      [&] { return Make(sandbox, pod, config); });
 }
 
 }  // namespace crisp::runtime

@@ -73,10 +73,11 @@ absl::Status Containers::Launch(container::Container& container, base::Deadline 
 
 void Containers::RecordStartError(const ContainerPtr& container, const absl::Status& why) {
   CRISP_FAILPOINT("start container: failed");
+  const bool oom_killed = shim_client::IsOomKilled(why);
   core_.MarkExited(container, {.started_at_ns = 0,
                                .finished_at_ns = base::WallNanos(),
-                               .exit_code = 128,
-                               .reason = "StartError",
+                               .exit_code = oom_killed ? 137 : 128,
+                               .reason = oom_killed ? "OOMKilled" : "StartError",
                                .message = std::string(why.message())});
   const std::string cgroup_path = core_.CgroupPath(*container);
   // Until the cgroup is gone: a shim that was killed may have cloned in its last moment.

@@ -16,8 +16,8 @@ absl::Status CheckMemory(const v1::LinuxContainerResources& update, const cgroup
   const int64_t limit = update.memory_limit_in_bytes();
   const uint64_t used = stats.memory.working_set_bytes.value_or(0);
   if (limit <= 0 || static_cast<uint64_t>(limit) >= used) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "memory_limit_in_bytes ", limit, " is below the ", used, " bytes the container works with"));
+  return absl::FailedPreconditionError(absl::StrCat("limits.memory ", limit, " is below the ", used,
+                                                    " bytes the container works with"));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ class Containers final : public ContainerApi {
   explicit Containers(Core& core) : core_(core) {}
 
   absl::StatusOr<base::ContainerId> Create(const SandboxPtr& sandbox,
+                                           const v1::PodSandboxConfig& pod,
                                            const v1::ContainerConfig& config,
                                            const base::Call& call) override;
   absl::Status Start(const ContainerPtr& container, const base::Call& call) override;
@@ -33,10 +34,10 @@ class Containers final : public ContainerApi {
   absl::Status ApplyResources(const container::Container& container);
 
  private:
-  absl::StatusOr<base::ContainerId> Make(const SandboxPtr& sandbox,
+  absl::StatusOr<base::ContainerId> Make(const SandboxPtr& sandbox, const v1::PodSandboxConfig& pod,
                                          const v1::ContainerConfig& config);
-  absl::Status Prepare(const sandbox::Sandbox& sandbox, const image::Image& image,
-                       store::ContainerRecord& record);
+  absl::Status Prepare(const sandbox::Sandbox& sandbox, const v1::PodSandboxConfig& pod,
+                       const image::Image& image, store::ContainerRecord& record);
   absl::StatusOr<container::Init> Target(const base::SandboxId& sandbox,
                                          const v1::ContainerConfig& config) const;
   absl::Status Launch(container::Container& container, base::Deadline deadline);

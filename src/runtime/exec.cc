@@ -189,7 +189,8 @@ absl::StatusOr<streaming::PendingProcess> Execs::Exec(const streaming::ExecReque
       stdio.push_back(fd->valid() ? fd->get() : null.get());
   }
   CRISP_ASSIGN_OR_RETURN(shim_client::PendingExec asked,
-                         shim_client::PendingExec::Ask(bundle, request.command, wanted.tty, stdio));
+                         shim_client::PendingExec::Ask(bundle, request.command, wanted.tty, stdio,
+                                                       base::Deadline::Never()));
   streaming::PendingProcess pending;
   CRISP_ASSIGN_OR_RETURN(pending.answered, Duplicate(asked.fd()));
   streaming::Stdio io;

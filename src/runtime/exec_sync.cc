@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <functional>
+
 #include "base/errno.h"
 #include "base/failpoint.h"
 #include "base/status_macros.h"
@@ -82,14 +84,17 @@ class Capture {
 // One command under way.
 class SyncExec {
  public:
-  SyncExec(shim_client::ExecSession session, linux::Pipe out, linux::Pipe err, OutputBudget& budget)
+  // `stopping`: whether crispd ends, and not the caller has left.
+  SyncExec(shim_client::ExecSession session, linux::Pipe out, linux::Pipe err, OutputBudget& budget,
+           std::function<bool()> stopping)
       : session_(std::move(session)),
+        stopping_(std::move(stopping)),
         share_(budget, kMaxOutputBytes),
         out_(std::move(out.read), &output_.out),
         err_(std::move(err.read), &output_.err) {}
 
-  // Copies output until the command has exited, the caller has left or its time is up; in every
-  // case nothing of the command's tree runs afterwards.
+  // Copies output until the command has exited, the caller has left or its time is up; nothing of
+  // the command's tree runs afterwards. When crispd is stopped it runs on, as the containers do.
   absl::StatusOr<ExecOutput> Run(const base::Call& call) {
     while (true) {
       const absl::Status caller = call.Check();
@@ -115,12 +120,17 @@ class SyncExec {
   }
 
   absl::Status Abandon(const absl::Status& why) {
+    if (stopping_()) {
+      session_.Leave();
+      return why;
+    }
     CRISP_RETURN_IF_ERROR(session_.Kill());
     CRISP_RETURN_IF_ERROR(session_.Wait(base::Deadline::In(kKillTime)).status());
     return ForCaller(why);
   }
 
   shim_client::ExecSession session_;
+  const std::function<bool()> stopping_;
   ExecOutput output_;
   OutputBudget::Share share_;
   Capture out_;
@@ -142,7 +152,7 @@ absl::StatusOr<ExecOutput> Execs::Sync(const ContainerPtr& container,
   CRISP_FAILPOINT("exec: pipes made");
   absl::StatusOr<shim_client::PendingExec> pending =
       shim_client::PendingExec::Ask(core_.paths.Bundle(container->id()), command, /*tty=*/false,
-                                    {null.get(), out.write.get(), err.write.get()});
+                                    {null.get(), out.write.get(), err.write.get()}, call.deadline);
   if (!pending.ok()) return base::Prefix(pending.status(), "exec");
   CRISP_FAILPOINT("exec: asked");
   out.write.reset();
@@ -150,7 +160,12 @@ absl::StatusOr<ExecOutput> Execs::Sync(const ContainerPtr& container,
   absl::StatusOr<shim_client::ExecSession> session = AwaitStart(*std::move(pending), call);
   if (!session.ok()) return base::Prefix(session.status(), "exec");
   CRISP_FAILPOINT("exec: runs");
-  return SyncExec(*std::move(session), std::move(out), std::move(err), sync_output_).Run(call);
+  return SyncExec(*std::move(session), std::move(out), std::move(err), sync_output_,
+                  [this] {
+                    absl::MutexLock lock(&server_mu_);
+                    return stopping_;
+                  })
+      .Run(call);
 }
 
 }  // namespace crisp::runtime

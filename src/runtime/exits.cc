@@ -11,9 +11,10 @@
 namespace crisp::runtime {
 namespace {
 
+// With any exit code but 0: often the kernel kills a worker, and init ends because of that.
 std::string Reason(const ipc::ExitRecord& exit) {
-  if (exit.oom_killed && exit.exit_code == 137) return "OOMKilled";
-  return exit.exit_code == 0 ? "Completed" : "Error";
+  if (exit.exit_code == 0) return "Completed";
+  return exit.oom_killed ? "OOMKilled" : "Error";
 }
 
 int64_t StartedAt(const container::Container& container) {

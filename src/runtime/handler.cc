@@ -15,7 +15,7 @@ absl::StatusOr<const Handler*> Handlers::Find(absl::string_view name) const {
     if (handler.name == name) return &handler;
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("runtime_handler \"", name, "\" is not configured"));
+      absl::StrCat("RuntimeClass handler \"", name, "\" is not configured"));
 }
 
 }  // namespace crisp::runtime

@@ -16,7 +16,7 @@ namespace crisp::runtime {
 class PendingStarts {
  public:
   // Half of the execs that a shim takes at all.
-  static constexpr int kMaxOfContainer = 32;
+  static constexpr int kMaxOfContainer = 128;
 
   // One pending exec, until the last copy is gone; must not outlive this.
   using Place = std::shared_ptr<void>;

@@ -1,5 +1,7 @@
 // Giving back what a sandbox holds. Every step may be repeated after a crash or a failure at any
 // point; what is done is struck off the record, the rest stays pending.
+#include <fcntl.h>
+
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/failpoint.h"
@@ -10,6 +12,23 @@
 #include "runtime/sandboxes.h"
 
 namespace crisp::runtime {
+namespace {
+
+// Somebody else has removed the pin, such as a script that cleans /run/netns. The pause, if it
+// still runs, has the namespace.
+absl::Status PinAgain(const sandbox::Sandbox& sandbox, const std::string& path) {
+  const std::optional<sandbox::Pause> pause = sandbox.pause();
+  if (!pause.has_value()) return absl::NotFoundError("pause does not run");
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd process, pause->process.OpenProcDirectory());
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns,
+                         base::OpenAt(process.get(), "ns/net", O_RDONLY));
+  CRISP_RETURN_IF_ERROR(cni::UnpinNetns(path));  // a plain file may have been left
+  base::Log(base::LogLevel::kWarning, "the pin of a network namespace was gone, made again",
+            {{"sandbox", sandbox.id().str()}, {"path", path}});
+  return cni::PinNetns(netns.get(), path.substr(path.rfind('/') + 1)).status();
+}
+
+}  // namespace
 
 absl::Status Sandboxes::StopPause(sandbox::Sandbox& sandbox) {
   const std::string parent =
@@ -25,11 +44,13 @@ absl::Status Sandboxes::StopPause(sandbox::Sandbox& sandbox) {
   return absl::DeadlineExceededError("pause's shim did not end");
 }
 
-// DEL while the namespace and its interfaces are there; a namespace that is gone makes it cheaper,
-// never impossible.
-absl::Status Sandboxes::DetachNetwork(const store::SandboxRecord& record, base::Deadline deadline) {
+// DEL while the namespace and its interfaces are there: what plugins have made outside (masquerade
+// rules) they find by the addresses inside. A namespace that is gone does not make DEL impossible.
+absl::Status Sandboxes::DetachNetwork(const sandbox::Sandbox& sandbox,
+                                      const store::SandboxRecord& record, base::Deadline deadline) {
   cni::PodNetworkRequest request = NetworkRequest(record);
-  if (!cni::OpenNetns(request.netns_path).ok()) request.netns_path.clear();
+  if (!cni::OpenNetns(request.netns_path).ok() && !PinAgain(sandbox, record.netns_path).ok())
+    request.netns_path.clear();
   return core_.network.Detach(request, deadline);
 }
 
@@ -59,7 +80,7 @@ absl::Status Sandboxes::Teardown(sandbox::Sandbox& sandbox, base::Deadline deadl
     }
   };
   clean(store::Cleanup::kNetwork, "detach network",
-        [&] { return DetachNetwork(record, deadline); });
+        [&] { return DetachNetwork(sandbox, record, deadline); });
   clean(store::Cleanup::kProcesses, "stop pause", [&] { return StopPause(sandbox); });
   // The pin outlives a failed DEL, so that the next try finds the interfaces.
   if (record.pending_cleanup.count(store::Cleanup::kNetwork) == 0 || first.ok()) {

@@ -39,7 +39,8 @@ class Sandboxes final : public SandboxApi {
 
   // Does the cleanup the record lists; what cannot be done now stays pending and is named.
   absl::Status Teardown(sandbox::Sandbox& sandbox, base::Deadline deadline);
-  absl::Status DetachNetwork(const store::SandboxRecord& record, base::Deadline deadline);
+  absl::Status DetachNetwork(const sandbox::Sandbox& sandbox, const store::SandboxRecord& record,
+                             base::Deadline deadline);
   absl::Status RemoveCgroup(const store::SandboxRecord& record);
   absl::Status StopPause(sandbox::Sandbox& sandbox);
   absl::Status Forget(const SandboxPtr& sandbox);

@@ -1,5 +1,9 @@
 #include "shim_client/session.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/failpoint.h"
@@ -11,12 +15,23 @@
 namespace crisp::shim_client {
 namespace {
 
-// "<step>: <detail>: ENOENT". The name is the shim's own: a newer shim may have steps that this
-// crispd does not know.
+// A shim that is stopped does not read: behind a request of this size a KillExec still fits into
+// its socket, whose buffer is 208 KiB (net.core.wmem_default).
+constexpr size_t kMaxInPacket = 64 << 10;
+
+constexpr char kOomKilled[] = "oom_killed";  // a payload of a status, without a value
+
+// "<step>: <detail>: no such file or directory (ENOENT)". The name is the shim's own: a newer shim
+// may have steps that this crispd does not know.
 absl::Status FailedStatus(const shim::v1::Failed& failed) {
   std::string message = failed.step();
   if (!failed.detail().empty()) absl::StrAppend(&message, ": ", failed.detail());
-  if (failed.error() != 0) absl::StrAppend(&message, ": ", base::ErrnoName(failed.error()));
+  if (failed.error() != 0) absl::StrAppend(&message, ": ", base::ErrnoText(failed.error()));
+  if (failed.oom_killed()) {
+    absl::Status status = absl::ResourceExhaustedError(message);
+    status.SetPayload(kOomKilled, absl::Cord());
+    return status;
+  }
   if (failed.exhausted()) return absl::ResourceExhaustedError(message);
   const ipc::Step step = ipc::StepOf(failed.step_number(), failed.step());
   return absl::Status(ipc::StepStatusCode(step, failed.error()), message);
@@ -49,6 +64,15 @@ absl::StatusOr<ipc::Channel> Open(const std::string& bundle, const shim::v1::Req
   return channel;
 }
 
+// A file in memory, at its beginning.
+absl::StatusOr<base::UniqueFd> FileOf(const shim::v1::Exec& exec) {
+  base::UniqueFd fd(memfd_create("exec", MFD_CLOEXEC));
+  if (!fd.valid()) return base::Errno("memfd_create", "exec");
+  CRISP_RETURN_IF_ERROR(base::WriteAll(fd.get(), exec.SerializeAsString()));
+  if (lseek(fd.get(), 0, SEEK_SET) != 0) return base::Errno("lseek", "exec");
+  return fd;
+}
+
 absl::Status Call(const std::string& bundle, const shim::v1::Request& request,
                   base::Deadline deadline) {
   CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, Open(bundle, request));
@@ -56,7 +80,15 @@ absl::Status Call(const std::string& bundle, const shim::v1::Request& request,
   return reply.has_done() ? absl::OkStatus() : Unexpected();
 }
 
+absl::Status AskKill(const ipc::Channel& channel) {
+  shim::v1::Control control;
+  control.mutable_kill_exec();
+  return channel.SendAtOnce(control);
+}
+
 }  // namespace
+
+bool IsOomKilled(const absl::Status& status) { return status.GetPayload(kOomKilled).has_value(); }
 
 absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
                                         base::Deadline deadline) {
@@ -90,11 +122,23 @@ absl::StatusOr<shim::v1::Started> ParkedStart::Release(base::Deadline deadline) 
 
 absl::StatusOr<PendingExec> PendingExec::Ask(const std::string& bundle,
                                              const std::vector<std::string>& args, bool tty,
-                                             const std::vector<int>& stdio) {
+                                             const std::vector<int>& stdio,
+                                             base::Deadline deadline) {
   shim::v1::Request request;
-  request.mutable_exec()->set_tty(tty);
-  for (const std::string& arg : args) request.mutable_exec()->add_args(arg);
-  CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, shim_client::Open(bundle, request, stdio));
+  shim::v1::Exec& exec = *request.mutable_exec();
+  for (const std::string& arg : args) exec.add_args(arg);
+  exec.set_tty(tty);
+  exec.set_survives(true);
+  if (!deadline.is_never()) exec.set_survives_until_ns(deadline.monotonic_ns());
+  std::vector<int> fds = stdio;
+  base::UniqueFd file;
+  if (request.ByteSizeLong() > kMaxInPacket) {
+    CRISP_ASSIGN_OR_RETURN(file, FileOf(exec));
+    fds.push_back(file.get());
+    exec.clear_args();
+    exec.set_args_in_file(true);
+  }
+  CRISP_ASSIGN_OR_RETURN(ipc::Channel channel, shim_client::Open(bundle, request, fds));
   return PendingExec(std::move(channel), tty);
 }
 
@@ -111,7 +155,7 @@ absl::StatusOr<ExecSession> ExecSession::Open(const std::string& bundle,
                                               const std::vector<std::string>& args, bool tty,
                                               const std::vector<int>& stdio,
                                               base::Deadline deadline) {
-  CRISP_ASSIGN_OR_RETURN(PendingExec pending, PendingExec::Ask(bundle, args, tty, stdio));
+  CRISP_ASSIGN_OR_RETURN(PendingExec pending, PendingExec::Ask(bundle, args, tty, stdio, deadline));
   return pending.Started(deadline);
 }
 
@@ -121,11 +165,16 @@ absl::StatusOr<int> ExecSession::Wait(base::Deadline deadline) const {
   return reply.exec_exited().exit_code();
 }
 
-absl::Status ExecSession::Kill() const {
-  shim::v1::Control control;
-  control.mutable_kill_exec();
-  return channel_.Send(control);
+// A channel that is closed without it means that crispd has died.
+PendingExec::~PendingExec() {
+  if (channel_.valid()) (void)AskKill(channel_);
 }
+
+ExecSession::~ExecSession() {
+  if (channel_.valid()) (void)AskKill(channel_);
+}
+
+absl::Status ExecSession::Kill() const { return AskKill(channel_); }
 
 absl::StatusOr<ipc::Channel> AskAttach(const std::string& bundle, const shim::v1::Attach& attach,
                                        const std::vector<int>& outputs) {

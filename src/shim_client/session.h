@@ -23,6 +23,9 @@ namespace crisp::shim_client {
 absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
                                         base::Deadline deadline);
 
+// Whether a start failed with this because the kernel killed the process for lack of memory.
+bool IsOomKilled(const absl::Status& status);
+
 // A container whose first process exists, with its namespaces, and waits before its first step: the
 // time to set up the pod's network. Dropping it closes the channel, so the shim kills the process.
 class ParkedStart {
@@ -49,10 +52,13 @@ class ExecSession;
 class PendingExec {
  public:
   // Does not wait. Without a tty, `stdio` are the process's stdin, stdout and stderr, borrowed for
-  // the call; with a tty it is empty.
+  // the call; with a tty it is empty. When crispd dies the process runs on, at most until
+  // `deadline`.
   static absl::StatusOr<PendingExec> Ask(const std::string& bundle,
                                          const std::vector<std::string>& args, bool tty,
-                                         const std::vector<int>& stdio);
+                                         const std::vector<int>& stdio, base::Deadline deadline);
+  PendingExec(PendingExec&&) = default;
+  ~PendingExec();
 
   // Readable when Started() will not block.
   int fd() const { return channel_.fd(); }
@@ -69,7 +75,9 @@ class PendingExec {
 // it has forked.
 class ExecSession {
  public:
-  // PendingExec's Ask() and Started() in one.
+  ExecSession(ExecSession&&) = default;
+  ~ExecSession();
+  // PendingExec's Ask() and Started() in one, with `deadline` for both.
   static absl::StatusOr<ExecSession> Open(const std::string& bundle,
                                           const std::vector<std::string>& args, bool tty,
                                           const std::vector<int>& stdio, base::Deadline deadline);
@@ -80,8 +88,11 @@ class ExecSession {
   int fd() const { return channel_.fd(); }
   // The exit code, 128 + n for signal n. kUnavailable when the container ended first.
   absl::StatusOr<int> Wait(base::Deadline deadline = base::Deadline::Never()) const;
-  // Asks for SIGKILL to the process and everything it has forked. Wait() returns when all are gone.
+  // Asks for SIGKILL to the process and everything it has forked, without waiting. Wait() returns
+  // when all are gone.
   absl::Status Kill() const;
+  // Lets it run on without crispd, which ends.
+  void Leave() { channel_.Close(); }
 
  private:
   friend class PendingExec;

@@ -236,6 +236,7 @@ absl::Status SnapshotStore::State::Load(std::vector<std::string>& problems) {
   return absl::OkStatus();
 }
 
+const UnpackLimits& SnapshotStore::limits() const { return state_->options.limits; }
 const std::string& SnapshotStore::root() const { return state_->options.root; }
 
 bool SnapshotStore::State::Has(const oci::ChainId& chain_id) const {
@@ -447,6 +448,10 @@ absl::StatusOr<RootfsView> SnapshotStore::ContainerView(absl::string_view contai
   if (lstat(path.c_str(), &info) != 0) return base::Errno("stat", path);
   CRISP_ASSIGN_OR_RETURN(RootfsView view, View(chain_id));
   return state_->WithUpper(container_id, std::move(view));
+}
+
+std::string SnapshotStore::VolumeDirectory(absl::string_view container_id, size_t number) const {
+  return absl::StrCat(state_->ContainerDir(container_id), "/volumes/", number);
 }
 
 absl::StatusOr<std::vector<std::string>> SnapshotStore::Containers() const {

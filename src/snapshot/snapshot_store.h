@@ -5,6 +5,7 @@
 //     layers/<n>/fs             an overlay lower directory; numbers are not reused
 //     staging/<n>/              a layer that is being unpacked; removed after a restart
 //     containers/<id>/{fs,work} upper and work directory
+//     containers/<id>/volumes/<n>   volumes that the image declares (layers/declared_volumes.h)
 //     trash/                    removed directories, which a background thread deletes
 //     quarantine/               damaged layers (damaged_layers.h)
 //
@@ -66,6 +67,8 @@ class SnapshotStore {
 
   // Absolute; ImageFsInfo reports it as the mount point.
   const std::string& root() const;
+  // How much room must stay on the disk.
+  const UnpackLimits& limits() const;
 
   bool Has(const oci::ChainId& chain_id) const;
   std::vector<LayerInfo> Layers() const;
@@ -89,6 +92,8 @@ class SnapshotStore {
   // View() with the writable layer that Prepare() made before.
   absl::StatusOr<RootfsView> ContainerView(absl::string_view container_id,
                                            const oci::ChainId& chain_id) const;
+  // The place of a volume of the container, beside its writable layer and removed with it.
+  std::string VolumeDirectory(absl::string_view container_id, size_t number) const;
   // Ids of containers with a writable layer; crispd removes those without a record at start.
   absl::StatusOr<std::vector<std::string>> Containers() const;
   // OK when there is none. The space is freed in the background.

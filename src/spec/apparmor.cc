@@ -13,7 +13,7 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-constexpr char kAppArmorField[] = "apparmor";
+constexpr char kAppArmorField[] = "appArmorProfile";
 
 absl::StatusOr<v1::SecurityProfile> Choice(const v1::LinuxContainerSecurityContext& context) {
   if (context.has_apparmor()) return context.apparmor();
@@ -54,13 +54,13 @@ absl::StatusOr<std::string> AppArmorProfile(const v1::LinuxContainerSecurityCont
     case v1::SecurityProfile::Localhost:
       break;
     default:
-      return Invalid("apparmor.profile_type", profile.profile_type(), "is not a profile type");
+      return Invalid("appArmorProfile.type", profile.profile_type(), "is not a profile type");
   }
   absl::string_view name = profile.localhost_ref();
   absl::ConsumePrefix(&name, "localhost/");
   constexpr size_t kMaxName = 1024;
-  CRISP_RETURN_IF_ERROR(CheckText("apparmor.localhost_ref", name, kMaxName));
-  if (name.empty()) return Invalid("apparmor.localhost_ref", name, "must name a profile");
+  CRISP_RETURN_IF_ERROR(CheckText("appArmorProfile.localhostProfile", name, kMaxName));
+  if (name.empty()) return Invalid("appArmorProfile.localhostProfile", name, "must name a profile");
   if (IsPrivileged(context)) return std::string();
   if (!host.enabled) {
     return absl::FailedPreconditionError(

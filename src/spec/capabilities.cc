@@ -2,12 +2,11 @@
 
 #include <sys/prctl.h>
 
-#include <string>
+#include <iterator>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "base/status_macros.h"
 #include "spec/fields.h"
 #include "spec/privileged.h"
 
@@ -26,13 +25,17 @@ constexpr const char* kDefaults[] = {
     "CAP_SETFCAP", "CAP_SETPCAP",      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT",
     "CAP_KILL",    "CAP_AUDIT_WRITE"};
 
+CapabilityMask DefaultCapabilities() {
+  return linux::ParseCapabilities({std::begin(kDefaults), std::end(kDefaults)}).value();
+}
+
 struct Words {
   bool all = false;
   CapabilityMask mask = 0;
 };
 
-absl::StatusOr<Words> Parse(absl::string_view field,
-                            const google::protobuf::RepeatedPtrField<std::string>& words) {
+Words Parse(absl::string_view field, const google::protobuf::RepeatedPtrField<std::string>& words,
+            std::vector<std::string>& warnings) {
   Words result;
   for (int i = 0; i < words.size(); ++i) {
     std::string name = absl::AsciiStrToUpper(words[i]);
@@ -42,10 +45,13 @@ absl::StatusOr<Words> Parse(absl::string_view field,
     }
     if (!absl::StartsWith(name, "CAP_")) name = absl::StrCat("CAP_", name);
     absl::StatusOr<CapabilityMask> mask = linux::ParseCapabilities({name});
-    if (!mask.ok()) {
-      return Invalid(absl::StrCat(field, "[", i, "]"), words[i], "is not a capability");
+    if (mask.ok()) {
+      result.mask |= *mask;
+      continue;
     }
-    result.mask |= *mask;
+    const absl::Status unknown = Invalid(absl::StrCat("capabilities.", field, "[", i, "]"),
+                                         words[i], "is not a capability, ignored");
+    warnings.emplace_back(unknown.message());
   }
   return result;
 }
@@ -62,28 +68,28 @@ CapabilityMask HeldCapabilities() {
   return held;
 }
 
-absl::StatusOr<oci::Capabilities> ContainerCapabilities(
-    const v1::LinuxContainerSecurityContext& context, CapabilityMask held) {
-  CRISP_ASSIGN_OR_RETURN(const Words add, Parse("capabilities.add_capabilities",
-                                                context.capabilities().add_capabilities()));
-  CRISP_ASSIGN_OR_RETURN(const Words drop, Parse("capabilities.drop_capabilities",
-                                                 context.capabilities().drop_capabilities()));
-  CRISP_ASSIGN_OR_RETURN(const Words raise,
-                         Parse("capabilities.add_ambient_capabilities",
-                               context.capabilities().add_ambient_capabilities()));
+ContainerCapabilities CapabilitiesOf(const v1::LinuxContainerSecurityContext& context,
+                                     CapabilityMask held) {
+  ContainerCapabilities result;
+  const v1::Capability& words = context.capabilities();
+  const Words add = Parse("add_capabilities", words.add_capabilities(), result.warnings);
+  const Words drop = Parse("drop_capabilities", words.drop_capabilities(), result.warnings);
+  const Words raise =
+      Parse("add_ambient_capabilities", words.add_ambient_capabilities(), result.warnings);
   CapabilityMask mask = held;
   CapabilityMask ambient = 0;
   if (!IsPrivileged(context)) {
-    CRISP_ASSIGN_OR_RETURN(mask,
-                           linux::ParseCapabilities({std::begin(kDefaults), std::end(kDefaults)}));
-    if (add.all) mask = held;
-    if (drop.all) mask = 0;
+    if (drop.all) {
+      mask = 0;
+    } else if (!add.all) {
+      mask = DefaultCapabilities();
+    }
     mask = (mask | add.mask | raise.mask) & ~drop.mask & held;
     ambient = (raise.all ? mask : raise.mask) & mask;
   }
-  oci::Capabilities result;
-  result.bounding = result.effective = result.permitted = linux::CapabilityNames(mask);
-  result.ambient = result.inheritable = linux::CapabilityNames(ambient);
+  oci::Capabilities& sets = result.sets;
+  sets.bounding = sets.effective = sets.permitted = linux::CapabilityNames(mask);
+  sets.ambient = sets.inheritable = linux::CapabilityNames(ambient);
   return result;
 }
 

@@ -121,7 +121,7 @@ absl::Status Append(const std::string& name, const CdiEdits& more, CdiEdits& all
 
 absl::StatusOr<oci::Device> MakeNode(const CdiNode& node, const oci::User& user) {
   oci::Device device;
-  CRISP_ASSIGN_OR_RETURN(device.path, CleanAbsolute("CDI deviceNodes.path", node.path));
+  CRISP_ASSIGN_OR_RETURN(device.path, CleanInside("CDI deviceNodes.path", node.path));
   const std::string& host_path = node.host_path.empty() ? node.path : node.host_path;
   struct stat info = {};
   const bool complete = node.type.has_value() &&
@@ -129,7 +129,7 @@ absl::StatusOr<oci::Device> MakeNode(const CdiNode& node, const oci::User& user)
   const bool found = stat(host_path.c_str(), &info) == 0;
   if (!found && !complete) {
     return absl::FailedPreconditionError(
-        absl::StrCat("CDI device node ", host_path, ": ", base::ErrnoName(errno)));
+        absl::StrCat("CDI device node ", host_path, ": ", base::ErrnoText(errno)));
   }
   if (found && !complete && !S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) {
     return absl::FailedPreconditionError(
@@ -215,7 +215,7 @@ absl::Status ApplyCdi(const CdiEdits& edits, bool privileged, oci::Spec& spec) {
   }
   for (oci::Mount mount : edits.mounts) {
     CRISP_ASSIGN_OR_RETURN(mount.destination,
-                           CleanAbsolute("CDI mounts.containerPath", mount.destination));
+                           CleanInside("CDI mounts.containerPath", mount.destination));
     const auto is_bind = [](const std::string& o) { return o == "bind" || o == "rbind"; };
     if (mount.type == "bind" && std::none_of(mount.options.begin(), mount.options.end(), is_bind)) {
       mount.options.insert(mount.options.begin(), "rbind");

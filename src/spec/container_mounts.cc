@@ -1,9 +1,11 @@
 #include "spec/container_mounts.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/clean_path.h"
 #include "base/status_macros.h"
 #include "spec/fields.h"
 #include "spec/namespaces.h"
@@ -16,6 +18,10 @@ namespace v1 = ::runtime::v1;
 
 constexpr char kDev[] = "/dev";
 constexpr char kShm[] = "/dev/shm";
+constexpr char kHostname[] = "/etc/hostname";
+constexpr char kHosts[] = "/etc/hosts";
+constexpr char kResolvConf[] = "/etc/resolv.conf";
+constexpr size_t kMaxVolumes = 128;  // of an image
 
 oci::Mount MakeMount(std::string destination, const char* type, std::string source,
                      std::vector<std::string> options) {
@@ -55,11 +61,19 @@ std::vector<oci::Mount> SandboxMounts(const ContainerInput& input) {
     if (source.empty()) return;
     mounts.push_back(MakeMount(destination, "bind", source, {"rbind", "rprivate", access}));
   };
-  add("/etc/hostname", input.hostname_path);
-  add("/etc/hosts", input.hosts_path);
-  add("/etc/resolv.conf", input.resolv_conf_path);
+  add(kHostname, input.hostname_path);
+  add(kHosts, input.hosts_path);
+  add(kResolvConf, input.resolv_conf_path);
   mounts.push_back(MakeMount(kShm, "bind", shm, {"rbind", "rprivate", "rw"}));
   return mounts;
+}
+
+// Whether an image may not have a volume there.
+bool IsReserved(absl::string_view path) {
+  for (const absl::string_view kernel : {"/proc", "/sys", kDev}) {
+    if (path == kernel || IsBelow(path, kernel)) return true;
+  }
+  return path == "/" || path == kHostname || path == kHosts || path == kResolvConf;
 }
 
 size_t Depth(const oci::Mount& mount) {
@@ -93,8 +107,8 @@ absl::StatusOr<std::vector<oci::IdMapping>> IdRanges(
 }
 
 absl::StatusOr<std::string> Destination(absl::string_view field, const v1::Mount& mount) {
-  const std::string name = absl::StrCat(field, ".container_path");
-  CRISP_ASSIGN_OR_RETURN(std::string path, CleanAbsolute(name, mount.container_path()));
+  const std::string name = absl::StrCat(field, ".mountPath");
+  CRISP_ASSIGN_OR_RETURN(std::string path, CleanInside(name, mount.container_path()));
   if (path == "/") {
     return Invalid(name, mount.container_path(), "must not be the root file system");
   }
@@ -129,24 +143,24 @@ absl::StatusOr<oci::Mount> HostMount(absl::string_view field, const v1::Mount& m
   result.type = "bind";
   result.source = mount.host_path();
   if (result.source.empty() || result.source[0] != '/') {
-    return Invalid(member("host_path"), mount.host_path(), "must be an absolute path");
+    return Invalid(member("hostPath"), mount.host_path(), "must be an absolute path");
   }
-  CRISP_RETURN_IF_ERROR(CheckText(member("host_path"), mount.host_path(), 4095));
+  CRISP_RETURN_IF_ERROR(CheckText(member("hostPath"), mount.host_path(), 4095));
   const char* propagation = PropagationWord(mount.propagation());
   if (propagation == nullptr) {
-    return Invalid(member("propagation"), mount.propagation(), "is not a mount propagation");
+    return Invalid(member("mountPropagation"), mount.propagation(), "is not a mount propagation");
   }
   if (mount.recursive_read_only() &&
       (!mount.readonly() || mount.propagation() != v1::PROPAGATION_PRIVATE)) {
-    return Invalid(member("recursive_read_only"), "true", "needs readonly and private propagation");
+    return Invalid(member("recursiveReadOnly"), "true", "needs readOnly, and no mountPropagation");
   }
   if (!mount.image_sub_path().empty()) {
-    return Invalid(member("image_sub_path"), mount.image_sub_path(), "needs an image");
+    return Invalid(member("subPath"), mount.image_sub_path(), "needs an image");
   }
   const char* access = mount.recursive_read_only() ? "rro" : mount.readonly() ? "ro" : "rw";
   result.options = {"rbind", propagation, access};
   for (const std::string& option : mount.mount_options()) {
-    CRISP_RETURN_IF_ERROR(CheckMountOption(member("mount_options"), option));
+    CRISP_RETURN_IF_ERROR(CheckMountOption(member("mountOptions"), option));
     result.options.push_back(option);
   }
   CRISP_ASSIGN_OR_RETURN(result.uid_mappings, IdRanges(member("uidMappings"), mount.uidmappings()));
@@ -163,18 +177,37 @@ absl::StatusOr<ImageVolume> ImageMount(absl::string_view field, const v1::Mount&
   ImageVolume result;
   CRISP_ASSIGN_OR_RETURN(result.container_path, Destination(field, mount));
   if (!mount.host_path().empty()) {
-    return Invalid(member("host_path"), mount.host_path(), "must be empty for an image");
+    return Invalid(member("hostPath"), mount.host_path(), "must be empty for an image");
   }
-  if (!mount.readonly()) return Invalid(member("readonly"), "false", "must be true for an image");
+  if (!mount.readonly()) return Invalid(member("readOnly"), "false", "must be true for an image");
   if (mount.propagation() != v1::PROPAGATION_PRIVATE) {
-    return Invalid(member("propagation"), mount.propagation(), "must be private for an image");
+    return Invalid(member("mountPropagation"), mount.propagation(), "must be private for an image");
   }
   result.image = mount.image().image().empty() ? mount.image().image_ref() : mount.image().image();
   if (result.image.empty()) return Invalid(member("image.image"), "", "must not be empty");
   CRISP_RETURN_IF_ERROR(CheckText(member("image.image"), result.image, 4096));
-  CRISP_ASSIGN_OR_RETURN(result.sub_path,
-                         CleanRelative(member("image_sub_path"), mount.image_sub_path()));
+  CRISP_ASSIGN_OR_RETURN(result.sub_path, CleanRelative(member("subPath"), mount.image_sub_path()));
   return result;
+}
+
+absl::StatusOr<std::vector<std::string>> DeclaredPaths(const v1::ContainerConfig& config,
+                                                       const oci::ImageConfig& image) {
+  std::set<std::string> paths;
+  for (const std::string& volume : image.volumes) {
+    // As in Docker, a path without "/" in front begins at the root.
+    const absl::StatusOr<std::string> path = base::CleanRootedPath(volume);
+    if (path.ok() && !IsReserved(*path)) paths.insert(*path);
+  }
+  if (paths.size() > kMaxVolumes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the image declares ", paths.size(), " volumes, at most ", kMaxVolumes));
+  }
+  for (int i = 0; i < config.mounts_size(); ++i) {
+    CRISP_ASSIGN_OR_RETURN(const std::string taken,
+                           Destination(absl::StrCat("mounts[", i, "]"), config.mounts(i)));
+    paths.erase(taken);
+  }
+  return std::vector<std::string>(paths.begin(), paths.end());
 }
 
 absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input, bool userns) {
@@ -199,6 +232,12 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
                result.rootfs_propagation.empty()) {
       result.rootfs_propagation = "rslave";
     }
+  }
+  for (const DeclaredVolume& volume : input.volumes) {
+    // Its files have the container's own ids on disk.
+    std::vector<std::string> options = {"rbind", "rprivate", "rw"};
+    if (userns) options.emplace_back("idmap");
+    configured.push_back(MakeMount(volume.container_path, "bind", volume.host_path, options));
   }
   const auto is_taken = [&](absl::string_view path) {
     return std::find(taken.begin(), taken.end(), path) != taken.end();

@@ -29,6 +29,12 @@ struct ContainerMounts {
 // below /dev, except the pod's /dev/shm. `userns`: the pod has a user namespace.
 absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input, bool userns);
 
+// The paths at which the image's volumes are mounted, clean and sorted. A mount of the pod at the
+// same path wins; "/", the file systems of the kernel and the pod's files are not replaced by an
+// image. kInvalidArgument when there are too many, or a mount of the pod is not valid.
+absl::StatusOr<std::vector<std::string>> DeclaredPaths(const ::runtime::v1::ContainerConfig& config,
+                                                       const oci::ImageConfig& image);
+
 // One configured mount: of the host, or of an image (`mount.has_image()`). `field` is its place in
 // the configuration ("mounts[2]"), for the kInvalidArgument that names what is wrong.
 absl::StatusOr<oci::Mount> HostMount(absl::string_view field, const ::runtime::v1::Mount& mount);

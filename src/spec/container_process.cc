@@ -54,11 +54,11 @@ absl::StatusOr<std::vector<std::string>> MakeEnvironment(const ContainerInput& i
   if (input.config.tty() && !environment.Has("TERM")) environment.Set("TERM", "xterm");
   for (int i = 0; i < input.config.envs_size(); ++i) {
     const v1::KeyValue& variable = input.config.envs(i);
-    const std::string field = absl::StrCat("envs[", i, "]");
+    const std::string field = absl::StrCat("env[", i, "]");
     const std::string& name = variable.key();
-    if (name.empty()) return Invalid(absl::StrCat(field, ".key"), name, "must not be empty");
+    if (name.empty()) return Invalid(absl::StrCat(field, ".name"), name, "must not be empty");
     if (name.find('=') != std::string::npos || name.find('\0') != std::string::npos) {
-      return Invalid(absl::StrCat(field, ".key"), name, "must not contain \"=\" or NUL");
+      return Invalid(absl::StrCat(field, ".name"), name, "must not contain \"=\" or NUL");
     }
     if (variable.value().find('\0') != std::string::npos) {
       return Invalid(absl::StrCat(field, ".value of"), name, "must not contain NUL");
@@ -73,7 +73,7 @@ absl::StatusOr<std::vector<std::string>> MakeEnvironment(const ContainerInput& i
 
 absl::StatusOr<std::string> WorkingDirectory(const ContainerInput& input) {
   const bool configured = !input.config.working_dir().empty();
-  const absl::string_view field = configured ? "working_dir" : "working directory of the image";
+  const absl::string_view field = configured ? "workingDir" : "working directory of the image";
   const std::string& directory = configured ? input.config.working_dir() : input.image.working_dir;
   if (directory.empty()) return std::string("/");
   // ".." is allowed: the shim resolves it inside the container's root file system.

@@ -67,9 +67,13 @@ absl::StatusOr<std::vector<std::string>> Paths(
 }
 
 // Capabilities, profiles, masked and read-only paths.
-absl::Status AddConfinement(const v1::LinuxContainerSecurityContext& context, oci::Spec& spec) {
-  CRISP_ASSIGN_OR_RETURN(spec.process.capabilities,
-                         ContainerCapabilities(context, HeldCapabilities()));
+absl::Status AddConfinement(const v1::LinuxContainerSecurityContext& context,
+                            ContainerSpecResult& result) {
+  oci::Spec& spec = result.spec;
+  ContainerCapabilities capabilities = CapabilitiesOf(context, HeldCapabilities());
+  spec.process.capabilities = std::move(capabilities.sets);
+  result.warnings.insert(result.warnings.end(), capabilities.warnings.begin(),
+                         capabilities.warnings.end());
   CRISP_ASSIGN_OR_RETURN(spec.process.apparmor_profile,
                          AppArmorProfile(context, linux::ReadAppArmor()));
   CRISP_ASSIGN_OR_RETURN(std::vector<std::string> masked,
@@ -95,10 +99,11 @@ absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input) {
   CRISP_ASSIGN_OR_RETURN(const std::optional<UserNamespace> userns,
                          PodUserNamespace(pod.namespace_options()));
   ContainerSpecResult result;
-  CRISP_ASSIGN_OR_RETURN(result.stop_signal, StopSignal(input.config, input.image));
+  CRISP_ASSIGN_OR_RETURN(result.stop_signal,
+                         StopSignal(input.config, input.image, result.warnings));
   oci::Spec& spec = result.spec;
   CRISP_ASSIGN_OR_RETURN(spec.process, MakeContainerProcess(input));
-  CRISP_RETURN_IF_ERROR(AddConfinement(context, spec));
+  CRISP_RETURN_IF_ERROR(AddConfinement(context, result));
   spec.root = {.path = "rootfs", .readonly = context.readonly_rootfs()};
   CRISP_ASSIGN_OR_RETURN(ContainerMounts mounts, MakeContainerMounts(input, userns.has_value()));
   spec.mounts = std::move(mounts.mounts);

@@ -14,6 +14,12 @@
 
 namespace crisp::spec {
 
+// A volume that the image declares, and its directory on the host.
+struct DeclaredVolume {
+  std::string container_path;
+  std::string host_path;
+};
+
 struct ContainerInput {
   const ::runtime::v1::ContainerConfig& config;
   const ::runtime::v1::PodSandboxConfig& sandbox_config;
@@ -31,11 +37,14 @@ struct ContainerInput {
   std::string hosts_path;
   bool cgroup_v2 = false;                         // the host has only cgroup v2
   std::vector<std::string> cdi_directories = {};  // spec/cdi.h
+  std::vector<DeclaredVolume> volumes = {};       // at spec::DeclaredPaths
 };
 
 struct ContainerSpecResult {
   oci::Spec spec;
   std::string stop_signal;  // "SIGTERM": config, else image, else default
+  // For the log, by field and value: what is ignored, as other runtimes ignore it.
+  std::vector<std::string> warnings;
 };
 
 absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input);

@@ -105,7 +105,7 @@ absl::StatusOr<std::vector<oci::Device>> Nodes(absl::string_view field, const v1
   const std::string& wanted =
       device.container_path().empty() ? device.host_path() : device.container_path();
   CRISP_ASSIGN_OR_RETURN(const std::string to,
-                         CleanAbsolute(absl::StrCat(field, ".container_path"), wanted));
+                         CleanInside(absl::StrCat(field, ".devicePath"), wanted));
   const std::string host_field = absl::StrCat(field, ".host_path");
   struct stat info;
   if (stat(device.host_path().c_str(), &info) != 0) {
@@ -139,8 +139,8 @@ absl::Status CheckDevice(absl::string_view field, const v1::Device& device) {
   CRISP_RETURN_IF_ERROR(
       CleanAbsolute(absl::StrCat(field, ".host_path"), device.host_path()).status());
   if (!device.container_path().empty()) {
-    const std::string name = absl::StrCat(field, ".container_path");
-    CRISP_ASSIGN_OR_RETURN(const std::string path, CleanAbsolute(name, device.container_path()));
+    const std::string name = absl::StrCat(field, ".devicePath");
+    CRISP_ASSIGN_OR_RETURN(const std::string path, CleanInside(name, device.container_path()));
     if (path == "/") return Invalid(name, path, "must not be the root file system");
     for (const absl::string_view kernel : {"/proc", "/sys"}) {
       if (path == kernel || IsBelow(path, kernel))

@@ -4,10 +4,10 @@
 #include <limits>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/clean_path.h"
+#include "base/printable.h"
 #include "base/status_macros.h"
 
 namespace crisp::spec {
@@ -15,8 +15,8 @@ namespace {
 
 constexpr char kNoControl[] = "must not contain control characters";
 
-absl::StatusOr<std::string> Clean(absl::string_view field, absl::string_view path) {
-  absl::StatusOr<std::string> clean = base::CleanPath(path);
+absl::StatusOr<std::string> Named(absl::string_view field, absl::string_view path,
+                                  absl::StatusOr<std::string> clean) {
   if (!clean.ok()) return Invalid(field, path, clean.status().message());
   if (HasControl(path)) return Invalid(field, path, kNoControl);
   return clean;
@@ -27,7 +27,7 @@ absl::StatusOr<std::string> Clean(absl::string_view field, absl::string_view pat
 absl::Status Invalid(absl::string_view field, absl::string_view value, absl::string_view why) {
   constexpr size_t kShown = 200;
   return absl::InvalidArgumentError(absl::StrCat(field, " \"",
-                                                 absl::Utf8SafeCEscape(value.substr(0, kShown)),
+                                                 base::Printable(value.substr(0, kShown)),
                                                  value.size() > kShown ? "..." : "", "\": ", why));
 }
 
@@ -50,12 +50,17 @@ absl::Status CheckText(absl::string_view field, absl::string_view text, size_t m
 
 absl::StatusOr<std::string> CleanAbsolute(absl::string_view field, absl::string_view path) {
   if (path.empty() || path[0] != '/') return Invalid(field, path, "must be an absolute path");
-  return Clean(field, path);
+  return Named(field, path, base::CleanPath(path));
 }
 
 absl::StatusOr<std::string> CleanRelative(absl::string_view field, absl::string_view path) {
   if (!path.empty() && path[0] == '/') return Invalid(field, path, "must be a relative path");
-  return Clean(field, path);
+  return Named(field, path, base::CleanPath(path));
+}
+
+absl::StatusOr<std::string> CleanInside(absl::string_view field, absl::string_view path) {
+  if (path.empty() || path[0] != '/') return Invalid(field, path, "must be an absolute path");
+  return Named(field, path, base::CleanRootedPath(path));
 }
 
 absl::Status CheckName(absl::string_view field, absl::string_view name) {
@@ -72,6 +77,10 @@ absl::Status CheckName(absl::string_view field, absl::string_view name) {
 
 bool IsBelow(absl::string_view path, absl::string_view directory) {
   return absl::StartsWith(path, absl::StrCat(directory, "/"));
+}
+
+absl::Status GroupNeedsUser(int64_t group) {
+  return absl::InvalidArgumentError(absl::StrCat("runAsGroup ", group, " needs runAsUser"));
 }
 
 absl::Status CheckId(absl::string_view field, int64_t id) {

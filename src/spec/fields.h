@@ -1,5 +1,6 @@
 // Checks of single fields that several files of this directory need. Pure, thread-safe. `field` is
-// the path of the field in the request, with the index in a list: "mounts[2].host_path".
+// what a message calls the field: for what a user writes in a manifest, the manifest's word, as
+// that user reads it in `kubectl describe` ("mounts[2].hostPath"); for the rest, the request's.
 #pragma once
 
 #include <cstddef>
@@ -30,9 +31,15 @@ absl::Status CheckName(absl::string_view field, absl::string_view name);
 absl::StatusOr<std::string> CleanAbsolute(absl::string_view field, absl::string_view path);
 // The same for "a/b".
 absl::StatusOr<std::string> CleanRelative(absl::string_view field, absl::string_view path);
+// The same for a path that is resolved inside the container's root: "/app/../data" -> "/data", as
+// Kubernetes' validation of mountPath and devicePath lets through.
+absl::StatusOr<std::string> CleanInside(absl::string_view field, absl::string_view path);
 
 // Both clean and absolute. False for the directory itself.
 bool IsBelow(absl::string_view path, absl::string_view directory);
+
+// A group without a user to be of. "runAsGroup 2000 needs runAsUser".
+absl::Status GroupNeedsUser(int64_t group);
 
 // User and group ids are int64 in CRI: only 0..2^31-1 are valid (CVE-2024-40635).
 absl::Status CheckId(absl::string_view field, int64_t id);

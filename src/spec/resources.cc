@@ -72,7 +72,7 @@ absl::Status Check(const LinuxContainerResources& resources) {
       {"cpu_shares", resources.cpu_shares(), 2, 262144, false},
       {"cpu_period", resources.cpu_period(), 1000, 1000000, false},
       {"cpu_quota", resources.cpu_quota(), 1000, kMax / 1000, true},
-      {"memory_limit_in_bytes", resources.memory_limit_in_bytes(), 4096, kMax, true},
+      {"limits.memory", resources.memory_limit_in_bytes(), 4096, kMax, true},
       {"memory_swap_limit_in_bytes", resources.memory_swap_limit_in_bytes(), 4096, kMax, true},
       {"oom_score_adj", resources.oom_score_adj(), -1000, 1000, false}};
   for (const Range& range : ranges) {

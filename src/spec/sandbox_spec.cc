@@ -28,11 +28,11 @@ absl::StatusOr<oci::User> PauseUser(const v1::LinuxSandboxSecurityContext& conte
                                     const std::optional<UserNamespace>& userns) {
   oci::User user;
   if (context.has_run_as_group() && !context.has_run_as_user()) {
-    return Invalid("run_as_group", context.run_as_group().value(), "needs run_as_user");
+    return GroupNeedsUser(context.run_as_group().value());
   }
   if (context.has_run_as_user()) {
-    CRISP_RETURN_IF_ERROR(CheckId("run_as_user", context.run_as_user().value()));
-    CRISP_RETURN_IF_ERROR(CheckId("run_as_group", context.run_as_group().value()));
+    CRISP_RETURN_IF_ERROR(CheckId("runAsUser", context.run_as_user().value()));
+    CRISP_RETURN_IF_ERROR(CheckId("runAsGroup", context.run_as_group().value()));
     user.uid = static_cast<uint32_t>(context.run_as_user().value());
     user.gid = static_cast<uint32_t>(context.run_as_group().value());
   } else if (!userns.has_value() || userns->uids.size > kPauseId) {
@@ -41,7 +41,7 @@ absl::StatusOr<oci::User> PauseUser(const v1::LinuxSandboxSecurityContext& conte
   std::set<uint32_t> groups = {user.gid};
   for (int i = 0; i < context.supplemental_groups_size(); ++i) {
     const int64_t group = context.supplemental_groups(i);
-    CRISP_RETURN_IF_ERROR(CheckId(absl::StrCat("supplemental_groups[", i, "]"), group));
+    CRISP_RETURN_IF_ERROR(CheckId(absl::StrCat("supplementalGroups[", i, "]"), group));
     groups.insert(static_cast<uint32_t>(group));
   }
   user.additional_gids.assign(groups.begin(), groups.end());

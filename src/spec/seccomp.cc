@@ -35,7 +35,7 @@ absl::StatusOr<v1::SecurityProfile> FromDeprecated(absl::string_view path) {
 }
 
 absl::StatusOr<std::string> ReadProfile(const std::string& reference) {
-  constexpr char kField[] = "seccomp.localhost_ref";
+  constexpr char kField[] = "seccompProfile.localhostProfile";
   constexpr size_t kMaxProfile = 1 << 20;
   CRISP_ASSIGN_OR_RETURN(const std::string path, CleanAbsolute(kField, reference));
   // O_NONBLOCK and O_NOCTTY: opening a FIFO or a terminal must not block CreateContainer.
@@ -68,7 +68,7 @@ absl::StatusOr<std::optional<oci::Seccomp>> SelectSeccomp(const v1::SecurityProf
     case v1::SecurityProfile::Localhost:
       break;
     default:
-      return Invalid("seccomp.profile_type", choice.profile_type(), "is not a profile type");
+      return Invalid("seccompProfile.type", choice.profile_type(), "is not a profile type");
   }
   CRISP_ASSIGN_OR_RETURN(const std::string text, ReadProfile(choice.localhost_ref()));
   absl::StatusOr<oci::Seccomp> decoded =

@@ -89,7 +89,8 @@ v1::Signal CriSignal(int number) {
 }
 
 absl::StatusOr<std::string> StopSignal(const v1::ContainerConfig& config,
-                                       const oci::ImageConfig& image) {
+                                       const oci::ImageConfig& image,
+                                       std::vector<std::string>& warnings) {
   if (!v1::Signal_IsValid(config.stop_signal())) {
     return Invalid("stop_signal", config.stop_signal(), "is not a signal");
   }
@@ -97,11 +98,13 @@ absl::StatusOr<std::string> StopSignal(const v1::ContainerConfig& config,
   if (config.stop_signal() != v1::SIGNAL_RUNTIME_DEFAULT) {
     CRISP_ASSIGN_OR_RETURN(number, SignalNumber(NameOf(config.stop_signal())));
   } else if (!image.stop_signal.empty()) {
-    absl::StatusOr<int> of_image = SignalNumber(image.stop_signal);
+    const absl::StatusOr<int> of_image = SignalNumber(image.stop_signal);
+    number = of_image.value_or(SIGTERM);
     if (!of_image.ok()) {
-      return Invalid("stop signal of the image", image.stop_signal, "is not a signal");
+      const absl::Status unknown =
+          Invalid("stop signal of the image", image.stop_signal, "is not a signal, ignored");
+      warnings.emplace_back(unknown.message());
     }
-    number = *of_image;
   }
   const v1::Signal signal = CriSignal(number);
   if (signal == v1::SIGNAL_RUNTIME_DEFAULT) return absl::StrCat(number);  // 32 and 33 have no names

@@ -13,7 +13,7 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-constexpr char kSysctlsField[] = "linux.sysctls";
+constexpr char kSysctlsField[] = "sysctls";
 
 absl::Status CheckNamespaced(const std::string& key, absl::string_view path,
                              const v1::NamespaceOption& options) {

@@ -119,26 +119,24 @@ absl::StatusOr<PasswdEntry> PrimaryUser(const v1::LinuxContainerSecurityContext&
                                         absl::string_view image_user, absl::string_view passwd,
                                         absl::string_view group) {
   if (context.has_run_as_user()) {
-    CRISP_RETURN_IF_ERROR(CheckId("run_as_user", context.run_as_user().value()));
-    return LookUpUser("run_as_user", absl::StrCat(context.run_as_user().value()), passwd);
+    CRISP_RETURN_IF_ERROR(CheckId("runAsUser", context.run_as_user().value()));
+    return LookUpUser("runAsUser", absl::StrCat(context.run_as_user().value()), passwd);
   }
   if (!context.run_as_username().empty()) {
     constexpr size_t kMaxName = 256;
-    CRISP_RETURN_IF_ERROR(CheckText("run_as_username", context.run_as_username(), kMaxName));
-    return LookUpUser("run_as_username", context.run_as_username(), passwd);
+    CRISP_RETURN_IF_ERROR(CheckText("user", context.run_as_username(), kMaxName));
+    return LookUpUser("user", context.run_as_username(), passwd);
   }
   if (context.has_run_as_group()) {
-    return Invalid("run_as_group", context.run_as_group().value(),
-                   "needs run_as_user or run_as_username");
+    return GroupNeedsUser(context.run_as_group().value());
   }
-  if (image_user.empty()) return LookUpUser("user", "0", passwd);
   constexpr char kField[] = "user of the image";
   const std::vector<absl::string_view> parts = absl::StrSplit(image_user, ':');
-  if (parts.size() > 2 || parts.front().empty() || parts.back().empty()) {
-    return Invalid(kField, image_user, "must be user or user:group");
-  }
-  CRISP_ASSIGN_OR_RETURN(PasswdEntry user, LookUpUser(kField, parts[0], passwd));
-  if (parts.size() == 2) {
+  if (parts.size() > 2) return Invalid(kField, image_user, "must be user or user:group");
+  // As in Docker, an empty user is root and an empty group the user's own.
+  CRISP_ASSIGN_OR_RETURN(PasswdEntry user,
+                         LookUpUser(kField, parts[0].empty() ? "0" : parts[0], passwd));
+  if (parts.size() == 2 && !parts[1].empty()) {
     CRISP_ASSIGN_OR_RETURN(user.gid, LookUpGroup(parts[1], group));
   }
   return user;
@@ -154,7 +152,7 @@ absl::StatusOr<ResolvedUser> ResolveUser(const v1::LinuxContainerSecurityContext
   result.uid = user.uid;
   result.gid = user.gid;
   if (context.has_run_as_group()) {
-    CRISP_RETURN_IF_ERROR(CheckId("run_as_group", context.run_as_group().value()));
+    CRISP_RETURN_IF_ERROR(CheckId("runAsGroup", context.run_as_group().value()));
     result.gid = static_cast<uint32_t>(context.run_as_group().value());
   }
   // The supplementary groups include the primary one: otherwise a process could drop it with
@@ -162,7 +160,7 @@ absl::StatusOr<ResolvedUser> ResolveUser(const v1::LinuxContainerSecurityContext
   std::set<uint32_t> groups = {result.gid};
   for (int i = 0; i < context.supplemental_groups_size(); ++i) {
     const int64_t gid = context.supplemental_groups(i);
-    CRISP_RETURN_IF_ERROR(CheckId(absl::StrCat("supplemental_groups[", i, "]"), gid));
+    CRISP_RETURN_IF_ERROR(CheckId(absl::StrCat("supplementalGroups[", i, "]"), gid));
     groups.insert(static_cast<uint32_t>(gid));
   }
   switch (context.supplemental_groups_policy()) {
@@ -176,7 +174,7 @@ absl::StatusOr<ResolvedUser> ResolveUser(const v1::LinuxContainerSecurityContext
       });
       break;
     default:
-      return Invalid("supplemental_groups_policy", context.supplemental_groups_policy(),
+      return Invalid("supplementalGroupsPolicy", context.supplemental_groups_policy(),
                      "is not a supplemental groups policy");
   }
   if (groups.size() > kMaxGroups) {

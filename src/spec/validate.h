@@ -8,7 +8,7 @@
 namespace crisp::spec {
 
 absl::Status ValidateSandboxConfig(const ::runtime::v1::PodSandboxConfig& config);
-// `sandbox` is the configuration the container's sandbox was run with.
+// `sandbox` is the configuration of the container's pod (spec/pod_as_asked.h).
 absl::Status ValidateContainerConfig(const ::runtime::v1::ContainerConfig& config,
                                      const ::runtime::v1::PodSandboxConfig& sandbox);
 

@@ -4,7 +4,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "spec/capabilities.h"
 #include "spec/cdi.h"
 #include "spec/container_mounts.h"
 #include "spec/devices.h"
@@ -58,23 +57,21 @@ absl::Status CheckMounts(const v1::ContainerConfig& config) {
 absl::Status CheckUser(const v1::LinuxContainerSecurityContext& context) {
   if (context.has_run_as_group() && !context.has_run_as_user() &&
       context.run_as_username().empty()) {
-    return Invalid("run_as_group", context.run_as_group().value(),
-                   "needs run_as_user or run_as_username");
+    return GroupNeedsUser(context.run_as_group().value());
   }
-  CRISP_RETURN_IF_ERROR(CheckId("run_as_user", context.run_as_user().value()));
-  CRISP_RETURN_IF_ERROR(CheckId("run_as_group", context.run_as_group().value()));
+  CRISP_RETURN_IF_ERROR(CheckId("runAsUser", context.run_as_user().value()));
+  CRISP_RETURN_IF_ERROR(CheckId("runAsGroup", context.run_as_group().value()));
   for (int i = 0; i < context.supplemental_groups_size(); ++i) {
     CRISP_RETURN_IF_ERROR(
-        CheckId(absl::StrCat("supplemental_groups[", i, "]"), context.supplemental_groups(i)));
+        CheckId(absl::StrCat("supplementalGroups[", i, "]"), context.supplemental_groups(i)));
   }
-  return CheckText("run_as_username", context.run_as_username(), 256);
+  return CheckText("user", context.run_as_username(), 256);
 }
 
 absl::Status CheckSecurityContext(const v1::LinuxContainerSecurityContext& context,
                                   const v1::LinuxSandboxSecurityContext& sandbox) {
   CRISP_RETURN_IF_ERROR(CheckPrivileged(context, sandbox));
   CRISP_RETURN_IF_ERROR(CheckUser(context));
-  CRISP_RETURN_IF_ERROR(ContainerCapabilities(context, /*held=*/0).status());
   CRISP_RETURN_IF_ERROR(CheckPaths("masked_paths", context.masked_paths()));
   CRISP_RETURN_IF_ERROR(CheckPaths("readonly_paths", context.readonly_paths()));
   return CheckNamespaces(context.namespace_options(), sandbox.namespace_options());
@@ -89,6 +86,10 @@ absl::Status ValidateContainerConfig(const v1::ContainerConfig& config,
   CRISP_RETURN_IF_ERROR(CheckWords("command", config.command()));
   CRISP_RETURN_IF_ERROR(CheckWords("args", config.args()));
   CRISP_RETURN_IF_ERROR(CheckLogPath(config.log_path()));
+  if (!sandbox.log_directory().empty()) {
+    CRISP_RETURN_IF_ERROR(
+        CleanAbsolute("sandbox_config.log_directory", sandbox.log_directory()).status());
+  }
   CRISP_RETURN_IF_ERROR(CheckMounts(config));
   for (int i = 0; i < config.devices_size(); ++i) {
     CRISP_RETURN_IF_ERROR(CheckDevice(absl::StrCat("devices[", i, "]"), config.devices(i)));

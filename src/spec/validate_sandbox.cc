@@ -17,7 +17,8 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-absl::Status CheckHostname(const std::string& hostname) {
+absl::Status CheckHostname(const v1::PodSandboxConfig& config) {
+  const std::string& hostname = config.hostname();
   constexpr size_t kMaxHostname = 64;  // HOST_NAME_MAX
   const bool valid = std::all_of(hostname.begin(), hostname.end(), [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("-._", c);
@@ -26,12 +27,18 @@ absl::Status CheckHostname(const std::string& hostname) {
     return Invalid("hostname", hostname,
                    "must be at most 64 letters, digits, \"-\", \".\" or \"_\"");
   }
+  // The kernel knows one name for each UTS namespace, and that is the host's; /etc/hostname would
+  // say another one. kubelet sends none.
+  const v1::NamespaceOption& options = config.linux().security_context().namespace_options();
+  if (!hostname.empty() && options.network() == v1::NODE)
+    return Invalid("hostname", hostname, "must be empty with the host's network");
   return absl::OkStatus();
 }
 
-// Each entry becomes a word of a line in resolv.conf.
+// Each entry becomes a part of a line in resolv.conf.
 absl::Status CheckDnsWords(absl::string_view field,
-                           const google::protobuf::RepeatedPtrField<std::string>& words) {
+                           const google::protobuf::RepeatedPtrField<std::string>& words,
+                           bool with_spaces) {
   constexpr int kMaxWords = 64;
   constexpr size_t kMaxWord = 255;
   if (words.size() > kMaxWords) {
@@ -41,16 +48,17 @@ absl::Status CheckDnsWords(absl::string_view field,
     const std::string entry = absl::StrCat(field, "[", i, "]");
     CRISP_RETURN_IF_ERROR(CheckText(entry, words[i], kMaxWord));
     if (words[i].empty()) return Invalid(entry, words[i], "must not be empty");
-    if (absl::StrContains(words[i], ' '))
+    if (!with_spaces && absl::StrContains(words[i], ' '))
       return Invalid(entry, words[i], "must not contain spaces");
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckDns(const v1::DNSConfig& dns) {
-  CRISP_RETURN_IF_ERROR(CheckDnsWords("dns_config.servers", dns.servers()));
-  CRISP_RETURN_IF_ERROR(CheckDnsWords("dns_config.searches", dns.searches()));
-  return CheckDnsWords("dns_config.options", dns.options());
+  CRISP_RETURN_IF_ERROR(CheckDnsWords("dnsConfig.nameservers", dns.servers(), false));
+  CRISP_RETURN_IF_ERROR(CheckDnsWords("dnsConfig.searches", dns.searches(), false));
+  // Kubernetes takes any text for an option. With a space in it they are two for the resolver.
+  return CheckDnsWords("dnsConfig.options", dns.options(), true);
 }
 
 absl::Status CheckPortMapping(absl::string_view field, const v1::PortMapping& mapping) {
@@ -82,13 +90,13 @@ absl::Status CheckCgroupParent(absl::string_view parent) {
 
 absl::Status CheckUser(const v1::LinuxSandboxSecurityContext& context) {
   if (context.has_run_as_group() && !context.has_run_as_user()) {
-    return Invalid("run_as_group", context.run_as_group().value(), "needs run_as_user");
+    return GroupNeedsUser(context.run_as_group().value());
   }
-  CRISP_RETURN_IF_ERROR(CheckId("run_as_user", context.run_as_user().value()));
-  CRISP_RETURN_IF_ERROR(CheckId("run_as_group", context.run_as_group().value()));
+  CRISP_RETURN_IF_ERROR(CheckId("runAsUser", context.run_as_user().value()));
+  CRISP_RETURN_IF_ERROR(CheckId("runAsGroup", context.run_as_group().value()));
   for (int i = 0; i < context.supplemental_groups_size(); ++i) {
     CRISP_RETURN_IF_ERROR(
-        CheckId(absl::StrCat("supplemental_groups[", i, "]"), context.supplemental_groups(i)));
+        CheckId(absl::StrCat("supplementalGroups[", i, "]"), context.supplemental_groups(i)));
   }
   return absl::OkStatus();
 }
@@ -99,7 +107,7 @@ absl::Status ValidateSandboxConfig(const v1::PodSandboxConfig& config) {
   CRISP_RETURN_IF_ERROR(CheckName("metadata.name", config.metadata().name()));
   CRISP_RETURN_IF_ERROR(CheckName("metadata.namespace", config.metadata().namespace_()));
   CRISP_RETURN_IF_ERROR(CheckName("metadata.uid", config.metadata().uid()));
-  CRISP_RETURN_IF_ERROR(CheckHostname(config.hostname()));
+  CRISP_RETURN_IF_ERROR(CheckHostname(config));
   CRISP_RETURN_IF_ERROR(CheckDns(config.dns_config()));
   for (int i = 0; i < config.port_mappings_size(); ++i) {
     CRISP_RETURN_IF_ERROR(

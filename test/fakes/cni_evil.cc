@@ -113,6 +113,9 @@ int Act(const std::string& verb, const std::string& what, const Json& conf) {
   Json result = GoodResult(conf);
   if (what == "no_ip") result.erase("ips");
   if (what == "wrong_version") result["cniVersion"] = "7.0.0";
+  if (what == "oldest") {
+    result = {{"cniVersion", "0.2.0"}, {"ip4", {{"ip", "10.9.8.7/24"}, {"gateway", "10.9.8.1"}}}};
+  }
   if (what == "bad_index") result["ips"][0]["interface"] = 99;
   return Say(result, 0);
 }

@@ -148,7 +148,7 @@ TEST_CASE("crispd lives through a time in which the kernel refuses threads") {
 TEST_CASE("1060 ExecSyncs of a long command leave lists, Status and StopContainer alone") {
   Daemon daemon;
   Pod pod(daemon);
-  std::vector<std::string> containers;  // a shim takes 64 execs
+  std::vector<std::string> containers;  // a shim takes 256 execs
   for (int i = 0; i < 18; ++i) containers.push_back(pod.Run({"sleep", "100000"}));
   const std::string victim = pod.Run({"sleep", "100000"});
   {

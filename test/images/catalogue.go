@@ -135,6 +135,22 @@ func whiteouts() image {
 	return img
 }
 
+// declaredVolumes has what images of databases have: volumes with and without a directory below.
+func declaredVolumes() image {
+	img := image{refs: []string{own + "volumes:1"}, form: ociSingle, config: shell()}
+	img.layers = []layer{libc, busybox,
+		{name: "volumes below", compress: "gzip", entries: []entry{
+			{"seeded/", 0o1777, ""}, {"seeded/file", 0o640, "below"}, {"seeded/gone", 0o644, "x"},
+			{"over/file", 0o644, "image"}, {"afile", 0o644, "x"}}},
+		{name: "volumes top", compress: "zstd", entries: []entry{
+			{"seeded/file", 0o640, "top"}, {"seeded/.wh.gone", 0o644, ""},
+			{"seeded/deep/er/file", 0o600, "deep"}}},
+	}
+	img.config.Volumes = map[string]struct{}{"/missing": {}, "/seeded": {}, "/over": {},
+		"relative/../named": {}, "/proc": {}, "/": {}, "/etc/hosts": {}}
+	return img
+}
+
 // manyLayers has more layers than fit into the page of mount options on kernel 6.1.
 func manyLayers(count int) image {
 	img := image{refs: []string{fmt.Sprintf("%slayers-%d:1", own, count)}, form: dockerOne,
@@ -203,6 +219,7 @@ func catalogue() []image {
 		predefinedGroup(),
 
 		whiteouts(),
+		declaredVolumes(),
 		manyLayers(100),
 		{refs: []string{own + "annotated:1"}, form: ociSingle, layers: []layer{libc, busybox,
 			marker("etc/annotated")}, config: config{Env: []string{defaultPath, "ANSWER=42"},

@@ -158,7 +158,8 @@ TEST_CASE("AppArmor: a profile that is not loaded is an error before anything is
                                Deprecated("localhost/no-such-profile")}) {
     const grpc::Status status = pod.TryCreate(pod.ContainerConfig({"true"}, With(change)));
     CHECK(status.error_code() == grpc::StatusCode::FAILED_PRECONDITION);
-    CHECK_THAT(status.error_message(), Catch::Contains("apparmor \"no-such-profile\": " + why));
+    CHECK_THAT(status.error_message(),
+               Catch::Contains("appArmorProfile \"no-such-profile\": " + why));
   }
   v1::ListContainersRequest all;
   all.mutable_filter()->set_pod_sandbox_id(pod.id());
@@ -207,6 +208,33 @@ TEST_CASE("devices: only those that the rules allow can be opened") {
 
 // All cgroup2 mounts are one file system: mounting it in the host's cgroup namespace changes the
 // options of all.
+TEST_CASE("an ephemeral container is privileged, and logs, as its own request says") {
+  Daemon& daemon = Daemon::Shared();
+  Pod pod(daemon);
+  v1::CreateContainerRequest request;
+  request.set_pod_sandbox_id(pod.id());
+  *request.mutable_config() =
+      pod.ContainerConfig({"grep", "CapEff", "/proc/self/status"},
+                          With([](auto& context) { context.set_privileged(true); }));
+  *request.mutable_sandbox_config() = pod.config();
+  request.mutable_sandbox_config()->set_log_directory(daemon.dir() + "/moved-logs");
+  v1::CreateContainerResponse response;
+  const auto create = [&] {
+    return daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::CreateContainer, request,
+                      &response);
+  };
+  daemon.Pull(request.config().image().image());
+  CHECK(create().error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  request.mutable_sandbox_config()->mutable_linux()->mutable_security_context()->set_privileged(
+      true);
+  daemon.Check(create());
+  pod.Start(response.container_id());
+  CHECK(pod.WaitExited(response.container_id()).exit_code() == 0);
+  CHECK_THAT(pod.LogText(response.container_id()), !Catch::Contains("00000000a80425fb"));
+  CHECK_THAT(pod.ContainerStatus(response.container_id()).log_path(),
+             Catch::StartsWith(daemon.dir() + "/moved-logs/"));
+}
+
 TEST_CASE("a privileged container sees the host's cgroups, and their mount options do not change") {
   const auto options = [] {
     std::string lines;

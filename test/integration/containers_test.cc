@@ -199,6 +199,22 @@ TEST_CASE("a container over its memory limit ends with 137 and OOMKilled") {
 }
 
 TEST_CASE(
+    "a container whose worker was killed for lack of memory says OOMKilled, unless it ends well") {
+  Pod pod(Daemon::Shared());
+  for (const int code : {1, 0}) {
+    const std::string script =
+        absl::StrCat("dd if=/dev/zero of=/dev/null bs=60M count=1 & wait $!; exit ", code);
+    const std::string container = pod.Run({"sh", "-c", script}, [](v1::ContainerConfig& config) {
+      config.mutable_linux()->mutable_resources()->set_memory_limit_in_bytes(15 << 20);
+      config.mutable_linux()->mutable_resources()->set_memory_swap_limit_in_bytes(15 << 20);
+    });
+    const v1::ContainerStatus status = pod.WaitExited(container);
+    CHECK(status.exit_code() == code);
+    CHECK(status.reason() == (code == 0 ? "Completed" : "OOMKilled"));
+  }
+}
+
+TEST_CASE(
     "logs have CRI lines, partial lines of 16 KiB and both streams, and are reopened after a "
     "rename") {
   Pod pod(Daemon::Shared());

@@ -106,7 +106,11 @@ TEST_CASE("bad image volumes are refused when the container is created") {
     CHECK(status.error_code() == grpc::StatusCode::INVALID_ARGUMENT);
     CHECK(absl::StartsWith(status.error_message(), "ImageVolumeMountFailed"));
     CHECK(absl::StrContains(status.error_message(), sub_path));
+    CHECK(absl::StrContains(status.error_message(), kVolume));
   }
+  CHECK(
+      TryCreate(pod, "nosuch").error_message() ==
+      absl::StrCat("ImageVolumeMountFailed: subPath \"nosuch\" does not exist in image ", kVolume));
   for (const char* sub_path : {"../etc", "/etc", "a/../../b"}) {
     INFO(sub_path);
     CHECK(TryCreate(pod, sub_path).error_code() == grpc::StatusCode::INVALID_ARGUMENT);

@@ -1,14 +1,17 @@
 // Pods: shared namespaces, one IP, and a life that ends with pause and not with the containers.
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
+#include "cni/netns.h"
 #include "integration/pod.h"
 
 using namespace crisp;
@@ -155,6 +158,29 @@ TEST_CASE("StopPodSandbox frees the IP, kills the containers and may be repeated
       const std::vector<std::string> leases = base::ListDir(base::JoinPath(lease, name)).value();
       CHECK(std::find(leases.begin(), leases.end(), ip) == leases.end());
     }
+  }
+}
+
+TEST_CASE("StopPodSandbox leaves no lease and no rule when somebody has removed the netns pin") {
+  Daemon& daemon = Daemon::Shared();
+  for (const bool file_stays : {false, true}) {
+    CAPTURE(file_stays);
+    Pod pod(daemon);
+    const auto rules = [&] {
+      const std::string command =
+          absl::StrCat("iptables -w -t nat -S | grep -c ", pod.id(), " >", daemon.dir(), "/rules");
+      (void)!system(command.c_str());
+      return base::ReadFile(daemon.dir() + "/rules").value();
+    };
+    CHECK(rules() != "0\n");
+    const std::string pin = cni::NetnsPath(pod.id());
+    REQUIRE(umount2(pin.c_str(), MNT_DETACH) == 0);
+    if (!file_stays) REQUIRE(unlink(pin.c_str()) == 0);
+    pod.Stop();
+    CHECK(rules() == "0\n");
+    CHECK(access(pin.c_str(), F_OK) != 0);
+    const std::string found = absl::StrCat("grep -rq ", pod.id(), " ", daemon.dir(), "/ipam");
+    CHECK(system(found.c_str()) != 0);
   }
 }
 

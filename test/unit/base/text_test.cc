@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "absl/strings/match.h"
+#include "base/clean_path.h"
 #include "base/errno.h"
 #include "base/id.h"
 #include "base/json.h"
@@ -11,9 +12,9 @@ using namespace crisp;
 TEST_CASE("Errno names operation, subject and errno and maps the code") {
   const absl::Status status = base::Errno("mount", "/proc", EPERM);
   CHECK(status.code() == absl::StatusCode::kPermissionDenied);
-  CHECK(status.message() == "mount /proc: EPERM");
+  CHECK(status.message() == "mount /proc: operation not permitted (EPERM)");
   CHECK(base::Prefix(status, "start container 4f").message() ==
-        "start container 4f: mount /proc: EPERM");
+        "start container 4f: mount /proc: operation not permitted (EPERM)");
   CHECK(base::Prefix(absl::OkStatus(), "x").ok());
 }
 
@@ -61,6 +62,15 @@ TEST_CASE("DecodeJson turns every exception of the parser into InvalidArgument")
   const std::string deep = std::string(200, '[') + std::string(200, ']');
   CHECK(std::string(base::DecodeJson("doc", deep, decode).status().message()).find("nested") !=
         std::string::npos);
+}
+
+TEST_CASE("a path inside a root is cleaned as text, and .. stays at the root") {
+  const std::pair<const char*, const char*> cases[] = {
+      {"/", "/"},     {"/a//b/./c/", "/a/b/c"},  {"/app/../data", "/data"}, {"/../../x", "/x"},
+      {"/a/..", "/"}, {"/a/b/../../../c", "/c"}, {"/..a/b..", "/..a/b.."}};
+  for (const auto& [path, clean] : cases) CHECK(base::CleanRootedPath(path).value() == clean);
+  CHECK_FALSE(base::CleanRootedPath(std::string("/a\0b", 4)).ok());
+  CHECK_FALSE(base::CleanRootedPath("/" + std::string(4096, 'a')).ok());
 }
 
 TEST_CASE("log levels are parsed by name, and other names are refused") {

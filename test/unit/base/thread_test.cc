@@ -43,7 +43,8 @@ TEST_CASE("a thread that the kernel refuses is an error, not the end of the prog
   const test::NoThreads refused;
   const absl::StatusOr<Thread> thread = StartThread("unpack", [] {});
   CHECK(absl::IsResourceExhausted(thread.status()));
-  CHECK(thread.status().message() == "cannot start a thread for unpack: EAGAIN");
+  CHECK(thread.status().message() ==
+        "cannot start a thread for unpack: resource temporarily unavailable (EAGAIN)");
 }
 
 }  // namespace

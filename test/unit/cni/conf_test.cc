@@ -60,8 +60,15 @@ TEST_CASE("ParseConf takes the newest offered version that is supported") {
   CHECK(conf->cni_version == "1.1.0");
   CHECK(Text(ParseStatus(R"({"cniVersion":"9.0.0","name":"n","plugins":[{"type":"x"}]})")) ==
         "cniVersion \"9.0.0\": is not supported");
-  CHECK(Text(ParseStatus(R"({"name":"n","plugins":[{"type":"x"}]})")) ==
-        "cniVersion \"\": is not supported");
+}
+
+TEST_CASE("a configuration without a version has 0.1.0, and the oldest versions are supported") {
+  // As meta plugins are installed: one plugin, no version.
+  CHECK(ParseConf(R"({"name":"n","type":"multus","delegates":[]})")->cni_version == "0.1.0");
+  CHECK(ParseConf(R"({"cniVersion":"","name":"n","plugins":[{"type":"x"}]})")->cni_version ==
+        "0.1.0");
+  CHECK(ParseConf(R"({"cniVersion":"0.2.0","name":"n","type":"x"})")->cni_version == "0.2.0");
+  CHECK(ParseConf(R"({"cniVersions":["0.3.1"],"name":"n","type":"x"})")->cni_version == "0.3.1");
 }
 
 TEST_CASE("CVE-2021-20206: a plugin type that is not a plain file name is refused") {

@@ -80,6 +80,26 @@ TEST_CASE("the preferred family comes first") {
   CHECK(ips(IpPreference::kCni) == std::vector<std::string>{"fd00::7", "10.9.8.7"});
 }
 
+TEST_CASE("a plugin that answers an old result, and a network that declares no version, work") {
+  EvilNetwork evil;
+  evil.Configure({{{"tag", "a"}, {"ADD", "oldest"}}, {{"tag", "b"}}}, "0.3.1");
+  const auto chained = NewNetwork(evil.options)->Attach(PodRequest(), In(kEnough));
+  REQUIRE(chained.ok());
+  CHECK(chained->ips == std::vector<std::string>{"10.9.8.7"});
+  CHECK(evil.Calls()[1]["conf"]["prevResult"] ==
+        base::Json::parse(R"({"cniVersion":"0.3.1","routes":[],"ips":[
+            {"version":"4","address":"10.9.8.7/24","gateway":"10.9.8.1"}]})"));
+
+  EvilNetwork undeclared;
+  undeclared.Configure({{{"ADD", "oldest"}}}, "");
+  const auto attached = NewNetwork(undeclared.options)->Attach(PodRequest(), In(kEnough));
+  REQUIRE(attached.ok());
+  CHECK(attached->ips == std::vector<std::string>{"10.9.8.7"});
+  CHECK(undeclared.Calls()[0]["conf"]["cniVersion"] == "0.1.0");
+  REQUIRE(NewNetwork(undeclared.options)->Detach(PodRequest(), In(kEnough)).ok());
+  CHECK_FALSE(undeclared.Calls()[1]["conf"].contains("prevResult"));
+}
+
 TEST_CASE("prevResult goes to DEL from version 0.4.0 on") {
   for (const auto& [version, expected] :
        {std::pair<const char*, bool>{"0.3.1", false}, {"0.4.0", true}}) {
@@ -135,6 +155,26 @@ TEST_CASE("Detach keeps the cache entry until every DEL has succeeded") {
   CHECK(evil.CacheFiles().empty());
   CHECK(evil.CallNames() == "ADD:a ADD:b DEL:b DEL:a DEL:b DEL:a DEL:b DEL:a");
   CHECK(evil.Calls().back()["conf"].contains("prevResult"));
+}
+
+TEST_CASE("a DEL that leaves the lease is not done") {
+  EvilNetwork evil;
+  const std::string leases = base::JoinPath(evil.dir.path, "leases");
+  REQUIRE(base::MakeDirs(leases + "/evilnet", 0755).ok());
+  evil.Configure({{{"ipam", {{"type", "host-local"}, {"dataDir", leases}}}}});
+  const auto network = NewNetwork(evil.options);
+  const PodNetworkRequest request = PodRequest();
+  REQUIRE(network->Attach(request, In(kEnough)).ok());
+  const std::string lease = absl::StrCat("leases/evilnet/10.9.8.7");
+  (void)evil.dir.Write(lease, absl::StrCat(request.sandbox_id, "\r\neth0"));
+  const absl::Status left = network->Detach(request, In(kEnough));
+  CHECK(absl::IsUnavailable(left));
+  CHECK(Contains(Text(left), "the lease of 10.9.8.7 is still in "));
+  CHECK(evil.CacheFiles().size() == 1);
+  // Another pod has the address by now.
+  (void)evil.dir.Write(lease, std::string(64, 'e') + "\r\neth0");
+  CHECK(network->Detach(request, In(kEnough)).ok());
+  CHECK(evil.CacheFiles().empty());
 }
 
 TEST_CASE("CNI_NETNS is empty for DEL when the namespace is gone or replaced") {

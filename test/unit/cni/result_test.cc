@@ -37,6 +37,60 @@ TEST_CASE("ParseResult reads results of every supported version") {
   CHECK(filled->json == R"({"cniVersion":"0.4.0"})");
 }
 
+TEST_CASE("an answer in another version is read, and converted for the next plugin") {
+  constexpr char kOld[] =
+      R"({"cniVersion":"0.2.0","dns":{"search":["a"]},
+          "ip4":{"ip":"10.0.0.9/24","gateway":"10.0.0.1",
+                 "routes":[{"dst":"0.0.0.0/0"},{"dst":"10.8.0.0/16","gw":"10.0.0.2"}]},
+          "ip6":{"ip":"fd00::9/64","routes":[{"dst":"::/0"}]}})";
+  constexpr char kNew[] =
+      R"({"cniVersion":"1.0.0","dns":{"search":["a"]},"interfaces":[{"name":"eth0","sandbox":"/n"}],
+          "ips":[{"address":"10.0.0.9/24","gateway":"10.0.0.1","interface":0},
+                 {"address":"10.0.0.10/24","interface":0},{"address":"fd00::9/64","interface":0}],
+          "routes":[{"dst":"0.0.0.0/0"},{"dst":"10.8.0.0/16","gw":"10.0.0.2"},{"dst":"::/0"}]})";
+  constexpr char kOldRoutes[] =
+      R"([{"dst":"0.0.0.0/0"},{"dst":"10.8.0.0/16","gw":"10.0.0.2"},{"dst":"::/0"}])";
+  const std::vector<std::string> both = {"10.0.0.9", "fd00::9"};
+  const auto json = [](const absl::StatusOr<Result>& result) {
+    REQUIRE(result.ok());
+    return base::Json::parse(result->json);
+  };
+  // Unchanged between versions without lists.
+  const auto same = ParseResult(kOld, "0.1.0");
+  CHECK(same->ips == both);
+  base::Json expected = base::Json::parse(kOld);
+  expected["cniVersion"] = "0.1.0";
+  CHECK(json(same) == expected);
+  // Up: lists, with the family of an address where the version has it.
+  for (const auto& [version, family] : {std::pair{"0.3.1", true}, std::pair{"1.1.0", false}}) {
+    CAPTURE(version);
+    const auto up = ParseResult(kOld, version);
+    CHECK(up->ips == both);
+    const base::Json document = json(up);
+    CHECK(document["cniVersion"] == version);
+    CHECK(document["dns"]["search"][0] == "a");
+    CHECK(document["routes"] == base::Json::parse(kOldRoutes));
+    CHECK_FALSE(document.contains("ip4"));
+    REQUIRE(document["ips"].size() == 2);
+    CHECK(document["ips"][0]["address"] == "10.0.0.9/24");
+    CHECK(document["ips"][0]["gateway"] == "10.0.0.1");
+    CHECK(document["ips"][0].contains("version") == family);
+    if (family) CHECK(document["ips"][1]["version"] == "6");
+  }
+  // Down: the first address of each family.
+  const auto down = ParseResult(kNew, "0.2.0");
+  CHECK(down->ips == std::vector<std::string>{"10.0.0.9", "10.0.0.10", "fd00::9"});
+  expected["cniVersion"] = "0.2.0";
+  CHECK(json(down) == expected);
+  const base::Json families = json(ParseResult(kNew, "0.4.0"));
+  CHECK(families["ips"][1]["version"] == "4");
+  CHECK(families["ips"][2]["version"] == "6");
+  CHECK(families["interfaces"][0]["name"] == "eth0");
+  // No version, or an empty one, is that of the network.
+  CHECK(ParseResult(R"({"cniVersion":"","ip4":{"ip":"10.0.0.9/24"}})", "0.2.0")->ips ==
+        std::vector<std::string>{"10.0.0.9"});
+}
+
 TEST_CASE("ParseResult refuses hostile answers with a short, printable reason") {
   const std::string many_ips = [] {
     base::Json ips = base::Json::array();
@@ -47,6 +101,8 @@ TEST_CASE("ParseResult refuses hostile answers with a short, printable reason") 
        {std::string(), std::string(" \n"), std::string("[]"), std::string("7"),
         std::string("{]\x01\x02"), std::string(100'000, '['), many_ips,
         std::string(R"({"cniVersion":"2.0.0"})"), std::string(R"({"cniVersion":1})"),
+        std::string(R"({"cniVersion":"0.2.0","ip4":7})"),
+        std::string(R"({"cniVersion":"0.2.0","ip4":{"ip":"10.0.0.1;reboot"}})"),
         std::string(R"({"ips":{}})"), std::string(R"({"ips":[7]})"), std::string(R"({"ips":[{}]})"),
         std::string(R"({"ips":[{"address":"10.0.0.300/24"}]})"),
         std::string(R"({"ips":[{"address":"10.0.0.1;reboot"}]})"),

@@ -2,6 +2,7 @@
 // UpdateContainerResources, ReopenContainerLog, ContainerStats, ListContainerStats.
 #include <catch2/catch.hpp>
 
+#include "absl/strings/match.h"
 #include "fake_runtime.h"
 
 namespace crisp::cri {
@@ -22,6 +23,33 @@ TEST_CASE("CreateContainer creates a valid configuration in its sandbox") {
   fake.AddSandbox('a');
   CHECK(CreateContainer(fake.api(), CreateRequest(Id('a')), fake.call)->container_id() == Id('f'));
   CHECK(fake.actions.calls == Calls{"create main in " + Id('a')});
+}
+
+TEST_CASE("CreateContainer judges by the pod's configuration of its own request") {
+  FakeRuntime fake;
+  fake.AddSandbox('a');
+  v1::CreateContainerRequest request = CreateRequest(Id('a'));
+  const auto privileged = [](auto& config) {
+    config.mutable_linux()->mutable_security_context()->set_privileged(true);
+  };
+  privileged(*request.mutable_config());
+  // Without a configuration of the pod, what RunPodSandbox had counts: not privileged.
+  const absl::Status refused = CreateContainer(fake.api(), request, fake.call).status();
+  CHECK(absl::IsInvalidArgument(refused));
+  CHECK(absl::StrContains(refused.message(), "privileged"));
+  request.mutable_sandbox_config()->set_log_directory("/var/log/pods/moved");
+  CHECK(absl::IsInvalidArgument(CreateContainer(fake.api(), request, fake.call).status()));
+  // What kubectl debug --profile=sysadmin leads to.
+  privileged(*request.mutable_sandbox_config());
+  request.mutable_sandbox_config()->set_hostname("another");
+  CHECK(CreateContainer(fake.api(), request, fake.call).ok());
+  const v1::PodSandboxConfig& pod = fake.containers.created_in;
+  CHECK(pod.linux().security_context().privileged());
+  CHECK(pod.log_directory() == "/var/log/pods/moved");
+  CHECK(pod.metadata().name() == "pod-a");
+  CHECK(pod.hostname().empty());
+  request.mutable_sandbox_config()->set_log_directory("logs");
+  CHECK(absl::IsInvalidArgument(CreateContainer(fake.api(), request, fake.call).status()));
 }
 
 TEST_CASE("CreateContainer refuses a sandbox that is not ready, and bad input") {

@@ -77,7 +77,7 @@ Api FakeRuntime::api() {
           .objects = objects_,
           .network = network,
           .sandboxes = sandboxes_,
-          .containers = containers_,
+          .containers = containers,
           .exec = exec_,
           .images = images,
           .stats = stats};

@@ -45,8 +45,10 @@ class FakeContainers final : public runtime::ContainerApi {
  public:
   explicit FakeContainers(FakeActions& actions) : actions_(actions) {}
   absl::StatusOr<base::ContainerId> Create(const runtime::SandboxPtr& sandbox,
+                                           const v1::PodSandboxConfig& pod,
                                            const v1::ContainerConfig& config,
                                            const Call&) override {
+    created_in = pod;
     const absl::Status status =
         actions_.Note("create " + config.metadata().name() + " in " + sandbox->id().str());
     if (!status.ok()) return status;
@@ -70,6 +72,8 @@ class FakeContainers final : public runtime::ContainerApi {
   absl::Status ReopenLog(const runtime::ContainerPtr& container, const Call&) override {
     return actions_.Note("reopen " + container->id().str());
   }
+
+  v1::PodSandboxConfig created_in;  // by the last Create
 
  private:
   FakeActions& actions_;
@@ -177,6 +181,7 @@ class FakeRuntime {
   static void Exit(container::Container& container);
 
   FakeActions actions;
+  FakeContainers containers{actions};
   FakeImages images{actions};
   FakeStats stats;
   FakeNetwork network;
@@ -189,7 +194,6 @@ class FakeRuntime {
   runtime::Handlers handlers_;
   runtime::Objects objects_;
   FakeSandboxes sandboxes_{actions};
-  FakeContainers containers_{actions};
   FakeExec exec_{actions};
 };
 

@@ -31,7 +31,7 @@ TEST_CASE("PullImage names the field that is wrong and asks no registry") {
   handler.mutable_image()->set_image("debian");
   handler.mutable_image()->set_runtime_handler("kata");
   for (const auto& [request, word] : {std::pair(name, "image.image"), std::pair(auth, "auth.auth"),
-                                      std::pair(handler, "runtime_handler")}) {
+                                      std::pair(handler, "RuntimeClass handler")}) {
     const absl::Status status = PullImage(fake.api(), request, fake.call).status();
     CHECK(absl::IsInvalidArgument(status));
     CHECK_THAT(std::string(status.message()), Catch::Contains(word));

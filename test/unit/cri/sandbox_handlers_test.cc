@@ -40,7 +40,7 @@ TEST_CASE("RunPodSandbox refuses bad input before anything is made") {
   v1::RunPodSandboxRequest name = RunRequest();
   name.mutable_config()->mutable_metadata()->clear_name();
   for (const auto& [request, word] :
-       {std::pair(handler, "runtime_handler \"kata\""), std::pair(name, "metadata.name")}) {
+       {std::pair(handler, "RuntimeClass handler \"kata\""), std::pair(name, "metadata.name")}) {
     const absl::Status status = RunPodSandbox(fake.api(), request, fake.call).status();
     CHECK(absl::IsInvalidArgument(status));
     CHECK_THAT(std::string(status.message()), Catch::Contains(word));

@@ -38,6 +38,7 @@ TEST_CASE("numbers on the wire stay what they are") {
   CHECK(StepOf(31, "") == Step::kSysctls);
   CHECK(StepOf(32, "") == Step::kWorkdir);
   CHECK(StepOf(43, "") == Step::kExec);
+  CHECK(StepOf(44, "") == Step::kInherited);
 }
 
 TEST_CASE("a step this crispd does not know is kNone") {

@@ -18,6 +18,8 @@ TEST_CASE("capabilities are parsed by their exact names") {
           std::string("capability \"") + bad + "\" does not exist");
   }
   CHECK(CapabilityNames(uint64_t{1} << 63 | 1) == std::vector<std::string>{"CAP_CHOWN", "CAP_63"});
+  // A privileged container has all, those of a newer kernel too.
+  CHECK(ParseCapabilities(CapabilityNames(~uint64_t{0})).value() == ~uint64_t{0});
 }
 
 TEST_CASE("mount options become flags, propagation and file system data") {

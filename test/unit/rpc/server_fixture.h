@@ -40,7 +40,8 @@ class Gate {
 class SlowContainers final : public runtime::ContainerApi {
  public:
   explicit SlowContainers(Gate& gate) : gate_(gate) {}
-  absl::StatusOr<base::ContainerId> Create(const runtime::SandboxPtr&, const v1::ContainerConfig&,
+  absl::StatusOr<base::ContainerId> Create(const runtime::SandboxPtr&, const v1::PodSandboxConfig&,
+                                           const v1::ContainerConfig&,
                                            const base::Call& call) override {
     return gate_.Pass(call);
   }

@@ -16,7 +16,7 @@ TEST_CASE("a container whose execs do not start gets no more of them, others do"
   }
   const absl::Status refused = starts.Enter("hostile").status();
   CHECK(absl::IsResourceExhausted(refused));
-  CHECK(refused.message() == "container hostile has 32 execs that do not run yet, the most");
+  CHECK(refused.message() == "container hostile has 128 execs that do not run yet, the most");
   CHECK(starts.Enter("other").ok());
   places.pop_back();
   CHECK(starts.Enter("hostile").ok());

@@ -104,7 +104,8 @@ TEST_CASE("an exec of a program that does not exist is an invalid argument", "[s
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   const auto result = bundle.Exec({"nope"});
   CHECK(absl::IsInvalidArgument(result.status()));
-  CHECK(result.status().message() == "exec: \"nope\": executable file not found in $PATH: ENOENT");
+  CHECK(result.status().message() ==
+        "exec: \"nope\": executable file not found in $PATH: no such file or directory (ENOENT)");
   CHECK(absl::IsInvalidArgument(bundle.Exec({}).status()));
   CHECK(bundle.Exec({"true"})->exit_code == 0);
 }
@@ -140,7 +141,7 @@ TEST_CASE("when an exec is reported as killed everything it forked is dead", "[s
   CHECK(Running(bundle, "4321") == 0);
 }
 
-TEST_CASE("an exec is killed when crispd closes the connection", "[shim][exec]") {
+TEST_CASE("an exec is killed when crispd gives it up", "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -152,6 +153,44 @@ TEST_CASE("an exec is killed when crispd closes the connection", "[shim][exec]")
     CHECK(SoonRunning(bundle, "4321", 1));
   }
   CHECK(SoonRunning(bundle, "4321", 0));
+}
+
+TEST_CASE("an exec whose crispd has died runs on, and can write", "[shim][exec]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
+  base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  int out[2];
+  REQUIRE(pipe2(out, O_CLOEXEC) == 0);
+  base::UniqueFd read_end(out[0]), write_end(out[1]);
+  auto session = shim_client::ExecSession::Open(
+      bundle.path(),
+      {"sh", "-c", "while ! test -e /go; do sleep 0.01; done; echo 1 && echo 2 && echo >/done"},
+      false, {null.get(), write_end.get(), write_end.get()}, DeadlineIn(60'000));
+  REQUIRE(session.ok());
+  session->Leave();
+  write_end.reset();
+  read_end.reset();  // from here on only the shim keeps it from SIGPIPE
+  bundle.AddFile("go", "");
+  for (int i = 0; i < 5000 && access((bundle.upper() + "/done").c_str(), F_OK) != 0; ++i)
+    poll(nullptr, 0, 2);
+  CHECK(access((bundle.upper() + "/done").c_str(), F_OK) == 0);
+  for (int i = 0; i < 2000 && ExecGroups(bundle) > 0; ++i) poll(nullptr, 0, 2);
+  CHECK(ExecGroups(bundle) == 0);
+}
+
+TEST_CASE("an exec whose crispd has died ends at its deadline, also in a busy container",
+          "[shim][exec]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(ShellSpec("yes & exec sleep 1000")).ok());
+  base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  auto session =
+      shim_client::ExecSession::Open(bundle.path(), {"sh", "-c", "sleep 4321 & sleep 4321"}, false,
+                                     {null.get(), null.get(), null.get()}, DeadlineIn(2000));
+  REQUIRE(session.ok());
+  session->Leave();
+  for (int i = 0; i < 5000 && Running(bundle, "4321") > 0; ++i) poll(nullptr, 0, 2);
+  CHECK(Running(bundle, "4321") == 0);
+  CHECK(bundle.Exec({"true"})->exit_code == 0);
 }
 
 TEST_CASE("a process that an exec leaves running is not killed", "[shim][exec]") {
@@ -220,6 +259,60 @@ TEST_CASE("execs that leave a process running do not count against the limit of 
     REQUIRE(result->exit_code == 0);
   }
   CHECK(SoonRunning(bundle, "4321", 70));
+}
+
+TEST_CASE("eighty execs run at once, and far more than fit are refused one by one",
+          "[shim][exec]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
+  base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  const auto open_exec = [&] {
+    return shim_client::ExecSession::Open(bundle.path(), {"sleep", "4321"}, false,
+                                          {null.get(), null.get(), null.get()}, DeadlineIn(20'000));
+  };
+  std::vector<shim_client::ExecSession> sessions;
+  absl::Status refused;
+  while (refused.ok() && sessions.size() < 1000) {
+    auto session = open_exec();
+    if (session.ok()) sessions.push_back(*std::move(session));
+    refused = session.status();
+  }
+  // 256, or what the limit of open files lets a shim have.
+  CHECK(sessions.size() >= 80);
+  CHECK(sessions.size() <= 256);
+  CHECK_FALSE(refused.ok());
+  CHECK(Running(bundle, "4321") == sessions.size());
+  // One that ends makes room, and the container can still be asked and stopped.
+  for (int i = 0; i < 10; ++i) {
+    REQUIRE(sessions.back().Kill().ok());
+    REQUIRE(sessions.back().Wait(DeadlineIn(20'000)).ok());
+    sessions.pop_back();
+  }
+  auto again = open_exec();
+  INFO(again.status());
+  CHECK(again.ok());
+}
+
+TEST_CASE("an exec takes as many arguments as the kernel does", "[shim][exec]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
+  std::vector<std::string> args = {"sh", "-c", "echo $# $(echo $1 | wc -c) $6", "x"};
+  for (int i = 0; i < 5; ++i) args.emplace_back(100'000, 'a');
+  args.push_back("last");
+  const auto result = bundle.Exec(args);
+  INFO(result.status());
+  REQUIRE(result.ok());
+  CHECK(result->out == "6 100001 last\n");
+  auto session = shim_client::ExecSession::Open(bundle.path(), args, true, {}, DeadlineIn(5000));
+  INFO(session.status());
+  REQUIRE(session.ok());
+  base::UniqueFd pty = session->take_pty();
+  CHECK(absl::StrContains(ReadPty(pty.get(), "last"), "6 100001 last"));
+  // MAX_ARG_STRLEN, execve(2).
+  const auto refused = bundle.Exec({"true", std::string(200'000, 'a')});
+  CHECK(absl::IsInvalidArgument(refused.status()));
+  CHECK(absl::StrContains(refused.status().message(), "argument list too long"));
+  CHECK(bundle.Exec({"true"})->exit_code == 0);
 }
 
 TEST_CASE("an exec with a terminal reads, writes and is resized", "[shim][exec]") {

@@ -287,7 +287,7 @@ TEST_CASE("an image mount is read-only, executable and stays inside the image",
   *second.request().mutable_image_mounts() = bundle.request().image_mounts();
   second.request().mutable_image_mounts(0)->set_sub_path("escape");
   const auto started = second.Start(ShellSpec("true"));
-  CHECK(started.status().message() == "image mounts: a/escape: ENOENT");
+  CHECK(started.status().message() == "image mounts: a/escape: no such file or directory (ENOENT)");
   (void)second.WaitExit();
   REQUIRE(base::RemoveTree(image).ok());
 }

@@ -208,32 +208,32 @@ TEST_CASE("a start whose connection is closed at any moment leaves nothing runni
 
 TEST_CASE("the error of a failed start names the step, the object and the errno", "[shim]") {
   CHECK(FailureOf(DefaultSpec({"nope"})) ==
-        "exec: \"nope\": executable file not found in $PATH: ENOENT");
+        "exec: \"nope\": executable file not found in $PATH: no such file or directory (ENOENT)");
   CHECK(FailureOf(DefaultSpec({"/bin/nope"})) ==
-        "exec: \"/bin/nope\": no such file or directory: ENOENT");
+        "exec: \"/bin/nope\": no such file or directory (ENOENT)");
   CHECK(FailureOf(DefaultSpec({"/etc/passwd"})) ==
-        "exec: \"/etc/passwd\": permission denied: EACCES");
+        "exec: \"/etc/passwd\": permission denied (EACCES)");
   CHECK(FailureOf(DefaultSpec({"/script"}), [](Bundle& b) { b.AddFile("script", "no head"); }) ==
-        "exec: \"/script\": exec format error: ENOEXEC");
+        "exec: \"/script\": exec format error (ENOEXEC)");
   CHECK(FailureOf(DefaultSpec({"true", std::string(200'000, 'x')})) ==
-        "exec: \"true\": argument list too long: E2BIG");
+        "exec: \"true\": argument list too long (E2BIG)");
 
   oci::Spec spec = ShellSpec("true");
   spec.mounts.push_back({"/data", "bind", "/nowhere/at/all", {"rbind"}, {}, {}});
-  CHECK(FailureOf(spec) == "mount sources: /nowhere/at/all: ENOENT");
+  CHECK(FailureOf(spec) == "mount sources: /nowhere/at/all: no such file or directory (ENOENT)");
   spec.mounts.back() = {"/data", "tmpfs", "tmpfs", {"size=lots"}, {}, {}};
-  CHECK(FailureOf(spec) == "mounts: /data: tmpfs: Bad value for 'size': EINVAL");
+  CHECK(FailureOf(spec) == "mounts: /data: tmpfs: Bad value for 'size': invalid argument (EINVAL)");
   spec.mounts.back() = {"/etc/passwd/x", "tmpfs", "tmpfs", {}, {}, {}};
-  CHECK(FailureOf(spec) == "mounts: /etc/passwd/x: ENOTDIR");
+  CHECK(FailureOf(spec) == "mounts: /etc/passwd/x: not a directory (ENOTDIR)");
   spec.mounts.back() = {"/data", "nfs", "somewhere", {}, {}, {}};
   CHECK(FailureOf(spec) == "spec: /data: file system type \"nfs\" is not supported");
   spec.mounts.pop_back();
 
   spec.process.cwd = "/etc/passwd";
-  CHECK(FailureOf(spec) == "working directory: /etc/passwd: ENOTDIR");
+  CHECK(FailureOf(spec) == "working directory: /etc/passwd: not a directory (ENOTDIR)");
   spec.process.cwd = "/";
   spec.linux_.sysctl = {{"kernel.msgmax", "not a number"}};
-  CHECK(FailureOf(spec) == "sysctls: kernel.msgmax = not a number: EINVAL");
+  CHECK(FailureOf(spec) == "sysctls: kernel.msgmax = not a number: invalid argument (EINVAL)");
   spec.linux_.sysctl = {{"kernel.core_pattern", "|/bin/evil"}};
   CHECK(FailureOf(spec) ==
         "spec: linux.sysctl: \"kernel.core_pattern\" does not belong to a namespace of the "
@@ -241,18 +241,19 @@ TEST_CASE("the error of a failed start names the step, the object and the errno"
   spec.linux_.sysctl.clear();
   spec.linux_.namespaces[1].path = "/proc/self/ns/uts";
   CHECK(FailureOf(spec) ==
-        "namespaces: /proc/self/ns/uts is not a namespace of the type the spec says: EINVAL");
+        "namespaces: /proc/self/ns/uts is not a namespace of the type the spec says: invalid "
+        "argument (EINVAL)");
   spec.linux_.namespaces[1].path = "/proc/1/ns/gone";
-  CHECK(FailureOf(spec) == "namespaces: /proc/1/ns/gone: ENOENT");
+  CHECK(FailureOf(spec) == "namespaces: /proc/1/ns/gone: no such file or directory (ENOENT)");
   spec = ShellSpec("true");
   spec.process.apparmor_profile = "no-such-profile";
   CHECK(absl::StartsWith(FailureOf(spec), "apparmor: no-such-profile"));
   spec = ShellSpec("true");
   CHECK(FailureOf(spec, [](Bundle& b) {
           b.request().mutable_rootfs()->set_lowers(0, "missing");
-        }) == "rootfs: overlay of 1 layers: ENOENT");
+        }) == "rootfs: overlay of 1 layers: no such file or directory (ENOENT)");
   CHECK(FailureOf(spec, [](Bundle& b) { b.request().set_log_path("/no/such/directory/log"); }) ==
-        "log: /no/such/directory/log: ENOENT");
+        "log: /no/such/directory/log: no such file or directory (ENOENT)");
   CHECK(FailureOf(spec, [](Bundle& b) {
           b.request().set_sandbox_pid(getpid());
           b.request().set_sandbox_start_ticks(1);
@@ -260,7 +261,7 @@ TEST_CASE("the error of a failed start names the step, the object and the errno"
   CHECK(FailureOf(spec, [](Bundle& b) {
           b.request().set_target_pid(getpid());
           b.request().set_target_start_ticks(1);
-        }) == "namespaces: the target container has ended: ESRCH");
+        }) == "namespaces: the target container has ended: no such process (ESRCH)");
 }
 
 TEST_CASE("a container joins the namespaces of its sandbox", "[shim]") {

@@ -213,8 +213,9 @@ TEST_CASE("a target that has something else or nothing at /proc does not get a c
   bundle.request().set_target_start_ticks(started->start_ticks());
   const auto refused = bundle.Start(inner);
   CHECK(refused.status().message() ==
-        (removed ? "mount sources: /proc: open the target's /proc: ENOENT"
-                 : "mount sources: /proc: the target has no procfs there: EINVAL"));
+        (removed
+             ? "mount sources: /proc: open the target's /proc: no such file or directory (ENOENT)"
+             : "mount sources: /proc: the target has no procfs there: invalid argument (EINVAL)"));
 }
 
 TEST_CASE("what a container writes into an exec's memory reaches only that exec",

@@ -1,6 +1,7 @@
 // crispd's side of each operation, against a shim that answers as the test wants, right or wrong.
 #include "shim_client/session.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <functional>
 #include <thread>
 
+#include "base/file.h"
 #include "ipc/step.h"
 #include "temp_dir.h"
 
@@ -98,6 +100,42 @@ TEST_CASE("a step without room is RESOURCE_EXHAUSTED, and its detail is not chan
         absl::ResourceExhaustedError("record: reserve exit.json: ENOSPC"));
 }
 
+TEST_CASE("a start that ran out of memory says so, in text and as a fact") {
+  Pair pair;
+  Send(pair.theirs, [](shim::Reply& reply) {
+    reply.mutable_failed()->set_step("launch");
+    reply.mutable_failed()->set_detail("killed for lack of memory");
+    reply.mutable_failed()->set_oom_killed(true);
+  });
+  const absl::Status status = Start(pair.ours, shim::Start(), Soon()).status();
+  CHECK(absl::IsResourceExhausted(status));
+  CHECK(status.message() == "launch: killed for lack of memory");
+  CHECK(IsOomKilled(status));
+  CHECK_FALSE(IsOomKilled(absl::ResourceExhaustedError("launch")));
+}
+
+TEST_CASE("arguments that do not fit into a packet travel in a file") {
+  for (const size_t size : {size_t{1000}, size_t{5'000'000}}) {
+    CAPTURE(size);
+    const std::vector<std::string> args = {"echo", "", std::string(size, 'a')};
+    shim::Exec asked, found;
+    size_t descriptors = 0;
+    const FakeShim fake([&](const ipc::Channel& channel) {
+      std::vector<base::UniqueFd> fds;
+      asked = Next(channel, &fds).exec();
+      descriptors = fds.size();
+      if (!asked.args_in_file()) found = asked;
+      if (asked.args_in_file() && !fds.empty())
+        (void)found.ParseFromString(base::ReadAll(fds.back().get(), 6'000'000).value_or(""));
+      Send(channel, [](shim::Reply& reply) { reply.mutable_exec_started()->set_pid(7); });
+    });
+    CHECK(ExecSession::Open(fake.bundle(), args, false, {0, 1, 2}, Soon()).ok());
+    CHECK(std::vector<std::string>(found.args().begin(), found.args().end()) == args);
+    CHECK(descriptors == (size < 100'000 ? size_t{3} : size_t{4}));
+    CHECK(asked.args().empty() == asked.args_in_file());
+  }
+}
+
 TEST_CASE("a start that is not parked is answered once the container runs") {
   Pair pair;
   bool parked = true;
@@ -155,7 +193,8 @@ TEST_CASE("a start that fails before the process exists is an error of StartPark
   });
   const auto parked = StartParked(std::move(pair.ours), shim::Start(), Soon());
   peer.join();
-  CHECK(parked.status() == absl::InternalError("rootfs: /layer: ENOENT"));
+  CHECK(parked.status() ==
+        absl::InternalError("rootfs: /layer: no such file or directory (ENOENT)"));
 }
 
 TEST_CASE("a step an older shim names becomes an error of the kind of that step") {
@@ -168,19 +207,24 @@ TEST_CASE("a step an older shim names becomes an error of the kind of that step"
   };
   for (const Case& one : std::vector<Case>{
            {"mount entries", ENOENT, "/data", absl::StatusCode::kInternal,
-            "mount entries: /data: ENOENT"},
-           {"exec", ENOENT, "nope", absl::StatusCode::kInvalidArgument, "exec: nope: ENOENT"},
+            "mount entries: /data: no such file or directory (ENOENT)"},
+           {"exec", ENOENT, "nope", absl::StatusCode::kInvalidArgument,
+            "exec: nope: no such file or directory (ENOENT)"},
            {"working directory", ENOTDIR, "", absl::StatusCode::kInvalidArgument,
-            "working directory: ENOTDIR"},
+            "working directory: not a directory (ENOTDIR)"},
            {"bundle", 0, "config.json: not JSON", absl::StatusCode::kInternal,
             "bundle: config.json: not JSON"},
            {"spec", 0, "bad member", absl::StatusCode::kInvalidArgument, "spec: bad member"},
            {"sysctls", EINVAL, "net/ipv4/ip_forward", absl::StatusCode::kInvalidArgument,
-            "sysctls: net/ipv4/ip_forward: EINVAL"},
-           {"clone", EAGAIN, "", absl::StatusCode::kResourceExhausted, "clone: EAGAIN"},
-           {"exec", ENOMEM, "x", absl::StatusCode::kResourceExhausted, "exec: x: ENOMEM"},
-           {"rootfs", ENOSPC, "", absl::StatusCode::kResourceExhausted, "rootfs: ENOSPC"},
-           {"log", EDQUOT, "", absl::StatusCode::kResourceExhausted, "log: EDQUOT"},
+            "sysctls: net/ipv4/ip_forward: invalid argument (EINVAL)"},
+           {"clone", EAGAIN, "", absl::StatusCode::kResourceExhausted,
+            "clone: resource temporarily unavailable (EAGAIN)"},
+           {"exec", ENOMEM, "x", absl::StatusCode::kResourceExhausted,
+            "exec: x: cannot allocate memory (ENOMEM)"},
+           {"rootfs", ENOSPC, "", absl::StatusCode::kResourceExhausted,
+            "rootfs: no space left on device (ENOSPC)"},
+           {"log", EDQUOT, "", absl::StatusCode::kResourceExhausted,
+            "log: disk quota exceeded (EDQUOT)"},
            {"odd", 9999, "", absl::StatusCode::kInternal, "odd: errno 9999"}}) {
     INFO(one.message);
     const FakeShim shim([&](const ipc::Channel& channel) {
@@ -207,7 +251,7 @@ TEST_CASE("a step's number decides what kind of error it is, its name is what us
     });
     return ReopenLog(shim.bundle(), Soon());
   };
-  constexpr char kMessage[] = "renamed by a newer shim: ENOENT";
+  constexpr char kMessage[] = "renamed by a newer shim: no such file or directory (ENOENT)";
   CHECK(status_of(static_cast<uint32_t>(ipc::Step::kExec)) == absl::InvalidArgumentError(kMessage));
   CHECK(status_of(static_cast<uint32_t>(ipc::Step::kMounts)) ==
         absl::InvalidArgumentError(kMessage));
@@ -243,6 +287,42 @@ TEST_CASE("an exec gets descriptors, can be killed and gives its exit code") {
   REQUIRE(code.ok());
   CHECK(*code == 137);
   CHECK(absl::IsUnavailable(session->Wait(Soon()).status()));
+}
+
+TEST_CASE("an exec that is dropped is killed, one that is left runs on until its deadline") {
+  for (const bool leave : {false, true}) {
+    CAPTURE(leave);
+    shim::Exec asked;
+    bool killed = false;
+    const base::Deadline deadline = Soon();
+    {
+      const FakeShim shim([&](const ipc::Channel& channel) {
+        asked = Next(channel).exec();
+        Send(channel, [](shim::Reply& reply) { reply.mutable_exec_started()->set_pid(5); });
+        const auto control = channel.ReceiveMessage<shim::Control>(nullptr, Soon());
+        killed = control.ok() && control->has_kill_exec();
+      });
+      auto session = ExecSession::Open(shim.bundle(), {"a"}, false, {0, 1, 2}, deadline);
+      REQUIRE(session.ok());
+      if (leave) session->Leave();
+    }
+    CHECK(asked.survives());
+    CHECK(asked.survives_until_ns() == deadline.monotonic_ns());
+    CHECK(killed != leave);
+  }
+}
+
+TEST_CASE("a kill never waits for a shim that is stopped") {
+  const FakeShim shim([](const ipc::Channel& channel) {
+    // Reads nothing until the test has given up the exec.
+    pollfd end = {.fd = channel.fd(), .events = POLLRDHUP, .revents = 0};
+    poll(&end, 1, 5000);
+    CHECK(Next(channel).has_exec());
+    const auto control = channel.ReceiveMessage<shim::Control>(nullptr, Soon());
+    CHECK((control.ok() && control->has_kill_exec()));
+  });
+  const auto asked = PendingExec::Ask(shim.bundle(), {std::string(60'000, 'a')}, true, {}, Soon());
+  CHECK(asked.ok());
 }
 
 TEST_CASE("an exec with a terminal is answered with exactly one descriptor") {
@@ -320,7 +400,8 @@ TEST_CASE("attach, resize and reopen reach the shim with what was asked") {
     const FakeShim shim([](const ipc::Channel& channel) {
       if (Next(channel).has_reopen_log()) Send(channel, Failure("log", EACCES, "/x"));
     });
-    CHECK(ReopenLog(shim.bundle(), Soon()) == absl::InvalidArgumentError("log: /x: EACCES"));
+    CHECK(ReopenLog(shim.bundle(), Soon()) ==
+          absl::InvalidArgumentError("log: /x: permission denied (EACCES)"));
   }
 }
 

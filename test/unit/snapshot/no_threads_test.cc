@@ -35,7 +35,8 @@ TEST_CASE("a layer that gets no thread is refused, leaves nothing and can be unp
   {
     const test::NoThreads refused(2);  // the stand-ins for the two processes
     const auto writer = (*store)->BeginLayer(spec);
-    CHECK(writer.status().message() == "cannot start a thread for unpack: EAGAIN");
+    CHECK(writer.status().message() ==
+          "cannot start a thread for unpack: resource temporarily unavailable (EAGAIN)");
     CHECK(absl::IsResourceExhausted(writer.status()));
   }
   CHECK(AwaitEmpty(base::JoinPath(directory.path, "staging")));

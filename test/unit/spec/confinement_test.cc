@@ -18,7 +18,7 @@ TEST_CASE("capabilities: defaults, ALL, additions and drops, never more than cri
   const linux::CapabilityMask all = (linux::CapabilityMask{1} << 41) - 1;
   const auto caps = [&](const std::string& text, linux::CapabilityMask held) {
     const auto context = Proto<::runtime::v1::LinuxContainerSecurityContext>(text);
-    return *ContainerCapabilities(context, held);
+    return CapabilitiesOf(context, held).sets;
   };
   const Strings defaults = {"CAP_CHOWN",       "CAP_DAC_OVERRIDE", "CAP_FOWNER",
                             "CAP_FSETID",      "CAP_KILL",         "CAP_SETGID",
@@ -73,14 +73,21 @@ TEST_CASE("capabilities: defaults, ALL, additions and drops, never more than cri
   CHECK(HeldCapabilities() != 0);
 }
 
-TEST_CASE("an unknown capability is refused by name") {
+TEST_CASE("an unknown capability is ignored with a warning, the words beside it count") {
   for (const char* name : {"NOT", "", "CAP_", "CAP_CAP_KILL", "KILL ", "ALLX"}) {
     for (const char* field :
          {"add_capabilities", "drop_capabilities", "add_ambient_capabilities"}) {
       CAPTURE(name, field);
-      const std::string text = absl::StrCat("capabilities { ", field, ": '", name, "' }");
-      CheckRefused(Container(Security(text)).Make().status(),
-                   absl::StrCat(field, "[0] \"", name, "\""));
+      const std::string both = absl::StrCat(field, ": '", name, "' ", field, ": 'NET_RAW'");
+      const std::string known = absl::StrCat(field, ": 'NET_RAW'");
+      const auto made = Container(Security(absl::StrCat("capabilities { ", both, " }"))).Make();
+      REQUIRE(made.ok());
+      const oci::Spec expected =
+          Container(Security(absl::StrCat("capabilities { ", known, " }"))).Spec();
+      CHECK(made->spec.process.capabilities->bounding == expected.process.capabilities->bounding);
+      CHECK(made->spec.process.capabilities->ambient == expected.process.capabilities->ambient);
+      CHECK(made->warnings == Strings{absl::StrCat("capabilities.", field, "[0] \"", name,
+                                                   "\": is not a capability, ignored")});
     }
   }
 }
@@ -191,9 +198,9 @@ TEST_CASE("a container with an AppArmor profile never starts without it") {
   CHECK_THAT(std::string(missing.message()), Catch::Contains("the host has no AppArmor"));
   CHECK(absl::IsFailedPrecondition(profile(local + "'min' }", with).status()));
   CHECK(absl::IsFailedPrecondition(profile(local + "'none' }", with).status()));
-  CheckRefused(profile(local + "'' }", with).status(), "apparmor.localhost_ref");
-  CheckRefused(profile(local + "'mine (x)\\ncrisp-default' }", with).status(), "localhost_ref");
-  CheckRefused(profile("apparmor { profile_type: 7 }", with).status(), "profile_type 7");
+  CheckRefused(profile(local + "'' }", with).status(), "appArmorProfile.localhostProfile");
+  CheckRefused(profile(local + "'mine (x)\\ncrisp-default' }", with).status(), "localhostProfile");
+  CheckRefused(profile("apparmor { profile_type: 7 }", with).status(), "appArmorProfile.type 7");
   CheckRefused(profile("apparmor_profile: 'mine'", with).status(), "apparmor_profile \"mine\"");
 }
 

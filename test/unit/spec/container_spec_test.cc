@@ -67,11 +67,11 @@ TEST_CASE("environment: defaults, then the image's, then the configuration's") {
 
 TEST_CASE("variables without a usable name or value are refused") {
   CheckRefused(Container("envs { key: '' }").Make().status(),
-               "envs[0].key \"\": must not be empty");
-  CheckRefused(Container("envs { key: 'a=b' }").Make().status(), "envs[0].key \"a=b\"");
-  CheckRefused(Container("envs { key: 'a\\0' }").Make().status(), "envs[0].key");
+               "env[0].name \"\": must not be empty");
+  CheckRefused(Container("envs { key: 'a=b' }").Make().status(), "env[0].name \"a=b\"");
+  CheckRefused(Container("envs { key: 'a\\0' }").Make().status(), "env[0].name");
   CheckRefused(Container("envs { key: 'a' value: '\\0' }").Make().status(),
-               "envs[0].value of \"a\"");
+               "env[0].value of \"a\"");
 }
 
 TEST_CASE("the working directory is the configuration's, else the image's, and absolute") {
@@ -84,7 +84,7 @@ TEST_CASE("the working directory is the configuration's, else the image's, and a
   for (const std::string& directory : {std::string("a"), std::string("../a"), std::string("/a\nb"),
                                        std::string("/a\0b", 4), "/" + std::string(4096, 'a')}) {
     container.config.set_working_dir(directory);
-    CheckRefused(container.Make().status(), "working_dir");
+    CheckRefused(container.Make().status(), "workingDir");
     container.config.clear_working_dir();
     container.image.working_dir = directory;
     CheckRefused(container.Make().status(), "working directory of the image");
@@ -237,6 +237,67 @@ TEST_CASE("configured mounts replace defaults, and deeper ones come later") {
                   "PROPAGATION_BIDIRECTIONAL }")
             .Spec()
             .linux_.rootfs_propagation == "rshared");
+}
+
+TEST_CASE("a mount path with .. is cleaned, and replaces the default at that path") {
+  const auto destinations = [](const std::string& path) {
+    const std::string host =
+        absl::StrCat("mounts { host_path: '/h' container_path: '", path, "' }");
+    std::vector<std::string> result;
+    for (const oci::Mount& mount : Container(host).Spec().mounts)
+      result.push_back(absl::StrCat(mount.source == "/h" ? "/h " : "", mount.destination));
+    return result;
+  };
+  const auto has = [&](const std::string& path, const std::string& mount) {
+    const std::vector<std::string> all = destinations(path);
+    return std::count(all.begin(), all.end(), mount);
+  };
+  CHECK(has("/app/../data", "/h /data") == 1);
+  CHECK(has("/../../data/./x/..", "/h /data") == 1);
+  CHECK(has("/app/../etc/hosts", "/h /etc/hosts") == 1);
+  CHECK(has("/app/../etc/hosts", "/etc/hosts") == 0);
+  const std::string image =
+      "mounts { image { image: 'i' } readonly: true container_path: '/app/../data' }";
+  CHECK(ImageMount("mounts[0]", Container(image).config.mounts(0))->container_path == "/data");
+}
+
+TEST_CASE(
+    "an image's volumes are mounted where no mount of the pod and nothing of the runtime is") {
+  const auto paths = [](const std::string& config, std::vector<std::string> volumes) {
+    oci::ImageConfig image;
+    image.volumes = std::move(volumes);
+    return DeclaredPaths(Proto<::runtime::v1::ContainerConfig>(config), image);
+  };
+  CHECK(*paths("", {"/data", "/data/", "/a/../data", "relative", "/b/c"}) ==
+        Strings{"/b/c", "/data", "/relative"});
+  CHECK(paths("", {"/", "/proc", "/proc/sys", "/sys/fs", "/dev", "/dev/shm", "/etc/hosts",
+                   "/etc/hostname", "/x/../etc/resolv.conf", ""})
+            ->empty());
+  CHECK(*paths("mounts { host_path: '/h' container_path: '/x/../data/' }",
+               {"/data", "/data/sub"}) == Strings{"/data/sub"});
+  CHECK(paths("mounts { image { image: 'i' } readonly: true container_path: '/data' }", {"/data"})
+            ->empty());
+  Strings many;
+  for (int i = 0; i < 129; ++i) many.push_back(absl::StrCat("/v", i));
+  CheckRefused(paths("", many).status(), "the image declares 129 volumes, at most 128");
+  many.pop_back();
+  CHECK(paths("", many)->size() == 128);
+
+  for (const bool userns : {false, true}) {
+    Container container("");
+    ContainerInput input = container.Input();
+    input.volumes = {{"/data", "/root/volumes/0"}};
+    const auto mounts = MakeContainerMounts(input, userns);
+    REQUIRE(mounts.ok());
+    const auto found =
+        std::find_if(mounts->mounts.begin(), mounts->mounts.end(),
+                     [](const oci::Mount& mount) { return mount.destination == "/data"; });
+    REQUIRE(found != mounts->mounts.end());
+    CHECK(found->source == "/root/volumes/0");
+    CHECK(found->type == "bind");
+    CHECK(found->options == (userns ? Strings{"rbind", "rprivate", "rw", "idmap"}
+                                    : Strings{"rbind", "rprivate", "rw"}));
+  }
 }
 
 TEST_CASE("mount_options are added to the options from other fields") {

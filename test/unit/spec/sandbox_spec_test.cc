@@ -60,9 +60,9 @@ TEST_CASE("a configured user and groups become those of pause") {
   CHECK(user.gid == 0);
   CHECK(user.additional_gids == std::vector<uint32_t>{0, 7, 9});
   CHECK(Make(Context("run_as_user { value: 5 } run_as_group { value: 6 }"))->process.user.gid == 6);
-  CheckRefused(Make(Context("run_as_group { value: 6 }")).status(), "run_as_group 6");
-  CheckRefused(Make(Context("run_as_user { value: 4294967296 }")).status(), "run_as_user");
-  CheckRefused(Make(Context("supplemental_groups: -1")).status(), "supplemental_groups");
+  CheckRefused(Make(Context("run_as_group { value: 6 }")).status(), "runAsGroup 6");
+  CheckRefused(Make(Context("run_as_user { value: 4294967296 }")).status(), "runAsUser");
+  CheckRefused(Make(Context("supplemental_groups: -1")).status(), "supplementalGroups");
 }
 
 TEST_CASE("a user namespace maps its ranges, and pause is a mapped user") {
@@ -199,14 +199,14 @@ TEST_CASE("sysctls that are not namespaced, or are not sysctls, are refused") {
     CAPTURE(key);
     PodSandboxConfig config;
     (*config.mutable_linux()->mutable_sysctls())[key] = "1";
-    CheckRefused(Make(config).status(), "linux.sysctls");
+    CheckRefused(Make(config).status(), "sysctls");
   }
   for (const std::string& value :
        {std::string("1\nkernel.core_pattern=|/x"), std::string("1\0002", 3), std::string("1\r"),
         std::string(5000, '1')}) {
     PodSandboxConfig config;
     (*config.mutable_linux()->mutable_sysctls())["net.ipv4.ip_forward"] = value;
-    CheckRefused(Make(config).status(), "linux.sysctls[\"net.ipv4.ip_forward\"]");
+    CheckRefused(Make(config).status(), "sysctls[\"net.ipv4.ip_forward\"]");
   }
   PodSandboxConfig twice;
   (*twice.mutable_linux()->mutable_sysctls())["net.ipv4.ip_forward"] = "0";

@@ -152,7 +152,7 @@ TEST_CASE("the profile field wins over the deprecated path") {
   CHECK((*select("", "unconfined"))->syscalls.size() > 1);  // the profile wins
   CHECK_FALSE(select("profile_type: Unconfined", "")->has_value());
   CheckRefused(SelectSeccomp(nullptr, "nonsense", none).status(), "\"nonsense\"");
-  CheckRefused(select("profile_type: 8", "").status(), "profile_type 8");
+  CheckRefused(select("profile_type: 8", "").status(), "seccompProfile.type 8");
 }
 
 TEST_CASE("a Localhost profile is a regular file below 1 MiB at an absolute path") {
@@ -179,9 +179,9 @@ TEST_CASE("a Localhost profile is a regular file below 1 MiB at an absolute path
   write(std::string((1 << 20) + 1, ' '));
   CHECK(absl::IsOutOfRange(select(file).status()));
   CheckRefused(select(directory + "/missing").status(), directory + "/missing");
-  CheckRefused(select("p.json").status(), "localhost_ref \"p.json\"");
-  CheckRefused(select("").status(), "localhost_ref \"\"");
-  CheckRefused(select(directory + "/../x").status(), "localhost_ref");
+  CheckRefused(select("p.json").status(), "localhostProfile \"p.json\"");
+  CheckRefused(select("").status(), "localhostProfile \"\"");
+  CheckRefused(select(directory + "/../x").status(), "localhostProfile");
   CheckRefused(select(directory).status(), "not a regular file");
   CheckRefused(select("/dev/zero").status(), "not a regular file");
   REQUIRE(mkfifo((directory + "/fifo").c_str(), 0600) == 0);

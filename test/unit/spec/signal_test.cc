@@ -5,7 +5,7 @@
 namespace crisp::spec {
 namespace {
 
-TEST_CASE("the stop signal is the configuration's, else the image's, else SIGTERM") {
+TEST_CASE("the stop signal is the configuration's, else the image's if it is one, else SIGTERM") {
   struct Case {
     const char* config;
     const char* image;
@@ -35,7 +35,12 @@ TEST_CASE("the stop signal is the configuration's, else the image's, else SIGTER
     CAPTURE(bad);
     Container container("");
     container.image.stop_signal = bad;
-    CheckRefused(container.Make().status(), bad);
+    const absl::StatusOr<ContainerSpecResult> result = container.Make();
+    REQUIRE(result.ok());
+    CHECK(result->stop_signal == "SIGTERM");
+    CHECK(result->warnings ==
+          std::vector<std::string>{
+              absl::StrCat("stop signal of the image \"", bad, "\": is not a signal, ignored")});
     CheckRefused(SignalNumber(bad).status(), bad);
   }
   CheckRefused(Container("stop_signal: 99").Make().status(), "stop_signal 99");

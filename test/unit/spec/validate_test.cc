@@ -13,7 +13,8 @@ using ::runtime::v1::PodSandboxConfig;
 const char kSandbox[] = R"(
   metadata { name: "nginx" uid: "d1f1b2" namespace: "default" attempt: 1 }
   hostname: "nginx.default_x-1" log_directory: "/var/log/pods/default_nginx"
-  dns_config { servers: ["10.0.0.10", "fd00::a"] searches: ["a.local", "."] options: "ndots:5" }
+  dns_config { servers: ["10.0.0.10", "fd00::a"] searches: ["a.local", "."]
+               options: ["ndots:5", "timeout:1 rotate"] }
   port_mappings { protocol: SCTP container_port: 80 host_port: 0 host_ip: "127.0.0.1" }
   port_mappings { container_port: 65535 host_port: 65535 host_ip: "::1" }
   linux { cgroup_parent: "/kubepods/burstable/podd1f1b2" sysctls { key: "net.a.b" value: "1" } })";
@@ -59,9 +60,14 @@ TEST_CASE("a sandbox configuration with a bad field is refused, naming the field
       {[](C& c) { c.set_hostname("a b"); }, "hostname \"a b\""},
       {[](C& c) { c.set_hostname("a\n127.0.0.1 b"); }, "hostname"},
       {[](C& c) { c.set_hostname(Nul("a", "")); }, "hostname"},
+      {[](C& c) {
+         c.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
+             ::runtime::v1::NODE);
+       },
+       "hostname \"nginx.default_x-1\": must be empty with the host's network"},
       // Words that could add lines to resolv.conf.
       {[](C& c) { c.mutable_dns_config()->add_servers("1.1.1.1\nsearch evil"); },
-       "dns_config.servers[2]"},
+       "dnsConfig.nameservers[2]"},
       {[](C& c) { c.mutable_dns_config()->add_servers("1.1.1.1 2.2.2.2"); },
        "servers[2] \"1.1.1.1 2.2.2.2\": must not contain spaces"},
       {[](C& c) { c.mutable_dns_config()->add_servers(""); }, "servers"},
@@ -101,15 +107,15 @@ TEST_CASE("a sandbox configuration with a bad field is refused, naming the field
       {[](C& c) {
          c.mutable_linux()->mutable_security_context()->mutable_run_as_group()->set_value(1);
        },
-       "run_as_group 1"},
+       "runAsGroup 1"},
       {[](C& c) {
          c.mutable_linux()->mutable_security_context()->mutable_run_as_user()->set_value(-1);
        },
-       "run_as_user -1"},
+       "runAsUser -1"},
       {[](C& c) {
          c.mutable_linux()->mutable_security_context()->add_supplemental_groups(1LL << 32);
        },
-       "supplemental_groups[0]"},
+       "supplementalGroups[0]"},
   };
   for (const SandboxCase& test : cases) {
     auto config = Proto<PodSandboxConfig>(kSandbox);
@@ -146,17 +152,18 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
       {[](C& c) { c.set_log_path("a\nb"); }, "log_path"},
       // Mounts.
       {[](C& c) { c.mutable_mounts(0)->set_container_path("data"); },
-       "mounts[0].container_path \"data\": must be an absolute path"},
-      {[](C& c) { c.mutable_mounts(0)->set_container_path("/a/../../b"); }, "container_path"},
-      {[](C& c) { c.mutable_mounts(0)->set_container_path(Nul("/a", "b")); }, "container_path"},
+       "mounts[0].mountPath \"data\": must be an absolute path"},
+      {[](C& c) { c.mutable_mounts(0)->set_container_path("a/../b"); }, "mountPath"},
+      {[](C& c) { c.mutable_mounts(0)->set_container_path("/a/.."); }, "root file system"},
+      {[](C& c) { c.mutable_mounts(0)->set_container_path(Nul("/a", "b")); }, "mountPath"},
       {[](C& c) { c.mutable_mounts(0)->set_container_path("//./"); }, "root file system"},
-      {[](C& c) { c.mutable_mounts(0)->set_host_path(""); }, "host_path \"\""},
-      {[](C& c) { c.mutable_mounts(0)->set_host_path("srv"); }, "host_path \"srv\""},
-      {[](C& c) { c.mutable_mounts(0)->set_host_path(Nul("/a", "b")); }, "host_path"},
+      {[](C& c) { c.mutable_mounts(0)->set_host_path(""); }, "hostPath \"\""},
+      {[](C& c) { c.mutable_mounts(0)->set_host_path("srv"); }, "hostPath \"srv\""},
+      {[](C& c) { c.mutable_mounts(0)->set_host_path(Nul("/a", "b")); }, "hostPath"},
       {[](C& c) { c.mutable_mounts(0)->set_propagation(::runtime::v1::MountPropagation(7)); },
-       "propagation 7"},
-      {[](C& c) { c.mutable_mounts(0)->set_image_sub_path("a"); }, "image_sub_path"},
-      {[](C& c) { c.mutable_mounts(0)->add_mount_options("exec"); }, "mount_options \"exec\""},
+       "mountPropagation 7"},
+      {[](C& c) { c.mutable_mounts(0)->set_image_sub_path("a"); }, "subPath"},
+      {[](C& c) { c.mutable_mounts(0)->add_mount_options("exec"); }, "mountOptions \"exec\""},
       {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(1); },
        "mounts[0]: uidMappings and gidMappings"},
       {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(0); }, "length 0"},
@@ -183,17 +190,17 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
          *gids.Add() = Proto<Mapping>("container_id: 9 host_id: 104 length: 1");
        },
        "gidMappings 2: ranges overlap"},
-      {[](C& c) { c.mutable_mounts(0)->set_recursive_read_only(true); }, "recursive_read_only"},
+      {[](C& c) { c.mutable_mounts(0)->set_recursive_read_only(true); }, "recursiveReadOnly"},
       {[](C& c) {
          c.mutable_mounts(0)->set_recursive_read_only(true);
          c.mutable_mounts(0)->set_readonly(true);
        },
-       "recursive_read_only"},
+       "recursiveReadOnly"},
       {[](C& c) {
          c.mutable_mounts(0)->set_recursive_read_only(true);
          c.mutable_mounts(0)->set_propagation(::runtime::v1::PROPAGATION_PRIVATE);
        },
-       "recursive_read_only"},
+       "recursiveReadOnly"},
       // Devices.
       {[](C& c) { c.add_devices()->set_permissions("r"); }, "devices[0].host_path"},
       {[](C& c) { *c.add_devices() = Proto<::runtime::v1::Device>("host_path: '/dev/null'"); },
@@ -210,14 +217,14 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
        "permissions \"rr\""},
       {[](C& c) {
          *c.add_devices() = Proto<::runtime::v1::Device>(
-             "host_path: '/dev/null' container_path: '/../x' permissions: 'r'");
+             "host_path: '/dev/null' container_path: '/dev/../proc/x' permissions: 'r'");
        },
-       "devices[0].container_path"},
+       "devices[0].devicePath \"/proc/x\": must not be in /proc"},
       {[](C& c) {
          *c.add_devices() = Proto<::runtime::v1::Device>(
              "host_path: '/dev/null' container_path: '/proc/x' permissions: 'r'");
        },
-       "devices[0].container_path \"/proc/x\": must not be in /proc"},
+       "devices[0].devicePath \"/proc/x\": must not be in /proc"},
       {[](C& c) {
          *c.add_devices() = Proto<::runtime::v1::Device>(
              "host_path: '/dev/../etc' container_path: '/x' permissions: 'r'");
@@ -225,14 +232,12 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
        "devices[0].host_path"},
       {[](C& c) { c.add_cdi_devices()->set_name("vendor.com/gpu"); },
        "CDI_devices[0].name \"vendor.com/gpu\""},
-      // Capabilities, users, groups and paths.
-      {[](C& c) { SecurityOf(c).mutable_capabilities()->add_add_capabilities("NOT_A_CAP"); },
-       "add_capabilities[0] \"NOT_A_CAP\": is not a capability"},
-      {[](C& c) { SecurityOf(c).clear_run_as_user(); }, "run_as_group 2"},
-      {[](C& c) { SecurityOf(c).mutable_run_as_user()->set_value(1LL << 32); }, "run_as_user"},
-      {[](C& c) { SecurityOf(c).mutable_run_as_group()->set_value(-1); }, "run_as_group"},
-      {[](C& c) { SecurityOf(c).add_supplemental_groups(-1); }, "supplemental_groups[0]"},
-      {[](C& c) { SecurityOf(c).set_run_as_username("a\nb"); }, "run_as_username"},
+      // Users, groups and paths.
+      {[](C& c) { SecurityOf(c).clear_run_as_user(); }, "runAsGroup 2"},
+      {[](C& c) { SecurityOf(c).mutable_run_as_user()->set_value(1LL << 32); }, "runAsUser"},
+      {[](C& c) { SecurityOf(c).mutable_run_as_group()->set_value(-1); }, "runAsGroup"},
+      {[](C& c) { SecurityOf(c).add_supplemental_groups(-1); }, "supplementalGroups[0]"},
+      {[](C& c) { SecurityOf(c).set_run_as_username("a\nb"); }, "user"},
       {[](C& c) { SecurityOf(c).add_masked_paths("/proc/../etc"); }, "masked_paths[0]"},
       {[](C& c) { SecurityOf(c).add_masked_paths("etc"); }, "masked_paths[0]"},
       {[](C& c) { SecurityOf(c).add_readonly_paths("/proc/.."); }, "readonly_paths[0]"},
@@ -269,13 +274,14 @@ TEST_CASE("image mounts are read-only, private and stay inside the image") {
   CHECK(check("image { image: 'i' } readonly: true image_sub_path: 'a/b'").ok());
   CHECK(check("image { image_ref: 'sha256:1' } readonly: true").ok());
   const ImageMountCase cases[] = {
-      {"image { image: 'i' }", "readonly"},
+      {"image { image: 'i' }", "readOnly"},
       {"image {} readonly: true", "mounts[1].image.image"},
-      {"image { image: 'i' } readonly: true host_path: '/etc'", "host_path \"/etc\""},
-      {"image { image: 'i' } readonly: true image_sub_path: '../x'", "image_sub_path"},
-      {"image { image: 'i' } readonly: true image_sub_path: 'a/../../x'", "image_sub_path"},
-      {"image { image: 'i' } readonly: true image_sub_path: '/etc'", "image_sub_path"},
-      {"image { image: 'i' } readonly: true propagation: PROPAGATION_BIDIRECTIONAL", "propagation"},
+      {"image { image: 'i' } readonly: true host_path: '/etc'", "hostPath \"/etc\""},
+      {"image { image: 'i' } readonly: true image_sub_path: '../x'", "subPath"},
+      {"image { image: 'i' } readonly: true image_sub_path: 'a/../../x'", "subPath"},
+      {"image { image: 'i' } readonly: true image_sub_path: '/etc'", "subPath"},
+      {"image { image: 'i' } readonly: true propagation: PROPAGATION_BIDIRECTIONAL",
+       "mountPropagation"},
   };
   for (const ImageMountCase& test : cases) {
     CAPTURE(test.mount);

@@ -92,7 +92,7 @@ TEST_CASE("port-forward: an error on one connection does not affect the others")
   while (!client.streams[refused.error].fin) REQUIRE(client.ReadFrame());
   CHECK(client.streams[refused.error].data ==
         "error forwarding port " + std::to_string(dead_port) +
-            " to pod pod, uid : connect localhost: ECONNREFUSED");
+            " to pod pod, uid : connect localhost: connection refused (ECONNREFUSED)");
   CHECK(client.streams[refused.data].reset == 5);
   // The second connection still works.
   client.Send(unnumbered.data, "ping");
@@ -169,8 +169,8 @@ TEST_CASE("port-forward: a connect that times out is reported on the error strea
   client.Upgrade({});
   const Pair pair = OpenPair(&client, hung.port, "0");
   while (!client.streams[pair.error].fin) REQUIRE(client.ReadFrame());
-  CHECK(client.streams[pair.error].data.find(", uid : connect localhost: ETIMEDOUT") !=
-        std::string::npos);
+  CHECK(client.streams[pair.error].data.find(
+            ", uid : connect localhost: connection timed out (ETIMEDOUT)") != std::string::npos);
   CHECK(fixture.runtime.record->sockets == 2);
 }
 

@@ -27,7 +27,7 @@ TEST_CASE("only a numeric loopback address is served") {
   CHECK(url.find("http://127.8.9.10:") == 0);
   options.address = url.substr(7, url.find('/', 7) - 7);
   CHECK(Server::Start(options, &runtime).status().message() ==
-        "bind " + options.address + ": EADDRINUSE");
+        "bind " + options.address + ": address already in use (EADDRINUSE)");
 }
 
 TEST_CASE("unused URLs are limited in number, and there are none after Stop()") {
