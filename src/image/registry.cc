@@ -339,12 +339,16 @@ absl::StatusOr<oci::Digest> Registry::Resolve(const base::Call& call) {
   oci::Digest digest;
   const Need need = reference_.digest().empty() ? Need::kResolve : Need::kPull;
   CRISP_RETURN_IF_ERROR(OnEachHost(need, call, [&](Host& host, bool&) {
-    CRISP_ASSIGN_OR_RETURN(const HttpResponse response, Exchange(host, question, call, nullptr));
-    if (response.status / 100 != 2) {
-      // Not as "unavailable", with which the host would not be asked again.
-      return absl::FailedPreconditionError(StatusOf(host, question, response).message());
+    const absl::StatusOr<HttpResponse> response = Exchange(host, question, call, nullptr);
+    const bool answered = response.ok() && response->status / 100 == 2;
+    if (!answered) {
+      const absl::Status status =
+          response.ok() ? StatusOf(host, question, *response) : response.status();
+      // Not as "unavailable", with which the host would not be asked by GET.
+      return absl::FailedPreconditionError(status.message());
     }
-    absl::StatusOr<oci::Digest> said = oci::Digest::Parse(response.Header("docker-content-digest"));
+    absl::StatusOr<oci::Digest> said =
+        oci::Digest::Parse(response->Header("docker-content-digest"));
     if (said.ok()) digest = *std::move(said);
     return absl::OkStatus();
   }));

@@ -203,6 +203,7 @@ EvilReply EvilRegistry::Answer(const EvilRequest& request) {
 
 // False at the end of the connection.
 bool EvilRegistry::Send(int fd, const EvilRequest& request, EvilReply reply) {
+  if (reply.silent) return false;
   const auto range = request.headers.find("range");
   if (range != request.headers.end() && reply.status == 200 && !reply.ignore_range) {
     size_t begin = 0;

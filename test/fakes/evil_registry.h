@@ -34,6 +34,7 @@ struct EvilReply {
   size_t reset_after = SIZE_MAX;            // bytes of body, then RST
   size_t stall_after = SIZE_MAX;            // bytes of body, then nothing until the client closes
   bool drip = false;                        // one byte per 5 ms
+  bool silent = false;                      // closes the connection instead
   bool ignore_range = false;                // a Range request gets everything
   std::function<void()> before_reply = {};  // runs on the connection's thread
   std::function<void()> halfway = {};       // runs after half of the body

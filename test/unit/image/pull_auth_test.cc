@@ -436,4 +436,20 @@ TEST_CASE("a registry may refuse HEAD in any way where GET works") {
     CHECK(again.ok());
     CHECK(f.registry.Count("HEAD", "/v2/repo/manifests/v1") == 1);
   }
+  // Also a mirror, if there is no other host with the image, and by closing the connection.
+  for (const bool silent : {true, false}) {
+    CAPTURE(silent);
+    PullFixture f;
+    EvilRegistry mirror;
+    Serve(mirror, MakeImage({"a"}));
+    f.WriteHostsToml(absl::StrCat("[host.\"http://", mirror.host(), "\"]\n"));
+    REQUIRE(f.Pull().ok());
+    mirror.Guard([=](const EvilRequest& request) {
+      return EvilReply{.status = request.method == "HEAD" ? 503 : 0, .silent = silent};
+    });
+    const auto again = f.Pull();
+    INFO(again.status());
+    CHECK(again.ok());
+    CHECK(mirror.Count("GET", "/v2/repo/manifests/v1") == 2);
+  }
 }
