@@ -1,7 +1,10 @@
 // Which files the bytes of an archive are, as Go's archive/tar has it; test/fuzz/tar_reader_fuzz.cc
 // compares the two on random archives.
 #include <catch2/catch.hpp>
+#include <cstdio>
+#include <filesystem>
 
+#include "base/file.h"
 #include "fakes/tar_builder.h"
 #include "test/unit/snapshot/tar_listing.h"
 
@@ -287,6 +290,42 @@ TEST_CASE("headers before a file are at most 1 MiB each") {
   REQUIRE(name(1 << 20) == "f " + std::string(1 << 20, 'n') + " x|");
   REQUIRE(name((1 << 20) + 1) ==
           "tar: a pax header, long name or map is larger than 1048576 bytes");
+}
+
+std::string OutputOf(const std::string& command) {
+  FILE* const output = popen(command.c_str(), "re");
+  REQUIRE(output != nullptr);
+  std::string text;
+  char piece[4096];
+  while (const size_t size = fread(piece, 1, sizeof(piece), output)) text.append(piece, size);
+  REQUIRE(pclose(output) == 0);
+  return text;
+}
+
+// Of archives that were made to be read in different ways only archive/tar's is right, as no
+// runtime reads layers with GNU tar: it takes names from global pax headers, for example.
+TEST_CASE("archives of GNU tar, in each of its formats, are the same files for it") {
+  int archives = 0;
+  for (const auto& file : std::filesystem::directory_iterator(CRISP_TAR_SEEDS)) {
+    const std::string path = file.path();
+    if (file.path().extension() != ".tar") continue;
+    ++archives;
+    INFO(path);
+    const auto archive = base::ReadFile(path, 1 << 20);
+    REQUIRE(archive.ok());
+    TarReader tar(InSteps(*archive, 1000));
+    std::string names, contents;
+    TarEntry entry;
+    while (*tar.Next(entry)) {
+      absl::StrAppend(&names, entry.name, "\n");
+      absl::StrAppend(&contents, *Contents(tar, entry));
+    }
+    // GNU tar also lists the label of a volume.
+    const std::string label = file.path().stem() == "label" ? "label\n" : "";
+    CHECK(OutputOf("tar --quoting-style=literal -tf " + path) == label + names);
+    CHECK(OutputOf("tar -xOf " + path) == contents);
+  }
+  CHECK(archives == 12);
 }
 
 }  // namespace
