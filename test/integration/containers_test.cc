@@ -214,6 +214,22 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a container that runs out of memory while it is started says OOMKilled") {
+  Pod pod(Daemon::Shared());
+  const v1::ContainerConfig config =
+      pod.ContainerConfig({"sleep", "1000"}, [](v1::ContainerConfig& of) {
+        of.mutable_linux()->mutable_resources()->set_memory_limit_in_bytes(64 << 10);
+        of.mutable_linux()->mutable_resources()->set_memory_swap_limit_in_bytes(64 << 10);
+      });
+  const std::string container = pod.Create(config);
+  const grpc::Status started = pod.TryStart(container);
+  CHECK(started.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  CHECK_THAT(started.error_message(), Catch::Contains("is the memory limit too low?"));
+  const v1::ContainerStatus status = pod.WaitExited(container);
+  CHECK(status.exit_code() == 137);
+  CHECK(status.reason() == "OOMKilled");
+}
+
 TEST_CASE(
     "logs have CRI lines, partial lines of 16 KiB and both streams, and are reopened after a "
     "rename") {
