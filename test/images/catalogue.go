@@ -232,6 +232,7 @@ func catalogue() []image {
 			form: dockerList, layers: []layer{libc, dockerLayer(busybox), marker("etc/" + tag)},
 			config: shell()})
 	}
+	images = append(images, popular()...)
 	for i := range images {
 		if images[i].form == dockerOne || images[i].form == dockerList {
 			for j := range images[i].layers {

@@ -1,0 +1,3 @@
+module example.invalid/test/images/hello
+
+go 1.26.0
