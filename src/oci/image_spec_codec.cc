@@ -36,13 +36,26 @@ absl::Status Shorten(const absl::Status& status) {
                       absl::Utf8SafeCHexEscape(status.message().substr(0, kMaxMessage)));
 }
 
-// nullptr when absent or null: Docker writes null for empty members.
-const Json* Member(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found == object.end() || found->is_null() ? nullptr : &*found;
+// nullptr when absent. A name counts in upper and lower case, as for Go's decoder, which builders
+// and other runtimes use; of two that differ only in that, each reader may take another.
+const Json* Find(const Json& object, absl::string_view name) {
+  const Json* found = nullptr;
+  for (const auto& [key, value] : object.items()) {
+    if (!absl::EqualsIgnoreCase(key, name)) continue;
+    if (found != nullptr)
+      throw Json::other_error::create(501, absl::StrCat(name, " is given twice"), &object);
+    found = &value;
+  }
+  return found;
 }
 
-std::string StringMember(const Json& object, const char* name) {
+// nullptr when absent or null: Docker writes null for empty members.
+const Json* Member(const Json& object, absl::string_view name) {
+  const Json* found = Find(object, name);
+  return found == nullptr || found->is_null() ? nullptr : found;
+}
+
+std::string StringMember(const Json& object, absl::string_view name) {
   const Json* value = Member(object, name);
   return value == nullptr ? std::string() : value->get<std::string>();
 }
@@ -108,7 +121,9 @@ absl::StatusOr<const Json*> ListMember(const Json& document, const char* member,
 absl::StatusOr<Manifest> DecodeManifest(const Json& document, std::string media_type) {
   Manifest manifest;
   manifest.media_type = std::move(media_type);
-  absl::StatusOr<Descriptor> config = DecodeDescriptor(document.at("config"));
+  const Json* of_config = Member(document, "config");
+  if (of_config == nullptr) return Invalid("config", "must be given");
+  absl::StatusOr<Descriptor> config = DecodeDescriptor(*of_config);
   if (!config.ok()) return base::Prefix(config.status(), "config");
   manifest.config = *std::move(config);
   if (manifest.config.size > static_cast<int64_t>(kMaxDocumentBytes)) {
@@ -183,8 +198,9 @@ absl::StatusOr<Kind> KindOfDocument(const Json& document, absl::string_view own_
     return Invalid("mediaType", absl::StrCat(Quoted(own_type), " differs from the content type ",
                                              Quoted(media_type)));
   }
-  const bool has_layers = document.contains("layers") || document.contains("config");
-  const bool has_manifests = document.contains("manifests");
+  const bool has_layers =
+      Find(document, "layers") != nullptr || Find(document, "config") != nullptr;
+  const bool has_manifests = Find(document, "manifests") != nullptr;
   if (has_layers && has_manifests) {
     return Invalid("manifests", "must not be given together with layers or config");
   }

@@ -166,6 +166,24 @@ TEST_CASE("the type of a document is what it or the registry says, in any spelli
           .ok());
 }
 
+TEST_CASE("names of members count in any case, and not twice") {
+  const std::string manifest = absl::StrReplaceAll(
+      ManifestText(kLayer),
+      {{"\"config\"", "\"Config\""}, {"layers", "LAYERS"}, {"digest", "Digest"}});
+  const auto decoded = DecodeManifestOrIndex(manifest, kOciManifestType);
+  INFO(decoded.status());
+  REQUIRE(decoded.ok());
+  CHECK(std::get<Manifest>(*decoded).layers.size() == 1);
+  const auto config = DecodeImageConfig(ConfigText(R"({"user":"7","CMD":["c"]})"));
+  REQUIRE(config.ok());
+  CHECK(config->user == "7");
+  CHECK(config->cmd == std::vector<std::string>{"c"});
+  CheckRefused(ManifestText(kLayer, kConfig, R"(,"Layers":[])"), "", "layers is given twice");
+  CHECK(absl::StrContains(
+      DecodeImageConfig(ConfigText(R"({"User":"7","user":"0"})")).status().message(),
+      "User is given twice"));
+}
+
 TEST_CASE("an entry of an index that cannot be an image does not spoil the others") {
   const std::string good = Entry(kOciManifestType);
   for (const std::string& bad :
