@@ -90,19 +90,6 @@ class HostDirectory {
   char path_[64] = "/var/lib/crisp-test-mounts-XXXXXX";
 };
 
-void OwnUsers(v1::PodSandboxConfig& config) {
-  v1::UserNamespace& users = *config.mutable_linux()
-                                  ->mutable_security_context()
-                                  ->mutable_namespace_options()
-                                  ->mutable_userns_options();
-  users.set_mode(v1::POD);
-  for (v1::IDMapping* map : {users.add_uids(), users.add_gids()}) {
-    map->set_host_id(200000);
-    map->set_container_id(0);
-    map->set_length(65536);
-  }
-}
-
 // An image whose first layer has a program that waits, and the other layers a file each.
 image::TestImage LayeredImage(size_t layers) {
   snapshot::TarItem program;
@@ -207,14 +194,8 @@ TEST_CASE("100 containers of 50 layers in user namespaces start at once: mounts,
   std::vector<std::string> created;
   for (int i = 0; i < containers; ++i) {
     Pod& pod = *pods[static_cast<size_t>(i % kPods)];
-    created.push_back(pod.Create(pod.ContainerConfig({"/wait"}, [&](v1::ContainerConfig& config) {
-      config.mutable_image()->set_image(name);
-      *config.mutable_linux()
-           ->mutable_security_context()
-           ->mutable_namespace_options()
-           ->mutable_userns_options() =
-          pod.config().linux().security_context().namespace_options().userns_options();
-    })));
+    created.push_back(pod.Create(pod.ContainerConfig(
+        {"/wait"}, [&](v1::ContainerConfig& config) { config.mutable_image()->set_image(name); })));
   }
   const int before = HostMounts();
   Watcher watcher(daemon);

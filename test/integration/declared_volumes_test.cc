@@ -75,25 +75,8 @@ TEST_CASE("a mount of the pod at the path of an image's volume wins") {
 }
 
 TEST_CASE("in a user namespace an image's volumes belong to the container's own ids") {
-  Pod pod(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
-    v1::UserNamespace& userns = *config.mutable_linux()
-                                     ->mutable_security_context()
-                                     ->mutable_namespace_options()
-                                     ->mutable_userns_options();
-    userns.set_mode(v1::POD);
-    for (v1::IDMapping* map : {userns.add_uids(), userns.add_gids()}) {
-      map->set_host_id(200'000);
-      map->set_length(65'536);
-    }
-  });
-  const std::string container = pod.Run({"sleep", "1000"}, [&](v1::ContainerConfig& config) {
-    UseImage(config);
-    *config.mutable_linux()
-         ->mutable_security_context()
-         ->mutable_namespace_options()
-         ->mutable_userns_options() =
-        pod.config().linux().security_context().namespace_options().userns_options();
-  });
+  Pod pod(Daemon::Shared(), OwnUsers);
+  const std::string container = pod.Run({"sleep", "1000"}, UseImage);
   CHECK(Sh(pod, container, "touch /seeded/new && stat -c %u /seeded /seeded/file /seeded/new") ==
         "0\n0\n0\n");
 }

@@ -163,25 +163,8 @@ TEST_CASE("a container that was refused does not keep layers") {
 TEST_CASE("image volumes work in a pod with a user namespace") {
   Daemon& daemon = Daemon::Shared();
   daemon.Pull(kVolume);
-  Pod pod(daemon, [](v1::PodSandboxConfig& config) {
-    v1::UserNamespace* userns = config.mutable_linux()
-                                    ->mutable_security_context()
-                                    ->mutable_namespace_options()
-                                    ->mutable_userns_options();
-    userns->set_mode(v1::POD);
-    for (v1::IDMapping* mapping : {userns->add_uids(), userns->add_gids()}) {
-      mapping->set_host_id(200000);
-      mapping->set_length(65536);
-    }
-  });
-  const std::string container = pod.Run({"sleep", "1000"}, [&](v1::ContainerConfig& config) {
-    *config.mutable_linux()
-         ->mutable_security_context()
-         ->mutable_namespace_options()
-         ->mutable_userns_options() =
-        pod.config().linux().security_context().namespace_options().userns_options();
-    WithVolume(kVolume)(config);
-  });
+  Pod pod(daemon, OwnUsers);
+  const std::string container = pod.Run({"sleep", "1000"}, WithVolume(kVolume));
   CHECK(pod.Exec(container, {"stat", "-c", "%u:%g", "/volume/etc/passwd"}).out == "0:0\n");
   CHECK(pod.Exec(container, {"/volume/bin/true"}).exit_code == 0);
 }

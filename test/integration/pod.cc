@@ -30,6 +30,18 @@ v1::PodSandboxConfig PodConfig(Endpoint& daemon,
   return config;
 }
 
+void OwnUsers(v1::PodSandboxConfig& config) {
+  v1::UserNamespace& users = *config.mutable_linux()
+                                  ->mutable_security_context()
+                                  ->mutable_namespace_options()
+                                  ->mutable_userns_options();
+  users.set_mode(v1::POD);
+  for (v1::IDMapping* map : {users.add_uids(), users.add_gids()}) {
+    map->set_host_id(200'000);
+    map->set_length(65'536);
+  }
+}
+
 int ShimOf(int pid) {
   const std::string stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat")).value();
   return atoi(stat.c_str() + stat.rfind(')') + 4);  // the parent's pid
@@ -79,8 +91,11 @@ v1::ContainerConfig Pod::ContainerConfig(const std::vector<std::string>& command
   config.mutable_image()->set_image(kBusybox);
   for (const std::string& word : command) config.add_command(word);
   config.set_log_path(name + ".log");
-  config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
-      v1::CONTAINER);
+  v1::NamespaceOption& namespaces =
+      *config.mutable_linux()->mutable_security_context()->mutable_namespace_options();
+  namespaces.set_pid(v1::CONTAINER);
+  const v1::NamespaceOption& of_pod = config_.linux().security_context().namespace_options();
+  if (of_pod.has_userns_options()) *namespaces.mutable_userns_options() = of_pod.userns_options();
   if (change) change(config);
   return config;
 }

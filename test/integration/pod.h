@@ -15,6 +15,9 @@ inline constexpr char kBusybox[] = "registry.k8s.io/e2e-test-images/busybox:1.29
 v1::PodSandboxConfig PodConfig(Endpoint& daemon,
                                const std::function<void(v1::PodSandboxConfig&)>& change = nullptr);
 
+// A user namespace of the pod's own, for PodConfig() and Pod.
+void OwnUsers(v1::PodSandboxConfig& config);
+
 // The pid of the shim of a container's or sandbox's first process.
 int ShimOf(int pid);
 
@@ -39,8 +42,8 @@ class Pod {
   void Stop();
   void Remove();
 
-  // The configuration of a busybox container that runs `command` in its own pid namespace; `change`
-  // may alter it.
+  // The configuration of a busybox container that runs `command` in its own pid namespace and the
+  // pod's user namespace; `change` may alter it.
   v1::ContainerConfig ContainerConfig(
       const std::vector<std::string>& command,
       const std::function<void(v1::ContainerConfig&)>& change = nullptr);

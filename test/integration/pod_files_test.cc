@@ -17,30 +17,6 @@ namespace {
 
 const std::vector<std::string> kIdle = {"sleep", "1000"};
 
-void UserNamespace(v1::PodSandboxConfig& config) {
-  v1::UserNamespace& userns = *config.mutable_linux()
-                                   ->mutable_security_context()
-                                   ->mutable_namespace_options()
-                                   ->mutable_userns_options();
-  userns.set_mode(v1::POD);
-  for (v1::IDMapping* mapping : {userns.add_uids(), userns.add_gids()}) {
-    mapping->set_host_id(1'000'000);
-    mapping->set_container_id(0);
-    mapping->set_length(65536);
-  }
-}
-
-// A container that sleeps, in the pod's user namespace if it has one.
-std::string Idle(Pod& pod) {
-  const v1::NamespaceOption& options = pod.config().linux().security_context().namespace_options();
-  return pod.Run(kIdle, [&](v1::ContainerConfig& config) {
-    if (!options.has_userns_options()) return;
-    v1::LinuxContainerSecurityContext& context =
-        *config.mutable_linux()->mutable_security_context();
-    *context.mutable_namespace_options()->mutable_userns_options() = options.userns_options();
-  });
-}
-
 ExecResult Shell(Pod& pod, const std::string& container, const std::string& script) {
   return pod.Exec(container, {"sh", "-c", script}, 60);
 }
@@ -56,8 +32,8 @@ TEST_CASE("what a container can write into the pod's files is bounded, and fills
   Daemon daemon;
   const bool userns = GENERATE(false, true);
   CAPTURE(userns);
-  Pod pod(daemon, userns ? UserNamespace : nullptr);
-  const std::string container = Idle(pod);
+  Pod pod(daemon, userns ? OwnUsers : nullptr);
+  const std::string container = pod.Run(kIdle);
   for (const char* file : {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}) {
     INFO(file);
     CHECK(Shell(pod, container, absl::StrCat("dd if=/dev/zero of=", file, " bs=1M count=300"))
@@ -71,17 +47,17 @@ TEST_CASE("what a container can write into the pod's files is bounded, and fills
   CHECK(base::ListDir(daemon.root() + "/pods").value_or(std::vector<std::string>()).empty());
   // Neither another pod nor another container of this one has less for that.
   Pod other(daemon);
-  const std::string in_other = Idle(other);
+  const std::string in_other = other.Run(kIdle);
   CHECK(absl::StrContains(Shell(other, in_other, "cat /etc/hosts").out, "localhost"));
-  CHECK(Shell(pod, Idle(pod), "cat /etc/hosts").out == "short\n");
+  CHECK(Shell(pod, pod.Run(kIdle), "cat /etc/hosts").out == "short\n");
 }
 
 TEST_CASE("all containers of a pod see an edit of its files") {
   Daemon& daemon = Daemon::Shared();
   const bool userns = GENERATE(false, true);
   CAPTURE(userns);
-  Pod pod(daemon, userns ? UserNamespace : nullptr);
-  const std::string one = Idle(pod), two = Idle(pod);
+  Pod pod(daemon, userns ? OwnUsers : nullptr);
+  const std::string one = pod.Run(kIdle), two = pod.Run(kIdle);
   REQUIRE(Shell(pod, one, "echo 10.9.8.7 edited >> /etc/hosts").exit_code == 0);
   CHECK(absl::StrContains(Shell(pod, two, "cat /etc/hosts").out, "10.9.8.7 edited\n"));
   CHECK(Shell(pod, two, "stat -c '%u %a' /etc/hosts").out == "0 644\n");
