@@ -74,6 +74,21 @@ TEST_CASE("a mount of the pod at the path of an image's volume wins") {
   CHECK(Sh(pod, container, "cat /over/file; grep -c ' /over ' /proc/mounts") == "pod1\n");
 }
 
+TEST_CASE("a container engine in a container has its overlays in a volume of its image") {
+  Pod pod(Daemon::Shared(), [](v1::PodSandboxConfig& config) {
+    config.mutable_linux()->mutable_security_context()->set_privileged(true);
+  });
+  const std::string container = pod.Run({"sleep", "1000"}, [](v1::ContainerConfig& config) {
+    UseImage(config);
+    config.mutable_linux()->mutable_security_context()->set_privileged(true);
+  });
+  CHECK(
+      Sh(pod, container,
+         "cd /missing && mkdir lower upper work merged && echo one >lower/file && mount -t overlay "
+         "-o lowerdir=lower,upperdir=upper,workdir=work overlay merged && echo two >>merged/file "
+         "&& cat merged/file lower/file && umount merged") == "one\ntwo\none\n");
+}
+
 TEST_CASE("in a user namespace an image's volumes belong to the container's own ids") {
   Pod pod(Daemon::Shared(), OwnUsers);
   const std::string container = pod.Run({"sleep", "1000"}, UseImage);
