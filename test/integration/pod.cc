@@ -142,13 +142,13 @@ v1::ContainerStatus Pod::ContainerStatus(const std::string& container) {
 }
 
 v1::ContainerStatus Pod::WaitExited(const std::string& container) {
-  const int64_t give_up = base::MonotonicNanos() + int64_t{30} * 1'000'000'000;
+  const int64_t give_up = base::MonotonicNanos() + int64_t{120} * 1'000'000'000;
   while (base::MonotonicNanos() < give_up) {
     v1::ContainerStatus status = ContainerStatus(container);
     if (status.state() == v1::CONTAINER_EXITED) return status;
     usleep(5000);  // CRI has no call that waits for an exit
   }
-  throw std::runtime_error("container did not exit in 30 s");
+  throw std::runtime_error("container did not exit in 120 s");
 }
 
 void Pod::StopContainer(const std::string& container, int seconds) {
@@ -176,10 +176,10 @@ ExecResult Pod::Exec(const std::string& container, const std::vector<std::string
 }
 
 void Pod::AwaitLog(const std::string& container, const std::string& word) {
-  const int64_t give_up = base::MonotonicNanos() + int64_t{30} * 1'000'000'000;
+  const int64_t give_up = base::MonotonicNanos() + int64_t{120} * 1'000'000'000;
   while (LogText(container).find(word) == std::string::npos) {
     if (base::MonotonicNanos() > give_up) {
-      throw std::runtime_error("the container did not log \"" + word + "\" within 30 s");
+      throw std::runtime_error("the container did not log \"" + word + "\" within 120 s");
     }
     usleep(5000);  // a log has no call that waits
   }

@@ -56,13 +56,13 @@ class Pod {
   grpc::Status TryStart(const std::string& container);
 
   v1::ContainerStatus ContainerStatus(const std::string& container);
-  // Waits until it has exited (at most 30 s) and returns the status.
+  // Waits until it has exited (at most 120 s, as emulated machines are slow); its status then.
   v1::ContainerStatus WaitExited(const std::string& container);
   void StopContainer(const std::string& container, int seconds);
   void RemoveContainer(const std::string& container);
   ExecResult Exec(const std::string& container, const std::vector<std::string>& command,
                   int timeout_seconds = 10);
-  // Waits until a whole line of the log has `word` in it; throws after 30 s.
+  // Waits until a whole line of the log has `word` in it; throws after 120 s.
   void AwaitLog(const std::string& container, const std::string& word);
   // The content of the container's log file.
   std::string Log(const std::string& container);
