@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 
 #include <algorithm>
@@ -50,6 +51,9 @@ absl::StatusOr<std::unique_ptr<Unpacker>> Unpacker::Start(UnpackWorkers& workers
 absl::Status Unpacker::StartWorkers(UnpackWorkers& workers, const std::string& directory) {
   CRISP_ASSIGN_OR_RETURN(directory_, base::Open(directory, O_RDONLY | O_DIRECTORY));
   guard_.emplace(directory_.get(), limits_);
+  struct statvfs disk;
+  if (fstatvfs(directory_.get(), &disk) != 0) return base::Errno("statvfs", directory);
+  max_plain_bytes_ = std::min(limits_.max_plain_bytes, uint64_t{disk.f_blocks} * disk.f_frsize);
   CRISP_ASSIGN_OR_RETURN(compressed_memory_, ChunkMemory::MakeToWrite());
   CRISP_ASSIGN_OR_RETURN(decoded_memory_, ChunkMemory::MakeToRead());
   CRISP_ASSIGN_OR_RETURN(plain_memory_, ChunkMemory::MakeToWrite());
@@ -147,6 +151,11 @@ absl::Status Unpacker::Relay() {
 
 absl::Status Unpacker::Pass(absl::Span<const char> chunk) {
   CRISP_RETURN_IF_ERROR(guard_->Spend(chunk.size(), 0));
+  plain_bytes_ += chunk.size();
+  if (plain_bytes_ > max_plain_bytes_) {
+    return absl::ResourceExhaustedError(absl::StrCat("has more than ", max_plain_bytes_,
+                                                     " bytes when decompressed, the limit here"));
+  }
   CRISP_ASSIGN_OR_RETURN(const absl::Span<char> room, plain_->Room());
   std::memcpy(room.data(), chunk.data(), chunk.size());
   // The copy, which the decoder cannot change.

@@ -66,6 +66,8 @@ class Unpacker {
   const UnpackLimits limits_;
   base::UniqueFd directory_;
   std::optional<SpaceGuard> guard_;
+  uint64_t plain_bytes_ = 0;
+  uint64_t max_plain_bytes_ = 0;
   ChunkMemory compressed_memory_, decoded_memory_, plain_memory_;
   FrameSocket compressed_socket_, decoded_socket_, plain_socket_;
   std::optional<ChunkWriter> compressed_, plain_;

@@ -61,14 +61,25 @@ TEST_CASE("unpacking stops before the disk is full") {
 }
 
 TEST_CASE("a disk that is full during unpacking leaves nothing") {
-  SmallFs fs("size=4m");
+  SmallFs fs("size=8m");
   StoreFixture fix(fs.path + "/store");
   fix.limits.min_free_bytes = 0;
   fix.Reopen();
+  // A layer that is larger than the file system would be refused for that.
+  REQUIRE(base::WriteFileAtomic(fs.path + "/other", Random(4 << 20), 0600).ok());
   for (int i = 0; i < 5; ++i) {
     CheckRefused(fix, fs, TarBuilder().File("f", Random(6 << 20)).Done(), "ENOSPC");
   }
   REQUIRE(fix.Unpack(TarBuilder().File("small", "fits").Done()).ok());
+}
+
+TEST_CASE("a layer has no more bytes than its file system, also those that are not kept") {
+  SmallFs fs("size=32m");
+  StoreFixture fix(fs.path + "/store");
+  const std::string zeros(33 << 20, '\0');
+  const std::string reason = absl::StrCat("more than ", 32 << 20, " bytes");
+  CheckRefused(fix, fs, TarBuilder().File("f").Done() + zeros, reason);
+  CheckRefused(fix, fs, TarBuilder().File(".wh..wh.x", zeros).Done(), reason);
 }
 
 TEST_CASE("unpacking stops before the inodes are used up") {

@@ -129,6 +129,34 @@ TEST_CASE("a layer of 300 MiB of zeros is unpacked, however small it comes") {
                                                                                        << 20);
 }
 
+TEST_CASE("bytes that are not kept on the disk are bounded, too") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  const std::string zeros(12 << 20, '\0');
+  TarItem label;
+  label.name = "label";
+  label.type = 'V';
+  label.body = zeros;
+  B again;
+  for (int i = 0; i < 5; ++i) again.File("f", Big('a'));
+  for (const std::string& tar : {B().File("f").Done() + zeros, B().Add(label).File("f").Done(),
+                                 B().File(".wh..wh.x", zeros).File("f").Done(), again.Done()}) {
+    fix.limits.max_plain_bytes = tar.size();
+    fix.Reopen();
+    const auto layer = fix.UnpackBlob(Zstd(tar), StoreFixture::Spec(tar));
+    INFO(layer.status());
+    REQUIRE(layer.ok());
+    REQUIRE(fix.store->DeleteUnlisted(fix.store->Unlist({*layer})).ok());
+    --fix.limits.max_plain_bytes;
+    fix.Reopen();
+    const absl::Status refused = fix.UnpackBlob(Zstd(tar), StoreFixture::Spec(tar)).status();
+    INFO(refused);
+    CHECK(absl::IsResourceExhausted(refused));
+    CHECK(refused.message().find(absl::StrCat(tar.size() - 1, " bytes when")) != std::string::npos);
+    CHECK(fix.Empty());
+  }
+}
+
 TEST_CASE("hard links to files of AUFS have their contents, and nothing else is left of AUFS") {
   UnpackThreads threads;
   StoreFixture fix(threads);
