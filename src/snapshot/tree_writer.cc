@@ -28,6 +28,7 @@ constexpr absl::string_view kAufsPrefix = ".wh..wh.";
 constexpr absl::string_view kOpaqueName = ".wh..wh..opq";
 constexpr char kAufsLinks[] = ".wh..wh.plnk";
 constexpr size_t kMaxDeferredBytes = 16 << 20;
+constexpr size_t kDiskBlock = 4096;
 constexpr int64_t kMajorBits = 0xfff;  // of the kernel's 32-bit device numbers
 constexpr int64_t kMinorBits = 0xfffff;
 
@@ -183,7 +184,8 @@ absl::Status TreeWriter::WriteContents(int fd, const TarEntry& entry, TarReader&
     int64_t offset = 0;
     CRISP_ASSIGN_OR_RETURN(absl::Span<const char> block, tar.NextBlock(offset));
     if (block.empty()) break;
-    CRISP_RETURN_IF_ERROR(guard_.Spend(block.size(), 0));
+    // A byte of a sparse file takes a block of the disk.
+    CRISP_RETURN_IF_ERROR(guard_.Spend(std::max(block.size(), kDiskBlock), 0));
     while (!block.empty()) {
       const ssize_t n = pwrite(fd, block.data(), block.size(), offset);
       if (n < 0 && errno == EINTR) continue;
