@@ -121,7 +121,10 @@ absl::Status TreeWriter::Unpack(TarReader& tar) {
 absl::Status TreeWriter::Apply(const TarEntry& entry, TarReader& tar) {
   CRISP_RETURN_IF_ERROR(guard_.Spend(0, 1));
   CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> names, SplitName(entry.name));
-  if (names.empty()) return ApplyToRoot(entry);
+  if (names.empty()) {
+    // containerd applies no entry for the root, Docker "./". What ".." leads there is not meant.
+    return absl::StrContains(entry.name, "..") ? absl::OkStatus() : ApplyToRoot(entry);
+  }
   CRISP_ASSIGN_OR_RETURN(NameKind kind, Classify(names));
   if (IsAufsLink(names, entry)) {
     kind = NameKind::kPlain;
@@ -145,7 +148,8 @@ absl::Status TreeWriter::Apply(const TarEntry& entry, TarReader& tar) {
 }
 
 absl::Status TreeWriter::ApplyToRoot(const TarEntry& entry) {
-  if (entry.type != TarEntry::Type::kDirectory) return absl::OkStatus();  // nothing takes its place
+  // A file cannot be the root.
+  if (entry.type != TarEntry::Type::kDirectory) return absl::OkStatus();
   CRISP_RETURN_IF_ERROR(Leave());
   const Metadata data = MetadataOf(entry);
   return ApplyMetadata(root_fd_, data, Fresh{});

@@ -8,8 +8,8 @@
 //
 // Refused (kInvalidArgument): names over 4095 bytes, `.wh.` without a name, whiteouts as
 // directories, hard links to directories. "/abs" is taken as "abs", "a/../b" as "b", "../b" as "b";
-// an entry for the root that is not a directory is skipped. A later entry replaces an earlier one,
-// whatever their types.
+// an entry for the root that is not a directory, or named with "..", is skipped. A later entry
+// replaces an earlier one, whatever their types.
 //
 // Parents are looked up as if chrooted to the root, so a link of the same layer in the middle of a
 // name cannot lead out (as with containerd and umoci); the last component is created with O_EXCL

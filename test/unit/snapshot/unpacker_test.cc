@@ -89,6 +89,23 @@ TEST_CASE(".. in names and link targets is resolved inside the layer") {
   }
 }
 
+TEST_CASE("only an entry that names the root changes its mode") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  for (const char* name : {".", "./", "/", "//."}) {
+    const auto layer = fix.Unpack(B().Dir(name, 0711).Done());
+    INFO(name << layer.status());
+    REQUIRE(layer.ok());
+    CHECK((Stat(fix.Directory(*layer)).st_mode & 07777) == 0711);
+  }
+  for (const char* name : {"..", "../", "a/..", "a/../..", "/../."}) {
+    const auto layer = fix.Unpack(B().Dir(name, 0711).Done());
+    INFO(name << layer.status());
+    REQUIRE(layer.ok());
+    CHECK((Stat(fix.Directory(*layer)).st_mode & 07777) == 0755);
+  }
+}
+
 TEST_CASE("an attribute that a link or a FIFO cannot have does not stop a layer") {
   UnpackThreads threads;
   StoreFixture fix(threads);
