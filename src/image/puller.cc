@@ -94,6 +94,8 @@ class Pull {
                               int depth, oci::Manifest& manifest, Image& image);
   absl::StatusOr<bool> ChooseFrom(const oci::Index& index, int depth, oci::Manifest& manifest,
                                   Image& image);
+  absl::StatusOr<bool> ChooseEntry(const oci::Descriptor& entry, int depth, oci::Manifest& manifest,
+                                   Image& image);
   absl::Status FetchConfig(const oci::Manifest& manifest, Image& image);
   // Of an image without layers.
   absl::Status MakeEmptyLayer(const Layer& layer);
@@ -156,6 +158,12 @@ absl::StatusOr<bool> Pull::Choose(const Registry::Document& document, const std:
   return true;
 }
 
+absl::StatusOr<bool> Pull::ChooseEntry(const oci::Descriptor& entry, int depth,
+                                       oci::Manifest& manifest, Image& image) {
+  CRISP_ASSIGN_OR_RETURN(const Registry::Document document, registry_.FetchManifest(entry, call_));
+  return Choose(document, entry.media_type, depth + 1, manifest, image);
+}
+
 absl::StatusOr<bool> Pull::ChooseFrom(const oci::Index& index, int depth, oci::Manifest& manifest,
                                       Image& image) {
   constexpr int kMaxDepth = 4;
@@ -170,13 +178,12 @@ absl::StatusOr<bool> Pull::ChooseFrom(const oci::Index& index, int depth, oci::M
       return absl::InvalidArgumentError(absl::StrCat("none of the first ", kMaxDocuments,
                                                      " manifests is an image for this node"));
     }
-    CRISP_ASSIGN_OR_RETURN(const Registry::Document document,
-                           registry_.FetchManifest(entry, call_));
-    const absl::StatusOr<bool> chosen =
-        Choose(document, entry.media_type, depth + 1, manifest, image);
+    const absl::StatusOr<bool> chosen = ChooseEntry(entry, depth, manifest, image);
     if (chosen.ok() && !*chosen) continue;
-    // An entry without a platform may be something else than an image.
-    if (!absl::IsInvalidArgument(chosen.status()) || entry.platform.has_value()) return chosen;
+    // An entry without a platform may be something else than an image, and may not be there.
+    const bool other =
+        absl::IsInvalidArgument(chosen.status()) || absl::IsNotFound(chosen.status());
+    if (!other || entry.platform.has_value()) return chosen;
     failure.Update(chosen.status());
   }
   CRISP_RETURN_IF_ERROR(failure);

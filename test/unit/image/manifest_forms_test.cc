@@ -114,6 +114,27 @@ TEST_CASE("attestations and other platforms do not keep an image from being foun
   CHECK(Holds(f.Pull("repo:v3").status(), "rootfs"));
 }
 
+TEST_CASE("an entry without a platform that is not an image, or not there, is passed over") {
+  PullFixture f;
+  const TestImage image = MakeImage({"a"});
+  Serve(f.registry, image, "unused");
+  const std::string artifact = R"({"schemaVersion":2,"subject":{},"blobs":[]})";
+  ServeManifest(f.registry, "unused", artifact, oci::kOciManifestType);
+  const std::string good = DescriptorOf(oci::kOciManifestType, image.manifest);
+  for (const std::string& other : {artifact, std::string("{}")}) {  // the second is not served
+    const std::string entry = DescriptorOf(oci::kOciManifestType, other);
+    ServeManifest(f.registry, "v1", IndexOf({entry, good}), oci::kOciIndexType);
+    const auto pulled = f.Pull();
+    INFO(pulled.status());
+    REQUIRE(pulled.ok());
+    CHECK((*pulled)->id == image.id());
+    ServeManifest(f.registry, "v2",
+                  IndexOf({good, DescriptorOf(oci::kOciManifestType, other, ForThisNode())}),
+                  oci::kOciIndexType);
+    CHECK_FALSE(f.Pull("repo:v2").ok());
+  }
+}
+
 TEST_CASE("of an index at most 32 manifests are looked at") {
   PullFixture f;
   std::vector<std::string> entries;
