@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -77,10 +78,31 @@ inline std::string JsonErrorWords(const Json::exception& error) {
   return words.substr(words.find("] ") + 2);
 }
 
+// Of a name that an object has twice.
+enum class SameNames { kLastCounts, kRefused };
+
+// Throws for what the parser does not take.
+inline Json ParseJson(absl::string_view text, SameNames same_names) {
+  if (same_names == SameNames::kLastCounts) return Json::parse(text.begin(), text.end());
+  std::vector<std::set<std::string>> open;  // the names of the objects that are being parsed
+  const auto look = [&open](int, Json::parse_event_t event, const Json& parsed) {
+    if (event == Json::parse_event_t::object_start) open.emplace_back();
+    if (event == Json::parse_event_t::object_end) open.pop_back();
+    if (event != Json::parse_event_t::key) return true;
+    const std::string name = parsed.get<std::string>();
+    if (!open.back().insert(name).second) {
+      throw Json::other_error::create(501, absl::StrCat(name, " is given twice"), &parsed);
+    }
+    return true;
+  };
+  return Json::parse(text.begin(), text.end(), look);
+}
+
 // Runs `decode(const Json&) -> T` on parsed text. Bad syntax, a wrong type or a missing member
 // become kInvalidArgument "<what>: <parser's words>".
 template <typename Decode>
-auto DecodeJson(absl::string_view what, absl::string_view text, Decode decode)
+auto DecodeJson(absl::string_view what, absl::string_view text, Decode decode,
+                SameNames same_names = SameNames::kLastCounts)
     -> absl::StatusOr<decltype(decode(std::declval<const Json&>()))> {
   constexpr int kMaxDepth = 100;
   if (!JsonDepthWithin(text, kMaxDepth)) {
@@ -88,7 +110,7 @@ auto DecodeJson(absl::string_view what, absl::string_view text, Decode decode)
         absl::StrCat(what, ": nested more than ", kMaxDepth, " deep"));
   }
   try {
-    const Json value = Json::parse(text.begin(), text.end());
+    const Json value = ParseJson(text, same_names);
     return decode(value);
   } catch (const Json::exception& error) {
     return absl::InvalidArgumentError(absl::StrCat(what, ": ", JsonErrorWords(error)));

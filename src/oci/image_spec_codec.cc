@@ -37,7 +37,8 @@ absl::Status Shorten(const absl::Status& status) {
 }
 
 // nullptr when absent. A name counts in upper and lower case, as for Go's decoder, which builders
-// and other runtimes use; of two that differ only in that, each reader may take another.
+// and other runtimes use. Of two that differ only in that (or not at all: ParseJson), each reader
+// may take another.
 const Json* Find(const Json& object, absl::string_view name) {
   const Json* found = nullptr;
   for (const auto& [key, value] : object.items()) {
@@ -316,9 +317,10 @@ absl::StatusOr<ImageConfig> DecodeConfig(const Json& document) {
 
 absl::StatusOr<ManifestOrIndex> DecodeManifestOrIndex(absl::string_view text,
                                                       absl::string_view media_type) {
-  auto decoded = base::DecodeJson("image manifest", text, [media_type](const Json& document) {
+  const auto decode = [media_type](const Json& document) {
     return DecodeDocument(document, media_type);
-  });
+  };
+  auto decoded = base::DecodeJson("image manifest", text, decode, base::SameNames::kRefused);
   if (!decoded.ok()) return Shorten(decoded.status());
   if (!decoded->ok()) return base::Prefix(decoded->status(), "image manifest");
   return *std::move(*decoded);
@@ -342,7 +344,7 @@ absl::StatusOr<std::vector<Descriptor>> FileSystemLayers(const Manifest& manifes
 }
 
 absl::StatusOr<ImageConfig> DecodeImageConfig(absl::string_view text) {
-  auto decoded = base::DecodeJson("image config", text, DecodeConfig);
+  auto decoded = base::DecodeJson("image config", text, DecodeConfig, base::SameNames::kRefused);
   if (!decoded.ok()) return Shorten(decoded.status());
   if (!decoded->ok()) return base::Prefix(decoded->status(), "image config");
   return *std::move(*decoded);

@@ -178,9 +178,17 @@ TEST_CASE("names of members count in any case, and not twice") {
   REQUIRE(config.ok());
   CHECK(config->user == "7");
   CHECK(config->cmd == std::vector<std::string>{"c"});
-  CheckRefused(ManifestText(kLayer, kConfig, R"(,"Layers":[])"), "", "layers is given twice");
+  for (const char* more : {R"(,"Layers":[])", R"(,"layers":[])", R"(,"\u006cayers":[])"}) {
+    CheckRefused(ManifestText(kLayer, kConfig, more), "", "layers is given twice");
+  }
+  CheckRefused(absl::StrReplaceAll(ManifestText(kLayer), {{"\"size\"", "\"size\":7,\"size\""}}), "",
+               "size is given twice");
+  CheckRefused(R"({"manifests":[{"a":1,"a":2}]})", "", "a is given twice");
   CHECK(absl::StrContains(
       DecodeImageConfig(ConfigText(R"({"User":"7","user":"0"})")).status().message(),
+      "User is given twice"));
+  CHECK(absl::StrContains(
+      DecodeImageConfig(ConfigText(R"({"User":"7","User":"0"})")).status().message(),
       "User is given twice"));
 }
 
