@@ -54,9 +54,7 @@ constexpr size_t kCannotRun = SIZE_MAX;
 
 // 0 is best.
 size_t Rank(const std::optional<oci::Platform>& platform, const std::vector<Machine>& machines) {
-  const bool known =
-      platform.has_value() && !(platform->os.empty() && platform->architecture.empty());
-  if (!known) return machines.size();
+  if (!platform.has_value()) return machines.size();
   if (!IsLinux(*platform)) return kCannotRun;
   const Machine machine = Normalised(*platform);
   for (size_t i = 0; i < machines.size(); ++i) {
@@ -89,14 +87,14 @@ oci::Platform HostPlatform() {
   return platform;
 }
 
-std::vector<oci::Descriptor> RunnableManifests(const oci::Index& index, const oci::Platform& host) {
+std::vector<oci::IndexEntry> RunnableManifests(const oci::Index& index, const oci::Platform& host) {
   const std::vector<Machine> machines = RunnableOn(host);
-  std::multimap<size_t, const oci::Descriptor*> by_rank;  // keeps the order of equals
-  for (const oci::Descriptor& entry : index.manifests) {
+  std::multimap<size_t, const oci::IndexEntry*> by_rank;  // keeps the order of equals
+  for (const oci::IndexEntry& entry : index.manifests) {
     const size_t rank = Rank(entry.platform, machines);
     if (rank != kCannotRun) by_rank.emplace(rank, &entry);
   }
-  std::vector<oci::Descriptor> ranked;
+  std::vector<oci::IndexEntry> ranked;
   for (const auto& [rank, entry] : by_rank) ranked.push_back(*entry);
   return ranked;
 }

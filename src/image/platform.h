@@ -14,7 +14,7 @@ oci::Platform HostPlatform();
 // The entries that the host may be able to run, the best first: those of its own architecture (for
 // arm, the highest variant it runs), then of the 32-bit architecture it also runs, then without a
 // platform; equals in their order.
-std::vector<oci::Descriptor> RunnableManifests(const oci::Index& index, const oci::Platform& host);
+std::vector<oci::IndexEntry> RunnableManifests(const oci::Index& index, const oci::Platform& host);
 
 // Whether an image with this platform in its config can run on `host`; empty members match all.
 bool CanRun(const oci::Platform& image, const oci::Platform& host);

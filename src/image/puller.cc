@@ -94,7 +94,7 @@ class Pull {
                               int depth, oci::Manifest& manifest, Image& image);
   absl::StatusOr<bool> ChooseFrom(const oci::Index& index, int depth, oci::Manifest& manifest,
                                   Image& image);
-  absl::StatusOr<bool> ChooseEntry(const oci::Descriptor& entry, int depth, oci::Manifest& manifest,
+  absl::StatusOr<bool> ChooseEntry(const oci::IndexEntry& entry, int depth, oci::Manifest& manifest,
                                    Image& image);
   absl::Status FetchConfig(const oci::Manifest& manifest, Image& image);
   // Of an image without layers.
@@ -158,10 +158,12 @@ absl::StatusOr<bool> Pull::Choose(const Registry::Document& document, const std:
   return true;
 }
 
-absl::StatusOr<bool> Pull::ChooseEntry(const oci::Descriptor& entry, int depth,
+absl::StatusOr<bool> Pull::ChooseEntry(const oci::IndexEntry& entry, int depth,
                                        oci::Manifest& manifest, Image& image) {
-  CRISP_ASSIGN_OR_RETURN(const Registry::Document document, registry_.FetchManifest(entry, call_));
-  return Choose(document, entry.media_type, depth + 1, manifest, image);
+  CRISP_RETURN_IF_ERROR(base::Prefix(entry.manifest.status(), "image manifest"));
+  CRISP_ASSIGN_OR_RETURN(const Registry::Document document,
+                         registry_.FetchManifest(*entry.manifest, call_));
+  return Choose(document, entry.manifest->media_type, depth + 1, manifest, image);
 }
 
 absl::StatusOr<bool> Pull::ChooseFrom(const oci::Index& index, int depth, oci::Manifest& manifest,
@@ -173,7 +175,7 @@ absl::StatusOr<bool> Pull::ChooseFrom(const oci::Index& index, int depth, oci::M
         absl::StrCat("image indexes are nested more than ", kMaxDepth, " deep"));
   }
   absl::Status failure;
-  for (const oci::Descriptor& entry : RunnableManifests(index, HostPlatform())) {
+  for (const oci::IndexEntry& entry : RunnableManifests(index, HostPlatform())) {
     if (++documents_ > kMaxDocuments) {
       return absl::InvalidArgumentError(absl::StrCat("none of the first ", kMaxDocuments,
                                                      " manifests is an image for this node"));

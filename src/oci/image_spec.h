@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "oci/digest.h"
 
@@ -43,7 +44,6 @@ struct Descriptor {
   std::string media_type;  // as its author wrote it
   Digest digest;
   int64_t size = 0;  // bytes, 0..kMaxLayerBytes
-  std::optional<Platform> platform;
 };
 
 // At most kMaxLayers layers, base layer first; none if the image has nothing but its config.
@@ -53,11 +53,19 @@ struct Manifest {
   std::vector<Descriptor> layers;
 };
 
-// Entries that are not manifests or indexes, or do not parse, are left out: whatever an index also
-// has (signatures, attestations, types of the future) must not keep its images from being used.
+// One of the images of an index, or another index.
+struct IndexEntry {
+  std::optional<Platform> platform;  // absent, too, if it names neither system nor architecture
+  absl::StatusOr<Descriptor> manifest;
+};
+
+// An entry that cannot be an image is left out if it names no platform: whatever an index also has
+// (signatures, types of the future) must not keep its images from being used. One with a platform
+// is kept with its error: on a node of that platform, another image would run in its place. Left
+// out are also entries whose platform cannot be read.
 struct Index {
   std::string media_type;
-  std::vector<Descriptor> manifests;
+  std::vector<IndexEntry> manifests;
 };
 
 // The image config: the members of `config` and those beside it. Strings contain no NUL; user,

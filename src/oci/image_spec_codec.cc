@@ -102,9 +102,6 @@ absl::StatusOr<Descriptor> DecodeDescriptor(const Json& object) {
                    absl::StrCat(base::DumpJson(*size), " must be between 0 and ", kMaxLayerBytes));
   }
   descriptor.size = size->get<int64_t>();
-  if (const Json* platform = Member(object, "platform"); platform != nullptr) {
-    CRISP_ASSIGN_OR_RETURN(descriptor.platform, DecodePlatform(*platform));
-  }
   return descriptor;
 }
 
@@ -163,17 +160,48 @@ Kind KindOf(absl::string_view media_type) {
   return Kind::kOther;
 }
 
-// Nothing for an entry that an image cannot be in.
-std::optional<Descriptor> IndexEntry(const Json& entry) {
+absl::StatusOr<std::optional<Platform>> EntryPlatform(const Json& entry) {
   try {
-    absl::StatusOr<Descriptor> descriptor = DecodeDescriptor(entry);
-    if (!descriptor.ok()) return std::nullopt;
-    const Kind kind = KindOf(descriptor->media_type);
-    if (kind == Kind::kOther || kind == Kind::kSchema1) return std::nullopt;
-    return *std::move(descriptor);
-  } catch (const Json::exception&) {
-    return std::nullopt;  // a member of another type
+    const Json* object = Member(entry, "platform");
+    if (object == nullptr) return std::nullopt;
+    CRISP_ASSIGN_OR_RETURN(Platform platform, DecodePlatform(*object));
+    if (platform.os.empty() && platform.architecture.empty()) return std::nullopt;
+    return platform;
+  } catch (const Json::exception& error) {
+    return absl::InvalidArgumentError(base::JsonErrorWords(error));
   }
+}
+
+absl::StatusOr<Descriptor> EntryManifest(const Json& entry) {
+  try {
+    CRISP_ASSIGN_OR_RETURN(Descriptor descriptor, DecodeDescriptor(entry));
+    const Kind kind = KindOf(descriptor.media_type);
+    if (kind == Kind::kOther || kind == Kind::kSchema1)
+      return Invalid("mediaType",
+                     absl::StrCat(Quoted(descriptor.media_type), " is not an image manifest"));
+    return descriptor;
+  } catch (const Json::exception& error) {
+    return absl::InvalidArgumentError(base::JsonErrorWords(error));
+  }
+}
+
+absl::StatusOr<Index> DecodeIndex(const Json& document, std::string media_type) {
+  Index index;
+  index.media_type = std::move(media_type);
+  CRISP_ASSIGN_OR_RETURN(const Json* entries, ListMember(document, "manifests", kMaxIndexEntries));
+  if (entries == nullptr) return index;
+  for (size_t i = 0; i < entries->size(); ++i) {
+    const auto platform = EntryPlatform((*entries)[i]);
+    if (!platform.ok()) continue;  // no node has it
+    IndexEntry entry = {*platform, EntryManifest((*entries)[i])};
+    if (!entry.manifest.ok()) {
+      if (!entry.platform.has_value()) continue;
+      entry.manifest =
+          Shorten(base::Prefix(entry.manifest.status(), absl::StrCat("manifests[", i, "]")));
+    }
+    index.manifests.push_back(std::move(entry));
+  }
+  return index;
 }
 
 bool IsLayerType(absl::string_view media_type) {
@@ -225,15 +253,7 @@ absl::StatusOr<ManifestOrIndex> DecodeDocument(const Json& document, absl::strin
     CRISP_ASSIGN_OR_RETURN(Manifest manifest, DecodeManifest(document, std::move(type)));
     return manifest;
   }
-  Index index;
-  index.media_type = std::move(type);
-  CRISP_ASSIGN_OR_RETURN(const Json* entries, ListMember(document, "manifests", kMaxIndexEntries));
-  if (entries == nullptr) return index;
-  for (const Json& entry : *entries) {
-    if (std::optional<Descriptor> descriptor = IndexEntry(entry)) {
-      index.manifests.push_back(*std::move(descriptor));
-    }
-  }
+  CRISP_ASSIGN_OR_RETURN(Index index, DecodeIndex(document, std::move(type)));
   return index;
 }
 

@@ -135,6 +135,26 @@ TEST_CASE("an entry without a platform that is not an image, or not there, is pa
   }
 }
 
+TEST_CASE("a damaged entry for this platform is not replaced by another one") {
+  PullFixture f;
+  const TestImage image = MakeImage({"a"});
+  Serve(f.registry, image, "unused");
+  const std::string good = DescriptorOf(oci::kOciManifestType, image.manifest, ForThisNode());
+  const std::string bad = absl::StrReplaceAll(good, {{"sha256:", "md5:"}});
+  for (const std::string& other : {DescriptorOf(oci::kOciManifestType, image.manifest), good}) {
+    ServeManifest(f.registry, "v1", IndexOf({bad, other}), oci::kOciIndexType);
+    CHECK(Holds(f.Refused(), "image manifest: manifests[0]: digest"));
+  }
+  // Where another entry is the better one, or the damaged one is for other nodes, it is no matter.
+  const std::string foreign =
+      absl::StrReplaceAll(bad, {{ForThisNode(), PlatformOf("linux", "mips")}});
+  for (const std::vector<std::string>& entries :
+       {std::vector<std::string>{good, bad}, std::vector<std::string>{foreign, good}}) {
+    ServeManifest(f.registry, "v1", IndexOf(entries), oci::kOciIndexType);
+    CHECK(f.Pull().ok());
+  }
+}
+
 TEST_CASE("of an index at most 32 manifests are looked at") {
   PullFixture f;
   std::vector<std::string> entries;

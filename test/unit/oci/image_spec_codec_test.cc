@@ -192,7 +192,9 @@ TEST_CASE("names of members count in any case, and not twice") {
       "User is given twice"));
 }
 
-TEST_CASE("an entry of an index that cannot be an image does not spoil the others") {
+TEST_CASE(
+    "an entry of an index that cannot be an image and names no platform does not spoil the "
+    "others") {
   const std::string good = Entry(kOciManifestType);
   for (const std::string& bad :
        {std::string("null"), std::string("7"), std::string("{}"),
@@ -208,14 +210,44 @@ TEST_CASE("an entry of an index that cannot be an image does not spoil the other
     REQUIRE(decoded.ok());
     CHECK(std::get<Index>(*decoded).manifests.size() == 1);
   }
+  const auto empty = DecodeManifestOrIndex(
+      absl::StrCat(R"({"manifests":[)", Entry(kOciManifestType, "5", R"(,"platform":{})"), "]}"),
+      kOciIndexType);
+  REQUIRE(empty.ok());
+  CHECK_FALSE(std::get<Index>(*empty).manifests.at(0).platform.has_value());
   const auto null = DecodeManifestOrIndex(R"({"manifests":null})", kOciIndexType);
   CHECK(std::get<Index>(*null).manifests.empty());
+}
+
+TEST_CASE("an entry of an index that names a platform and cannot be an image keeps its error") {
+  const std::string platform = R"(,"platform":{"os":"linux","architecture":"amd64"})";
+  const std::string good = Entry(kOciManifestType, "5", platform);
+  const std::pair<std::string, const char*> rows[] = {
+      {Entry(kOciManifestType, "\"5\"", platform), "manifests[0]: size: must be an integer"},
+      {absl::StrReplaceAll(good, {{"sha256:", "md5:"}}), "manifests[0]: digest"},
+      {absl::StrReplaceAll(good, {{"\"sha256:" + kHex + "\"", "7"}}), "manifests[0]: type must be"},
+      {Entry("application/vnd.dev.cosign.simplesigning.v1+json", "5", platform),
+       "is not an image manifest"},
+      {Entry("application/vnd.docker.distribution.manifest.v1+json", "5", platform),
+       "is not an image manifest"}};
+  for (const auto& [bad, words] : rows) {
+    INFO(bad);
+    const auto decoded = DecodeManifestOrIndex(
+        absl::StrCat(R"({"manifests":[)", bad, ",", good, "]}"), kOciIndexType);
+    INFO(decoded.status());
+    REQUIRE(decoded.ok());
+    const Index& index = std::get<Index>(*decoded);
+    REQUIRE(index.manifests.size() == 2);
+    CHECK(index.manifests[0].platform->architecture == "amd64");
+    CHECK(absl::StrContains(index.manifests[0].manifest.status().message(), words));
+    CHECK(index.manifests[1].manifest.ok());
+  }
 }
 
 TEST_CASE("layers of every type that a builder has written are layers") {
   Manifest manifest;
   const auto add = [&](const std::string& type) {
-    manifest.layers.push_back({.media_type = type, .digest = {}, .size = 1, .platform = {}});
+    manifest.layers.push_back({.media_type = type, .digest = {}, .size = 1});
   };
   const char* kTypes[] = {"",
                           "application/octet-stream",
