@@ -4,7 +4,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <limits>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -42,9 +42,13 @@ absl::StatusOr<base::UniqueFd> OpenDeepest(int root_fd, absl::string_view path) 
   return best;
 }
 
-timespec Clamped(timespec time) {
-  time.tv_nsec = std::clamp<long>(time.tv_nsec, 0, 999'999'999);
-  return time;
+// 1970 for times that a 64-bit number of nanoseconds since then does not reach, as by containerd.
+timespec Bounded(timespec time) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  constexpr int64_t kLast = std::numeric_limits<int64_t>::max();
+  const bool late = time.tv_sec > kLast / kSecond ||
+                    (time.tv_sec == kLast / kSecond && time.tv_nsec > kLast % kSecond);
+  return time.tv_sec < 0 || late ? timespec{} : time;
 }
 
 // xattr(7): user.* only exists on files and directories, ACLs not on links, a default ACL only on
@@ -75,7 +79,7 @@ Metadata MetadataOf(const TarEntry& entry) {
   Metadata data = {entry.mode,
                    static_cast<uid_t>(entry.uid),
                    static_cast<gid_t>(entry.gid),
-                   Clamped(entry.mtime),
+                   Bounded(entry.mtime),
                    {}};
   for (const TarEntry::Xattr& xattr : entry.xattrs) {
     const bool kept = KeepsXattr(xattr.name) && CanHaveXattr(entry.type, xattr.name);

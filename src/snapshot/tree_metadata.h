@@ -38,7 +38,7 @@ struct Metadata {
 };
 
 // Of ids only the low 32 bits count, as with other runtimes; -1 (2^32-1) leaves a new file to root,
-// as chown(2) does.
+// as chown(2) does. A time before 1970, or of 2262 and later, is 1970.
 Metadata MetadataOf(const TarEntry& entry);
 
 // Makes `dir_fd` the working directory.

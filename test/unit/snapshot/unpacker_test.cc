@@ -106,6 +106,29 @@ TEST_CASE("only an entry that names the root changes its mode") {
   }
 }
 
+TEST_CASE("times that other runtimes cannot store are 1970") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  const std::pair<const char*, std::pair<int64_t, int64_t>> rows[] = {
+      {"0.5", {0, 500'000'000}},
+      {"-0.5", {0, 0}},
+      {"-1", {0, 0}},
+      {"9223372036.854775807", {9223372036, 854775807}},
+      {"9223372036.854775808", {0, 0}},
+      {"9223372037", {0, 0}},
+      {"9223372036854775807", {0, 0}}};
+  for (const auto& [text, time] : rows) {
+    TarItem item;
+    item.name = "f";
+    item.pax = {{"mtime", text}};
+    const auto layer = fix.Unpack(B().Add(item).Done());
+    INFO(text << layer.status());
+    REQUIRE(layer.ok());
+    const timespec mtime = Stat(fix.Directory(*layer) + "/f").st_mtim;
+    CHECK(std::pair<int64_t, int64_t>(mtime.tv_sec, mtime.tv_nsec) == time);
+  }
+}
+
 TEST_CASE("an attribute that a link or a FIFO cannot have does not stop a layer") {
   UnpackThreads threads;
   StoreFixture fix(threads);
