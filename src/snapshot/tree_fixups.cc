@@ -96,8 +96,7 @@ class Fixups {
       if (!IsWhiteout(info)) return absl::OkStatus();  // a later entry has replaced it
       if (unlinkat(dir.get(), name.c_str(), 0) != 0) return base::Errno("unlink", name);
     }
-    CRISP_ASSIGN_OR_RETURN(const std::string target,
-                           merged_.Resolve(link.target, /*follow_last=*/false));
+    CRISP_ASSIGN_OR_RETURN(const std::string target, merged_.Resolve(link.target, link.follow));
     CRISP_ASSIGN_OR_RETURN(auto node, merged_.Find(target));
     const bool deleted_here = !node.has_value();
     if (deleted_here) {
@@ -112,8 +111,9 @@ class Fixups {
       return absl::InvalidArgumentError(absl::StrCat("hard link to a directory: ", link.target));
     }
     CRISP_RETURN_IF_ERROR(guard_.Spend(static_cast<uint64_t>(node->info.st_blocks) * 512, 1));
-    if (deleted_here) return CopyUp(*node, dir.get(), name, guard_);
-    return LinkOrCopy(target, *node, dir.get(), name);
+    CRISP_RETURN_IF_ERROR(deleted_here ? CopyUp(*node, dir.get(), name, guard_)
+                                       : LinkOrCopy(target, *node, dir.get(), name));
+    return ApplyLinkMetadata(dir.get(), name, link.data, node->info);
   }
 
   absl::Status Directory(ino_t inode, const std::string& path) {

@@ -57,7 +57,8 @@ bool CanHaveXattr(TarEntry::Type type, absl::string_view name) {
   const bool directory = type == TarEntry::Type::kDirectory;
   if (name == "system.posix_acl_default") return directory;
   if (name == "system.posix_acl_access") return type != TarEntry::Type::kSymlink;
-  return !absl::StartsWith(name, "user.") || directory || type == TarEntry::Type::kFile;
+  return !absl::StartsWith(name, "user.") || directory || type == TarEntry::Type::kFile ||
+         type == TarEntry::Type::kHardLink;
 }
 
 // What the file system cannot store is left out, as by other runtimes. Not capabilities: a program
@@ -150,6 +151,14 @@ absl::Status ApplyMetadata(int fd, const Metadata& data, Fresh fresh) {
   const timespec times[2] = {data.mtime, data.mtime};
   if (futimens(fd, times) != 0) return base::Errno("utimensat", "");
   return absl::OkStatus();
+}
+
+absl::Status ApplyLinkMetadata(int dir_fd, const std::string& name, Metadata data,
+                               const struct stat& info) {
+  if (!S_ISREG(info.st_mode)) data.xattrs.clear();
+  // chown(2) would take capabilities away that the entry may not repeat.
+  const Fresh same = {.owned_by_root = info.st_uid == 0 && info.st_gid == 0, .mode_set = false};
+  return ApplyMetadata(dir_fd, name, data, info.st_mode & S_IFMT, same);
 }
 
 absl::Status MakeParents(int root_fd, absl::string_view path, std::vector<std::string>& created) {

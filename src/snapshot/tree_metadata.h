@@ -59,6 +59,10 @@ absl::Status ApplyMetadata(int dir_fd, const std::string& name, const Metadata& 
                            mode_t file_type, Fresh fresh);
 // The same for an open file or directory (not O_PATH).
 absl::Status ApplyMetadata(int fd, const Metadata& data, Fresh fresh);
+// What the entry of a hard link says of the file, which has the new name `name` and was as `info`
+// says: containerd and Docker apply it, too. Attributes only to files.
+absl::Status ApplyLinkMetadata(int dir_fd, const std::string& name, Metadata data,
+                               const struct stat& info);
 
 // linux::MakeDirsInRoot with mode 0755 (less the umask), which keeps the times of existing
 // directories.

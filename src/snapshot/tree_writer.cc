@@ -33,13 +33,14 @@ constexpr int64_t kMajorBits = 0xfff;  // of the kernel's 32-bit device numbers
 constexpr int64_t kMinorBits = 0xfffff;
 
 // The components without empty ones and ".". kInvalidArgument for what the kernel would not take.
-absl::StatusOr<std::vector<absl::string_view>> Components(absl::string_view path) {
+absl::StatusOr<std::vector<absl::string_view>> Components(absl::string_view what,
+                                                          absl::string_view path) {
   if (path.size() >= PATH_MAX) {
     return absl::InvalidArgumentError(
-        absl::StrCat("name: must be at most ", PATH_MAX - 1, " bytes long"));
+        absl::StrCat(what, ": must be at most ", PATH_MAX - 1, " bytes long"));
   }
   if (absl::StrContains(path, '\0')) {
-    return absl::InvalidArgumentError("name: must not contain NUL");
+    return absl::InvalidArgumentError(absl::StrCat(what, ": must not contain NUL"));
   }
   std::vector<absl::string_view> names = absl::StrSplit(path, '/', absl::SkipEmpty());
   names.erase(std::remove(names.begin(), names.end(), "."), names.end());
@@ -48,9 +49,9 @@ absl::StatusOr<std::vector<absl::string_view>> Components(absl::string_view path
 
 // The components of an entry's name. ".." takes back the one before it, as text, and is nothing at
 // the root: other runtimes clean names before they look at the tree. (The target of a hard link is
-// looked up as it is.)
+// looked up as it is; with a slash at its end also its last name, if it is a symbolic link.)
 absl::StatusOr<std::vector<absl::string_view>> SplitName(absl::string_view name) {
-  CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> components, Components(name));
+  CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> components, Components("name", name));
   std::vector<absl::string_view> names;
   for (const absl::string_view component : components) {
     if (component != "..") {
@@ -265,7 +266,9 @@ absl::Status TreeWriter::CreateSpecial(const std::string& name, const TarEntry& 
 }
 
 absl::Status TreeWriter::CreateHardLink(const std::string& name, const TarEntry& entry) {
-  CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> target, Components(entry.link));
+  CRISP_ASSIGN_OR_RETURN(const std::vector<absl::string_view> target,
+                         Components("target", entry.link));
+  const Metadata data = MetadataOf(entry);
   if (target.empty() || target.back() == "..") {
     return absl::InvalidArgumentError("hard link to a directory");
   }
@@ -286,22 +289,27 @@ absl::Status TreeWriter::CreateHardLink(const std::string& name, const TarEntry&
     if (errno != ENOENT) return base::Errno("stat", entry.link);
     found = false;
   }
-  if (!found || IsWhiteout(info)) {
+  const bool follow = absl::EndsWith(entry.link, "/");
+  if (!found || IsWhiteout(info) || (follow && S_ISLNK(info.st_mode))) {
     CRISP_RETURN_IF_ERROR(ClearName(name));
-    deferred_.links.push_back(
-        {base::JoinPath(parent_path_, name), base::JoinPath(target_parent, target_name)});
-    return Defer(entry.name.size() + entry.link.size());
+    size_t bytes = entry.name.size() + entry.link.size();
+    for (const TarEntry::Xattr& xattr : data.xattrs) bytes += xattr.value.size();
+    deferred_.links.push_back({base::JoinPath(parent_path_, name),
+                               base::JoinPath(target_parent, target_name), follow, data});
+    return Defer(bytes);
   }
   if (S_ISDIR(info.st_mode)) return absl::InvalidArgumentError("hard link to a directory");
   struct stat existing = {};
   if (fstatat(parent_.get(), name.c_str(), &existing, AT_SYMLINK_NOFOLLOW) == 0 &&
       existing.st_ino == info.st_ino) {
-    return absl::OkStatus();  // a link to itself, or a repeated link
+    // A link to itself, or a repeated link.
+    return ApplyLinkMetadata(parent_.get(), name, data, info);
   }
   // Flags 0: a symbolic link as target is not followed.
-  return Place(name, "link", [&] {
+  CRISP_RETURN_IF_ERROR(Place(name, "link", [&] {
     return linkat(target_fd, target_name.c_str(), parent_.get(), name.c_str(), 0);
-  });
+  }));
+  return ApplyLinkMetadata(parent_.get(), name, data, info);
 }
 
 absl::Status TreeWriter::CreateWhiteout(const std::string& name) {

@@ -37,6 +37,8 @@ struct Deferred {
   struct Link {
     std::string name;
     std::string target;
+    bool follow = false;  // the target, if it is a symbolic link
+    Metadata data;
   };
   std::vector<Link> links;  // target not in this layer (yet)
   // Made for an entry below them; without an entry of their own so far.

@@ -28,6 +28,14 @@ class RandomTar {
     return name;
   }
 
+  static TarItem NamedAlso(TarItem file, const std::string& name) {
+    file.type = '1';
+    file.link = file.name;
+    file.name = name;
+    file.body.clear();
+    return file;
+  }
+
   void Entry(int i) {
     TarItem item;
     item.name = Name(i);
@@ -51,7 +59,8 @@ class RandomTar {
         break;
       case 3:
         if (files_.empty()) return;
-        tar_.Hard(item.name, files_[Below(static_cast<uint32_t>(files_.size()))]);
+        // GNU tar takes nothing but the name from the entry of a hard link.
+        tar_.Add(NamedAlso(files_[Below(static_cast<uint32_t>(files_.size()))], item.name));
         return;
       case 4:
         item.type = "346"[Below(3)];
@@ -67,7 +76,7 @@ class RandomTar {
                                 std::string("\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20));
         }
         // No hard links to long names, which need pax records.
-        if (item.name.size() < 100) files_.push_back(item.name);
+        if (item.name.size() < 100) files_.push_back(item);
     }
     tar_.Add(item);
   }
@@ -75,7 +84,7 @@ class RandomTar {
   std::mt19937 random_;
   TarBuilder tar_;
   std::vector<std::string> directories_ = {""};
-  std::vector<std::string> files_;
+  std::vector<TarItem> files_;
 };
 
 TEST_CASE("random archives unpack to the same tree as with GNU tar") {

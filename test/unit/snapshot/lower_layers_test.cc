@@ -24,12 +24,22 @@ TarItem Item(const std::string& name, char type, uint32_t mode, uint64_t uid) {
   return item;
 }
 
+// An entry with the metadata of `file`.
+TarItem LinkTo(TarItem file, const std::string& name) {
+  file.type = '1';
+  file.link = file.name;
+  file.name = name;
+  file.body.clear();
+  return file;
+}
+
 TEST_CASE("a hard link to a file of a lower layer copies it with all metadata") {
   StoreFixture fix;
   TarItem file = Item("d/file", '0', 04755, 1000);
   file.body = std::string(100'000, 'b');
   const oci::ChainId lower = *fix.Unpack(B().Add(Item("d", '5', 0750, 7)).Add(file).Done());
-  const auto upper = fix.Unpack(B().Hard("link", "d/file").Hard("again", "/d/file").Done(), lower);
+  const auto upper =
+      fix.Unpack(B().Add(LinkTo(file, "link")).Add(LinkTo(file, "again")).Done(), lower);
   INFO(upper.status());
   REQUIRE(upper.ok());
   const std::string directory = fix.Directory(*upper);

@@ -106,6 +106,43 @@ TEST_CASE("only an entry that names the root changes its mode") {
   }
 }
 
+TEST_CASE("the entry of a hard link says how the file is, wherever it is") {
+  UnpackThreads threads;
+  StoreFixture fix(threads);
+  const oci::ChainId lower = *fix.Unpack(B().File("low", "below").Dir("usr").Done());
+  B tar;
+  tar.File("file").Link("symbolic", "nowhere").Link("to-file", "file");
+  TarItem item;
+  item.type = '1';
+  item.mode = 04711;
+  item.mtime = 1'500'000'000;
+  item.pax = {{"SCHILY.xattr.user.note", "y"}};
+  for (const char* target : {"file", "symbolic", "low", "later", "to-file/"}) {
+    item.link = target;
+    item.name = absl::StrCat("usr/", item.mtime);
+    ++item.mtime;
+    tar.Add(item);
+  }
+  const auto upper = fix.Unpack(tar.File("later").Done(), lower);
+  INFO(upper.status());
+  REQUIRE(upper.ok());
+  const std::string directory = fix.Directory(*upper);
+  const auto check = [&](const std::string& name, int64_t time) {
+    INFO(name);
+    const struct stat info = Stat(directory + name);
+    CHECK(info.st_nlink == (name == "/file" ? 3 : 2));
+    CHECK((info.st_mode & 07777) == 04711);
+    CHECK(info.st_mtim.tv_sec == time);
+    CHECK(Xattr(directory + name, "user.note") == "y");
+  };
+  check("/file", 1'500'000'005);
+  check("/low", 1'500'000'003);
+  check("/later", 1'500'000'004);
+  CHECK(Stat(directory + "/usr/1500000004").st_ino == Stat(directory + "/file").st_ino);
+  CHECK(Stat(directory + "/symbolic").st_mtim.tv_sec == 1'500'000'002);
+  CHECK(Target(directory + "/usr/1500000001") == "nowhere");
+}
+
 TEST_CASE("times that other runtimes cannot store are 1970") {
   UnpackThreads threads;
   StoreFixture fix(threads);
