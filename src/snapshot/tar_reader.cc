@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/printable.h"
 #include "base/status_macros.h"
 
 namespace crisp::snapshot {
@@ -33,6 +34,10 @@ bool IsZero(const TarBlock& block) {
 
 absl::StatusOr<TarEntry::Type> TypeOf(const TarHeader& header) {
   switch (header.type) {
+    case '0':
+    case '7':
+    case 'S':
+      return TarEntry::Type::kFile;
     case '1':
       return TarEntry::Type::kHardLink;
     case '2':
@@ -45,15 +50,9 @@ absl::StatusOr<TarEntry::Type> TypeOf(const TarHeader& header) {
       return TarEntry::Type::kDirectory;
     case '6':
       return TarEntry::Type::kFifo;
-    case 'A':  // ACL and extended header of Solaris
-    case 'X':
-    case 'D':  // directory with a list, part of a file, long name of old GNU tar
-    case 'M':
-    case 'N':
-      return Wrong(absl::StrCat("an entry of type ", std::string(1, header.type),
-                                " is not a file: not supported"));
     default:
-      return TarEntry::Type::kFile;
+      return Wrong(absl::StrCat("an entry of type \"", base::Printable({&header.type, 1}),
+                                "\" is not supported"));
   }
 }
 
@@ -175,7 +174,7 @@ absl::Status TarReader::StartSparse(const TarBlock& block, const PaxRecords& pax
   if (header.type == 'S') {
     CRISP_ASSIGN_OR_RETURN(regions_, ReadGnuMap(block, header));
   } else if (where != SparseMap::kNone) {
-    if (!header.HasContents()) return Wrong("what has no contents has a map of them");
+    if (!header.HasContents()) return Wrong("an entry without contents has a map of a sparse file");
     const absl::string_view name = ValueOf(pax, kPaxSparseName);
     if (!name.empty()) header.name = std::string(name);
     CRISP_ASSIGN_OR_RETURN(header.size, SparseSize(pax, header.size));

@@ -3,8 +3,8 @@
 // The same bytes must be the same files for every runtime, so a stream is read as Go's archive/tar
 // reads it, which Docker, containerd and CRI-O use (test/fuzz/tar_reader_fuzz.cc compares). What
 // archive/tar does not take is an error here too. Where they differ on purpose:
-//   - types that archive/tar leaves to its caller: V (a volume's label) is skipped; A, D, M, N and
-//     X are not files to those who write them, and are refused; others are, as POSIX has it;
+//   - types that archive/tar leaves to its caller: V (a volume's label) is skipped; all others that
+//     POSIX and GNU tar do not have for files are refused, as by containerd and Docker;
 //   - the size of what has no contents is 0.
 // Names are bytes: those that are not UTF-8 are returned unchanged. A pax header, a long name or a
 // map of a sparse file is at most 1 MiB (kResourceExhausted). One thread. kInvalidArgument for a

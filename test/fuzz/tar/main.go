@@ -25,7 +25,7 @@ const (
 	farTime = int64(1) << 62
 	// Types that archive/tar leaves to its caller, as crisp takes them (snapshot/tar_reader.h).
 	skipped = "gV"
-	refused = "ADMNX"
+	taken   = "01234567S" + skipped
 	// By the digit of the type: links, devices, directory and FIFO have no contents.
 	withoutContents = "hlcbdp"
 )
@@ -68,7 +68,7 @@ func list(archive []byte) string {
 		if err == io.EOF {
 			return lines.String()
 		}
-		if err != nil || strings.ContainsRune(refused, rune(header.Typeflag)) {
+		if err != nil || !strings.ContainsRune(taken, rune(header.Typeflag)) {
 			return "error"
 		}
 		if header.Size > maxFile && (header.Typeflag < '1' || header.Typeflag > '6') {

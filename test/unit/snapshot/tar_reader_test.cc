@@ -194,12 +194,12 @@ TEST_CASE("old types are what their writers mean") {
   REQUIRE(typed('\0', "n/") == "d n/|" + next);
   REQUIRE(typed('0', "n/") == "f n/ |" + next);
   REQUIRE(typed('7') == "f n |" + next);
-  REQUIRE(typed('Z') == "f n |" + next);
   REQUIRE(typed('V') == next);
-  for (const char type : {'A', 'D', 'M', 'N', 'X'}) {
-    REQUIRE(typed(type) == absl::StrCat("tar: an entry of type ", std::string(1, type),
-                                        " is not a file: not supported"));
+  for (const char type : {'A', 'D', 'E', 'M', 'N', 'X', 'Z', '8'}) {
+    REQUIRE(typed(type) ==
+            absl::StrCat("tar: an entry of type \"", std::string(1, type), "\" is not supported"));
   }
+  REQUIRE(typed('\n') == "tar: an entry of type \"\\n\" is not supported");
 }
 
 TEST_CASE("sparse files of all formats have their holes") {
@@ -269,7 +269,8 @@ TEST_CASE("a map of a sparse file that does not fit its contents is not taken") 
   link.type = '2';
   link.link = "t";
   link.pax = pax;
-  REQUIRE(List(B().Add(link).bytes()) == "tar: what has no contents has a map of them");
+  REQUIRE(List(B().Add(link).bytes()) ==
+          "tar: an entry without contents has a map of a sparse file");
 }
 
 TEST_CASE("attributes come from pax records, also empty ones") {
