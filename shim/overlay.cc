@@ -76,6 +76,12 @@ bool MountOverlay(BuildContext& context, RootfsPlan rootfs) {
     options = OverlayOptions(rootfs);
   }
   if (!options.ok()) return context.Fail(options.status());
+  // mount(2) would cut the options off without an error.
+  if (options->size() > linux::kMaxOverlayOptions) {
+    return context.Fail(absl::InvalidArgumentError(absl::StrCat(
+        "overlay of ", rootfs.lowers.size(), " layers below ", rootfs.upper, ": its options take ",
+        options->size(), " bytes, at most ", linux::kMaxOverlayOptions)));
+  }
   if (chdir(rootfs.base.c_str()) != 0) return context.Fail(rootfs.base);
   if (!rootfs.work.empty()) {
     // An earlier start of this container that was abandoned has left the mark of a volatile overlay
