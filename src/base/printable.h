@@ -7,8 +7,11 @@
 
 namespace crisp::base {
 
-// On one line and in UTF-8: control characters and bytes that are not UTF-8 become "\n", "\001".
-// Quotes stay as they are, so that people find the text they search for.
-std::string Printable(absl::string_view text);
+// `text` on one line and in UTF-8, as far as it takes `max_bytes`, cut between characters. What
+// people would not see is written out: control characters ("\n", "\x1b"), bytes that are not UTF-8
+// ("\xff"), characters that hide or turn around what follows them ("\u202e"). All others stay as
+// they are, also quotes and backslashes: people find the text they search for, and printable text
+// does not change.
+std::string Printable(absl::string_view text, size_t max_bytes = absl::string_view::npos);
 
 }  // namespace crisp::base

@@ -7,7 +7,6 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -15,6 +14,7 @@
 #include "base/failpoint.h"
 #include "base/file.h"
 #include "base/id.h"
+#include "base/printable.h"
 #include "base/quarantine.h"
 #include "base/status_macros.h"
 #include "image/image_record_codec.h"
@@ -53,8 +53,7 @@ bool IsHexPrefix(absl::string_view text) {
 }
 
 absl::Status NoSuchImage(absl::string_view name) {
-  return absl::NotFoundError(
-      absl::StrCat("image \"", absl::CHexEscape(name.substr(0, 300)), "\" not found"));
+  return absl::NotFoundError(absl::StrCat("image \"", base::Printable(name, 300), "\" not found"));
 }
 
 }  // namespace

@@ -157,9 +157,10 @@ absl::Status Registry::StatusOf(const Host& host, const Question& question,
   std::string message =
       absl::StrCat(question.method, " ", host.config.api.text(), "/", reference_.path(), "/",
                    question.path, ": status ", response.status);
-  // Before the text is shortened: a part of a secret would not be recognised.
-  const std::string words = DecodeRegistryError(ConcealText(response.body));
-  if (!words.empty()) absl::StrAppend(&message, " ", words);
+  // Concealed before it is shortened: a part of a secret would not be recognised.
+  constexpr size_t kMaxWords = 300;
+  const std::string words = ConcealText(DecodeRegistryError(response.body));
+  if (!words.empty()) absl::StrAppend(&message, " ", base::Printable(words, kMaxWords));
   switch (response.status) {
     case 401:
       return absl::UnauthenticatedError(message);

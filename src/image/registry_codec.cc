@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/json.h"
-#include "base/printable.h"
 
 namespace crisp::image {
 namespace {
@@ -12,8 +11,6 @@ namespace {
 using base::Json;
 
 constexpr size_t kMaxToken = 64 << 10;
-constexpr size_t kMaxCode = 60;
-constexpr size_t kMaxMessage = 240;
 
 std::string TextMember(const Json& object, const char* name) {
   const auto found = object.find(name);
@@ -39,9 +36,8 @@ absl::StatusOr<std::string> DecodeToken(absl::string_view text) {
 std::string DecodeRegistryError(absl::string_view text) {
   const auto decoded = base::DecodeJson("error", text, [](const Json& answer) {
     const Json& first = answer.at("errors").at(0);
-    const std::string code = TextMember(first, "code").substr(0, kMaxCode);
-    const std::string message = TextMember(first, "message").substr(0, kMaxMessage);
-    return base::Printable(message.empty() ? code : absl::StrCat(code, ": ", message));
+    const std::string message = TextMember(first, "message");
+    return absl::StrCat(TextMember(first, "code"), message.empty() ? "" : ": ", message);
   });
   return decoded.ok() ? *decoded : "";
 }

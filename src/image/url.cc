@@ -5,9 +5,9 @@
 #include <memory>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/printable.h"
 #include "image/link_local.h"
 
 namespace crisp::image {
@@ -48,11 +48,11 @@ std::string Bare(absl::string_view host) {
 
 absl::StatusOr<Url> Url::Parse(absl::string_view text) {
   if (text.size() > kMaxUrl) return absl::InvalidArgumentError("URL is longer than 16384 bytes");
-  const absl::string_view shown = text.substr(0, std::min(text.find('?'), size_t{200}));
+  const absl::string_view shown = text.substr(0, text.find('?'));
   const auto invalid = [shown](absl::string_view why) {
     const bool hide = absl::StrContains(shown, '@');
     return absl::InvalidArgumentError(
-        absl::StrCat("URL \"", hide ? "..." : absl::CHexEscape(shown), "\": ", why));
+        absl::StrCat("URL \"", hide ? "..." : base::Printable(shown, 200), "\": ", why));
   };
   UniqueUrl handle(curl_url());
   if (handle == nullptr) return absl::ResourceExhaustedError("no memory for a URL");
@@ -93,8 +93,7 @@ absl::StatusOr<Url> Url::Resolve(absl::string_view location) const {
 std::string Url::Origin() const { return absl::StrCat(scheme_, "://", host_, ":", port_); }
 
 std::string Url::Printable() const {
-  return absl::CHexEscape(
-      absl::string_view(text_).substr(0, std::min(text_.find('?'), size_t{500})));
+  return base::Printable(absl::string_view(text_).substr(0, text_.find('?')), 500);
 }
 
 bool Url::IsLoopbackHost(absl::string_view host) {

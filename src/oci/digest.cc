@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/printable.h"
 
 namespace crisp::oci {
 
@@ -18,7 +18,7 @@ absl::StatusOr<Digest> Digest::Parse(absl::string_view text) {
   });
   if (hex_size == 0 || hex.size() != hex_size || !lower_hex) {
     return absl::InvalidArgumentError(
-        absl::StrCat("digest \"", absl::CHexEscape(text.substr(0, 80)),
+        absl::StrCat("digest \"", base::Printable(text, 80),
                      "\": must be sha256: or sha512: and lower-case hexadecimal digits"));
   }
   return Digest(std::string(text));

@@ -5,11 +5,11 @@
 #include <optional>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "base/status_macros.h"
 
 namespace crisp::oci {
@@ -26,14 +26,13 @@ absl::Status Invalid(absl::string_view member, absl::string_view why) {
 }
 
 std::string Quoted(absl::string_view text) {
-  return absl::StrCat("\"", absl::CHexEscape(text.substr(0, 120)), "\"");
+  return absl::StrCat("\"", base::Printable(text, 120), "\"");
 }
 
 // The parser's message may quote the whole document.
 absl::Status Shorten(const absl::Status& status) {
   constexpr size_t kMaxMessage = 300;
-  return absl::Status(status.code(),
-                      absl::Utf8SafeCHexEscape(status.message().substr(0, kMaxMessage)));
+  return absl::Status(status.code(), base::Printable(status.message(), kMaxMessage));
 }
 
 // nullptr when absent. A name counts in upper and lower case, as for Go's decoder, which builders

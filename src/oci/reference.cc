@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/id.h"
+#include "base/printable.h"
 
 namespace crisp::oci {
 namespace {
@@ -104,7 +104,7 @@ bool LooksLikeHost(absl::string_view text) {
 absl::StatusOr<Reference> Reference::Parse(absl::string_view text) {
   const auto invalid = [text](absl::string_view why) {
     return absl::InvalidArgumentError(
-        absl::StrCat("image reference \"", absl::CHexEscape(text.substr(0, 300)), "\": ", why));
+        absl::StrCat("image reference \"", base::Printable(text, 300), "\": ", why));
   };
   if (base::IsId(text)) return invalid("64 hexadecimal digits are an image id, not a reference");
 

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <climits>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -17,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "base/errno.h"
 #include "base/file.h"
+#include "base/printable.h"
 #include "base/status_macros.h"
 #include "linux/rootfs_path.h"
 
@@ -29,6 +29,7 @@ constexpr absl::string_view kOpaqueName = ".wh..wh..opq";
 constexpr char kAufsLinks[] = ".wh..wh.plnk";
 constexpr size_t kMaxDeferredBytes = 16 << 20;
 constexpr size_t kDiskBlock = 4096;
+constexpr size_t kMaxShownName = 200;  // in messages
 constexpr int64_t kMajorBits = 0xfff;  // of the kernel's 32-bit device numbers
 constexpr int64_t kMinorBits = 0xfffff;
 
@@ -66,9 +67,6 @@ absl::StatusOr<std::vector<absl::string_view>> SplitName(absl::string_view name)
 std::string ParentOf(const std::vector<absl::string_view>& names) {
   return absl::StrJoin(names.begin(), names.end() - 1, "/");
 }
-
-// For messages: a hostile name must not break lines or fill the log.
-std::string Printable(absl::string_view name) { return absl::CHexEscape(name.substr(0, 200)); }
 
 // A look-up that fails in a loop of links or at a file is an error of the layer.
 absl::Status LookupError(const absl::Status& status) {
@@ -109,7 +107,7 @@ absl::Status TreeWriter::Unpack(TarReader& tar) {
     CRISP_ASSIGN_OR_RETURN(const bool more, tar.Next(entry));
     if (!more) break;
     if (absl::Status status = Apply(entry, tar); !status.ok()) {
-      return base::Prefix(status, Printable(entry.name));
+      return base::Prefix(status, base::Printable(entry.name, kMaxShownName));
     }
   }
   if (has_aufs_links_) {

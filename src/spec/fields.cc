@@ -26,8 +26,7 @@ absl::StatusOr<std::string> Named(absl::string_view field, absl::string_view pat
 
 absl::Status Invalid(absl::string_view field, absl::string_view value, absl::string_view why) {
   constexpr size_t kShown = 200;
-  return absl::InvalidArgumentError(absl::StrCat(field, " \"",
-                                                 base::Printable(value.substr(0, kShown)),
+  return absl::InvalidArgumentError(absl::StrCat(field, " \"", base::Printable(value, kShown),
                                                  value.size() > kShown ? "..." : "", "\": ", why));
 }
 

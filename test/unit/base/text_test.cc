@@ -1,11 +1,13 @@
 #include <catch2/catch.hpp>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/clean_path.h"
 #include "base/errno.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/printable.h"
 
 using namespace crisp;
 
@@ -71,6 +73,23 @@ TEST_CASE("a path inside a root is cleaned as text, and .. stays at the root") {
   for (const auto& [path, clean] : cases) CHECK(base::CleanRootedPath(path).value() == clean);
   CHECK_FALSE(base::CleanRootedPath(std::string("/a\0b", 4)).ok());
   CHECK_FALSE(base::CleanRootedPath("/" + std::string(4096, 'a')).ok());
+}
+
+TEST_CASE("text of others is printable on one line, and cut between characters") {
+  const char kEuro[] = "\xe2\x82\xac";
+  CHECK(base::Printable(std::string("a\nb\tc\0d\x1b\x7f", 9)) == "a\\nb\\tc\\x00d\\x1b\\x7f");
+  CHECK(base::Printable(kEuro) == kEuro);
+  CHECK(base::Printable("it's \"a\\b\"") == "it's \"a\\b\"");
+  // NEL of C1, right-to-left override, line separator, a tag.
+  CHECK(base::Printable("\xc2\x85|\xe2\x80\xae|\xe2\x80\xa8|\xf3\xa0\x80\x81") ==
+        "\\u0085|\\u202e|\\u2028|\\ue0001");
+  CHECK(base::Printable("\xff|\xe2\x82|\xed\xa0\x80") == "\\xff|\\xe2\\x82|\\xed\\xa0\\x80");
+  const std::string once = base::Printable("\n\xff\\");
+  CHECK(base::Printable(once) == once);
+  CHECK(base::Printable(absl::StrCat("ab", kEuro), 5) == absl::StrCat("ab", kEuro));
+  CHECK(base::Printable(absl::StrCat("ab", kEuro), 4) == "ab");
+  CHECK(base::Printable("ab\xff", 5) == "ab");
+  CHECK(base::Printable("ab", 0).empty());
 }
 
 TEST_CASE("log levels are parsed by name, and other names are refused") {

@@ -47,16 +47,13 @@ TEST_CASE("AuthConfig.auth decodes to user and password") {
   }
 }
 
-TEST_CASE("an error body of a registry becomes one short printable line") {
+TEST_CASE("the first error of a registry's error body is what it says") {
   CHECK(DecodeRegistryError(R"({"errors":[{"code":"DENIED","message":"no\nway"}]})") ==
-        "DENIED: no\\nway");
+        "DENIED: no\nway");
   CHECK(DecodeRegistryError(R"({"errors":[{"code":"DENIED"}]})") == "DENIED");
   for (const char* text :
        {"", "<html>", "{}", R"({"errors":[]})", R"({"errors":{}})", R"({"errors":[7]})"}) {
     CAPTURE(text);
     CHECK(DecodeRegistryError(text).empty());
   }
-  CHECK(DecodeRegistryError("{\"errors\":[{\"code\":\"X\",\"message\":\"" +
-                            std::string(100000, 'm') + "\"}]}")
-            .size() < 400);
 }

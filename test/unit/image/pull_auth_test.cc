@@ -4,6 +4,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "base/printable.h"
 #include "image/auth.h"
 #include "image_fixture.h"
 
@@ -20,6 +22,11 @@ EvilReply Ask(const std::string& header) {
   reply.headers = {"WWW-Authenticate: " + header};
   reply.body = R"({"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]})";
   return reply;
+}
+
+std::string InJson(const std::string& text) {
+  return absl::StrReplaceAll(
+      text, {{"\"", "\\\""}, {"\\", "\\\\"}, {"\xc3\xa9", "\\u00e9"}, {"\x1b", "\\u001b"}});
 }
 
 std::string Authorization(const EvilRequest& request) {
@@ -257,10 +264,11 @@ TEST_CASE("credentials are not sent after a 401 of another host") {
 }
 
 TEST_CASE("a registry that echoes secrets does not get them into an error") {
-  const std::string secret = "pa\"ss/word+1";
+  // Also with what would be escaped, in JSON and in messages.
+  const std::string secret = "pa\"ss'wo\\rd/+\xc3\xa9\x1b";
   const std::string basic = absl::Base64Escape("ann:" + secret);
-  const std::string escaped = absl::CHexEscape(secret);
-  for (const std::string& echo : {escaped, basic, PercentEncode(secret)}) {
+  const std::string escaped = base::Printable(secret);
+  for (const std::string& echo : {secret, escaped, basic, PercentEncode(secret)}) {
     for (const int code : {400, 403, 404, 429, 500}) {
       PullFixture f;
       f.options.attempts = 1;
@@ -269,9 +277,8 @@ TEST_CASE("a registry that echoes secrets does not get them into an error") {
         EvilReply reply;
         reply.status = code;
         // At a position where shortening the message would cut the secret in two.
-        reply.body =
-            absl::StrCat(R"({"errors":[{"code":"A)", absl::CHexEscape(echo), R"(","message":")",
-                         std::string(230, '-'), absl::CHexEscape(echo), "\"}]}");
+        reply.body = absl::StrCat(R"({"errors":[{"code":"A)", InJson(echo), R"(","message":")",
+                                  std::string(230, '-'), InJson(echo), "\"}]}");
         return reply;
       });
       const absl::Status status = f.Refused("repo:v1", User("ann", secret));
@@ -283,6 +290,16 @@ TEST_CASE("a registry that echoes secrets does not get them into an error") {
       }
     }
   }
+  // Without a secret in it, too, it is one line and short.
+  PullFixture g;
+  g.registry.Guard([](const EvilRequest&) {
+    return EvilReply{.status = 403,
+                     .body = absl::StrCat(R"({"errors":[{"code":"X","message":"a\nb)",
+                                          std::string(2000, 'm'), "\"}]}")};
+  });
+  const std::string words(g.Refused().message());
+  CHECK(absl::StrContains(words, "X: a\\nbm"));
+  CHECK(words.size() < 500);
   // In a Location header, in a realm, in a host name.
   for (const char* header :
        {"Location: http://hunter2.invalid/hunter2", "Location: ftp://hunter2/"}) {
