@@ -129,6 +129,7 @@ Registry::Registry(oci::Reference reference, Credentials credentials,
     : reference_(std::move(reference)), credentials_(std::move(credentials)), options_(options) {
   for (RegistryHost& config : hosts) {
     hosts_.push_back(std::make_unique<Host>());
+    hosts_.back()->credentials = CredentialsFor(config);
     hosts_.back()->config = std::move(config);
   }
   if (!hosts_.empty()) hosts_.back()->last = true;
@@ -186,16 +187,18 @@ absl::Status Registry::Conceal(const absl::Status& status) const {
 std::string Registry::ConcealText(absl::string_view text) const {
   std::vector<std::string> secrets = {credentials_.password, credentials_.identity_token,
                                       credentials_.registry_token, BasicSecret(credentials_)};
-  for (const std::unique_ptr<Host>& host : hosts_) {
+  std::vector<Host*> hosts;
+  for (const std::unique_ptr<Host>& host : hosts_) hosts.push_back(host.get());
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [origin, host] : elsewhere_) hosts.push_back(host.get());
+  }
+  for (Host* const host : hosts) {
     absl::MutexLock lock(&host->mu);
     secrets.push_back(Secret(host->authorization));
     for (const std::string& header : host->config.headers) {
       secrets.push_back(header.substr(std::min(header.size(), header.find(": ") + 2)));
     }
-  }
-  {
-    absl::MutexLock lock(&mu_);
-    for (const auto& [origin, value] : elsewhere_) secrets.push_back(Secret(value));
   }
   std::string concealed(text);
   constexpr size_t kShortestSecret = 4;  // replacing shorter ones would make messages unreadable
@@ -227,9 +230,8 @@ absl::StatusOr<std::string> Registry::NewAuthorization(HttpClient& client, Host&
   // Locked during the request: the other layers wait for this token instead of requesting more.
   absl::MutexLock lock(&host.mu);
   if (host.authorization != refused) return host.authorization;
-  CRISP_ASSIGN_OR_RETURN(host.authorization,
-                         Authorize(client, host.config, challenges, reference_.path(),
-                                   CredentialsFor(host.config), call));
+  CRISP_ASSIGN_OR_RETURN(host.authorization, Authorize(client, host.config, challenges,
+                                                       reference_.path(), host.credentials, call));
   return host.authorization;
 }
 
@@ -259,23 +261,20 @@ absl::StatusOr<HttpResponse> Registry::Exchange(Host& host, const Question& ques
     CRISP_ASSIGN_OR_RETURN(response, ask());
   }
   if (response.status != 401 || !left_origin) return response;
-  return ExchangeElsewhere(*client, request, response.Header("www-authenticate"), call, reader);
+  return ExchangeElsewhere(*client, request, std::string(response.Header("www-authenticate")), call,
+                           reader);
 }
 
 absl::StatusOr<HttpResponse> Registry::ExchangeElsewhere(HttpClient& client,
                                                          const HttpRequest& request,
-                                                         absl::string_view challenges,
+                                                         std::string challenges,
                                                          const base::Call& call,
                                                          BodyReader* reader) {
-  RegistryHost host;
-  host.tls = request.tls;
-  host.connect_timeout = request.connect_timeout;
-  CRISP_ASSIGN_OR_RETURN(host.api, Url::Parse(request.url.Origin()));
-  const std::string origin = host.api.Origin();
+  CRISP_ASSIGN_OR_RETURN(Host* const host, HostElsewhere(request));
   std::string authorization;
   {
-    absl::MutexLock lock(&mu_);
-    authorization = elsewhere_[origin];  // from an earlier request, or empty
+    absl::MutexLock lock(&host->mu);
+    authorization = host->authorization;  // from an earlier request, or empty
   }
   const auto ask = [&]() -> absl::StatusOr<HttpResponse> {
     HttpRequest again = request;
@@ -286,15 +285,24 @@ absl::StatusOr<HttpResponse> Registry::ExchangeElsewhere(HttpClient& client,
   if (!authorization.empty()) {
     CRISP_ASSIGN_OR_RETURN(HttpResponse response, ask());
     if (response.status != 401) return response;
+    challenges = std::string(response.Header("www-authenticate"));
   }
-  // Without the user's secrets: they are for the registry that was asked.
-  CRISP_ASSIGN_OR_RETURN(
-      authorization, Authorize(client, host, challenges, reference_.path(), Credentials(), call));
-  {
-    absl::MutexLock lock(&mu_);
-    elsewhere_[origin] = authorization;
-  }
+  CRISP_ASSIGN_OR_RETURN(authorization,
+                         NewAuthorization(client, *host, authorization, challenges, call));
   return ask();
+}
+
+absl::StatusOr<Registry::Host*> Registry::HostElsewhere(const HttpRequest& request) {
+  CRISP_ASSIGN_OR_RETURN(Url api, Url::Parse(request.url.Origin()));
+  absl::MutexLock lock(&mu_);
+  std::unique_ptr<Host>& host = elsewhere_[api.Origin()];
+  if (host == nullptr) {
+    host = std::make_unique<Host>();
+    host->config.api = std::move(api);
+    host->config.tls = request.tls;
+    host->config.connect_timeout = request.connect_timeout;
+  }
+  return host.get();
 }
 
 absl::StatusOr<HttpResponse> Registry::Ask(Host& host, const Question& question,

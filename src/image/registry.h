@@ -61,6 +61,7 @@ class Registry {
  private:
   struct Host {
     RegistryHost config;
+    Credentials credentials;         // none for a host that another one has redirected to
     bool last = false;               // the registry itself, not a mirror
     std::atomic<bool> down = false;  // could not be reached during this pull
     absl::Mutex mu;
@@ -90,8 +91,9 @@ class Registry {
   // After a redirect to another host that wants a token: authorizes anonymously with that host and
   // sends it `request` again.
   absl::StatusOr<HttpResponse> ExchangeElsewhere(HttpClient& client, const HttpRequest& request,
-                                                 absl::string_view challenges,
-                                                 const base::Call& call, BodyReader* reader);
+                                                 std::string challenges, const base::Call& call,
+                                                 BodyReader* reader);
+  absl::StatusOr<Host*> HostElsewhere(const HttpRequest& request);
   absl::StatusOr<std::string> NewAuthorization(HttpClient& client, Host& host,
                                                const std::string& refused,
                                                absl::string_view challenges,
@@ -113,7 +115,7 @@ class Registry {
   mutable absl::Mutex mu_;
   std::vector<std::unique_ptr<HttpClient>> idle_clients_ ABSL_GUARDED_BY(mu_);
   // By origin, of hosts that the registry redirects to.
-  std::map<std::string, std::string> elsewhere_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::unique_ptr<Host>> elsewhere_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace crisp::image

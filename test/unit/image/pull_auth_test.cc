@@ -360,6 +360,33 @@ TEST_CASE("a registry that another one redirects to gets a token of its own, wit
   }
 }
 
+TEST_CASE(
+    "a token for a host that another one redirects to is renewed once, as the host says then") {
+  PullFixture f;
+  EvilRegistry second;
+  const TestImage image = MakeImage({"a", "b", "c", "d"});
+  Serve(second, image);
+  second.Serve("/token", EvilReply{.body = R"({"token":"first"})"});
+  second.Serve("/renew", EvilReply{.body = R"({"token":"second"})"});
+  const std::string challenge = BearerOf(second.host());
+  second.Guard([=, config = BlobPath(image.config)](const EvilRequest& request) {
+    const bool layer = absl::StartsWith(request.path, "/v2/repo/blobs") && request.path != config;
+    const std::string authorization = Authorization(request);
+    if (request.path == "/token" || request.path == "/renew" ||
+        authorization == (layer ? "Bearer second" : "Bearer first")) {
+      return EvilReply{.status = 0};
+    }
+    return Ask(authorization.empty() ? challenge
+                                     : absl::StrReplaceAll(challenge, {{"/token", "/renew"}}));
+  });
+  RedirectAll(f.registry, second);
+  const auto pulled = f.Pull();
+  INFO(pulled.status());
+  REQUIRE(pulled.ok());
+  CHECK(second.Count("GET", "/token") == 1);
+  CHECK(second.Count("GET", "/renew") == 1);
+}
+
 TEST_CASE("the first registry's challenge is answered before it redirects to another one") {
   PullFixture f;
   EvilRegistry second;
