@@ -148,17 +148,22 @@ bool IsTrustFailure(CURLcode code) {
          code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_ISSUER_ERROR;
 }
 
-// NO_PROXY for libcurl, which knows neither "*.domain" nor "host:port".
+// NO_PROXY for libcurl, which knows neither "*.domain", "host:port" and "[address]:port" nor a "*"
+// among others.
 std::string WithoutProxy(absl::string_view exceptions, absl::string_view port) {
   std::vector<std::string> hosts;
   for (absl::string_view host : absl::StrSplit(exceptions, ',')) {
     host = absl::StripAsciiWhitespace(host);
-    if (host.size() > 1) (void)absl::ConsumePrefix(&host, "*");
-    const size_t colon = host.find(':');
-    const bool has_port =
-        colon != absl::string_view::npos && host.find(':', colon + 1) == absl::string_view::npos;
-    if (has_port && host.substr(colon + 1) != port) continue;
-    hosts.emplace_back(host.substr(0, has_port ? colon : host.size()));
+    if (host == "*") return "*";
+    (void)absl::ConsumePrefix(&host, "*");
+    const bool bracketed = absl::ConsumePrefix(&host, "[");
+    const size_t end = std::min(host.find(bracketed ? ']' : ':'), host.size());
+    absl::string_view only_port = host.substr(end);
+    (void)absl::ConsumePrefix(&only_port, "]");
+    (void)absl::ConsumePrefix(&only_port, ":");
+    const bool address = !bracketed && absl::StrContains(only_port, ':');  // of IPv6
+    if (!address && !only_port.empty() && only_port != port) continue;
+    hosts.emplace_back(address ? host : host.substr(0, end));
   }
   return absl::StrJoin(hosts, ",");
 }

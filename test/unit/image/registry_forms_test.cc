@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "image/http_client.h"
 #include "image_fixture.h"
 
 using namespace crisp;
@@ -44,8 +45,9 @@ void Unset() {
   for (const char* name : {"http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"}) unsetenv(name);
 }
 
-// Whether a request for http://registry.invalid goes to the proxy.
-bool UsesProxy(const std::string& proxy_variable, const std::string& no_proxy) {
+// Whether a request goes to the proxy.
+bool UsesProxy(const std::string& proxy_variable, const std::string& no_proxy,
+               const std::string& url = "http://registry.invalid:5000/v2/") {
   Unset();
   const absl::Cleanup reset = Unset;
   EvilRegistry proxy;
@@ -53,10 +55,11 @@ bool UsesProxy(const std::string& proxy_variable, const std::string& no_proxy) {
   if (!no_proxy.empty()) setenv("NO_PROXY", no_proxy.c_str(), 1);
   HttpClient client(HttpPace{absl::Seconds(5), 1});
   HttpRequest request;
-  request.url = *Url::Parse("http://registry.invalid:5000/v2/");
+  request.url = *Url::Parse(url);
+  request.connect_timeout = absl::Seconds(1);
   const auto response = client.Perform(request, {});
   if (proxy.requests().empty()) return false;
-  CHECK(proxy.requests()[0].target == "http://registry.invalid:5000/v2/");
+  CHECK(proxy.requests()[0].target == url);
   CHECK(response.ok());
   return true;
 }
@@ -67,10 +70,16 @@ TEST_CASE("proxies of the environment are used in the spellings that other runti
   CHECK(UsesProxy("http_proxy", ""));
   CHECK(UsesProxy("HTTP_PROXY", ""));
   CHECK(UsesProxy("HTTP_PROXY", "other.invalid,registry.invalid:80,10.0.0.0/8,[::1]:5000"));
-  for (const char* exception :
-       {"*", "registry.invalid", ".invalid", "*.invalid", "x, invalid", "registry.invalid:5000"}) {
+  for (const char* exception : {"*", "x.invalid,*", "registry.invalid", ".invalid", "*.invalid",
+                                "x, invalid", "registry.invalid:5000"}) {
     CAPTURE(exception);
     CHECK_FALSE(UsesProxy("HTTP_PROXY", exception));
+  }
+  const std::string address = "http://[2001:db8::1]:5000/v2/";
+  CHECK(UsesProxy("HTTP_PROXY", "[2001:db8::1]:80,2001:db8::2", address));
+  for (const char* exception : {"[2001:db8::1]:5000", "x,[2001:db8::1]", "2001:db8::1"}) {
+    CAPTURE(exception);
+    CHECK_FALSE(UsesProxy("HTTP_PROXY", exception, address));
   }
 }
 
