@@ -104,7 +104,7 @@ absl::StatusOr<Descriptor> DecodeDescriptor(const Json& object) {
   return descriptor;
 }
 
-// nullptr when it has no elements.
+// nullptr when absent or null.
 absl::StatusOr<const Json*> ListMember(const Json& document, const char* member, size_t max) {
   const Json* list = Member(document, member);
   if (list == nullptr) return list;

@@ -13,10 +13,10 @@ namespace crisp::oci {
 
 // A manifest or an index: decided by the document's own mediaType, else by `media_type` (from the
 // Content-Type or the descriptor), else by its members. Refused: a document with the members of
-// both or of another type than `media_type` (CVE-2021-41190), and schema 1. A media type that is
-// unknown says nothing when it comes from outside, as registries and file servers write many; a
-// document that says so of itself is not an image. `urls` are ignored: content comes from the
-// registry, so that a manifest cannot make a node ask other addresses.
+// both or of another type than `media_type` (CVE-2021-41190), and schema 1. An unknown `media_type`
+// is ignored: registries and file servers send many for images. A document whose own mediaType is
+// unknown is refused: it is something else than an image. `urls` are ignored: content comes from
+// the registry, so that a manifest cannot make a node ask other addresses.
 absl::StatusOr<std::variant<Manifest, Index>> DecodeManifestOrIndex(absl::string_view text,
                                                                     absl::string_view media_type);
 
