@@ -45,6 +45,8 @@ std::string Shell(Pod& pod, const std::string& container, const std::string& scr
   return result.out;
 }
 
+constexpr char kNoProgram[] = R"(exec: "/no-such-program": no such file or directory (ENOENT))";
+
 }  // namespace
 
 TEST_CASE("an image without layers is an empty volume, and there is nothing in it to run") {
@@ -55,9 +57,9 @@ TEST_CASE("an image without layers is an empty volume, and there is nothing in i
   CHECK(Shell(pod, container, "ls -A /volume").empty());
   std::string empty;
   const v1::ContainerConfig config = pod.ContainerConfig(
-      {"/x"}, [&](v1::ContainerConfig& of) { of.mutable_image()->set_image(image); });
+      {"/no-such-program"}, [&](v1::ContainerConfig& of) { of.mutable_image()->set_image(image); });
   REQUIRE(pod.TryCreate(config, &empty).ok());
-  CHECK_THROWS_WITH(pod.Start(empty), Catch::Contains("/x"));
+  CHECK_THROWS_WITH(pod.Start(empty), Catch::Contains(kNoProgram));
 }
 
 TEST_CASE("a layer of forms that other runtimes take is pulled with every file") {
@@ -104,7 +106,7 @@ TEST_CASE("an image of 300 layers, more than a page of mount options names, is m
   // As a root file system: there is no program in it, so that the start comes as far as that.
   std::string created;
   const v1::ContainerConfig config = pod.ContainerConfig(
-      {"/x"}, [&](v1::ContainerConfig& of) { of.mutable_image()->set_image(image); });
+      {"/no-such-program"}, [&](v1::ContainerConfig& of) { of.mutable_image()->set_image(image); });
   REQUIRE(pod.TryCreate(config, &created).ok());
-  CHECK_THROWS_WITH(pod.Start(created), Catch::Contains("/x"));
+  CHECK_THROWS_WITH(pod.Start(created), Catch::Contains(kNoProgram));
 }
