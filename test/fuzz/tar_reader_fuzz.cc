@@ -120,7 +120,7 @@ std::string OurList(absl::string_view archive, size_t step) {
     const absl::StatusOr<bool> more = tar.Next(entry);
     if (!more.ok()) return "error";
     if (!*more) return lines;
-    if (entry.size > kMaxFile) return "large";
+    if (entry.size > kMaxFile) return lines + "large\n";
     const absl::StatusOr<std::string> contents = crisp::snapshot::Contents(tar, entry);
     if (!contents.ok()) return "error";
     lines += Line(entry, *contents);
@@ -150,7 +150,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Tarlist tarlist;
   const absl::string_view archive(reinterpret_cast<const char*>(data), size);
   const std::string theirs = tarlist.List(archive);
-  if (theirs == "large") return 0;
   const std::string ours = OurList(archive, size % 700 + 1);
   if (ours == theirs) return 0;
   fprintf(stderr, "archive/tar:\n%s\ncrisp:\n%s\n", theirs.c_str(), ours.c_str());
