@@ -1,10 +1,12 @@
 #include "image/http_client.h"
 
 #include <curl/curl.h>
+#include <netdb.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <initializer_list>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -45,6 +47,7 @@ struct Exchange {
   absl::Status failure;  // set by a callback; it explains more than libcurl's error
   bool body_started = false;
   bool cut_short = false;  // the transfer was ended after kMaxErrorBody
+  std::string proxy;       // its address, if the environment names it by one
   size_t header_bytes = 0;
   int64_t window_start = base::MonotonicNanos();
   int64_t window_bytes = 0;
@@ -132,10 +135,19 @@ size_t BodyCallback(char* data, size_t, size_t size, void* exchange) {
   return static_cast<Exchange*>(exchange)->OnBody({data, size}) ? size : 0;
 }
 
-// Checks the address after name resolution: any name may resolve to a link-local address.
+std::string AddressOf(const curl_sockaddr& address) {
+  char host[NI_MAXHOST] = "";
+  (void)getnameinfo(&address.addr, address.addrlen, host, sizeof(host), nullptr, 0, NI_NUMERICHOST);
+  const absl::string_view text = host;
+  return std::string(text.substr(0, text.find('%')));  // without the interface
+}
+
+// Checks the address after name resolution: any name may resolve to a link-local address. One of
+// the proxy is the choice of this node.
 curl_socket_t OpenSocket(void* exchange, curlsocktype, curl_sockaddr* address) {
   auto* self = static_cast<Exchange*>(exchange);
-  if (!self->request.allow_link_local && IsLinkLocal(&address->addr)) {
+  if (!self->request.allow_link_local && IsLinkLocal(&address->addr) &&
+      AddressOf(*address) != self->proxy) {
     self->failure = absl::InvalidArgumentError("link-local addresses are not allowed");
     return CURL_SOCKET_BAD;
   }
@@ -166,6 +178,28 @@ std::string WithoutProxy(absl::string_view exceptions, absl::string_view port) {
     hosts.emplace_back(address ? host : host.substr(0, end));
   }
   return absl::StrJoin(hosts, ",");
+}
+
+const char* Environment(std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    if (const char* const value = getenv(name); value != nullptr) return value;
+  }
+  return "";
+}
+
+// Of the environment's proxy, as the URL has it: an address without brackets, or a name.
+std::string ProxyHost(const Url& url) {
+  absl::string_view text =
+      url.scheme() == "http"
+          ? Environment({"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"})
+          : Environment({"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"});
+  const size_t scheme = text.find("://");
+  if (scheme != absl::string_view::npos) text.remove_prefix(scheme + 3);
+  text = text.substr(0, text.find('/'));
+  const size_t user = text.rfind('@');
+  if (user != absl::string_view::npos) text.remove_prefix(user + 1);
+  const bool bracketed = absl::ConsumePrefix(&text, "[");
+  return std::string(text.substr(0, text.find_first_of(bracketed ? "]%" : ":")));
 }
 
 long Milliseconds(absl::Duration duration) {
@@ -307,6 +341,7 @@ absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request, con
     headers.reset(longer);
   }
   Exchange exchange(request, call, pace_, reader);
+  exchange.proxy = ProxyHost(request.url);
   curl_->Configure(request, exchange, headers.get());
   curl_multi_add_handle(curl_->multi, curl_->easy);
   const CURLcode code = curl_->Transfer(exchange);

@@ -83,6 +83,26 @@ TEST_CASE("proxies of the environment are used in the spellings that other runti
   }
 }
 
+TEST_CASE("a proxy may be at a link-local address, where no registry may lead") {
+  Unset();
+  const absl::Cleanup reset = Unset;
+  HttpClient client(HttpPace{absl::Seconds(5), 1});
+  HttpRequest request;
+  request.url = *Url::Parse("http://registry.invalid/v2/");
+  request.connect_timeout = absl::Seconds(1);
+  // Nothing answers there: what matters is who refuses.
+  for (const char* proxy : {"http://[fe80::1]:3128", "ann:secret@[fe80::1%25lo]:3128"}) {
+    CAPTURE(proxy);
+    setenv("HTTP_PROXY", proxy, 1);
+    const absl::Status status = client.Perform(request, {}).status();
+    CHECK_FALSE(status.ok());
+    CHECK_FALSE(absl::StrContains(status.message(), "link-local"));
+  }
+  setenv("HTTP_PROXY", "http://[fe80::1]:3128", 1);
+  request.url = *Url::Parse("http://[fe80::1]:3128/v2/");
+  CHECK(absl::IsInvalidArgument(client.Perform(request, {}).status()));
+}
+
 TEST_CASE("mirrors that fail, each differently, do not keep an image from being pulled") {
   const TestImage image = MakeImage({"a"});
   EvilReply page;
