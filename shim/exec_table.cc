@@ -50,9 +50,9 @@ int64_t ExecTable::deadline_ns() const {
   return first;
 }
 
-void ExecTable::KillLate(int64_t now_ns) {
+void ExecTable::OnTime(int64_t now_ns) {
   for (const auto& exec : execs_) {
-    if (exec->deadline_ns() <= now_ns) exec->Kill();
+    if (exec->deadline_ns() <= now_ns) exec->OnTime(now_ns);
   }
 }
 

@@ -27,10 +27,10 @@ class ExecTable {
   // crispd hung up: the exec that was started on `connection`, if there is one, is killed or runs
   // on without crispd.
   void OnHangup(const Connection& connection);
-  // The first deadline of those that run on (CLOCK_MONOTONIC); INT64_MAX: none.
+  // The first deadline of a session (CLOCK_MONOTONIC); INT64_MAX: none.
   int64_t deadline_ns() const;
-  // Kills those whose deadline has passed.
-  void KillLate(int64_t now_ns);
+  // For those whose deadline has passed.
+  void OnTime(int64_t now_ns);
 
   bool AnyLaunching() const;
   bool AnyAlive() const;

@@ -155,7 +155,26 @@ TEST_CASE("an exec is killed when crispd gives it up", "[shim][exec]") {
   CHECK(SoonRunning(bundle, "4321", 0));
 }
 
-TEST_CASE("an exec whose crispd has died runs on, and can write", "[shim][exec]") {
+TEST_CASE("an exec is killed when crispd gives it up while it starts", "[shim][exec]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
+  base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (int i = 0; i < 40; ++i) {
+    auto pending = shim_client::PendingExec::Ask(bundle.path(), {"sleep", "4321"}, false,
+                                                 {null.get(), null.get(), null.get()},
+                                                 DeadlineIn(60'000), /*survives=*/true);
+    REQUIRE(pending.ok());
+    // Half of them have an answer that is not read, half are given up before it.
+    pollfd answer = {.fd = pending->fd(), .events = POLLIN, .revents = 0};
+    if (i % 2 == 0) REQUIRE(poll(&answer, 1, 5000) == 1);
+  }
+  for (int i = 0; i < 2000 && ExecGroups(bundle) > 0; ++i) poll(nullptr, 0, 2);
+  CHECK(ExecGroups(bundle) == 0);
+  CHECK(Running(bundle, "4321") == 0);
+}
+
+TEST_CASE("an exec whose crispd has died runs on, and can write more than a pipe holds",
+          "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -164,7 +183,8 @@ TEST_CASE("an exec whose crispd has died runs on, and can write", "[shim][exec]"
   base::UniqueFd read_end(out[0]), write_end(out[1]);
   auto session = shim_client::ExecSession::Open(
       bundle.path(),
-      {"sh", "-c", "while ! test -e /go; do sleep 0.01; done; echo 1 && echo 2 && echo >/done"},
+      {"sh", "-c",
+       "while ! test -e /go; do sleep 0.01; done; head -c 1048576 /dev/zero && echo >/done"},
       false, {null.get(), write_end.get(), write_end.get()}, DeadlineIn(60'000));
   REQUIRE(session.ok());
   session->Leave();
