@@ -17,7 +17,8 @@ class ExecTable {
   // alone cannot take them all. The pids limit of the container and ARG_MAX usually come first.
   static constexpr size_t kMaxExecs = 256;
 
-  // Answers on `connection` in every case. A session that only waits for processes its exec left
+  // Answers on `connection` in every case: EAGAIN when there are too many, also for the limit of
+  // open files (open_files.h). A session that only waits for processes its exec left
   // behind makes room for a new one.
   void Start(ExecHost& host, Connection& connection, const ::shim::v1::Exec& exec,
              const std::vector<base::UniqueFd>& fds);

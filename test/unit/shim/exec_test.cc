@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -279,6 +280,42 @@ TEST_CASE("execs that leave a process running do not count against the limit of 
     REQUIRE(result->exit_code == 0);
   }
   CHECK(SoonRunning(bundle, "4321", 70));
+}
+
+TEST_CASE("256 execs with pipes run at once where the limit of open files is 1,024",
+          "[shim][exec]") {
+  rlimit before;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE(before.rlim_max >= 4096);
+  const rlimit low = {.rlim_cur = 1024, .rlim_max = before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);  // the shim's
+  Bundle bundle;
+  const bool started = bundle.Start(DefaultSpec({"sleep", "1000"})).ok();
+  const rlimit high = {.rlim_cur = 4096, .rlim_max = before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &high) == 0);  // of this process, for its pipes
+  REQUIRE(started);
+  CHECK(bundle.Exec({"sh", "-c", "ulimit -S -n"})->out == "1024\n");
+  base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  std::vector<base::UniqueFd> read_ends;
+  std::vector<shim_client::ExecSession> sessions;
+  for (int i = 0; i < 256; ++i) {
+    int out[2], err[2];
+    REQUIRE(pipe2(out, O_CLOEXEC) == 0);
+    REQUIRE(pipe2(err, O_CLOEXEC) == 0);
+    const base::UniqueFd out_write(out[1]), err_write(err[1]);
+    read_ends.emplace_back(out[0]);
+    read_ends.emplace_back(err[0]);
+    auto session = shim_client::ExecSession::Open(bundle.path(), {"sleep", "4321"}, false,
+                                                  {null.get(), out_write.get(), err_write.get()},
+                                                  DeadlineIn(20'000));
+    INFO(i << ": " << session.status());
+    REQUIRE(session.ok());
+    sessions.push_back(*std::move(session));
+  }
+  CHECK(SoonRunning(bundle, "4321", 256));
+  sessions.clear();
+  CHECK(SoonRunning(bundle, "4321", 0));
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
 
 TEST_CASE("eighty execs run at once, and far more than fit are refused one by one",
