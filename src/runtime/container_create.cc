@@ -76,10 +76,12 @@ absl::Status MakeMountSources(const v1::ContainerConfig& config) {
 }
 
 // A retry whose first answer got lost.
-bool IsAnswer(const container::Container& container, const v1::ContainerConfig& config) {
+bool IsAnswer(const container::Container& container, const v1::ContainerConfig& config,
+              const std::string& log_path) {
   return container.state() == v1::CONTAINER_CREATED &&
          container.Read([&](const store::ContainerRecord& record) {
-           return google::protobuf::util::MessageDifferencer::Equals(record.config, config);
+           return record.log_path == log_path &&
+                  google::protobuf::util::MessageDifferencer::Equals(record.config, config);
          });
 }
 
@@ -103,7 +105,7 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
                                                    const v1::PodSandboxConfig& pod,
                                                    const v1::ContainerConfig& config) {
   for (const ContainerPtr& container : core_.objects.ContainersOf(sandbox->id())) {
-    if (IsAnswer(*container, config)) return container->id();
+    if (IsAnswer(*container, config, LogPath(pod, config))) return container->id();
   }
   store::ContainerRecord record;
   image::ImagePtr image;
@@ -228,7 +230,8 @@ absl::StatusOr<base::ContainerId> Containers::Create(const SandboxPtr& sandbox,
                                                      const v1::PodSandboxConfig& pod,
                                                      const v1::ContainerConfig& config,
                                                      const base::Call& call) {
-  return creates_.Run(absl::StrCat(sandbox->id().str(), OperationKey(config)), call,
+  const std::string log_path = LogPath(pod, config);
+  return creates_.Run(absl::StrCat(sandbox->id().str(), log_path, "\n", OperationKey(config)), call,
                       [&] { return Make(sandbox, pod, config); });
 }
 
