@@ -101,8 +101,11 @@ bool CompileContainer(BuildContext& context) {
 bool CompileProcessToAdd(BuildContext& context) {
   if (!context.exec->args_in_file())
     return TakePlan(context, CompileExec(context.spec, *context.exec));
-  // The kernel judges how much is too much, at execve; crispd's own limit is that of a message.
-  constexpr size_t kMaxBytes = 64 << 20;
+  // The kernel judges how much is too much, at execve: at most 6 MiB (execve(2)).
+  constexpr size_t kMaxBytes = 8 << 20;
+  struct stat info;
+  if (fstat(context.input.args_file, &info) != 0) return context.Fail("the file of arguments");
+  if (info.st_size > static_cast<off_t>(kMaxBytes)) return context.Fail("the command", E2BIG);
   const absl::StatusOr<std::string> bytes = base::ReadAll(context.input.args_file, kMaxBytes);
   if (!bytes.ok()) return context.Fail(bytes.status());
   ::shim::v1::Exec exec;

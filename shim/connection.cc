@@ -21,8 +21,18 @@ void Connection::Close() {
 bool Connection::Send(const ::shim::v1::Reply& reply, int fd) {
   if (!is_open()) return false;
   if (channel_.Send(reply, fd < 0 ? std::vector<int>() : std::vector<int>{fd}).ok()) return true;
+  // What crispd sent before it closed says whether it has left or died.
+  while (TakeControl()) {
+  }
   Close();
   return false;
+}
+
+bool Connection::TakeControl() {
+  const absl::StatusOr<::shim::v1::Control> control =
+      channel_.ReceiveMessage<::shim::v1::Control>(nullptr, base::Deadline::At(0));
+  if (control.ok()) owner_->OnControl(*this, *control);
+  return control.ok() && is_open();
 }
 
 void Connection::Fail(ipc::Step step, int error, absl::string_view detail, bool oom_killed) {

@@ -32,7 +32,8 @@ class Connection final : public EventSource {
   bool is_idle() const { return is_open() && !has_request_; }
   void Close();
 
-  // Never blocks: when crispd does not read, the connection is closed. False when it is closed.
+  // Never blocks: when crispd does not read, the connection is closed. False when it is closed; the
+  // owner has then got the Controls that had arrived.
   bool Send(const ::shim::v1::Reply& reply, int fd = -1);
   // Send the last reply of an operation and close the connection.
   void Fail(ipc::Step step, int error, absl::string_view detail, bool oom_killed = false);
@@ -42,6 +43,9 @@ class Connection final : public EventSource {
   void OnEvent(uint32_t events) override;
 
  private:
+  // Hands on a Control that has arrived. False when there is none, or the connection is closed.
+  bool TakeControl();
+
   EventLoop* loop_ = nullptr;
   ConnectionOwner* owner_ = nullptr;
   ipc::Channel channel_;

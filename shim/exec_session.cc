@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "absl/strings/str_cat.h"
+#include "base/clock.h"
 #include "base/failpoint.h"
 
 namespace crisp::shim {
@@ -55,11 +56,53 @@ void ExecSession::KeepReaders(const std::vector<base::UniqueFd>& stdio) {
     struct stat info;
     if (fstat(output, &info) != 0 || !S_ISFIFO(info.st_mode)) continue;
     const std::string path = absl::StrCat("/proc/self/fd/", output);
-    readers_[i].reset(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    readers_[i].session = this;
+    readers_[i].fd.reset(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   }
 }
 
-int64_t ExecSession::deadline_ns() const {
+void ExecSession::WatchReaders() {
+  if (!null_.valid()) null_.reset(open("/dev/null", O_WRONLY | O_CLOEXEC));
+  for (Reader& reader : readers_) {
+    if (null_.valid() && reader.fd.valid() && !reader.watched)
+      reader.watched = host_->container.loop->Add(reader.fd.get(), EPOLLIN, reader);
+  }
+}
+
+void ExecSession::StopWatching(Reader& reader) {
+  if (reader.watched) host_->container.loop->Remove(reader.fd.get());
+  reader.watched = false;
+}
+
+void ExecSession::CloseReaders() {
+  for (Reader& reader : readers_) {
+    StopWatching(reader);
+    reader.fd.reset();
+  }
+  read_at_ns_ = INT64_MAX;
+}
+
+void ExecSession::Discard(Reader& reader) {
+  // All that a pipe holds, without copying: 50 times a second it is hardly any CPU time.
+  constexpr size_t kMost = 1 << 20;
+  constexpr int64_t kRestNs = 20'000'000;
+  const ssize_t n =
+      splice(reader.fd.get(), nullptr, null_.get(), nullptr, kMost, SPLICE_F_NONBLOCK);
+  const bool ended = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+  StopWatching(reader);
+  if (ended) return reader.fd.reset();
+  read_at_ns_ = std::min(read_at_ns_, base::MonotonicNanos() + kRestNs);
+}
+
+void ExecSession::OnTime(int64_t now_ns) {
+  if (read_at_ns_ <= now_ns) {
+    read_at_ns_ = INT64_MAX;
+    WatchReaders();
+  }
+  if (kill_at_ns() <= now_ns) Kill();
+}
+
+int64_t ExecSession::kill_at_ns() const {
   const bool alone = is_alive() && !killed_ && connection_ == nullptr;
   return alone && survives_until_ns_ != 0 ? survives_until_ns_ : INT64_MAX;
 }
@@ -75,7 +118,8 @@ void ExecSession::Kill() {
 
 void ExecSession::Hangup() {
   connection_ = nullptr;
-  if (!exited_ && !survives_) Kill();
+  if (!exited_ && !survives_) return Kill();
+  if (!exited_) WatchReaders();
 }
 
 void ExecSession::OnLaunched() {
@@ -110,7 +154,7 @@ bool ExecSession::OnExit(pid_t pid, int status) {
   if (pid != pid_ || exited_) return false;
   CRISP_FAILPOINT("shim: exec reaped");
   exited_ = true;
-  for (base::UniqueFd& reader : readers_) reader.reset();
+  CloseReaders();
   exit_code_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   Advance();
   return true;
@@ -158,6 +202,7 @@ void ExecSession::Report() {
 
 void ExecSession::Finish() {
   if (launch_ != nullptr) launch_->Close();
+  CloseReaders();
   if (events_.valid()) host_->container.loop->Remove(events_.get());
   events_.reset();
   group_.reset();

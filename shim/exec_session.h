@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -37,8 +38,10 @@ class ExecSession final : public EventSource, public LaunchOwner {
   void Kill();
   // crispd has closed the connection: the process is killed, or runs on without crispd.
   void Hangup();
-  // When a process that runs on without crispd is to be killed (CLOCK_MONOTONIC); INT64_MAX: never.
-  int64_t deadline_ns() const;
+  // When OnTime() is to be called (CLOCK_MONOTONIC); INT64_MAX when it need not be.
+  int64_t deadline_ns() const { return std::min(kill_at_ns(), read_at_ns_); }
+  // Kills a process that has run on without crispd for long enough, reads on after a rest.
+  void OnTime(int64_t now_ns);
   // Ends the session although processes it left running keep its group. False when its own process
   // still runs or is being killed.
   bool GiveUp();
@@ -55,7 +58,22 @@ class ExecSession final : public EventSource, public LaunchOwner {
   void OnEvent(uint32_t events) override;  // of cgroup.events
 
  private:
+  // The other end of its stdout or stderr. Without crispd's, its next line would end a process that
+  // survives (SIGPIPE), or fill the pipe and stop it.
+  struct Reader final : EventSource {
+    void OnEvent(uint32_t) override { session->Discard(*this); }
+    ExecSession* session = nullptr;
+    base::UniqueFd fd;
+    bool watched = false;
+  };
+
   void KeepReaders(const std::vector<base::UniqueFd>& stdio);
+  void WatchReaders();
+  void StopWatching(Reader& reader);
+  void CloseReaders();
+  // What a process without crispd writes; then rests, as it may write without end.
+  void Discard(Reader& reader);
+  int64_t kill_at_ns() const;
   void Advance();
   void Report();
   bool IsEmpty() const;
@@ -75,9 +93,9 @@ class ExecSession final : public EventSource, public LaunchOwner {
   base::UniqueFd events_;
   bool survives_ = false;
   int64_t survives_until_ns_ = 0;
-  // The other ends of its stdout and stderr: without crispd's, its next line would end a process
-  // that survives (SIGPIPE). Not read: a process that writes more than a pipe holds waits.
-  base::UniqueFd readers_[2];
+  Reader readers_[2];
+  base::UniqueFd null_;             // where it is discarded to
+  int64_t read_at_ns_ = INT64_MAX;  // the end of a rest
 };
 
 }  // namespace crisp::shim

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "shim/open_files.h"
+
 namespace crisp::shim {
 
 void ExecTable::Start(ExecHost& host, Connection& connection, const ::shim::v1::Exec& exec,
@@ -15,9 +17,9 @@ void ExecTable::Start(ExecHost& host, Connection& connection, const ::shim::v1::
   leftover.erase(std::remove_if(leftover.begin(), leftover.end(), is_gone), leftover.end());
   const auto counts = [](const auto& session) { return session->is_active(); };
   const auto active = static_cast<size_t>(std::count_if(execs_.begin(), execs_.end(), counts));
-  const bool full =
-      active >= kMaxExecs && std::none_of(execs_.begin(), execs_.end(),
-                                          [](const auto& session) { return session->GiveUp(); });
+  const bool full = active >= std::min(kMaxExecs, RoomForExecs()) &&
+                    std::none_of(execs_.begin(), execs_.end(),
+                                 [](const auto& session) { return session->GiveUp(); });
   if (full) return connection.Fail(ipc::Step::kExec, EAGAIN, "too many execs run in the container");
   execs_.push_back(std::make_unique<ExecSession>());
   execs_.back()->Start(host, ++serial_, connection, exec, fds);
@@ -50,9 +52,9 @@ int64_t ExecTable::deadline_ns() const {
   return first;
 }
 
-void ExecTable::KillLate(int64_t now_ns) {
+void ExecTable::OnTime(int64_t now_ns) {
   for (const auto& exec : execs_) {
-    if (exec->deadline_ns() <= now_ns) exec->Kill();
+    if (exec->deadline_ns() <= now_ns) exec->OnTime(now_ns);
   }
 }
 

@@ -17,7 +17,8 @@ class ExecTable {
   // alone cannot take them all. The pids limit of the container and ARG_MAX usually come first.
   static constexpr size_t kMaxExecs = 256;
 
-  // Answers on `connection` in every case. A session that only waits for processes its exec left
+  // Answers on `connection` in every case: EAGAIN when there are too many, also for the limit of
+  // open files (open_files.h). A session that only waits for processes its exec left
   // behind makes room for a new one.
   void Start(ExecHost& host, Connection& connection, const ::shim::v1::Exec& exec,
              const std::vector<base::UniqueFd>& fds);
@@ -27,10 +28,10 @@ class ExecTable {
   // crispd hung up: the exec that was started on `connection`, if there is one, is killed or runs
   // on without crispd.
   void OnHangup(const Connection& connection);
-  // The first deadline of those that run on (CLOCK_MONOTONIC); INT64_MAX: none.
+  // The first deadline of a session (CLOCK_MONOTONIC); INT64_MAX: none.
   int64_t deadline_ns() const;
-  // Kills those whose deadline has passed.
-  void KillLate(int64_t now_ns);
+  // For those whose deadline has passed.
+  void OnTime(int64_t now_ns);
 
   bool AnyLaunching() const;
   bool AnyAlive() const;

@@ -53,6 +53,8 @@ struct MountPlan {
   std::vector<oci::IdMapping> gid_mappings;
   RootfsPlan image;
   std::string sub_path;
+  // Asked for by the image: only on its own files, or on another such volume.
+  bool is_image_volume = false;
 
   // Builder's part: the detached tree of a bind, an image or a procfs of a PID namespace that is
   // joined, ready to be attached.

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -19,6 +20,7 @@
 #include "base/paths.h"
 #include "oci/runtime_spec_codec.h"
 #include "shim/native_runtime.h"
+#include "shim/open_files.h"
 #include "shim/plan_compiler.h"
 #include "shim/plan_printer.h"
 #include "shim/supervisor.h"
@@ -62,10 +64,12 @@ void Isolate() {
 // The container's session keyring, with runc's name: init and execs inherit it from the shim.
 // Without one they would share crispd's, and see keys of the host and of other containers
 // (session-keyring(7)). No other container can join it by its name: that takes the right to search
-// it. A container starts all the same when the kernel has no keyrings or the quota is used up.
-void JoinKeyring(const char* id) {
+// it. 0, or why there is none, as when a quota is used up; not when the kernel has no keyrings, or
+// a filter over crispd lets nobody have one.
+int JoinKeyring(const char* id) {
   const std::string name = std::string("_ses.") + id;
-  (void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.c_str());
+  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.c_str()) >= 0) return 0;
+  return errno == ENOSYS || errno == EPERM ? 0 : errno;
 }
 
 }  // namespace
@@ -78,10 +82,11 @@ int main(int argc, char** argv) {
     return 2;
   }
   crisp::shim::Isolate();
-  crisp::shim::JoinKeyring(argv[2]);
+  crisp::shim::RaiseOpenFiles();
+  const int keyring_error = crisp::shim::JoinKeyring(argv[2]);
   CRISP_FAILPOINT("shim: begins");
   crisp::shim::supervisor.Run(argv[1], crisp::base::UniqueFd(crisp::shim::kListener),
-                              crisp::shim::runtime);
+                              crisp::shim::runtime, keyring_error);
   CRISP_FAILPOINT("shim: ends");
   _exit(0);  // without destructors: the kernel closes everything faster
 }

@@ -51,6 +51,7 @@ absl::StatusOr<MountPlan> CompileMount(const oci::Mount& mount) {
   CRISP_ASSIGN_OR_RETURN(plan.destination, CleanPath(mount.destination, "mounts.destination"));
   plan.options = linux::ParseMountOptions(mount.options);
   plan.source = mount.source;
+  plan.is_image_volume = mount.type == oci::kImageVolume;
   plan.uid_mappings = mount.uid_mappings;
   plan.gid_mappings = mount.gid_mappings;
   if (!mount.uid_mappings.empty() || !mount.gid_mappings.empty()) plan.options.idmap = true;

@@ -9,9 +9,11 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/unique_fd.h"
 #include "shim/build_context.h"
 #include "shim/child/step.h"
+#include "shim/open_files.h"
 #include "shim/seccomp_gate.h"
 
 namespace crisp::shim {
@@ -26,6 +28,23 @@ bool SetOomScore(BuildContext& context, int score) {
   // Lowering the score takes CAP_SYS_RESOURCE. Without it the score stays as it is; crispd logged a
   // warning about that when it started.
   return errno == EACCES || errno == EPERM || context.Fail(absl::StrCat("oom_score_adj ", score));
+}
+
+// What a core dump has, as after boot (core(5)). The child inherits it.
+bool ResetCoredumpFilter() {
+  const base::UniqueFd fd(open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC));
+  constexpr absl::string_view kDefault = "0x33";
+  if (!fd.valid()) return errno == ENOENT;  // a kernel without core dumps
+  return write(fd.get(), kDefault.data(), kDefault.size()) == static_cast<ssize_t>(kDefault.size());
+}
+
+// Unless the spec sets it, the limit of open files is the one before the shim raised its own.
+void GiveOpenFiles(ProcessPlan& process) {
+  for (const RlimitPlan& limit : process.rlimits) {
+    if (limit.resource == RLIMIT_NOFILE) return;
+  }
+  process.rlimits.push_back(
+      {.resource = RLIMIT_NOFILE, .name = "RLIMIT_NOFILE", .limit = GivenOpenFiles()});
 }
 
 // Raises hard limits to what the plan asks for, and reduces the plan to what the kernel allows.
@@ -108,10 +127,12 @@ bool PrepareProcess(BuildContext& context) {
     process.v1_tasks.push_back(tasks.get());
   if (context.joins_pid_namespace() && !AddSeccompGate(process))
     return context.Fail("the seccomp filter has no room for one more rule");
-  const char* kept = ResetPriorities();
-  if (kept != nullptr) return context.Fail(kept);
+  const char* not_reset = ResetPriorities();
+  if (not_reset != nullptr) return context.Fail(not_reset);
+  if (!ResetCoredumpFilter()) return context.Fail("coredump_filter");
   if (process.oom_score_adj.has_value() && !SetOomScore(context, *process.oom_score_adj))
     return false;
+  GiveOpenFiles(process);
   return RaiseRlimits(context) && GiveStdio(context) && OpenPrivateProc(context);
 }
 

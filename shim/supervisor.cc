@@ -75,7 +75,9 @@ bool Supervisor::Prepare(const char* bundle, base::UniqueFd listener) {
          loop_.Add(child_signal_.fd.get(), EPOLLIN, child_signal_);
 }
 
-void Supervisor::Run(const char* bundle, base::UniqueFd listener, Runtime& runtime) {
+void Supervisor::Run(const char* bundle, base::UniqueFd listener, Runtime& runtime,
+                     int keyring_error) {
+  keyring_error_ = keyring_error;
   exec_host_.runtime = &runtime;
   if (!Prepare(bundle, std::move(listener))) return;
   while (state_ != State::kEnded) {
@@ -104,7 +106,7 @@ void Supervisor::OnTime() {
   for (Output& output : outputs_) {
     if (output.deadline_ns() <= now) output.OnTime(now);
   }
-  execs_.KillLate(now);
+  execs_.OnTime(now);
   if (deadline_ns_ == 0 || deadline_ns_ > now) return;
   deadline_ns_ = 0;
   if (state_ == State::kIdle || state_ == State::kAbandoning) state_ = State::kEnded;
@@ -217,6 +219,8 @@ bool Supervisor::OpenStdio(bool want_stdin, LaunchFds& input) {
 void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
   CRISP_FAILPOINT("shim: start asked");
   state_ = State::kEnded;  // in case anything below fails
+  if (keyring_error_ != 0)
+    return connection.Fail(ipc::Step::kSession, keyring_error_, "session keyring");
   const absl::Status reserved = exit_file_.Reserve(bundle_fd_.get());
   if (!reserved.ok()) return connection.Fail(ipc::Step::kRecord, reserved);
   CRISP_FAILPOINT("shim: exit record reserved");

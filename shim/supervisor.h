@@ -30,7 +30,8 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
  public:
   // Serves connections of crispd on `listener` until the container has ended, or crispd has gone
   // away before it started one. `bundle` and `runtime` are borrowed.
-  void Run(const char* bundle, base::UniqueFd listener, Runtime& runtime);
+  // `keyring_error`: why the container has no session keyring of its own; its start then fails.
+  void Run(const char* bundle, base::UniqueFd listener, Runtime& runtime, int keyring_error);
 
   void OnEvent(uint32_t events) override;  // of the listener
   void OnRequest(Connection& connection, const ::shim::v1::Request& request,
@@ -94,8 +95,9 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   ChildSignal child_signal_;
   GroupEvents group_events_;
   State state_ = State::kIdle;
-  bool reap_ = false;        // there may be children to reap
-  bool trim_ = false;        // memory was freed: after the event it goes back to the kernel
+  bool reap_ = false;  // there may be children to reap
+  bool trim_ = false;  // memory was freed: after the event it goes back to the kernel
+  int keyring_error_ = 0;
   int64_t deadline_ns_ = 0;  // CLOCK_MONOTONIC; when the state ends by itself. 0: never
 
   cgroup::JoinFds cgroup_;

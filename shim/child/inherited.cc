@@ -3,7 +3,9 @@
 // and no container is to notice. Set here, to what a process has after boot:
 //
 //   scheduling policy, nice value, I/O priority      ResetPriorities(), as the host's root
-//   CPU affinity, memory policy, timer slack, personality                  ApplyInherited()
+//   CPU affinity, memory policy, timer slack, personality,                 ApplyInherited()
+//   prctl(2): THP_DISABLE, MEMORY_MERGE, MCE_KILL
+//   coredump_filter                                  process.cc
 //
 // and elsewhere, because it depends on the spec or comes last:
 //
@@ -14,6 +16,9 @@
 //   OOM score, resource limits of the spec           process.cc; limits that no spec sets are those
 //                                                    that crispd was started with, as LimitNOFILE=
 //                                                    in its unit is how an operator sets them
+//
+// Not reset: what the kernel never takes back (PR_SET_MDWE, no_new_privs, seccomp filters), the
+// mitigations of prctl(PR_SET_SPECULATION_CTRL), PR_SET_TSC, PR_SET_IO_FLUSHER and securebits.
 #include <linux/ioprio.h>
 #include <linux/mempolicy.h>
 #include <sched.h>
@@ -57,6 +62,12 @@ bool ApplyInherited(Child& child) {
   if (!IsDone(syscall(SYS_set_mempolicy, MPOL_DEFAULT, nullptr, 0)) && errno != ENOSYS)
     return child.Fail("memory policy");
   if (prctl(PR_SET_TIMERSLACK, kTimerSlackNs, 0, 0, 0) != 0) return child.Fail("timer slack");
+  // EINVAL: the kernel does not have it.
+  constexpr int kMemoryMerge = 67;  // PR_SET_MEMORY_MERGE, Linux 6.4
+  const bool cleared = (prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0) == 0 || errno == EINVAL) &&
+                       (prctl(kMemoryMerge, 0, 0, 0, 0) == 0 || errno == EINVAL || IsDone(-1)) &&
+                       (prctl(PR_MCE_KILL, PR_MCE_KILL_CLEAR, 0, 0, 0) == 0 || errno == EINVAL);
+  if (!cleared) return child.Fail("prctl");
   return personality(PER_LINUX) >= 0 || child.Fail("personality");
 }
 

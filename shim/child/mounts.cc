@@ -135,7 +135,33 @@ bool CheckPlace(Child& child, const MountPlan& mount, int tree, int place) {
   return true;
 }
 
-bool Apply(Child& child, const MountPlan& mount) {
+// The mounts on which an image may have its volumes: the root file system, and those volumes.
+class ImageMounts {
+ public:
+  // Of spec/container_mounts.cc; with more of them, what lies on the last is refused.
+  static constexpr size_t kMost = 1 + 128;
+
+  explicit ImageMounts(int root) { Add(root); }
+  void Add(int tree) {
+    struct statx info;
+    if (count_ < kMost && statx(tree, "", AT_EMPTY_PATH, STATX_MNT_ID, &info) == 0)
+      ids_[count_++] = info.stx_mnt_id;
+  }
+  bool Have(int place) const {
+    struct statx info;
+    if (statx(place, "", AT_EMPTY_PATH, STATX_MNT_ID, &info) != 0) return false;
+    for (size_t i = 0; i < count_; ++i) {
+      if (ids_[i] == info.stx_mnt_id) return true;
+    }
+    return false;
+  }
+
+ private:
+  size_t count_ = 0;
+  uint64_t ids_[kMost] = {};
+};
+
+bool Apply(Child& child, const MountPlan& mount, ImageMounts& image) {
   const base::UniqueFd tree(MakeTree(child, mount));
   if (!tree.valid()) return false;
   const bool is_file = (mount.kind == MountKind::kBind || mount.kind == MountKind::kImage) &&
@@ -143,8 +169,13 @@ bool Apply(Child& child, const MountPlan& mount) {
   const base::UniqueFd place(
       OpenPlace(child, mount, is_file ? TargetType::kFile : TargetType::kDirectory));
   if (!place.valid() || !CheckPlace(child, mount, tree.get(), place.get())) return false;
+  if (mount.is_image_volume && !image.Have(place.get())) {
+    return child.Refuse(EINVAL, mount.destination.c_str(),
+                        ": a volume of the image must not lie on a mount that is not the image's");
+  }
   if (!AttachTree(tree.get(), place.get()))
     return child.Fail(mount.destination.c_str(), ": attach");
+  if (mount.is_image_volume) image.Add(tree.get());
   return mount.kind != MountKind::kCgroup || child.launch->cgroup_binds.empty() ||
          FillCgroupTree(child, mount, tree.get());
 }
@@ -152,8 +183,9 @@ bool Apply(Child& child, const MountPlan& mount) {
 }  // namespace
 
 bool ApplyMounts(Child& child) {
+  ImageMounts image(child.root);
   for (const MountPlan& mount : child.launch->mounts) {
-    if (!Apply(child, mount)) return false;
+    if (!Apply(child, mount, image)) return false;
   }
   return true;
 }

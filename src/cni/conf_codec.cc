@@ -38,8 +38,11 @@ absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin, const std::string& n
     // The plugin executes the IPAM plugin; old versions do not check its name themselves.
     const std::string type = ipam->value("type", "");
     if (!type.empty()) CRISP_RETURN_IF_ERROR(CheckType("ipam type", type));
-    if (type == "host-local")
-      conf.lease_dir = absl::StrCat(ipam->value("dataDir", kHostLocalDir), "/", network);
+    if (type == "host-local") {
+      // The plugin takes an empty one for none.
+      const std::string directory = ipam->value("dataDir", "");
+      conf.lease_dir = absl::StrCat(directory.empty() ? kHostLocalDir : directory, "/", network);
+    }
   }
   if (const auto declared = plugin.find("capabilities"); declared != plugin.end()) {
     for (const auto& [name, enabled] : declared->get<std::map<std::string, bool>>()) {

@@ -106,7 +106,8 @@ absl::StatusOr<Packet> Channel::Receive(base::Deadline deadline) const {
   while (true) {
     // Looks at the size first: a buffer for the largest possible packet would grow the shim's heap.
     const ssize_t size = recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
-    if (size < 0 && errno == EINTR) continue;
+    // The reset is told once, before what the peer has sent: it closed without reading everything.
+    if (size < 0 && (errno == EINTR || errno == ECONNRESET)) continue;
     if (size < 0 && errno == EAGAIN) {
       CRISP_RETURN_IF_ERROR(WaitReadable(fd_.get(), deadline));
       continue;
@@ -119,9 +120,9 @@ absl::StatusOr<Packet> Channel::Receive(base::Deadline deadline) const {
     header.msg_control = control;
     header.msg_controllen = sizeof(control);
     const ssize_t n = recvmsg(fd_.get(), &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (n < 0 && errno != ECONNRESET) return base::Errno("receive", "");
-    if (n <= 0) return absl::UnavailableError("receive: connection closed");
+    if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == ECONNRESET)) continue;
+    if (n < 0) return base::Errno("receive", "");
+    if (n == 0) return absl::UnavailableError("receive: connection closed");
     TakeFds(header, packet.fds);
     if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
       return absl::InvalidArgumentError("receive: packet too large");

@@ -32,17 +32,24 @@ absl::Status CheckSubPath(const snapshot::SnapshotStore& snapshots, const std::s
   CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView view, snapshots.View(volume.chain_ids.back()));
   if (volume.sub_path.empty()) return absl::OkStatus();
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root, linux::OpenOverlay(view.base, view.lowers));
-  const absl::StatusOr<base::UniqueFd> directory =
-      linux::OpenInRoot(root.get(), volume.sub_path, O_PATH | O_DIRECTORY);
-  if (directory.ok()) return absl::OkStatus();
-  const std::string sub_path = absl::StrCat("subPath \"", base::Printable(volume.sub_path), "\"");
-  return absl::InvalidArgumentError(
-      absl::IsNotFound(directory.status())
-          ? absl::StrCat(sub_path, " does not exist in image ", image)
-          : absl::StrCat(sub_path, " of image ", image, ": ", directory.status().message()));
+  const absl::Status opened =
+      linux::OpenInRoot(root.get(), volume.sub_path, O_PATH | O_DIRECTORY).status();
+  if (opened.ok() || absl::IsResourceExhausted(opened)) return opened;
+  const bool is_file = linux::OpenInRoot(root.get(), volume.sub_path, O_PATH).ok();
+  return absl::InvalidArgumentError(absl::StrCat("subPath \"", base::Printable(volume.sub_path),
+                                                 "\" ",
+                                                 absl::IsNotFound(opened) ? "does not exist"
+                                                 : is_file                ? "is a file"
+                                                                          : "leads nowhere",
+                                                 " in image ", image));
 }
 
 }  // namespace
+
+std::string NameInManifest(const ::runtime::v1::ImageSpec& image) {
+  return base::Printable(image.user_specified_image().empty() ? image.image()
+                                                              : image.user_specified_image());
+}
 
 std::vector<oci::ChainId> ChainIds(const image::Image& image) {
   std::vector<oci::ChainId> chain_ids;
@@ -76,10 +83,8 @@ absl::Status CheckImageVolumes(const snapshot::SnapshotStore& snapshots,
   auto volume = volumes.begin();
   for (const ::runtime::v1::Mount& mount : config.mounts()) {
     if (!mount.has_image()) continue;
-    const ::runtime::v1::ImageSpec& asked = mount.image();
-    const std::string& name =
-        asked.user_specified_image().empty() ? asked.image() : asked.user_specified_image();
-    CRISP_RETURN_IF_ERROR(base::Prefix(CheckSubPath(snapshots, name, *volume++), kErrorPrefix));
+    CRISP_RETURN_IF_ERROR(base::Prefix(
+        CheckSubPath(snapshots, NameInManifest(mount.image()), *volume++), kErrorPrefix));
   }
   return absl::OkStatus();
 }

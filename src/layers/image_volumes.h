@@ -15,6 +15,9 @@
 
 namespace crisp::layers {
 
+// What the manifest calls an image, for messages.
+std::string NameInManifest(const ::runtime::v1::ImageSpec& image);
+
 std::vector<oci::ChainId> ChainIds(const image::Image& image);
 // Every layer the container stands on or has mounted.
 std::vector<oci::ChainId> UsedLayers(const store::ContainerRecord& record);

@@ -8,7 +8,9 @@
 
 #include <climits>
 #include <deque>
+#include <optional>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/errno.h"
@@ -45,13 +47,15 @@ absl::StatusOr<std::string> ReadLink(int fd, absl::string_view path) {
   return target;
 }
 
-// Walks one component at a time; `done_` is the path of `current_` with all links resolved.
+// Walks one component at a time; `done_` is the path of `current_` with all links resolved. Without
+// a mode nothing is made, and `current_` is invalid where nothing is.
 class Walker {
  public:
-  Walker(int root_fd, absl::string_view path, mode_t mode, std::vector<std::string>* created)
+  Walker(int root_fd, absl::string_view path, std::optional<mode_t> mode,
+         std::vector<std::string>* created = nullptr)
       : root_fd_(root_fd), path_(path), mode_(mode), created_(created) {}
 
-  absl::StatusOr<base::UniqueFd> Walk() {
+  absl::Status Walk() {
     CRISP_RETURN_IF_ERROR(Restart());
     PushFront(path_);
     while (!todo_.empty()) {
@@ -60,13 +64,19 @@ class Walker {
       if (name.empty() || name == ".") continue;
       CRISP_RETURN_IF_ERROR(name == ".." ? Up() : Down(name));
     }
-    return std::move(current_);
+    return absl::OkStatus();
   }
+
+  base::UniqueFd TakeDirectory() { return std::move(current_); }
+  std::string Path() const { return absl::StrCat("/", absl::StrJoin(done_, "/")); }
 
  private:
   absl::Status Restart() {
     const std::string name = done_.empty() ? "." : absl::StrJoin(done_, "/");
-    CRISP_ASSIGN_OR_RETURN(current_, OpenInRoot(root_fd_, name, O_PATH | O_DIRECTORY));
+    absl::StatusOr<base::UniqueFd> fd = OpenInRoot(root_fd_, name, O_PATH | O_DIRECTORY);
+    const bool missing = !mode_.has_value() && absl::IsNotFound(fd.status());
+    if (!fd.ok() && !missing) return fd.status();
+    current_ = missing ? base::UniqueFd() : *std::move(fd);
     return absl::OkStatus();
   }
 
@@ -82,7 +92,15 @@ class Walker {
   }
 
   absl::Status Down(const std::string& name) {
-    CRISP_ASSIGN_OR_RETURN(base::UniqueFd next, OpenOrMake(name));
+    base::UniqueFd next;
+    if (current_.valid()) {
+      CRISP_ASSIGN_OR_RETURN(next, OpenOrMake(name));
+    }
+    if (!next.valid()) {
+      current_.reset();
+      done_.push_back(name);
+      return absl::OkStatus();
+    }
     struct stat info;
     if (fstat(next.get(), &info) != 0) return base::Errno("stat", path_);
     if (S_ISLNK(info.st_mode)) return Follow(next.get());
@@ -97,7 +115,8 @@ class Walker {
     base::UniqueFd fd(openat(current_.get(), name.c_str(), kFlags));
     if (fd.valid()) return fd;
     if (errno != ENOENT) return base::Errno("open", path_);
-    if (mkdirat(current_.get(), name.c_str(), mode_) == 0) {
+    if (!mode_.has_value()) return fd;
+    if (mkdirat(current_.get(), name.c_str(), *mode_) == 0) {
       if (created_ != nullptr) {
         done_.push_back(name);
         created_->push_back(absl::StrJoin(done_, "/"));
@@ -122,7 +141,7 @@ class Walker {
 
   const int root_fd_;
   const absl::string_view path_;
-  const mode_t mode_;
+  const std::optional<mode_t> mode_;
   std::vector<std::string>* const created_;
   base::UniqueFd current_;
   std::vector<std::string> done_;
@@ -145,7 +164,16 @@ absl::StatusOr<base::UniqueFd> OpenBeneath(int root_fd, absl::string_view path, 
 absl::StatusOr<base::UniqueFd> MakeDirsInRoot(int root_fd, absl::string_view path, mode_t mode,
                                               std::vector<std::string>* created) {
   if (path.find('\0') != absl::string_view::npos) return base::Errno("mkdir", path, EINVAL);
-  return Walker(root_fd, path, mode, created).Walk();
+  Walker walker(root_fd, path, mode, created);
+  CRISP_RETURN_IF_ERROR(walker.Walk());
+  return walker.TakeDirectory();
+}
+
+absl::StatusOr<std::string> ResolveInRoot(int root_fd, absl::string_view path) {
+  if (path.find('\0') != absl::string_view::npos) return base::Errno("resolve", path, EINVAL);
+  Walker walker(root_fd, path, std::nullopt);
+  CRISP_RETURN_IF_ERROR(walker.Walk());
+  return walker.Path();
 }
 
 }  // namespace crisp::linux

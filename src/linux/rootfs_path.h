@@ -35,4 +35,9 @@ absl::StatusOr<base::UniqueFd> OpenBeneath(int root_fd, absl::string_view path, 
 absl::StatusOr<base::UniqueFd> MakeDirsInRoot(int root_fd, absl::string_view path, mode_t mode,
                                               std::vector<std::string>* created = nullptr);
 
+// Where MakeDirsInRoot would make `path`, without making it: absolute, without links, "." and "..".
+// What does not exist is taken as it is written. For trees that nobody changes meanwhile. ENOTDIR
+// when something else is in the way.
+absl::StatusOr<std::string> ResolveInRoot(int root_fd, absl::string_view path);
+
 }  // namespace crisp::linux

@@ -60,9 +60,14 @@ struct IdMapping {
   uint32_t size = 0;
 };
 
+// The type of a bind mount that the image asked for, and not the pod. To other runtimes the type of
+// a bind mount says nothing.
+inline constexpr char kImageVolume[] = "image-volume";
+
 struct Mount {
   std::string destination;
-  std::string type;  // "bind", "proc", "tmpfs", "sysfs", "mqueue", "devpts", "cgroup"
+  // "bind", kImageVolume, "proc", "tmpfs", "sysfs", "mqueue", "devpts", "cgroup"
+  std::string type;
   std::string source;
   // Options of mount(8): rbind, bind, ro, rro, rw, nosuid, noexec, nodev, [r]private, [r]slave,
   // [r]shared, idmap, ...; other words are options of the file system ("mode=755", "size=64m").

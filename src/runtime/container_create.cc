@@ -76,10 +76,12 @@ absl::Status MakeMountSources(const v1::ContainerConfig& config) {
 }
 
 // A retry whose first answer got lost.
-bool IsAnswer(const container::Container& container, const v1::ContainerConfig& config) {
+bool IsAnswer(const container::Container& container, const v1::ContainerConfig& config,
+              const std::string& log_path) {
   return container.state() == v1::CONTAINER_CREATED &&
          container.Read([&](const store::ContainerRecord& record) {
-           return google::protobuf::util::MessageDifferencer::Equals(record.config, config);
+           return record.log_path == log_path &&
+                  google::protobuf::util::MessageDifferencer::Equals(record.config, config);
          });
 }
 
@@ -89,13 +91,21 @@ absl::Status MakeLogDirectory(const std::string& log_path) {
                       "make log directory");
 }
 
+// Also ends a long copy of volumes. A caller that leaves does not end it: kubelet comes again, and
+// waits for the same.
+absl::Status CheckNotStopped(const sandbox::Sandbox& sandbox) {
+  const bool stopped =
+      sandbox.Read([](const store::SandboxRecord& record) { return record.stopped; });
+  return stopped ? absl::FailedPreconditionError("its sandbox was stopped") : absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
                                                    const v1::PodSandboxConfig& pod,
                                                    const v1::ContainerConfig& config) {
   for (const ContainerPtr& container : core_.objects.ContainersOf(sandbox->id())) {
-    if (IsAnswer(*container, config)) return container->id();
+    if (IsAnswer(*container, config, LogPath(pod, config))) return container->id();
   }
   store::ContainerRecord record;
   image::ImagePtr image;
@@ -121,9 +131,7 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   CRISP_FAILPOINT("create container: prepared");
   // A sandbox that is stopped or removed meanwhile must not be left with a container.
   absl::MutexLock sandbox_lock(&sandbox->operation());
-  if (status.ok() && sandbox->Read([](const store::SandboxRecord& run) { return run.stopped; })) {
-    status = absl::FailedPreconditionError("its sandbox was stopped");
-  }
+  if (status.ok()) status = CheckNotStopped(*sandbox);
   // The commit: without a record everything made so far is an orphan that the next start removes.
   if (status.ok()) status = core_.container_records.Write(record.id.str(), store::Encode(record));
   if (!status.ok()) {
@@ -138,7 +146,7 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   CRISP_FAILPOINT("create container: on record");
   auto container =
       std::make_shared<container::Container>(std::move(record), &core_.container_records);
-  absl::StatusOr<base::UniqueFd> layer = core_.snapshots.OpenContainer(container->id().str());
+  auto layer = core_.snapshots.OpenContainer(container->id().str());
   if (layer.ok()) MeasureNewLayer(*std::move(layer), *container);
   // Held so that no other call starts or removes it before it is announced.
   absl::MutexLock lock(&container->operation());
@@ -169,8 +177,8 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
                          FindPodFiles(pause, core_.paths.SandboxDir(sandbox.id())));
   CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(pod));
   CRISP_ASSIGN_OR_RETURN(
-      const std::vector<spec::DeclaredVolume> volumes,
-      layers::PlaceVolumes(core_.snapshots, record.id.str(), config, image.config));
+      const layers::DeclaredVolumes volumes,
+      layers::PlaceVolumes(core_.snapshots, record.id.str(), config, image.config, layers));
   CRISP_ASSIGN_OR_RETURN(spec::ContainerSpecResult result,
                          spec::ContainerSpec({.config = config,
                                               .sandbox_config = pod,
@@ -187,7 +195,7 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
                                               .hosts_path = files.hosts,
                                               .cgroup_v2 = core_.cgroups.layout().v2_only(),
                                               .cdi_directories = core_.config.cdi.spec_dirs,
-                                              .volumes = volumes}));
+                                              .volumes = volumes.places}));
   for (const std::string& warning : result.warnings)
     base::Log(base::LogLevel::kWarning, warning, {{"id", record.id.str()}});
   record.stop_signal = result.stop_signal;
@@ -201,7 +209,8 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
   CRISP_RETURN_IF_ERROR(
       core_.snapshots.Prepare(record.id.str(), top_layer, RootOwner(pod)).status());
   CRISP_FAILPOINT("create container: writable layer made");
-  CRISP_RETURN_IF_ERROR(layers::MakeVolumes(core_.snapshots, layers, volumes));
+  CRISP_RETURN_IF_ERROR(layers::MakeVolumes(core_.snapshots, record.id.str(), volumes,
+                                            [&] { return CheckNotStopped(sandbox); }));
   return WriteBundle(core_.paths.Bundle(record.id), result.spec);
 }
 
@@ -221,7 +230,8 @@ absl::StatusOr<base::ContainerId> Containers::Create(const SandboxPtr& sandbox,
                                                      const v1::PodSandboxConfig& pod,
                                                      const v1::ContainerConfig& config,
                                                      const base::Call& call) {
-  return creates_.Run(absl::StrCat(sandbox->id().str(), OperationKey(config)), call,
+  const std::string log_path = LogPath(pod, config);
+  return creates_.Run(absl::StrCat(sandbox->id().str(), log_path, "\n", OperationKey(config)), call,
                       [&] { return Make(sandbox, pod, config); });
 }
 

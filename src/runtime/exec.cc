@@ -190,7 +190,8 @@ absl::StatusOr<streaming::PendingProcess> Execs::Exec(const streaming::ExecReque
   }
   CRISP_ASSIGN_OR_RETURN(shim_client::PendingExec asked,
                          shim_client::PendingExec::Ask(bundle, request.command, wanted.tty, stdio,
-                                                       base::Deadline::Never()));
+                                                       base::Deadline::Never(),
+                                                       /*survives=*/false));
   streaming::PendingProcess pending;
   CRISP_ASSIGN_OR_RETURN(pending.answered, Duplicate(asked.fd()));
   streaming::Stdio io;

@@ -31,12 +31,15 @@ absl::Status ForCaller(const absl::Status& why) {
 }
 
 // Until the command's process runs, or why there is none; at most until the caller has left or its
-// time is up, because the container decides how long it takes.
+// time is up, because the container decides how long it takes. When crispd is stopped the command
+// is left to the shim, as one that runs.
 absl::StatusOr<shim_client::ExecSession> AwaitStart(shim_client::PendingExec pending,
-                                                    const base::Call& call) {
+                                                    const base::Call& call,
+                                                    const std::function<bool()>& stopping) {
   pollfd fds[] = {{pending.fd(), POLLIN, 0}, {call.cancel->fd(), POLLIN, 0}};
   while (fds[0].revents == 0) {
     const absl::Status caller = call.Check();
+    if (!caller.ok() && stopping()) pending.Leave();
     if (!caller.ok()) return ForCaller(caller);
     poll(fds, std::size(fds), NextLook(call).PollMillis());
   }
@@ -152,19 +155,21 @@ absl::StatusOr<ExecOutput> Execs::Sync(const ContainerPtr& container,
   CRISP_FAILPOINT("exec: pipes made");
   absl::StatusOr<shim_client::PendingExec> pending =
       shim_client::PendingExec::Ask(core_.paths.Bundle(container->id()), command, /*tty=*/false,
-                                    {null.get(), out.write.get(), err.write.get()}, call.deadline);
+                                    {null.get(), out.write.get(), err.write.get()}, call.deadline,
+                                    /*survives=*/true);
   if (!pending.ok()) return base::Prefix(pending.status(), "exec");
   CRISP_FAILPOINT("exec: asked");
   out.write.reset();
   err.write.reset();
-  absl::StatusOr<shim_client::ExecSession> session = AwaitStart(*std::move(pending), call);
+  const auto stopping = [this] {
+    absl::MutexLock lock(&server_mu_);
+    return stopping_;
+  };
+  absl::StatusOr<shim_client::ExecSession> session =
+      AwaitStart(*std::move(pending), call, stopping);
   if (!session.ok()) return base::Prefix(session.status(), "exec");
   CRISP_FAILPOINT("exec: runs");
-  return SyncExec(*std::move(session), std::move(out), std::move(err), sync_output_,
-                  [this] {
-                    absl::MutexLock lock(&server_mu_);
-                    return stopping_;
-                  })
+  return SyncExec(*std::move(session), std::move(out), std::move(err), sync_output_, stopping)
       .Run(call);
 }
 

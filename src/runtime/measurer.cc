@@ -39,10 +39,19 @@ void PublishIfMore(const snapshot::Usage& counted, container::Container& contain
   if (more.bytes > last->usage.bytes || more.inodes > last->usage.inodes) Publish(more, container);
 }
 
+absl::StatusOr<std::unique_ptr<snapshot::UsageWalk>> BeginWalk(
+    std::vector<base::UniqueFd> directories) {
+  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<snapshot::UsageWalk> walk,
+                         snapshot::UsageWalk::Begin(std::move(directories[0])));
+  for (size_t i = 1; i < directories.size(); ++i)
+    CRISP_RETURN_IF_ERROR(walk->Add(directories[i].get()));
+  return walk;
+}
+
 }  // namespace
 
-void MeasureNewLayer(base::UniqueFd directory, container::Container& container) {
-  const auto walk = snapshot::UsageWalk::Begin(std::move(directory));
+void MeasureNewLayer(std::vector<base::UniqueFd> directories, container::Container& container) {
+  const auto walk = BeginWalk(std::move(directories));
   if (!walk.ok()) return;
   const absl::StatusOr<Progress> end = (*walk)->Step([] { return true; });
   if (end.ok() && *end == Progress::kDone) Publish((*walk)->counted(), container);
@@ -135,8 +144,9 @@ absl::StatusOr<Progress> Measurer::Step(Subject& subject) {
     subject.hurry = base::Deadline::In(options_.patience);
     if (options_.measure_more && subject.state == ::runtime::v1::CONTAINER_RUNNING)
       options_.measure_more(*subject.container);
-    CRISP_ASSIGN_OR_RETURN(base::UniqueFd layer, options_.open_layer(subject.container->id()));
-    CRISP_ASSIGN_OR_RETURN(subject.walk, snapshot::UsageWalk::Begin(std::move(layer)));
+    CRISP_ASSIGN_OR_RETURN(std::vector<base::UniqueFd> layer,
+                           options_.open_layer(subject.container->id()));
+    CRISP_ASSIGN_OR_RETURN(subject.walk, BeginWalk(std::move(layer)));
     ++walking_;
   }
   const absl::Duration cpu_end = ThreadCpu() + options_.turn;

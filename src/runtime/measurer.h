@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -32,14 +33,14 @@ namespace crisp::runtime {
 
 // Measures a layer that is new, so that it has a value from the first call on. Errors leave it
 // without one.
-void MeasureNewLayer(base::UniqueFd directory, container::Container& container);
+void MeasureNewLayer(std::vector<base::UniqueFd> directories, container::Container& container);
 
 // Thread-safe.
 class Measurer {
  public:
   struct Options {
-    // The upper directory of a container's writable layer.
-    std::function<absl::StatusOr<base::UniqueFd>(const base::ContainerId&)> open_layer;
+    // What a container writes to; see snapshot::SnapshotStore::OpenContainer.
+    std::function<absl::StatusOr<std::vector<base::UniqueFd>>(const base::ContainerId&)> open_layer;
     // Called at the beginning of a walk of a container that runs.
     std::function<void(container::Container&)> measure_more;
     // Called first and then every `interval`.

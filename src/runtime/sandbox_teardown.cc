@@ -49,8 +49,20 @@ absl::Status Sandboxes::StopPause(sandbox::Sandbox& sandbox) {
 absl::Status Sandboxes::DetachNetwork(const sandbox::Sandbox& sandbox,
                                       const store::SandboxRecord& record, base::Deadline deadline) {
   cni::PodNetworkRequest request = NetworkRequest(record);
-  if (!cni::OpenNetns(request.netns_path).ok() && !PinAgain(sandbox, record.netns_path).ok())
+  // Without a descriptor to be had, for one, it is not known: the next try finds out.
+  const auto is_gone = [](const absl::Status& status) {
+    return absl::IsNotFound(status) || absl::IsFailedPrecondition(status);
+  };
+  absl::Status found =
+      request.netns_path.empty() ? absl::OkStatus() : cni::OpenNetns(request.netns_path).status();
+  if (is_gone(found)) found = PinAgain(sandbox, request.netns_path);
+  if (!found.ok() && !is_gone(found)) return found;
+  if (!found.ok()) {
+    base::Log(base::LogLevel::kWarning,
+              "the network namespace of a sandbox is lost, CNI DEL is called without it",
+              {{"sandbox", sandbox.id().str()}, {"path", request.netns_path}});
     request.netns_path.clear();
+  }
   return core_.network.Detach(request, deadline);
 }
 

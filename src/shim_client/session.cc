@@ -122,13 +122,13 @@ absl::StatusOr<shim::v1::Started> ParkedStart::Release(base::Deadline deadline) 
 
 absl::StatusOr<PendingExec> PendingExec::Ask(const std::string& bundle,
                                              const std::vector<std::string>& args, bool tty,
-                                             const std::vector<int>& stdio,
-                                             base::Deadline deadline) {
+                                             const std::vector<int>& stdio, base::Deadline deadline,
+                                             bool survives) {
   shim::v1::Request request;
   shim::v1::Exec& exec = *request.mutable_exec();
   for (const std::string& arg : args) exec.add_args(arg);
   exec.set_tty(tty);
-  exec.set_survives(true);
+  exec.set_survives(survives);
   if (!deadline.is_never()) exec.set_survives_until_ns(deadline.monotonic_ns());
   std::vector<int> fds = stdio;
   base::UniqueFd file;
@@ -155,7 +155,8 @@ absl::StatusOr<ExecSession> ExecSession::Open(const std::string& bundle,
                                               const std::vector<std::string>& args, bool tty,
                                               const std::vector<int>& stdio,
                                               base::Deadline deadline) {
-  CRISP_ASSIGN_OR_RETURN(PendingExec pending, PendingExec::Ask(bundle, args, tty, stdio, deadline));
+  CRISP_ASSIGN_OR_RETURN(PendingExec pending,
+                         PendingExec::Ask(bundle, args, tty, stdio, deadline, /*survives=*/true));
   return pending.Started(deadline);
 }
 

@@ -52,11 +52,12 @@ class ExecSession;
 class PendingExec {
  public:
   // Does not wait. Without a tty, `stdio` are the process's stdin, stdout and stderr, borrowed for
-  // the call; with a tty it is empty. When crispd dies the process runs on, at most until
-  // `deadline`.
+  // the call; with a tty it is empty. When crispd dies the process is killed, or with `survives`
+  // runs on, at most until `deadline`.
   static absl::StatusOr<PendingExec> Ask(const std::string& bundle,
                                          const std::vector<std::string>& args, bool tty,
-                                         const std::vector<int>& stdio, base::Deadline deadline);
+                                         const std::vector<int>& stdio, base::Deadline deadline,
+                                         bool survives);
   PendingExec(PendingExec&&) = default;
   ~PendingExec();
 
@@ -64,6 +65,8 @@ class PendingExec {
   int fd() const { return channel_.fd(); }
   // Once: the running process, or why there is none.
   absl::StatusOr<ExecSession> Started(base::Deadline deadline);
+  // Lets it start and run on without crispd, which ends.
+  void Leave() { channel_.Close(); }
 
  private:
   PendingExec(ipc::Channel channel, bool tty) : channel_(std::move(channel)), tty_(tty) {}

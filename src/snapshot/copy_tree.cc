@@ -10,19 +10,16 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <map>
 #include <memory>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/errno.h"
 #include "base/file.h"
+#include "base/printable.h"
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
-#include "linux/rootfs_path.h"
 #include "snapshot/tree_metadata.h"
 
 namespace crisp::snapshot {
@@ -36,7 +33,7 @@ struct CloseDirectory {
 using Stream = std::unique_ptr<DIR, CloseDirectory>;
 
 // Without a new access time of the source, which is shared by all containers of the image.
-constexpr int kReadDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NOATIME;
+constexpr int kReadDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC;
 
 Metadata MetadataOfNode(const struct stat& info) {
   return {info.st_mode & 07777, info.st_uid, info.st_gid, info.st_mtim, {}};
@@ -64,118 +61,174 @@ absl::StatusOr<Metadata> MetadataOfOpen(int fd) {
   return data;
 }
 
-// Where the source has a hole, so has the copy.
-absl::Status CopyContent(int from, int to, off_t size, SpaceGuard& guard) {
-  constexpr off_t kStep = 4 << 20;
-  off_t begin = 0;
-  while ((begin = lseek(from, begin, SEEK_DATA)) >= 0) {
-    const off_t end = lseek(from, begin, SEEK_HOLE);
-    if (end < 0 || lseek(to, begin, SEEK_SET) < 0) return base::Errno("seek", "");
-    while (begin < end) {
-      const auto step = static_cast<size_t>(std::min(end - begin, kStep));
-      CRISP_RETURN_IF_ERROR(guard.Spend(step, 0));
-      const ssize_t n = sendfile(to, from, &begin, step);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) return base::Errno("copy", "", n == 0 ? EIO : errno);
-    }
-  }
-  if (errno != ENXIO) return base::Errno("seek", "");  // ENXIO: no data up to the end
-  return ftruncate(to, size) == 0 ? absl::OkStatus() : base::Errno("truncate", "");
-}
+}  // namespace
 
-class Copy {
+// One directory with all below it. Depth first, with one directory of each side open: the way back
+// is "..", which is where it came from because nobody moves either tree.
+class TreeCopier::Walk {
  public:
-  Copy(int from, int to, SpaceGuard& guard) : from_root_(from), to_root_(to), guard_(guard) {}
+  Walk(TreeCopier& copier, const std::string& name, LeaveEmpty leave_empty)
+      : copier_(copier), name_(name), leave_empty_(leave_empty) {}
 
-  absl::Status Run() {
-    // By its path each time: a descriptor for every level would be too many in a deep tree.
-    for (todo_ = {"."}; !todo_.empty();) {
-      const std::string path = std::move(todo_.back());
-      todo_.pop_back();
-      CRISP_RETURN_IF_ERROR(base::Prefix(Directory(path), path));
-    }
-    return absl::OkStatus();
+  absl::Status Run(int from) {
+    const absl::Status status = CopyAll(from);
+    constexpr size_t kShown = 200;
+    return path_.empty() ? status : base::Prefix(status, base::Printable(path_.substr(0, kShown)));
   }
 
  private:
-  absl::Status Directory(const std::string& path) {
-    CRISP_ASSIGN_OR_RETURN(base::UniqueFd from,
-                           linux::OpenBeneath(from_root_, path, kReadDirectory));
-    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd to,
-                           linux::OpenBeneath(to_root_, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOfOpen(from.get()));
-    const Stream stream(fdopendir(from.get()));
+  absl::Status CopyAll(int from) {
+    CRISP_RETURN_IF_ERROR(Enter(from, ".", copier_.directory_, name_));
+    while (true) {
+      if (waiting_.size() > levels_.back()) {
+        CRISP_RETURN_IF_ERROR(Down());
+        continue;
+      }
+      // Last, as what is made in a directory changes its times.
+      CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOfOpen(from_.get()));
+      CRISP_RETURN_IF_ERROR(ApplyMetadata(to_.get(), data, kNothingSet));
+      levels_.pop_back();
+      if (levels_.empty()) return absl::OkStatus();
+      path_.resize(path_.rfind('/'));
+      CRISP_RETURN_IF_ERROR(Open(from_.get(), "..", to_.get(), ".."));
+    }
+  }
+
+  absl::Status Open(int from_parent, const std::string& from, int to_parent,
+                    const std::string& to) {
+    from_.reset(openat(from_parent, from.c_str(), kReadDirectory));
+    if (!from_.valid()) return base::Errno("open", "");
+    to_.reset(openat(to_parent, to.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    return to_.valid() ? absl::OkStatus() : base::Errno("open the copy", "");
+  }
+
+  absl::Status Down() {
+    waiting_.pop_back();                            // the NUL
+    const size_t begin = waiting_.rfind('\0') + 1;  // npos + 1 is 0
+    const std::string name = waiting_.substr(begin);
+    waiting_.resize(begin);
+    absl::StrAppend(&path_, "/", name);
+    return Enter(from_.get(), name, to_.get(), name);
+  }
+
+  // Copies what is in a directory but its directories, which then wait.
+  absl::Status Enter(int from_parent, const std::string& from, int to_parent,
+                     const std::string& to) {
+    CRISP_RETURN_IF_ERROR(Open(from_parent, from, to_parent, to));
+    levels_.push_back(waiting_.size());
+    CRISP_RETURN_IF_ERROR(KeepWithin());
+    base::UniqueFd reader(openat(from_.get(), ".", kReadDirectory));
+    if (!reader.valid()) return base::Errno("open", "");
+    const Stream stream(fdopendir(reader.get()));
     if (stream == nullptr) return base::Errno("fdopendir", "");
-    const int from_fd = from.release();  // the stream's now
+    (void)reader.release();  // the stream's now
     errno = 0;
     while (const dirent* entry = readdir(stream.get())) {
       const std::string name = entry->d_name;
-      if (name == "." || name == "..") continue;
-      const std::string below = path == "." ? name : base::JoinPath(path, name);
-      CRISP_RETURN_IF_ERROR(base::Prefix(Entry(from_fd, to.get(), name, below), name));
+      if (name != "." && name != "..")
+        CRISP_RETURN_IF_ERROR(base::Prefix(Entry(name), base::Printable(name)));
       errno = 0;
     }
-    if (errno != 0) return base::Errno("readdir", "");
-    return ApplyMetadata(to.get(), data, kNothingSet);
+    return errno == 0 ? absl::OkStatus() : base::Errno("readdir", "");
   }
 
-  absl::Status Entry(int from, int to, const std::string& name, const std::string& path) {
+  absl::Status Entry(const std::string& name) {
+    CRISP_RETURN_IF_ERROR(copier_.proceed_());
     struct stat info;
-    if (fstatat(from, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fstatat(from_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
       return base::Errno("stat", "");
     if (IsWhiteout(info)) return absl::OkStatus();
-    CRISP_RETURN_IF_ERROR(guard_.Spend(0, 1));
+    CRISP_RETURN_IF_ERROR(copier_.guard_.Spend(0, 1));
+    const int to = to_.get();
     if (S_ISDIR(info.st_mode)) {
-      todo_.push_back(path);
-      return mkdirat(to, name.c_str(), 0700) == 0 ? absl::OkStatus() : base::Errno("mkdir", "");
+      if (mkdirat(to, name.c_str(), 0700) != 0) return base::Errno("mkdir", "");
+      if (leave_empty_(absl::StrCat(path_, "/", name))) return absl::OkStatus();
+      waiting_.append(name).push_back('\0');
+      return KeepWithin();
     }
     if (info.st_nlink > 1) {
-      const auto [first, is_new] = links_.emplace(std::pair(info.st_dev, info.st_ino), path);
+      const std::string path = absl::StrCat(name_, path_, "/", name);
+      const auto [first, is_new] =
+          copier_.links_.emplace(std::pair(info.st_dev, info.st_ino), path);
       if (!is_new) {
-        const int linked = linkat(to_root_, first->second.c_str(), to, name.c_str(), 0);
+        const int linked = linkat(copier_.directory_, first->second.c_str(), to, name.c_str(), 0);
         return linked == 0 ? absl::OkStatus() : base::Errno("link", "");
       }
+      constexpr size_t kNode = 96;  // of the map, about
+      copier_.links_bytes_ += kNode + path.size();
+      CRISP_RETURN_IF_ERROR(KeepWithin());
     }
-    if (S_ISREG(info.st_mode)) return File(from, to, name, info.st_size);
-    CRISP_RETURN_IF_ERROR(S_ISLNK(info.st_mode) ? Link(from, to, name) : Node(to, name, info));
+    if (S_ISREG(info.st_mode)) return File(name, info.st_size);
+    CRISP_RETURN_IF_ERROR(S_ISLNK(info.st_mode) ? Link(name) : Node(name, info));
     return ApplyMetadata(to, name, MetadataOfNode(info), info.st_mode & S_IFMT, kNothingSet);
   }
 
-  absl::Status File(int from_dir, int to_dir, const std::string& name, off_t size) {
+  absl::Status KeepWithin() const {
+    const size_t kept =
+        waiting_.size() + path_.size() + levels_.size() * sizeof(levels_[0]) + copier_.links_bytes_;
+    if (kept <= kMaxKept) return absl::OkStatus();
+    return absl::ResourceExhaustedError("has too many directories or hard links to be copied");
+  }
+
+  absl::Status File(const std::string& name, off_t size) {
     constexpr int kRead = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOATIME;
     constexpr int kNew = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    const base::UniqueFd from(openat(from_dir, name.c_str(), kRead));
+    const base::UniqueFd from(openat(from_.get(), name.c_str(), kRead));
     if (!from.valid()) return base::Errno("open", "");
-    const base::UniqueFd to(openat(to_dir, name.c_str(), kNew, 0600));
+    const base::UniqueFd to(openat(to_.get(), name.c_str(), kNew, 0600));
     if (!to.valid()) return base::Errno("create", "");
     CRISP_ASSIGN_OR_RETURN(const Metadata data, MetadataOfOpen(from.get()));
-    CRISP_RETURN_IF_ERROR(CopyContent(from.get(), to.get(), size, guard_));
+    CRISP_RETURN_IF_ERROR(Content(from.get(), to.get(), size));
     return ApplyMetadata(to.get(), data, kNothingSet);
   }
 
-  static absl::Status Link(int from, int to, const std::string& name) {
+  // Where the source has a hole, so has the copy.
+  absl::Status Content(int from, int to, off_t size) {
+    constexpr off_t kStep = 4 << 20;
+    off_t begin = 0;
+    while ((begin = lseek(from, begin, SEEK_DATA)) >= 0) {
+      const off_t end = lseek(from, begin, SEEK_HOLE);
+      if (end < 0 || lseek(to, begin, SEEK_SET) < 0) return base::Errno("seek", "");
+      while (begin < end) {
+        CRISP_RETURN_IF_ERROR(copier_.proceed_());
+        const auto step = static_cast<size_t>(std::min(end - begin, kStep));
+        CRISP_RETURN_IF_ERROR(copier_.guard_.Spend(step, 0));
+        const ssize_t n = sendfile(to, from, &begin, step);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return base::Errno("copy", "", n == 0 ? EIO : errno);
+      }
+    }
+    if (errno != ENXIO) return base::Errno("seek", "");  // ENXIO: no data up to the end
+    return ftruncate(to, size) == 0 ? absl::OkStatus() : base::Errno("truncate", "");
+  }
+
+  absl::Status Link(const std::string& name) {
     char target[PATH_MAX];
-    const ssize_t length = readlinkat(from, name.c_str(), target, sizeof(target) - 1);
+    const ssize_t length = readlinkat(from_.get(), name.c_str(), target, sizeof(target) - 1);
     if (length < 0) return base::Errno("readlink", "");
     target[length] = '\0';
-    return symlinkat(target, to, name.c_str()) == 0 ? absl::OkStatus() : base::Errno("symlink", "");
+    const int made = symlinkat(target, to_.get(), name.c_str());
+    return made == 0 ? absl::OkStatus() : base::Errno("symlink", "");
   }
 
-  static absl::Status Node(int to, const std::string& name, const struct stat& info) {
+  absl::Status Node(const std::string& name, const struct stat& info) {
     const mode_t mode = (info.st_mode & S_IFMT) | 0600;
-    return mknodat(to, name.c_str(), mode, info.st_rdev) == 0 ? absl::OkStatus()
-                                                              : base::Errno("mknod", "");
+    const int made = mknodat(to_.get(), name.c_str(), mode, info.st_rdev);
+    return made == 0 ? absl::OkStatus() : base::Errno("mknod", "");
   }
 
-  const int from_root_;
-  const int to_root_;
-  SpaceGuard& guard_;
-  std::vector<std::string> todo_;  // directories, relative to both roots
-  std::map<std::pair<dev_t, ino_t>, std::string> links_;
+  TreeCopier& copier_;
+  const std::string name_;
+  const LeaveEmpty leave_empty_;
+  std::string path_;  // of the directories that are open: "", "/a", "/a/b"
+  base::UniqueFd from_;
+  base::UniqueFd to_;
+  std::string waiting_;         // names with a NUL each, those of the deepest level last
+  std::vector<size_t> levels_;  // where in `waiting_` the names of a level begin
 };
 
-}  // namespace
-
-absl::Status CopyTree(int from, int to, SpaceGuard& guard) { return Copy(from, to, guard).Run(); }
+absl::Status TreeCopier::Copy(int from, const std::string& name, LeaveEmpty leave_empty) {
+  return Walk(*this, name, leave_empty).Run(from);
+}
 
 }  // namespace crisp::snapshot

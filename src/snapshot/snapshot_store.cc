@@ -450,8 +450,8 @@ absl::StatusOr<RootfsView> SnapshotStore::ContainerView(absl::string_view contai
   return state_->WithUpper(container_id, std::move(view));
 }
 
-std::string SnapshotStore::VolumeDirectory(absl::string_view container_id, size_t number) const {
-  return absl::StrCat(state_->ContainerDir(container_id), "/volumes/", number);
+std::string SnapshotStore::VolumesDirectory(absl::string_view container_id) const {
+  return base::JoinPath(state_->ContainerDir(container_id), "volumes");
 }
 
 absl::StatusOr<std::vector<std::string>> SnapshotStore::Containers() const {
@@ -463,10 +463,19 @@ absl::Status SnapshotStore::RemoveContainer(absl::string_view container_id) {
   return state_->trash.Throw(state_->ContainerDir(container_id));
 }
 
-absl::StatusOr<base::UniqueFd> SnapshotStore::OpenContainer(absl::string_view container_id) const {
+absl::StatusOr<std::vector<base::UniqueFd>> SnapshotStore::OpenContainer(
+    absl::string_view container_id) const {
   CRISP_RETURN_IF_ERROR(CheckContainerId(container_id));
-  return base::Open(base::JoinPath(state_->ContainerDir(container_id), kFsDirectory),
-                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+  std::vector<base::UniqueFd> directories;
+  CRISP_ASSIGN_OR_RETURN(
+      directories.emplace_back(),
+      base::Open(base::JoinPath(state_->ContainerDir(container_id), kFsDirectory), kFlags));
+  absl::StatusOr<base::UniqueFd> volumes = base::Open(VolumesDirectory(container_id), kFlags);
+  if (absl::IsNotFound(volumes.status())) return directories;
+  if (!volumes.ok()) return volumes.status();
+  directories.push_back(*std::move(volumes));
+  return directories;
 }
 
 }  // namespace crisp::snapshot

@@ -92,15 +92,16 @@ class SnapshotStore {
   // View() with the writable layer that Prepare() made before.
   absl::StatusOr<RootfsView> ContainerView(absl::string_view container_id,
                                            const oci::ChainId& chain_id) const;
-  // The place of a volume of the container, beside its writable layer and removed with it.
-  std::string VolumeDirectory(absl::string_view container_id, size_t number) const;
+  // Of the volumes of the container, beside its writable layer and removed with it.
+  std::string VolumesDirectory(absl::string_view container_id) const;
   // Ids of containers with a writable layer; crispd removes those without a record at start.
   absl::StatusOr<std::vector<std::string>> Containers() const;
   // OK when there is none. The space is freed in the background.
   absl::Status RemoveContainer(absl::string_view container_id);
-  // The upper directory of the writable layer, to be measured (usage_walk.h). kNotFound for a
-  // container without one.
-  absl::StatusOr<base::UniqueFd> OpenContainer(absl::string_view container_id) const;
+  // What the container writes to, to be measured (usage_walk.h): the upper directory of its
+  // writable layer, and the directory of its volumes if it has some. kNotFound for a container
+  // without a writable layer.
+  absl::StatusOr<std::vector<base::UniqueFd>> OpenContainer(absl::string_view container_id) const;
 
   // What Open() moved aside, this time or earlier. The caller knows when no container runs on it.
   DamagedLayers& damaged();

@@ -51,6 +51,8 @@ class UsageWalk {
   // `root` is the directory to measure, open for reading.
   static absl::StatusOr<std::unique_ptr<UsageWalk>> Begin(
       base::UniqueFd root, std::optional<Limits> limits = std::nullopt);
+  // Before the first step: another directory, on the same file system, is measured with it.
+  absl::Status Add(int directory) { return AddDirectory(directory, ".").status(); }
 
   // Goes on until the tree is measured or `stop()`, which is asked every few entries, is true.
   // After an error the walk is over.

@@ -190,8 +190,9 @@ absl::StatusOr<ImageVolume> ImageMount(absl::string_view field, const v1::Mount&
   return result;
 }
 
-absl::StatusOr<std::vector<std::string>> DeclaredPaths(const v1::ContainerConfig& config,
-                                                       const oci::ImageConfig& image) {
+absl::StatusOr<std::vector<std::string>> DeclaredPaths(
+    const v1::ContainerConfig& config, const oci::ImageConfig& image,
+    absl::FunctionRef<absl::StatusOr<std::string>(const std::string& path)> resolve) {
   std::set<std::string> paths;
   for (const std::string& volume : image.volumes) {
     // As in Docker, a path without "/" in front begins at the root.
@@ -202,12 +203,26 @@ absl::StatusOr<std::vector<std::string>> DeclaredPaths(const v1::ContainerConfig
     return absl::InvalidArgumentError(
         absl::StrCat("the image declares ", paths.size(), " volumes, at most ", kMaxVolumes));
   }
+  std::vector<std::string> taken;
   for (int i = 0; i < config.mounts_size(); ++i) {
-    CRISP_ASSIGN_OR_RETURN(const std::string taken,
+    CRISP_ASSIGN_OR_RETURN(std::string path,
                            Destination(absl::StrCat("mounts[", i, "]"), config.mounts(i)));
-    paths.erase(taken);
+    const absl::StatusOr<std::string> place = resolve(path);
+    if (absl::IsResourceExhausted(place.status())) return place.status();
+    // A path that leads to a file has no volume at or below it.
+    taken.push_back(place.ok() ? *place : std::move(path));
   }
-  return std::vector<std::string>(paths.begin(), paths.end());
+  std::set<std::string> places;
+  for (const std::string& path : paths) {
+    const auto hides = [](const std::string& place) {
+      return [&](const std::string& mount) { return place == mount || IsBelow(place, mount); };
+    };
+    if (std::any_of(taken.begin(), taken.end(), hides(path))) continue;
+    CRISP_ASSIGN_OR_RETURN(std::string place, resolve(path));
+    if (IsReserved(place) || std::any_of(taken.begin(), taken.end(), hides(place))) continue;
+    places.insert(std::move(place));
+  }
+  return std::vector<std::string>(places.begin(), places.end());
 }
 
 absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input, bool userns) {
@@ -233,12 +248,6 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
       result.rootfs_propagation = "rslave";
     }
   }
-  for (const DeclaredVolume& volume : input.volumes) {
-    // Its files have the container's own ids on disk.
-    std::vector<std::string> options = {"rbind", "rprivate", "rw"};
-    if (userns) options.emplace_back("idmap");
-    configured.push_back(MakeMount(volume.container_path, "bind", volume.host_path, options));
-  }
   const auto is_taken = [&](absl::string_view path) {
     return std::find(taken.begin(), taken.end(), path) != taken.end();
   };
@@ -253,6 +262,13 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
                         {"rbind", "rprivate", "rro", "nosuid", "noexec", "nodev"});
     }
     result.mounts.push_back(std::move(mount));
+  }
+  for (const DeclaredVolume& volume : input.volumes) {
+    // Its files have the container's own ids on disk.
+    std::vector<std::string> options = {"rbind", "rprivate", "rw"};
+    if (userns) options.emplace_back("idmap");
+    result.mounts.push_back(
+        MakeMount(volume.container_path, oci::kImageVolume, volume.host_path, options));
   }
   std::vector<oci::Mount> rest = SandboxMounts(input);
   rest.erase(std::remove_if(rest.begin(), rest.end(),

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "oci/runtime_spec.h"
@@ -29,11 +30,13 @@ struct ContainerMounts {
 // below /dev, except the pod's /dev/shm. `userns`: the pod has a user namespace.
 absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input, bool userns);
 
-// The paths at which the image's volumes are mounted, clean and sorted. A mount of the pod at the
-// same path wins; "/", the file systems of the kernel and the pod's files are not replaced by an
-// image. kInvalidArgument when there are too many, or a mount of the pod is not valid.
-absl::StatusOr<std::vector<std::string>> DeclaredPaths(const ::runtime::v1::ContainerConfig& config,
-                                                       const oci::ImageConfig& image);
+// The paths at which the image's volumes are mounted, sorted, as `resolve` answers: without the
+// links that the image has. There is none at or below a mount of the pod, and "/", the file systems
+// of the kernel and the pod's files are not replaced by an image. kInvalidArgument when there are
+// too many, or a mount of the pod is not valid; what `resolve` answers for a volume.
+absl::StatusOr<std::vector<std::string>> DeclaredPaths(
+    const ::runtime::v1::ContainerConfig& config, const oci::ImageConfig& image,
+    absl::FunctionRef<absl::StatusOr<std::string>(const std::string& path)> resolve);
 
 // One configured mount: of the host, or of an image (`mount.has_image()`). `field` is its place in
 // the configuration ("mounts[2]"), for the kInvalidArgument that names what is wrong.

@@ -15,7 +15,7 @@ bool IsPrivileged(const ::runtime::v1::LinuxSandboxSecurityContext& context) {
 absl::Status CheckPrivileged(const ::runtime::v1::LinuxContainerSecurityContext& container,
                              const ::runtime::v1::LinuxSandboxSecurityContext& sandbox) {
   if (!IsPrivileged(container) || IsPrivileged(sandbox)) return absl::OkStatus();
-  return Invalid("linux.security_context.privileged", "true", "needs a privileged sandbox");
+  return Invalid("securityContext.privileged", "true", "needs a privileged sandbox");
 }
 
 }  // namespace crisp::spec

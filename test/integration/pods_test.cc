@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -180,7 +181,8 @@ TEST_CASE("StopPodSandbox leaves no lease and no rule when somebody has removed 
     CHECK(rules() == "0\n");
     CHECK(access(pin.c_str(), F_OK) != 0);
     const std::string found = absl::StrCat("grep -rq ", pod.id(), " ", daemon.dir(), "/ipam");
-    CHECK(system(found.c_str()) != 0);
+    const int status = system(found.c_str());
+    CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 1));  // 2: there is no such directory
   }
 }
 

@@ -20,6 +20,7 @@ using snapshot::TarBuilder;
 
 constexpr char kUser[] = "spec/user.cc LookUpUser";
 constexpr char kWorkdir[] = "shim/child/program.cc EnterWorkdir";
+constexpr char kVolumePaths[] = "spec/container_mounts.cc DeclaredPaths";
 constexpr char kVolumes[] = "layers/declared_volumes.cc MakeVolume";
 
 std::string Users() {
@@ -173,8 +174,39 @@ Outcome VolumeOver(Target& target, const std::string& layer, const std::string& 
   return {Outcome::kHarmless, "nothing of the host is inside"};
 }
 
+// A volume at a link of the image takes nothing away from the container: `directory`, to which the
+// link leads, still has `name`.
+Case VolumeThroughLink(const std::string& directory, const std::string& name, bool pod_mount) {
+  const auto run = [=](Target& target) {
+    const std::string reference =
+        target.Publish({TarBuilder().Link("x", directory).Done()}, R"({"Volumes":{"/x":{}}})");
+    if (const grpc::Status status = target.Pull(reference); !status.ok()) {
+      return target.Refused(status);
+    }
+    target.ThePod();
+    auto config = target.ContainerConfig(reference, {"list", directory});
+    if (pod_mount) {
+      auto* mount = config.add_mounts();
+      mount->set_host_path(target.Canary());
+      mount->set_container_path(directory);
+    }
+    Ended ended;
+    const grpc::Status status = target.Run(config, &ended);
+    if (!status.ok()) return target.Refused(status);
+    Demand(LinesOf(ended.output).contains(name), "the volume hides it: " + ended.output);
+    return Outcome{Outcome::kHarmless, name + " is there"};
+  };
+  return {.name = "config: a volume at a symlink to " + directory + (pod_mount ? ", a mount" : ""),
+          .run = run,
+          .check = kVolumePaths};
+}
+
 std::vector<Case> PathCases() {
   return {
+      VolumeThroughLink("/dev", "null", false),
+      VolumeThroughLink("/sys", "kernel", false),
+      VolumeThroughLink("/", "probe", false),
+      VolumeThroughLink("/data", "sub", true),
       {.name = "config: the working directory is a descriptor from 3 to 12 (CVE-2024-21626)",
        .run = [](Target& t) { return DescriptorAsWorkdir(t, 3, 12); },
        .check = kWorkdir},

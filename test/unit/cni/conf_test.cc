@@ -43,6 +43,16 @@ TEST_CASE("ParseConf reads a list") {
   CHECK(ParseConf(conf->json)->json == conf->json);
 }
 
+TEST_CASE("ParseConf takes an empty dataDir for none, as host-local does") {
+  const auto lease_dir = [](const std::string& ipam) {
+    return ParseConf(List("net", R"([{"type":"bridge","ipam":{"type":"host-local")" + ipam + "}}]"))
+        ->lease_dir;
+  };
+  CHECK(lease_dir("") == "/var/lib/cni/networks/net");
+  CHECK(lease_dir(R"(,"dataDir":"")") == "/var/lib/cni/networks/net");
+  CHECK(lease_dir(R"(,"dataDir":"/leases")") == "/leases/net");
+}
+
 TEST_CASE("ParseConf wraps one plugin's configuration into a list") {
   const auto conf = ParseConf(R"({"cniVersion":"0.3.1","name":"one","type":"ptp","mtu":9})");
   REQUIRE(conf.ok());

@@ -112,6 +112,19 @@ TEST_CASE("end of file and a deadline that passes are different errors") {
   CHECK(absl::IsUnavailable(pair.ours.Send(ExecOf("x"))));
 }
 
+TEST_CASE("what a peer has sent is received although it closed without reading everything") {
+  Pair pair;
+  Request request;
+  request.mutable_reopen_log();
+  REQUIRE(pair.ours.Send(request).ok());
+  REQUIRE(pair.theirs.Send(request).ok());
+  pair.theirs.Close();
+  const auto received = pair.ours.ReceiveMessage<Request>(nullptr, base::Deadline::At(0));
+  REQUIRE(received.ok());
+  CHECK(received->has_reopen_log());
+  CHECK(absl::IsUnavailable(pair.ours.Receive(base::Deadline::At(0)).status()));
+}
+
 TEST_CASE("a waiting receiver wakes when the peer closes the connection") {
   Pair pair;
   std::thread peer([&] { pair.theirs.Close(); });

@@ -49,12 +49,20 @@ class Layers {
     REQUIRE(fd.valid());
     REQUIRE(base::WriteAll(fd.get(), text).ok());
   }
+  absl::StatusOr<std::vector<base::UniqueFd>> Open(const base::ContainerId& id) const {
+    if (broken) return absl::InternalError("the disk is broken");
+    std::vector<base::UniqueFd> directories;
+    directories.push_back(*base::Open(Path(id), O_RDONLY | O_DIRECTORY));
+    auto volumes = base::Open(Path(id) + ".volumes", O_RDONLY | O_DIRECTORY);
+    if (volumes.ok()) directories.push_back(*std::move(volumes));
+    return directories;
+  }
   Measurer::Options Options() {
-    return {.open_layer = [this](const base::ContainerId& id) -> absl::StatusOr<base::UniqueFd> {
-              ++opened;
-              if (broken) return absl::InternalError("the disk is broken");
-              return base::Open(Path(id), O_RDONLY | O_DIRECTORY);
-            },
+    return {.open_layer =
+                [this](const base::ContainerId& id) {
+                  ++opened;
+                  return Open(id);
+                },
             .measure_more = nullptr,
             .measure_host = nullptr,
             .interval = absl::Milliseconds(10)};
@@ -84,10 +92,19 @@ constexpr int kMany = 20'000;
 
 }  // namespace
 
+TEST_CASE("what is in a container's volumes counts with its layer") {
+  Layers layers;
+  const ContainerPtr container = layers.Add('a', 1);
+  REQUIRE(base::MakeDirs(layers.Path(container->id()) + ".volumes/0/deep", 0755).ok());
+  MeasureNewLayer(*layers.Open(container->id()), *container);
+  REQUIRE(container->layer_usage().has_value());
+  CHECK(container->layer_usage()->usage.inodes == 5);
+}
+
 TEST_CASE("a new layer has a value at once, and a newer one after it grew") {
   Layers layers;
   const ContainerPtr container = layers.Add('a', 0);
-  MeasureNewLayer(*base::Open(layers.Path(container->id()), O_RDONLY | O_DIRECTORY), *container);
+  MeasureNewLayer(*layers.Open(container->id()), *container);
   const auto first = container->layer_usage();
   REQUIRE(first.has_value());
   CHECK(first->usage.inodes == 1);

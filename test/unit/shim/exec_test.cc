@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -155,7 +156,26 @@ TEST_CASE("an exec is killed when crispd gives it up", "[shim][exec]") {
   CHECK(SoonRunning(bundle, "4321", 0));
 }
 
-TEST_CASE("an exec whose crispd has died runs on, and can write", "[shim][exec]") {
+TEST_CASE("an exec is killed when crispd gives it up while it starts", "[shim][exec]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
+  base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (int i = 0; i < 40; ++i) {
+    auto pending = shim_client::PendingExec::Ask(bundle.path(), {"sleep", "4321"}, false,
+                                                 {null.get(), null.get(), null.get()},
+                                                 DeadlineIn(60'000), /*survives=*/true);
+    REQUIRE(pending.ok());
+    // Half of them have an answer that is not read, half are given up before it.
+    pollfd answer = {.fd = pending->fd(), .events = POLLIN, .revents = 0};
+    if (i % 2 == 0) REQUIRE(poll(&answer, 1, 5000) == 1);
+  }
+  for (int i = 0; i < 2000 && ExecGroups(bundle) > 0; ++i) poll(nullptr, 0, 2);
+  CHECK(ExecGroups(bundle) == 0);
+  CHECK(Running(bundle, "4321") == 0);
+}
+
+TEST_CASE("an exec whose crispd has died runs on, and can write more than a pipe holds",
+          "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -164,7 +184,8 @@ TEST_CASE("an exec whose crispd has died runs on, and can write", "[shim][exec]"
   base::UniqueFd read_end(out[0]), write_end(out[1]);
   auto session = shim_client::ExecSession::Open(
       bundle.path(),
-      {"sh", "-c", "while ! test -e /go; do sleep 0.01; done; echo 1 && echo 2 && echo >/done"},
+      {"sh", "-c",
+       "while ! test -e /go; do sleep 0.01; done; head -c 1048576 /dev/zero && echo >/done"},
       false, {null.get(), write_end.get(), write_end.get()}, DeadlineIn(60'000));
   REQUIRE(session.ok());
   session->Leave();
@@ -259,6 +280,42 @@ TEST_CASE("execs that leave a process running do not count against the limit of 
     REQUIRE(result->exit_code == 0);
   }
   CHECK(SoonRunning(bundle, "4321", 70));
+}
+
+TEST_CASE("256 execs with pipes run at once where the limit of open files is 1,024",
+          "[shim][exec]") {
+  rlimit before;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE(before.rlim_max >= 4096);
+  const rlimit low = {.rlim_cur = 1024, .rlim_max = before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);  // the shim's
+  Bundle bundle;
+  const bool started = bundle.Start(DefaultSpec({"sleep", "1000"})).ok();
+  const rlimit high = {.rlim_cur = 4096, .rlim_max = before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &high) == 0);  // of this process, for its pipes
+  REQUIRE(started);
+  CHECK(bundle.Exec({"sh", "-c", "ulimit -S -n"})->out == "1024\n");
+  base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  std::vector<base::UniqueFd> read_ends;
+  std::vector<shim_client::ExecSession> sessions;
+  for (int i = 0; i < 256; ++i) {
+    int out[2], err[2];
+    REQUIRE(pipe2(out, O_CLOEXEC) == 0);
+    REQUIRE(pipe2(err, O_CLOEXEC) == 0);
+    const base::UniqueFd out_write(out[1]), err_write(err[1]);
+    read_ends.emplace_back(out[0]);
+    read_ends.emplace_back(err[0]);
+    auto session = shim_client::ExecSession::Open(bundle.path(), {"sleep", "4321"}, false,
+                                                  {null.get(), out_write.get(), err_write.get()},
+                                                  DeadlineIn(20'000));
+    INFO(i << ": " << session.status());
+    REQUIRE(session.ok());
+    sessions.push_back(*std::move(session));
+  }
+  CHECK(SoonRunning(bundle, "4321", 256));
+  sessions.clear();
+  CHECK(SoonRunning(bundle, "4321", 0));
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
 
 TEST_CASE("eighty execs run at once, and far more than fit are refused one by one",

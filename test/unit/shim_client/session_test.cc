@@ -321,7 +321,8 @@ TEST_CASE("a kill never waits for a shim that is stopped") {
     const auto control = channel.ReceiveMessage<shim::Control>(nullptr, Soon());
     CHECK((control.ok() && control->has_kill_exec()));
   });
-  const auto asked = PendingExec::Ask(shim.bundle(), {std::string(60'000, 'a')}, true, {}, Soon());
+  const auto asked =
+      PendingExec::Ask(shim.bundle(), {std::string(60'000, 'a')}, true, {}, Soon(), false);
   CHECK(asked.ok());
 }
 

@@ -2,19 +2,31 @@
 
 #include <fcntl.h>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "store_fixture.h"
 
 namespace crisp::snapshot {
 namespace {
 
+absl::Status Proceed() { return absl::OkStatus(); }
+
+// `to` is a new directory.
+absl::Status CopyInto(TreeCopier& copier, const std::string& from, const std::string& to,
+                      const std::string& leave_empty = "") {
+  const auto source = base::Open(from, O_PATH | O_DIRECTORY);
+  REQUIRE(source.ok());
+  REQUIRE(base::MakeDirs(to, 0700).ok());
+  return copier.Copy(source->get(), to.substr(to.rfind('/') + 1),
+                     [&](absl::string_view path) { return path == leave_empty; });
+}
+
 absl::Status CopyDirectory(const std::string& from, const std::string& to,
                            const UnpackLimits& limits = {}) {
-  const auto source = base::Open(from, O_PATH | O_DIRECTORY);
-  REQUIRE(base::MakeDirs(to, 0700).ok());
-  const auto target = base::Open(to, O_PATH | O_DIRECTORY);
-  REQUIRE((source.ok() && target.ok()));
-  SpaceGuard guard(target->get(), limits);
-  return CopyTree(source->get(), target->get(), guard);
+  const auto parent = base::Open(to.substr(0, to.rfind('/')), O_RDONLY | O_DIRECTORY);
+  REQUIRE(parent.ok());
+  TreeCopier copier(parent->get(), limits, Proceed);
+  return CopyInto(copier, from, to);
 }
 
 }  // namespace
@@ -85,6 +97,79 @@ TEST_CASE("a copied tree has holes where its source has, and no bounds of descri
   CHECK(sparse.st_size == off_t{3} << 30);
   CHECK(sparse.st_blocks * 512 < 1 << 20);
   CHECK(Exists(directory + "/to" + deep.substr(from.size())));
+  REQUIRE(base::RemoveTree(directory).ok());
+}
+
+TEST_CASE("a tree of an image cannot make the copy take much memory") {
+  const std::string directory = TempDir();
+  const std::string from = directory + "/from";
+  REQUIRE(base::MakeDirs(from, 0755).ok());
+  const std::string longest(240, 'n');
+  const std::string file = directory + "/file";
+  REQUIRE(base::WriteFileAtomic(file, "", 0644).ok());
+  bool links = false;
+  SECTION("of directories beside each other") {}
+  SECTION("of hard links") { links = true; }
+  for (size_t kept = 0; kept <= TreeCopier::kMaxKept; kept += longest.size()) {
+    const std::string name = absl::StrCat(from, "/", longest, kept);
+    if (!links) {
+      REQUIRE(mkdir(name.c_str(), 0755) == 0);
+      continue;
+    }
+    REQUIRE(base::WriteFileAtomic(name, "", 0644).ok());
+    REQUIRE(link(name.c_str(), absl::StrCat(from, "/", kept).c_str()) == 0);
+  }
+  const absl::Status copied = CopyDirectory(from, directory + "/to");
+  CHECK(absl::IsResourceExhausted(copied));
+  CHECK(absl::StrContains(copied.message(), "too many directories or hard links"));
+  REQUIRE(base::RemoveTree(directory).ok());
+}
+
+TEST_CASE("many directories are copied when they do not wait at the same time") {
+  const std::string directory = TempDir();
+  const std::string from = directory + "/from";
+  const std::string name(250, 'n');
+  for (int i = 0; i < 150; ++i) {
+    for (int k = 0; k < 150; ++k)
+      REQUIRE(base::MakeDirs(absl::StrCat(from, "/", name, i, "/", name, k), 0755).ok());
+  }
+  REQUIRE(CopyDirectory(from, directory + "/to") == absl::OkStatus());
+  CHECK(Exists(absl::StrCat(directory, "/to/", name, "149/", name, "149")));
+  REQUIRE(base::RemoveTree(directory).ok());
+}
+
+TEST_CASE("copies of one container have a file with links between them once") {
+  const std::string directory = TempDir();
+  REQUIRE(base::MakeDirs(directory + "/from/a", 0755).ok());
+  REQUIRE(base::MakeDirs(directory + "/from/b/below", 0755).ok());
+  const std::string file = directory + "/from/a/file";
+  REQUIRE(base::WriteFileAtomic(file, "text", 0644).ok());
+  REQUIRE(link(file.c_str(), (directory + "/from/b/link").c_str()) == 0);
+  REQUIRE(base::WriteFileAtomic(directory + "/from/b/below/other", "", 0644).ok());
+  REQUIRE(base::MakeDirs(directory + "/to", 0700).ok());
+  const auto to = base::Open(directory + "/to", O_RDONLY | O_DIRECTORY);
+  TreeCopier copier(to->get(), {}, Proceed);
+  REQUIRE(CopyInto(copier, directory + "/from/a", directory + "/to/0").ok());
+  REQUIRE(CopyInto(copier, directory + "/from/b", directory + "/to/1", "/below").ok());
+  CHECK(Stat(directory + "/to/0/file").st_ino == Stat(directory + "/to/1/link").st_ino);
+  // A directory that is left to another copy is made, and empty.
+  CHECK(base::ListDir(directory + "/to/1/below")->empty());
+  REQUIRE(base::RemoveTree(directory).ok());
+}
+
+TEST_CASE("a copy ends when it is not wanted any more") {
+  const std::string directory = TempDir();
+  REQUIRE(base::MakeDirs(directory + "/from", 0755).ok());
+  REQUIRE(base::MakeDirs(directory + "/to", 0700).ok());
+  for (const char* name : {"a", "b", "c"})
+    REQUIRE(base::WriteFileAtomic(absl::StrCat(directory, "/from/", name), "x", 0644).ok());
+  const auto to = base::Open(directory + "/to", O_RDONLY | O_DIRECTORY);
+  int asked = 0;
+  TreeCopier copier(to->get(), {}, [&] {
+    return ++asked < 3 ? absl::OkStatus() : absl::FailedPreconditionError("stopped");
+  });
+  CHECK(absl::IsFailedPrecondition(CopyInto(copier, directory + "/from", directory + "/to/0")));
+  CHECK(base::ListDir(directory + "/to/0")->size() < 3);
   REQUIRE(base::RemoveTree(directory).ok());
 }
 

@@ -71,5 +71,27 @@ TEST_CASE("magic links are refused") {
   REQUIRE_FALSE(OpenInRoot(proc->get(), "self/cwd", O_PATH | O_DIRECTORY).ok());
 }
 
+TEST_CASE("a path is resolved inside the root, and what does not exist stays as it is written") {
+  Tree tree;
+  REQUIRE(mkdir((tree.top + "/root/run").c_str(), 0755) == 0);
+  REQUIRE(mkdir((tree.top + "/root/var").c_str(), 0755) == 0);
+  tree.Link("../../run", "var/run");
+  tree.Link("/missing/deep", "dangling");
+  tree.Link("/", "all");
+  tree.Link("loop", "loop");
+  REQUIRE(base::WriteFileAtomic(tree.top + "/root/file", "", 0644).ok());
+  const auto resolve = [&](const char* path) { return ResolveInRoot(tree.fd.get(), path); };
+  CHECK(*resolve("/var/run") == "/run");
+  CHECK(*resolve("/var/run/x/y") == "/run/x/y");
+  CHECK(*resolve("/dangling/x") == "/missing/deep/x");
+  CHECK(*resolve("/missing/../var/run") == "/run");
+  CHECK(*resolve("/all") == "/");
+  CHECK(*resolve("../../run") == "/run");
+  CHECK_FALSE(resolve("/loop").ok());
+  CHECK_FALSE(resolve("/file").ok());
+  CHECK_FALSE(resolve("/file/x").ok());
+  CHECK(base::ListDir(tree.top + "/root")->size() == 6);
+}
+
 }  // namespace
 }  // namespace crisp::linux

@@ -21,7 +21,9 @@ std::string Tar(const std::string& name, const std::string& body = "x") {
 }
 
 Usage Measure(const SnapshotStore& store) {
-  const auto walk = UsageWalk::Begin(*store.OpenContainer(kContainer));
+  auto directories = *store.OpenContainer(kContainer);
+  const auto walk = UsageWalk::Begin(std::move(directories[0]));
+  for (size_t i = 1; i < directories.size(); ++i) REQUIRE((*walk)->Add(directories[i].get()).ok());
   REQUIRE((*walk)->Step([] { return false; }).value() == UsageWalk::Progress::kDone);
   return (*walk)->counted();
 }
@@ -303,6 +305,12 @@ TEST_CASE("a container's writable layer is made, measured and removed") {
   REQUIRE(usage.inodes == 2);
   REQUIRE(usage.bytes >= (1 << 20));
   REQUIRE(usage.bytes < (1 << 20) + 65536);
+  // What is in its volumes counts, too.
+  const std::string volumes = fix.store->VolumesDirectory(kContainer);
+  REQUIRE(base::MakeDirs(volumes + "/0", 0755).ok());
+  REQUIRE(base::WriteFileAtomic(volumes + "/0/f", std::string(1 << 20, 'x'), 0600).ok());
+  REQUIRE(Measure(*fix.store).inodes == 5);
+  REQUIRE(Measure(*fix.store).bytes >= (2 << 20));
 
   REQUIRE(fix.store->RemoveContainer(kContainer).ok());
   REQUIRE(fix.store->RemoveContainer(kContainer).ok());

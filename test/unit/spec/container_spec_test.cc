@@ -263,10 +263,17 @@ TEST_CASE("a mount path with .. is cleaned, and replaces the default at that pat
 
 TEST_CASE(
     "an image's volumes are mounted where no mount of the pod and nothing of the runtime is") {
-  const auto paths = [](const std::string& config, std::vector<std::string> volumes) {
+  // The image's links.
+  const std::map<std::string, std::string> links = {
+      {"/x", "/dev"}, {"/all", "/"}, {"/var/run", "/run"}, {"/var/run/app", "/run/app"}};
+  const auto resolve = [&](const std::string& path) -> absl::StatusOr<std::string> {
+    const auto link = links.find(path);
+    return link == links.end() ? path : link->second;
+  };
+  const auto paths = [&](const std::string& config, std::vector<std::string> volumes) {
     oci::ImageConfig image;
     image.volumes = std::move(volumes);
-    return DeclaredPaths(Proto<::runtime::v1::ContainerConfig>(config), image);
+    return DeclaredPaths(Proto<::runtime::v1::ContainerConfig>(config), image, resolve);
   };
   CHECK(*paths("", {"/data", "/data/", "/a/../data", "relative", "/b/c"}) ==
         Strings{"/b/c", "/data", "/relative"});
@@ -274,7 +281,14 @@ TEST_CASE(
                    "/etc/hostname", "/x/../etc/resolv.conf", ""})
             ->empty());
   CHECK(*paths("mounts { host_path: '/h' container_path: '/x/../data/' }",
-               {"/data", "/data/sub"}) == Strings{"/data/sub"});
+               {"/data", "/data/sub", "/data2"}) == Strings{"/data2"});
+  CHECK(paths("", {"/x", "/all"})->empty());
+  CHECK(*paths("", {"/var/run", "/run"}) == Strings{"/run"});
+  for (const char* mount : {"/run", "/var/run"}) {
+    const std::string config =
+        absl::StrCat("mounts { host_path: '/h' container_path: '", mount, "' }");
+    CHECK(paths(config, {"/run", "/run/app", "/var/run", "/var/run/app"})->empty());
+  }
   CHECK(paths("mounts { image { image: 'i' } readonly: true container_path: '/data' }", {"/data"})
             ->empty());
   Strings many;
@@ -294,7 +308,7 @@ TEST_CASE(
                      [](const oci::Mount& mount) { return mount.destination == "/data"; });
     REQUIRE(found != mounts->mounts.end());
     CHECK(found->source == "/root/volumes/0");
-    CHECK(found->type == "bind");
+    CHECK(found->type == oci::kImageVolume);
     CHECK(found->options == (userns ? Strings{"rbind", "rprivate", "rw", "idmap"}
                                     : Strings{"rbind", "rprivate", "rw"}));
   }

@@ -39,6 +39,7 @@ void CheckLine(const absl::Status& status, const std::string& message) {
   CHECK(message.find("\\'") == std::string::npos);
   CHECK(message.find("_path") == std::string::npos);
   CHECK(message.find("run_as") == std::string::npos);
+  CHECK(message.find("security_context") == std::string::npos);
 }
 
 TEST_CASE("a container that cannot be made says why in the words of its manifest") {
@@ -54,7 +55,7 @@ TEST_CASE("a container that cannot be made says why in the words of its manifest
       {"", "linux { security_context { seccomp { profile_type: Localhost localhost_ref: 'a' } } }",
        "seccompProfile.localhostProfile \"a\": must be an absolute path"},
       {"", "linux { security_context { privileged: true } }",
-       "linux.security_context.privileged \"true\": needs a privileged sandbox"},
+       "securityContext.privileged \"true\": needs a privileged sandbox"},
       {"", "linux { resources { memory_limit_in_bytes: 1 } }",
        "limits.memory 1: must be between 4096 and 9223372036854775807"},
       {"", "CDI_devices { name: 'vendor.com/gpu=none' }",
