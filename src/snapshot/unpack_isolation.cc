@@ -48,10 +48,13 @@ constexpr uint64_t kUntarCapabilities = uint64_t{1} << CAP_CHOWN | uint64_t{1} <
                                         uint64_t{1} << CAP_FOWNER | uint64_t{1} << CAP_FSETID |
                                         uint64_t{1} << CAP_MKNOD | uint64_t{1} << CAP_SETFCAP;
 
-// What the C library needs for memory and locks, and the messages.
-constexpr int kBothCalls[] = {SYS_brk,     SYS_close,   SYS_exit,      SYS_exit_group,
-                              SYS_futex,   SYS_madvise, SYS_mremap,    SYS_munmap,
-                              SYS_recvmsg, SYS_sendmsg, SYS_getrandom, SYS_restart_syscall};
+// What the C library needs for memory and locks, and the messages. The clock is a system call where
+// the processor's counter cannot be trusted (vdso(7)), as in some virtual machines.
+constexpr int kBothCalls[] = {
+    SYS_brk,       SYS_close,           SYS_exit,          SYS_exit_group, SYS_futex,
+    SYS_madvise,   SYS_mremap,          SYS_munmap,        SYS_recvmsg,    SYS_sendmsg,
+    SYS_getrandom, SYS_restart_syscall, SYS_clock_gettime,
+};
 
 // Files, by descriptors. Calls that take none (chdir is missing, and so is every way to another
 // root) work in the directory that fchdir has chosen.
