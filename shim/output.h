@@ -15,10 +15,10 @@
 
 namespace crisp::shim {
 
-// The CPU time that copying has taken in the present window: one for all streams of a container.
+// When the CPU time that copying has taken is a quarter of the time that has passed: one for all
+// streams of a container.
 struct CopyingTime {
-  int64_t window_ends_ns = 0;  // CLOCK_MONOTONIC
-  int64_t cpu_ns = 0;
+  int64_t paid_at_ns = 0;  // CLOCK_MONOTONIC
 };
 
 class Output final : public EventSource {
