@@ -8,7 +8,6 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -22,7 +21,6 @@
 #include "base/errno.h"
 #include "base/status_macros.h"
 #include "linux/audit_architecture.h"
-#include "linux/syscalls.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CRISP_SANITIZED 1
@@ -131,26 +129,6 @@ absl::Status FilterCalls(UnpackRole role) {
   return absl::OkStatus();
 }
 
-// The root directory becomes an empty one, so that no path leads anywhere: neither one of a layer
-// nor one of a library (glibc's iconv would look for modules below /usr/lib).
-absl::Status LeaveHost() {
-  if (unshare(CLONE_NEWNS) != 0) return base::Errno("unshare", "mounts");
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    return base::Errno("make private", "/");
-  }
-  // Any directory would do, as the mount namespace is this process's own.
-  constexpr char kPlace[] = "/proc";
-  constexpr unsigned long kFlags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  if (mount("crisp-unpack", kPlace, "tmpfs", kFlags, "size=4k,nr_inodes=1,mode=0555") != 0) {
-    return base::Errno("mount tmpfs", kPlace);
-  }
-  if (chdir(kPlace) != 0) return base::Errno("chdir", kPlace);
-  // With "." for both, the old root is stacked on top of the new one (pivot_root(2)).
-  if (linux::PivotRoot(".", ".") != 0) return base::Errno("pivot_root", kPlace);
-  if (umount2(".", MNT_DETACH) != 0) return base::Errno("detach", "the host's root");
-  return chdir("/") == 0 ? absl::OkStatus() : base::Errno("chdir", "/");
-}
-
 absl::Status DropRights(UnpackRole role) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
@@ -189,8 +167,13 @@ absl::Status Limit(__rlimit_resource resource, const char* name, rlim_t value) {
 
 }  // namespace
 
-absl::Status Isolate(UnpackRole role) {
-  CRISP_RETURN_IF_ERROR(LeaveHost());
+absl::Status Isolate(UnpackRole role, base::UniqueFd empty_mount_namespace) {
+  // From here on no path leads anywhere: neither one of a layer nor one of a library (glibc's iconv
+  // would look for modules below /usr/lib).
+  if (setns(empty_mount_namespace.get(), CLONE_NEWNS) != 0) {
+    return base::Errno("setns", "mount namespace");
+  }
+  empty_mount_namespace.reset();
   CRISP_RETURN_IF_ERROR(Limit(RLIMIT_CORE, "core", 0));
   CRISP_RETURN_IF_ERROR(Limit(RLIMIT_NOFILE, "open files", kMaxOpenFiles));
 #ifndef CRISP_SANITIZED  // its shadow memory takes terabytes of addresses

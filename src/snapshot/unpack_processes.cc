@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "cgroup/join.h"
 #include "linux/detached_tree.h"
+#include "linux/empty_namespace.h"
 #include "linux/overlay.h"
 #include "linux/reap.h"
 #include "linux/spawn.h"
@@ -102,6 +103,14 @@ absl::Status UnpackProcesses::UseGroup(const std::string& directory) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<int> UnpackProcesses::MountNamespace() {
+  absl::MutexLock lock(&mu_);
+  if (!mounts_.valid()) {
+    CRISP_ASSIGN_OR_RETURN(mounts_, linux::MakeEmptyMountNamespace());
+  }
+  return mounts_.get();
+}
+
 absl::StatusOr<int> UnpackProcesses::JoinGroup() {
   absl::MutexLock lock(&mu_);
   if (processes_ >= kMaxProcesses) {
@@ -132,6 +141,7 @@ absl::StatusOr<std::unique_ptr<UnpackWorker>> UnpackProcesses::Start(UnpackRole 
                                                                      const UnpackLimits& limits,
                                                                      const std::vector<int>& fds) {
   std::vector<int> all = fds;
+  CRISP_ASSIGN_OR_RETURN(all[kMountNamespace], MountNamespace());
   all.push_back(program_.get());
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   all[2] = 2;

@@ -31,6 +31,8 @@ class UnpackProcesses : public UnpackWorkers {
  private:
   class Process;
   explicit UnpackProcesses(base::UniqueFd program) : program_(std::move(program)) {}
+  // The one that they all join.
+  absl::StatusOr<int> MountNamespace();
   // The group's descriptor, or -1; to be left once for each OK. kResourceExhausted when there are
   // too many processes.
   absl::StatusOr<int> JoinGroup();
@@ -41,6 +43,7 @@ class UnpackProcesses : public UnpackWorkers {
   absl::Mutex mu_;
   int processes_ ABSL_GUARDED_BY(mu_) = 0;
   bool kept_ ABSL_GUARDED_BY(mu_) = false;
+  base::UniqueFd mounts_ ABSL_GUARDED_BY(mu_);
   base::UniqueFd group_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -56,13 +56,14 @@ absl::Status Unpacker::StartWorkers(UnpackWorkers& workers, const std::string& d
   CRISP_ASSIGN_OR_RETURN(auto compressed, FrameSocket::Pair());
   CRISP_ASSIGN_OR_RETURN(auto decoded, FrameSocket::Pair());
   CRISP_ASSIGN_OR_RETURN(auto plain, FrameSocket::Pair());
-  CRISP_ASSIGN_OR_RETURN(decoder_, workers.Start(UnpackRole::kDecode, limits_,
-                                                 {compressed.second.fd(), compressed_memory_.fd(),
-                                                  -1, decoded.second.fd(), decoded_memory_.fd()}));
+  CRISP_ASSIGN_OR_RETURN(decoder_,
+                         workers.Start(UnpackRole::kDecode, limits_,
+                                       {compressed.second.fd(), compressed_memory_.fd(), -1, -1,
+                                        decoded.second.fd(), decoded_memory_.fd()}));
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd layer, workers.OpenLayer(directory));
-  CRISP_ASSIGN_OR_RETURN(untarrer_,
-                         workers.Start(UnpackRole::kUntar, limits_,
-                                       {plain.second.fd(), plain_memory_.fd(), -1, layer.get()}));
+  CRISP_ASSIGN_OR_RETURN(
+      untarrer_, workers.Start(UnpackRole::kUntar, limits_,
+                               {plain.second.fd(), plain_memory_.fd(), -1, -1, layer.get()}));
   CRISP_FAILPOINT("layer: processes started");
   compressed_socket_ = std::move(compressed.first);
   decoded_socket_ = std::move(decoded.first);

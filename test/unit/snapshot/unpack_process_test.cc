@@ -79,7 +79,7 @@ void CheckIsolated(pid_t pid) {
   INFO(mounts);
   CHECK(std::count(mounts.begin(), mounts.end(), '\n') == 1);
   CHECK(absl::StrContains(mounts, " / / ro,nosuid,nodev,noexec,"));
-  CHECK(absl::StrContains(mounts, " - tmpfs crisp-unpack "));
+  CHECK(absl::StrContains(mounts, " - tmpfs crisp-empty "));
   CHECK(base::ListDir(ProcFile(pid, "root/"))->empty());
 }
 
