@@ -18,6 +18,7 @@
 #include <iterator>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 #include "linux/audit_architecture.h"
@@ -105,24 +106,41 @@ void AllowFileCommands(std::vector<sock_filter>& filter) {
   filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS});
 }
 
+// Allows `calls`, sorted, and ends the process for all others. As a search tree: when a filter is
+// loaded, the kernel tries it with every number there is, and one that compares with one call after
+// the other takes it longer than all else that isolates a process.
+void AllowOnly(std::vector<sock_filter>& filter, absl::Span<const int> calls) {
+  if (calls.size() <= 2) {
+    for (const int call : calls) Allow(filter, call);
+    filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS});
+    return;
+  }
+  const size_t half = calls.size() / 2;
+  const size_t jump = filter.size();
+  filter.push_back({BPF_JMP | BPF_JGE | BPF_K, 0, 0, static_cast<uint32_t>(calls[half])});
+  AllowOnly(filter, calls.subspan(0, half));
+  filter[jump].jt = static_cast<uint8_t>(filter.size() - jump - 1);
+  AllowOnly(filter, calls.subspan(half));
+}
+
 absl::Status FilterCalls(UnpackRole role) {
+  std::vector<int> calls(std::begin(kBothCalls), std::end(kBothCalls));
+#ifdef CRISP_SANITIZED
+  calls.insert(calls.end(), std::begin(kSanitizerCalls), std::end(kSanitizerCalls));
+#endif
+  if (role == UnpackRole::kUntar)
+    calls.insert(calls.end(), std::begin(kUntarCalls), std::end(kUntarCalls));
+  std::sort(calls.begin(), calls.end());
   std::vector<sock_filter> filter = {
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)},
       {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, linux::kAuditArchitecture},
       {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS},
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
   };
-  for (const int call : kBothCalls) Allow(filter, call);
-#ifdef CRISP_SANITIZED
-  for (const int call : kSanitizerCalls) Allow(filter, call);
-#endif
-  if (role == UnpackRole::kUntar) {
-    for (const int call : kUntarCalls) Allow(filter, call);
-    AllowFileCommands(filter);
-  }
+  if (role == UnpackRole::kUntar) AllowFileCommands(filter);
   AllowUnlessExecutable(filter, SYS_mmap);
   AllowUnlessExecutable(filter, SYS_mprotect);
-  filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS});
+  AllowOnly(filter, calls);
   const sock_fprog program = {static_cast<unsigned short>(filter.size()), filter.data()};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return base::Errno("no_new_privs", "");
   if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return base::Errno("seccomp", "");
