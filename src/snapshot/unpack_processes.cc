@@ -24,8 +24,6 @@ namespace crisp::snapshot {
 namespace {
 
 constexpr absl::Duration kGroupEndTime = absl::Seconds(5);
-// A pull with many layers whose first one does not come keeps one for each of the others.
-constexpr int kMaxProcesses = 1024;
 
 const char* NameOf(UnpackRole role) { return role == UnpackRole::kDecode ? "decode" : "untar"; }
 
@@ -96,9 +94,10 @@ class UnpackProcesses::Process : public UnpackWorker {
   std::optional<std::optional<siginfo_t>> end_;  // set once waited for, empty if it has not ended
 };
 
-absl::StatusOr<std::unique_ptr<UnpackProcesses>> UnpackProcesses::Open(const std::string& program) {
+absl::StatusOr<std::unique_ptr<UnpackProcesses>> UnpackProcesses::Open(const std::string& program,
+                                                                       int max_processes) {
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd file, base::Open(program, O_RDONLY));
-  return std::unique_ptr<UnpackProcesses>(new UnpackProcesses(std::move(file)));
+  return std::unique_ptr<UnpackProcesses>(new UnpackProcesses(std::move(file), max_processes));
 }
 
 absl::Status UnpackProcesses::UseGroup(const std::string& directory) {
@@ -115,9 +114,9 @@ UnpackProcesses::~UnpackProcesses() {
 
 absl::StatusOr<const UnpackProcesses::Shared*> UnpackProcesses::Enter() {
   absl::MutexLock lock(&mu_);
-  if (processes_ >= kMaxProcesses) {
+  if (processes_ >= max_processes_) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("more than ", kMaxProcesses, " processes are unpacking layers"));
+        absl::StrCat("more than ", max_processes_, " processes are unpacking layers"));
   }
   if (!shared_.mounts.valid()) {
     CRISP_ASSIGN_OR_RETURN(shared_.mounts, linux::MakeEmptyMountNamespace());

@@ -301,5 +301,21 @@ TEST_CASE("the group goes with its last process, and stays while one does not en
   CHECK(end->si_status == SIGKILL);
 }
 
+TEST_CASE("a layer for which there are too many processes is refused, and unpacked later") {
+  const auto processes = UnpackProcesses::Open(CRISP_UNPACK, /*max_processes=*/3).value();
+  StoreFixture fix(*processes);
+  const std::string tar = Layer();
+  auto first = std::move(fix.store->BeginLayer(StoreFixture::Spec(tar))).value();
+  REQUIRE(first->Write(absl::string_view(tar).substr(0, kPart)).ok());
+  const std::string other = B().File("other", "o").Done();
+  const absl::Status refused = fix.Unpack(other).status();
+  CHECK(absl::IsResourceExhausted(refused));
+  CHECK(absl::StrContains(refused.message(), "more than 3 processes are unpacking layers"));
+  REQUIRE(first->Write(absl::string_view(tar).substr(kPart)).ok());
+  REQUIRE(first->Finish().ok());
+  first.reset();
+  CHECK(fix.Unpack(other).ok());
+}
+
 }  // namespace
 }  // namespace crisp::snapshot
