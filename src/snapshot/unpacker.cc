@@ -22,9 +22,7 @@ namespace {
 
 // tree_writer.h takes no more either.
 constexpr uint64_t kMaxOpaque = 262'144;
-// For all that is left once the workers have got everything: at most 2 MiB of the layer, then what
-// needs the lower layers, which may copy large files of theirs.
-constexpr absl::Duration kLastBytesTime = absl::Minutes(10);
+// For what needs the lower layers, which may copy large files of theirs.
 constexpr absl::Duration kFixupTime = absl::Hours(1);
 
 // `status` of talking to `worker`.
@@ -62,7 +60,8 @@ absl::Status Unpacker::Connect() {
   const auto look = [this] { return guard_->Check(); };
   decoded_socket_.Watch([this, look, last_bytes = base::Deadline::Never()]() mutable {
     // Before that it waits for the registry.
-    if (input_ended_ && last_bytes.is_never()) last_bytes = base::Deadline::In(kLastBytesTime);
+    if (input_ended_ && last_bytes.is_never())
+      last_bytes = base::Deadline::In(limits_.last_bytes_time);
     if (last_bytes.Passed()) return absl::InternalError("the decode process takes too long");
     return look();
   });
@@ -166,7 +165,7 @@ absl::Status Unpacker::Relay() {
   }
   decoder_->Kill();  // it comes to its end while the untarrer works
   CRISP_RETURN_IF_ERROR(Explain(*untarrer_, plain_->End(absl::OkStatus())));
-  return AwaitUntarrer(base::Deadline::In(kLastBytesTime));
+  return AwaitUntarrer(base::Deadline::In(limits_.last_bytes_time));
 }
 
 absl::Status Unpacker::Pass(absl::Span<const char> chunk) {
