@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "absl/time/time.h"
+
 namespace crisp::snapshot {
 
 // Limits for one layer. kResourceExhausted names the exceeded limit.
@@ -13,6 +15,9 @@ struct UnpackLimits {
   // Uncompressed bytes per compressed byte, checked after `ratio_from_bytes` uncompressed bytes.
   uint64_t max_ratio = 256;
   uint64_t ratio_from_bytes = uint64_t{256} << 20;
+  // For all that is left once decoder and untarrer have got everything, which is at most 1 MiB of
+  // the layer.
+  absl::Duration last_bytes_time = absl::Minutes(10);
 };
 
 }  // namespace crisp::snapshot

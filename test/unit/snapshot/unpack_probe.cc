@@ -13,7 +13,9 @@
 #include <csignal>
 #include <cstdio>
 #include <string>
+#include <utility>
 
+#include "linux/empty_namespace.h"
 #include "snapshot/unpack_isolation.h"
 
 namespace {
@@ -53,8 +55,10 @@ int main(int argc, char** argv) {
   const bool decode = std::string(argv[1]) == "decode";
   const std::string action = argv[2];
   const pid_t parent = getppid();
+  auto mounts = crisp::linux::MakeEmptyMountNamespace();
+  const UnpackRole role = decode ? UnpackRole::kDecode : UnpackRole::kUntar;
   const absl::Status isolated =
-      crisp::snapshot::Isolate(decode ? UnpackRole::kDecode : UnpackRole::kUntar);
+      mounts.ok() ? crisp::snapshot::Isolate(role, *std::move(mounts)) : mounts.status();
   if (!isolated.ok()) {
     fprintf(stderr, "%s\n", isolated.ToString().c_str());
     _exit(10);
