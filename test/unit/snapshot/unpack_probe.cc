@@ -1,5 +1,6 @@
-// Isolates itself as a decoder or an untarrer, and then does what neither may do, or must be able
-// to do. Exit code 0: it was let; 1: it got an error; 10: the isolation failed. unpack_probe decode|untar ACTION
+// Isolates itself as a decoder or an untarrer, and then does what neither may do, or what both must
+// be able to do. Exit code 0: it was let; 1: it got an error; 10: the isolation failed.
+// unpack_probe decode|untar ACTION
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sched.h>
