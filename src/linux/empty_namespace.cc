@@ -18,6 +18,9 @@ absl::StatusOr<base::UniqueFd> Make() {
   // This thread's own, until it ends; so are the root and working directory.
   if (unshare(CLONE_NEWNS) != 0) return base::Errno("unshare", "mount namespace");
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd made, base::Open("/proc/thread-self/ns/mnt", O_RDONLY));
+  // Those who join begin at the root of the namespace, which is not this thread's own when crispd
+  // runs in a chroot.
+  if (setns(made.get(), CLONE_NEWNS) != 0) return base::Errno("setns", "mount namespace");
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
     return base::Errno("make private", "/");
   // Any directory would do.
