@@ -15,8 +15,8 @@
 
 namespace crisp::shim {
 
-// When the CPU time that copying has taken is a quarter of the time that has passed: one for all
-// streams of a container.
+// How long copying pauses: each copy puts the end of the pause off by four times the CPU time that
+// it took. One for all streams of a container.
 struct CopyingTime {
   int64_t paid_at_ns = 0;  // CLOCK_MONOTONIC
 };

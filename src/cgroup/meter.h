@@ -1,5 +1,5 @@
-// The usage of one group as it was read last: an answer that may take no time gives this, and says
-// when it was read. Thread-safe.
+// Reads the usage of one group and keeps it, with the time of the reading, for answers that have no
+// time to read. Thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,7 @@ struct Reading {
   std::function<void()> read;
 };
 
-// Reads those with 0, and then, until the deadline, those that were read longest ago.
+// Reads all that have never been read, and then, until the deadline, the others, the oldest first.
 // False when some were left out.
 bool ReadOldestFirst(std::vector<Reading> readings, base::Deadline deadline);
 
