@@ -15,10 +15,10 @@
 
 namespace crisp::shim {
 
-// The CPU time that copying has taken in the present window: one for all streams of a container.
+// How long copying pauses: each copy puts the end of the pause off by four times the CPU time that
+// it took. One for all streams of a container.
 struct CopyingTime {
-  int64_t window_ends_ns = 0;  // CLOCK_MONOTONIC
-  int64_t cpu_ns = 0;
+  int64_t paid_at_ns = 0;  // CLOCK_MONOTONIC
 };
 
 class Output final : public EventSource {

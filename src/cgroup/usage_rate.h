@@ -1,5 +1,5 @@
-// The CPU usage per second that CRI calls usage_nano_cores, computed from a counter. There is no
-// sampling thread: the window is the time between two reads by clients. Thread-safe.
+// The CPU usage per second that CRI calls usage_nano_cores, computed from a counter. The window is
+// the time between two readings. Thread-safe.
 #pragma once
 
 #include <cstdint>

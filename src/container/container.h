@@ -25,8 +25,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/id.h"
 #include "base/wait.h"
-#include "cgroup/kept_files.h"
-#include "cgroup/usage_rate.h"
+#include "cgroup/meter.h"
 #include "linux/open_files.h"
 #include "linux/process_ref.h"
 #include "snapshot/usage.h"
@@ -83,8 +82,7 @@ class Container {
   // The same for a caller that may leave: kCancelled, kDeadlineExceeded.
   absl::Status WaitExited(const base::Call& call) const { return exited_.Wait(call); }
 
-  cgroup::UsageRate& cpu_rate() { return cpu_rate_; }
-  cgroup::KeptFiles& cgroup_files() { return cgroup_files_; }
+  cgroup::Meter& meter() { return meter_; }
 
   // What runtime/measurer.h has measured last; absent before the first time.
   std::optional<snapshot::MeasuredUsage> layer_usage() const;
@@ -106,8 +104,7 @@ class Container {
   std::optional<snapshot::MeasuredUsage> layer_usage_ ABSL_GUARDED_BY(mu_);
   std::optional<linux::OpenFiles> open_files_ ABSL_GUARDED_BY(mu_);
   base::Latch exited_;  // follows the record's outcome, once it is announced
-  cgroup::UsageRate cpu_rate_;
-  cgroup::KeptFiles cgroup_files_;
+  cgroup::Meter meter_;
   store::Recorded<store::ContainerRecord> record_;
 };
 

@@ -1,16 +1,13 @@
-#include "base/clock.h"
 #include "base/status_macros.h"
 #include "cri/filters.h"
 #include "cri/handlers.h"
 #include "cri/stats_message.h"
 
 namespace crisp::cri {
-
 namespace {
 
 v1::ContainerStats StatsOf(const Api& runtime, container::Container& container) {
-  return StatsMessage(container, runtime.stats.Container(container), runtime.stats.LayersRoot(),
-                      base::WallNanos());
+  return StatsMessage(container, runtime.stats.Container(container), runtime.stats.LayersRoot());
 }
 
 }  // namespace
@@ -20,6 +17,7 @@ absl::StatusOr<v1::ContainerStatsResponse> ContainerStats(const Api& runtime,
                                                           const Call&) {
   CRISP_ASSIGN_OR_RETURN(const runtime::ContainerPtr container,
                          runtime.objects.containers.Find(request.container_id()));
+  runtime.stats.Refresh({container}, {});
   v1::ContainerStatsResponse response;
   *response.mutable_stats() = StatsOf(runtime, *container);
   return response;
@@ -28,7 +26,7 @@ absl::StatusOr<v1::ContainerStatsResponse> ContainerStats(const Api& runtime,
 absl::StatusOr<v1::ListContainerStatsResponse> ListContainerStats(
     const Api& runtime, const v1::ListContainerStatsRequest& request, const Call&) {
   const v1::ContainerStatsFilter& filter = request.filter();
-  v1::ListContainerStatsResponse response;
+  std::vector<runtime::ContainerPtr> containers;
   for (const runtime::ContainerPtr& container : runtime.objects.containers.List()) {
     if (!IdMatches(filter.id(), container->id().str()) ||
         !IdMatches(filter.pod_sandbox_id(), container->sandbox_id().str())) {
@@ -37,9 +35,12 @@ absl::StatusOr<v1::ListContainerStatsResponse> ListContainerStats(
     const bool labels_match = container->Read([&](const store::ContainerRecord& record) {
       return LabelsMatch(filter.label_selector(), record.config.labels());
     });
-    if (labels_match && container->state() != v1::CONTAINER_EXITED)
-      *response.add_stats() = StatsOf(runtime, *container);
+    if (labels_match && container->state() != v1::CONTAINER_EXITED) containers.push_back(container);
   }
+  runtime.stats.Refresh(containers, {});
+  v1::ListContainerStatsResponse response;
+  for (const runtime::ContainerPtr& container : containers)
+    *response.add_stats() = StatsOf(runtime, *container);
   return response;
 }
 

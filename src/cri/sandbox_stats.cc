@@ -1,4 +1,3 @@
-#include "base/clock.h"
 #include "base/status_macros.h"
 #include "cri/filters.h"
 #include "cri/handlers.h"
@@ -9,9 +8,8 @@ namespace {
 
 using Containers = std::vector<runtime::ContainerPtr>;
 
-v1::PodSandboxStats PodStats(const Api& runtime, sandbox::Sandbox& sandbox, bool own_parent,
+v1::PodSandboxStats PodStats(const Api& runtime, sandbox::Sandbox& sandbox,
                              const Containers& containers) {
-  const int64_t now = base::WallNanos();
   const std::string layers_root = runtime.stats.LayersRoot();
   v1::PodSandboxStats message;
   sandbox.Read([&](const store::SandboxRecord& record) {
@@ -24,12 +22,20 @@ v1::PodSandboxStats PodStats(const Api& runtime, sandbox::Sandbox& sandbox, bool
   v1::LinuxPodSandboxStats& pod = *message.mutable_linux();
   std::vector<runtime::ContainerUsage> usages;
   for (const runtime::ContainerPtr& container : containers) {
-    if (container->state() == v1::CONTAINER_EXITED) continue;
     usages.push_back(runtime.stats.Container(*container));
-    *pod.add_containers() = StatsMessage(*container, usages.back(), layers_root, now);
+    *pod.add_containers() = StatsMessage(*container, usages.back(), layers_root);
   }
-  FillPod(runtime.stats.Pod(sandbox, own_parent, usages), now, pod);
+  FillPod(runtime.stats.Pod(sandbox, usages), pod);
   return message;
+}
+
+// Those that have not ended.
+Containers Living(const Containers& containers) {
+  Containers living;
+  for (const runtime::ContainerPtr& container : containers) {
+    if (container->state() != v1::CONTAINER_EXITED) living.push_back(container);
+  }
+  return living;
 }
 
 }  // namespace
@@ -38,33 +44,34 @@ absl::StatusOr<v1::PodSandboxStatsResponse> PodSandboxStats(
     const Api& runtime, const v1::PodSandboxStatsRequest& request, const Call&) {
   CRISP_ASSIGN_OR_RETURN(const runtime::SandboxPtr sandbox,
                          runtime.objects.FindVisible(request.pod_sandbox_id()));
-  const std::string parent =
-      sandbox->Read([](const store::SandboxRecord& record) { return record.cgroup_parent; });
-  const bool own_parent = !parent.empty() && runtime.objects.PodsByCgroupParent()[parent] == 1;
+  const Containers containers = Living(runtime.objects.ContainersOf(sandbox->id()));
+  runtime.stats.Refresh(containers, {sandbox});
   v1::PodSandboxStatsResponse response;
-  *response.mutable_stats() =
-      PodStats(runtime, *sandbox, own_parent, runtime.objects.ContainersOf(sandbox->id()));
+  *response.mutable_stats() = PodStats(runtime, *sandbox, containers);
   return response;
 }
 
 absl::StatusOr<v1::ListPodSandboxStatsResponse> ListPodSandboxStats(
     const Api& runtime, const v1::ListPodSandboxStatsRequest& request, const Call&) {
   const v1::PodSandboxStatsFilter& filter = request.filter();
-  std::map<std::string, int> pods = runtime.objects.PodsByCgroupParent();
   std::map<base::SandboxId, Containers> containers = runtime.objects.ContainersBySandbox();
-  v1::ListPodSandboxStatsResponse response;
+  std::vector<runtime::SandboxPtr> sandboxes;
+  Containers of_them;
   for (const runtime::SandboxPtr& sandbox : runtime.objects.sandboxes.List()) {
     if (!sandbox->visible() || !sandbox->ready() || !IdMatches(filter.id(), sandbox->id().str()))
       continue;
-    std::string parent;
     const bool labels_match = sandbox->Read([&](const store::SandboxRecord& record) {
-      parent = record.cgroup_parent;
       return LabelsMatch(filter.label_selector(), record.config.labels());
     });
     if (!labels_match) continue;
-    *response.add_stats() = PodStats(runtime, *sandbox, !parent.empty() && pods[parent] == 1,
-                                     containers[sandbox->id()]);
+    Containers& living = containers[sandbox->id()] = Living(containers[sandbox->id()]);
+    of_them.insert(of_them.end(), living.begin(), living.end());
+    sandboxes.push_back(sandbox);
   }
+  runtime.stats.Refresh(of_them, sandboxes);
+  v1::ListPodSandboxStatsResponse response;
+  for (const runtime::SandboxPtr& sandbox : sandboxes)
+    *response.add_stats() = PodStats(runtime, *sandbox, containers[sandbox->id()]);
   return response;
 }
 

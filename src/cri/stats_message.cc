@@ -36,41 +36,41 @@ void FillInterface(const cni::InterfaceStats& from, v1::NetworkInterfaceUsage& t
 
 }  // namespace
 
-void FillCpu(const cgroup::Stats& stats, std::optional<uint64_t> nano_cores, int64_t now_ns,
-             v1::CpuUsage& cpu) {
-  cpu.set_timestamp(now_ns);
-  Set(stats.cpu.usage_ns, &v1::CpuUsage::mutable_usage_core_nano_seconds, cpu);
-  Set(nano_cores, &v1::CpuUsage::mutable_usage_nano_cores, cpu);
-  FillPressure(stats.cpu_pressure, cpu);
+void FillCpu(const cgroup::Usage& usage, v1::CpuUsage& cpu) {
+  cpu.set_timestamp(usage.taken_at_ns);
+  Set(usage.stats.cpu.usage_ns, &v1::CpuUsage::mutable_usage_core_nano_seconds, cpu);
+  Set(usage.nano_cores, &v1::CpuUsage::mutable_usage_nano_cores, cpu);
+  FillPressure(usage.stats.cpu_pressure, cpu);
 }
 
-void FillMemory(const cgroup::Stats& stats, int64_t now_ns, v1::MemoryUsage& memory) {
-  memory.set_timestamp(now_ns);
-  Set(stats.memory.working_set_bytes, &v1::MemoryUsage::mutable_working_set_bytes, memory);
-  Set(stats.memory.available_bytes, &v1::MemoryUsage::mutable_available_bytes, memory);
-  Set(stats.memory.usage_bytes, &v1::MemoryUsage::mutable_usage_bytes, memory);
-  Set(stats.memory.rss_bytes, &v1::MemoryUsage::mutable_rss_bytes, memory);
-  Set(stats.memory.page_faults, &v1::MemoryUsage::mutable_page_faults, memory);
-  Set(stats.memory.major_page_faults, &v1::MemoryUsage::mutable_major_page_faults, memory);
-  FillPressure(stats.memory_pressure, memory);
+void FillMemory(const cgroup::Usage& usage, v1::MemoryUsage& memory) {
+  const cgroup::MemoryStats& stats = usage.stats.memory;
+  memory.set_timestamp(usage.taken_at_ns);
+  Set(stats.working_set_bytes, &v1::MemoryUsage::mutable_working_set_bytes, memory);
+  Set(stats.available_bytes, &v1::MemoryUsage::mutable_available_bytes, memory);
+  Set(stats.usage_bytes, &v1::MemoryUsage::mutable_usage_bytes, memory);
+  Set(stats.rss_bytes, &v1::MemoryUsage::mutable_rss_bytes, memory);
+  Set(stats.page_faults, &v1::MemoryUsage::mutable_page_faults, memory);
+  Set(stats.major_page_faults, &v1::MemoryUsage::mutable_major_page_faults, memory);
+  FillPressure(usage.stats.memory_pressure, memory);
 }
 
-void FillSwap(const cgroup::Stats& stats, int64_t now_ns, v1::SwapUsage& swap) {
-  swap.set_timestamp(now_ns);
-  Set(stats.memory.swap_bytes, &v1::SwapUsage::mutable_swap_usage_bytes, swap);
-  if (stats.memory.swap_bytes.has_value() && stats.memory.swap_limit_bytes.has_value()) {
-    const uint64_t limit = *stats.memory.swap_limit_bytes;
-    swap.mutable_swap_available_bytes()->set_value(limit -
-                                                   std::min(limit, *stats.memory.swap_bytes));
+void FillSwap(const cgroup::Usage& usage, v1::SwapUsage& swap) {
+  const cgroup::MemoryStats& stats = usage.stats.memory;
+  swap.set_timestamp(usage.taken_at_ns);
+  Set(stats.swap_bytes, &v1::SwapUsage::mutable_swap_usage_bytes, swap);
+  if (stats.swap_bytes.has_value() && stats.swap_limit_bytes.has_value()) {
+    const uint64_t limit = *stats.swap_limit_bytes;
+    swap.mutable_swap_available_bytes()->set_value(limit - std::min(limit, *stats.swap_bytes));
   }
 }
 
-void FillIo(const cgroup::Stats& stats, int64_t now_ns, v1::IoUsage& io) {
-  io.set_timestamp(now_ns);
-  FillPressure(stats.io_pressure, io);
+void FillIo(const cgroup::Usage& usage, v1::IoUsage& io) {
+  io.set_timestamp(usage.taken_at_ns);
+  FillPressure(usage.stats.io_pressure, io);
 }
 
-bool FillNetwork(const std::vector<cni::InterfaceStats>& interfaces, int64_t now_ns,
+bool FillNetwork(const std::vector<cni::InterfaceStats>& interfaces, int64_t taken_at_ns,
                  v1::NetworkUsage& network) {
   const auto is_lo = [](const cni::InterfaceStats& interface) { return interface.name == "lo"; };
   auto first = std::find_if(interfaces.begin(), interfaces.end(),
@@ -78,7 +78,7 @@ bool FillNetwork(const std::vector<cni::InterfaceStats>& interfaces, int64_t now
   if (first == interfaces.end())
     first = std::find_if_not(interfaces.begin(), interfaces.end(), is_lo);
   if (first == interfaces.end()) return false;
-  network.set_timestamp(now_ns);
+  network.set_timestamp(taken_at_ns);
   FillInterface(*first, *network.mutable_default_interface());
   for (auto it = interfaces.begin(); it != interfaces.end(); ++it) {
     if (it != first && !is_lo(*it)) FillInterface(*it, *network.add_interfaces());
@@ -88,7 +88,7 @@ bool FillNetwork(const std::vector<cni::InterfaceStats>& interfaces, int64_t now
 
 v1::ContainerStats StatsMessage(const container::Container& container,
                                 const runtime::ContainerUsage& usage,
-                                const std::string& layers_root, int64_t now_ns) {
+                                const std::string& layers_root) {
   v1::ContainerStats message;
   container.Read([&](const store::ContainerRecord& record) {
     v1::ContainerAttributes& attributes = *message.mutable_attributes();
@@ -97,12 +97,12 @@ v1::ContainerStats StatsMessage(const container::Container& container,
     *attributes.mutable_labels() = record.config.labels();
     *attributes.mutable_annotations() = record.config.annotations();
   });
-  if (usage.cgroup.ok()) {
-    FillCpu(*usage.cgroup, usage.nano_cores, now_ns, *message.mutable_cpu());
-    FillMemory(*usage.cgroup, now_ns, *message.mutable_memory());
-    if (usage.cgroup->memory.swap_bytes.has_value())
-      FillSwap(*usage.cgroup, now_ns, *message.mutable_swap());
-    if (usage.cgroup->io_pressure.has_value()) FillIo(*usage.cgroup, now_ns, *message.mutable_io());
+  if (usage.cgroup.has_value()) {
+    FillCpu(*usage.cgroup, *message.mutable_cpu());
+    FillMemory(*usage.cgroup, *message.mutable_memory());
+    if (usage.cgroup->stats.memory.swap_bytes.has_value())
+      FillSwap(*usage.cgroup, *message.mutable_swap());
+    if (usage.cgroup->stats.io_pressure.has_value()) FillIo(*usage.cgroup, *message.mutable_io());
   }
   if (usage.writable_layer.has_value()) {
     v1::FilesystemUsage& layer = *message.mutable_writable_layer();
@@ -114,16 +114,16 @@ v1::ContainerStats StatsMessage(const container::Container& container,
   return message;
 }
 
-void FillPod(const runtime::PodUsage& usage, int64_t now_ns, v1::LinuxPodSandboxStats& pod) {
-  if (usage.cgroup.ok()) {
-    FillCpu(*usage.cgroup, usage.nano_cores, now_ns, *pod.mutable_cpu());
-    FillMemory(*usage.cgroup, now_ns, *pod.mutable_memory());
-    if (usage.cgroup->io_pressure.has_value()) FillIo(*usage.cgroup, now_ns, *pod.mutable_io());
-    pod.mutable_process()->set_timestamp(now_ns);
-    pod.mutable_process()->mutable_process_count()->set_value(usage.processes);
-  }
+void FillPod(const runtime::PodUsage& usage, v1::LinuxPodSandboxStats& pod) {
+  if (!usage.cgroup.has_value()) return;
+  FillCpu(*usage.cgroup, *pod.mutable_cpu());
+  FillMemory(*usage.cgroup, *pod.mutable_memory());
+  if (usage.cgroup->stats.io_pressure.has_value()) FillIo(*usage.cgroup, *pod.mutable_io());
+  const int64_t taken_at_ns = usage.cgroup->taken_at_ns;
+  pod.mutable_process()->set_timestamp(taken_at_ns);
+  pod.mutable_process()->mutable_process_count()->set_value(usage.cgroup->processes);
   v1::NetworkUsage network;
-  if (usage.interfaces.ok() && FillNetwork(*usage.interfaces, now_ns, network))
+  if (FillNetwork(usage.interfaces, taken_at_ns, network))
     *pod.mutable_network() = std::move(network);
 }
 

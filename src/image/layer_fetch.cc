@@ -29,6 +29,7 @@ class UnlessPresent final : public LayerSink {
     return sink_->Write(bytes);
   }
   absl::Status Seal() override { return sink_->Seal(); }
+  bool WaitsForParent() const override { return sink_->WaitsForParent(); }
   absl::Status Finish() override { return sink_->Finish(); }
 
  private:
@@ -70,16 +71,25 @@ absl::Status LayerFetch::Run(int parallel, const base::Call& call) {
 
 void LayerFetch::Work() {
   // In order, from the base layer, so that layers can be published early.
-  for (size_t i = next_++; i < layers_.size() && !failed_; i = next_++) {
+  for (size_t i = next_++; i < layers_.size() && AwaitTurn(i); i = next_++) {
     if (absl::Status status = Fetch(i); !status.ok()) return Fail(i, status);
     if (absl::Status status = PublishReady(); !status.ok()) return;
   }
+}
+
+bool LayerFetch::AwaitTurn(size_t index) {
+  absl::MutexLock lock(&mu_);
+  // Another thread fetches or publishes the lowest one, and ends the wait also when that fails.
+  while (!failed_ && waiting_ >= kMaxWaiting && index > published_)
+    changed_.Wait(mu_, base::Deadline::Never());
+  return !failed_;
 }
 
 void LayerFetch::Fail(size_t index, const absl::Status& status) {
   absl::MutexLock lock(&mu_);
   // After the first failure the other layers fail with kCancelled.
   if (failed_.exchange(true)) return;
+  changed_.NotifyAll();
   // Of a caller that has left or has no time left, not that the unpacking was ended for it.
   const absl::Status given_up = call_.Check();
   call_.cancel->Cancel();
@@ -111,6 +121,7 @@ absl::Status LayerFetch::Fetch(size_t index) {
   }
   counters_[index].done = counters_[index].total;
   absl::MutexLock lock(&mu_);
+  if (sink != nullptr && sink->WaitsForParent()) ++waiting_;
   progress_[index] = {.ready = true, .sink = std::move(sink), .lease = std::move(lease)};
   return absl::OkStatus();
 }
@@ -126,15 +137,19 @@ absl::Status LayerFetch::PublishReady() {
     Progress& layer = progress_[index];
     if (layer.sink != nullptr) {
       const std::unique_ptr<LayerSink> sink = std::move(layer.sink);
+      const bool waits = sink->WaitsForParent();
       mu_.Unlock();  // the other threads need the lock while this one syncs the disk
       status = sink->Finish();
       mu_.Lock();
+      if (waits) --waiting_;
     }
     if (!status.ok()) break;
     published_ = ++index;
+    changed_.NotifyAll();
   }
   publishing_ = false;
   if (status.ok() || failed_.exchange(true)) return status;
+  changed_.NotifyAll();
   call_.cancel->Cancel();
   failure_ = base::Prefix(status,
                           absl::StrCat("layer ", index, " ", manifest_.layers[index].digest.str()));

@@ -34,6 +34,9 @@ class LayerSink {
   // Called after all bytes, when their digest and size are correct. Ends the unpacking and verifies
   // the diff id. Does not need the parent: layers are sealed in any order.
   virtual absl::Status Seal() = 0;
+  // After Seal(): whether there is something left to unpack that needs the parent, with processes
+  // that are kept for it until Finish().
+  virtual bool WaitsForParent() const { return false; }
   // Publishes the layer, synced to disk; drops it when it is there already. Called after Finish()
   // of the parent.
   virtual absl::Status Finish() = 0;

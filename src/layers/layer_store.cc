@@ -12,6 +12,7 @@ class Sink : public image::LayerSink {
     return writer_->Write({bytes.data(), bytes.size()});
   }
   absl::Status Seal() override { return writer_->Seal(); }
+  bool WaitsForParent() const override { return writer_->WaitsForParent(); }
   absl::Status Finish() override { return writer_->Finish(); }
   void Abandon() override { writer_->Abandon(); }
 

@@ -13,7 +13,7 @@
 #include "absl/time/time.h"
 #include "base/call.h"
 #include "base/paths.h"
-#include "cgroup/stats.h"
+#include "cgroup/meter.h"
 #include "cni/netns.h"
 #include "cni/network.h"
 #include "config/config.h"
@@ -94,19 +94,16 @@ class ImageApi {
   virtual absl::Status Remove(const image::ImagePtr& image) = 0;
 };
 
-// What a container uses now; each part may be missing by itself, as when it ends meanwhile.
+// What a container used when it was read and measured last; each part may be missing by itself, as
+// when it ends meanwhile.
 struct ContainerUsage {
-  absl::StatusOr<cgroup::Stats> cgroup;
-  std::optional<uint64_t> nano_cores;  // since the last reading
-  uint64_t processes = 0;
-  std::optional<snapshot::MeasuredUsage> writable_layer;  // the last measurement
+  std::optional<cgroup::Usage> cgroup;
+  std::optional<snapshot::MeasuredUsage> writable_layer;
 };
 
 struct PodUsage {
-  absl::StatusOr<cgroup::Stats> cgroup;
-  std::optional<uint64_t> nano_cores;
-  uint64_t processes = 0;
-  absl::StatusOr<std::vector<cni::InterfaceStats>> interfaces;  // kNotFound: the host's network
+  std::optional<cgroup::Usage> cgroup;
+  std::vector<cni::InterfaceStats> interfaces;  // none on the host's network
 };
 
 // Reads counters of the kernel and what was measured before: waits for no disk, no shim, and no
@@ -114,11 +111,14 @@ struct PodUsage {
 class StatsApi {
  public:
   virtual ~StatsApi() = default;
-  virtual ContainerUsage Container(container::Container& container) = 0;
-  // `own_parent`: no other pod has the same cgroup parent, which then counts for the pod.
+  // Reads the counters of these, beginning with the values that are oldest, until 10 ms are over;
+  // those that have no value yet in any case. What was left out is read in the background.
+  virtual void Refresh(const std::vector<container::ContainerPtr>& containers,
+                       const std::vector<sandbox::SandboxPtr>& sandboxes) = 0;
+  virtual ContainerUsage Container(container::Container& container) const = 0;
   // `containers`: of those that have not ended.
-  virtual PodUsage Pod(sandbox::Sandbox& sandbox, bool own_parent,
-                       const std::vector<ContainerUsage>& containers) = 0;
+  virtual PodUsage Pod(sandbox::Sandbox& sandbox,
+                       const std::vector<ContainerUsage>& containers) const = 0;
   virtual absl::StatusOr<std::vector<cni::InterfaceStats>> Interfaces(
       const sandbox::Sandbox& sandbox) const = 0;
   // kNotFound for a container that ends at this moment.

@@ -108,4 +108,10 @@ std::string Core::CgroupPath(const container::Container& container) const {
   return cgroups.Path(parent, container.id().str()).value_or("");
 }
 
+std::string Core::CgroupPath(const sandbox::Sandbox& sandbox) const {
+  return sandbox.Read([&](const store::SandboxRecord& record) {
+    return cgroups.Path(record.cgroup_parent, record.id.str()).value_or("");
+  });
+}
+
 }  // namespace crisp::runtime

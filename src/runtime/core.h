@@ -74,6 +74,8 @@ struct Core : Parts {
   absl::StatusOr<std::string> FindCgroup(const std::string& id) const;
   // Empty when it is not known: the container outlived its sandbox's record and has no bundle.
   std::string CgroupPath(const container::Container& container) const;
+  // Of pause.
+  std::string CgroupPath(const sandbox::Sandbox& sandbox) const;
 
   // Writes the container's record in the background.
   void WriteLater(const ContainerPtr& container, absl::Duration delay);

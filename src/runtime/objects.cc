@@ -44,11 +44,4 @@ absl::StatusOr<SandboxPtr> Objects::FindVisible(absl::string_view id) const {
       absl::StrCat("sandbox \"", sandbox->id().str(), "\" is still being made"));
 }
 
-std::map<std::string, int> Objects::PodsByCgroupParent() const {
-  std::map<std::string, int> pods;
-  for (const SandboxPtr& sandbox : sandboxes.List())
-    ++pods[sandbox->Read([](const store::SandboxRecord& record) { return record.cgroup_parent; })];
-  return pods;
-}
-
 }  // namespace crisp::runtime

@@ -32,8 +32,6 @@ struct Objects {
   // A sandbox that clients may know of, by id or prefix of it; kNotFound while it is still being
   // made.
   absl::StatusOr<SandboxPtr> FindVisible(absl::string_view id) const;
-  // How many sandboxes have the same cgroup parent.
-  std::map<std::string, int> PodsByCgroupParent() const;
 };
 
 }  // namespace crisp::runtime

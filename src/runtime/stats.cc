@@ -17,12 +17,23 @@
 namespace crisp::runtime {
 namespace {
 
+using cgroup::Meter;
+
 // Descriptors of one container that are looked at: when it is measured, and when a call asks for a
 // container that has not been measured yet.
 constexpr uint64_t kMostMeasured = 16'384;
 constexpr uint64_t kMostAtOnce = 256;
-// Descriptors are counted while someone asks for metrics.
-constexpr int64_t kMetricsWantedNs = 120'000'000'000;
+// Descriptors are counted while someone asks for metrics, and usage is read in the background while
+// someone asks for more than can be read at once.
+constexpr int64_t kWantedNs = 120'000'000'000;
+// Of one call that wants the usage of many.
+constexpr absl::Duration kRefreshTime = absl::Milliseconds(10);
+// What is younger is not read in the background.
+constexpr int64_t kYoungNs = 5'000'000'000;
+
+bool IsWanted(int64_t asked_ns) {
+  return asked_ns != 0 && base::MonotonicNanos() - asked_ns < kWantedNs;
+}
 
 metrics::MetricFilesystem FilesystemAt(const std::string& directory) {
   metrics::MetricFilesystem filesystem;
@@ -38,11 +49,6 @@ metrics::MetricFilesystem FilesystemAt(const std::string& directory) {
   return filesystem;
 }
 
-std::optional<uint64_t> NanoCores(const cgroup::Stats& stats, cgroup::UsageRate& rate) {
-  if (!stats.cpu.usage_ns.has_value()) return std::nullopt;
-  return rate.Update(*stats.cpu.usage_ns, base::MonotonicNanos());
-}
-
 void FillLabels(const container::Container& container, metrics::ContainerReadings& readings) {
   readings.labels.name = container.id().str();
   container.Read([&](const store::ContainerRecord& record) {
@@ -56,18 +62,23 @@ void FillLabels(const container::Container& container, metrics::ContainerReading
 
 }  // namespace
 
-cgroup::Stats SumUsage(const std::vector<cgroup::Stats>& groups) {
-  cgroup::Stats sum;
+cgroup::Usage SumUsage(const std::vector<cgroup::Usage>& groups) {
+  cgroup::Usage sum;
+  sum.taken_at_ns = groups.front().taken_at_ns;
   const auto add = [](const cgroup::Count& more, cgroup::Count& total) {
     if (more.has_value()) total = total.value_or(0) + *more;
   };
-  for (const cgroup::Stats& group : groups) {
-    add(group.cpu.usage_ns, sum.cpu.usage_ns);
-    add(group.memory.usage_bytes, sum.memory.usage_bytes);
-    add(group.memory.working_set_bytes, sum.memory.working_set_bytes);
-    add(group.memory.rss_bytes, sum.memory.rss_bytes);
-    add(group.memory.page_faults, sum.memory.page_faults);
-    add(group.memory.major_page_faults, sum.memory.major_page_faults);
+  for (const cgroup::Usage& group : groups) {
+    const cgroup::MemoryStats& memory = group.stats.memory;
+    add(group.stats.cpu.usage_ns, sum.stats.cpu.usage_ns);
+    add(group.nano_cores, sum.nano_cores);
+    add(memory.usage_bytes, sum.stats.memory.usage_bytes);
+    add(memory.working_set_bytes, sum.stats.memory.working_set_bytes);
+    add(memory.rss_bytes, sum.stats.memory.rss_bytes);
+    add(memory.page_faults, sum.stats.memory.page_faults);
+    add(memory.major_page_faults, sum.stats.memory.major_page_faults);
+    sum.processes += group.processes;
+    sum.taken_at_ns = std::min(sum.taken_at_ns, group.taken_at_ns);
   }
   return sum;
 }
@@ -81,9 +92,8 @@ Stats::Stats(Core& core)
                      },
                  .measure_more =
                      [this](container::Container& container) {
-                       const int64_t asked = metrics_asked_ns_;
-                       if (asked == 0 || base::MonotonicNanos() - asked > kMetricsWantedNs) return;
-                       container.SetOpenFiles(CountOpenFiles(container, kMostMeasured));
+                       if (IsWanted(metrics_asked_ns_))
+                         container.SetOpenFiles(CountOpenFiles(container, kMostMeasured));
                      },
                  .measure_host = [this] { MeasureHost(); }}) {}
 
@@ -95,10 +105,16 @@ void Stats::MeasureHost() {
   }
   // Of groups that are gone, or soon will be.
   for (const ContainerPtr& container : core_.objects.containers.List()) {
-    if (!container->running()) container->cgroup_files().Close();
+    if (!container->running()) container->meter().files().Close();
   }
   for (const SandboxPtr& sandbox : core_.objects.sandboxes.List()) {
-    if (!sandbox->ready()) sandbox->cgroup_files().Close();
+    if (!sandbox->ready()) sandbox->meter().files().Close();
+  }
+  if (!IsWanted(left_out_ns_)) return;
+  const int64_t young = base::MonotonicNanos() - kYoungNs;
+  for (const Reading& reading :
+       Readings(core_.objects.containers.List(), core_.objects.sandboxes.List())) {
+    if (reading.last_ns != 0 && reading.last_ns < young) reading.read();
   }
 }
 
@@ -107,41 +123,71 @@ linux::OpenFiles Stats::CountOpenFiles(const container::Container& container, ui
       cgroup::ReadProcesses(core_.cgroups.layout(), core_.CgroupPath(container)), most);
 }
 
-ContainerUsage Stats::Container(container::Container& container) {
-  const std::string path = core_.CgroupPath(container);
-  cgroup::KeptFiles& files = container.cgroup_files();
-  ContainerUsage usage = {.cgroup = core_.cgroups.ReadStats(path, cgroup::Detail::kUsage, &files),
-                          .nano_cores = std::nullopt,
-                          .writable_layer = container.layer_usage()};
-  if (!usage.cgroup.ok()) return usage;
-  usage.nano_cores = NanoCores(*usage.cgroup, container.cpu_rate());
-  usage.processes = cgroup::CountProcesses(core_.cgroups.layout(), path, &files);
-  return usage;
+std::vector<Reading> Stats::Readings(const std::vector<ContainerPtr>& containers,
+                                     const std::vector<SandboxPtr>& sandboxes) {
+  std::vector<Reading> readings;
+  readings.reserve(containers.size() + sandboxes.size());
+  for (const ContainerPtr& container : containers) {
+    readings.push_back({container->meter().read_at_ns(), [this, container] {
+                          container->meter().Read(core_.cgroups.layout(),
+                                                  core_.CgroupPath(*container),
+                                                  Meter::Processes::kCount);
+                        }});
+  }
+  const auto parent = [](const SandboxPtr& sandbox) {
+    return sandbox->Read([](const store::SandboxRecord& record) { return record.cgroup_parent; });
+  };
+  std::map<std::string, int> pods;
+  if (!sandboxes.empty()) {
+    for (const SandboxPtr& sandbox : core_.objects.sandboxes.List()) ++pods[parent(sandbox)];
+  }
+  for (const SandboxPtr& sandbox : sandboxes) {
+    const std::string above = parent(sandbox);
+    const bool own_parent = !above.empty() && pods[above] == 1;
+    readings.push_back({sandbox->meter().read_at_ns(),
+                        [this, sandbox, own_parent] { ReadPod(*sandbox, own_parent); }});
+  }
+  return readings;
+}
+
+void Stats::Refresh(const std::vector<ContainerPtr>& containers,
+                    const std::vector<SandboxPtr>& sandboxes) {
+  if (!ReadOldestFirst(Readings(containers, sandboxes), base::Deadline::In(kRefreshTime)))
+    left_out_ns_ = base::MonotonicNanos();
 }
 
 // The group kubelet made for the pod counts on when containers come and go. Where several pods
 // share a parent (crictl's have none of their own) the pod is the sum of its groups.
-PodUsage Stats::Pod(sandbox::Sandbox& sandbox, bool own_parent,
-                    const std::vector<ContainerUsage>& containers) {
-  const std::string parent =
-      sandbox.Read([](const store::SandboxRecord& record) { return record.cgroup_parent; });
-  const std::string pause = core_.cgroups.Path(parent, sandbox.id().str()).value_or("");
+void Stats::ReadPod(sandbox::Sandbox& sandbox, bool own_parent) const {
+  const std::string pause = core_.CgroupPath(sandbox);
   const std::string above = pause.substr(0, pause.rfind('/'));
-  const bool whole = own_parent && !above.empty();
+  sandbox.meter().Read(core_.cgroups.layout(), own_parent && !above.empty() ? above : pause,
+                       Meter::Processes::kLeaveOut);
+  sandbox.SetInterfaces(Interfaces(sandbox).value_or(std::vector<cni::InterfaceStats>()));
+}
+
+ContainerUsage Stats::Container(container::Container& container) const {
+  return {.cgroup = container.meter().last(core_.CgroupPath(container)),
+          .writable_layer = container.layer_usage()};
+}
+
+PodUsage Stats::Pod(sandbox::Sandbox& sandbox,
+                    const std::vector<ContainerUsage>& containers) const {
   PodUsage pod;
-  pod.interfaces = Interfaces(sandbox);
-  // A sandbox without a group has ended.
-  pod.cgroup = core_.cgroups.ReadStats(whole ? above : pause, cgroup::Detail::kUsage,
-                                       &sandbox.cgroup_files());
-  if (!pod.cgroup.ok()) return pod;
-  pod.processes = sandbox.ready() ? 1 : 0;  // pause
-  std::vector<cgroup::Stats> groups = {*pod.cgroup};
+  pod.interfaces = sandbox.interfaces();
+  const std::string pause = core_.CgroupPath(sandbox);
+  std::optional<cgroup::Usage> whole = sandbox.meter().last(pause.substr(0, pause.rfind('/')));
+  const std::optional<cgroup::Usage> own = whole.has_value() ? whole : sandbox.meter().last(pause);
+  if (!own.has_value()) return pod;  // the sandbox has ended
+  std::vector<cgroup::Usage> groups = {*own};
+  groups[0].processes = sandbox.ready() ? 1 : 0;  // pause
   for (const ContainerUsage& container : containers) {
-    pod.processes += container.processes;
-    if (container.cgroup.ok()) groups.push_back(*container.cgroup);
+    if (container.cgroup.has_value()) groups.push_back(*container.cgroup);
   }
-  if (!whole) pod.cgroup = SumUsage(groups);
-  pod.nano_cores = NanoCores(*pod.cgroup, sandbox.cpu_rate());
+  pod.cgroup = SumUsage(groups);
+  if (!whole.has_value()) return pod;
+  whole->processes = pod.cgroup->processes;
+  pod.cgroup = std::move(whole);
   return pod;
 }
 
@@ -176,7 +222,7 @@ absl::StatusOr<metrics::ContainerReadings> Stats::Metrics(container::Container& 
                                                           const store::SandboxRecord& pod) {
   metrics_asked_ns_ = base::MonotonicNanos();
   const std::string cgroup_path = core_.CgroupPath(container);
-  cgroup::KeptFiles& kept = container.cgroup_files();
+  cgroup::KeptFiles& kept = container.meter().files();
   CRISP_ASSIGN_OR_RETURN(cgroup::Stats stats,
                          core_.cgroups.ReadStats(cgroup_path, cgroup::Detail::kAll, &kept));
   const std::optional<container::Init> init = container.init();

@@ -1,6 +1,6 @@
 // What containers, pods and image layers use: counters of the kernel are read at the moment of the
-// call, what lies on disks and what containers can make large is measured beforehand. Takes no
-// operation lock and talks to no shim. Thread-safe.
+// call, as many as a short time allows; what lies on disks and what containers can make large is
+// measured beforehand. Takes no operation lock and talks to no shim. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,7 @@
 #include "runtime/api.h"
 #include "runtime/core.h"
 #include "runtime/measurer.h"
+#include "runtime/oldest_first.h"
 
 namespace crisp::runtime {
 
@@ -23,9 +24,11 @@ class Stats final : public StatsApi {
   absl::Status Start() { return measurer_.Start(); }
   void Stop() { measurer_.Stop(); }
 
-  ContainerUsage Container(container::Container& container) override;
-  PodUsage Pod(sandbox::Sandbox& sandbox, bool own_parent,
-               const std::vector<ContainerUsage>& containers) override;
+  void Refresh(const std::vector<ContainerPtr>& containers,
+               const std::vector<SandboxPtr>& sandboxes) override;
+  ContainerUsage Container(container::Container& container) const override;
+  PodUsage Pod(sandbox::Sandbox& sandbox,
+               const std::vector<ContainerUsage>& containers) const override;
   absl::StatusOr<std::vector<cni::InterfaceStats>> Interfaces(
       const sandbox::Sandbox& sandbox) const override;
   absl::StatusOr<metrics::ContainerReadings> Metrics(container::Container& container,
@@ -37,17 +40,22 @@ class Stats final : public StatsApi {
 
  private:
   void MeasureHost();
+  std::vector<Reading> Readings(const std::vector<ContainerPtr>& containers,
+                                const std::vector<SandboxPtr>& sandboxes);
+  void ReadPod(sandbox::Sandbox& sandbox, bool own_parent) const;
   linux::OpenFiles CountOpenFiles(const container::Container& container, uint64_t most) const;
 
   Core& core_;
-  std::atomic<int64_t> metrics_asked_ns_{0};  // monotonic clock; 0: never
+  // By the monotonic clock; 0: never.
+  std::atomic<int64_t> metrics_asked_ns_{0};
+  std::atomic<int64_t> left_out_ns_{0};  // a Refresh had no time for all
   absl::Mutex mu_;
   metrics::MetricFilesystem filesystem_ ABSL_GUARDED_BY(mu_);  // of the snapshots
   Measurer measurer_;
 };
 
-// Of several cgroups together, the numbers that have a sum. Pressure is a share of time and has
-// none.
-cgroup::Stats SumUsage(const std::vector<cgroup::Stats>& groups);
+// Of several cgroups together, at least one, the numbers that have a sum, as old as the oldest.
+// Pressure is a share of time and has none.
+cgroup::Usage SumUsage(const std::vector<cgroup::Usage>& groups);
 
 }  // namespace crisp::runtime

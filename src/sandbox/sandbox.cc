@@ -80,4 +80,14 @@ bool Sandbox::WaitPauseGone(base::Deadline deadline) const {
   return pause_gone_.Wait(deadline);
 }
 
+std::vector<cni::InterfaceStats> Sandbox::interfaces() const {
+  absl::ReaderMutexLock lock(&mu_);
+  return interfaces_;
+}
+
+void Sandbox::SetInterfaces(std::vector<cni::InterfaceStats> interfaces) {
+  absl::MutexLock lock(&mu_);
+  interfaces_ = std::move(interfaces);
+}
+
 }  // namespace crisp::sandbox

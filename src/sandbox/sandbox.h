@@ -22,8 +22,8 @@
 #include "absl/synchronization/mutex.h"
 #include "base/id.h"
 #include "base/wait.h"
-#include "cgroup/kept_files.h"
-#include "cgroup/usage_rate.h"
+#include "cgroup/meter.h"
+#include "cni/netns.h"
 #include "linux/process_ref.h"
 #include "store/record.h"
 #include "store/recorded.h"
@@ -78,8 +78,10 @@ class Sandbox {
   // Waits until no pause runs and its end is announced. False when time is up.
   bool WaitPauseGone(base::Deadline deadline) const;
 
-  cgroup::UsageRate& cpu_rate() { return cpu_rate_; }
-  cgroup::KeptFiles& cgroup_files() { return cgroup_files_; }
+  cgroup::Meter& meter() { return meter_; }
+  // As runtime/stats.h has read them last; none on the host's network.
+  std::vector<cni::InterfaceStats> interfaces() const;
+  void SetInterfaces(std::vector<cni::InterfaceStats> interfaces);
 
   // Serializes Stop, Remove and teardown. Taken before any container's.
   absl::Mutex& operation() ABSL_LOCK_RETURNED(operation_) { return operation_; }
@@ -93,9 +95,9 @@ class Sandbox {
   bool launched_ ABSL_GUARDED_BY(mu_) = false;
   bool pause_alive_ ABSL_GUARDED_BY(mu_) = false;
   bool announced_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<cni::InterfaceStats> interfaces_ ABSL_GUARDED_BY(mu_);
   base::Latch pause_gone_;  // launched, dead, and its end is announced
-  cgroup::UsageRate cpu_rate_;
-  cgroup::KeptFiles cgroup_files_;
+  cgroup::Meter meter_;
 };
 
 using SandboxPtr = std::shared_ptr<Sandbox>;

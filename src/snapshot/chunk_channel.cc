@@ -52,6 +52,15 @@ absl::StatusOr<ChunkMemory> ChunkMemory::MakeToRead() {
   return Map(std::move(fd), /*writable=*/false);
 }
 
+absl::StatusOr<char*> ChunkMemory::Ready(uint64_t serial, bool writable) const {
+  char* const chunk = Chunk(serial);
+  if (serial >= kChunks) return chunk;  // all have been used
+  const int advice = writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+  if (madvise(chunk, kChunkBytes, advice) == 0) return chunk;
+  if (errno == EFAULT) errno = ENOMEM;  // where a read or write would be SIGBUS
+  return base::Errno("memory", "layer");
+}
+
 ChunkMemory::~ChunkMemory() {
   if (bytes_ != nullptr) munmap(bytes_, kBytes);
 }
@@ -72,7 +81,8 @@ absl::StatusOr<absl::Span<char>> ChunkWriter::Room() {
     CRISP_ASSIGN_OR_RETURN(Frame frame, socket_.Receive(/*with_fd=*/other_ != nullptr, deadline));
     CRISP_RETURN_IF_ERROR(Handle(std::move(frame)));
   }
-  return absl::Span<char>(memory_.Chunk(next_), ChunkMemory::kChunkBytes);
+  CRISP_ASSIGN_OR_RETURN(char* const chunk, memory_.Ready(next_, /*writable=*/true));
+  return absl::Span<char>(chunk, ChunkMemory::kChunkBytes);
 }
 
 absl::Status ChunkWriter::Push(size_t size) {
@@ -114,7 +124,8 @@ absl::StatusOr<absl::Span<const char>> ChunkReader::Next() {
     return absl::InternalError("a chunk has an impossible size");
   }
   reading_ = true;
-  return absl::Span<const char>(memory_.Chunk(next_++), size);
+  CRISP_ASSIGN_OR_RETURN(const char* const chunk, memory_.Ready(next_++, /*writable=*/false));
+  return absl::Span<const char>(chunk, size);
 }
 
 }  // namespace crisp::snapshot

@@ -116,6 +116,8 @@ absl::Status LayerWriter::Seal() {
   return Run([&] { return state_->Seal(); });
 }
 
+bool LayerWriter::WaitsForParent() const { return state_->sealed && !state_->synced; }
+
 absl::Status LayerWriter::Finish() {
   CRISP_RETURN_IF_ERROR(Seal());
   if (state_->published) return absl::OkStatus();

@@ -44,6 +44,10 @@ class LayerWriter {
   // parallel.
   absl::Status Seal();
 
+  // After Seal(): whether Finish() has a part to unpack that needs the layers below. Until then one
+  // process is kept.
+  bool WaitsForParent() const;
+
   // Seals, unless that was done, and publishes. kFailedPrecondition when the parent is not
   // published: finish layers bottom-up. OK when another writer has published the same chain id
   // meanwhile. Blocks until the layer is synced.

@@ -8,7 +8,6 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -19,10 +18,10 @@
 #include <iterator>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 #include "linux/audit_architecture.h"
-#include "linux/syscalls.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CRISP_SANITIZED 1
@@ -48,10 +47,13 @@ constexpr uint64_t kUntarCapabilities = uint64_t{1} << CAP_CHOWN | uint64_t{1} <
                                         uint64_t{1} << CAP_FOWNER | uint64_t{1} << CAP_FSETID |
                                         uint64_t{1} << CAP_MKNOD | uint64_t{1} << CAP_SETFCAP;
 
-// What the C library needs for memory and locks, and the messages.
-constexpr int kBothCalls[] = {SYS_brk,     SYS_close,   SYS_exit,      SYS_exit_group,
-                              SYS_futex,   SYS_madvise, SYS_mremap,    SYS_munmap,
-                              SYS_recvmsg, SYS_sendmsg, SYS_getrandom, SYS_restart_syscall};
+// What the C library needs for memory and locks, and the messages. The clock is a system call where
+// the processor's counter cannot be trusted (vdso(7)), as in some virtual machines.
+constexpr int kBothCalls[] = {
+    SYS_brk,       SYS_close,           SYS_exit,          SYS_exit_group, SYS_futex,
+    SYS_madvise,   SYS_mremap,          SYS_munmap,        SYS_recvmsg,    SYS_sendmsg,
+    SYS_getrandom, SYS_restart_syscall, SYS_clock_gettime,
+};
 
 // Files, by descriptors. Calls that take none (chdir is missing, and so is every way to another
 // root) work in the directory that fchdir has chosen.
@@ -107,48 +109,45 @@ void AllowFileCommands(std::vector<sock_filter>& filter) {
   filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS});
 }
 
+// Allows `calls`, sorted, and ends the process for all others. As a search tree: when a filter is
+// loaded, the kernel tries it with every number there is, and one that compares with one call after
+// the other takes it longer than all else that isolates a process.
+void AllowOnly(std::vector<sock_filter>& filter, absl::Span<const int> calls) {
+  if (calls.size() <= 2) {
+    for (const int call : calls) Allow(filter, call);
+    filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS});
+    return;
+  }
+  const size_t half = calls.size() / 2;
+  const size_t jump = filter.size();
+  filter.push_back({BPF_JMP | BPF_JGE | BPF_K, 0, 0, static_cast<uint32_t>(calls[half])});
+  AllowOnly(filter, calls.subspan(0, half));
+  filter[jump].jt = static_cast<uint8_t>(filter.size() - jump - 1);
+  AllowOnly(filter, calls.subspan(half));
+}
+
 absl::Status FilterCalls(UnpackRole role) {
+  std::vector<int> calls(std::begin(kBothCalls), std::end(kBothCalls));
+#ifdef CRISP_SANITIZED
+  calls.insert(calls.end(), std::begin(kSanitizerCalls), std::end(kSanitizerCalls));
+#endif
+  if (role == UnpackRole::kUntar)
+    calls.insert(calls.end(), std::begin(kUntarCalls), std::end(kUntarCalls));
+  std::sort(calls.begin(), calls.end());
   std::vector<sock_filter> filter = {
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)},
       {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, linux::kAuditArchitecture},
       {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS},
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
   };
-  for (const int call : kBothCalls) Allow(filter, call);
-#ifdef CRISP_SANITIZED
-  for (const int call : kSanitizerCalls) Allow(filter, call);
-#endif
-  if (role == UnpackRole::kUntar) {
-    for (const int call : kUntarCalls) Allow(filter, call);
-    AllowFileCommands(filter);
-  }
+  if (role == UnpackRole::kUntar) AllowFileCommands(filter);
   AllowUnlessExecutable(filter, SYS_mmap);
   AllowUnlessExecutable(filter, SYS_mprotect);
-  filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS});
+  AllowOnly(filter, calls);
   const sock_fprog program = {static_cast<unsigned short>(filter.size()), filter.data()};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return base::Errno("no_new_privs", "");
   if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return base::Errno("seccomp", "");
   return absl::OkStatus();
-}
-
-// The root directory becomes an empty one, so that no path leads anywhere: neither one of a layer
-// nor one of a library (glibc's iconv would look for modules below /usr/lib).
-absl::Status LeaveHost() {
-  if (unshare(CLONE_NEWNS) != 0) return base::Errno("unshare", "mounts");
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    return base::Errno("make private", "/");
-  }
-  // Any directory would do, as the mount namespace is this process's own.
-  constexpr char kPlace[] = "/proc";
-  constexpr unsigned long kFlags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  if (mount("crisp-unpack", kPlace, "tmpfs", kFlags, "size=4k,nr_inodes=1,mode=0555") != 0) {
-    return base::Errno("mount tmpfs", kPlace);
-  }
-  if (chdir(kPlace) != 0) return base::Errno("chdir", kPlace);
-  // With "." for both, the old root is stacked on top of the new one (pivot_root(2)).
-  if (linux::PivotRoot(".", ".") != 0) return base::Errno("pivot_root", kPlace);
-  if (umount2(".", MNT_DETACH) != 0) return base::Errno("detach", "the host's root");
-  return chdir("/") == 0 ? absl::OkStatus() : base::Errno("chdir", "/");
 }
 
 absl::Status DropRights(UnpackRole role) {
@@ -189,8 +188,13 @@ absl::Status Limit(__rlimit_resource resource, const char* name, rlim_t value) {
 
 }  // namespace
 
-absl::Status Isolate(UnpackRole role) {
-  CRISP_RETURN_IF_ERROR(LeaveHost());
+absl::Status Isolate(UnpackRole role, base::UniqueFd empty_mount_namespace) {
+  // From here on no path leads anywhere: neither one of a layer nor one of a library (glibc's iconv
+  // would look for modules below /usr/lib).
+  if (setns(empty_mount_namespace.get(), CLONE_NEWNS) != 0) {
+    return base::Errno("setns", "mount namespace");
+  }
+  empty_mount_namespace.reset();
   CRISP_RETURN_IF_ERROR(Limit(RLIMIT_CORE, "core", 0));
   CRISP_RETURN_IF_ERROR(Limit(RLIMIT_NOFILE, "open files", kMaxOpenFiles));
 #ifndef CRISP_SANITIZED  // its shadow memory takes terabytes of addresses

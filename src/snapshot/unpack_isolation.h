@@ -5,6 +5,7 @@
 //   user            of its own                       root, its real user is one of its own
 //   capabilities    none                             CHOWN DAC_OVERRIDE FOWNER FSETID MKNOD SETFCAP
 //   mounts          an empty read-only tmpfs as root directory; no other mount
+//                   (linux/empty_namespace.h, the same for all of them)
 //   descriptors     its sockets and shared memory    the same, the layer's directory, later the
 //                                                    lower layers, both as mounts attached nowhere
 //   network, IPC    no system call for either
@@ -18,12 +19,13 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "base/unique_fd.h"
 
 namespace crisp::snapshot {
 
 enum class UnpackRole { kDecode, kUntar };
 
 // For a program with one thread, as root. With an error the process must read nothing.
-absl::Status Isolate(UnpackRole role);
+absl::Status Isolate(UnpackRole role, base::UniqueFd empty_mount_namespace);
 
 }  // namespace crisp::snapshot

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "absl/time/time.h"
+
 namespace crisp::snapshot {
 
 // Limits for one layer. kResourceExhausted names the exceeded limit. By which factor a layer grows
@@ -16,6 +18,9 @@ struct UnpackLimits {
   // Unpacking stops when the file system has less free space than this (for users other than root).
   uint64_t min_free_bytes = uint64_t{256} << 20;
   uint64_t min_free_inodes = 1024;
+  // For all that is left once decoder and untarrer have got everything, which is at most 1 MiB of
+  // the layer.
+  absl::Duration last_bytes_time = absl::Minutes(10);
 };
 
 }  // namespace crisp::snapshot

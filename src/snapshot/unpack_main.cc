@@ -24,7 +24,7 @@ namespace {
 void BeFirstToGo() { (void)base::WriteExisting("/proc/self/oom_score_adj", "1000"); }
 
 absl::Status Decode(const FrameSocket& input, const FrameSocket& output) {
-  CRISP_RETURN_IF_ERROR(Isolate(UnpackRole::kDecode));
+  CRISP_RETURN_IF_ERROR(Isolate(UnpackRole::kDecode, base::UniqueFd(kMountNamespace)));
   CRISP_ASSIGN_OR_RETURN(const ChunkMemory compressed,
                          ChunkMemory::Map(base::UniqueFd(kInputMemory), /*writable=*/false));
   CRISP_ASSIGN_OR_RETURN(const ChunkMemory plain,
@@ -35,7 +35,7 @@ absl::Status Decode(const FrameSocket& input, const FrameSocket& output) {
 }
 
 absl::Status Untar(const FrameSocket& crispd, const UnpackLimits& limits) {
-  CRISP_RETURN_IF_ERROR(Isolate(UnpackRole::kUntar));
+  CRISP_RETURN_IF_ERROR(Isolate(UnpackRole::kUntar, base::UniqueFd(kMountNamespace)));
   CRISP_ASSIGN_OR_RETURN(const ChunkMemory plain,
                          ChunkMemory::Map(base::UniqueFd(kInputMemory), /*writable=*/false));
   // A mount's own descriptor is O_PATH, which chown(2) and the like do not take.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "base/status_macros.h"
 #include "cgroup/join.h"
 #include "linux/detached_tree.h"
+#include "linux/empty_namespace.h"
 #include "linux/overlay.h"
 #include "linux/reap.h"
 #include "linux/spawn.h"
@@ -22,8 +24,6 @@ namespace crisp::snapshot {
 namespace {
 
 constexpr absl::Duration kGroupEndTime = absl::Seconds(5);
-// A pull with many layers whose first one does not come keeps one for each of the others.
-constexpr int kMaxProcesses = 1024;
 
 const char* NameOf(UnpackRole role) { return role == UnpackRole::kDecode ? "decode" : "untar"; }
 
@@ -42,9 +42,12 @@ std::vector<std::string> Environment() {
 
 class UnpackProcesses::Process : public UnpackWorker {
  public:
-  Process(UnpackProcesses& group, UnpackRole role, linux::Child child)
-      : group_(group), role_(role), child_(std::move(child)) {}
-  ~Process() override { group_.LeaveGroup(/*ended=*/Stop().ok()); }
+  Process(UnpackProcesses& owner, UnpackRole role, linux::Child child)
+      : owner_(owner), role_(role), child_(std::move(child)) {}
+  ~Process() override {
+    (void)Stop();
+    owner_.Leave();
+  }
 
   void Kill() override { (void)linux::SendSignal(child_.pidfd.get(), SIGKILL); }
 
@@ -85,15 +88,16 @@ class UnpackProcesses::Process : public UnpackWorker {
     end_ = linux::Reap(child_.pid, child_.pidfd.get(), base::Deadline::In(linux::kEndTime));
   }
 
-  UnpackProcesses& group_;
+  UnpackProcesses& owner_;
   const UnpackRole role_;
   const linux::Child child_;
   std::optional<std::optional<siginfo_t>> end_;  // set once waited for, empty if it has not ended
 };
 
-absl::StatusOr<std::unique_ptr<UnpackProcesses>> UnpackProcesses::Open(const std::string& program) {
+absl::StatusOr<std::unique_ptr<UnpackProcesses>> UnpackProcesses::Open(const std::string& program,
+                                                                       int max_processes) {
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd file, base::Open(program, O_RDONLY));
-  return std::unique_ptr<UnpackProcesses>(new UnpackProcesses(std::move(file)));
+  return std::unique_ptr<UnpackProcesses>(new UnpackProcesses(std::move(file), max_processes));
 }
 
 absl::Status UnpackProcesses::UseGroup(const std::string& directory) {
@@ -102,51 +106,57 @@ absl::Status UnpackProcesses::UseGroup(const std::string& directory) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<int> UnpackProcesses::JoinGroup() {
-  absl::MutexLock lock(&mu_);
-  if (processes_ >= kMaxProcesses) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("more than ", kMaxProcesses, " processes are unpacking layers"));
-  }
-  if (!group_directory_.empty() && !group_.valid()) {
-    CRISP_ASSIGN_OR_RETURN(
-        group_, cgroup::MakeProgramGroup(group_directory_, base::Deadline::In(kGroupEndTime)));
-  }
-  ++processes_;
-  return group_.get();
+UnpackProcesses::~UnpackProcesses() {
+  shared_.group.reset();
+  if (group_directory_.empty()) return;
+  (void)cgroup::EndProgramGroup(group_directory_, base::Deadline::In(kGroupEndTime));
 }
 
-void UnpackProcesses::LeaveGroup(bool ended) {
+absl::StatusOr<const UnpackProcesses::Shared*> UnpackProcesses::Enter() {
   absl::MutexLock lock(&mu_);
-  --processes_;
-  if (group_directory_.empty()) return;
-  // The group stays, for those that come, when one of its processes does: nobody waits for that
-  // one. The next crispd ends it.
-  if (!ended) kept_ = true;
-  if (processes_ > 0 || kept_) return;
-  group_.reset();
-  (void)cgroup::EndProgramGroup(group_directory_, base::Deadline::In(kGroupEndTime), kGroupEndTime);
+  if (processes_ >= max_processes_) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("more than ", max_processes_, " processes are unpacking layers"));
+  }
+  if (!shared_.mounts.valid()) {
+    CRISP_ASSIGN_OR_RETURN(shared_.mounts, linux::MakeEmptyMountNamespace());
+  }
+  if (!group_directory_.empty() && !shared_.group.valid()) {
+    CRISP_ASSIGN_OR_RETURN(shared_.group, cgroup::MakeProgramGroup(
+                                              group_directory_, base::Deadline::In(kGroupEndTime)));
+  }
+  ++processes_;
+  return &shared_;
+}
+
+void UnpackProcesses::Leave() {
+  absl::MutexLock lock(&mu_);
+  if (--processes_ > 0 || !shared_.group.valid()) return;
+  // Not when one that did not end is in it. Then it stays for those that come.
+  if (rmdir(group_directory_.c_str()) == 0) shared_.group.reset();
 }
 
 absl::StatusOr<std::unique_ptr<UnpackWorker>> UnpackProcesses::Start(UnpackRole role,
                                                                      const UnpackLimits& limits,
                                                                      const std::vector<int>& fds) {
+  CRISP_ASSIGN_OR_RETURN(const Shared* const shared, Enter());
   std::vector<int> all = fds;
+  all[kMountNamespace] = shared->mounts.get();
   all.push_back(program_.get());
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   all[2] = 2;
 #endif
   linux::Command command = {.path = absl::StrCat("/proc/self/fd/", all.size() - 1),
                             .args = {"crisp-unpack", NameOf(role)},
-                            .env = Environment()};
+                            .env = Environment(),
+                            .cgroup = shared->group.get()};
   if (role == UnpackRole::kUntar) {
     command.args.push_back(absl::StrCat(limits.min_free_bytes));
     command.args.push_back(absl::StrCat(limits.min_free_inodes));
   }
-  CRISP_ASSIGN_OR_RETURN(command.cgroup, JoinGroup());
   absl::StatusOr<linux::Child> child = linux::Spawn(command, all);
   if (child.ok()) return std::make_unique<Process>(*this, role, *std::move(child));
-  LeaveGroup(/*ended=*/true);
+  Leave();
   // EAGAIN: not that the registry is unavailable, as this code means in a pull.
   if (absl::IsUnavailable(child.status()))
     return absl::ResourceExhaustedError(child.status().message());

@@ -30,7 +30,8 @@ class UnpackWorker {
 class UnpackWorkers {
  public:
   virtual ~UnpackWorkers() = default;
-  // `fds` (borrowed) become the descriptors from 0, as unpack_main.h lists them; -1 for none.
+  // `fds` (borrowed) become the descriptors from 0, as unpack_main.h lists them; -1 for none, and
+  // for what Start() provides itself.
   virtual absl::StatusOr<std::unique_ptr<UnpackWorker>> Start(UnpackRole role,
                                                               const UnpackLimits& limits,
                                                               const std::vector<int>& fds) = 0;

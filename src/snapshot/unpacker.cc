@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,9 +23,7 @@ namespace {
 
 // tree_writer.h takes no more either.
 constexpr uint64_t kMaxOpaque = 262'144;
-// For all that is left once the workers have got everything: at most 2 MiB of the layer, then what
-// needs the lower layers, which may copy large files of theirs.
-constexpr absl::Duration kLastBytesTime = absl::Minutes(10);
+// For what needs the lower layers, which may copy large files of theirs.
 constexpr absl::Duration kFixupTime = absl::Hours(1);
 
 // `status` of talking to `worker`.
@@ -37,45 +36,36 @@ absl::Status Explain(UnpackWorker& worker, const absl::Status& status) {
 absl::StatusOr<std::unique_ptr<Unpacker>> Unpacker::Start(UnpackWorkers& workers,
                                                           const std::string& directory,
                                                           const UnpackLimits& limits) {
-  auto unpacker = std::unique_ptr<Unpacker>(new Unpacker(limits));
+  auto unpacker = std::unique_ptr<Unpacker>(new Unpacker(workers, directory, limits));
   Unpacker* const self = unpacker.get();
-  CRISP_RETURN_IF_ERROR(self->StartWorkers(workers, directory));
+  CRISP_RETURN_IF_ERROR(self->Connect());
   CRISP_ASSIGN_OR_RETURN(self->thread_, base::StartThread("unpack", [self] {
-                           self->relayed_ = self->Relay();
+                           self->relayed_ = self->Run();
                            // The caller waits for the decoder, and for nothing else.
-                           self->decoder_->Kill();
+                           if (self->decoder_ != nullptr) self->decoder_->Kill();
+                           if (self->untarrer_ != nullptr && !self->waits_) self->untarrer_->Kill();
                          }));
   return unpacker;
 }
 
-absl::Status Unpacker::StartWorkers(UnpackWorkers& workers, const std::string& directory) {
-  CRISP_ASSIGN_OR_RETURN(directory_, base::Open(directory, O_RDONLY | O_DIRECTORY));
+absl::Status Unpacker::Connect() {
+  CRISP_ASSIGN_OR_RETURN(directory_, base::Open(path_, O_RDONLY | O_DIRECTORY));
   guard_.emplace(directory_.get(), limits_);
   struct statvfs disk;
-  if (fstatvfs(directory_.get(), &disk) != 0) return base::Errno("statvfs", directory);
+  if (fstatvfs(directory_.get(), &disk) != 0) return base::Errno("statvfs", path_);
   max_plain_bytes_ = std::min(limits_.max_plain_bytes, uint64_t{disk.f_blocks} * disk.f_frsize);
   CRISP_ASSIGN_OR_RETURN(compressed_memory_, ChunkMemory::MakeToWrite());
   CRISP_ASSIGN_OR_RETURN(decoded_memory_, ChunkMemory::MakeToRead());
   CRISP_ASSIGN_OR_RETURN(plain_memory_, ChunkMemory::MakeToWrite());
-  CRISP_ASSIGN_OR_RETURN(auto compressed, FrameSocket::Pair());
-  CRISP_ASSIGN_OR_RETURN(auto decoded, FrameSocket::Pair());
-  CRISP_ASSIGN_OR_RETURN(auto plain, FrameSocket::Pair());
-  CRISP_ASSIGN_OR_RETURN(decoder_, workers.Start(UnpackRole::kDecode, limits_,
-                                                 {compressed.second.fd(), compressed_memory_.fd(),
-                                                  -1, decoded.second.fd(), decoded_memory_.fd()}));
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd layer, workers.OpenLayer(directory));
-  CRISP_ASSIGN_OR_RETURN(untarrer_,
-                         workers.Start(UnpackRole::kUntar, limits_,
-                                       {plain.second.fd(), plain_memory_.fd(), -1, layer.get()}));
-  CRISP_FAILPOINT("layer: processes started");
-  compressed_socket_ = std::move(compressed.first);
-  decoded_socket_ = std::move(decoded.first);
-  plain_socket_ = std::move(plain.first);
+  CRISP_ASSIGN_OR_RETURN(std::tie(compressed_socket_, ends_.compressed), FrameSocket::Pair());
+  CRISP_ASSIGN_OR_RETURN(std::tie(decoded_socket_, ends_.decoded), FrameSocket::Pair());
+  CRISP_ASSIGN_OR_RETURN(std::tie(plain_socket_, ends_.plain), FrameSocket::Pair());
   // The untarrer stops before the disk is full. One that a layer has taken over may not.
   const auto look = [this] { return guard_->Check(); };
   decoded_socket_.Watch([this, look, last_bytes = base::Deadline::Never()]() mutable {
     // Before that it waits for the registry.
-    if (input_ended_ && last_bytes.is_never()) last_bytes = base::Deadline::In(kLastBytesTime);
+    if (input_ended_ && last_bytes.is_never())
+      last_bytes = base::Deadline::In(limits_.last_bytes_time);
     if (last_bytes.Passed()) return absl::InternalError("the decode process takes too long");
     return look();
   });
@@ -88,13 +78,41 @@ absl::Status Unpacker::StartWorkers(UnpackWorkers& workers, const std::string& d
   return absl::OkStatus();
 }
 
+absl::Status Unpacker::Run() {
+  {
+    const Ends ends = std::move(ends_);  // closed below, so that the end of a worker shows
+    CRISP_RETURN_IF_ERROR(StartWorkers(ends));
+  }
+  CRISP_FAILPOINT("layer: processes started");
+  return Relay();
+}
+
+absl::Status Unpacker::StartWorkers(const Ends& ends) {
+  CRISP_RETURN_IF_ERROR(StartWorker(decoder_, UnpackRole::kDecode,
+                                    {ends.compressed.fd(), compressed_memory_.fd(), -1, -1,
+                                     ends.decoded.fd(), decoded_memory_.fd()}));
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd layer, workers_.OpenLayer(path_));
+  return StartWorker(untarrer_, UnpackRole::kUntar,
+                     {ends.plain.fd(), plain_memory_.fd(), -1, -1, layer.get()});
+}
+
+absl::Status Unpacker::StartWorker(std::unique_ptr<UnpackWorker>& worker, UnpackRole role,
+                                   const std::vector<int>& fds) {
+  CRISP_ASSIGN_OR_RETURN(std::unique_ptr<UnpackWorker> started, workers_.Start(role, limits_, fds));
+  absl::MutexLock lock(&mu_);
+  worker = std::move(started);
+  if (abandoned_) worker->Kill();
+  return absl::OkStatus();
+}
+
 Unpacker::~Unpacker() {
   Abandon();
   thread_.Join();
 }
 
 void Unpacker::Abandon() {
-  // Not set when Start() has failed.
+  absl::MutexLock lock(&mu_);
+  abandoned_ = true;
   if (decoder_ != nullptr) decoder_->Kill();
   if (untarrer_ != nullptr) untarrer_->Kill();
 }
@@ -132,7 +150,10 @@ absl::StatusOr<std::string> Unpacker::Finish() {
 }
 
 absl::Status Unpacker::Cause() {
-  decoder_->Kill();
+  {
+    absl::MutexLock lock(&mu_);
+    if (decoder_ != nullptr) decoder_->Kill();
+  }
   thread_.Join();
   return relayed_;
 }
@@ -145,8 +166,9 @@ absl::Status Unpacker::Relay() {
     CRISP_RETURN_IF_ERROR(Explain(*untarrer_, Pass(*chunk)));
     CRISP_FAILPOINT("layer: part passed on");
   }
+  decoder_->Kill();  // it comes to its end while the untarrer works
   CRISP_RETURN_IF_ERROR(Explain(*untarrer_, plain_->End(absl::OkStatus())));
-  return AwaitUntarrer(base::Deadline::In(kLastBytesTime));
+  return AwaitUntarrer(base::Deadline::In(limits_.last_bytes_time));
 }
 
 absl::Status Unpacker::Pass(absl::Span<const char> chunk) {

@@ -3,6 +3,9 @@
 //
 //   caller's thread:  Write -> shared memory -> decoder
 //   own thread:       decoder -> copy, hash -> shared memory -> untarrer
+//
+// The own thread also starts the workers, while the registry answers: what the caller writes
+// before the decoder runs waits in the shared memory.
 #pragma once
 
 #include <atomic>
@@ -11,9 +14,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "base/deadline.h"
 #include "base/thread.h"
@@ -29,7 +36,8 @@ namespace crisp::snapshot {
 // One thread at a time, except for Abandon(). After an error only the destructor may be called.
 class Unpacker {
  public:
-  // `directory`: where the layer goes; it is empty. `workers` is borrowed.
+  // `directory`: where the layer goes; it is empty. `workers` is borrowed. That they cannot be
+  // started is an error of the calls that follow.
   static absl::StatusOr<std::unique_ptr<Unpacker>> Start(UnpackWorkers& workers,
                                                          const std::string& directory,
                                                          const UnpackLimits& limits);
@@ -54,8 +62,18 @@ class Unpacker {
   void Abandon();
 
  private:
-  explicit Unpacker(const UnpackLimits& limits) : limits_(limits) {}
-  absl::Status StartWorkers(UnpackWorkers& workers, const std::string& directory);
+  // The workers' ends, until they have them.
+  struct Ends {
+    FrameSocket compressed, decoded, plain;
+  };
+  Unpacker(UnpackWorkers& workers, std::string path, const UnpackLimits& limits)
+      : workers_(workers), path_(std::move(path)), limits_(limits) {}
+  absl::Status Connect();
+  // The own thread.
+  absl::Status Run();
+  absl::Status StartWorkers(const Ends& ends);
+  absl::Status StartWorker(std::unique_ptr<UnpackWorker>& worker, UnpackRole role,
+                           const std::vector<int>& fds);
   absl::Status Relay();
   absl::Status Pass(absl::Span<const char> chunk);
   // Serves the untarrer until its result or its wish for the lower layers.
@@ -63,6 +81,8 @@ class Unpacker {
   absl::Status Serve(Frame frame);
   absl::Status MarkOpaque(int directory);
 
+  UnpackWorkers& workers_;
+  const std::string path_;
   const UnpackLimits limits_;
   base::UniqueFd directory_;
   std::optional<SpaceGuard> guard_;
@@ -72,7 +92,11 @@ class Unpacker {
   FrameSocket compressed_socket_, decoded_socket_, plain_socket_;
   std::optional<ChunkWriter> compressed_, plain_;
   std::optional<ChunkReader> decoded_;
+  Ends ends_;
+  // Set by the own thread. The others use them after its end, except to kill them, under `mu_`.
   std::unique_ptr<UnpackWorker> decoder_, untarrer_;
+  absl::Mutex mu_;
+  bool abandoned_ ABSL_GUARDED_BY(mu_) = false;
 
   absl::Span<char> room_;  // what is left of the compressed chunk that is being filled
   size_t used_ = 0;

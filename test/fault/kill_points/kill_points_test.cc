@@ -2,7 +2,7 @@
 // or the shim is killed, the host restarts, the disks are full or descriptors run out. Afterwards
 // nothing that was acknowledged is lost, the same call succeeds, and nothing is left on the host.
 //
-//   CRISP_TEST_EVERY=N      does every Nth fault only (default 49)
+//   CRISP_TEST_EVERY=N      does every Nth fault only (default 97)
 //   CRISP_TEST_MATRIX=DIR   writes what became of each into DIR/<scenario>, for test/fault/matrix
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -42,7 +42,7 @@ struct Point {
 
 int Every() {
   const char* every = getenv("CRISP_TEST_EVERY");
-  return every == nullptr ? 49 : std::max(1, atoi(every));
+  return every == nullptr ? 97 : std::max(1, atoi(every));
 }
 
 // Points of calls that the test itself makes to look.

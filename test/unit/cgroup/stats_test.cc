@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/file.h"
+#include "cgroup/meter.h"
 #include "cgroup/processes.h"
 
 using namespace crisp;
@@ -209,4 +210,28 @@ TEST_CASE("processes are counted in a group and below it") {
   mount.Put("exec/cgroup.procs", "4\n");
   mount.Put("cgroup.stat", "nr_descendants 1\nnr_dying_descendants 0\n");
   CHECK(cgroup::CountProcesses(layout, "/g", nullptr) == 4);
+}
+
+TEST_CASE("a meter keeps what it read last, of one group, until that is gone") {
+  FakeMount mount;
+  mount.Put("cpu.stat", "usage_usec 1500\n");
+  mount.Put("cgroup.procs", "1\n2\n");
+  mount.Put("cgroup.stat", "nr_descendants 0\n");
+  cgroup::Layout layout;
+  layout.v2 = {mount.path, {"cpu"}};
+  cgroup::Meter meter;
+  CHECK(meter.read_at_ns() == 0);
+  CHECK_FALSE(meter.last("/g").has_value());
+  meter.Read(layout, "/g", cgroup::Meter::Processes::kCount);
+  CHECK(meter.read_at_ns() > 0);
+  mount.Put("cpu.stat", "usage_usec 2500\n");
+  REQUIRE(meter.last("/g").has_value());
+  CHECK(meter.last("/g")->stats.cpu.usage_ns == 1'500'000u);
+  CHECK(meter.last("/g")->processes == 2);
+  CHECK(meter.last("/g")->taken_at_ns > 0);
+  CHECK_FALSE(meter.last("/other").has_value());
+  meter.Read(layout, "/other", cgroup::Meter::Processes::kCount);
+  CHECK(meter.read_at_ns() == 0);  // to be tried again at once
+  CHECK_FALSE(meter.last("/g").has_value());
+  CHECK_FALSE(meter.last("/other").has_value());
 }

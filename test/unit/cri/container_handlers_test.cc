@@ -203,10 +203,11 @@ TEST_CASE("ContainerStats leaves unset what cannot be read") {
   CHECK(stats->stats().attributes().metadata().name() == "container-c");
   CHECK_FALSE(stats->stats().has_cpu());
   CHECK_FALSE(stats->stats().has_writable_layer());
-  fake.stats.cgroup = cgroup::Stats();
+  fake.stats.cgroup = cgroup::Usage{.stats = {}, .nano_cores = 7, .processes = 0, .taken_at_ns = 5};
   fake.stats.layer = snapshot::MeasuredUsage{.usage = {.bytes = 3, .inodes = 2}, .taken_at_ns = 9};
   stats = ContainerStats(fake.api(), request, fake.call);
   CHECK(stats->stats().cpu().usage_nano_cores().value() == 7);
+  CHECK(stats->stats().cpu().timestamp() == 5);  // of the reading
   CHECK(stats->stats().writable_layer().used_bytes().value() == 3);
   CHECK(stats->stats().writable_layer().timestamp() == 9);  // of the measurement
   CHECK(stats->stats().writable_layer().fs_id().mountpoint() == "/layers");

@@ -116,18 +116,22 @@ class FakeImages final : public runtime::ImageApi {
 
 class FakeStats final : public runtime::StatsApi {
  public:
-  absl::StatusOr<cgroup::Stats> cgroup = absl::NotFoundError("no cgroup");
+  std::optional<cgroup::Usage> cgroup;
   std::optional<snapshot::MeasuredUsage> layer;
+  size_t refreshed = 0;  // objects in all calls
 
-  runtime::ContainerUsage Container(container::Container&) override {
-    return {.cgroup = cgroup, .nano_cores = 7, .processes = 2, .writable_layer = layer};
+  void Refresh(const std::vector<container::ContainerPtr>& containers,
+               const std::vector<sandbox::SandboxPtr>& sandboxes) override {
+    refreshed += containers.size() + sandboxes.size();
   }
-  runtime::PodUsage Pod(sandbox::Sandbox&, bool own_parent,
-                        const std::vector<runtime::ContainerUsage>& containers) override {
-    return {.cgroup = cgroup,
-            .nano_cores = own_parent ? 1 : 2,
-            .processes = 1 + 2 * containers.size(),
-            .interfaces = absl::NotFoundError("host network")};
+  runtime::ContainerUsage Container(container::Container&) const override {
+    return {.cgroup = cgroup, .writable_layer = layer};
+  }
+  runtime::PodUsage Pod(sandbox::Sandbox&,
+                        const std::vector<runtime::ContainerUsage>& containers) const override {
+    runtime::PodUsage pod = {.cgroup = cgroup, .interfaces = {}};
+    if (pod.cgroup.has_value()) pod.cgroup->processes = 1 + 2 * containers.size();
+    return pod;
   }
   absl::StatusOr<std::vector<cni::InterfaceStats>> Interfaces(
       const sandbox::Sandbox&) const override {
@@ -135,9 +139,9 @@ class FakeStats final : public runtime::StatsApi {
   }
   absl::StatusOr<metrics::ContainerReadings> Metrics(container::Container&,
                                                      const store::SandboxRecord&) override {
-    if (!cgroup.ok()) return cgroup.status();
+    if (!cgroup.has_value()) return absl::NotFoundError("cgroup");
     metrics::ContainerReadings readings;
-    readings.stats = *cgroup;
+    readings.stats = cgroup->stats;
     return readings;
   }
   metrics::MetricLabels PodLabels(const store::SandboxRecord&) const override { return {}; }

@@ -155,20 +155,18 @@ TEST_CASE("PodSandboxStats of a pod that ends meanwhile has no numbers, and is n
   CHECK(stats->stats().attributes().id() == Id('a'));
   CHECK_FALSE(stats->stats().linux().has_cpu());
   CHECK(stats->stats().linux().containers_size() == 1);
-  fake.stats.cgroup = cgroup::Stats();
+  fake.stats.cgroup = cgroup::Usage{.stats = {}, .nano_cores = 1};
   stats = PodSandboxStats(fake.api(), request, fake.call);
   CHECK(stats->stats().linux().process().process_count().value() == 3);
-  CHECK(stats->stats().linux().cpu().usage_nano_cores().value() == 1);  // the only pod there
-  fake.AddSandbox('b');
-  stats = PodSandboxStats(fake.api(), request, fake.call);
-  CHECK(stats->stats().linux().cpu().usage_nano_cores().value() == 2);
+  CHECK(stats->stats().linux().cpu().usage_nano_cores().value() == 1);
+  CHECK(fake.stats.refreshed == 4);  // the pod and its container, each time
   request.set_pod_sandbox_id(Id('9'));
   CHECK(absl::IsNotFound(PodSandboxStats(fake.api(), request, fake.call).status()));
 }
 
 TEST_CASE("ListPodSandboxStats and ListPodSandboxMetrics show ready sandboxes only") {
   FakeRuntime fake;
-  fake.stats.cgroup = cgroup::Stats();
+  fake.stats.cgroup = cgroup::Usage();
   fake.AddSandbox('a', true, {{"app", "web"}});
   fake.AddSandbox('b', /*ready=*/false);
   fake.AddSandbox('c')->MarkStopped();

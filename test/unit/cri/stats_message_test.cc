@@ -8,29 +8,32 @@ namespace v1 = ::runtime::v1;
 
 TEST_CASE("parts the kernel does not give stay unset") {
   v1::MemoryUsage memory;
-  FillMemory({}, 5, memory);
+  cgroup::Usage none;
+  none.taken_at_ns = 5;
+  FillMemory(none, memory);
   CHECK(memory.timestamp() == 5);
   CHECK_FALSE(memory.has_working_set_bytes());
   CHECK_FALSE(memory.has_psi());
   v1::CpuUsage cpu;
-  FillCpu({}, std::nullopt, 5, cpu);
+  FillCpu(none, cpu);
   CHECK_FALSE(cpu.has_usage_core_nano_seconds());
   CHECK_FALSE(cpu.has_usage_nano_cores());
 }
 
 TEST_CASE("pressure and swap") {
-  cgroup::Stats stats;
-  stats.cpu_pressure = cgroup::Pressure{.some = {1.5, 2, 3, 77}, .full = {0, 0, 0, 5}};
-  stats.memory.swap_bytes = 30;
-  stats.memory.swap_limit_bytes = 100;
+  cgroup::Usage usage;
+  usage.nano_cores = 9;
+  usage.stats.cpu_pressure = cgroup::Pressure{.some = {1.5, 2, 3, 77}, .full = {0, 0, 0, 5}};
+  usage.stats.memory.swap_bytes = 30;
+  usage.stats.memory.swap_limit_bytes = 100;
   v1::CpuUsage cpu;
-  FillCpu(stats, 9, 5, cpu);
+  FillCpu(usage, cpu);
   CHECK(cpu.usage_nano_cores().value() == 9);
   CHECK(cpu.psi().some().total() == 77);
   CHECK(cpu.psi().some().avg10() == 1.5);
   CHECK(cpu.psi().full().total() == 5);
   v1::SwapUsage swap;
-  FillSwap(stats, 5, swap);
+  FillSwap(usage, swap);
   CHECK(swap.swap_usage_bytes().value() == 30);
   CHECK(swap.swap_available_bytes().value() == 70);
 }

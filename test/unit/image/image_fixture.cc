@@ -1,5 +1,6 @@
 #include "image_fixture.h"
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cstdlib>
@@ -23,6 +24,7 @@ class FakeSink final : public LayerSink {
   ~FakeSink() override {
     absl::MutexLock lock(&target_.mu_);
     if (!finished_) ++target_.aborted_;
+    if (waits_) --target_.waiting_;
   }
   absl::Status Write(absl::string_view bytes) override {
     if (target_.before_write) target_.before_write(layer_);
@@ -31,8 +33,14 @@ class FakeSink final : public LayerSink {
   }
   absl::Status Seal() override {
     if (Sha256(bytes_) != layer_.diff_id) return absl::DataLossError("diff id does not match");
+    waits_ = target_.layers_wait;
+    if (!waits_) return absl::OkStatus();
+    absl::MutexLock lock(&target_.mu_);
+    target_.most_waiting_ = std::max(target_.most_waiting_, ++target_.waiting_);
+    if (target_.on_wait) target_.on_wait(target_.waiting_);
     return absl::OkStatus();
   }
+  bool WaitsForParent() const override { return waits_; }
   absl::Status Finish() override {
     absl::MutexLock lock(&target_.mu_);
     if (!layer_.parent_chain_id.empty() && !target_.layers_.contains(layer_.parent_chain_id)) {
@@ -53,6 +61,7 @@ class FakeSink final : public LayerSink {
   std::string bytes_;
   std::atomic<bool> abandoned_ = false;
   bool finished_ = false;
+  bool waits_ = false;
 };
 
 bool FakeTarget::Has(const oci::ChainId& chain_id) const {
@@ -77,6 +86,10 @@ int FakeTarget::begun() const {
 int FakeTarget::aborted() const {
   absl::MutexLock lock(&mu_);
   return aborted_;
+}
+int FakeTarget::most_waiting() const {
+  absl::MutexLock lock(&mu_);
+  return most_waiting_;
 }
 void FakeTarget::Remove(const oci::ChainId& chain_id) {
   absl::MutexLock lock(&mu_);

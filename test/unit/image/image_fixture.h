@@ -35,11 +35,14 @@ class FakeTarget final : public LayerTarget {
   std::map<oci::ChainId, std::string> layers() const;
   int begun() const;
   int aborted() const;
+  int most_waiting() const;  // of sealed sinks, at a time
   void Remove(const oci::ChainId& chain_id);
 
   absl::Status write_error;                            // of every sink
   std::function<void(const LayerInfo&)> before_write;  // called on the puller's thread
   std::function<void()> on_abandon;                    // on any
+  bool layers_wait = false;                            // sealed sinks say that they do
+  std::function<void(int)> on_wait;                    // with how many do
 
  private:
   friend class FakeSink;
@@ -47,6 +50,8 @@ class FakeTarget final : public LayerTarget {
   std::map<oci::ChainId, std::string> layers_;
   int begun_ = 0;
   int aborted_ = 0;
+  int waiting_ = 0;
+  int most_waiting_ = 0;
 };
 
 Credentials User(const std::string& name, const std::string& password);

@@ -33,7 +33,7 @@ TEST_CASE("a layer that gets no thread is refused, leaves nothing and can be unp
   const LayerSpec spec = {
       .chain_id = oci::ChainId(digest::ChainId("", diff_id)), .parent = {}, .diff_id = diff_id};
   {
-    const test::NoThreads refused(2);  // the stand-ins for the two processes
+    const test::NoThreads refused;
     const auto writer = (*store)->BeginLayer(spec);
     CHECK(writer.status().message() ==
           "cannot start a thread for unpack: resource temporarily unavailable (EAGAIN)");

@@ -1,5 +1,6 @@
-// Isolates itself as a decoder or an untarrer, and then does what neither may do. Exit code 0: it
-// was let; 1: it got an error; 10: the isolation failed. unpack_probe decode|untar ACTION
+// Isolates itself as a decoder or an untarrer, and then does what neither may do, or what both must
+// be able to do. Exit code 0: it was let; 1: it got an error; 10: the isolation failed.
+// unpack_probe decode|untar ACTION
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sched.h>
@@ -13,7 +14,9 @@
 #include <csignal>
 #include <cstdio>
 #include <string>
+#include <utility>
 
+#include "linux/empty_namespace.h"
 #include "snapshot/unpack_isolation.h"
 
 namespace {
@@ -22,6 +25,9 @@ namespace {
 long Do(const std::string& action, pid_t parent) {
   char* const none[] = {nullptr};
   if (action == "nothing") return 0;
+  // Not clock_gettime(3), which needs no system call where the processor's counter is trusted.
+  timespec now;
+  if (action == "clock") return syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
   if (action == "open") return syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY, 0);
   if (action == "open above") return syscall(SYS_openat, AT_FDCWD, "../etc/passwd", O_RDONLY, 0);
   if (action == "write") return syscall(SYS_openat, AT_FDCWD, "/file", O_WRONLY | O_CREAT, 0600);
@@ -50,8 +56,10 @@ int main(int argc, char** argv) {
   const bool decode = std::string(argv[1]) == "decode";
   const std::string action = argv[2];
   const pid_t parent = getppid();
+  auto mounts = crisp::linux::MakeEmptyMountNamespace();
+  const UnpackRole role = decode ? UnpackRole::kDecode : UnpackRole::kUntar;
   const absl::Status isolated =
-      crisp::snapshot::Isolate(decode ? UnpackRole::kDecode : UnpackRole::kUntar);
+      mounts.ok() ? crisp::snapshot::Isolate(role, *std::move(mounts)) : mounts.status();
   if (!isolated.ok()) {
     fprintf(stderr, "%s\n", isolated.ToString().c_str());
     _exit(10);

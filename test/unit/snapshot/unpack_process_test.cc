@@ -13,6 +13,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "cgroup/layout.h"
+#include "linux/reap.h"
+#include "linux/spawn.h"
 #include "linux/syscalls.h"
 #include "test/unit/eventually.h"
 #include "test/unit/snapshot/store_fixture.h"
@@ -79,7 +81,7 @@ void CheckIsolated(pid_t pid) {
   INFO(mounts);
   CHECK(std::count(mounts.begin(), mounts.end(), '\n') == 1);
   CHECK(absl::StrContains(mounts, " / / ro,nosuid,nodev,noexec,"));
-  CHECK(absl::StrContains(mounts, " - tmpfs crisp-unpack "));
+  CHECK(absl::StrContains(mounts, " - tmpfs crisp-empty "));
   CHECK(base::ListDir(ProcFile(pid, "root/"))->empty());
 }
 
@@ -239,14 +241,18 @@ TEST_CASE("the processes that unpack a layer end with crispd") {
   REQUIRE(base::RemoveTree(dir).ok());
 }
 
-TEST_CASE("a process that does not end with crispd is ended by the next one") {
+// A group for the processes of a test; empty, with the reason on stdout, where there is none.
+std::string Group() {
   const auto layout = cgroup::Detect();
   const auto own = layout.ok() ? cgroup::OwnDirectory(**layout) : layout.status();
-  if (!own.ok()) {
-    printf("skipped: a cgroup for unpacking: %s\n", own.status().ToString().c_str());
-    return;
-  }
-  const std::string group = absl::StrCat(*own, "/unpack-test-", getpid());
+  if (own.ok()) return absl::StrCat(*own, "/unpack-test-", getpid());
+  printf("skipped: a cgroup for unpacking: %s\n", own.status().ToString().c_str());
+  return "";
+}
+
+TEST_CASE("a process that does not end with crispd is ended by the next one") {
+  const std::string group = Group();
+  if (group.empty()) return;
   const std::string dir = TempDir();
   {
     Crispd crispd(dir + "/store", group);
@@ -259,6 +265,56 @@ TEST_CASE("a process that does not end with crispd is ended by the next one") {
     CHECK_FALSE(Exists(group));
   }
   REQUIRE(base::RemoveTree(dir).ok());
+}
+
+TEST_CASE("the group goes with its last process, and stays while one does not end") {
+  const std::string group = Group();
+  if (group.empty()) return;
+  auto processes = UnpackProcesses::Open(CRISP_UNPACK).value();
+  REQUIRE(processes->UseGroup(group).ok());
+  StoreFixture fix(*processes);
+  REQUIRE(fix.Unpack(Layer()).ok());
+  CHECK_FALSE(Exists(group));
+
+  const std::string tar = B().File("file", "f").Done();
+  auto writer = std::move(fix.store->BeginLayer(StoreFixture::Spec(tar))).value();
+  (void)Await("untar");
+  // In place of one that SIGKILL does not end.
+  const base::UniqueFd directory(open(group.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const auto stays = linux::Spawn(
+      {.path = "/bin/sleep", .args = {"sleep", "1000"}, .env = {}, .cgroup = directory.get()},
+      {-1, -1, -1});
+  REQUIRE(stays.ok());
+  REQUIRE(writer->Write(tar).ok());
+  REQUIRE(writer->Finish().ok());
+  writer.reset();
+  CHECK(Exists(group));
+  CHECK(fix.Unpack(B().File("other", "o").Done()).ok());
+  CHECK(Exists(group));
+
+  fix.store.reset();
+  processes.reset();
+  CHECK_FALSE(Exists(group));
+  const auto end =
+      linux::Reap(stays->pid, stays->pidfd.get(), base::Deadline::In(absl::Seconds(9)));
+  REQUIRE(end.has_value());
+  CHECK(end->si_status == SIGKILL);
+}
+
+TEST_CASE("a layer for which there are too many processes is refused, and unpacked later") {
+  const auto processes = UnpackProcesses::Open(CRISP_UNPACK, /*max_processes=*/3).value();
+  StoreFixture fix(*processes);
+  const std::string tar = Layer();
+  auto first = std::move(fix.store->BeginLayer(StoreFixture::Spec(tar))).value();
+  REQUIRE(first->Write(absl::string_view(tar).substr(0, kPart)).ok());
+  const std::string other = B().File("other", "o").Done();
+  const absl::Status refused = fix.Unpack(other).status();
+  CHECK(absl::IsResourceExhausted(refused));
+  CHECK(absl::StrContains(refused.message(), "more than 3 processes are unpacking layers"));
+  REQUIRE(first->Write(absl::string_view(tar).substr(kPart)).ok());
+  REQUIRE(first->Finish().ok());
+  first.reset();
+  CHECK(fix.Unpack(other).ok());
 }
 
 }  // namespace

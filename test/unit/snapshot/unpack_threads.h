@@ -41,6 +41,8 @@ class UnpackThreads : public UnpackWorkers {
   virtual absl::Status Decode(ChunkReader& compressed, ChunkWriter& plain, const ChunkMemory&) {
     return DecodeLayer(compressed, plain);
   }
+  // A thread cannot be killed: Decode() must return soon after this.
+  virtual void OnKill() {}
 
  private:
   class Worker : public UnpackWorker {
@@ -51,11 +53,15 @@ class UnpackThreads : public UnpackWorkers {
       for (const int fd : fds) fds_.emplace_back(fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0));
       thread_ = std::thread([this] {
         Run();
-        Kill();  // as the end of a process closes its sockets
+        Close();  // as the end of a process closes its sockets
       });
     }
     ~Worker() override { (void)Stop(); }
     void Kill() override {
+      if (role_ == UnpackRole::kDecode) owner_.OnKill();
+      Close();
+    }
+    void Close() {
       shutdown(fds_[kInputSocket].get(), SHUT_RDWR);
       if (role_ == UnpackRole::kDecode) shutdown(fds_[kOutputSocket].get(), SHUT_RDWR);
     }

@@ -1,8 +1,12 @@
 // The way of a layer through decoder, crispd and untarrer, with both on threads; and what a decoder
 // that a layer has taken over can do to it. Needs no root.
 #include <atomic>
+#include <optional>
 #include <thread>
 
+#include "absl/strings/match.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "test/unit/snapshot/plain_digest.h"
 #include "test/unit/snapshot/store_fixture.h"
 #include "test/unit/snapshot/unpack_threads.h"
@@ -339,19 +343,28 @@ TEST_CASE("bytes that a decoder changes after it has sent them are published onl
   CHECK(refused > 0);
 }
 
-// Takes one chunk and gives nothing.
+// Takes what comes, as far as it is asked to, and gives nothing until it is killed.
 class Sleeper : public UnpackThreads {
+ public:
+  explicit Sleeper(bool takes_all = false) : takes_all_(takes_all) {}
+  absl::Notification asleep;
+
+ private:
   absl::Status Decode(ChunkReader& compressed, ChunkWriter&, const ChunkMemory&) override {
-    (void)compressed.Next();
-    asleep.store(true);
-    asleep.notify_all();
-    woken.wait(false);
+    while (true) {
+      const auto chunk = compressed.Next();
+      if (!chunk.ok() || chunk->empty() || !takes_all_) break;
+    }
+    asleep.Notify();
+    killed_.wait(false);
     return absl::OkStatus();
   }
-
- public:
-  std::atomic<bool> asleep = false;
-  std::atomic<bool> woken = false;
+  void OnKill() override {
+    killed_.store(true);
+    killed_.notify_all();
+  }
+  const bool takes_all_;
+  std::atomic<bool> killed_ = false;
 };
 
 TEST_CASE("a pull that is given up does not wait for a decoder that takes nothing") {
@@ -361,13 +374,103 @@ TEST_CASE("a pull that is given up does not wait for a decoder that takes nothin
   {
     auto writer = std::move(fix.store->BeginLayer(StoreFixture::Spec(tar))).value();
     std::thread caller([&] {
-      sleeper.asleep.wait(false);
+      sleeper.asleep.WaitForNotification();
       writer->Abandon();
-      sleeper.woken.store(true);  // a thread cannot be killed
-      sleeper.woken.notify_all();
     });
     CHECK_FALSE(writer->Write(tar).ok());
     caller.join();
+  }
+  CHECK(fix.Empty());
+}
+
+TEST_CASE("a decoder that has all bytes and does not end is ended at its deadline") {
+  Sleeper sleeper(/*takes_all=*/true);
+  StoreFixture fix(sleeper);
+  fix.limits.last_bytes_time = absl::Milliseconds(200);
+  fix.Reopen();
+  const std::string tar = B().File("small", "s").Done();
+  const absl::Status status = fix.Unpack(tar).status();
+  CHECK(std::string(status.message()) == absl::StrCat("unpack ", StoreFixture::Spec(tar).diff_id,
+                                                      ": the decode process takes too long"));
+  CHECK(absl::IsInternal(status));
+  CHECK(fix.Empty());
+}
+
+// Fails in the middle of a layer.
+class Failing : public UnpackThreads {
+  absl::Status Decode(ChunkReader& compressed, ChunkWriter&, const ChunkMemory&) override {
+    (void)compressed.Next();
+    return absl::DataLossError("a damaged layer");
+  }
+};
+
+TEST_CASE("a decoder's own error is the layer's, although crispd ends the decoder") {
+  Failing failing;
+  StoreFixture fix(failing);
+  // So much that the writer cannot be done with it: it sees that the decoder is gone, and ends it.
+  const std::string tar = B().File("big", Big('b')).Done();
+  for (int i = 0; i < 20; ++i) {
+    const absl::Status status = fix.Unpack(tar).status();
+    CHECK(absl::IsDataLoss(status));
+    CHECK(absl::EndsWith(status.message(), ": a damaged layer"));
+  }
+  CHECK(fix.Empty());
+}
+
+// Its workers start when they are let.
+class Late : public UnpackThreads {
+ public:
+  absl::StatusOr<std::unique_ptr<UnpackWorker>> Start(UnpackRole role, const UnpackLimits& limits,
+                                                      const std::vector<int>& fds) override {
+    in_time = go.WaitForNotificationWithTimeout(absl::Seconds(20));
+    if (role == refused) return absl::ResourceExhaustedError("no process to be had");
+    return UnpackThreads::Start(role, limits, fds);
+  }
+  absl::Notification go;
+  std::atomic<bool> in_time = false;
+  std::optional<UnpackRole> refused;
+};
+
+TEST_CASE("what comes before the processes have started waits for them") {
+  Late late;
+  StoreFixture fix(late);
+  const std::string tar = B().File("d/file", "late").Done();
+  const LayerSpec spec = StoreFixture::Spec(tar);
+  auto writer = std::move(fix.store->BeginLayer(spec)).value();
+  REQUIRE(writer->Write(tar).ok());
+  late.go.Notify();
+  const absl::Status status = writer->Finish();
+  INFO(status);
+  CHECK(status.ok());
+  CHECK(late.in_time);
+  CHECK(*base::ReadFile(fix.Directory(spec.chain_id) + "/d/file") == "late");
+}
+
+TEST_CASE("a layer whose processes cannot be started fails with that and leaves nothing") {
+  for (const UnpackRole role : {UnpackRole::kDecode, UnpackRole::kUntar}) {
+    Late late;
+    late.go.Notify();
+    late.refused = role;
+    StoreFixture fix(late);
+    for (const std::string& content : {std::string("small"), Big('b')}) {
+      const absl::Status status = fix.Unpack(B().File("file", content).Done()).status();
+      CHECK(absl::IsResourceExhausted(status));
+      CHECK(absl::EndsWith(status.message(), ": no process to be had"));
+    }
+    CHECK(fix.Empty());
+  }
+}
+
+TEST_CASE("a pull that is given up while its processes start is over soon") {
+  Late late;
+  StoreFixture fix(late);
+  const std::string tar = B().File("big", Big('b')).Done();
+  {
+    auto writer = std::move(fix.store->BeginLayer(StoreFixture::Spec(tar))).value();
+    writer->Abandon();
+    late.go.Notify();
+    const absl::Status written = writer->Write(tar);
+    CHECK_FALSE((written.ok() && writer->Finish().ok()));
   }
   CHECK(fix.Empty());
 }

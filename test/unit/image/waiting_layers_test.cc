@@ -1,0 +1,81 @@
+// Layers that are complete but for what they need of the layers below.
+#include <catch2/catch.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "image/layer_fetch.h"
+#include "image_fixture.h"
+
+namespace crisp::image {
+namespace {
+
+std::vector<std::string> Layers() {
+  std::vector<std::string> layers;
+  for (int i = 0; i < 40; ++i) layers.push_back(absl::StrCat("layer ", i));
+  return layers;
+}
+
+// The lowest layer comes when this is notified, or after a second: time for far more layers to wait
+// than may.
+struct LowestIsLate {
+  LowestIsLate() {
+    const TestImage image = MakeImage(Layers());
+    Serve(f.registry, image);
+    EvilReply lowest{.body = image.layers[0]};
+    lowest.before_reply = [this] {
+      asked.Notify();
+      (void)comes.WaitForNotificationWithTimeout(absl::Seconds(1));
+    };
+    f.registry.Serve(BlobPath(image.layers[0]), lowest);
+    f.target.layers_wait = true;
+    f.target.on_wait = [this](int waiting) {
+      if (waiting == 20) Come();
+    };
+  }
+  ~LowestIsLate() { Come(); }
+  void Come() {
+    if (!comes.HasBeenNotified()) comes.Notify();
+  }
+  absl::Notification asked, comes;
+  PullFixture f;
+};
+
+TEST_CASE("few layers wait for a lowest one that does not come, and all arrive after it") {
+  LowestIsLate late;
+  const auto pulled = late.f.Pull();
+  INFO(pulled.status());
+  REQUIRE(pulled.ok());
+  CHECK(late.f.target.layers().size() == Layers().size());
+  // Each of the parallel downloads has begun when fewer waited.
+  const int most = late.f.target.most_waiting();
+  CHECK(most >= LayerFetch::kMaxWaiting);
+  CHECK(most <= LayerFetch::kMaxWaiting - 1 + late.f.options.parallel_layers);
+}
+
+TEST_CASE("a pull whose layers wait for a lowest one can be given up") {
+  LowestIsLate late;
+  Puller& puller = late.f.MakePuller();
+  const base::Call call;
+  absl::Status status;
+  std::thread caller([&] { status = puller.Pull(late.f.Ref("repo:v1"), {}, call).status(); });
+  late.asked.WaitForNotification();
+  call.cancel->Cancel();
+  caller.join();
+  late.f.puller.reset();  // waits for the pull
+  CHECK(absl::IsCancelled(status));
+  CHECK(late.f.target.layers().empty());
+}
+
+TEST_CASE("a lowest layer that fails ends the pull of those that wait for it") {
+  LowestIsLate late;
+  late.f.registry.Serve(BlobPath(Layers()[0]), EvilReply{.status = 404});
+  CHECK(absl::IsNotFound(late.f.Refused()));
+  CHECK(late.f.target.layers().empty());
+}
+
+}  // namespace
+}  // namespace crisp::image
