@@ -1,3 +1,4 @@
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/json.h"
 #include "base/status_macros.h"
@@ -53,6 +54,17 @@ absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin, const std::string& n
   return conf;
 }
 
+// libcni takes these as words, too.
+absl::StatusOr<bool> Flag(const Json& list, const char* name) {
+  const auto found = list.find(name);
+  if (found == list.end()) return false;
+  if (!found->is_string()) return found->get<bool>();
+  const std::string word = absl::AsciiStrToLower(found->get<std::string>());
+  if (word == "true" || word == "false") return word == "true";
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, " ", base::DumpJson(word.substr(0, 64)), ": must be true or false"));
+}
+
 Json Wrap(const Json& plugin) {
   Json list = {{"name", plugin.at("name")}, {"plugins", Json::array({plugin})}};
   for (const char* key : {"cniVersion", "cniVersions"}) {
@@ -85,7 +97,7 @@ absl::StatusOr<NetworkConf> DecodeList(const Json& document) {
     CRISP_ASSIGN_OR_RETURN(PluginConf decoded, DecodePlugin(plugin, conf.name));
     conf.plugins.push_back(std::move(decoded));
   }
-  conf.disable_gc = list.value("disableGC", false);
+  CRISP_ASSIGN_OR_RETURN(conf.disable_gc, Flag(list, "disableGC"));
   conf.json = base::DumpJson(list);
   return conf;
 }

@@ -1,5 +1,7 @@
 #include <arpa/inet.h>
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -23,8 +25,15 @@ bool IsAddress(const std::string& text) {
          inet_pton(AF_INET6, text.c_str(), &buffer) == 1;
 }
 
+bool IsInSandbox(const Json& interface) { return !interface.value("sandbox", "").empty(); }
+
+bool IsNamedAsPods(const Json& interface) {
+  return interface.at("name").get<std::string>() == kPodInterface;
+}
+
 // Whether the address is on the pod's own interface; an address without an interface counts as
-// such.
+// such. Some plugins say of no interface that it is in the sandbox: then the name decides, as for
+// containerd. Otherwise one of that name that is not in it is the host's.
 absl::StatusOr<bool> IsPodAddress(const Json& result, const Json& ip) {
   const auto index = ip.find("interface");
   if (index == ip.end() || index->is_null()) return true;
@@ -35,8 +44,10 @@ absl::StatusOr<bool> IsPodAddress(const Json& result, const Json& ip) {
         absl::StrCat("result: ips: interface ", number, " is not in the list of interfaces"));
   }
   const Json& interface = interfaces[static_cast<size_t>(number)];
-  return interface.at("name").get<std::string>() == kPodInterface &&
-         !interface.value("sandbox", "").empty();
+  if (!IsNamedAsPods(interface)) return false;
+  return IsInSandbox(interface) ||
+         std::none_of(interfaces.begin(), interfaces.end(),
+                      [](const Json& other) { return IsNamedAsPods(other) && IsInSandbox(other); });
 }
 
 // From 0.3.0 on a result has lists of addresses and routes; before, one member for each family.

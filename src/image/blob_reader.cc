@@ -76,6 +76,7 @@ absl::Status BlobReader::Seal() {
     return absl::DataLossError(
         absl::StrCat("digest is ", digest.str(), ", not ", descriptor_.digest.str()));
   }
+  verified_ = true;
   sink_failed_ = true;  // from here on every error is the sink's
   return sink_.Seal();
 }

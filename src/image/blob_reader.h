@@ -27,8 +27,10 @@ class BlobReader final : public BodyReader {
   // Where the next connection must continue.
   int64_t offset() const { return offset_; }
   bool complete() const { return offset_ == descriptor_.size; }
-  // The last error came from the sink: another connection or host would not help.
+  // The last error came from the sink: another connection would not help.
   bool sink_failed() const { return sink_failed_; }
+  // All bytes have the size and the digest.
+  bool verified() const { return verified_; }
 
  private:
   const oci::Descriptor& descriptor_;
@@ -38,6 +40,7 @@ class BlobReader final : public BodyReader {
   int64_t offset_ = 0;
   int64_t skip_ = 0;  // bytes of this answer that the sink already has
   bool sink_failed_ = false;
+  bool verified_ = false;
 };
 
 }  // namespace crisp::image

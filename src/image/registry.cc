@@ -38,6 +38,12 @@ bool IsTransient(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
 }
 
+// Whether a layer cannot be read because of what it is, and not because of this node.
+bool IsOfBytes(const absl::Status& status) {
+  return absl::IsDataLoss(status) || absl::IsInvalidArgument(status) ||
+         absl::IsUnimplemented(status);
+}
+
 // Seconds or an HTTP date (RFC 9110, 10.2.3).
 absl::Duration RetryAfter(const HttpResponse& response) {
   const std::string text(response.Header("retry-after"));
@@ -457,7 +463,8 @@ absl::StatusOr<std::unique_ptr<LayerSink>> Registry::FetchBlob(const oci::Descri
     if (stop) return sink.status();
     BlobReader reader(descriptor, **sink, bytes_done);
     const absl::Status status = FetchBlobFrom(host, descriptor, reader, call);
-    stop = reader.sink_failed();
+    // Bytes that the sink cannot read are this host's fault, unless they have the digest.
+    stop = reader.sink_failed() && (reader.verified() || !IsOfBytes(status));
     if (status.ok()) sealed = *std::move(sink);
     return status;
   }));

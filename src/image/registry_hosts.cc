@@ -87,8 +87,8 @@ absl::StatusOr<std::vector<std::string>> ReadStrings(const toml::node& node,
   return list;
 }
 
-// "both.pem", ["both.pem", ...] or [["cert.pem", "key.pem"], ...]. Only the first is used, as
-// libcurl presents one client certificate.
+// "both.pem", ["both.pem", ...] or [["cert.pem", "key.pem"], ["both.pem", ""], ...]. Only the first
+// is used, as libcurl presents one client certificate.
 absl::Status ReadClient(const toml::node& node, const std::string& directory, HttpTls& tls) {
   const toml::array* array = node.as_array();
   const toml::node* first = array != nullptr && !array->empty() ? &array->front() : &node;
@@ -96,7 +96,8 @@ absl::Status ReadClient(const toml::node& node, const std::string& directory, Ht
   if (files.empty()) return absl::OkStatus();
   if (files.size() > 2) return Bad("client", "must be a file or a pair of files");
   tls.client_cert_file = InDirectory(directory, files[0]);
-  if (files.size() == 2) tls.client_key_file = InDirectory(directory, files[1]);
+  if (files.size() == 2 && !files[1].empty())
+    tls.client_key_file = InDirectory(directory, files[1]);
   return absl::OkStatus();
 }
 

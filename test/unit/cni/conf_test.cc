@@ -82,6 +82,17 @@ TEST_CASE("a configuration without a version has 0.1.0, and the oldest versions 
   CHECK(ParseConf(R"({"cniVersions":["0.3.1"],"name":"n","type":"x"})")->cni_version == "0.3.1");
 }
 
+TEST_CASE("disableGC may be a word, as for libcni") {
+  const auto conf = [](const std::string& value) {
+    return ParseConf(R"({"name":"n","plugins":[{"type":"x"}],"disableGC":)" + value + "}");
+  };
+  CHECK(conf("true")->disable_gc);
+  CHECK(conf(R"("True")")->disable_gc);
+  CHECK_FALSE(conf(R"("false")")->disable_gc);
+  CHECK(Contains(Text(conf(R"("yes")").status()), "disableGC \"yes\": must be true or false"));
+  CHECK_FALSE(conf("1").ok());
+}
+
 TEST_CASE("CVE-2021-20206: a plugin type that is not a plain file name is refused") {
   for (const char* type : {"../../bin/sh", "/bin/sh", "a/b", "..", ".", "", "sh\\u0000x", "a b"}) {
     CAPTURE(type);

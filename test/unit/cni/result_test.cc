@@ -24,6 +24,16 @@ TEST_CASE("ParseResult finds the addresses of the pod's interface") {
   CHECK(base::Json::parse(result->json)["routes"][0]["weight"] == -0.5);
 }
 
+TEST_CASE("an interface with the pod's name is the pod's when a plugin says of none where it is") {
+  const auto result = ParseResult(
+      R"({"cniVersion":"0.4.0","interfaces":[{"name":"eth0"},{"name":"veth1"}],
+          "ips":[{"version":"4","address":"10.0.0.2/24","interface":0},
+                 {"version":"4","address":"10.0.0.1/24","interface":1}]})",
+      "0.4.0");
+  REQUIRE(result.ok());
+  CHECK(result->ips == std::vector<std::string>{"10.0.0.2"});
+}
+
 TEST_CASE("ParseResult reads results of every supported version") {
   for (const char* version : {"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}) {
     const std::string text = std::string(R"({"cniVersion":")") + version +

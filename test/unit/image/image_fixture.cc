@@ -29,6 +29,7 @@ class FakeSink final : public LayerSink {
   absl::Status Write(absl::string_view bytes) override {
     if (target_.before_write) target_.before_write(layer_);
     bytes_.append(bytes.data(), bytes.size());
+    if (!bytes_.empty() && bytes_ == target_.unreadable) return absl::DataLossError("not a layer");
     return abandoned_ ? absl::InternalError("abandoned") : target_.write_error;
   }
   absl::Status Seal() override {

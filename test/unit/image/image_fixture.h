@@ -39,6 +39,7 @@ class FakeTarget final : public LayerTarget {
   void Remove(const oci::ChainId& chain_id);
 
   absl::Status write_error;                            // of every sink
+  std::string unreadable;                              // bytes that no sink can read
   std::function<void(const LayerInfo&)> before_write;  // called on the puller's thread
   std::function<void()> on_abandon;                    // on any
   bool layers_wait = false;                            // sealed sinks say that they do

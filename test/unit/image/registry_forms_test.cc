@@ -138,3 +138,29 @@ TEST_CASE("mirrors that fail, each differently, do not keep an image from being 
   REQUIRE(pulled.ok());
   for (const EvilRegistry& mirror : mirrors) CHECK_FALSE(mirror.requests().empty());
 }
+
+TEST_CASE("another host is asked when a mirror's bytes are not a layer and not the image's") {
+  PullFixture f;
+  EvilRegistry mirror;
+  f.WriteHostsToml(absl::StrCat("[host.\"http://", mirror.host(), "\"]\n"));
+
+  SECTION("other bytes, which are read before their digest is known") {
+    const TestImage image = MakeImage({"a"});
+    Serve(f.registry, image);
+    Serve(mirror, image);
+    mirror.Serve(BlobPath("a"), EvilReply{.body = "?"});
+    f.target.unreadable = "?";
+    REQUIRE(f.Pull().ok());
+    CHECK(mirror.Count("GET", BlobPath("a")) == 1);
+    CHECK(f.registry.Count("GET", BlobPath("a")) == 1);
+  }
+  SECTION("the image's own bytes, which are the same everywhere") {
+    TestImage image = MakeImage({"a"});
+    image.config = MakeConfig({"b"});
+    image.manifest = MakeManifest(image.config, {"a"});
+    Serve(f.registry, image);
+    Serve(mirror, image);
+    CHECK(Holds(f.Refused(), "diff id does not match"));
+    CHECK(f.registry.Count("GET", BlobPath("a")) == 0);
+  }
+}

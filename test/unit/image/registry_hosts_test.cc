@@ -96,11 +96,12 @@ server = "https://registry-1.docker.io"
   ca = "ca.pem"
 [host."https://third.example/v2/proxy"]
   override_path = true
-  client = ["a.pem", "b.pem"]
+  client = [["a.pem", ""], ["b.pem", "b.key"]]
   [host."https://third.example/v2/proxy".header]
     Authorization = "Bearer x"
     X-Two = ["1", "2"]
 [host."fourth.example/"]
+  client = ["c.pem", "d.pem"]
 )");
   const auto hosts = certs.Hosts("docker.io");
   REQUIRE(hosts.size() == 5);
@@ -123,6 +124,8 @@ server = "https://registry-1.docker.io"
   CHECK(hosts[2].tls.client_cert_file == certs.dir.path + "/docker.io/a.pem");
   CHECK(hosts[2].tls.client_key_file.empty());
   CHECK(hosts[3].api.text() == "https://fourth.example/v2");
+  CHECK(hosts[3].tls.client_cert_file == certs.dir.path + "/docker.io/c.pem");
+  CHECK(hosts[3].tls.client_key_file.empty());
   CHECK_FALSE(hosts[4].is_mirror);
   CHECK(hosts[4].headers.empty());
 }
