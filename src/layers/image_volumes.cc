@@ -70,7 +70,7 @@ absl::StatusOr<std::vector<store::ImageVolume>> FindImageVolumes(
   for (int i = 0; i < config.mounts_size(); ++i) {
     if (!config.mounts(i).has_image()) continue;
     absl::StatusOr<store::ImageVolume> volume =
-        FindImageVolume(images, absl::StrCat("mounts[", i, "]"), config.mounts(i));
+        FindImageVolume(images, absl::StrCat("volumeMounts[", i, "]"), config.mounts(i));
     if (!volume.ok()) return base::Prefix(volume.status(), kErrorPrefix);
     volumes.push_back(*std::move(volume));
   }

@@ -53,10 +53,11 @@ absl::Status CheckPropagation(const v1::Mount& mount, int index) {
   const bool both_ways = mount.propagation() == v1::PROPAGATION_BIDIRECTIONAL;
   CRISP_ASSIGN_OR_RETURN(const linux::Propagation host, linux::PropagationOf(mount.host_path()));
   if (host.shared || (host.slave && !both_ways)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "mounts[", index, "].mountPropagation ", both_ways ? "Bidirectional" : "HostToContainer",
-      ": hostPath \"", mount.host_path(), "\" is on ", host.mount_point, ", which is not a shared ",
-      both_ways ? "" : "or slave ", "mount"));
+  return absl::InvalidArgumentError(absl::StrCat("volumeMounts[", index, "].mountPropagation ",
+                                                 both_ways ? "Bidirectional" : "HostToContainer",
+                                                 ": hostPath \"", mount.host_path(), "\" is on ",
+                                                 host.mount_point, ", which is not a shared ",
+                                                 both_ways ? "" : "or slave ", "mount"));
 }
 
 // hostPath volumes without a type expect a missing directory to be made; what is there stays as it
@@ -67,8 +68,8 @@ absl::Status MakeMountSources(const v1::ContainerConfig& config) {
     const bool missing = !mount.host_path().empty() && access(mount.host_path().c_str(), F_OK) != 0;
     const absl::Status made = missing ? base::MakeDirs(mount.host_path(), 0755) : absl::OkStatus();
     if (!made.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("mounts[", i, "].hostPath \"", mount.host_path(), "\": ", made.message()));
+      return absl::InvalidArgumentError(absl::StrCat("volumeMounts[", i, "].hostPath \"",
+                                                     mount.host_path(), "\": ", made.message()));
     }
     CRISP_RETURN_IF_ERROR(CheckPropagation(mount, i));
   }
@@ -222,8 +223,8 @@ absl::StatusOr<container::Init> Containers::Target(const base::SandboxId& sandbo
   if (options.pid() != v1::TARGET) return container::Init();
   CRISP_ASSIGN_OR_RETURN(const ContainerPtr target, core_.objects.FindRunning(options.target_id()));
   if (target->sandbox_id() == sandbox) return *target->init();
-  return absl::InvalidArgumentError(absl::StrCat("namespace_options.target_id \"",
-                                                 options.target_id(), "\" is in another sandbox"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("targetContainerName \"", options.target_id(), "\" is in another sandbox"));
 }
 
 absl::StatusOr<base::ContainerId> Containers::Create(const SandboxPtr& sandbox,

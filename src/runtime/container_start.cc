@@ -94,10 +94,8 @@ absl::Status Containers::Start(const ContainerPtr& container, const base::Call& 
   const v1::ContainerState state = container->state();
   if (state == v1::CONTAINER_RUNNING)
     return absl::OkStatus();  // a retry whose first answer got lost
-  if (state != v1::CONTAINER_CREATED) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("container is ", v1::ContainerState_Name(state), ", not CONTAINER_CREATED"));
-  }
+  if (state != v1::CONTAINER_CREATED)
+    return absl::FailedPreconditionError("it has ended, and a container starts only once");
   const absl::Status status =
       Launch(*container, call.Before(base::Deadline::In(kLongest)).deadline);
   if (status.ok() || absl::IsFailedPrecondition(status)) return status;  // the latter: not tried

@@ -37,8 +37,7 @@ absl::Status Containers::Update(const ContainerPtr& container,
   absl::MutexLock lock(&container->operation());
   CRISP_RETURN_IF_ERROR(core_.objects.containers.Find(container->id().str()).status());  // removed
   const v1::ContainerState state = container->state();
-  if (state == v1::CONTAINER_EXITED)
-    return absl::FailedPreconditionError("container is CONTAINER_EXITED");
+  if (state == v1::CONTAINER_EXITED) return absl::FailedPreconditionError("container has ended");
   const v1::LinuxContainerResources before =
       container->Read([](const store::ContainerRecord& record) { return record.resources; });
   const v1::LinuxContainerResources after = spec::Merge(before, update);

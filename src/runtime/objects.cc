@@ -24,10 +24,8 @@ std::map<base::SandboxId, std::vector<ContainerPtr>> Objects::ContainersBySandbo
 
 absl::StatusOr<ContainerPtr> Objects::FindRunning(absl::string_view id) const {
   CRISP_ASSIGN_OR_RETURN(ContainerPtr container, containers.Find(id));
-  const v1::ContainerState state = container->state();
-  if (state == v1::CONTAINER_RUNNING) return container;
-  return absl::FailedPreconditionError(absl::StrCat(
-      "container \"", id, "\" is ", v1::ContainerState_Name(state), ", not CONTAINER_RUNNING"));
+  if (container->state() == v1::CONTAINER_RUNNING) return container;
+  return absl::FailedPreconditionError(absl::StrCat("container \"", id, "\" is not running"));
 }
 
 absl::StatusOr<SandboxPtr> Objects::FindReady(absl::string_view id) const {

@@ -72,10 +72,9 @@ ContainerCapabilities CapabilitiesOf(const v1::LinuxContainerSecurityContext& co
                                      CapabilityMask held) {
   ContainerCapabilities result;
   const v1::Capability& words = context.capabilities();
-  const Words add = Parse("add_capabilities", words.add_capabilities(), result.warnings);
-  const Words drop = Parse("drop_capabilities", words.drop_capabilities(), result.warnings);
-  const Words raise =
-      Parse("add_ambient_capabilities", words.add_ambient_capabilities(), result.warnings);
+  const Words add = Parse("add", words.add_capabilities(), result.warnings);
+  const Words drop = Parse("drop", words.drop_capabilities(), result.warnings);
+  const Words raise = Parse("ambient", words.add_ambient_capabilities(), result.warnings);
   CapabilityMask mask = held;
   CapabilityMask ambient = 0;
   if (!IsPrivileged(context)) {

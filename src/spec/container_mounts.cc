@@ -206,7 +206,7 @@ absl::StatusOr<std::vector<std::string>> DeclaredPaths(
   std::vector<std::string> taken;
   for (int i = 0; i < config.mounts_size(); ++i) {
     CRISP_ASSIGN_OR_RETURN(std::string path,
-                           Destination(absl::StrCat("mounts[", i, "]"), config.mounts(i)));
+                           Destination(absl::StrCat("volumeMounts[", i, "]"), config.mounts(i)));
     const absl::StatusOr<std::string> place = resolve(path);
     if (absl::IsResourceExhausted(place.status())) return place.status();
     // A path that leads to a file has no volume at or below it.
@@ -231,7 +231,7 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
   std::vector<std::string> taken;
   for (int i = 0; i < input.config.mounts_size(); ++i) {
     const v1::Mount& mount = input.config.mounts(i);
-    const std::string field = absl::StrCat("mounts[", i, "]");
+    const std::string field = absl::StrCat("volumeMounts[", i, "]");
     if (mount.has_image()) {
       // Not part of the spec: the shim mounts it from the start request.
       CRISP_ASSIGN_OR_RETURN(const ImageVolume volume, ImageMount(field, mount));

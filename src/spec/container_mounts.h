@@ -39,7 +39,7 @@ absl::StatusOr<std::vector<std::string>> DeclaredPaths(
     absl::FunctionRef<absl::StatusOr<std::string>(const std::string& path)> resolve);
 
 // One configured mount: of the host, or of an image (`mount.has_image()`). `field` is its place in
-// the configuration ("mounts[2]"), for the kInvalidArgument that names what is wrong.
+// the configuration ("volumeMounts[2]"), for the kInvalidArgument that names what is wrong.
 absl::StatusOr<oci::Mount> HostMount(absl::string_view field, const ::runtime::v1::Mount& mount);
 absl::StatusOr<ImageVolume> ImageMount(absl::string_view field, const ::runtime::v1::Mount& mount);
 

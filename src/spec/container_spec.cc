@@ -42,7 +42,7 @@ absl::StatusOr<std::vector<oci::Namespace>> ContainerNamespaces(const ContainerI
     result.push_back({"pid", ""});
   } else if (own.pid() == v1::TARGET) {
     if (input.target_pid <= 0) {
-      return Invalid("namespace_options.target_id", own.target_id(), "container is not running");
+      return Invalid("targetContainerName", own.target_id(), "container is not running");
     }
     result.push_back({"pid", of(input.target_pid, "pid")});
   } else if (pods.pid() != v1::NODE) {

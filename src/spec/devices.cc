@@ -106,7 +106,7 @@ absl::StatusOr<std::vector<oci::Device>> Nodes(absl::string_view field, const v1
       device.container_path().empty() ? device.host_path() : device.container_path();
   CRISP_ASSIGN_OR_RETURN(const std::string to,
                          CleanInside(absl::StrCat(field, ".devicePath"), wanted));
-  const std::string host_field = absl::StrCat(field, ".host_path");
+  const std::string host_field = absl::StrCat(field, ".hostPath");
   struct stat info;
   if (stat(device.host_path().c_str(), &info) != 0) {
     return base::Prefix(base::Errno("stat", device.host_path()), host_field);
@@ -137,7 +137,7 @@ void Replace(std::vector<oci::Device>& devices, oci::Device device) {
 
 absl::Status CheckDevice(absl::string_view field, const v1::Device& device) {
   CRISP_RETURN_IF_ERROR(
-      CleanAbsolute(absl::StrCat(field, ".host_path"), device.host_path()).status());
+      CleanAbsolute(absl::StrCat(field, ".hostPath"), device.host_path()).status());
   if (!device.container_path().empty()) {
     const std::string name = absl::StrCat(field, ".devicePath");
     CRISP_ASSIGN_OR_RETURN(const std::string path, CleanInside(name, device.container_path()));

@@ -1,6 +1,7 @@
 // Checks of single fields that several files of this directory need. Pure, thread-safe. `field` is
 // what a message calls the field: for what a user writes in a manifest, the manifest's word, as
-// that user reads it in `kubectl describe` ("mounts[2].hostPath"); for the rest, the request's.
+// that user reads it in `kubectl describe` ("volumeMounts[2].hostPath"); for the rest, the
+// request's.
 #pragma once
 
 #include <cstddef>

@@ -95,7 +95,7 @@ absl::Status CheckNamespaces(const v1::NamespaceOption& container,
   CRISP_RETURN_IF_ERROR(CheckMode("namespace_options.ipc", container.ipc(), false));
   CRISP_RETURN_IF_ERROR(CheckMode("namespace_options.pid", container.pid(), true));
   if (container.pid() == v1::TARGET && container.target_id().empty()) {
-    return Invalid("namespace_options.target_id", "", "must name a container for pid TARGET");
+    return Invalid("targetContainerName", "", "must name a container for pid TARGET");
   }
   // A container always has the sandbox's network and ipc namespaces, whatever its own modes are, as
   // with containerd. The host's pid namespace needs a sandbox that has it.

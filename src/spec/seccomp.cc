@@ -74,8 +74,8 @@ absl::StatusOr<std::optional<oci::Seccomp>> SelectSeccomp(const v1::SecurityProf
   absl::StatusOr<oci::Seccomp> decoded =
       DecodeSeccompProfile(text, capabilities, ThisSeccompHost());
   if (!decoded.ok()) {
-    return base::Prefix(decoded.status(),
-                        absl::StrCat("seccomp.localhost_ref \"", choice.localhost_ref(), "\""));
+    return base::Prefix(decoded.status(), absl::StrCat("seccompProfile.localhostProfile \"",
+                                                       choice.localhost_ref(), "\""));
   }
   return *std::move(decoded);
 }

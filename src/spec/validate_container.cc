@@ -46,7 +46,7 @@ absl::Status CheckPaths(absl::string_view field,
 
 absl::Status CheckMounts(const v1::ContainerConfig& config) {
   for (int i = 0; i < config.mounts_size(); ++i) {
-    const std::string field = absl::StrCat("mounts[", i, "]");
+    const std::string field = absl::StrCat("volumeMounts[", i, "]");
     const v1::Mount& mount = config.mounts(i);
     CRISP_RETURN_IF_ERROR(mount.has_image() ? ImageMount(field, mount).status()
                                             : HostMount(field, mount).status());

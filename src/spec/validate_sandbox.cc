@@ -35,30 +35,38 @@ absl::Status CheckHostname(const v1::PodSandboxConfig& config) {
   return absl::OkStatus();
 }
 
+struct DnsBounds {
+  int words;
+  size_t bytes;  // of a word
+  bool spaces;   // may be in it
+};
+// Kubernetes allows three servers and 32 domains.
+constexpr DnsBounds kDnsNames = {.words = 64, .bytes = 255, .spaces = false};
+// Of options Kubernetes takes any number and any text: here as much as fits into the pod's files.
+// With a space in it one is two for the resolver.
+constexpr DnsBounds kDnsOptions = {.words = 256, .bytes = 4096, .spaces = true};
+
 // Each entry becomes a part of a line in resolv.conf.
 absl::Status CheckDnsWords(absl::string_view field,
                            const google::protobuf::RepeatedPtrField<std::string>& words,
-                           bool with_spaces) {
-  constexpr int kMaxWords = 64;
-  constexpr size_t kMaxWord = 255;
-  if (words.size() > kMaxWords) {
-    return Invalid(field, words.size(), absl::StrCat("too many entries, at most ", kMaxWords));
+                           const DnsBounds& bounds) {
+  if (words.size() > bounds.words) {
+    return Invalid(field, words.size(), absl::StrCat("too many entries, at most ", bounds.words));
   }
   for (int i = 0; i < words.size(); ++i) {
     const std::string entry = absl::StrCat(field, "[", i, "]");
-    CRISP_RETURN_IF_ERROR(CheckText(entry, words[i], kMaxWord));
+    CRISP_RETURN_IF_ERROR(CheckText(entry, words[i], bounds.bytes));
     if (words[i].empty()) return Invalid(entry, words[i], "must not be empty");
-    if (!with_spaces && absl::StrContains(words[i], ' '))
+    if (!bounds.spaces && absl::StrContains(words[i], ' '))
       return Invalid(entry, words[i], "must not contain spaces");
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckDns(const v1::DNSConfig& dns) {
-  CRISP_RETURN_IF_ERROR(CheckDnsWords("dnsConfig.nameservers", dns.servers(), false));
-  CRISP_RETURN_IF_ERROR(CheckDnsWords("dnsConfig.searches", dns.searches(), false));
-  // Kubernetes takes any text for an option. With a space in it they are two for the resolver.
-  return CheckDnsWords("dnsConfig.options", dns.options(), true);
+  CRISP_RETURN_IF_ERROR(CheckDnsWords("dnsConfig.nameservers", dns.servers(), kDnsNames));
+  CRISP_RETURN_IF_ERROR(CheckDnsWords("dnsConfig.searches", dns.searches(), kDnsNames));
+  return CheckDnsWords("dnsConfig.options", dns.options(), kDnsOptions);
 }
 
 absl::Status CheckPortMapping(absl::string_view field, const v1::PortMapping& mapping) {
@@ -68,18 +76,18 @@ absl::Status CheckPortMapping(absl::string_view field, const v1::PortMapping& ma
     return Invalid(member("protocol"), mapping.protocol(), "is not a protocol");
   }
   if (mapping.container_port() < 1 || mapping.container_port() > kMaxPort) {
-    return Invalid(member("container_port"), mapping.container_port(),
+    return Invalid(member("containerPort"), mapping.container_port(),
                    "must be between 1 and 65535");
   }
   if (mapping.host_port() < 0 || mapping.host_port() > kMaxPort) {
-    return Invalid(member("host_port"), mapping.host_port(), "must be between 0 and 65535");
+    return Invalid(member("hostPort"), mapping.host_port(), "must be between 0 and 65535");
   }
   const std::string& ip = mapping.host_ip();
   in6_addr address;
   // inet_pton(3) would accept an address that a NUL and other bytes follow.
   const bool is_ip = !HasControl(ip) && (inet_pton(AF_INET, ip.c_str(), &address) == 1 ||
                                          inet_pton(AF_INET6, ip.c_str(), &address) == 1);
-  if (!ip.empty() && !is_ip) return Invalid(member("host_ip"), ip, "must be an IP address");
+  if (!ip.empty() && !is_ip) return Invalid(member("hostIP"), ip, "must be an IP address");
   return absl::OkStatus();
 }
 
@@ -111,7 +119,7 @@ absl::Status ValidateSandboxConfig(const v1::PodSandboxConfig& config) {
   CRISP_RETURN_IF_ERROR(CheckDns(config.dns_config()));
   for (int i = 0; i < config.port_mappings_size(); ++i) {
     CRISP_RETURN_IF_ERROR(
-        CheckPortMapping(absl::StrCat("port_mappings[", i, "]"), config.port_mappings(i)));
+        CheckPortMapping(absl::StrCat("ports[", i, "]"), config.port_mappings(i)));
   }
   if (!config.log_directory().empty()) {
     CRISP_RETURN_IF_ERROR(CleanAbsolute("log_directory", config.log_directory()).status());

@@ -75,8 +75,9 @@ TEST_CASE("capabilities: defaults, ALL, additions and drops, never more than cri
 
 TEST_CASE("an unknown capability is ignored with a warning, the words beside it count") {
   for (const char* name : {"NOT", "", "CAP_", "CAP_CAP_KILL", "KILL ", "ALLX"}) {
-    for (const char* field :
-         {"add_capabilities", "drop_capabilities", "add_ambient_capabilities"}) {
+    for (const auto& [field, shown] :
+         {std::pair("add_capabilities", "add"), std::pair("drop_capabilities", "drop"),
+          std::pair("add_ambient_capabilities", "ambient")}) {
       CAPTURE(name, field);
       const std::string both = absl::StrCat(field, ": '", name, "' ", field, ": 'NET_RAW'");
       const std::string known = absl::StrCat(field, ": 'NET_RAW'");
@@ -86,7 +87,7 @@ TEST_CASE("an unknown capability is ignored with a warning, the words beside it 
           Container(Security(absl::StrCat("capabilities { ", known, " }"))).Spec();
       CHECK(made->spec.process.capabilities->bounding == expected.process.capabilities->bounding);
       CHECK(made->spec.process.capabilities->ambient == expected.process.capabilities->ambient);
-      CHECK(made->warnings == Strings{absl::StrCat("capabilities.", field, "[0] \"", name,
+      CHECK(made->warnings == Strings{absl::StrCat("capabilities.", shown, "[0] \"", name,
                                                    "\": is not a capability, ignored")});
     }
   }
@@ -163,7 +164,7 @@ TEST_CASE("a device may be given by a link or a directory; other files are refus
   REQUIRE(all.ok());
   CHECK(std::any_of(all->spec.linux_.devices.begin(), all->spec.linux_.devices.end(),
                     [](const oci::Device& device) { return device.path == "/dev/x/null"; }));
-  CheckRefused(make("/etc/passwd").status(), "host_path \"/etc/passwd\"");
+  CheckRefused(make("/etc/passwd").status(), "hostPath \"/etc/passwd\"");
   CHECK(absl::IsNotFound(make(dir + "/missing").status()));
   unlink((dir + "/link").c_str());
   rmdir(directory);

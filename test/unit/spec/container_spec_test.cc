@@ -40,7 +40,7 @@ TEST_CASE("command replaces entrypoint and cmd, args replace cmd") {
   nothing.image.entrypoint = {};
   CheckRefused(nothing.Make().status(), "command");
   CheckRefused(Container("command: ''").Make().status(), "command");
-  CheckRefused(Container("command: 'a\\0b'").Make().status(), "command \"a\\000b\"");
+  CheckRefused(Container("command: 'a\\0b'").Make().status(), "command \"a\\x00b\"");
 }
 
 TEST_CASE("environment: defaults, then the image's, then the configuration's") {
@@ -119,7 +119,7 @@ TEST_CASE("a container joins its sandbox's namespaces; its pid namespace may be 
         "mount= network=/proc/4711/ns/net uts=/proc/4711/ns/uts ipc=/proc/4711/ns/ipc pid= "
         "cgroup= ");
   Container target(Options("pid: TARGET target_id: 'x'"));
-  CheckRefused(target.Make().status(), "target_id \"x\"");
+  CheckRefused(target.Make().status(), "targetContainerName \"x\"");
   target.target_pid = 77;
   CHECK_THAT(NamespacesOf(target.Spec()), Catch::Contains("pid=/proc/77/ns/pid "));
   CHECK(NamespacesOf(Container(Options("pid: NODE network: NODE ipc: NODE"),
@@ -132,7 +132,7 @@ TEST_CASE("a container joins its sandbox's namespaces; its pid namespace may be 
   CHECK(NamespacesOf(Container("", Options("pid: NODE")).Spec()) ==
         "mount= network=/proc/4711/ns/net uts=/proc/4711/ns/uts ipc=/proc/4711/ns/ipc cgroup= ");
   CheckRefused(Container(Options("pid: NODE"), "").Make().status(), "pid \"NODE\"");
-  CheckRefused(Container(Options("pid: TARGET"), "").Make().status(), "target_id");
+  CheckRefused(Container(Options("pid: TARGET"), "").Make().status(), "targetContainerName");
   CheckRefused(Container(Options("ipc: TARGET"), "").Make().status(), "ipc");
   CheckRefused(Container(Options("network: TARGET"), "").Make().status(), "network");
   CheckRefused(Container(Options("pid: 9"), "").Make().status(), "pid 9");
@@ -224,7 +224,7 @@ TEST_CASE("configured mounts replace defaults, and deeper ones come later") {
                 "/a/b bind /3 rbind,rprivate,rro,", "/etc/hosts bind /4 rbind,rprivate,rw,",
                 "/dev/shm bind /5 rbind,rprivate,rw,", "/a/b/c bind /1 rbind,rprivate,rw,"});
   CHECK(result.spec.linux_.rootfs_propagation == "rslave");
-  const auto volume = ImageMount("mounts[6]", container.config.mounts(6));
+  const auto volume = ImageMount("volumeMounts[6]", container.config.mounts(6));
   REQUIRE(volume.ok());
   CHECK(volume->container_path == "/i");
   CHECK(volume->image == "img");
@@ -258,7 +258,8 @@ TEST_CASE("a mount path with .. is cleaned, and replaces the default at that pat
   CHECK(has("/app/../etc/hosts", "/etc/hosts") == 0);
   const std::string image =
       "mounts { image { image: 'i' } readonly: true container_path: '/app/../data' }";
-  CHECK(ImageMount("mounts[0]", Container(image).config.mounts(0))->container_path == "/data");
+  CHECK(ImageMount("volumeMounts[0]", Container(image).config.mounts(0))->container_path ==
+        "/data");
 }
 
 TEST_CASE(

@@ -25,7 +25,11 @@ const char kContainer[] = R"(
   linux { security_context { run_as_user { value: 1 } run_as_group { value: 2 } } })";
 
 TEST_CASE("configurations like kubelet's are accepted") {
-  const auto sandbox = Proto<PodSandboxConfig>(kSandbox);
+  auto sandbox = Proto<PodSandboxConfig>(kSandbox);
+  CHECK(ValidateSandboxConfig(sandbox) == absl::OkStatus());
+  for (int i = 0; i < 100; ++i) {
+    sandbox.mutable_dns_config()->add_options(absl::StrCat(i, std::string(300, 'o')));
+  }
   CHECK(ValidateSandboxConfig(sandbox) == absl::OkStatus());
   CHECK(ValidateContainerConfig(Proto<ContainerConfig>(kContainer), sandbox) == absl::OkStatus());
 }
@@ -50,7 +54,7 @@ TEST_CASE("a sandbox configuration with a bad field is refused, naming the field
       {[](C& c) { c.mutable_metadata()->set_name(".."); }, "metadata.name \"..\""},
       {[](C& c) { c.mutable_metadata()->set_name("."); }, "metadata.name \".\""},
       {[](C& c) { c.mutable_metadata()->set_name("a\nb"); }, "metadata.name \"a\\nb\""},
-      {[](C& c) { c.mutable_metadata()->set_name(Nul("a", "b")); }, "metadata.name \"a\\000b\""},
+      {[](C& c) { c.mutable_metadata()->set_name(Nul("a", "b")); }, "metadata.name \"a\\x00b\""},
       {[](C& c) { c.mutable_metadata()->set_name(std::string(65536, 'a')); }, "255 bytes"},
       {[](C& c) { c.mutable_metadata()->set_name("a;K8S_POD_UID=x"); }, "metadata.name"},
       {[](C& c) { c.mutable_metadata()->set_namespace_("../x"); }, "metadata.namespace"},
@@ -79,14 +83,14 @@ TEST_CASE("a sandbox configuration with a bad field is refused, naming the field
        },
        "servers 67"},
       // Ports and addresses.
-      {[](C& c) { c.mutable_port_mappings(0)->set_host_ip("1.1.1.1 -j ACCEPT"); }, "host_ip"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_host_ip(Nul("1.1.1.1", "x")); }, "host_ip"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_host_ip("localhost"); }, "host_ip"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_host_ip("1.1.1.1 -j ACCEPT"); }, "hostIP"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_host_ip(Nul("1.1.1.1", "x")); }, "hostIP"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_host_ip("localhost"); }, "hostIP"},
       {[](C& c) { c.mutable_port_mappings(0)->set_container_port(0); },
-       "port_mappings[0].container_port 0: must be between 1 and 65535"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_container_port(65536); }, "container_port"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_host_port(-1); }, "host_port -1"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_host_port(65536); }, "host_port 65536"},
+       "ports[0].containerPort 0: must be between 1 and 65535"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_container_port(65536); }, "containerPort"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_host_port(-1); }, "hostPort -1"},
+      {[](C& c) { c.mutable_port_mappings(0)->set_host_port(65536); }, "hostPort 65536"},
       {[](C& c) { c.mutable_port_mappings(0)->set_protocol(::runtime::v1::Protocol(9)); },
        "protocol 9"},
       // Paths that lead elsewhere.
@@ -141,8 +145,8 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
       {[](C& c) { c.mutable_metadata()->set_name("../a"); }, "metadata.name"},
       {[](C& c) { c.clear_image(); }, "image.image"},
       // NUL cannot reach execve(2).
-      {[](C& c) { c.add_command(Nul("a", "b")); }, "command[1] \"a\\000b\""},
-      {[](C& c) { c.add_args(Nul("a", "b")); }, "args[1] \"a\\000b\""},
+      {[](C& c) { c.add_command(Nul("a", "b")); }, "command[1] \"a\\x00b\""},
+      {[](C& c) { c.add_args(Nul("a", "b")); }, "args[1] \"a\\x00b\""},
       // A log stays below the log directory.
       {[](C& c) { c.set_log_path("/etc/passwd"); }, "log_path"},
       {[](C& c) { c.set_log_path("../../etc/passwd"); }, "log_path"},
@@ -152,7 +156,7 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
       {[](C& c) { c.set_log_path("a\nb"); }, "log_path"},
       // Mounts.
       {[](C& c) { c.mutable_mounts(0)->set_container_path("data"); },
-       "mounts[0].mountPath \"data\": must be an absolute path"},
+       "volumeMounts[0].mountPath \"data\": must be an absolute path"},
       {[](C& c) { c.mutable_mounts(0)->set_container_path("a/../b"); }, "mountPath"},
       {[](C& c) { c.mutable_mounts(0)->set_container_path("/a/.."); }, "root file system"},
       {[](C& c) { c.mutable_mounts(0)->set_container_path(Nul("/a", "b")); }, "mountPath"},
@@ -165,7 +169,7 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
       {[](C& c) { c.mutable_mounts(0)->set_image_sub_path("a"); }, "subPath"},
       {[](C& c) { c.mutable_mounts(0)->add_mount_options("exec"); }, "mountOptions \"exec\""},
       {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(1); },
-       "mounts[0]: uidMappings and gidMappings"},
+       "volumeMounts[0]: uidMappings and gidMappings"},
       {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(0); }, "length 0"},
       {[](C& c) {
          *c.mutable_mounts(0)->add_uidmappings() =
@@ -202,7 +206,7 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
        },
        "recursiveReadOnly"},
       // Devices.
-      {[](C& c) { c.add_devices()->set_permissions("r"); }, "devices[0].host_path"},
+      {[](C& c) { c.add_devices()->set_permissions("r"); }, "devices[0].hostPath"},
       {[](C& c) { *c.add_devices() = Proto<::runtime::v1::Device>("host_path: '/dev/null'"); },
        "permissions \"\""},
       {[](C& c) {
@@ -229,7 +233,7 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
          *c.add_devices() = Proto<::runtime::v1::Device>(
              "host_path: '/dev/../etc' container_path: '/x' permissions: 'r'");
        },
-       "devices[0].host_path"},
+       "devices[0].hostPath"},
       {[](C& c) { c.add_cdi_devices()->set_name("vendor.com/gpu"); },
        "CDI_devices[0].name \"vendor.com/gpu\""},
       // Users, groups and paths.
@@ -248,7 +252,7 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
       {[](C& c) { SecurityOf(c).mutable_namespace_options()->set_pid(::runtime::v1::NODE); },
        "namespace_options.pid"},
       {[](C& c) { SecurityOf(c).mutable_namespace_options()->set_pid(::runtime::v1::TARGET); },
-       "target_id"},
+       "targetContainerName"},
   };
   const auto sandbox = Proto<PodSandboxConfig>(kSandbox);
   for (const ContainerCase& test : cases) {
@@ -275,7 +279,7 @@ TEST_CASE("image mounts are read-only, private and stay inside the image") {
   CHECK(check("image { image_ref: 'sha256:1' } readonly: true").ok());
   const ImageMountCase cases[] = {
       {"image { image: 'i' }", "readOnly"},
-      {"image {} readonly: true", "mounts[1].image.image"},
+      {"image {} readonly: true", "volumeMounts[1].image.image"},
       {"image { image: 'i' } readonly: true host_path: '/etc'", "hostPath \"/etc\""},
       {"image { image: 'i' } readonly: true image_sub_path: '../x'", "subPath"},
       {"image { image: 'i' } readonly: true image_sub_path: 'a/../../x'", "subPath"},
