@@ -164,3 +164,31 @@ TEST_CASE("another host is asked when a mirror's bytes are not a layer and not t
     CHECK(f.registry.Count("GET", BlobPath("a")) == 0);
   }
 }
+
+TEST_CASE("when all hosts fail the error has what each of the first ones said") {
+  PullFixture f;
+  std::list<EvilRegistry> mirrors;
+  std::string toml;
+  for (int status = 400; status < 406; ++status) {
+    EvilRegistry& mirror = mirrors.emplace_back();
+    mirror.Guard([status](const EvilRequest&) { return EvilReply{.status = status}; });
+    absl::StrAppend(&toml, "[host.\"http://", mirror.host(), "\"]\n");
+  }
+  f.WriteHostsToml(toml);
+  const absl::Status status = f.Refused();
+  INFO(status);
+  CHECK(absl::IsNotFound(status));  // the registry's own
+  for (const char* words : {"status 400; GET ", "requires an auth", "status 402; 3 more mirrors"})
+    CHECK(Holds(status, words));
+  CHECK(
+      absl::StrContains(status.message(), absl::StrCat("failed; GET http://", f.registry.host())));
+}
+
+TEST_CASE("a connection that is refused is an error in the system's words") {
+  HttpClient client;
+  HttpRequest request;
+  request.url = *Url::Parse("http://127.0.0.1:1/v2/");  // where nobody listens
+  const absl::Status status = client.Perform(request, {}).status();
+  INFO(status);
+  CHECK(absl::EndsWith(status.message(), ": connection refused (ECONNREFUSED)"));
+}
