@@ -185,7 +185,7 @@ TEST_CASE("when all hosts fail the error has what each of the first ones said") 
 }
 
 TEST_CASE("a connection that is refused is an error in the system's words") {
-  HttpClient client;
+  HttpClient client(HttpPace{absl::Seconds(5), 1});
   HttpRequest request;
   request.url = *Url::Parse("http://127.0.0.1:1/v2/");  // where nobody listens
   const absl::Status status = client.Perform(request, {}).status();
