@@ -17,6 +17,7 @@
 #include "absl/strings/strip.h"
 #include "base/clock.h"
 #include "base/deadline.h"
+#include "base/errno.h"
 #include "base/printable.h"
 #include "image/link_local.h"
 
@@ -220,6 +221,7 @@ struct HttpClient::Curl {
   void ConfigureProxy(const Url& url) const;
   void ConfigureTls(const HttpTls& tls) const;
   CURLcode Transfer(Exchange& exchange) const;
+  std::string Words(const Exchange& exchange, CURLcode code) const;
 };
 
 void HttpClient::Curl::Configure(const HttpRequest& request, Exchange& exchange,
@@ -311,6 +313,16 @@ CURLcode HttpClient::Curl::Transfer(Exchange& exchange) const {
                                                             : CURLE_FAILED_INIT;
 }
 
+// libcurl says "Couldn't connect to server" without the reason, which is what people search for.
+std::string HttpClient::Curl::Words(const Exchange& exchange, CURLcode code) const {
+  const absl::string_view words =
+      exchange.curl_words[0] != '\0' ? exchange.curl_words : curl_easy_strerror(code);
+  long error = 0;
+  if (code == CURLE_COULDNT_CONNECT) curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error);
+  const std::string text = base::Printable(words);
+  return error == 0 ? text : absl::StrCat(text, ": ", base::ErrnoText(static_cast<int>(error)));
+}
+
 absl::string_view HttpResponse::Header(const std::string& name) const {
   const auto found = headers.find(name);
   return found == headers.end() ? absl::string_view() : absl::string_view(found->second);
@@ -357,9 +369,7 @@ absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request, con
     if (!exchange.ToReader("")) return exchange.failure;  // Start() must run for an empty body too
   }
   if (code == CURLE_OK || exchange.cut_short) return std::move(exchange.response);
-  const absl::string_view words =
-      exchange.curl_words[0] != '\0' ? exchange.curl_words : curl_easy_strerror(code);
-  const std::string message = absl::StrCat(what, ": ", base::Printable(words));
+  const std::string message = absl::StrCat(what, ": ", curl_->Words(exchange, code));
   return IsTrustFailure(code) ? absl::FailedPreconditionError(message)
                               : absl::UnavailableError(message);
 }

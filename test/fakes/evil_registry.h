@@ -1,5 +1,5 @@
-// A registry on loopback with plain sockets and a table of answers by path, which can misbehave in
-// many ways. One thread per connection; the destructor ends all threads.
+// A registry on loopback, with or without TLS, with a table of answers by path, which can misbehave
+// in many ways. One thread per connection; the destructor ends all threads.
 #pragma once
 
 #include <atomic>

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <list>
+#include <string>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
@@ -163,4 +164,18 @@ TEST_CASE("another host is asked when a mirror's bytes are not a layer and not t
     CHECK(Holds(f.Refused(), "diff id does not match"));
     CHECK(f.registry.Count("GET", BlobPath("a")) == 0);
   }
+}
+
+TEST_CASE("what a user reads of a registry that cannot be reached ends in the system's words") {
+  PullFixture f;
+  f.options.attempts = 1;
+  int port = 0;
+  {
+    const EvilRegistry gone;
+    port = std::stoi(gone.host().substr(gone.host().find(':') + 1));
+  }
+  const std::string host = absl::StrCat("127.0.0.1:", port);
+  const absl::Status status = f.Refused(host + "/repo:v1");
+  CHECK(absl::StartsWith(status.message(), absl::StrCat("RegistryUnavailable: pull ", host)));
+  CHECK(absl::EndsWith(status.message(), ": connection refused (ECONNREFUSED)"));
 }

@@ -127,7 +127,7 @@ TEST_CASE("a token server may redirect from http to https; the password stays wi
   }
 }
 
-TEST_CASE("nothing of an https registry or its token server is fetched by plain http") {
+TEST_CASE("https does not lead to plain http, but to the token server of anonymous users") {
   TlsFixture f;
   const std::string plain = absl::StrCat("http://", f.registry.host());
   f.registry.Serve("/token", EvilReply{.body = R"({"token":"t0ken"})"});
@@ -143,4 +143,9 @@ TEST_CASE("nothing of an https registry or its token server is fetched by plain 
   DemandToken(f.secure, plain + "/token");
   CHECK(Holds(f.Refused("repo:v1", User("ann", "hunter2")), "needs an https token server"));
   CHECK(f.registry.requests().empty());
+  // Without a password there is nothing to be read.
+  f.secure.Serve(BlobPath("a"), EvilReply{.body = "a"});
+  const auto pulled = f.Pull();
+  INFO(pulled.status());
+  CHECK(pulled.ok());
 }

@@ -205,8 +205,9 @@ TEST_CASE("an exec whose crispd has died ends at its deadline, also in a busy co
   base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   auto session =
       shim_client::ExecSession::Open(bundle.path(), {"sh", "-c", "sleep 4321 & sleep 4321"}, false,
-                                     {null.get(), null.get(), null.get()}, DeadlineIn(2000));
+                                     {null.get(), null.get(), null.get()}, DeadlineIn(5000));
   REQUIRE(session.ok());
+  CHECK(Eventually([&] { return Running(bundle, "4321") >= 2; }));
   session->Leave();
   for (int i = 0; i < 5000 && Running(bundle, "4321") > 0; ++i) poll(nullptr, 0, 2);
   CHECK(Running(bundle, "4321") == 0);
