@@ -9,9 +9,9 @@
 
 namespace crisp::shim {
 
-// Once, at the start: raises the soft limit, within the hard one.
+// Raises the soft limit, within the hard one. Called once, at the start.
 void RaiseOpenFiles();
-// Before that.
+// The limit as it was before RaiseOpenFiles().
 const rlimit& GivenOpenFiles();
 // How many execs have descriptors for sure, besides what the shim needs itself.
 size_t RoomForExecs();

@@ -138,7 +138,7 @@ bool CheckPlace(Child& child, const MountPlan& mount, int tree, int place) {
 // The mounts on which an image may have its volumes: the root file system, and those volumes.
 class ImageMounts {
  public:
-  // Of spec/container_mounts.cc; with more of them, what lies on the last is refused.
+  // The root and kMaxVolumes of spec/container_mounts.cc. Of more mounts than these none counts.
   static constexpr size_t kMost = 1 + 128;
 
   explicit ImageMounts(int root) { Add(root); }

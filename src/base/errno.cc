@@ -12,7 +12,7 @@ std::string ErrnoText(int error) {
   const char* words = strerrordesc_np(error);
   if (name == nullptr || words == nullptr) return absl::StrCat("errno ", error);
   std::string text = words;
-  // "No such file or directory", but "RPC struct is bad".
+  // The first word in lower case, unless it is an abbreviation ("RPC struct is bad").
   if (text.size() > 1 && absl::ascii_islower(static_cast<unsigned char>(text[1])))
     text[0] = absl::ascii_tolower(static_cast<unsigned char>(text[0]));
   return absl::StrCat(text, " (", name, ")");

@@ -16,8 +16,9 @@ namespace crisp::cni {
 struct PluginConf {
   std::string type;                       // a plain file name (IsPluginType)
   std::vector<std::string> capabilities;  // declared true
-  std::string lease_dir;  // of the IPAM plugin host-local: <dataDir>/<network>; otherwise empty
-  std::string json;       // its object in the list
+  std::string lease_dir;     // of the IPAM plugin host-local: <dataDir>/<network>; otherwise empty
+  bool masquerades = false;  // makes rules on the host for the pod's addresses (ipMasq)
+  std::string json;          // its object in the list
 };
 
 struct NetworkConf {

@@ -45,6 +45,8 @@ absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin, const std::string& n
       conf.lease_dir = absl::StrCat(directory.empty() ? kHostLocalDir : directory, "/", network);
     }
   }
+  const auto masquerade = plugin.find("ipMasq");
+  conf.masquerades = masquerade != plugin.end() && *masquerade == true;
   if (const auto declared = plugin.find("capabilities"); declared != plugin.end()) {
     for (const auto& [name, enabled] : declared->get<std::map<std::string, bool>>()) {
       if (enabled) conf.capabilities.push_back(name);

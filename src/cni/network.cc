@@ -1,5 +1,7 @@
 #include "cni/network.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <set>
 
@@ -11,6 +13,7 @@
 #include "base/errno.h"
 #include "base/failpoint.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "cgroup/join.h"
 #include "cni/arguments.h"
@@ -19,6 +22,7 @@
 #include "cni/netns.h"
 #include "cni/plugin.h"
 #include "cni/result.h"
+#include "cni/stand_in.h"
 #include "cni/status_probe.h"
 
 namespace crisp::cni {
@@ -65,6 +69,21 @@ absl::Status CheckLeases(const NetworkConf& network, const CacheEntry& entry) {
     }
   }
   return absl::OkStatus();
+}
+
+// In the place of a pod's namespace that is lost, if a plugin needs one. None (not valid) if no ADD
+// has succeeded, or if the kernel cannot make one: plugins then free what they find without.
+absl::StatusOr<base::UniqueFd> StandInOf(const NetworkConf& network, const CacheEntry& entry) {
+  const bool needed = std::any_of(network.plugins.begin(), network.plugins.end(),
+                                  [](const PluginConf& plugin) { return plugin.masquerades; });
+  const absl::StatusOr<Result> result = ParseResult(entry.result, network.cni_version);
+  if (!needed || !result.ok()) return base::UniqueFd();
+  absl::StatusOr<base::UniqueFd> netns = MakeStandIn(kPodInterface, result->cidrs);
+  // With more memory or descriptors the next try succeeds.
+  if (netns.ok() || absl::IsResourceExhausted(netns.status())) return netns;
+  base::Log(base::LogLevel::kWarning, "the masquerade rules of a pod may stay",
+            {{"sandbox", entry.container_id}, {"error", std::string(netns.status().message())}});
+  return base::UniqueFd();
 }
 
 class ConfiguredNetwork final : public Network {
@@ -145,11 +164,18 @@ absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry
   call.container_id = entry.container_id;
   // With an empty path plugins free what is outside the namespace; with a path that is not a
   // namespace they fail.
-  call.netns = !entry.netns.empty() && OpenNetns(entry.netns).ok() ? entry.netns : "";
+  const bool found = !entry.netns.empty() && OpenNetns(entry.netns).ok();
+  base::UniqueFd stand_in;
+  if (!found) {
+    CRISP_ASSIGN_OR_RETURN(stand_in, StandInOf(network, entry));
+  }
+  const std::string in_its_place =
+      stand_in.valid() ? absl::StrCat("/proc/", getpid(), "/fd/", stand_in.get()) : "";
   call.args = FormatArgs(entry.args);
   call.group = group;
   for (auto plugin = network.plugins.rbegin(); plugin != network.plugins.rend(); ++plugin) {
     call.type = plugin->type;
+    call.netns = found ? entry.netns : plugin->masquerades ? in_its_place : "";
     CRISP_ASSIGN_OR_RETURN(call.conf, ExecConf(network, *plugin, entry.capability_args,
                                                wants_result ? entry.result : ""));
     CRISP_RETURN_IF_ERROR(RunPlugin(options_.plugin_dirs, call, deadline).status());

@@ -16,7 +16,8 @@ namespace crisp::cni {
 
 struct Result {
   std::vector<std::string> ips;  // of the pod's interface, no prefix length, in the plugin's order
-  std::string json;              // the whole answer in the version of the network, for prevResult
+  std::vector<std::string> cidrs;  // the same as in the answer: "10.1.2.3/24"
+  std::string json;                // the whole answer in the version of the network, for prevResult
 };
 
 // A plugin's success answer to ADD, in any version of the specification; an answer without a

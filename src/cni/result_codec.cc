@@ -141,7 +141,9 @@ absl::StatusOr<Result> DecodeResult(const Json& document, absl::string_view cni_
             "result: ips: ", base::DumpJson(Printable(cidr)), ": must be an IP address"));
       }
       CRISP_ASSIGN_OR_RETURN(const bool mine, IsPodAddress(answer, ip));
-      if (mine) result.ips.push_back(address);
+      if (!mine) continue;
+      result.ips.push_back(address);
+      result.cidrs.push_back(cidr);
     }
   }
   if (version != cni_version || !HasLists(version)) ToVersion(answer, cni_version);

@@ -58,12 +58,16 @@ void AppendParameter(std::string& query, absl::string_view name, absl::string_vi
   absl::StrAppend(&query, query.empty() ? "" : "&", name, "=", PercentEncode(value));
 }
 
-absl::StatusOr<Url> RealmUrl(const RegistryHost& host, const Challenge& challenge) {
+// Registries behind a proxy that ends TLS often name their token server with http. Anybody may read
+// the token of an anonymous user, but not a password.
+absl::StatusOr<Url> RealmUrl(const RegistryHost& host, const Challenge& challenge,
+                             const Credentials& credentials) {
   absl::StatusOr<Url> realm = Url::Parse(challenge.realm);
   if (!realm.ok()) return base::Prefix(realm.status(), "token server");
-  if (realm->scheme() == "http" && host.api.scheme() != "http") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "token server ", realm->Origin(), ": an https registry needs an https token server"));
+  if (realm->scheme() == "http" && host.api.scheme() != "http" && !(credentials == Credentials())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("token server ", realm->Origin(),
+                     ": a password for an https registry needs an https token server"));
   }
   return realm;
 }
@@ -71,7 +75,7 @@ absl::StatusOr<Url> RealmUrl(const RegistryHost& host, const Challenge& challeng
 absl::StatusOr<std::string> FetchToken(HttpClient& client, const RegistryHost& host,
                                        const Challenge& challenge, absl::string_view repository,
                                        const Credentials& credentials, const base::Call& call) {
-  CRISP_ASSIGN_OR_RETURN(const Url realm, RealmUrl(host, challenge));
+  CRISP_ASSIGN_OR_RETURN(const Url realm, RealmUrl(host, challenge, credentials));
   const std::string scope =
       challenge.scope.empty() ? absl::StrCat("repository:", repository, ":pull") : challenge.scope;
   std::string query;

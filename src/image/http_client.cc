@@ -221,7 +221,7 @@ struct HttpClient::Curl {
   void ConfigureProxy(const Url& url) const;
   void ConfigureTls(const HttpTls& tls) const;
   CURLcode Transfer(Exchange& exchange) const;
-  std::string WordsOf(CURLcode code, absl::string_view words) const;
+  std::string Words(const Exchange& exchange, CURLcode code) const;
 };
 
 void HttpClient::Curl::Configure(const HttpRequest& request, Exchange& exchange,
@@ -313,15 +313,14 @@ CURLcode HttpClient::Curl::Transfer(Exchange& exchange) const {
                                                             : CURLE_FAILED_INIT;
 }
 
-// libcurl's words do not say why a connection was not made.
-std::string HttpClient::Curl::WordsOf(CURLcode code, absl::string_view words) const {
-  std::string text = base::Printable(words.empty() ? curl_easy_strerror(code) : words);
+// libcurl says "Couldn't connect to server" without the reason, which is what people search for.
+std::string HttpClient::Curl::Words(const Exchange& exchange, CURLcode code) const {
+  const absl::string_view words =
+      exchange.curl_words[0] != '\0' ? exchange.curl_words : curl_easy_strerror(code);
   long error = 0;
-  if (code == CURLE_COULDNT_CONNECT &&
-      curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error) == CURLE_OK && error != 0) {
-    absl::StrAppend(&text, ": ", base::ErrnoText(static_cast<int>(error)));
-  }
-  return text;
+  if (code == CURLE_COULDNT_CONNECT) curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error);
+  const std::string text = base::Printable(words);
+  return error == 0 ? text : absl::StrCat(text, ": ", base::ErrnoText(static_cast<int>(error)));
 }
 
 absl::string_view HttpResponse::Header(const std::string& name) const {
@@ -370,7 +369,7 @@ absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request, con
     if (!exchange.ToReader("")) return exchange.failure;  // Start() must run for an empty body too
   }
   if (code == CURLE_OK || exchange.cut_short) return std::move(exchange.response);
-  const std::string message = absl::StrCat(what, ": ", curl_->WordsOf(code, exchange.curl_words));
+  const std::string message = absl::StrCat(what, ": ", curl_->Words(exchange, code));
   return IsTrustFailure(code) ? absl::FailedPreconditionError(message)
                               : absl::UnavailableError(message);
 }

@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "absl/strings/ascii.h"
@@ -29,11 +30,8 @@ std::string Part(CURLU* url, CURLUPart part, unsigned int flags = 0) {
   return copy;
 }
 
-bool HasControlOrSpace(absl::string_view text) {
-  for (char c : text) {
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return true;
-  }
-  return false;
+bool HasControl(absl::string_view text) {
+  return std::any_of(text.begin(), text.end(), absl::ascii_iscntrl);
 }
 
 // Without the brackets of an IPv6 host.
@@ -56,7 +54,8 @@ absl::StatusOr<Url> Url::Parse(absl::string_view text) {
   };
   UniqueUrl handle(curl_url());
   if (handle == nullptr) return absl::ResourceExhaustedError("no memory for a URL");
-  if (HasControlOrSpace(text)) return invalid("must not contain spaces or control characters");
+  if (HasControl(text) || absl::StrContains(text, ' '))
+    return invalid("must not contain spaces or control characters");
   const CURLUcode code = curl_url_set(handle.get(), CURLUPART_URL, std::string(text).c_str(), 0);
   if (code != CURLUE_OK) return invalid(curl_url_strerror(code));
   Url url;
@@ -77,13 +76,14 @@ absl::StatusOr<Url> Url::Parse(absl::string_view text) {
 }
 
 absl::StatusOr<Url> Url::Resolve(absl::string_view location) const {
-  if (location.empty() || location.size() > kMaxUrl || HasControlOrSpace(location)) {
+  if (location.empty() || location.size() > kMaxUrl || HasControl(location)) {
     return absl::InvalidArgumentError("redirect to an invalid URL");
   }
   UniqueUrl handle(curl_url());
   if (handle == nullptr) return absl::ResourceExhaustedError("no memory for a URL");
   if (curl_url_set(handle.get(), CURLUPART_URL, text_.c_str(), 0) != CURLUE_OK ||
-      curl_url_set(handle.get(), CURLUPART_URL, std::string(location).c_str(), 0) != CURLUE_OK ||
+      curl_url_set(handle.get(), CURLUPART_URL, std::string(location).c_str(),
+                   CURLU_URLENCODE | CURLU_ALLOW_SPACE) != CURLUE_OK ||
       curl_url_set(handle.get(), CURLUPART_FRAGMENT, nullptr, 0) != CURLUE_OK) {
     return absl::InvalidArgumentError("redirect to an invalid URL");
   }

@@ -283,7 +283,6 @@ absl::Status DecodeRunConfig(const Json& run, ImageConfig& config) {
   config.stop_signal = StringMember(run, "StopSignal");
   CRISP_RETURN_IF_ERROR(RequireNoControl("User", config.user));
   CRISP_RETURN_IF_ERROR(RequireNoControl("WorkingDir", config.working_dir));
-  CRISP_RETURN_IF_ERROR(RequireNoControl("StopSignal", config.stop_signal));
   CRISP_ASSIGN_OR_RETURN(config.env, StringList(run, "Env"));
   CRISP_ASSIGN_OR_RETURN(config.entrypoint, Words(run, "Entrypoint"));
   CRISP_ASSIGN_OR_RETURN(config.cmd, Words(run, "Cmd"));

@@ -45,7 +45,7 @@ absl::Status Sandboxes::StopPause(sandbox::Sandbox& sandbox) {
 }
 
 // DEL while the namespace and its interfaces are there: what plugins have made outside (masquerade
-// rules) they find by the addresses inside. A namespace that is gone does not make DEL impossible.
+// rules) they find by the addresses inside. Of a namespace that is gone cni/ knows them.
 absl::Status Sandboxes::DetachNetwork(const sandbox::Sandbox& sandbox,
                                       const store::SandboxRecord& record, base::Deadline deadline) {
   cni::PodNetworkRequest request = NetworkRequest(record);
@@ -59,7 +59,7 @@ absl::Status Sandboxes::DetachNetwork(const sandbox::Sandbox& sandbox,
   if (!found.ok() && !is_gone(found)) return found;
   if (!found.ok()) {
     base::Log(base::LogLevel::kWarning,
-              "the network namespace of a sandbox is lost, CNI DEL is called without it",
+              "the network namespace of a sandbox is lost, CNI DEL has the addresses of the result",
               {{"sandbox", sandbox.id().str()}, {"path", request.netns_path}});
     request.netns_path.clear();
   }

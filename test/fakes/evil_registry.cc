@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -18,34 +19,47 @@
 namespace crisp::image {
 namespace {
 
-bool WriteAll(int fd, absl::string_view data) {
-  while (!data.empty()) {
-    const ssize_t n = send(fd, data.data(), data.size(), MSG_NOSIGNAL);
-    if (n <= 0) return false;
-    data.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
-
-// Until the client closes the connection, or the server is destroyed and shuts the socket down.
-void AwaitHangup(int fd) {
-  char byte;
-  while (recv(fd, &byte, 1, 0) > 0) {
-  }
-}
-
 // Makes the following close(2) send an RST.
 void ResetOnClose(int fd) {
   const linger abort{1, 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
 }
 
-// False at the end of the connection.
-bool ReadRequest(int fd, std::string& buffer, EvilRequest& request) {
+}  // namespace
+
+// What goes over a connection, with or without TLS.
+struct EvilRegistry::Stream {
+  int fd;
+  SSL* tls;  // nullptr: without
+
+  // <= 0 at the end.
+  ssize_t Receive(char* to, size_t size) const {
+    return tls == nullptr ? recv(fd, to, size, 0) : SSL_read(tls, to, static_cast<int>(size));
+  }
+  bool WriteAll(absl::string_view data) const {
+    while (!data.empty()) {
+      const ssize_t n = tls == nullptr ? send(fd, data.data(), data.size(), MSG_NOSIGNAL)
+                                       : SSL_write(tls, data.data(), static_cast<int>(data.size()));
+      if (n <= 0) return false;
+      data.remove_prefix(static_cast<size_t>(n));
+    }
+    return true;
+  }
+  // Until the client closes the connection, or the server is destroyed and shuts the socket down.
+  void AwaitHangup() const {
+    char byte;
+    while (Receive(&byte, 1) > 0) {
+    }
+  }
+  // False at the end of the connection.
+  bool ReadRequest(std::string& buffer, EvilRequest& request) const;
+};
+
+bool EvilRegistry::Stream::ReadRequest(std::string& buffer, EvilRequest& request) const {
   size_t end;
   while ((end = buffer.find("\r\n\r\n")) == std::string::npos) {
     char chunk[4096];
-    const ssize_t n = recv(fd, chunk, sizeof(chunk), 0);
+    const ssize_t n = Receive(chunk, sizeof(chunk));
     if (n <= 0) return false;
     buffer.append(chunk, static_cast<size_t>(n));
   }
@@ -67,18 +81,25 @@ bool ReadRequest(int fd, std::string& buffer, EvilRequest& request) {
   }
   while (buffer.size() < length) {
     char chunk[4096];
-    const ssize_t n = recv(fd, chunk, sizeof(chunk), 0);
+    const ssize_t n = Receive(chunk, sizeof(chunk));
     if (n <= 0) return false;
     buffer.append(chunk, static_cast<size_t>(n));
   }
+  request.with_certificate = tls != nullptr && HasClientCertificate(*tls);
   request.body = buffer.substr(0, length);
   buffer.erase(0, length);
   return true;
 }
 
-}  // namespace
+EvilRegistry::EvilRegistry(int port) { Listen(port); }
 
-EvilRegistry::EvilRegistry(int port) {
+EvilRegistry::EvilRegistry(const TlsIdentity& identity) : tls_(MakeTlsContext(identity)) {
+  // OpenSSL, in this process also libcurl's, writes without MSG_NOSIGNAL; crispd ignores it, too.
+  signal(SIGPIPE, SIG_IGN);
+  Listen(0);
+}
+
+void EvilRegistry::Listen(int port) {
   listener_.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -164,12 +185,14 @@ void EvilRegistry::Accept() {
 }
 
 void EvilRegistry::Talk(Connection& connection, int fd) {
+  const UniqueTlsSession session = tls_ == nullptr ? nullptr : AcceptTls(*tls_, fd);
+  const Stream stream = {fd, session.get()};
   std::string buffer;
   EvilRequest request;
-  while (ReadRequest(fd, buffer, request)) {
+  while ((tls_ == nullptr || session != nullptr) && stream.ReadRequest(buffer, request)) {
     EvilReply reply = Answer(request);
     if (reply.before_reply) reply.before_reply();
-    const bool goes_on = Send(fd, request, std::move(reply));
+    const bool goes_on = Send(stream, request, std::move(reply));
     absl::MutexLock lock(&mu_);
     --answering_;
     if (!goes_on) break;
@@ -202,7 +225,7 @@ EvilReply EvilRegistry::Answer(const EvilRequest& request) {
 }
 
 // False at the end of the connection.
-bool EvilRegistry::Send(int fd, const EvilRequest& request, EvilReply reply) {
+bool EvilRegistry::Send(const Stream& stream, const EvilRequest& request, EvilReply reply) {
   if (reply.silent) return false;
   const auto range = request.headers.find("range");
   if (range != request.headers.end() && reply.status == 200 && !reply.ignore_range) {
@@ -223,33 +246,33 @@ bool EvilRegistry::Send(int fd, const EvilRequest& request, EvilReply reply) {
       &head,
       reply.chunked ? "Transfer-Encoding: chunked" : absl::StrCat("Content-Length: ", length),
       "\r\n\r\n");
-  if (!WriteAll(fd, head)) return false;
+  if (!stream.WriteAll(head)) return false;
   if (request.method == "HEAD") return true;
   const size_t whole = reply.body.size();
   const size_t some = std::min({whole, reply.reset_after, reply.stall_after});
   do {
-    if (reply.chunked && !WriteAll(fd, absl::StrCat(absl::Hex(some), "\r\n"))) return false;
+    if (reply.chunked && !stream.WriteAll(absl::StrCat(absl::Hex(some), "\r\n"))) return false;
     for (size_t i = 0; reply.drip && i < some; ++i) {
-      if (stopping_ || !WriteAll(fd, absl::string_view(reply.body).substr(i, 1))) return false;
-      pollfd gone{fd, POLLIN, 0};
+      if (stopping_ || !stream.WriteAll(absl::string_view(reply.body).substr(i, 1))) return false;
+      pollfd gone{stream.fd, POLLIN, 0};
       if (poll(&gone, 1, 5) != 0) return false;  // waits 5 ms, or the client has closed
     }
     const absl::string_view text = absl::string_view(reply.body).substr(0, reply.drip ? 0 : some);
     const size_t half = reply.halfway ? text.size() / 2 : 0;
-    if (!WriteAll(fd, text.substr(0, half))) return false;
+    if (!stream.WriteAll(text.substr(0, half))) return false;
     if (reply.halfway) reply.halfway();
-    if (!WriteAll(fd, text.substr(half))) return false;
-    if (reply.chunked && !WriteAll(fd, "\r\n")) return false;
+    if (!stream.WriteAll(text.substr(half))) return false;
+    if (reply.chunked && !stream.WriteAll("\r\n")) return false;
   } while (reply.endless && !stopping_);
   if (reply.stall_after <= whole) {
-    AwaitHangup(fd);
+    stream.AwaitHangup();
     return false;
   }
   if (reply.reset_after <= whole) {
-    ResetOnClose(fd);
+    ResetOnClose(stream.fd);
     return false;
   }
-  if (reply.chunked && !WriteAll(fd, "0\r\n\r\n")) return false;
+  if (reply.chunked && !stream.WriteAll("0\r\n\r\n")) return false;
   return length == static_cast<int64_t>(whole) || reply.chunked;
 }
 

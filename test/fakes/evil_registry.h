@@ -1,5 +1,5 @@
-// A registry on loopback with plain sockets and a table of answers by path, which can misbehave in
-// many ways. One thread per connection; the destructor ends all threads.
+// A registry on loopback, with or without TLS, with a table of answers by path, which can misbehave
+// in many ways. One thread per connection; the destructor ends all threads.
 #pragma once
 
 #include <atomic>
@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/unique_fd.h"
+#include "fakes/tls_server.h"
 
 namespace crisp::image {
 
@@ -22,6 +23,7 @@ struct EvilRequest {
   std::string path;                            // without
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
+  bool with_certificate = false;  // of the client, by TLS
 };
 
 struct EvilReply {
@@ -46,6 +48,8 @@ class EvilRegistry {
 
   // `port` 0: any free one. Aborts when it cannot listen.
   explicit EvilRegistry(int port = 0);
+  // One that speaks TLS.
+  explicit EvilRegistry(const TlsIdentity& identity);
   ~EvilRegistry();
 
   // "127.0.0.1:<port>"
@@ -69,11 +73,14 @@ class EvilRegistry {
     int fd = -1;  // -1: closed
     std::thread thread;
   };
+  struct Stream;
+  void Listen(int port);
   void Accept();
   void Talk(Connection& connection, int fd);
   EvilReply Answer(const EvilRequest& request);
-  bool Send(int fd, const EvilRequest& request, EvilReply reply);
+  bool Send(const Stream& stream, const EvilRequest& request, EvilReply reply);
 
+  UniqueTlsContext tls_;  // nullptr: without
   base::UniqueFd listener_;
   int port_ = 0;
   std::thread acceptor_;

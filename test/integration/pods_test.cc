@@ -32,6 +32,12 @@ std::string Fetch(Pod& from, const std::string& container, const std::string& ur
   return from.Exec(container, {"timeout", "5", "wget", "-q", "-O", "-", url}).out;
 }
 
+void KillPause(Pod& pod) {
+  REQUIRE(kill(pod.HostPid(pod.id()), SIGKILL) == 0);
+  for (int i = 0; i < 500 && pod.Status().state() == v1::SANDBOX_READY; ++i) usleep(5000);
+  CHECK(pod.Status().state() == v1::SANDBOX_NOTREADY);
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -132,9 +138,7 @@ TEST_CASE("one container writes into a shared volume and another serves it") {
 TEST_CASE("killing pause makes the sandbox NOTREADY; it can be stopped and removed") {
   Pod pod(Daemon::Shared());
   pod.Run({"sleep", "1000"});
-  REQUIRE(kill(pod.HostPid(pod.id()), SIGKILL) == 0);
-  for (int i = 0; i < 500 && pod.Status().state() == v1::SANDBOX_READY; ++i) usleep(5000);
-  CHECK(pod.Status().state() == v1::SANDBOX_NOTREADY);
+  KillPause(pod);
   CHECK(pod.TryCreate(pod.ContainerConfig({"true"})).error_code() ==
         grpc::StatusCode::FAILED_PRECONDITION);
   pod.Stop();
@@ -164,8 +168,12 @@ TEST_CASE("StopPodSandbox frees the IP, kills the containers and may be repeated
 
 TEST_CASE("StopPodSandbox leaves no lease and no rule when somebody has removed the netns pin") {
   Daemon& daemon = Daemon::Shared();
-  for (const bool file_stays : {false, true}) {
-    CAPTURE(file_stays);
+  const struct {
+    bool file_stays;
+    bool pause_lives;
+  } cases[] = {{false, true}, {true, true}, {false, false}, {true, false}};
+  for (const auto& [file_stays, pause_lives] : cases) {
+    CAPTURE(file_stays, pause_lives);
     Pod pod(daemon);
     const auto rules = [&] {
       const std::string command =
@@ -177,6 +185,7 @@ TEST_CASE("StopPodSandbox leaves no lease and no rule when somebody has removed 
     const std::string pin = cni::NetnsPath(pod.id());
     REQUIRE(umount2(pin.c_str(), MNT_DETACH) == 0);
     if (!file_stays) REQUIRE(unlink(pin.c_str()) == 0);
+    if (!pause_lives) KillPause(pod);
     pod.Stop();
     CHECK(rules() == "0\n");
     CHECK(access(pin.c_str(), F_OK) != 0);

@@ -46,7 +46,8 @@ TEST_CASE("ParseConf reads a list") {
 TEST_CASE("ParseConf takes an empty dataDir for none, as host-local does") {
   const auto lease_dir = [](const std::string& ipam) {
     return ParseConf(List("net", R"([{"type":"bridge","ipam":{"type":"host-local")" + ipam + "}}]"))
-        ->lease_dir;
+        ->plugins[0]
+        .lease_dir;
   };
   CHECK(lease_dir("") == "/var/lib/cni/networks/net");
   CHECK(lease_dir(R"(,"dataDir":"")") == "/var/lib/cni/networks/net");

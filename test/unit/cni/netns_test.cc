@@ -1,16 +1,20 @@
 #include "cni/netns.h"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <sstream>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/file.h"
+#include "cni/stand_in.h"
 #include "cni_fixture.h"
 
 using namespace crisp;
@@ -56,6 +60,23 @@ absl::Status SendOverLoopback() {
     return base::Errno("sendto", "");
   }
   return absl::OkStatus();
+}
+
+std::string TextOf(const sockaddr* address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  const bool v6 = address->sa_family == AF_INET6;
+  const void* const bytes =
+      v6 ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr)
+         : &reinterpret_cast<const sockaddr_in*>(address)->sin_addr;
+  return inet_ntop(address->sa_family, bytes, text, sizeof(text));
+}
+
+// "eth0 10.1.2.3 255.255.255.0"; empty for what is not an IP address.
+std::string Shown(const ifaddrs& one) {
+  const bool ip = one.ifa_addr != nullptr &&
+                  (one.ifa_addr->sa_family == AF_INET || one.ifa_addr->sa_family == AF_INET6);
+  if (!ip) return "";
+  return absl::StrCat(one.ifa_name, " ", TextOf(one.ifa_addr), " ", TextOf(one.ifa_netmask));
 }
 
 }  // namespace
@@ -182,4 +203,28 @@ TEST_CASE("ParseInterfaceStats reads /proc/net/dev and refuses other text") {
   CHECK(eth0.tx_dropped == 12);
   CHECK_FALSE(ParseInterfaceStats("a\nb\nlo: 1 2\n").ok());
   CHECK_FALSE(ParseInterfaceStats("a\nb\nlo 1 2 3 4 5 6 7 8 9 10 11 12\n").ok());
+}
+
+TEST_CASE("a stand-in has the pod's interface with its addresses, and none of the host") {
+  const auto netns = MakeStandIn("eth0", {"10.199.0.7/24", "10.199.1.7", "fd00:c::7/64"});
+  INFO(netns.status());
+  REQUIRE(netns.ok());
+  std::vector<std::string> found;
+  REQUIRE(RunInNetns(netns->get(), [&] {
+            ifaddrs* all = nullptr;
+            if (getifaddrs(&all) != 0) return base::Errno("getifaddrs", "");
+            for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+              const std::string shown = Shown(*one);
+              if (!shown.empty()) found.push_back(shown);
+            }
+            freeifaddrs(all);
+            return absl::OkStatus();
+          }).ok());
+  std::sort(found.begin(), found.end());
+  CHECK(found == std::vector<std::string>{"eth0 10.199.0.7 255.255.255.0",
+                                          "eth0 10.199.1.7 255.255.255.255",
+                                          "eth0 fd00:c::7 ffff:ffff:ffff:ffff::"});
+  for (const char* wrong : {"", "eth0", "10.1.2.3/33", "10.1.2.3/x", "fd00::1/129"}) {
+    CHECK(absl::IsInvalidArgument(MakeStandIn("eth0", {wrong}).status()));
+  }
 }

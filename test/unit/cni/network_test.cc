@@ -205,9 +205,9 @@ TEST_CASE("a DEL that leaves the lease is not done") {
   CHECK(evil.CacheFiles().empty());
 }
 
-TEST_CASE("CNI_NETNS is empty for DEL when the namespace is gone or replaced") {
+TEST_CASE("when the namespace is gone or replaced, DEL has one only for what masquerades") {
   EvilNetwork evil;
-  evil.Configure(kOnePlugin);
+  evil.Configure({{{"ipMasq", true}}, {{"tag", "b"}}});
   const auto network = NewNetwork(evil.options);
   REQUIRE(network->Attach(PodRequest(), In(kEnough)).ok());
   PodNetworkRequest request = PodRequest();
@@ -215,8 +215,12 @@ TEST_CASE("CNI_NETNS is empty for DEL when the namespace is gone or replaced") {
   SECTION("missing") { request.netns_path = base::JoinPath(evil.dir.path, "missing"); }
   SECTION("plain file") { request.netns_path = evil.dir.Write("plain", ""); }
   CHECK(network->Detach(request, In(kEnough)).ok());
-  CHECK(evil.Calls()[1]["env"]["CNI_NETNS"] == "");
-  CHECK(evil.Calls()[1]["conf"].contains("prevResult"));
+  const auto calls = evil.Calls();
+  REQUIRE(calls.size() == 4);
+  CHECK(calls[2]["env"]["CNI_NETNS"] == "");
+  CHECK(calls[2]["conf"].contains("prevResult"));
+  CHECK(Contains(calls[3]["env"]["CNI_NETNS"], absl::StrCat("/proc/", getpid(), "/fd/")));
+  CHECK(calls[3]["conf"].contains("prevResult"));
 }
 
 TEST_CASE("a damaged cache entry leads to DEL with the configured network, and is removed") {

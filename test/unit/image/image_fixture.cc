@@ -104,6 +104,13 @@ Credentials User(const std::string& name, const std::string& password) {
   return credentials;
 }
 
+EvilReply RedirectTo(const std::string& url) {
+  EvilReply reply;
+  reply.status = 307;
+  reply.headers = {"Location: " + url};
+  return reply;
+}
+
 bool Holds(const absl::Status& status, const std::string& words) {
   INFO(status.ToString());
   const bool holds = absl::StrContains(status.message(), words);

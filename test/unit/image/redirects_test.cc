@@ -11,17 +11,6 @@
 using namespace crisp;
 using namespace crisp::image;
 
-namespace {
-
-EvilReply RedirectTo(const std::string& url) {
-  EvilReply reply;
-  reply.status = 307;
-  reply.headers = {"Location: " + url};
-  return reply;
-}
-
-}  // namespace
-
 TEST_CASE("a redirect that leads back to the first host does not bring the secrets back") {
   PullFixture f;
   EvilRegistry other;

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <list>
+#include <string>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
@@ -184,11 +185,16 @@ TEST_CASE("when all hosts fail the error has what each of the first ones said") 
       absl::StrContains(status.message(), absl::StrCat("failed; GET http://", f.registry.host())));
 }
 
-TEST_CASE("a connection that is refused is an error in the system's words") {
-  HttpClient client(HttpPace{absl::Seconds(5), 1});
-  HttpRequest request;
-  request.url = *Url::Parse("http://127.0.0.1:1/v2/");  // where nobody listens
-  const absl::Status status = client.Perform(request, {}).status();
-  INFO(status);
+TEST_CASE("what a user reads of a registry that cannot be reached ends in the system's words") {
+  PullFixture f;
+  f.options.attempts = 1;
+  int port = 0;
+  {
+    const EvilRegistry gone;
+    port = std::stoi(gone.host().substr(gone.host().find(':') + 1));
+  }
+  const std::string host = absl::StrCat("127.0.0.1:", port);
+  const absl::Status status = f.Refused(host + "/repo:v1");
+  CHECK(absl::StartsWith(status.message(), absl::StrCat("RegistryUnavailable: pull ", host)));
   CHECK(absl::EndsWith(status.message(), ": connection refused (ECONNREFUSED)"));
 }

@@ -38,7 +38,9 @@ TEST_CASE("a redirect is resolved against the URL of the request") {
   CHECK(base.Resolve("c")->text() == "https://h/v2/a/c");
   CHECK(base.Resolve("http://o/x#frag")->text() == "http://o/x");
   CHECK(base.Resolve("//o/x")->text() == "https://o/x");
-  for (const char* text : {"file:///x", "http://u:p@h/", "a b", "ftp://x"}) {
+  // As browsers and Go do; what is encoded stays so.
+  CHECK(base.Resolve("http://o/a b%20c?d%2f=\xc3\xa9")->text() == "http://o/a%20b%20c?d%2f=%c3%a9");
+  for (const char* text : {"file:///x", "http://u:p@h/", "a\nb", "http://a b/", "ftp://x"}) {
     CHECK_FALSE(base.Resolve(text).ok());
   }
 }

@@ -43,6 +43,11 @@ TEST_CASE("the stop signal is the configuration's, else the image's if it is one
               absl::StrCat("stop signal of the image \"", bad, "\": is not a signal, ignored")});
     CheckRefused(SignalNumber(bad).status(), bad);
   }
+  Container strange("");
+  strange.image.stop_signal = "SIG\r\nTERM";
+  CHECK(strange.Make()->warnings ==
+        std::vector<std::string>{
+            "stop signal of the image \"SIG\\r\\nTERM\": is not a signal, ignored"});
   CheckRefused(Container("stop_signal: 99").Make().status(), "stop_signal 99");
 }
 
