@@ -40,7 +40,7 @@ TEST_CASE("command replaces entrypoint and cmd, args replace cmd") {
   nothing.image.entrypoint = {};
   CheckRefused(nothing.Make().status(), "command");
   CheckRefused(Container("command: ''").Make().status(), "command");
-  CheckRefused(Container("command: 'a\\0b'").Make().status(), "command \"a\\000b\"");
+  CheckRefused(Container("command: 'a\\0b'").Make().status(), "command \"a\\x00b\"");
 }
 
 TEST_CASE("environment: defaults, then the image's, then the configuration's") {

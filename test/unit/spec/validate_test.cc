@@ -50,7 +50,7 @@ TEST_CASE("a sandbox configuration with a bad field is refused, naming the field
       {[](C& c) { c.mutable_metadata()->set_name(".."); }, "metadata.name \"..\""},
       {[](C& c) { c.mutable_metadata()->set_name("."); }, "metadata.name \".\""},
       {[](C& c) { c.mutable_metadata()->set_name("a\nb"); }, "metadata.name \"a\\nb\""},
-      {[](C& c) { c.mutable_metadata()->set_name(Nul("a", "b")); }, "metadata.name \"a\\000b\""},
+      {[](C& c) { c.mutable_metadata()->set_name(Nul("a", "b")); }, "metadata.name \"a\\x00b\""},
       {[](C& c) { c.mutable_metadata()->set_name(std::string(65536, 'a')); }, "255 bytes"},
       {[](C& c) { c.mutable_metadata()->set_name("a;K8S_POD_UID=x"); }, "metadata.name"},
       {[](C& c) { c.mutable_metadata()->set_namespace_("../x"); }, "metadata.namespace"},
@@ -141,8 +141,8 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
       {[](C& c) { c.mutable_metadata()->set_name("../a"); }, "metadata.name"},
       {[](C& c) { c.clear_image(); }, "image.image"},
       // NUL cannot reach execve(2).
-      {[](C& c) { c.add_command(Nul("a", "b")); }, "command[1] \"a\\000b\""},
-      {[](C& c) { c.add_args(Nul("a", "b")); }, "args[1] \"a\\000b\""},
+      {[](C& c) { c.add_command(Nul("a", "b")); }, "command[1] \"a\\x00b\""},
+      {[](C& c) { c.add_args(Nul("a", "b")); }, "args[1] \"a\\x00b\""},
       // A log stays below the log directory.
       {[](C& c) { c.set_log_path("/etc/passwd"); }, "log_path"},
       {[](C& c) { c.set_log_path("../../etc/passwd"); }, "log_path"},
