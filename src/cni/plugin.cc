@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
@@ -44,10 +45,24 @@ VerbName NameOf(Verb verb) {
   return {"", ""};
 }
 
+// crispd's own environment, as libcni gives it to plugins: PATH, proxies and what else an operator
+// has set in the unit. PATH is never missing.
+std::vector<std::string> Inherited() {
+  std::vector<std::string> env;
+  bool has_path = false;
+  for (const char* const* entry = environ; *entry != nullptr; ++entry) {
+    if (absl::StartsWith(*entry, "CNI_")) continue;  // of a call, not of crispd
+    has_path = has_path || absl::StartsWith(*entry, "PATH=");
+    env.emplace_back(*entry);
+  }
+  if (!has_path) env.push_back(absl::StrCat("PATH=", linux::kDefaultPath));
+  return env;
+}
+
 std::vector<std::string> Environment(const std::vector<std::string>& dirs, const PluginCall& call) {
-  std::vector<std::string> env = {absl::StrCat("PATH=", linux::kDefaultPath),
-                                  absl::StrCat("CNI_COMMAND=", NameOf(call.verb).command),
-                                  absl::StrCat("CNI_PATH=", absl::StrJoin(dirs, ":"))};
+  std::vector<std::string> env = Inherited();
+  env.push_back(absl::StrCat("CNI_COMMAND=", NameOf(call.verb).command));
+  env.push_back(absl::StrCat("CNI_PATH=", absl::StrJoin(dirs, ":")));
   if (call.verb != Verb::kStatus && call.verb != Verb::kGc) {
     env.push_back(absl::StrCat("CNI_CONTAINERID=", call.container_id));
     env.push_back(absl::StrCat("CNI_NETNS=", call.netns));

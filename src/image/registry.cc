@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -330,7 +331,7 @@ absl::StatusOr<HttpResponse> Registry::Ask(Host& host, const Question& question,
 
 absl::Status Registry::OnEachHost(Need need, const base::Call& call,
                                   const std::function<absl::Status(Host&, bool&)>& attempt) {
-  // The registry itself is last, so that its error is returned: it explains more than a mirror's.
+  std::vector<std::string> failures;
   absl::Status status = absl::FailedPreconditionError(
       absl::StrCat("no host is configured to serve ", reference_.Name()));
   for (const std::unique_ptr<Host>& host : hosts_) {
@@ -343,8 +344,18 @@ absl::Status Registry::OnEachHost(Need need, const base::Call& call,
     CRISP_RETURN_IF_ERROR(call.Check());
     // Otherwise every layer would wait for the connection timeout of an unreachable mirror.
     if (absl::IsUnavailable(status)) host->down = true;
+    failures.emplace_back(status.message());
   }
-  return Conceal(status);
+  // The registry itself is last, and its error explains most; but a mirror may be the only host
+  // that this node is meant to reach.
+  constexpr size_t kShown = 4;
+  if (failures.size() > kShown) {
+    const size_t left_out = failures.size() - kShown;
+    failures.erase(failures.begin() + (kShown - 1), failures.end() - 1);
+    failures.insert(failures.end() - 1, absl::StrCat(left_out, " more mirrors failed"));
+  }
+  if (failures.empty()) return status;
+  return Conceal(absl::Status(status.code(), absl::StrJoin(failures, "; ")));
 }
 
 absl::StatusOr<oci::Digest> Registry::Resolve(const base::Call& call) {

@@ -143,6 +143,7 @@ func declaredVolumes() image {
 			{"seeded/", 0o1777, ""}, {"seeded/file", 0o640, "below"}, {"seeded/gone", 0o644, "x"},
 			{"over/file", 0o644, "image"}, {"afile", 0o644, "x"}}},
 		{name: "volumes top", compress: "zstd", entries: []entry{
+			{"seeded/", 0o1777, ""},
 			{"seeded/file", 0o640, "top"}, {"seeded/.wh.gone", 0o644, ""},
 			{"seeded/deep/er/file", 0o600, "deep"}}},
 	}

@@ -33,7 +33,7 @@ func tarOf(out io.Writer, stage string, l layer, epoch time.Time) error {
 	made := map[string]bool{".": true}
 	for _, e := range entries {
 		var parents []string
-		for dir := path.Dir(e.path); !made[dir]; dir = path.Dir(dir) {
+		for dir := path.Dir(path.Clean(e.path)); !made[dir]; dir = path.Dir(dir) {
 			parents = append([]string{dir}, parents...)
 			made[dir] = true
 		}
@@ -45,6 +45,10 @@ func tarOf(out io.Writer, stage string, l layer, epoch time.Time) error {
 		}
 		head := tar.Header{Typeflag: tar.TypeReg, Name: e.path, Mode: e.mode,
 			Size: int64(len(e.body)), ModTime: epoch}
+		if strings.HasSuffix(e.path, "/") {
+			head.Typeflag = tar.TypeDir
+			made[path.Clean(e.path)] = true
+		}
 		if err := w.WriteHeader(&head); err != nil {
 			return err
 		}

@@ -136,7 +136,7 @@ TEST_CASE("a group without a user is refused") {
       [](v1::ContainerConfig& config) {
         config.mutable_linux()->mutable_security_context()->mutable_run_as_group()->set_value(5);
       },
-      Code::INVALID_ARGUMENT, {"run_as_group"});
+      Code::INVALID_ARGUMENT, {"runAsGroup 5 needs runAsUser"});
 }
 
 TEST_CASE("a seccomp profile that is bad JSON or missing is refused") {

@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "cni/netns.h"
@@ -53,9 +55,12 @@ TEST_CASE("Attach runs the plugins in order, Detach in reverse with the result")
   CHECK(calls[2]["conf"]["prevResult"] == result);
   CHECK(calls[2]["conf"]["runtimeConfig"]["portMappings"][0]["hostPort"] == 8080);
   CHECK(calls[3]["conf"]["prevResult"] == result);
-  CHECK(calls[0]["env"] ==
-        base::Json({{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-                    {"CNI_COMMAND", "ADD"},
+  base::Json of_call = base::Json::object();
+  for (const auto& [name, value] : calls[0]["env"].items()) {
+    if (absl::StartsWith(name, "CNI_")) of_call[name] = value;
+  }
+  CHECK(of_call ==
+        base::Json({{"CNI_COMMAND", "ADD"},
                     {"CNI_CONTAINERID", request.sandbox_id},
                     {"CNI_NETNS", request.netns_path},
                     {"CNI_IFNAME", "eth0"},
@@ -64,6 +69,29 @@ TEST_CASE("Attach runs the plugins in order, Detach in reverse with the result")
                                               "K8S_POD_NAME=web-0;K8S_POD_INFRA_CONTAINER_ID=",
                                               request.sandbox_id, ";K8S_POD_UID=6f1c")}}));
   for (const base::Json& call : calls) CHECK_FALSE(call.contains("inherited"));
+}
+
+TEST_CASE("plugins get the environment that crispd was started with, but for CNI's own names") {
+  EvilNetwork evil;
+  evil.Configure(kOnePlugin);
+  const std::string path = getenv("PATH");
+  const auto restore = absl::Cleanup([&] {
+    setenv("PATH", path.c_str(), 1);
+    unsetenv("HTTPS_PROXY");
+    unsetenv("CNI_ARGS");
+  });
+  setenv("HTTPS_PROXY", "http://proxy:3128", 1);
+  setenv("CNI_ARGS", "IgnoreUnknown=1;K8S_POD_NAME=another", 1);
+  setenv("PATH", "/nix/sw/bin:/usr/bin", 1);
+  REQUIRE(NewNetwork(evil.options)->Attach(PodRequest(), In(kEnough)).ok());
+  unsetenv("PATH");
+  REQUIRE(NewNetwork(evil.options)->Detach(PodRequest(), In(kEnough)).ok());
+  const auto calls = evil.Calls();
+  REQUIRE(calls.size() == 2);
+  CHECK(calls[0]["env"]["HTTPS_PROXY"] == "http://proxy:3128");
+  CHECK(calls[0]["env"]["PATH"] == "/nix/sw/bin:/usr/bin");
+  CHECK_FALSE(absl::StrContains(calls[0]["env"]["CNI_ARGS"].get<std::string>(), "another"));
+  CHECK(absl::StartsWith(calls[1]["env"]["PATH"].get<std::string>(), "/usr/local/sbin:"));
 }
 
 TEST_CASE("the preferred family comes first") {

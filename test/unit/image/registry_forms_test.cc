@@ -166,6 +166,26 @@ TEST_CASE("another host is asked when a mirror's bytes are not a layer and not t
   }
 }
 
+TEST_CASE("when all hosts fail the error has what each of the first ones said") {
+  PullFixture f;
+  std::list<EvilRegistry> mirrors;
+  std::string toml;
+  for (int status = 400; status < 406; ++status) {
+    EvilRegistry& mirror = mirrors.emplace_back();
+    mirror.Guard([status](const EvilRequest&) { return EvilReply{.status = status}; });
+    absl::StrAppend(&toml, "[host.\"http://", mirror.host(), "\"]\n");
+  }
+  f.WriteHostsToml(toml);
+  const absl::Status status = f.Refused();
+  INFO(status);
+  CHECK(absl::IsNotFound(status));  // the registry's own
+  for (const char* words :
+       {"status 400; http://", "requires an auth", "status 402; 3 more mirrors"})
+    CHECK(Holds(status, words));
+  CHECK(
+      absl::StrContains(status.message(), absl::StrCat("failed; GET http://", f.registry.host())));
+}
+
 TEST_CASE("what a user reads of a registry that cannot be reached ends in the system's words") {
   PullFixture f;
   f.options.attempts = 1;

@@ -178,20 +178,19 @@ TEST_CASE("an exec whose crispd has died runs on, and can write more than a pipe
           "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
-  base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  int in[2];
   int out[2];
+  REQUIRE(pipe2(in, O_CLOEXEC) == 0);
   REQUIRE(pipe2(out, O_CLOEXEC) == 0);
-  base::UniqueFd read_end(out[0]), write_end(out[1]);
+  base::UniqueFd stdin_end(in[0]), go(in[1]), read_end(out[0]), write_end(out[1]);
   auto session = shim_client::ExecSession::Open(
-      bundle.path(),
-      {"sh", "-c",
-       "while ! test -e /go; do sleep 0.01; done; head -c 1048576 /dev/zero && echo >/done"},
-      false, {null.get(), write_end.get(), write_end.get()}, DeadlineIn(60'000));
+      bundle.path(), {"sh", "-c", "read go; head -c 1048576 /dev/zero && echo >/done"}, false,
+      {stdin_end.get(), write_end.get(), write_end.get()}, DeadlineIn(60'000));
   REQUIRE(session.ok());
   session->Leave();
   write_end.reset();
   read_end.reset();  // from here on only the shim keeps it from SIGPIPE
-  bundle.AddFile("go", "");
+  REQUIRE(write(go.get(), "\n", 1) == 1);
   for (int i = 0; i < 5000 && access((bundle.upper() + "/done").c_str(), F_OK) != 0; ++i)
     poll(nullptr, 0, 2);
   CHECK(access((bundle.upper() + "/done").c_str(), F_OK) == 0);
