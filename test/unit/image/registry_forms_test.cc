@@ -179,8 +179,7 @@ TEST_CASE("when all hosts fail the error has what each of the first ones said") 
   const absl::Status status = f.Refused();
   INFO(status);
   CHECK(absl::IsNotFound(status));  // the registry's own
-  for (const char* words :
-       {"status 400; http://", "requires an auth", "status 402; 3 more mirrors"})
+  for (const char* words : {"status 400; http", "requires an auth", "status 402; 3 more mirrors"})
     CHECK(Holds(status, words));
   CHECK(
       absl::StrContains(status.message(), absl::StrCat("failed; GET http://", f.registry.host())));
