@@ -20,7 +20,6 @@
 #include "base/paths.h"
 #include "oci/runtime_spec_codec.h"
 #include "shim/native_runtime.h"
-#include "shim/open_files.h"
 #include "shim/plan_compiler.h"
 #include "shim/plan_printer.h"
 #include "shim/supervisor.h"
@@ -82,7 +81,6 @@ int main(int argc, char** argv) {
     return 2;
   }
   crisp::shim::Isolate();
-  crisp::shim::RaiseOpenFiles();
   const int keyring_error = crisp::shim::JoinKeyring(argv[2]);
   CRISP_FAILPOINT("shim: begins");
   crisp::shim::supervisor.Run(argv[1], crisp::base::UniqueFd(crisp::shim::kListener),

@@ -9,7 +9,8 @@
 
 namespace crisp::shim {
 
-// Raises the soft limit, within the hard one. Called once, at the start.
+// Raises the soft limit, within the hard one. Called once, when crispd asks for a start: by then it
+// has given the shim the limit that it was started with itself (shim_client/launcher.h).
 void RaiseOpenFiles();
 // The limit as it was before RaiseOpenFiles().
 const rlimit& GivenOpenFiles();

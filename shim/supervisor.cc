@@ -17,6 +17,7 @@
 #include "base/failpoint.h"
 #include "base/paths.h"
 #include "linux/process_ref.h"
+#include "shim/open_files.h"
 
 namespace crisp::shim {
 namespace {
@@ -219,6 +220,7 @@ bool Supervisor::OpenStdio(bool want_stdin, LaunchFds& input) {
 void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
   CRISP_FAILPOINT("shim: start asked");
   state_ = State::kEnded;  // in case anything below fails
+  RaiseOpenFiles();        // not before: crispd sets the limit after it has started the shim
   if (keyring_error_ != 0)
     return connection.Fail(ipc::Step::kSession, keyring_error_, "session keyring");
   const absl::Status reserved = exit_file_.Reserve(bundle_fd_.get());

@@ -56,12 +56,14 @@ cgroup::Cgroups& Groups() {
   return *groups;
 }
 
+shim_client::Launcher NewLauncher() {
+  auto created = shim_client::Launcher::Create(CRISP_SHIM);
+  REQUIRE(created.ok());
+  return *std::move(created);
+}
+
 const shim_client::Launcher& Shims() {
-  static auto* const launcher = [] {
-    auto created = shim_client::Launcher::Create(CRISP_SHIM);
-    REQUIRE(created.ok());
-    return new shim_client::Launcher(*std::move(created));
-  }();
+  static const auto* const launcher = new shim_client::Launcher(NewLauncher());
   return *launcher;
 }
 
@@ -185,6 +187,8 @@ void Bundle::AddFile(const std::string& name, const std::string& text, mode_t mo
   REQUIRE(base::WriteFileAtomic(file, text, mode).ok());
 }
 
+void Bundle::MakeLauncher() { launcher_ = NewLauncher(); }
+
 shim_client::LaunchedShim Bundle::Launch(const oci::Spec& spec) {
   REQUIRE(base::WriteFileAtomic(path_ + "/config.json", oci::EncodeRuntimeSpec(spec), 0600).ok());
   const absl::Status created = Groups().Create(cgroup_path_, limits_);
@@ -193,7 +197,8 @@ shim_client::LaunchedShim Bundle::Launch(const oci::Spec& spec) {
   const cgroup::Directories directories = Groups().layout().At(cgroup_path_);
   request_.set_cgroup_v2(directories.v2);
   for (const std::string& directory : directories.v1) request_.add_cgroup_v1(directory);
-  absl::StatusOr<shim_client::LaunchedShim> shim = Shims().Launch(path_, id_);
+  const shim_client::Launcher& launcher = launcher_.has_value() ? *launcher_ : Shims();
+  absl::StatusOr<shim_client::LaunchedShim> shim = launcher.Launch(path_, id_);
   INFO(shim.status());
   REQUIRE(shim.ok());
   return *std::move(shim);

@@ -61,6 +61,8 @@ class Bundle {
       const oci::Spec& spec, const std::function<absl::Status(pid_t)>& on_created = {});
   // Starts a shim; the test sends the requests.
   shim_client::LaunchedShim Launch(const oci::Spec& spec);
+  // A launcher of its own, which gives the shim this process's limit of open files as it is now.
+  void MakeLauncher();
   // Waits at most 20 s for the shim's end, reaps it and reads exit.json.
   absl::StatusOr<ipc::ExitRecord> WaitExit();
   // Start and WaitExit; returns LogText().
@@ -90,6 +92,7 @@ class Bundle {
   std::string cgroup_path_;
   shim::v1::Start request_;
   cgroup::Resources limits_;
+  std::optional<shim_client::Launcher> launcher_;
   std::optional<shim_client::LaunchedShim> shim_;
   pid_t shim_pid_ = 0;
 };

@@ -290,10 +290,11 @@ TEST_CASE("256 execs with pipes run at once where the limit of open files is 1,0
   const rlimit low = {.rlim_cur = 1024, .rlim_max = before.rlim_max};
   REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);  // the shim's
   Bundle bundle;
-  const bool started = bundle.Start(DefaultSpec({"sleep", "1000"})).ok();
+  bundle.MakeLauncher();
+  // As crispd's own limit, which a shim has until its launcher has set it.
   const rlimit high = {.rlim_cur = 4096, .rlim_max = before.rlim_max};
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &high) == 0);  // of this process, for its pipes
-  REQUIRE(started);
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &high) == 0);  // also for the pipes
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
   CHECK(bundle.Exec({"sh", "-c", "ulimit -S -n"})->out == "1024\n");
   base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   std::vector<base::UniqueFd> read_ends;
