@@ -71,6 +71,11 @@ absl::Status CheckLeases(const NetworkConf& network, const CacheEntry& entry) {
   return absl::OkStatus();
 }
 
+void LogRulesMayStay(const CacheEntry& entry, const absl::Status& why) {
+  base::Log(base::LogLevel::kWarning, "the masquerade rules of a pod may stay",
+            {{"sandbox", entry.container_id}, {"error", std::string(why.message())}});
+}
+
 // In the place of a pod's namespace that is lost, if a plugin needs one. None (not valid) if no ADD
 // has succeeded, or if the kernel cannot make one: plugins then free what they find without.
 absl::StatusOr<base::UniqueFd> StandInOf(const NetworkConf& network, const CacheEntry& entry) {
@@ -81,8 +86,7 @@ absl::StatusOr<base::UniqueFd> StandInOf(const NetworkConf& network, const Cache
   absl::StatusOr<base::UniqueFd> netns = MakeStandIn(kPodInterface, result->cidrs);
   // With more memory or descriptors the next try succeeds.
   if (netns.ok() || absl::IsResourceExhausted(netns.status())) return netns;
-  base::Log(base::LogLevel::kWarning, "the masquerade rules of a pod may stay",
-            {{"sandbox", entry.container_id}, {"error", std::string(netns.status().message())}});
+  LogRulesMayStay(entry, netns.status());
   return base::UniqueFd();
 }
 
@@ -178,7 +182,14 @@ absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry
     call.netns = found ? entry.netns : plugin->masquerades ? in_its_place : "";
     CRISP_ASSIGN_OR_RETURN(call.conf, ExecConf(network, *plugin, entry.capability_args,
                                                wants_result ? entry.result : ""));
-    CRISP_RETURN_IF_ERROR(RunPlugin(options_.plugin_dirs, call, deadline).status());
+    absl::Status deleted = RunPlugin(options_.plugin_dirs, call, deadline).status();
+    if (!deleted.ok() && !found && !call.netns.empty()) {
+      // After a reboot the rules are gone, too, which bridge up to 1.1 takes for an error.
+      LogRulesMayStay(entry, deleted);
+      call.netns.clear();
+      deleted = RunPlugin(options_.plugin_dirs, call, deadline).status();
+    }
+    CRISP_RETURN_IF_ERROR(deleted);
   }
   return absl::OkStatus();
 }

@@ -190,7 +190,7 @@ std::vector<HostileLayers> HostileNames() {
        kHarmless,
        kSplit,
        [](auto&) { return One(B().Dir("..", 0711)); },
-       {"rootmode . 711"},
+       {"rootmode . 755"},
        /*both_safe=*/true},
       {"empty name",
        kHarmless,

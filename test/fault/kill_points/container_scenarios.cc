@@ -18,6 +18,7 @@ class CreateContainer final : public Scenario {
   void SetUp() override {
     request_.set_pod_sandbox_id(node_.pod().id());
     *request_.mutable_config() = node_.pod().ContainerConfig({"sleep", "1000"});
+    request_.mutable_config()->mutable_image()->set_image(kVolumesImage);
     // A directory on the host that does not exist yet.
     v1::Mount* mount = request_.mutable_config()->add_mounts();
     mount->set_host_path(

@@ -78,6 +78,7 @@ Node::Node()
       daemon_({"--root", root_disk_.path() + "/root", "--state", state_disk_.path() + "/state"}),
       leftovers_(daemon_, CgroupParent(daemon_)) {
   daemon_.Pull(kBusybox);
+  daemon_.Pull(kVolumesImage);
   // What the first pod makes for all that follow.
   {
     Pod first(daemon_);

@@ -12,6 +12,7 @@
 namespace crisp::test {
 
 // Has the layers of kBusybox, and one more.
+inline constexpr char kVolumesImage[] = "docker.io/crisp/volumes:1";  // declares volumes
 inline constexpr char kPulledImage[] = "gcr.io/k8s-staging-cri-tools/test-image-latest:latest";
 
 // One use: made anew for each fault.

@@ -223,6 +223,20 @@ TEST_CASE("when the namespace is gone or replaced, DEL has one only for what mas
   CHECK(calls[3]["conf"].contains("prevResult"));
 }
 
+TEST_CASE("a plugin that fails with a namespace in the place of the pod's gets none") {
+  EvilNetwork evil;
+  evil.Configure({{{"ipMasq", true}, {"DEL", "fail:1"}}});
+  const auto network = NewNetwork(evil.options);
+  REQUIRE(network->Attach(PodRequest(), In(kEnough)).ok());
+  PodNetworkRequest request = PodRequest();
+  request.netns_path = "";
+  CHECK(network->Detach(request, In(kEnough)).ok());
+  const auto calls = evil.Calls();
+  REQUIRE(calls.size() == 3);
+  CHECK(calls[1]["env"]["CNI_NETNS"] != "");
+  CHECK(calls[2]["env"]["CNI_NETNS"] == "");
+}
+
 TEST_CASE("a damaged cache entry leads to DEL with the configured network, and is removed") {
   EvilNetwork evil;
   evil.Configure({{{"tag", "a"}}});

@@ -205,3 +205,19 @@ TEST_CASE("bridge, host-local and portmap: two pods from ADD to DEL") {
   CHECK_FALSE(absl::StrContains(Rules(), a.request.sandbox_id));
   CHECK_FALSE(absl::StrContains(Rules(), b.request.sandbox_id));
 }
+
+TEST_CASE("after a reboot, without rules and namespaces, DEL frees the lease") {
+  Host host;
+  Pod pod(host.dir, 'c');
+  pod.network = host.network->Attach(pod.request, Soon());
+  REQUIRE(pod.network.ok());
+  pod.netns.reset();
+  REQUIRE(UnpinNetns(pod.request.netns_path).ok());
+  for (const char* option : {"-F", "-X"}) {
+    const linux::Command command = {
+        "/usr/sbin/iptables", {"iptables", "-t", "nat", option}, {"PATH=/usr/sbin:/usr/bin"}};
+    REQUIRE(linux::Run(command, "", {}).ok());
+  }
+  CHECK(host.network->Detach(pod.request, Soon()) == absl::OkStatus());
+  CHECK(host.Leases() == 0);
+}
