@@ -215,10 +215,9 @@ absl::StatusOr<base::SandboxId> Sandboxes::Make(const v1::PodSandboxConfig& conf
     return sandbox->id();
   }
   CRISP_FAILPOINT("run sandbox: failed");
-  const absl::Status undone = Teardown(*sandbox, base::Deadline::In(kTeardownTime));
-  if (undone.ok()) {
-    (void)Forget(sandbox);
-  } else {
+  absl::Status undone = Teardown(*sandbox, base::Deadline::In(kTeardownTime));
+  if (undone.ok()) undone = Forget(sandbox);
+  if (!undone.ok()) {
     base::Log(base::LogLevel::kWarning, "cleanup of a failed sandbox is pending",
               {{"sandbox", sandbox->id().str()}, {"error", std::string(undone.message())}});
     TeardownLater(sandbox, /*then_forget=*/true);

@@ -30,7 +30,8 @@ void CheckManifest(absl::string_view text, absl::string_view media_type) {
   } else {
     const auto& index = std::get<oci::Index>(*document);
     if (index.manifests.size() > oci::kMaxIndexEntries) __builtin_trap();
-    for (const oci::Descriptor& entry : index.manifests) MustBeBounded(entry);
+    for (const oci::IndexEntry& entry : index.manifests)
+      if (entry.manifest.ok()) MustBeBounded(*entry.manifest);
   }
 }
 
