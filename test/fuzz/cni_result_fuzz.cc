@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       __builtin_trap();
     }
   }
-  const absl::StatusOr<cni::Result> again = cni::ParseResult(result->json, "0.4.0");
+  const absl::StatusOr<cni::Result> again = cni::ParseResult(result->json, "1.0.0");
   if (!again.ok() || again->ips != result->ips || again->json != result->json) __builtin_trap();
   return 0;
 }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -152,6 +153,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string theirs = tarlist.List(archive);
   const std::string ours = OurList(archive, size % 700 + 1);
   if (ours == theirs) return 0;
+  // archive/tar sees only while it reads a file that a map does not fit its contents, and what is
+  // large is not read here.
+  if (ours == "error" && absl::EndsWith(theirs, "large\n")) return 0;
   fprintf(stderr, "archive/tar:\n%s\ncrisp:\n%s\n", theirs.c_str(), ours.c_str());
   __builtin_trap();
 }
