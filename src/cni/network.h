@@ -77,7 +77,9 @@ class Network {
   // Runs DEL in reverse order with the configuration and result of the ADD, also of an ADD that
   // failed. Idempotent; OK means that nothing is left, the leases of host-local included. When the
   // namespace is lost, plugins with ipMasq get one that has the addresses of the result, so that
-  // they find their rules (stand_in.h). After an error the caller must retry.
+  // they find their rules (stand_in.h). One that fails with it, as bridge does when a reboot has
+  // taken the rules, is called without a namespace; only then rules may stay, with a warning in the
+  // log. After an error the caller must retry.
   virtual absl::Status Detach(const PodNetworkRequest& request, base::Deadline deadline) = 0;
 
   // Runs GC of the configured network's plugins, if the network has that verb: they free what they

@@ -45,7 +45,7 @@ absl::Status Sandboxes::StopPause(sandbox::Sandbox& sandbox) {
 }
 
 // DEL while the namespace and its interfaces are there: what plugins have made outside (masquerade
-// rules) they find by the addresses inside. Of a namespace that is gone cni/ knows them.
+// rules) they find by the addresses inside. When that is gone, cni/ takes them from the result.
 absl::Status Sandboxes::DetachNetwork(const sandbox::Sandbox& sandbox,
                                       const store::SandboxRecord& record, base::Deadline deadline) {
   cni::PodNetworkRequest request = NetworkRequest(record);
