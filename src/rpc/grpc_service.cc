@@ -29,6 +29,7 @@ namespace v1 = ::runtime::v1;
 
 // As clients and other runtimes have it; larger requests are refused by gRPC.
 constexpr int kMaxMessage = 16 << 20;
+constexpr size_t kMaxReceived = size_t{4} * kMaxMessage;  // of all connections
 
 // What every call needs.
 struct Front {
@@ -240,10 +241,16 @@ class GrpcServer::Impl {
   absl::Status Start(const std::string& address) {
     CRISP_RETURN_IF_ERROR(front_.watch.Start());
     grpc::ServerBuilder builder;
-    // The budgets bound the number of threads. gRPC's own limit (ResourceQuota) knows no kinds of
-    // calls, and each thread that the kernel refuses counts in it for ever (1.51).
+    // The budgets bound the number of threads. gRPC's own limit (ResourceQuota's threads) knows no
+    // kinds of calls, and each thread that the kernel refuses counts in it for ever (1.51).
     builder.SetMaxReceiveMessageSize(kMaxMessage);
     builder.SetMaxSendMessageSize(kMaxMessage);
+    // gRPC compares a message's length with the maximum when it has all of it (1.51), and grants
+    // windows until then: without a quota, who announces 4 GiB may send them. A stream that would
+    // exceed the quota is reset.
+    grpc::ResourceQuota received("received");
+    received.Resize(kMaxReceived);
+    builder.SetResourceQuota(received);
     builder.AddListeningPort(absl::StrCat("unix://", address), grpc::InsecureServerCredentials());
     builder.RegisterService(&runtime_);
     builder.RegisterService(&image_);

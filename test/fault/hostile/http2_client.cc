@@ -15,6 +15,16 @@
 
 namespace crisp::hostile {
 
+namespace {
+
+uint32_t FromBig32(const std::string& bytes, size_t at) {
+  uint32_t big = 0;
+  memcpy(&big, bytes.data() + at, sizeof(big));
+  return ntohl(big);
+}
+
+}  // namespace
+
 namespace http2 {
 
 std::string Big32(uint32_t value) {
@@ -111,6 +121,30 @@ Http2Client::End Http2Client::Await(uint32_t stream, absl::Duration patience) {
   }
 }
 
+size_t Http2Client::Pour(uint32_t stream, const std::string& begin, size_t bytes,
+                         absl::Duration patience) {
+  constexpr int64_t kFrame = 16 << 10;  // of one frame (RFC 9113, 4.2)
+  std::string payload = begin;
+  size_t sent = 0;
+  while (sent < bytes) {
+    TakeFrames();
+    Stream& state = streams_[stream];
+    if (closed_ || state.ended || state.reset) break;
+    const int64_t room = std::min({stream_window_ + state.window, connection_window_, kFrame});
+    if (room < static_cast<int64_t>(begin.size()) || room <= 0) {
+      if (!ReadSome(base::MonotonicNanos() + absl::ToInt64Nanoseconds(patience))) break;
+      continue;
+    }
+    payload.resize(room, 'x');
+    if (!Write(http2::Frame(http2::kData, 0, stream, payload))) break;
+    payload.clear();
+    state.window -= room;
+    connection_window_ -= room;
+    sent += static_cast<size_t>(room);
+  }
+  return sent;
+}
+
 bool Http2Client::ReadSome(int64_t deadline_ns) {
   const int64_t left_ms = (deadline_ns - base::MonotonicNanos()) / 1'000'000;
   pollfd ready = {.fd = fd_.get(), .events = POLLIN, .revents = 0};
@@ -140,9 +174,16 @@ void Http2Client::TakeFrames() {
 void Http2Client::TakeFrame(uint8_t type, uint8_t flags, uint32_t stream,
                             const std::string& payload) {
   if (type == http2::kSettings && (flags & http2::kAck) == 0) {
+    for (size_t at = 0; at + 6 <= payload.size(); at += 6) {
+      if (payload[at] == 0 && payload[at + 1] == http2::kInitialWindowSize) {
+        stream_window_ = FromBig32(payload, at + 2);
+      }
+    }
     Write(http2::Frame(http2::kSettings, http2::kAck, 0, ""));
   } else if (type == http2::kPing && (flags & http2::kAck) == 0) {
     Write(http2::Frame(http2::kPing, http2::kAck, 0, payload));
+  } else if (type == http2::kWindowUpdate && payload.size() == 4) {
+    (stream == 0 ? connection_window_ : streams_[stream].window) += FromBig32(payload, 0);
   } else if (type == http2::kGoAway) {
     goaway_ = true;
   } else if (type == http2::kReset) {

@@ -28,6 +28,7 @@ enum Type : uint8_t {
   kContinuation = 9
 };
 enum Flag : uint8_t { kEndStream = 1, kAck = 1, kEndHeaders = 4 };
+inline constexpr char kInitialWindowSize = 4;  // of SETTINGS
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
@@ -60,6 +61,10 @@ class Http2Client {
   // connection ends, or `patience` is over.
   enum class End { kStream, kReset, kConnection, kPatience };
   End Await(uint32_t stream, absl::Duration patience);
+  // Sends `begin` and up to `bytes` more of `stream`'s data as the server's windows allow (RFC
+  // 9113, 5.2), until the stream or the connection ends or the server takes nothing for `patience`.
+  // Returns the number of bytes sent.
+  size_t Pour(uint32_t stream, const std::string& begin, size_t bytes, absl::Duration patience);
   // The bytes of the DATA frames of `stream`.
   const std::string& data(uint32_t stream) { return streams_[stream].data; }
   bool goaway() const { return goaway_; }
@@ -68,6 +73,7 @@ class Http2Client {
  private:
   struct Stream {
     std::string data;
+    int64_t window = 0;  // bytes: what WINDOW_UPDATE allowed less what was sent
     bool ended = false;
     bool reset = false;
   };
@@ -79,6 +85,9 @@ class Http2Client {
   base::UniqueFd fd_;
   std::string received_;
   std::map<uint32_t, Stream> streams_;
+  // Bytes, as a connection begins (RFC 9113, 6.9.2).
+  int64_t stream_window_ = 65'535;
+  int64_t connection_window_ = 65'535;
   bool goaway_ = false;
   bool closed_ = false;
 };

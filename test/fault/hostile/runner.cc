@@ -33,6 +33,7 @@ bool Permits(Allowed allowed, Outcome::Verdict verdict) {
 
 void RunCase(Target& target, const Case& attack, bool exact, Result& result) {
   try {
+    if (exact && !attack.remains.empty()) throw Skipped(attack.remains);
     const Outcome outcome = attack.run(target);
     result.what = Name(outcome.verdict);
     result.detail = outcome.detail;
