@@ -323,7 +323,6 @@ Outcome Annotations(Target& target) {
       {"id"}, {"list", "/dev"}, {"env"}, {"list", "/"}, {"cat", "/proc/self/cgroup"}};
   const auto facts = [&](bool annotated) {
     test::Pod& pod = target.NewPod([annotated](v1::PodSandboxConfig& config) {
-      config.set_hostname("annotated");
       if (!annotated) return;
       for (const auto& [key, value] : kAnnotations) (*config.mutable_annotations())[key] = value;
     });
