@@ -184,7 +184,10 @@ int MakeNodes(char**) {
 int Deep(char** argv) {
   if (chdir(argv[0]) != 0) return 1;
   for (int left = atoi(argv[1]); left > 0; --left) {
-    if (mkdir("d", 0755) != 0 || chdir("d") != 0) return 1;
+    if (mkdir("d", 0755) != 0 || chdir("d") != 0) {
+      printf("%d left: %s\n", left, strerror(errno));
+      return 1;
+    }
   }
   Ready();
   return 0;

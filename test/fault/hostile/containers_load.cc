@@ -180,7 +180,8 @@ Outcome HardToRemove(Target& target, const std::vector<std::string>& words, doub
   const std::string container = pod.Create(Attack(target, words));
   pod.Start(container);
   pod.WaitExited(container);
-  Demand(absl::StrContains(pod.LogText(container), "ready"), "the tree could not be made");
+  const std::string log = pod.LogText(container);
+  Demand(absl::StrContains(log, "ready"), "the tree could not be made: " + log);
   const int64_t begin = base::MonotonicNanos();
   pod.RemoveContainer(container);
   const double took = static_cast<double>(base::MonotonicNanos() - begin) / 1e9;

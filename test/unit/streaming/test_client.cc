@@ -35,7 +35,8 @@ Connection::Connection(const std::string& url) {
   Require(inet_pton(AF_INET, host.c_str(), &address.sin_addr) == 1, "not an IPv4 URL: " + url);
   fd_.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const timeval timeout = {10, 0};
-  setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  for (const int direction : {SO_RCVTIMEO, SO_SNDTIMEO})
+    setsockopt(fd_.get(), SOL_SOCKET, direction, &timeout, sizeof(timeout));
   Require(connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0,
           "no connection to " + url);
 }

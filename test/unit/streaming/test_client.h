@@ -27,7 +27,8 @@ class Connection {
   std::string ReadSome();
   // All bytes until the server closes.
   std::string ReadAll();
-  bool Write(const std::string& bytes);  // false when the server closed
+  // False when the server closed, or took nothing for ten seconds.
+  bool Write(const std::string& bytes);
   void Close() { fd_.reset(); }
   int fd() const { return fd_.get(); }
 
