@@ -170,10 +170,10 @@ template <size_t N>
   for (const BuildStep& step : steps) {
     // Not after the clone: the child writes the report then.
     context.input.report->Begin(step.step);
-    CRISP_FAILPOINT("builder: ", ipc::StepName(step.step));
+    base::Failpoint("builder: ", ipc::StepName(step.step));
     if (!step.run(context)) _exit(1);
   }
-  CRISP_FAILPOINT("builder: cloned");
+  base::Failpoint("builder: cloned");
   const char created = 'c';
   (void)!write(context.input.done, &created, 1);  // fails only when the shim is gone
   _exit(0);

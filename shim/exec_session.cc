@@ -22,7 +22,7 @@ void ExecSession::Start(ExecHost& host, uint64_t serial, Connection& connection,
   absl::StatusOr<base::UniqueFd> group =
       cgroup::MakeExecGroup(host.container.cgroup->v2.get(), serial);
   if (!group.ok()) return connection.Fail(ipc::Step::kCgroup, group.status());
-  CRISP_FAILPOINT("shim: exec's group made");
+  base::Failpoint("shim: exec's group made");
   active_ = true;
   exited_ = killed_ = started_ = false;
   pid_ = 0;
@@ -41,7 +41,7 @@ void ExecSession::Start(ExecHost& host, uint64_t serial, Connection& connection,
   if (events_.valid()) (void)IsEmpty();  // read once, so that the next event is a change
   if (events_.valid() && host.container.loop->Add(events_.get(), EPOLLPRI, *this))
     launch_ = host.runtime->StartExec(host.container, *this, given, exec);
-  CRISP_FAILPOINT("shim: exec's builder forked");
+  base::Failpoint("shim: exec's builder forked");
   if (launch_ != nullptr) return;
   connection.Fail(ipc::Step::kFork, errno, "");
   connection_ = nullptr;
@@ -127,7 +127,7 @@ void ExecSession::OnLaunched() {
   base::UniqueFd master = launch_->TakeTerminal();
   if (launch_->ok()) {
     started_ = true;
-    CRISP_FAILPOINT("shim: exec runs");
+    base::Failpoint("shim: exec runs");
     launch_->Close();
     ::shim::v1::Reply reply;
     reply.mutable_exec_started()->set_pid(pid_);
@@ -152,7 +152,7 @@ bool ExecSession::OnExit(pid_t pid, int status) {
   // A session whose process was reaped may wait for what that left running; its pid may belong to
   // another process by now.
   if (pid != pid_ || exited_) return false;
-  CRISP_FAILPOINT("shim: exec reaped");
+  base::Failpoint("shim: exec reaped");
   exited_ = true;
   CloseReaders();
   exit_code_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -208,7 +208,7 @@ void ExecSession::Finish() {
   group_.reset();
   // Only processes that the exec left running keep the group from being removed.
   const absl::Status removed = cgroup::RemoveExecGroup(host_->container.cgroup->v2.get(), serial_);
-  CRISP_FAILPOINT("shim: exec's group gone");
+  base::Failpoint("shim: exec's group gone");
   if (absl::IsFailedPrecondition(removed)) host_->leftover_groups.push_back(serial_);
   active_ = false;
 }

@@ -26,7 +26,7 @@ absl::StatusOr<base::UniqueFd> Create(int bundle_fd, const char* name) {
 }
 
 absl::Status Publish(int bundle_fd, const char* name) {
-  CRISP_FAILPOINT("shim, still to rename: ", name);
+  base::Failpoint("shim, still to rename: ", name);
   if (renameat(bundle_fd, Temporary(name).c_str(), bundle_fd, name) != 0)
     return base::Errno("rename", name);
   return absl::OkStatus();

@@ -82,9 +82,9 @@ int main(int argc, char** argv) {
   }
   crisp::shim::Isolate();
   const int keyring_error = crisp::shim::JoinKeyring(argv[2]);
-  CRISP_FAILPOINT("shim: begins");
+  crisp::base::Failpoint("shim: begins");
   crisp::shim::supervisor.Run(argv[1], crisp::base::UniqueFd(crisp::shim::kListener),
                               crisp::shim::runtime, keyring_error);
-  CRISP_FAILPOINT("shim: ends");
+  crisp::base::Failpoint("shim: ends");
   _exit(0);  // without destructors: the kernel closes everything faster
 }

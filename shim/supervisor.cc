@@ -218,24 +218,24 @@ bool Supervisor::OpenStdio(bool want_stdin, LaunchFds& input) {
 }
 
 void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
-  CRISP_FAILPOINT("shim: start asked");
+  base::Failpoint("shim: start asked");
   state_ = State::kEnded;  // in case anything below fails
   RaiseOpenFiles();        // not before: crispd sets the limit after it has started the shim
   if (keyring_error_ != 0)
     return connection.Fail(ipc::Step::kSession, keyring_error_, "session keyring");
   const absl::Status reserved = exit_file_.Reserve(bundle_fd_.get());
   if (!reserved.ok()) return connection.Fail(ipc::Step::kRecord, reserved);
-  CRISP_FAILPOINT("shim: exit record reserved");
+  base::Failpoint("shim: exit record reserved");
   if (!log_.Open(start.log_path()))
     return connection.Fail(ipc::Step::kLog, errno, start.log_path());
-  CRISP_FAILPOINT("shim: log open");
+  base::Failpoint("shim: log open");
   if (!OpenCgroup(connection, start)) return;
   LaunchFds fds = {.group = cgroup_.v2.get()};
   if (!OpenStdio(start.stdin(), fds)) return connection.Fail(ipc::Step::kStdio, errno, "");
   stdin_once_ = start.stdin_once();
   launch_ = exec_host_.runtime->StartContainer(exec_host_.container, *this, fds, start);
   if (launch_ == nullptr) return connection.Fail(ipc::Step::kFork, errno, "");
-  CRISP_FAILPOINT("shim: builder forked");
+  base::Failpoint("shim: builder forked");
   for (base::UniqueFd& fd : child_stdio_) fd.reset();
   starter_ = &connection;
   state_ = State::kStarting;
@@ -243,7 +243,7 @@ void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
 
 void Supervisor::OnCreated() {
   if (starter_ == nullptr || !launch_->is_parked()) return;
-  CRISP_FAILPOINT("shim: child parked");
+  base::Failpoint("shim: child parked");
   ::shim::v1::Reply reply;
   reply.mutable_created()->set_pid(launch_->child());
   if (starter_->Send(reply)) return;
@@ -277,7 +277,7 @@ bool Supervisor::OpenOutputs() {
 }
 
 void Supervisor::OnRunning() {
-  CRISP_FAILPOINT("shim: program runs");
+  base::Failpoint("shim: program runs");
   ::shim::v1::Reply reply;
   ::shim::v1::Started& started = *reply.mutable_started();
   // Found even if init has ended already: it keeps its pid until the shim reaps it.
@@ -296,7 +296,7 @@ void Supervisor::OnRunning() {
     starter_ = nullptr;
     return Abandon();
   }
-  CRISP_FAILPOINT("shim: init on record");
+  base::Failpoint("shim: init on record");
   if (!starter_->Send(reply)) {
     starter_ = nullptr;
     return Abandon();
@@ -305,12 +305,12 @@ void Supervisor::OnRunning() {
   launch_->Close();
   exec_host_.container.init = init;
   state_ = State::kRunning;
-  CRISP_FAILPOINT("shim: start answered");
+  base::Failpoint("shim: start answered");
   trim_ = true;
 }
 
 void Supervisor::Abandon() {
-  CRISP_FAILPOINT("shim: start given up");
+  base::Failpoint("shim: start given up");
   state_ = State::kAbandoning;
   deadline_ns_ = base::MonotonicNanos() + kKillTimeoutNs;
   WatchGroup();
@@ -326,7 +326,7 @@ void Supervisor::AdvanceAbandoning() {
   // Only now: what the helper started in its last moment is killed too.
   (void)cgroup::KillGroup(cgroup_.v2.get());
   if (IsLaunching() || (init_ != 0 && !init_reaped_) || !group_events_.IsEmpty()) return;
-  CRISP_FAILPOINT("shim: nothing left of the start");
+  base::Failpoint("shim: nothing left of the start");
   (void)unlinkat(bundle_fd_.get(), base::kInitFile, 0);  // may have been written already
   state_ = State::kEnded;
   if (starter_ == nullptr) return;
@@ -430,14 +430,14 @@ void Supervisor::OnInitExit(int status) {
   init_reaped_ = true;
   init_status_ = status;
   if (state_ == State::kAbandoning) return AdvanceAbandoning();
-  CRISP_FAILPOINT("shim: init reaped");
+  base::Failpoint("shim: init reaped");
   finished_at_ns_ = base::WallNanos();
   state_ = State::kEnding;
   deadline_ns_ = base::MonotonicNanos() + kKillTimeoutNs;
   // With a PID namespace of its own the container ends with its init. In a shared one its other
   // processes still run.
   (void)cgroup::KillGroup(cgroup_.v2.get());
-  CRISP_FAILPOINT("shim: rest killed");
+  base::Failpoint("shim: rest killed");
   execs_.KillAll();
   WatchGroup();
   AdvanceEnding();
@@ -459,12 +459,12 @@ void Supervisor::GroupEvents::OnEvent(uint32_t) {
 }
 
 void Supervisor::End() {
-  CRISP_FAILPOINT("shim: nothing runs");
+  base::Failpoint("shim: nothing runs");
   state_ = State::kEnded;
   slave_.reset();
   const int64_t deadline_ns = base::MonotonicNanos() + kLastOutputNs;
   for (Output& output : outputs_) output.Finish(deadline_ns);
-  CRISP_FAILPOINT("shim: log written");
+  base::Failpoint("shim: log written");
   ipc::ExitRecord record = {.finished_at_ns = finished_at_ns_};
   record.exit_code =
       WIFSIGNALED(init_status_) ? 128 + WTERMSIG(init_status_) : WEXITSTATUS(init_status_);
@@ -472,12 +472,12 @@ void Supervisor::End() {
   // First the file: a crispd that knows nothing of the message takes it for the end of the shim. If
   // the file cannot be written, a crispd that runs now still learns the exit code.
   const bool on_disk = exit_file_.Write(bundle_fd_.get(), record).ok();
-  CRISP_FAILPOINT("shim: exit on record");
+  base::Failpoint("shim: exit on record");
   const ::shim::v1::Reply exited = ExitedReply(record, on_disk);
   for (Connection& connection : connections_) {
     if (connection.is_idle()) (void)connection.Send(exited);
   }
-  CRISP_FAILPOINT("shim: exit told");
+  base::Failpoint("shim: exit told");
   // A crispd that was started while the container ended has connected, but was not accepted yet.
   while (true) {
     const ipc::Channel tether(

@@ -116,7 +116,7 @@ absl::StatusOr<std::unique_ptr<snapshot::SnapshotStore>> OpenSnapshots(
       {.root = paths.Snapshots(), .limits = {}, .workers = &unpackers}, &problems);
   for (const std::string& problem : problems)
     base::Log(LogLevel::kError, "the layers on disk", {{"problem", problem}});
-  CRISP_FAILPOINT("crispd starts: layers loaded");
+  base::Failpoint("crispd starts: layers loaded");
   return snapshots;
 }
 
@@ -126,7 +126,7 @@ absl::StatusOr<std::unique_ptr<image::ImageStore>> OpenImages(const base::Paths&
   if (!images.ok()) return images;
   for (const std::string& file : (*images)->quarantined())
     base::Log(LogLevel::kError, "damaged image record, quarantined", {{"error", file}});
-  CRISP_FAILPOINT("crispd starts: images loaded");
+  base::Failpoint("crispd starts: images loaded");
   return images;
 }
 
@@ -148,7 +148,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   CRISP_RETURN_IF_ERROR(linux::OpenNull().status());  // what every exec needs, before the first
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root_lock, Claim(config.root, 0700));
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd state_lock, Claim(config.state, 0711));
-  CRISP_FAILPOINT("crispd starts: directories claimed");
+  base::Failpoint("crispd starts: directories claimed");
   CRISP_ASSIGN_OR_RETURN(const std::string shim_program, FindHelper("crisp-shim"));
   CRISP_ASSIGN_OR_RETURN(const shim_client::Launcher shims,
                          shim_client::Launcher::Create(shim_program));
@@ -188,7 +188,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
                             .pause_root = pause_root,
                             .own_group = own_group});
   CRISP_RETURN_IF_ERROR(runtime.Start());
-  CRISP_FAILPOINT("crispd starts: not serving yet");
+  base::Failpoint("crispd starts: not serving yet");
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<rpc::GrpcServer> server,
                          rpc::GrpcServer::Start(config.address, runtime.api(), hub));
   base::Log(LogLevel::kInfo, "serving", {{"address", config.address}, {"version", CRISP_VERSION}});

@@ -64,7 +64,7 @@ int RunInside(Child& child, ipc::Step& step) {
   if (pid == 0) BecomeProgram(child);
   step = ipc::Step::kClone;
   if (pid < 0) return errno;
-  CRISP_FAILPOINT("helper: process inside runs");
+  base::Failpoint("helper: process inside runs");
   const Outcome outcome = *child.outcome;
   step = ipc::Step::kExec;
   for (const ipc::Step possible : {ipc::Step::kSession, ipc::Step::kConsole})

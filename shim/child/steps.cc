@@ -75,7 +75,7 @@ template <size_t N>
 void Run(const ChildStep (&steps)[N], Child& child) {
   for (const ChildStep& step : steps) {
     child.report.Begin(step.step);
-    CRISP_FAILPOINT("child: ", ipc::StepName(step.step));
+    base::Failpoint("child: ", ipc::StepName(step.step));
     if (!step.run(child)) return;
   }
 }

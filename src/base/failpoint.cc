@@ -48,12 +48,18 @@ void Pass(FailpointPage& page, const Name& name) {
 
 }  // namespace
 
-void PassFailpoint(const char* name, const char* rest) {
+void Failpoint(const char* name, const char* rest) {
   static FailpointPage* const page = Map();
   if (page == nullptr) return;
   const int error = errno;
   Pass(*page, Name(name, rest));
   errno = error;
+}
+
+std::vector<std::string> FailpointEnvironment() {
+  const char* path = getenv(kFailpointFile);
+  if (path == nullptr) return {};
+  return {std::string(kFailpointFile) + "=" + path};
 }
 
 }  // namespace crisp::base

@@ -136,7 +136,7 @@ absl::Status WriteFileAtomic(const std::string& path, absl::string_view data, mo
   absl::Status status = Prefix(WriteAll(fd.get(), data), temporary);
   if (status.ok() && durability == Durability::kPower && fsync(fd.get()) != 0)
     status = Errno("fsync", temporary);
-  CRISP_FAILPOINT("file: written, not renamed");
+  base::Failpoint("file: written, not renamed");
   if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = Errno("rename", path);
   if (!status.ok()) {
     unlink(temporary.c_str());

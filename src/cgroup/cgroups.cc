@@ -204,7 +204,7 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
       return made;
     }
   }
-  CRISP_FAILPOINT("cgroup: made without limits");
+  base::Failpoint("cgroup: made without limits");
   absl::Status applied = FillCpuset(leaf);
   if (applied.ok()) applied = Apply(leaf, resources, /*is_new=*/true);
   if (applied.ok() && !resources.devices.empty() && layout_.Find("devices") == nullptr) {
@@ -405,7 +405,7 @@ void Cgroups::RemoveDefaultParent() {
 absl::Status Cgroups::RemoveDirectories(absl::string_view path) {
   for (const std::string& directory : AllDirectories(layout_, path)) {
     CRISP_RETURN_IF_ERROR(RemoveGroupTree(directory));
-    CRISP_FAILPOINT("cgroup: removed from one hierarchy");
+    base::Failpoint("cgroup: removed from one hierarchy");
   }
   return absl::OkStatus();
 }

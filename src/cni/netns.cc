@@ -99,7 +99,7 @@ absl::StatusOr<std::string> PinNetns(int netns_fd, absl::string_view name, const
   const std::string path = base::JoinPath(dir, name);
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd target, base::Open(path, O_RDONLY | O_CREAT | O_EXCL, 0));
   target.reset();
-  CRISP_FAILPOINT("netns pin: file made");
+  base::Failpoint("netns pin: file made");
   const std::string source = absl::StrCat("/proc/self/fd/", netns_fd);
   if (mount(source.c_str(), path.c_str(), "none", MS_BIND, nullptr) != 0) {
     const absl::Status status = base::Errno("pin netns: bind", path);
@@ -116,7 +116,7 @@ absl::Status UnpinNetns(const std::string& path) {
       errno != ENOENT) {
     return base::Errno("unpin netns: umount", path);
   }
-  CRISP_FAILPOINT("netns pin: unmounted");
+  base::Failpoint("netns pin: unmounted");
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("unpin netns: unlink", path);
   return absl::OkStatus();
 }

@@ -207,13 +207,13 @@ absl::StatusOr<PodNetwork> ConfiguredNetwork::Attach(const PodNetworkRequest& re
   }
   absl::ReaderMutexLock lock(&attaching_);
   CRISP_RETURN_IF_ERROR(cache_.Write(entry));
-  CRISP_FAILPOINT("cni add: input cached");
+  base::Failpoint("cni add: input cached");
   PodNetwork attached;
   CRISP_ASSIGN_OR_RETURN(Result result,
                          Add(network, entry, request.plugin_group, deadline, attached.timings));
   entry.result = std::move(result.json);
   CRISP_RETURN_IF_ERROR(cache_.Write(entry));
-  CRISP_FAILPOINT("cni add: result cached");
+  base::Failpoint("cni add: result cached");
   attached.ips = Ordered(std::move(result.ips), options_.ip_preference);
   return attached;
 }
@@ -248,7 +248,7 @@ absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
   entry->netns = request.netns_path;
   CRISP_RETURN_IF_ERROR(Del(*network, *entry, request.plugin_group, deadline));
   CRISP_RETURN_IF_ERROR(CheckLeases(*network, *entry));
-  CRISP_FAILPOINT("cni del: done, still cached");
+  base::Failpoint("cni del: done, still cached");
   return cache_.Remove(found.path);
 }
 

@@ -112,11 +112,11 @@ absl::StatusOr<std::string> RunPlugin(const std::vector<std::string>& plugin_dir
     base::UniqueFd group;
     if (!call.group.empty()) {
       CRISP_ASSIGN_OR_RETURN(group, cgroup::MakeProgramGroup(call.group, deadline));
-      CRISP_FAILPOINT("cni plugin: group made");
+      base::Failpoint("cni plugin: group made");
       command.cgroup = group.get();
     }
     absl::StatusOr<linux::RunResult> result = linux::Run(command, call.conf, limits);
-    CRISP_FAILPOINT("cni plugin: ended");
+    base::Failpoint("cni plugin: ended");
     if (!call.group.empty()) {
       CRISP_RETURN_IF_ERROR(cgroup::EndProgramGroup(call.group, base::Deadline::In(kKillTime)));
     }

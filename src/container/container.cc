@@ -46,17 +46,17 @@ absl::Status Container::MarkExited(const store::Outcome& outcome,
                                    const std::function<void()>& announce) {
   CRISP_CHECK(outcome.finished_at_ns >= outcome.started_at_ns);
   absl::Status status = record_.UpdateAnyway(FirstOutcome(outcome));
-  CRISP_FAILPOINT("exit: on record");
+  base::Failpoint("exit: on record");
   announce();
   exited_.Set();
-  CRISP_FAILPOINT("exit: announced");
+  base::Failpoint("exit: announced");
   return status;
 }
 
 void Container::PublishExit(const store::Outcome& outcome, const std::function<void()>& announce) {
   CRISP_CHECK(outcome.finished_at_ns >= outcome.started_at_ns);
   record_.Publish(FirstOutcome(outcome));
-  CRISP_FAILPOINT("exit: published");
+  base::Failpoint("exit: published");
   announce();
   exited_.Set();
 }

@@ -218,7 +218,7 @@ absl::StatusOr<ImagePtr> ImageStore::Put(Image image) {
   // The winner is written first: a crash or a full disk after it leaves a tag in two records, of
   // which Open() takes the one with the higher sequence. In the other order the tag could be lost.
   CRISP_RETURN_IF_ERROR(base::Prefix(Write(image), "write image record"));
-  CRISP_FAILPOINT("pull: image on record");
+  base::Failpoint("pull: image on record");
   for (const ImagePtr& loser : losers) (void)Write(*loser);  // without success: see above
   ImagePtr published = std::make_shared<const Image>(std::move(image));
   absl::MutexLock lock(&mu_);
@@ -237,11 +237,11 @@ absl::Status ImageStore::Remove(const oci::Digest& id) {
   // restore a record whose layers are gone.
   const std::string path = RecordPath(id);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("remove image record", path);
-  CRISP_FAILPOINT("remove image: record gone");
+  base::Failpoint("remove image: record gone");
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd directory,
                          base::Open(directory_, O_RDONLY | O_DIRECTORY));
   if (fsync(directory.get()) != 0) return base::Errno("fsync", directory_);
-  CRISP_FAILPOINT("remove image: synced");
+  base::Failpoint("remove image: synced");
   absl::MutexLock lock(&mu_);
   UnpublishLocked(id);
   return absl::OkStatus();

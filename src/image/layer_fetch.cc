@@ -25,7 +25,7 @@ class UnlessPresent final : public LayerSink {
 
   absl::Status Write(absl::string_view bytes) override {
     if (target_.Has(chain_id_)) return absl::AlreadyExistsError("the layer is present");
-    CRISP_FAILPOINT("pull: bytes received");
+    base::Failpoint("pull: bytes received");
     return sink_->Write(bytes);
   }
   absl::Status Seal() override { return sink_->Seal(); }
@@ -106,7 +106,7 @@ absl::Status LayerFetch::Fetch(size_t index) {
                        .parent_chain_id = index == 0 ? oci::ChainId() : layers_[index - 1].chain_id,
                        .chain_id = layers_[index].chain_id};
   CRISP_ASSIGN_OR_RETURN(LayerLease lease, leases_.Acquire(info.chain_id, call_));
-  CRISP_FAILPOINT("pull: layer leased");
+  base::Failpoint("pull: layer leased");
   const auto begin = [&]() -> absl::StatusOr<std::unique_ptr<LayerSink>> {
     CRISP_ASSIGN_OR_RETURN(std::unique_ptr<LayerSink> sink, target_.Begin(info));
     return std::make_unique<UnlessPresent>(target_, info.chain_id, std::move(sink), *call_.cancel);

@@ -145,7 +145,7 @@ absl::StatusOr<bool> Pull::Choose(const Registry::Document& document, const std:
   manifest = std::get<oci::Manifest>(std::move(decoded));
   image.manifest_digest = document.digest;
   image.size = static_cast<int64_t>(document.bytes.size());
-  CRISP_FAILPOINT("pull: manifest fetched");
+  base::Failpoint("pull: manifest fetched");
   CRISP_RETURN_IF_ERROR(FetchConfig(manifest, image));
   const oci::Platform& platform = image.config.platform;
   if (!CanRun(platform, HostPlatform())) {
@@ -243,7 +243,7 @@ absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
   image.repo_digests = {reference_.WithDigest(document.digest).ToString()};
   if (!reference_.tag().empty()) image.repo_tags = {reference_.ToString()};
   std::deque<LayerCounter>& counters = announce(manifest);
-  CRISP_FAILPOINT("pull: config fetched");
+  base::Failpoint("pull: config fetched");
   std::vector<Layer> layers = image.layers;
   std::optional<LayerLease> empty;
   if (manifest.layers.empty()) {
@@ -254,7 +254,7 @@ absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
   // Holds leases until the image is published, so that its layers are not removed before.
   LayerFetch fetch(registry_, target_, store_.leases(), manifest, layers, counters);
   CRISP_RETURN_IF_ERROR(fetch.Run(options_.parallel_layers, call_));
-  CRISP_FAILPOINT("pull: layers fetched");
+  base::Failpoint("pull: layers fetched");
   return Publish(std::move(image));
 }
 

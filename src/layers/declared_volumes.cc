@@ -91,7 +91,7 @@ absl::Status MakeVolumes(const snapshot::SnapshotStore& snapshots, absl::string_
   for (const spec::DeclaredVolume& volume : volumes.places) {
     CRISP_RETURN_IF_ERROR(base::Prefix(MakeVolume(volumes, volume, directory.get(), copier),
                                        Name(volume.container_path, volumes.image)));
-    CRISP_FAILPOINT("create container: a volume made");
+    base::Failpoint("create container: a volume made");
   }
   return absl::OkStatus();
 }

@@ -213,7 +213,7 @@ absl::StatusOr<RunResult> Run(const Command& command, absl::string_view input,
                          Spawn(command, {stdin_fd.get(), out_writer.get(), err_writer.get()}));
   out_writer.reset();
   err_writer.reset();
-  CRISP_FAILPOINT("program: started");
+  base::Failpoint("program: started");
 
   const absl::Status ended = Supervise(child.pidfd.get(), limits.deadline, out, err);
   // The group's number cannot be reused before the program is reaped.

@@ -82,9 +82,9 @@ grpc::Status Handle(const char* name, grpc::ServerContext* context, const Reques
   } else {
     const CallWatch::InFlight watched(front.watch, call,
                                       [context] { return context->IsCancelled(); });
-    CRISP_FAILPOINT(name, ": asked");
+    base::Failpoint(name, ": asked");
     result = handler(front.runtime, request, call);
-    CRISP_FAILPOINT(name, ": to be answered");
+    base::Failpoint(name, ": to be answered");
   }
   const std::string took = absl::StrCat((base::MonotonicNanos() - begin) / 1000, "us");
   const std::string object = ObjectOf(request);

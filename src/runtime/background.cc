@@ -67,9 +67,9 @@ void Background::RunJob(Jobs::iterator next) {
   jobs_.erase(next);
   running_.insert(key);
   mu_.Unlock();
-  CRISP_FAILPOINT("background: job taken");
+  base::Failpoint("background: job taken");
   const bool done = entry.job();
-  CRISP_FAILPOINT("background: job done");
+  base::Failpoint("background: job done");
   mu_.Lock();
   running_.erase(key);
   if (!done && jobs_.count(key) == 0) {

@@ -20,7 +20,7 @@ absl::Status WriteBundle(const std::string& bundle, const oci::Spec& spec) {
     CRISP_ASSIGN_OR_RETURN(const std::string filter, spec::CompileSeccomp(*spec.linux_.seccomp));
     CRISP_RETURN_IF_ERROR(
         base::WriteFileAtomic(base::JoinPath(bundle, base::kSeccompFile), filter, 0600));
-    CRISP_FAILPOINT("bundle: seccomp filter written");
+    base::Failpoint("bundle: seccomp filter written");
   }
   const std::string text = oci::EncodeRuntimeSpec(spec);
   CRISP_RETURN_IF_ERROR(base::Prefix(base::CheckFileSize(text), "runtime spec"));

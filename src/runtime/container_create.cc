@@ -117,9 +117,9 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
     CRISP_ASSIGN_OR_RETURN(record.image_volumes, layers::FindImageVolumes(core_.images, config));
     core_.layer_use.Add(layers::UsedLayers(record));
   }
-  CRISP_FAILPOINT("create container: layers in use");
+  base::Failpoint("create container: layers in use");
   record.id = base::ContainerId(base::NewId());
-  CRISP_FAILPOINT("create container: id chosen");
+  base::Failpoint("create container: id chosen");
   record.sandbox_id = sandbox->id();
   record.created_at_ns = base::WallNanos();
   record.config = config;
@@ -129,7 +129,7 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   record.image_ref = std::move(names.ref);
   record.resources = config.linux().resources();
   absl::Status status = Prepare(*sandbox, pod, *image, record);
-  CRISP_FAILPOINT("create container: prepared");
+  base::Failpoint("create container: prepared");
   // A sandbox that is stopped or removed meanwhile must not be left with a container.
   absl::MutexLock sandbox_lock(&sandbox->operation());
   if (status.ok()) status = CheckNotStopped(*sandbox);
@@ -144,7 +144,7 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
     core_.layer_use.Release(layers::UsedLayers(record));
     return status;
   }
-  CRISP_FAILPOINT("create container: on record");
+  base::Failpoint("create container: on record");
   auto container =
       std::make_shared<container::Container>(std::move(record), &core_.container_records);
   auto layer = core_.snapshots.OpenContainer(container->id().str());
@@ -164,7 +164,7 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
   const oci::ChainId top_layer = TopChainId(record.chain_ids);
   CRISP_ASSIGN_OR_RETURN(const snapshot::RootfsView layers, core_.snapshots.View(top_layer));
   CRISP_ASSIGN_OR_RETURN(auto users, image_users_.Read(record.image_id, layers));
-  CRISP_FAILPOINT("create container: image's users read");
+  base::Failpoint("create container: image's users read");
   CRISP_ASSIGN_OR_RETURN(spec::ResolvedUser user,
                          spec::ResolveUser(config.linux().security_context(), image.config.user,
                                            users->passwd, users->group));
@@ -201,15 +201,15 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
     base::Log(base::LogLevel::kWarning, warning, {{"id", record.id.str()}});
   record.stop_signal = result.stop_signal;
   CRISP_RETURN_IF_ERROR(MakeMountSources(config));
-  CRISP_FAILPOINT("create container: mount sources made");
+  base::Failpoint("create container: mount sources made");
   CRISP_RETURN_IF_ERROR(MakeLogDirectory(record.log_path));
-  CRISP_FAILPOINT("create container: log directory made");
+  base::Failpoint("create container: log directory made");
   CRISP_RETURN_IF_ERROR(layers::CheckImageVolumes(core_.snapshots, config, record.image_volumes));
   // Limits the host cannot give are the caller's error now, not StartContainer's later.
   CRISP_RETURN_IF_ERROR(spec::CgroupResources(record.resources, result.spec.linux_).status());
   CRISP_RETURN_IF_ERROR(
       core_.snapshots.Prepare(record.id.str(), top_layer, RootOwner(pod)).status());
-  CRISP_FAILPOINT("create container: writable layer made");
+  base::Failpoint("create container: writable layer made");
   CRISP_RETURN_IF_ERROR(layers::MakeVolumes(core_.snapshots, record.id.str(), volumes,
                                             [&] { return CheckNotStopped(sandbox); }));
   return WriteBundle(core_.paths.Bundle(record.id), result.spec);

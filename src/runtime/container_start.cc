@@ -52,14 +52,14 @@ absl::Status Containers::Launch(container::Container& container, base::Deadline 
   CRISP_ASSIGN_OR_RETURN(const cgroup::Resources limits,
                          spec::CgroupResources(record.resources, spec.linux_));
   CRISP_RETURN_IF_ERROR(base::Prefix(core_.cgroups.Create(cgroup_path, limits), "create cgroup"));
-  CRISP_FAILPOINT("start container: cgroup made");
+  base::Failpoint("start container: cgroup made");
   CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim,
                          core_.shims.Launch(bundle, record.id.str()));
-  CRISP_FAILPOINT("start container: shim launched");
+  base::Failpoint("start container: shim launched");
   absl::StatusOr<shim::v1::Started> started = shim_client::Start(shim.operation, start, deadline);
   if (started.ok()) {
     container.MarkStarted(InitOf(*started));
-    CRISP_FAILPOINT("start container: runs");
+    base::Failpoint("start container: runs");
     core_.Announce(Change::kStarted, container);
   }
   // Also after a failure: the monitor reaps the shim. A container that ended at once is found by
@@ -67,12 +67,12 @@ absl::Status Containers::Launch(container::Container& container, base::Deadline 
   shim.operation.Close();
   CRISP_RETURN_IF_ERROR(
       core_.monitor.Watch(record.id.str(), std::move(shim.tether), std::move(shim.pidfd)));
-  CRISP_FAILPOINT("start container: shim watched");
+  base::Failpoint("start container: shim watched");
   return started.status();
 }
 
 void Containers::RecordStartError(const ContainerPtr& container, const absl::Status& why) {
-  CRISP_FAILPOINT("start container: failed");
+  base::Failpoint("start container: failed");
   const bool oom_killed = shim_client::IsOomKilled(why);
   core_.MarkExited(container, {.started_at_ns = 0,
                                .finished_at_ns = base::WallNanos(),

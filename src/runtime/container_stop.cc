@@ -34,7 +34,7 @@ absl::Status Containers::Kill(container::Container& container, base::Deadline de
   if (!container.running()) return absl::OkStatus();
   const std::string cgroup_path = core_.CgroupPath(container);
   CRISP_RETURN_IF_ERROR(core_.cgroups.Kill(cgroup_path));
-  CRISP_FAILPOINT("kill container: killed");
+  base::Failpoint("kill container: killed");
   if (container.WaitExited(base::Deadline::In(kUsualEndTime))) return absl::OkStatus();
   // Dead or not, its shim did not say so. The shim has its time from when nothing is left of the
   // container; after that it is killed, and the exit is recorded without it (exits.cc).
@@ -75,7 +75,7 @@ absl::Status Containers::Stop(const ContainerPtr& container, absl::Duration grac
         return base::Prefix(sent, "stop signal");
       }
     }
-    CRISP_FAILPOINT("stop container: signal sent");
+    base::Failpoint("stop container: signal sent");
     if (container->WaitExited(call.Before(base::Deadline::In(grace))).ok()) return absl::OkStatus();
     const absl::Status caller = call.Check();
     if (!caller.ok()) return base::Prefix(caller, "container is still stopping");
@@ -95,17 +95,17 @@ absl::Status Containers::Remove(const ContainerPtr& container, const base::Call&
   if (container->state() == v1::CONTAINER_EXITED && !container->WaitExited(deadline))
     return absl::DeadlineExceededError("its end is still being recorded");
   const std::string cgroup_path = core_.CgroupPath(*container);
-  CRISP_FAILPOINT("remove container: ended");
+  base::Failpoint("remove container: ended");
   CRISP_RETURN_IF_ERROR(core_.cgroups.Kill(cgroup_path));
   CRISP_RETURN_IF_ERROR(core_.cgroups.Remove(cgroup_path, kKillTime));
-  CRISP_FAILPOINT("remove container: cgroup gone");
+  base::Failpoint("remove container: cgroup gone");
   CRISP_RETURN_IF_ERROR(core_.snapshots.RemoveContainer(id));
-  CRISP_FAILPOINT("remove container: writable layer gone");
+  base::Failpoint("remove container: writable layer gone");
   // The record first: how the container ended may so far be only in the bundle.
   CRISP_RETURN_IF_ERROR(core_.container_records.Remove(id));
-  CRISP_FAILPOINT("remove container: record gone");
+  base::Failpoint("remove container: record gone");
   CRISP_RETURN_IF_ERROR(base::RemoveTree(core_.paths.Bundle(container->id())));
-  CRISP_FAILPOINT("remove container: bundle gone");
+  base::Failpoint("remove container: bundle gone");
   core_.objects.containers.Remove(*container);
   core_.Announce(Change::kRemoved, *container);
   core_.layer_use.Release(container->Read(layers::UsedLayers));

@@ -152,13 +152,13 @@ absl::StatusOr<ExecOutput> Execs::Sync(const ContainerPtr& container,
     if (fcntl(pipe->read.get(), F_SETFL, O_NONBLOCK) != 0) return base::Errno("fcntl", "pipe");
   }
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd null, linux::OpenNull());
-  CRISP_FAILPOINT("exec: pipes made");
+  base::Failpoint("exec: pipes made");
   absl::StatusOr<shim_client::PendingExec> pending =
       shim_client::PendingExec::Ask(core_.paths.Bundle(container->id()), command, /*tty=*/false,
                                     {null.get(), out.write.get(), err.write.get()}, call.deadline,
                                     /*survives=*/true);
   if (!pending.ok()) return base::Prefix(pending.status(), "exec");
-  CRISP_FAILPOINT("exec: asked");
+  base::Failpoint("exec: asked");
   out.write.reset();
   err.write.reset();
   const auto stopping = [this] {
@@ -168,7 +168,7 @@ absl::StatusOr<ExecOutput> Execs::Sync(const ContainerPtr& container,
   absl::StatusOr<shim_client::ExecSession> session =
       AwaitStart(*std::move(pending), call, stopping);
   if (!session.ok()) return base::Prefix(session.status(), "exec");
-  CRISP_FAILPOINT("exec: runs");
+  base::Failpoint("exec: runs");
   return SyncExec(*std::move(session), std::move(out), std::move(err), sync_output_, stopping)
       .Run(call);
 }

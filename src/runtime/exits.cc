@@ -69,7 +69,7 @@ void Exits::Ended(const ContainerPtr& container, const ipc::ExitRecord& exit, bo
                                   .exit_code = exit.exit_code,
                                   .reason = Reason(exit),
                                   .message = ""};
-  CRISP_FAILPOINT("exit: known");
+  base::Failpoint("exit: known");
   if (on_disk) {
     core_.AnnounceExit(container, outcome);
   } else {

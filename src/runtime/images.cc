@@ -25,7 +25,7 @@ absl::Status Images::Remove(const image::ImagePtr& image) {
   const absl::Status removed = core_.images.Remove(image->id);
   if (absl::IsNotFound(removed)) return absl::OkStatus();
   CRISP_RETURN_IF_ERROR(removed);
-  CRISP_FAILPOINT("remove image: unlisted");
+  base::Failpoint("remove image: unlisted");
   core_.layer_use.DeleteUnused();
   base::Log(base::LogLevel::kInfo, "image removed", {{"id", image->id.str()}});
   return absl::OkStatus();

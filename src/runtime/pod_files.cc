@@ -76,7 +76,7 @@ absl::Status WritePodFiles(const linux::ProcessRef& pause, const v1::PodSandboxC
   CRISP_RETURN_IF_ERROR(
       Write(directory.get(), kResolvConf,
             spec::ResolvConf(config, resolv_conf.ok() ? *resolv_conf : std::string())));
-  CRISP_FAILPOINT("run sandbox: one pod file written");
+  base::Failpoint("run sandbox: one pod file written");
   CRISP_RETURN_IF_ERROR(Write(directory.get(), kHostname, hostname + "\n"));
   return Write(directory.get(), kHosts, hosts.ok() ? *hosts : "127.0.0.1 localhost\n");
 }

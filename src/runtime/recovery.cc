@@ -321,13 +321,13 @@ absl::Status Recovery::Run() {
   settled_ = base::Deadline::In(kSettleTime);
   emptied_ = base::Deadline::In(kKillTime);
   CRISP_RETURN_IF_ERROR(LoadSandboxes());
-  CRISP_FAILPOINT("crispd starts: sandboxes loaded");
+  base::Failpoint("crispd starts: sandboxes loaded");
   CRISP_RETURN_IF_ERROR(LoadContainers());
-  CRISP_FAILPOINT("crispd starts: containers loaded");
+  base::Failpoint("crispd starts: containers loaded");
   CRISP_RETURN_IF_ERROR(RemoveOrphans());
-  CRISP_FAILPOINT("crispd starts: orphans removed");
+  base::Failpoint("crispd starts: orphans removed");
   FinishTeardowns();
-  CRISP_FAILPOINT("crispd starts: teardowns queued");
+  base::Failpoint("crispd starts: teardowns queued");
   std::vector<base::ContainerId> older;
   for (const ContainerPtr& container : core_.objects.containers.List())
     older.push_back(container->id());

@@ -35,7 +35,7 @@ absl::Status Sandboxes::StopPause(sandbox::Sandbox& sandbox) {
       sandbox.Read([](const store::SandboxRecord& record) { return record.cgroup_parent; });
   CRISP_ASSIGN_OR_RETURN(const std::string path, core_.cgroups.Path(parent, sandbox.id().str()));
   CRISP_RETURN_IF_ERROR(core_.cgroups.Kill(path));
-  CRISP_FAILPOINT("stop pause: killed");
+  base::Failpoint("stop pause: killed");
   CRISP_RETURN_IF_ERROR(core_.cgroups.WaitEmpty(path, kKillTime));
   // The shim writes the exit record and ends; one that hangs is killed.
   if (sandbox.WaitPauseGone(base::Deadline::In(absl::Seconds(2)))) return absl::OkStatus();
@@ -77,16 +77,16 @@ absl::Status Sandboxes::Teardown(sandbox::Sandbox& sandbox, base::Deadline deadl
   const store::SandboxRecord record = sandbox.record();
   // No container may run on without the pod's network.
   CRISP_RETURN_IF_ERROR(containers_.KillOf(record.id, deadline));
-  CRISP_FAILPOINT("teardown: containers ended");
+  base::Failpoint("teardown: containers ended");
   absl::Status first;
   const auto clean = [&](store::Cleanup step, const char* what,
                          const std::function<absl::Status()>& run) {
     if (record.pending_cleanup.count(step) == 0) return;
     const absl::Status status = run();
     if (status.ok()) {
-      CRISP_FAILPOINT("teardown, still pending: ", what);
+      base::Failpoint("teardown, still pending: ", what);
       sandbox.CleanupDone(step);
-      CRISP_FAILPOINT("teardown, struck off: ", what);
+      base::Failpoint("teardown, struck off: ", what);
     } else if (first.ok()) {
       first = base::Prefix(status, what);
     }
@@ -124,11 +124,11 @@ void Sandboxes::TeardownLater(const SandboxPtr& sandbox, bool then_forget) {
 
 absl::Status Sandboxes::Forget(const SandboxPtr& sandbox) {
   CRISP_RETURN_IF_ERROR(base::RemoveTree(core_.paths.SandboxDir(sandbox->id())));
-  CRISP_FAILPOINT("remove sandbox: directory gone");
+  base::Failpoint("remove sandbox: directory gone");
   CRISP_RETURN_IF_ERROR(base::RemoveTree(core_.paths.Bundle(sandbox->id())));
-  CRISP_FAILPOINT("remove sandbox: bundle gone");
+  base::Failpoint("remove sandbox: bundle gone");
   CRISP_RETURN_IF_ERROR(core_.sandbox_records.Remove(sandbox->id().str()));
-  CRISP_FAILPOINT("remove sandbox: record gone");
+  base::Failpoint("remove sandbox: record gone");
   core_.objects.sandboxes.Remove(*sandbox);
   core_.Announce(Change::kRemoved, *sandbox);
   return absl::OkStatus();
@@ -141,7 +141,7 @@ absl::Status Sandboxes::Stop(const SandboxPtr& sandbox, const base::Call& call) 
     // stopping. Stopping must also work on a full disk, so a record that cannot be written does not
     // end it.
     sandbox->MarkStopped();
-    CRISP_FAILPOINT("stop sandbox: on record");
+    base::Failpoint("stop sandbox: on record");
   }
   const absl::Status status =
       Teardown(*sandbox, call.Before(base::Deadline::In(kTeardownTime)).deadline);
@@ -154,7 +154,7 @@ absl::Status Sandboxes::Remove(const SandboxPtr& sandbox, const base::Call& call
   absl::MutexLock lock(&sandbox->operation());
   for (const ContainerPtr& container : core_.objects.ContainersOf(sandbox->id()))
     CRISP_RETURN_IF_ERROR(containers_.Remove(container, call));
-  CRISP_FAILPOINT("remove sandbox: containers removed");
+  base::Failpoint("remove sandbox: containers removed");
   return base::Prefix(Forget(sandbox), "remove sandbox");
 }
 

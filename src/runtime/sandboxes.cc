@@ -126,35 +126,35 @@ absl::Status Sandboxes::BringUp(sandbox::Sandbox& sandbox, base::Deadline deadli
   const store::SandboxRecord record = sandbox.record();
   CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path, PrepareBundle(record));
   timeline.Mark("bundle");
-  CRISP_FAILPOINT("run sandbox: bundle written");
+  base::Failpoint("run sandbox: bundle written");
   CRISP_RETURN_IF_ERROR(CreateCgroup(record, cgroup_path, deadline));
   timeline.Mark("cgroup");
-  CRISP_FAILPOINT("run sandbox: cgroup made");
+  base::Failpoint("run sandbox: cgroup made");
   CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim, LaunchShim(sandbox));
   timeline.Mark("launch shim");
-  CRISP_FAILPOINT("run sandbox: shim watched");
+  base::Failpoint("run sandbox: shim watched");
   CRISP_ASSIGN_OR_RETURN(
       shim_client::ParkedStart parked,
       shim_client::StartParked(std::move(shim.operation), StartMessage(core_.cgroups, cgroup_path),
                                deadline));
   timeline.Mark("clone pause");
-  CRISP_FAILPOINT("run sandbox: pause cloned");
+  base::Failpoint("run sandbox: pause cloned");
   cni::PodNetwork network;
   if (!record.netns_path.empty()) {
     CRISP_RETURN_IF_ERROR(PinNetns(record, parked.pid()));
     timeline.Mark("pin netns");
-    CRISP_FAILPOINT("run sandbox: netns pinned");
+    base::Failpoint("run sandbox: netns pinned");
     CRISP_ASSIGN_OR_RETURN(network, core_.network.Attach(NetworkRequest(record), deadline));
     timeline.Mark("network");
-    CRISP_FAILPOINT("run sandbox: network attached");
+    base::Failpoint("run sandbox: network attached");
   }
   CRISP_ASSIGN_OR_RETURN(const shim::v1::Started started, parked.Release(deadline));
   timeline.Mark("start pause");
-  CRISP_FAILPOINT("run sandbox: pause runs");
+  base::Failpoint("run sandbox: pause runs");
   const linux::ProcessRef pause = {.pid = started.pid(), .start_ticks = started.start_ticks()};
   CRISP_RETURN_IF_ERROR(base::Prefix(WritePodFiles(pause, record.config), "write pod files"));
   timeline.Mark("pod files");
-  CRISP_FAILPOINT("run sandbox: pod files written");
+  base::Failpoint("run sandbox: pod files written");
   AddTimings(network.timings, started, timeline);
   if (!sandbox.SetPause({.process = pause, .phases = timeline.Take()})) {
     return absl::AbortedError("pause ended as soon as it was started");
@@ -198,23 +198,23 @@ absl::StatusOr<base::SandboxId> Sandboxes::Make(const v1::PodSandboxConfig& conf
     if (same) return sandbox->id();
   }
   CRISP_ASSIGN_OR_RETURN(store::SandboxRecord record, NewRecord(config, handler));
-  CRISP_FAILPOINT("run sandbox: id chosen");
+  base::Failpoint("run sandbox: id chosen");
   // Write-ahead: from here on a crash leaves a trail of everything that may exist.
   CRISP_RETURN_IF_ERROR(core_.sandbox_records.Write(record.id.str(), store::Encode(record)));
-  CRISP_FAILPOINT("run sandbox: on record");
+  base::Failpoint("run sandbox: on record");
   auto sandbox = std::make_shared<sandbox::Sandbox>(std::move(record), &core_.sandbox_records);
   core_.objects.sandboxes.Add(sandbox);
 
   absl::MutexLock lock(&sandbox->operation());
   const absl::Status status = BringUp(*sandbox, call.Before(base::Deadline::In(kLongest)).deadline);
   if (status.ok()) {
-    CRISP_FAILPOINT("run sandbox: ready on record");
+    base::Failpoint("run sandbox: ready on record");
     core_.Announce(Change::kCreated, *sandbox);
     core_.Announce(Change::kStarted, *sandbox);
     sandbox->MarkAnnounced([&] { core_.Announce(Change::kStopped, *sandbox); });
     return sandbox->id();
   }
-  CRISP_FAILPOINT("run sandbox: failed");
+  base::Failpoint("run sandbox: failed");
   absl::Status undone = Teardown(*sandbox, base::Deadline::In(kTeardownTime));
   if (undone.ok()) undone = Forget(sandbox);
   if (!undone.ok()) {

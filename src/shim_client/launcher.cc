@@ -36,10 +36,8 @@ std::vector<std::string> ShimEnvironment() {
     if (value != nullptr) environment.push_back(absl::StrCat(name, "=", value));
   }
 #endif
-#ifdef CRISP_FAILPOINTS
-  if (const char* file = getenv(base::kFailpointFile))
-    environment.push_back(absl::StrCat(base::kFailpointFile, "=", file));
-#endif
+  for (std::string& variable : base::FailpointEnvironment())
+    environment.push_back(std::move(variable));
   return environment;
 }
 
@@ -74,12 +72,12 @@ absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
                                               const std::string& container_id) const {
   const std::string path = base::JoinPath(bundle, base::kShimSocket);
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd socket, ipc::Listen(path));
-  CRISP_FAILPOINT("launch shim: socket bound");
+  base::Failpoint("launch shim: socket bound");
   const linux::Command command = {
       .path = kProgramPath, .args = {"crisp-shim", bundle, container_id}, .env = ShimEnvironment()};
   CRISP_ASSIGN_OR_RETURN(linux::Child child,
                          linux::Spawn(command, {-1, -1, -1, socket.get(), program_.get()}));
-  CRISP_FAILPOINT("launch shim: spawned");
+  base::Failpoint("launch shim: spawned");
   LaunchedShim shim;
   shim.pidfd = std::move(child.pidfd);
   // In time: the shim starts nothing before it is asked to.
@@ -97,7 +95,7 @@ absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
     }
     *channel = *std::move(connected);
   }
-  CRISP_FAILPOINT("launch shim: connected");
+  base::Failpoint("launch shim: connected");
   return shim;
 }
 

@@ -109,7 +109,7 @@ bool Monitor::TakePacket(int tether_fd) {
       it->second.tether.ReceiveMessage<::shim::v1::Reply>(nullptr, base::Deadline::At(0));
   if (!reply.ok()) return absl::IsDeadlineExceeded(reply.status());
   if (reply->has_exited()) {
-    CRISP_FAILPOINT("monitor: exit told");
+    base::Failpoint("monitor: exit told");
     it->second.told = {.exit = {.exit_code = reply->exited().exit_code(),
                                 .oom_killed = reply->exited().oom_killed(),
                                 .finished_at_ns = reply->exited().finished_at_ns()},
@@ -127,7 +127,7 @@ void Monitor::Gone(int tether_fd) {
     shim = std::move(it->second);
     watched_.erase(it);
   }
-  CRISP_FAILPOINT("monitor: shim's tether ended");
+  base::Failpoint("monitor: shim's tether ended");
   shim.tether.Close();
   if (!shim.pidfd.valid()) return on_gone_(shim.container_id, shim.told);
   // A shim that closed the tether but did not end is broken: it is killed.
@@ -145,7 +145,7 @@ void Monitor::CheckEnd(int pidfd) {
   siginfo_t info = {};
   // ECHILD: a shim of an earlier crispd, which init reaps.
   (void)waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
-  CRISP_FAILPOINT("monitor: shim reaped");
+  base::Failpoint("monitor: shim reaped");
   const Ending shim = std::move(ending_[pidfd]);
   ending_.erase(pidfd);
   if (!shim.deadline.is_never()) on_gone_(shim.container_id, shim.told);

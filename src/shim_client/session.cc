@@ -96,7 +96,7 @@ absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim:
   *request.mutable_start() = start;
   request.mutable_start()->set_park(false);
   CRISP_RETURN_IF_ERROR(channel.Send(request));
-  CRISP_FAILPOINT("launch shim: start asked");
+  base::Failpoint("launch shim: start asked");
   return ReceiveStarted(channel, deadline);
 }
 
@@ -106,7 +106,7 @@ absl::StatusOr<ParkedStart> StartParked(ipc::Channel channel, const shim::v1::St
   *request.mutable_start() = start;
   request.mutable_start()->set_park(true);
   CRISP_RETURN_IF_ERROR(channel.Send(request));
-  CRISP_FAILPOINT("launch shim: parked start asked");
+  base::Failpoint("launch shim: parked start asked");
   CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline));
   if (!reply.has_created()) return Unexpected();
   return ParkedStart(std::move(channel), reply.created().pid());
@@ -116,7 +116,7 @@ absl::StatusOr<shim::v1::Started> ParkedStart::Release(base::Deadline deadline) 
   shim::v1::Control release;
   release.mutable_release();
   CRISP_RETURN_IF_ERROR(channel_.Send(release));
-  CRISP_FAILPOINT("launch shim: release asked");
+  base::Failpoint("launch shim: release asked");
   return ReceiveStarted(channel_, deadline);
 }
 

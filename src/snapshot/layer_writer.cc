@@ -50,7 +50,7 @@ absl::Status LayerWriter::State::Seal() {
     return absl::DataLossError(absl::StrCat("diff id is ", digest, ", not ", staging.spec.diff_id));
   }
   sealed = true;
-  CRISP_FAILPOINT("layer: digest verified");
+  base::Failpoint("layer: digest verified");
   // In parallel with the other layers of the image, and with downloads still running.
   return unpacker->waits_for_lower() ? absl::OkStatus() : WriteRecordAndSync();
 }
@@ -79,10 +79,10 @@ absl::Status LayerWriter::State::WriteRecordAndSync() {
   CRISP_ASSIGN_OR_RETURN(record.info.usage, MeasureTree(root.get()));
   CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(staging.directory, base::kRecordFile),
                                               EncodeLayerRecord(record), 0600));
-  CRISP_FAILPOINT("layer: record written");
+  base::Failpoint("layer: record written");
   if (syncfs(sync.get()) != 0) return base::Errno("syncfs", staging.directory);
   synced = true;
-  CRISP_FAILPOINT("layer: synced");
+  base::Failpoint("layer: synced");
   return absl::OkStatus();
 }
 

@@ -304,7 +304,7 @@ absl::StatusOr<std::unique_ptr<LayerWriter>> SnapshotStore::BeginLayer(const Lay
     CRISP_RETURN_IF_ERROR(base::MakeDirs(fs, 0755));
     // The mode of the root in an image without an entry for it, independent of crispd's umask.
     if (chmod(fs.c_str(), 0755) != 0) return base::Errno("chmod", fs);
-    CRISP_FAILPOINT("layer: staged");
+    base::Failpoint("layer: staged");
     return LayerWriter::Create(std::move(staging));
   };
   absl::StatusOr<std::unique_ptr<LayerWriter>> writer = stage();
@@ -318,10 +318,10 @@ absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& r
   const LayerInfo& info = record.info;
   if (Has(info.chain_id)) return trash.Throw(StagingDir(number));
   CRISP_RETURN_IF_ERROR(Rename(StagingDir(number), LayerDir(number)));
-  CRISP_FAILPOINT("layer: renamed");
+  base::Failpoint("layer: renamed");
   if (absl::Status status = SyncDirectory(layers_dir); !status.ok())
     return Withdraw(number, std::move(status));
-  CRISP_FAILPOINT("layer: renamed and synced");
+  base::Failpoint("layer: renamed and synced");
   {
     absl::MutexLock lock(&mu);
     // Only now: Unlist() does not wait for the disk, so a parent may go at any time before.
@@ -375,12 +375,12 @@ absl::Status SnapshotStore::DeleteUnlisted(absl::Span<const uint64_t> numbers) {
   // layers/ must be complete.
   for (const uint64_t number : numbers) {
     CRISP_RETURN_IF_ERROR(Rename(state.LayerDir(number), state.StagingDir(number)));
-    CRISP_FAILPOINT("layers: one back in staging");
+    base::Failpoint("layers: one back in staging");
   }
   CRISP_RETURN_IF_ERROR(SyncDirectory(state.layers_dir));
   for (const uint64_t number : numbers) {
     CRISP_RETURN_IF_ERROR(state.trash.Throw(state.StagingDir(number)));
-    CRISP_FAILPOINT("layers: one in the trash");
+    base::Failpoint("layers: one in the trash");
   }
   return absl::OkStatus();
 }
@@ -431,7 +431,7 @@ absl::StatusOr<RootfsView> SnapshotStore::Prepare(absl::string_view container_id
     if (chown(path.c_str(), owner.uid, owner.gid) != 0) return base::Errno("chown", path);
   }
   const std::string path = state.ContainerDir(container_id);
-  CRISP_FAILPOINT("create container: writable layer staged");
+  base::Failpoint("create container: writable layer staged");
   if (renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
     const absl::Status status = base::Errno("rename", path);
     CRISP_RETURN_IF_ERROR(state.trash.Throw(made));

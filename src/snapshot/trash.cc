@@ -94,7 +94,7 @@ void Trash::EmptyOnce() {
       if (stop_) return;
     }
     const std::string path = base::JoinPath(directory_, name);
-    CRISP_FAILPOINT("trash: not empty");
+    base::Failpoint("trash: not empty");
     if (base::RemoveTree(path).ok()) continue;
     ClearFlagsBelow(path);
     (void)base::RemoveTree(path);  // stays for the next start if it fails again

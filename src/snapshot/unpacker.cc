@@ -83,7 +83,7 @@ absl::Status Unpacker::Run() {
     const Ends ends = std::move(ends_);  // closed below, so that the end of a worker shows
     CRISP_RETURN_IF_ERROR(StartWorkers(ends));
   }
-  CRISP_FAILPOINT("layer: processes started");
+  base::Failpoint("layer: processes started");
   return Relay();
 }
 
@@ -164,7 +164,7 @@ absl::Status Unpacker::Relay() {
     if (!chunk.ok()) return Explain(*decoder_, chunk.status());
     if (chunk->empty()) break;
     CRISP_RETURN_IF_ERROR(Explain(*untarrer_, Pass(*chunk)));
-    CRISP_FAILPOINT("layer: part passed on");
+    base::Failpoint("layer: part passed on");
   }
   decoder_->Kill();  // it comes to its end while the untarrer works
   CRISP_RETURN_IF_ERROR(Explain(*untarrer_, plain_->End(absl::OkStatus())));

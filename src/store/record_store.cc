@@ -14,7 +14,7 @@ absl::Status RecordDirectory::Write(const std::string& id, const std::string& te
   CRISP_RETURN_IF_ERROR(base::Prefix(base::CheckFileSize(text), "record"));
   const std::string dir = Dir(id);
   CRISP_RETURN_IF_ERROR(base::MakeDirs(dir, 0700));
-  CRISP_FAILPOINT("record: directory made");
+  base::Failpoint("record: directory made");
   const absl::Status written =
       base::WriteFileAtomic(base::JoinPath(dir, base::kRecordFile), text, 0600);
   // An object that never got a record must not look like one whose record is lost.

@@ -23,10 +23,7 @@ using ImageStub = v1::ImageService::Stub;
 
 // The programs with points; the tier's other tests have the released ones.
 std::string UsePrograms(std::string page) {
-  const char* directory = getenv("CRISP_TEST_FAULT_BIN_DIR");
-  if (directory == nullptr)
-    throw std::runtime_error("CRISP_TEST_FAULT_BIN_DIR is not set: run this through test/run");
-  setenv("CRISP_TEST_BIN_DIR", directory, /*overwrite=*/1);
+  setenv("CRISP_TEST_BIN_DIR", CRISP_KILL_POINTS_BIN, /*overwrite=*/1);
   return page;
 }
 

@@ -32,7 +32,7 @@ std::vector<std::string> Steps(const std::string& path) {
 }
 
 void AddPoints(const std::string& text, std::vector<SourcePoint>& points) {
-  const std::regex pattern(R"re(CRISP_FAILPOINT\(\s*"([^"]*)"(,)?)re");
+  const std::regex pattern(R"re(base::Failpoint\(\s*"([^"]*)"(,)?)re");
   for (const std::smatch& match : Matches(text, pattern)) {
     const std::string name = match[1];
     if (name != "builder: " && name != "child: ") {

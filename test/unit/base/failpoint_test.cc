@@ -1,4 +1,4 @@
-// base/failpoint.h with CRISP_FAILPOINTS, and the side of the test that makes programs stand still.
+// base/failpoint.cc, and the side of the test that makes programs stand still.
 #include "base/failpoint.h"
 
 #include <sys/wait.h>
@@ -46,10 +46,10 @@ std::string NewPath() {
 }
 
 int PassThree() {
-  CRISP_FAILPOINT("first");
-  CRISP_FAILPOINT("two ", "parts");
+  base::Failpoint("first");
+  base::Failpoint("two ", "parts");
   errno = ERANGE;
-  CRISP_FAILPOINT("first");
+  base::Failpoint("first");
   return errno == ERANGE ? 3 : 1;
 }
 
@@ -83,11 +83,11 @@ TEST_CASE("a child without descriptors stands still too, and its parent goes on"
   test::Standstill standstill(NewPath());
   standstill.Arm("child", 1);
   Program program([] {
-    CRISP_FAILPOINT("parent");
+    base::Failpoint("parent");
     const pid_t child = fork();
     if (child == 0) {
       close_range(0, ~0u, 0);
-      CRISP_FAILPOINT("child");
+      base::Failpoint("child");
       _exit(5);
     }
     int status = 0;
@@ -104,7 +104,7 @@ TEST_CASE("names that are too long are cut") {
   const std::string name(100, 'n');
   standstill.Arm(name, 1);
   Program program([&] {
-    CRISP_FAILPOINT(name.c_str());
+    base::Failpoint(name.c_str());
     return 0;
   });
   REQUIRE(standstill.Await(absl::Seconds(30)));
