@@ -176,7 +176,7 @@ void ExecSession::Advance() {
     return;
   }
   Report();
-  if (gone) Finish();
+  if (gone && active_) Finish();
 }
 
 bool ExecSession::GiveUp() {
@@ -188,14 +188,17 @@ bool ExecSession::GiveUp() {
 
 void ExecSession::Report() {
   if (connection_ == nullptr) return;
+  // When crispd has closed it, sending brings the KillExec that had arrived: Kill() is called
+  // within, and may have reported and finished the session.
+  Connection& connection = *connection_;
   if (started_) {
     ::shim::v1::Reply reply;
     reply.mutable_exec_exited()->set_exit_code(exit_code_);
-    (void)connection_->Send(reply);
-    connection_->Close();
+    (void)connection.Send(reply);
+    connection.Close();
   } else {
     const LaunchFailure failure = launch_->failure();
-    connection_->Fail(failure.step, failure.error, failure.killed ? "killed" : failure.detail);
+    connection.Fail(failure.step, failure.error, failure.killed ? "killed" : failure.detail);
   }
   connection_ = nullptr;
 }

@@ -174,6 +174,34 @@ TEST_CASE("an exec is killed when crispd gives it up while it starts", "[shim][e
   CHECK(Running(bundle, "4321") == 0);
 }
 
+TEST_CASE("an exec that is given up the moment it ends leaves nothing, and the shim goes on",
+          "[shim][exec]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
+  base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  const std::string script = GENERATE("exec sleep 4321", "sleep 4322 & exec sleep 4321");
+  {
+    auto session =
+        shim_client::ExecSession::Open(bundle.path(), {"sh", "-c", script}, false,
+                                       {null.get(), null.get(), null.get()}, DeadlineIn(5000));
+    REQUIRE(session.ok());
+    REQUIRE(SoonRunning(bundle, "4321", 1));
+    const pid_t pid = Pids(bundle, "4321").at(0);
+    // The shim sees the end of the process before it can read that the exec is given up.
+    REQUIRE(kill(bundle.shim_pid(), SIGSTOP) == 0);
+    REQUIRE(kill(pid, SIGKILL) == 0);
+    REQUIRE(Eventually(
+        [&] { return absl::StrContains(Slurp(absl::StrCat("/proc/", pid, "/stat")), ") Z "); }));
+  }
+  REQUIRE(kill(bundle.shim_pid(), SIGCONT) == 0);
+  CHECK(SoonRunning(bundle, "4322", 0));
+  CHECK(Eventually([&] { return ExecGroups(bundle) == 0; }));
+  const auto next = bundle.Exec({"true"});
+  INFO(next.status());
+  REQUIRE(next.ok());
+  CHECK(next->exit_code == 0);
+}
+
 TEST_CASE("an exec whose crispd has died runs on, and can write more than a pipe holds",
           "[shim][exec]") {
   Bundle bundle;
