@@ -1,10 +1,6 @@
 #include "rpc/grpc_service.h"
 
-#include <fcntl.h>
 #include <grpcpp/grpcpp.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -19,6 +15,7 @@
 #include "rpc/call_budget.h"
 #include "rpc/call_watch.h"
 #include "rpc/grpc_events.h"
+#include "rpc/listener.h"
 #include "rpc/status_codes.h"
 #include "runtime/v1/api.grpc.pb.h"
 
@@ -29,7 +26,6 @@ namespace v1 = ::runtime::v1;
 
 // As clients and other runtimes have it; larger requests are refused by gRPC.
 constexpr int kMaxMessage = 16 << 20;
-constexpr size_t kMaxReceived = size_t{4} * kMaxMessage;  // of all connections
 
 // What every call needs.
 struct Front {
@@ -211,24 +207,6 @@ class ImageRpcs final : public v1::ImageService::Service {
   Front& front_;
 };
 
-// A socket file that another crispd serves must not be taken over.
-absl::Status ClaimSocket(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("address \"", path, "\" is longer than a socket path can be"));
-  }
-  path.copy(address.sun_path, path.size());
-  base::UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!probe.valid()) return base::Errno("socket", path);
-  if (connect(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
-    return absl::AlreadyExistsError(absl::StrCat("another process serves ", path));
-  }
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("unlink", path);
-  return base::MakeDirs(path.substr(0, path.rfind('/')), 0711);
-}
-
 }  // namespace
 
 class GrpcServer::Impl {
@@ -245,26 +223,17 @@ class GrpcServer::Impl {
     // kinds of calls, and each thread that the kernel refuses counts in it for ever (1.51).
     builder.SetMaxReceiveMessageSize(kMaxMessage);
     builder.SetMaxSendMessageSize(kMaxMessage);
-    // gRPC compares a message's length with the maximum when it has all of it (1.51), and grants
-    // windows until then: without a quota, who announces 4 GiB may send them. A stream that would
-    // exceed the quota is reset.
-    grpc::ResourceQuota received("received");
-    received.Resize(kMaxReceived);
-    builder.SetResourceQuota(received);
-    builder.AddListeningPort(absl::StrCat("unix://", address), grpc::InsecureServerCredentials());
     builder.RegisterService(&runtime_);
     builder.RegisterService(&image_);
-    // The socket must never be connectable by others, not even between bind and chmod.
-    const mode_t old = umask(0177);
+    CRISP_ASSIGN_OR_RETURN(listener_, Listener::Open(address));
     server_ = builder.BuildAndStart();
-    umask(old);
-    if (server_ == nullptr)
-      return absl::UnavailableError(absl::StrCat("listen on ", address, " failed"));
-    return absl::OkStatus();
+    if (server_ == nullptr) return absl::UnavailableError("gRPC does not start");
+    return listener_->Serve(*server_);
   }
 
   void Stop() {
     if (server_ == nullptr) return;
+    listener_->Stop();
     front_.events.Close();
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
@@ -276,6 +245,7 @@ class GrpcServer::Impl {
   RuntimeRpcs runtime_;
   ImageRpcs image_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Listener> listener_;
 };
 
 GrpcServer::GrpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -286,7 +256,6 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string&
                                                               const runtime::Api& runtime,
                                                               events::Hub& events,
                                                               const CallLimits& limits) {
-  CRISP_RETURN_IF_ERROR(ClaimSocket(address));
   auto impl = std::make_unique<Impl>(runtime, events, limits);
   CRISP_RETURN_IF_ERROR(impl->Start(address));
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(impl)));

@@ -1,0 +1,94 @@
+#include "rpc/listener.h"
+
+#include <grpcpp/server_posix.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+
+namespace crisp::rpc {
+namespace {
+
+// Until accept4(2) is tried again without a descriptor or memory: no event tells of a free one.
+constexpr int kRestMs = 100;
+
+base::UniqueFd StreamSocket() {
+  return base::UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(const std::string& path) {
+  std::unique_ptr<Listener> listener(new Listener(path));
+  CRISP_RETURN_IF_ERROR(listener->Listen());
+  return listener;
+}
+
+absl::Status Listener::Listen() {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path_.size() >= sizeof(address.sun_path)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("address \"", path_, "\" is longer than a socket path can be"));
+  }
+  path_.copy(address.sun_path, path_.size());
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+  const base::UniqueFd probe = StreamSocket();
+  if (!probe.valid()) return base::Errno("socket", path_);
+  // A socket file that another crispd serves must not be taken over; its queue may be full.
+  if (connect(probe.get(), generic, sizeof(address)) == 0 || errno == EAGAIN) {
+    return absl::AlreadyExistsError(absl::StrCat("another process serves ", path_));
+  }
+  if (unlink(path_.c_str()) != 0 && errno != ENOENT) return base::Errno("unlink", path_);
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(path_.substr(0, path_.rfind('/')), 0711));
+  socket_ = StreamSocket();
+  stop_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!socket_.valid() || !stop_.valid()) return base::Errno("socket", path_);
+  // Before bind(2), which gives the file the socket's mode.
+  if (fchmod(socket_.get(), 0600) != 0 || bind(socket_.get(), generic, sizeof(address)) != 0 ||
+      listen(socket_.get(), SOMAXCONN) != 0) {
+    return base::Errno("listen", path_);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Listener::Serve(grpc::Server& server) {
+  CRISP_ASSIGN_OR_RETURN(thread_, base::StartThread("accept", [this, &server] { Run(server); }));
+  return absl::OkStatus();
+}
+
+void Listener::Run(grpc::Server& server) {
+  pollfd events[] = {{.fd = stop_.get(), .events = POLLIN, .revents = 0},
+                     {.fd = socket_.get(), .events = POLLIN, .revents = 0}};
+  while (true) {
+    (void)poll(events, 2, -1);
+    if (events[0].revents != 0) return;
+    const int fd = accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0) {
+      grpc::AddInsecureChannelFromFd(&server, fd);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+      // The client waits in the queue.
+      (void)poll(events, 1, kRestMs);
+    }
+  }
+}
+
+void Listener::Stop() {
+  if (!socket_.valid()) return;
+  (void)unlink(path_.c_str());  // before it is closed: a new crispd may make its own then
+  if (stop_.valid()) (void)eventfd_write(stop_.get(), 1);
+  thread_.Join();
+  socket_.reset();
+}
+
+}  // namespace crisp::rpc

@@ -1,0 +1,40 @@
+// The CRI socket: makes it, accepts its connections, and hands them to gRPC. gRPC's own listener
+// (1.51) sometimes never accepts again after a time without descriptors (CVE-2023-4785 and what its
+// mend left). Thread-safe after Open().
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/thread.h"
+#include "base/unique_fd.h"
+
+namespace crisp::rpc {
+
+class Listener {
+ public:
+  // Listens on `path`, mode 0600 from its first moment (unix(7)). A stale socket is replaced; when
+  // one answers, kAlreadyExists. Nobody accepts before Serve().
+  static absl::StatusOr<std::unique_ptr<Listener>> Open(const std::string& path);
+  ~Listener() { Stop(); }
+
+  // Accepts for `server`, which outlives Stop(). Called once.
+  absl::Status Serve(grpc::Server& server);
+  // Removes the socket's file; connections that are open stay so.
+  void Stop();
+
+ private:
+  explicit Listener(std::string path) : path_(std::move(path)) {}
+  absl::Status Listen();
+  void Run(grpc::Server& server);
+
+  const std::string path_;
+  base::UniqueFd socket_;
+  base::UniqueFd stop_;  // an eventfd(2)
+  base::Thread thread_;
+};
+
+}  // namespace crisp::rpc

@@ -1,0 +1,82 @@
+// The CRI socket itself.
+#include "rpc/listener.h"
+
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "server_fixture.h"
+
+namespace crisp::rpc {
+namespace {
+
+// A client's sockets, made before the descriptors are taken away, which connect afterwards.
+struct Client {
+  base::UniqueFd fd{socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+
+  bool Connect(const std::string& path) const {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    return connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  }
+  // gRPC speaks first, with its SETTINGS (RFC 9113, 3.4).
+  bool IsServed() const {
+    pollfd readable = {.fd = fd.get(), .events = POLLIN, .revents = 0};
+    return poll(&readable, 1, 10'000) == 1;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("connections are accepted again after a time without descriptors") {
+  ServerFixture fixture;
+  const std::string path = fixture.directory + "/socket";
+  rlimit usual = {};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &usual) == 0);
+  for (int round = 0; round < 40; ++round) {
+    std::vector<Client> clients(20);
+    const rlimit none = {.rlim_cur = 1, .rlim_max = usual.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    bool connected = true;
+    for (const Client& client : clients) connected &= client.Connect(path);
+    std::this_thread::yield();
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &usual) == 0);
+    CHECK(connected);
+    for (const Client& client : clients) REQUIRE(client.IsServed());
+  }
+}
+
+TEST_CASE("the socket has mode 0600, and its file goes with the server") {
+  std::string path;
+  {
+    ServerFixture fixture;
+    path = fixture.directory + "/socket";
+    struct stat info;
+    REQUIRE(stat(path.c_str(), &info) == 0);
+    CHECK((info.st_mode & 07777) == 0600);
+    fixture.server->Stop();
+    CHECK(access(path.c_str(), F_OK) != 0);
+  }
+}
+
+TEST_CASE("a socket that another process serves is not taken over, a stale one is") {
+  ServerFixture fixture;
+  const std::string path = fixture.directory + "/socket";
+  CHECK(absl::IsAlreadyExists(Listener::Open(path).status()));
+  const std::string stale = fixture.directory + "/stale";
+  {
+    const auto first = Listener::Open(stale);
+    REQUIRE(first.ok());
+    REQUIRE(link(stale.c_str(), (stale + "2").c_str()) == 0);
+  }
+  CHECK(Listener::Open(stale + "2").ok());
+}
+
+}  // namespace crisp::rpc
