@@ -13,13 +13,13 @@
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/status_macros.h"
 
 namespace crisp::rpc {
 namespace {
 
-// Until accept4(2) is tried again without a descriptor or memory: no event tells of a free one.
+// Until accept4(2) is tried again after an error, as without a descriptor: no event tells of a free
+// one.
 constexpr int kRestMs = 100;
 
 base::UniqueFd StreamSocket() {
@@ -51,14 +51,15 @@ absl::Status Listener::Listen() {
   }
   if (unlink(path_.c_str()) != 0 && errno != ENOENT) return base::Errno("unlink", path_);
   CRISP_RETURN_IF_ERROR(base::MakeDirs(path_.substr(0, path_.rfind('/')), 0711));
-  socket_ = StreamSocket();
   stop_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!socket_.valid() || !stop_.valid()) return base::Errno("socket", path_);
+  if (!stop_.valid()) return base::Errno("eventfd", path_);
+  base::UniqueFd made = StreamSocket();
+  if (!made.valid()) return base::Errno("socket", path_);
   // Before bind(2), which gives the file the socket's mode.
-  if (fchmod(socket_.get(), 0600) != 0 || bind(socket_.get(), generic, sizeof(address)) != 0 ||
-      listen(socket_.get(), SOMAXCONN) != 0) {
-    return base::Errno("listen", path_);
-  }
+  if (fchmod(made.get(), 0600) != 0) return base::Errno("fchmod", path_);
+  if (bind(made.get(), generic, sizeof(address)) != 0) return base::Errno("bind", path_);
+  socket_ = std::move(made);  // only now: Stop() removes the file, which must be this socket's
+  if (listen(socket_.get(), SOMAXCONN) != 0) return base::Errno("listen", path_);
   return absl::OkStatus();
 }
 
@@ -76,9 +77,8 @@ void Listener::Run(grpc::Server& server) {
     const int fd = accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0) {
       grpc::AddInsecureChannelFromFd(&server, fd);
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-      // The client waits in the queue.
-      (void)poll(events, 1, kRestMs);
+    } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
+      (void)poll(events, 1, kRestMs);  // the client waits in the queue
     }
   }
 }

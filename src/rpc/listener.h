@@ -1,12 +1,13 @@
 // The CRI socket: makes it, accepts its connections, and hands them to gRPC. gRPC's own listener
-// (1.51) sometimes never accepts again after a time without descriptors (CVE-2023-4785 and what its
-// mend left). Thread-safe after Open().
+// (1.51) never accepts again once it was refused a descriptor (CVE-2023-4785). Used by one thread;
+// it accepts on a thread of its own.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "base/thread.h"
