@@ -54,7 +54,7 @@ void Become(void* argument) {
   constexpr long kSignals = 64;
   for (long number = 1; number <= kSignals; ++number)
     syscall(SYS_rt_sigaction, number, kDefault, nullptr, kSignals / 8);
-  // The umask is changed while gRPC binds its socket.
+  // Whatever umask crispd was started with.
   umask(0022);
   bool ok = setsid() >= 0 && chdir("/") == 0;
   // The numbers of `files` are above all target numbers, so no dup2 overwrites a later source.

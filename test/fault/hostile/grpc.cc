@@ -147,8 +147,8 @@ Outcome LargeMessage(Target& target) {
       {grpc::StatusCode::RESOURCE_EXHAUSTED});
 }
 
-// The length says 4 GiB, and the client sends on as long as the server takes it. The suite's limit
-// of the runtime's memory decides; it must not be that the client stops before.
+// The length says 4 GiB, and the client sends on as long as the server takes it. The limit of the
+// runtime's memory, which the suite checks after each case (watch.h), is below what is sent.
 Outcome EndlessMessage(Target& target) {
   constexpr size_t kBytes = 512 * kMebibyte;
   Understood(target);

@@ -131,7 +131,7 @@ size_t Http2Client::Pour(uint32_t stream, const std::string& begin, size_t bytes
     Stream& state = streams_[stream];
     if (closed_ || state.ended || state.reset) break;
     const int64_t room = std::min({stream_window_ + state.window, connection_window_, kFrame});
-    if (room < static_cast<int64_t>(begin.size()) || room <= 0) {
+    if (room < std::max<int64_t>(static_cast<int64_t>(payload.size()), 1)) {
       if (!ReadSome(base::MonotonicNanos() + absl::ToInt64Nanoseconds(patience))) break;
       continue;
     }
