@@ -29,9 +29,9 @@ std::vector<std::string> ShimEnvironment() {
   // Without malloc's per-thread cache, freed memory goes back to the kernel (malloc_trim(3))
   // instead of staying in the cache in small pieces, each on another page: 20 KiB less per shim.
   std::vector<std::string> environment = {"GLIBC_TUNABLES=glibc.malloc.tcache_count=0"};
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   // A shim has no stderr: the sanitizers' reports must go to the files that crispd's go to.
-  for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS"}) {
+  for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
     const char* value = getenv(name);
     if (value != nullptr) environment.push_back(absl::StrCat(name, "=", value));
   }

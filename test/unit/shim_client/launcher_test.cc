@@ -31,6 +31,13 @@ int ExitCode(const LaunchedShim& shim) {
   return info.si_status;
 }
 
+pid_t PidOf(const LaunchedShim& shim) {
+  const std::string info = *base::ReadFile(absl::StrCat("/proc/self/fdinfo/", shim.pidfd.get()));
+  const size_t at = info.find("Pid:");
+  REQUIRE(at != std::string::npos);
+  return atoi(info.c_str() + at + 4);
+}
+
 TEST_CASE("shims run the program as it was when the launcher was created") {
   const TempDir dir;
   const std::string path = CopyOf(dir, "/bin/false");
@@ -93,11 +100,33 @@ TEST_CASE("shims get the limit of open files that crispd had, not the one it gav
   REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
   REQUIRE(shim.ok());
   // It has ended, or will, but is not reaped and so has its limits still.
-  const std::string info = *base::ReadFile(absl::StrCat("/proc/self/fdinfo/", shim->pidfd.get()));
-  const size_t at = info.find("Pid:");
-  REQUIRE(at != std::string::npos);
-  CHECK(linux::MaxOpenFiles(atoi(info.c_str() + at + 4)) == low.rlim_cur);
+  CHECK(linux::MaxOpenFiles(PidOf(*shim)) == low.rlim_cur);
   (void)ExitCode(*shim);
+}
+
+TEST_CASE("shims get nothing of crispd's environment but where a sanitizer's reports go") {
+  const TempDir dir;
+  const std::string fifo = dir.path + "/fifo";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  // grep PATTERN FILE, which waits until somebody opens the FIFO for writing.
+  const absl::StatusOr<Launcher> launcher = Launcher::Create(CopyOf(dir, "/bin/grep"));
+  REQUIRE(launcher.ok());
+  REQUIRE(setenv("CRISPD_OWN", "1", 1) == 0);
+  REQUIRE(setenv("TSAN_OPTIONS", "log_path=/reports", 1) == 0);
+  const absl::StatusOr<LaunchedShim> shim = launcher->Launch(dir.path, fifo);
+  REQUIRE(shim.ok());
+  const std::string environment = *base::ReadFile(absl::StrCat("/proc/", PidOf(*shim), "/environ"));
+  CHECK_FALSE(absl::StrContains(environment, "CRISPD_OWN"));
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr bool kSanitized = true;
+#else
+  constexpr bool kSanitized = false;
+#endif
+  CHECK(absl::StrContains(environment, "TSAN_OPTIONS=log_path=/reports") == kSanitized);
+  close(open(fifo.c_str(), O_WRONLY | O_CLOEXEC));
+  CHECK(ExitCode(*shim) == 1);
+  unsetenv("TSAN_OPTIONS");
+  unsetenv("CRISPD_OWN");
 }
 
 TEST_CASE("a missing program or bundle is an error that names it") {
