@@ -1,5 +1,7 @@
 // Checks a blob while it streams into a layer sink: size and digest of its descriptor, also when
-// connections break and when a server answers a Range request with the whole blob.
+// connections break and when a server answers a Range request with the whole blob. The size of a
+// descriptor without one is what the first answer says, or where the answer ends; the digest
+// decides.
 #pragma once
 
 #include <atomic>
@@ -26,7 +28,7 @@ class BlobReader final : public BodyReader {
 
   // Where the next connection must continue.
   int64_t offset() const { return offset_; }
-  bool complete() const { return offset_ == descriptor_.size; }
+  bool complete() const { return offset_ == size_; }
   // The last error came from the sink: another connection would not help.
   bool sink_failed() const { return sink_failed_; }
   // All bytes have the size and the digest.
@@ -37,6 +39,7 @@ class BlobReader final : public BodyReader {
   LayerSink& sink_;
   std::atomic<int64_t>& bytes_done_;
   digest::Hasher hasher_;
+  int64_t size_;  // -1: not known
   int64_t offset_ = 0;
   int64_t skip_ = 0;  // bytes of this answer that the sink already has
   bool sink_failed_ = false;

@@ -23,11 +23,14 @@
 namespace crisp::image {
 namespace {
 
-// For a blob that is small enough for memory: the image config.
+// For a blob that must be small enough for memory: the image config.
 class MemorySink final : public LayerSink {
  public:
   explicit MemorySink(std::string& bytes) : bytes_(bytes) { bytes_.clear(); }
   absl::Status Write(absl::string_view bytes) override {
+    if (bytes.size() > oci::kMaxDocumentBytes - bytes_.size())
+      return absl::InvalidArgumentError(
+          absl::StrCat("longer than ", oci::kMaxDocumentBytes, " bytes"));
     bytes_.append(bytes.data(), bytes.size());
     return absl::OkStatus();
   }
@@ -204,7 +207,7 @@ absl::Status Pull::FetchConfig(const oci::Manifest& manifest, Image& image) {
   const absl::Status fetched =
       registry_.FetchBlob(manifest.config, make_sink, bytes_done, call_).status();
   CRISP_RETURN_IF_ERROR(base::Prefix(fetched, "image config"));
-  image.size += manifest.config.size;
+  image.size += static_cast<int64_t>(image.config_json.size());
   return DeriveFromConfig(image);
 }
 
@@ -255,6 +258,10 @@ absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
   LayerFetch fetch(registry_, target_, store_.leases(), manifest, layers, counters);
   CRISP_RETURN_IF_ERROR(fetch.Run(options_.parallel_layers, call_));
   base::Failpoint("pull: layers fetched");
+  // Of layers without a stated size, those that were not there before.
+  for (size_t i = 0; i < manifest.layers.size(); ++i) {
+    if (manifest.layers[i].size == 0) image.size += counters[i].done;
+  }
   return Publish(std::move(image));
 }
 

@@ -424,7 +424,7 @@ absl::StatusOr<Registry::Document> Registry::FetchManifest(const oci::Descriptor
                                                            const base::Call& call) {
   CRISP_ASSIGN_OR_RETURN(Document document, FetchDocument(descriptor.digest.str(),
                                                           descriptor.digest, Need::kPull, call));
-  if (static_cast<int64_t>(document.bytes.size()) != descriptor.size) {
+  if (descriptor.size > 0 && static_cast<int64_t>(document.bytes.size()) != descriptor.size) {
     return absl::DataLossError(absl::StrCat("manifest ", descriptor.digest.str(), ": size is ",
                                             document.bytes.size(), ", not ", descriptor.size));
   }

@@ -92,8 +92,11 @@ absl::StatusOr<Descriptor> DecodeDescriptor(const Json& object) {
   Descriptor descriptor;
   descriptor.media_type = StringMember(object, "mediaType");
   CRISP_ASSIGN_OR_RETURN(descriptor.digest, Digest::Parse(StringMember(object, "digest")));
+  // Not stated by some builders: absent, 0 or -1. The digest says which bytes are meant.
   const Json* size = Member(object, "size");
-  if (size == nullptr || !size->is_number_integer()) return Invalid("size", "must be an integer");
+  if (size == nullptr) return descriptor;
+  if (!size->is_number_integer()) return Invalid("size", "must be an integer");
+  if (!size->is_number_unsigned() && size->get<int64_t>() == -1) return descriptor;
   // Compared as unsigned: a value above INT64_MAX must not become negative.
   if ((!size->is_number_unsigned() && size->get<int64_t>() < 0) ||
       size->get<uint64_t>() > static_cast<uint64_t>(kMaxLayerBytes)) {

@@ -136,13 +136,28 @@ TEST_CASE("a manifest has at most 500 layers, an index at most 1024 entries") {
 
 TEST_CASE("sizes outside the range are refused") {
   const std::string type = "application/vnd.oci.image.layer.v1.tar";
-  for (const char* size : {"-1", "1.5", "\"10\"", "null", "9223372036854775808", "1099511627777",
+  for (const char* size : {"-2", "-1.0", "1.5", "\"10\"", "9223372036854775808", "1099511627777",
                            "18446744073709551615", "1e99"}) {
     CAPTURE(size);
     CheckRefused(ManifestText(Entry(type, size)), "", "layers[0]: size");
   }
   CHECK(DecodeManifestOrIndex(ManifestText(Entry(type, "1099511627776")), "").ok());
   CheckRefused(ManifestText(kLayer, Entry(kOciConfigType, "4194305")), "", "config.size");
+}
+
+TEST_CASE("a size may be absent, null, 0 or -1, and is not stated then") {
+  for (const char* size : {"null", "0", "-1"}) {
+    CAPTURE(size);
+    const auto decoded = DecodeManifestOrIndex(
+        ManifestText(Entry("application/vnd.oci.image.layer.v1.tar", size)), "");
+    REQUIRE(decoded.ok());
+    CHECK(std::get<Manifest>(*decoded).layers.at(0).size == 0);
+  }
+  const std::string absent =
+      absl::StrReplaceAll(ManifestText(kLayer, kConfig), {{"\"size\":", "\"else\":"}});
+  const auto decoded = DecodeManifestOrIndex(absent, "");
+  REQUIRE(decoded.ok());
+  CHECK(std::get<Manifest>(*decoded).config.size == 0);
 }
 
 TEST_CASE("bad digests are refused") {
@@ -198,7 +213,7 @@ TEST_CASE(
   const std::string good = Entry(kOciManifestType);
   for (const std::string& bad :
        {std::string("null"), std::string("7"), std::string("{}"),
-        absl::StrReplaceAll(good, {{"sha256:", "md5:"}}), Entry(kOciManifestType, "-1"),
+        absl::StrReplaceAll(good, {{"sha256:", "md5:"}}), Entry(kOciManifestType, "-2"),
         Entry(kOciManifestType, "5", R"(,"platform":{"os":7})"),
         Entry(kOciManifestType, "5", R"(,"platform":{"os":"li\nnux"})"),
         Entry("application/vnd.dev.cosign.simplesigning.v1+json"),
