@@ -130,6 +130,7 @@ absl::StatusOr<HttpResponse> TokenQuestion::Ask(HttpClient& client, bool by_form
   }
   request.connect_timeout = host.connect_timeout;
   request.max_body_bytes = kMaxTokenAnswer;
+  request.decode_gzip = true;
   if (by_form) {
     request.method = "POST";
     request.url = realm;

@@ -22,17 +22,19 @@ int64_t RangeBegin(absl::string_view content_range) {
 }  // namespace
 
 BlobReader::BlobReader(const oci::Descriptor& descriptor, LayerSink& sink,
-                       std::atomic<int64_t>& bytes_done)
+                       std::atomic<int64_t>& bytes_done, bool decode_gzip)
     : descriptor_(descriptor),
       sink_(sink),
       bytes_done_(bytes_done),
       hasher_(AlgorithmOf(descriptor.digest)),
-      size_(descriptor.size > 0 ? descriptor.size : -1) {
+      size_(descriptor.size > 0 ? descriptor.size : -1),
+      decode_gzip_(decode_gzip) {
   bytes_done_ = 0;
 }
 
 absl::Status BlobReader::Start(const HttpResponse& head) {
   const bool partial = head.status == 206;
+  gzipped_ = gzipped_ || head.IsGzip();
   if (!partial && head.status != 200) {
     return absl::DataLossError(absl::StrCat("status ", head.status, " for a blob"));
   }
@@ -43,6 +45,7 @@ absl::Status BlobReader::Start(const HttpResponse& head) {
   // A server that does not support Range sends the whole blob again.
   skip_ = partial ? 0 : offset_;
   int64_t length = 0;
+  if (decode_gzip_ && head.IsGzip()) return absl::OkStatus();  // the length is the compressed one's
   if (!absl::SimpleAtoi(head.Header("content-length"), &length)) return absl::OkStatus();
   const int64_t before = partial ? offset_ : 0;
   if (size_ < 0) {

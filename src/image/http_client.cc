@@ -94,6 +94,12 @@ bool Exchange::OnHeader(absl::string_view line) {
   std::string& value = response.headers[absl::AsciiStrToLower(line.substr(0, colon))];
   if (!value.empty()) value += ", ";
   absl::StrAppend(&value, absl::StripAsciiWhitespace(line.substr(colon + 1)));
+  // libcurl knows more encodings, each of them another parser of hostile bytes.
+  const absl::string_view encoding = response.Header("content-encoding");
+  if (request.decode_gzip && !encoding.empty() && !response.IsGzip()) {
+    return Fail(absl::InvalidArgumentError(
+        absl::StrCat("Content-Encoding ", base::Printable(encoding, 80), " is not supported")));
+  }
   return true;
 }
 
@@ -242,6 +248,8 @@ void HttpClient::Curl::Configure(const HttpRequest& request, Exchange& exchange,
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, OpenSocket);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &exchange);
   ConfigureProxy(request.url);
+  // Sends the same Accept-Encoding as other requests have; what libcurl is told here, it decodes.
+  if (request.decode_gzip) curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity");
   if (request.method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   if (request.method == "POST") {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.form.size()));
@@ -328,6 +336,11 @@ absl::string_view HttpResponse::Header(const std::string& name) const {
   return found == headers.end() ? absl::string_view() : absl::string_view(found->second);
 }
 
+bool HttpResponse::IsGzip() const {
+  const absl::string_view encoding = Header("content-encoding");
+  return absl::EqualsIgnoreCase(encoding, "gzip") || absl::EqualsIgnoreCase(encoding, "x-gzip");
+}
+
 HttpClient::HttpClient(HttpPace pace) : pace_(pace) {
   static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
   (void)global;  // fails only when memory is exhausted, and then curl_easy_init() fails too
@@ -346,7 +359,10 @@ absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request, con
         absl::StrCat(request.url.Printable(), ": link-local addresses are not allowed"));
   }
   UniqueList headers;
-  for (const std::string& header : request.headers) {
+  std::vector<std::string> lines = request.headers;
+  // Without it a proxy may compress a body, which then has another digest.
+  if (!request.decode_gzip) lines.emplace_back("Accept-Encoding: identity");
+  for (const std::string& header : lines) {
     curl_slist* longer = curl_slist_append(headers.get(), header.c_str());
     if (longer == nullptr) return absl::ResourceExhaustedError("no memory for an HTTP request");
     (void)headers.release();
@@ -370,6 +386,7 @@ absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request, con
   }
   if (code == CURLE_OK || exchange.cut_short) return std::move(exchange.response);
   const std::string message = absl::StrCat(what, ": ", curl_->Words(exchange, code));
+  if (code == CURLE_BAD_CONTENT_ENCODING) return absl::DataLossError(message);
   return IsTrustFailure(code) ? absl::FailedPreconditionError(message)
                               : absl::UnavailableError(message);
 }

@@ -40,6 +40,10 @@ struct HttpRequest {
   HttpTls tls;
   absl::Duration connect_timeout = absl::Seconds(30);
   bool allow_link_local = false;
+  // Bodies are always asked for as they are. This is for a server that compresses them all the same
+  // (Content-Encoding: gzip): the body is what was compressed. Other encodings are
+  // kInvalidArgument.
+  bool decode_gzip = false;
   size_t max_body_bytes = 1 << 20;  // of a body without reader
 };
 
@@ -50,6 +54,8 @@ struct HttpResponse {
 
   // Empty when absent; `name` in lower case.
   absl::string_view Header(const std::string& name) const;
+  // Whether Content-Encoding says so.
+  bool IsGzip() const;
 };
 
 // Receives the body of a 2xx answer as it arrives.
@@ -70,7 +76,7 @@ class HttpClient {
 
   // A response with any HTTP status is OK. Errors: kUnavailable (cannot connect, connection broken,
   // too slow), kFailedPrecondition (certificates), kInvalidArgument (headers or body too large),
-  // and those of `call` and `reader`.
+  // kDataLoss (damaged gzip), and those of `call` and `reader`.
   absl::StatusOr<HttpResponse> Perform(const HttpRequest& request, const base::Call& call,
                                        BodyReader* reader = nullptr);
 
