@@ -123,11 +123,8 @@ absl::StatusOr<HttpResponse> TokenQuestion::Ask(HttpClient& client, bool by_form
   HttpRequest request;
   std::vector<std::string> secrets;
   request.tls = host.tls;
-  // The client certificate is only for the registry itself.
-  if (realm.Origin() != host.api.Origin()) {
-    request.tls.client_cert_file.clear();
-    request.tls.client_key_file.clear();
-  }
+  // The client certificates are only for the registry itself.
+  if (realm.Origin() != host.api.Origin()) request.tls.clients.clear();
   request.connect_timeout = host.connect_timeout;
   request.max_body_bytes = kMaxTokenAnswer;
   request.decode_gzip = true;

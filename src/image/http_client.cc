@@ -19,6 +19,7 @@
 #include "base/deadline.h"
 #include "base/errno.h"
 #include "base/printable.h"
+#include "image/client_certificates.h"
 #include "image/link_local.h"
 
 namespace crisp::image {
@@ -161,6 +162,12 @@ curl_socket_t OpenSocket(void* exchange, curlsocktype, curl_sockaddr* address) {
   return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+CURLcode ChooseAmongClients(CURL*, void* context, void* exchange) {
+  auto* self = static_cast<Exchange*>(exchange);
+  self->failure = ChooseClientCertificate(context, self->request.tls.clients);
+  return self->failure.ok() ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
+}
+
 // Errors with certificates, of either side: a retry would not help.
 bool IsTrustFailure(CURLcode code) {
   return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM ||
@@ -225,7 +232,7 @@ struct HttpClient::Curl {
 
   void Configure(const HttpRequest& request, Exchange& exchange, curl_slist* headers) const;
   void ConfigureProxy(const Url& url) const;
-  void ConfigureTls(const HttpTls& tls) const;
+  void ConfigureTls(Exchange& exchange) const;
   CURLcode Transfer(Exchange& exchange) const;
   std::string Words(const Exchange& exchange, CURLcode code) const;
 };
@@ -255,7 +262,7 @@ void HttpClient::Curl::Configure(const HttpRequest& request, Exchange& exchange,
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.form.size()));
     curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request.form.c_str());
   }
-  ConfigureTls(request.tls);
+  ConfigureTls(exchange);
 }
 
 // libcurl reads http_proxy, HTTPS_PROXY and NO_PROXY itself, but not all that other runtimes take.
@@ -272,18 +279,24 @@ void HttpClient::Curl::ConfigureProxy(const Url& url) const {
   curl_easy_setopt(easy, CURLOPT_NOPROXY, WithoutProxy(exceptions, url.port()).c_str());
 }
 
-void HttpClient::Curl::ConfigureTls(const HttpTls& tls) const {
+void HttpClient::Curl::ConfigureTls(Exchange& exchange) const {
+  const HttpTls& tls = exchange.request.tls;
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   if (!tls.ca_pem.empty()) {
     // Replaces only the default bundle file; the CA directory of the system is trusted too.
     curl_blob blob{const_cast<char*>(tls.ca_pem.data()), tls.ca_pem.size(), CURL_BLOB_COPY};
     curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
   }
-  if (!tls.client_cert_file.empty()) {
-    curl_easy_setopt(easy, CURLOPT_SSLCERT, tls.client_cert_file.c_str());
-    const std::string& key =
-        tls.client_key_file.empty() ? tls.client_cert_file : tls.client_key_file;
+  if (!tls.clients.empty()) {
+    // libcurl takes one; it uses no connection again for a request that has another or none.
+    const ClientCertificate& client = tls.clients.front();
+    curl_easy_setopt(easy, CURLOPT_SSLCERT, client.cert_file.c_str());
+    const std::string& key = client.key_file.empty() ? client.cert_file : client.key_file;
     curl_easy_setopt(easy, CURLOPT_SSLKEY, key.c_str());
+  }
+  if (tls.clients.size() > 1) {
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, ChooseAmongClients);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, &exchange);
   }
   if (tls.skip_verify) {
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);

@@ -24,11 +24,19 @@ struct HttpPace {
   int64_t bytes;
 };
 
-// In addition to the certificate authorities of the system. Files are read at each connection.
+// PEM files, read at each connection.
+struct ClientCertificate {
+  std::string cert_file;  // with the chain, if the server needs it
+  std::string key_file;   // empty: in cert_file
+
+  friend bool operator==(const ClientCertificate&, const ClientCertificate&) = default;
+};
+
 struct HttpTls {
-  std::string ca_pem;
-  std::string client_cert_file;  // PEM; empty: none
-  std::string client_key_file;   // empty: in client_cert_file
+  std::string ca_pem;  // in addition to the certificate authorities of the system
+  // A server that names authorities gets the first certificate that one of them has signed. It gets
+  // the first of all if it names none, or none of these.
+  std::vector<ClientCertificate> clients;
   bool skip_verify = false;
 };
 
