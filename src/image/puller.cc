@@ -92,9 +92,12 @@ class Pull {
   // else null.
   absl::StatusOr<ImagePtr> Unchanged();
   // Of the document or, if it is an index, of the best of its images that this node can run. False
-  // when there is none.
+  // when there is none. `platform_said`: an index names this node's platform for the document, or
+  // the document is not from an index. Then the architecture in the image's config does not matter,
+  // as with other runtimes: many builders leave it as it was in the base image, and the node may
+  // have an emulator for it.
   absl::StatusOr<bool> Choose(const Registry::Document& document, const std::string& media_type,
-                              int depth, oci::Manifest& manifest, Image& image);
+                              int depth, bool platform_said, oci::Manifest& manifest, Image& image);
   absl::StatusOr<bool> ChooseFrom(const oci::Index& index, int depth, oci::Manifest& manifest,
                                   Image& image);
   absl::StatusOr<bool> ChooseEntry(const oci::IndexEntry& entry, int depth, oci::Manifest& manifest,
@@ -140,7 +143,8 @@ absl::StatusOr<ImagePtr> Pull::Unchanged() {
 }
 
 absl::StatusOr<bool> Pull::Choose(const Registry::Document& document, const std::string& media_type,
-                                  int depth, oci::Manifest& manifest, Image& image) {
+                                  int depth, bool platform_said, oci::Manifest& manifest,
+                                  Image& image) {
   CRISP_ASSIGN_OR_RETURN(auto decoded, oci::DecodeManifestOrIndex(document.bytes, media_type));
   if (const auto* index = std::get_if<oci::Index>(&decoded)) {
     return ChooseFrom(*index, depth, manifest, image);
@@ -151,7 +155,7 @@ absl::StatusOr<bool> Pull::Choose(const Registry::Document& document, const std:
   base::Failpoint("pull: manifest fetched");
   CRISP_RETURN_IF_ERROR(FetchConfig(manifest, image));
   const oci::Platform& platform = image.config.platform;
-  if (!CanRun(platform, HostPlatform())) {
+  if (!(platform_said ? IsLinux(platform) : CanRun(platform, HostPlatform()))) {
     other_platform_ = absl::StrCat(platform.os, "/", platform.architecture);
     return false;
   }
@@ -166,7 +170,8 @@ absl::StatusOr<bool> Pull::ChooseEntry(const oci::IndexEntry& entry, int depth,
   CRISP_RETURN_IF_ERROR(base::Prefix(entry.manifest.status(), "image manifest"));
   CRISP_ASSIGN_OR_RETURN(const Registry::Document document,
                          registry_.FetchManifest(*entry.manifest, call_));
-  return Choose(document, entry.manifest->media_type, depth + 1, manifest, image);
+  return Choose(document, entry.manifest->media_type, depth + 1, entry.platform.has_value(),
+                manifest, image);
 }
 
 absl::StatusOr<bool> Pull::ChooseFrom(const oci::Index& index, int depth, oci::Manifest& manifest,
@@ -235,8 +240,8 @@ absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
   Image image;
   oci::Manifest manifest;
   CRISP_ASSIGN_OR_RETURN(const Registry::Document document, registry_.FetchManifest(call_));
-  CRISP_ASSIGN_OR_RETURN(const bool chosen,
-                         Choose(document, document.media_type, 0, manifest, image));
+  CRISP_ASSIGN_OR_RETURN(const bool chosen, Choose(document, document.media_type, 0,
+                                                   /*platform_said=*/true, manifest, image));
   if (!chosen) {
     const oci::Platform host = HostPlatform();
     return absl::NotFoundError(

@@ -117,6 +117,25 @@ TEST_CASE("attestations and other platforms do not keep an image from being foun
   CHECK(Holds(f.Pull("repo:v3").status(), "rootfs"));
 }
 
+TEST_CASE("an architecture in the config counts only where nothing else says one") {
+  PullFixture f;
+  TestImage image = MakeImage({"a"});
+  image.config = absl::StrReplaceAll(image.config, {{HostPlatform().architecture, "mips"}});
+  image.manifest = MakeManifest(image.config, image.layers);
+  Serve(f.registry, image);
+  const auto single = f.Pull();
+  INFO(single.status());
+  REQUIRE(single.ok());
+  CHECK((*single)->id == image.id());
+  ServeManifest(f.registry, "v2",
+                IndexOf({DescriptorOf(oci::kOciManifestType, image.manifest, ForThisNode())}),
+                oci::kOciIndexType);
+  CHECK(f.Pull("repo:v2").ok());
+  ServeManifest(f.registry, "v3", IndexOf({DescriptorOf(oci::kOciManifestType, image.manifest)}),
+                oci::kOciIndexType);
+  CHECK(Holds(f.Pull("repo:v3").status(), "but for linux/mips"));
+}
+
 TEST_CASE("an entry without a platform that is not an image, or not there, is passed over") {
   PullFixture f;
   const TestImage image = MakeImage({"a"});
