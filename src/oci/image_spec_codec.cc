@@ -217,11 +217,11 @@ absl::StatusOr<Kind> KindOfDocument(const Json& document, absl::string_view own_
   const Kind own = KindOf(own_type);
   Kind told = KindOf(media_type);
   if (told == Kind::kOther) told = Kind::kUnknown;
-  const Json* version = Member(document, "schemaVersion");
-  const bool schema1 = version != nullptr && version->is_number() && *version == 1;
-  if (schema1 || told == Kind::kSchema1 || own == Kind::kSchema1) {
+  // The number of its schemaVersion is not what makes it one: other runtimes do not look at it.
+  if (Find(document, "fsLayers") != nullptr || own == Kind::kSchema1) {
     return Invalid("schemaVersion", "image manifests of schema 1 are not supported");
   }
+  if (told == Kind::kSchema1) told = Kind::kUnknown;  // of a server that says so of every manifest
   if (own == Kind::kOther) {
     return Invalid("mediaType", absl::StrCat(Quoted(own_type), " is not an image manifest"));
   }

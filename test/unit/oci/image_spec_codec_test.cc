@@ -99,8 +99,10 @@ TEST_CASE("wrong media types, schema 1 and artifacts that are not images are ref
   CheckRefused(
       ManifestText(kLayer, kConfig, absl::StrCat(",\"mediaType\":\"", kOciIndexType, "\"")),
       kOciManifestType, "differs from the content type");
-  CheckRefused(manifest, "application/vnd.docker.distribution.manifest.v1+prettyjws", "schema 1");
+  const std::string schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+  CheckRefused("{\"schemaVersion\":1,\"fsLayers\":[]}", schema1, "schema 1");
   CheckRefused("{\"schemaVersion\":1,\"fsLayers\":[]}", "", "schema 1");
+  CheckRefused(ManifestText(kLayer, kConfig, ",\"mediaType\":\"" + schema1 + "\""), "", "schema 1");
   CheckRefused(ManifestText(kLayer, kConfig,
                             R"(,"mediaType":"application/vnd.oci.artifact.manifest.v1+json")"),
                "", "not an image manifest");
@@ -179,6 +181,21 @@ TEST_CASE("the type of a document is what it or the registry says, in any spelli
       DecodeManifestOrIndex(
           ManifestText(kLayer, kConfig, R"(,"mediaType":null,"annotations":{"a":"b"},"x":{})"), "")
           .ok());
+}
+
+TEST_CASE("a manifest is not of schema 1 because a number or the registry's type says so") {
+  for (const char* type : {"", "application/vnd.docker.distribution.manifest.v1+prettyjws",
+                           "application/vnd.docker.distribution.manifest.v1+json"}) {
+    for (const char* version : {"1", "2", "3", "\"2\"", "null"}) {
+      CAPTURE(type, version);
+      const std::string text = absl::StrReplaceAll(
+          ManifestText(kLayer),
+          {{"\"schemaVersion\":2", absl::StrCat("\"schemaVersion\":", version)}});
+      const auto decoded = DecodeManifestOrIndex(text, type);
+      REQUIRE(decoded.ok());
+      CHECK(std::holds_alternative<Manifest>(*decoded));
+    }
+  }
 }
 
 TEST_CASE("names of members count in any case, and not twice") {
