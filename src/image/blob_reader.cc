@@ -35,9 +35,6 @@ BlobReader::BlobReader(const oci::Descriptor& descriptor, LayerSink& sink,
 absl::Status BlobReader::Start(const HttpResponse& head) {
   const bool partial = head.status == 206;
   gzipped_ = gzipped_ || head.IsGzip();
-  if (!partial && head.status != 200) {
-    return absl::DataLossError(absl::StrCat("status ", head.status, " for a blob"));
-  }
   if (partial && RangeBegin(head.Header("content-range")) != offset_) {
     return absl::DataLossError(
         absl::StrCat("asked for bytes from ", offset_, ", got another range"));

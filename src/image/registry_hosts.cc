@@ -132,6 +132,7 @@ absl::Status ReadHeaders(const toml::node& node, std::vector<std::string>& heade
 
 absl::Status ReadCapabilities(const toml::node& node, RegistryHost& host) {
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, ReadStrings(node, "capabilities"));
+  if (names.empty()) return absl::OkStatus();  // as if the key were not there
   host.can_pull = host.can_resolve = false;
   for (const std::string& text : names) {
     const std::string name = absl::AsciiStrToLower(text);
@@ -177,7 +178,8 @@ absl::Status ReadHost(const toml::table& table, const std::string& directory, Re
   }
   if (const toml::node* node = Get(table, "dial_timeout")) {
     const auto* text = node->as_string();
-    // Go's duration syntax, which is Abseil's too.
+    // Go's duration syntax, which is Abseil's too. An empty one is as if the key were not there.
+    if (text != nullptr && text->get().empty()) return absl::OkStatus();
     if (text == nullptr || !absl::ParseDuration(text->get(), &host.connect_timeout) ||
         host.connect_timeout <= absl::ZeroDuration()) {
       return Bad("dial_timeout", "must be a duration like \"5s\"");
@@ -255,9 +257,11 @@ absl::StatusOr<std::vector<RegistryHost>> ReadHostsToml(const std::string& text,
   std::string where = DefaultServer(registry);
   if (const toml::node* node = Get(file, "server")) {
     if (!node->is_string()) return Bad("server", "must be a string");
-    where = node->as_string()->get();
-    server.configured = true;
-    server.is_mirror = true;
+    if (!node->as_string()->get().empty()) {
+      where = node->as_string()->get();
+      server.configured = true;
+      server.is_mirror = true;
+    }
   }
   absl::StatusOr<Url> api = ApiUrl(where, override_path);
   if (!api.ok()) return base::Prefix(api.status(), "server");
@@ -293,7 +297,7 @@ absl::StatusOr<std::vector<RegistryHost>> RegistryHosts(absl::string_view regist
     CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, kMaxConfigBytes));
     auto hosts = ReadHostsToml(text, directory, registry);
     if (!hosts.ok()) return base::Prefix(hosts.status(), path);
-    return hosts;
+    if (!text.empty()) return hosts;  // else containerd reads Docker's files, too
   }
   RegistryHost host;
   if (!directory.empty()) CRISP_RETURN_IF_ERROR(ReadCertFiles(directory, host.tls));

@@ -227,3 +227,21 @@ TEST_CASE("unknown keys of hosts.toml are ignored, as containerd does") {
   certs.Write("r", "hosts.toml", "future = 1\n[host.\"https://x\"]\nother = true\n");
   CHECK(certs.Hosts("r").size() == 2);
 }
+
+TEST_CASE("empty values of hosts.toml are none, and an empty file leaves Docker's own files") {
+  Certs certs;
+  certs.Write("r", "hosts.toml", "capabilities = []\n[host.\"https://x\"]\ncapabilities = []\n");
+  for (const RegistryHost& host : certs.Hosts("r")) {
+    CHECK(host.can_pull);
+    CHECK(host.can_resolve);
+  }
+  certs.Write("s", "hosts.toml", "server = \"\"\ndial_timeout = \"\"\n");
+  REQUIRE(certs.Hosts("s").size() == 1);
+  CHECK(certs.Hosts("s")[0].api.text() == "https://s/v2");
+  CHECK(certs.Hosts("s")[0].connect_timeout == RegistryHost().connect_timeout);
+  certs.Write("e", "hosts.toml", "");
+  certs.Write("e", "ca.crt", "CA");
+  const auto hosts = certs.Hosts("e");
+  REQUIRE(hosts.size() == 1);
+  CHECK(hosts[0].tls.ca_pem == "CA\n");
+}
