@@ -72,44 +72,96 @@ absl::StatusOr<Url> RealmUrl(const RegistryHost& host, const Challenge& challeng
   return realm;
 }
 
+bool IsAnonymous(const Credentials& credentials) {
+  return credentials.username.empty() && credentials.password.empty() &&
+         credentials.identity_token.empty();
+}
+
+// What the token server is asked for, and the two ways to ask: by the query of a GET, and by the
+// form of a POST (OAuth2). Many servers know only one of them.
+struct TokenQuestion {
+  const RegistryHost& host;
+  const Url& realm;
+  const std::string& service;
+  const std::string& scope;
+  const Credentials& credentials;
+
+  std::string Form() const;
+  absl::StatusOr<Url> Query() const;
+  absl::StatusOr<HttpResponse> Ask(HttpClient& client, bool by_form, const base::Call& call) const;
+};
+
+std::string TokenQuestion::Form() const {
+  std::string form;
+  const bool refresh = !credentials.identity_token.empty();
+  AppendParameter(form, "grant_type", refresh ? "refresh_token" : "password");
+  if (!service.empty()) AppendParameter(form, "service", service);
+  AppendParameter(form, "scope", scope);
+  AppendParameter(form, "client_id", kClientId);
+  if (refresh) {
+    AppendParameter(form, "refresh_token", credentials.identity_token);
+  } else {
+    AppendParameter(form, "username", credentials.username);
+    AppendParameter(form, "password", credentials.password);
+  }
+  return form;
+}
+
+absl::StatusOr<Url> TokenQuestion::Query() const {
+  std::string query;
+  if (!service.empty()) AppendParameter(query, "service", service);
+  // The query has each scope by itself, the form all of them in one.
+  for (const absl::string_view one : absl::StrSplit(scope, ' ', absl::SkipEmpty())) {
+    AppendParameter(query, "scope", one);
+  }
+  const absl::string_view separator = absl::StrContains(realm.text(), '?') ? "&" : "?";
+  return Url::Parse(absl::StrCat(realm.text(), separator, query));
+}
+
+absl::StatusOr<HttpResponse> TokenQuestion::Ask(HttpClient& client, bool by_form,
+                                                const base::Call& call) const {
+  HttpRequest request;
+  std::vector<std::string> secrets;
+  request.tls = host.tls;
+  // The client certificates are only for the registry itself.
+  if (realm.Origin() != host.api.Origin()) request.tls.clients.clear();
+  request.connect_timeout = host.connect_timeout;
+  request.max_body_bytes = kMaxTokenAnswer;
+  request.decode_gzip = true;
+  if (by_form) {
+    request.method = "POST";
+    request.url = realm;
+    request.form = Form();
+  } else {
+    CRISP_ASSIGN_OR_RETURN(request.url, Query());
+    if (!IsAnonymous(credentials)) {
+      secrets.push_back(absl::StrCat("Authorization: Basic ", BasicSecret(credentials)));
+    }
+  }
+  bool left_origin = false;
+  return PerformAndFollow(client, request, secrets, call, nullptr, left_origin);
+}
+
+// Whether a server that gives no token may give one when it is asked in the other way. Of those
+// that do not know a POST, some say 400 or 401 (containerd has met them at ACR and Artifactory).
+bool MayKnowTheOtherWay(int status) {
+  return status == 400 || status == 401 || status == 404 || status == 405 || status == 501;
+}
+
 absl::StatusOr<std::string> FetchToken(HttpClient& client, const RegistryHost& host,
                                        const Challenge& challenge, absl::string_view repository,
                                        const Credentials& credentials, const base::Call& call) {
   CRISP_ASSIGN_OR_RETURN(const Url realm, RealmUrl(host, challenge, credentials));
   const std::string scope =
       challenge.scope.empty() ? absl::StrCat("repository:", repository, ":pull") : challenge.scope;
-  std::string query;
-  if (!challenge.service.empty()) query = "service=" + PercentEncode(challenge.service);
-  HttpRequest request;
-  std::vector<std::string> secrets;
-  request.tls = host.tls;
-  // The client certificate is only for the registry itself.
-  if (realm.Origin() != host.api.Origin()) {
-    request.tls.client_cert_file.clear();
-    request.tls.client_key_file.clear();
+  const TokenQuestion question = {host, realm, challenge.service, scope, credentials};
+  const bool by_form = !credentials.identity_token.empty();
+  CRISP_ASSIGN_OR_RETURN(HttpResponse response, question.Ask(client, by_form, call));
+  if (!IsAnonymous(credentials) && MayKnowTheOtherWay(response.status)) {
+    CRISP_ASSIGN_OR_RETURN(HttpResponse other, question.Ask(client, !by_form, call));
+    // One that does not know this way says nothing of the user.
+    if (!MayKnowTheOtherWay(other.status) || other.status == 401) response = std::move(other);
   }
-  request.connect_timeout = host.connect_timeout;
-  request.max_body_bytes = kMaxTokenAnswer;
-  if (!credentials.identity_token.empty()) {
-    AppendParameter(query, "scope", scope);
-    request.method = "POST";
-    request.url = realm;
-    request.form = absl::StrCat("grant_type=refresh_token&", query, "&client_id=", kClientId,
-                                "&refresh_token=", PercentEncode(credentials.identity_token));
-  } else {
-    // The query has each scope by itself, the form all of them in one.
-    for (const absl::string_view one : absl::StrSplit(scope, ' ', absl::SkipEmpty())) {
-      AppendParameter(query, "scope", one);
-    }
-    const absl::string_view separator = absl::StrContains(realm.text(), '?') ? "&" : "?";
-    CRISP_ASSIGN_OR_RETURN(request.url, Url::Parse(absl::StrCat(realm.text(), separator, query)));
-    if (!credentials.username.empty() || !credentials.password.empty()) {
-      secrets.push_back(absl::StrCat("Authorization: Basic ", BasicSecret(credentials)));
-    }
-  }
-  bool left_origin = false;
-  CRISP_ASSIGN_OR_RETURN(const HttpResponse response,
-                         PerformAndFollow(client, request, secrets, call, nullptr, left_origin));
   const std::string server = absl::StrCat("token server ", realm.Printable());
   if (response.status / 100 == 2) {
     absl::StatusOr<std::string> token = DecodeToken(response.body);
@@ -166,7 +218,9 @@ std::vector<Challenge> ParseChallenges(absl::string_view rest) {
 }
 
 std::string BasicSecret(const Credentials& credentials) {
-  return absl::Base64Escape(absl::StrCat(credentials.username, ":", credentials.password));
+  const bool only_token = credentials.username.empty() && credentials.password.empty();
+  return absl::Base64Escape(absl::StrCat(
+      credentials.username, ":", only_token ? credentials.identity_token : credentials.password));
 }
 
 absl::StatusOr<std::string> Authorize(HttpClient& client, const RegistryHost& host,

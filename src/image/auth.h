@@ -25,14 +25,14 @@ struct Challenge {
 std::vector<Challenge> ParseChallenges(absl::string_view header);
 
 // The value for Authorization that answers the registry's challenges. For a bearer challenge
-// requests a token from the token server: over https only, unless the registry itself is plain
-// http, and never from a link-local address. kUnauthenticated when the credentials are refused or
-// missing.
+// requests a token from the token server, by GET or by POST, whichever it takes: over https only,
+// unless the registry itself is plain http, and never from a link-local address. kUnauthenticated
+// when the credentials are refused or missing.
 absl::StatusOr<std::string> Authorize(HttpClient& client, const RegistryHost& host,
                                       absl::string_view challenges, absl::string_view repository,
                                       const Credentials& credentials, const base::Call& call);
 
-// base64("username:password").
+// base64("username:password"), with an identity token for the password of a user without one.
 std::string BasicSecret(const Credentials& credentials);
 
 }  // namespace crisp::image

@@ -22,19 +22,19 @@ int64_t RangeBegin(absl::string_view content_range) {
 }  // namespace
 
 BlobReader::BlobReader(const oci::Descriptor& descriptor, LayerSink& sink,
-                       std::atomic<int64_t>& bytes_done)
+                       std::atomic<int64_t>& bytes_done, bool decode_gzip)
     : descriptor_(descriptor),
       sink_(sink),
       bytes_done_(bytes_done),
-      hasher_(AlgorithmOf(descriptor.digest)) {
+      hasher_(AlgorithmOf(descriptor.digest)),
+      size_(descriptor.size > 0 ? descriptor.size : -1),
+      decode_gzip_(decode_gzip) {
   bytes_done_ = 0;
 }
 
 absl::Status BlobReader::Start(const HttpResponse& head) {
   const bool partial = head.status == 206;
-  if (!partial && head.status != 200) {
-    return absl::DataLossError(absl::StrCat("status ", head.status, " for a blob"));
-  }
+  gzipped_ = gzipped_ || head.IsGzip();
   if (partial && RangeBegin(head.Header("content-range")) != offset_) {
     return absl::DataLossError(
         absl::StrCat("asked for bytes from ", offset_, ", got another range"));
@@ -42,9 +42,16 @@ absl::Status BlobReader::Start(const HttpResponse& head) {
   // A server that does not support Range sends the whole blob again.
   skip_ = partial ? 0 : offset_;
   int64_t length = 0;
-  const int64_t expected = descriptor_.size - (partial ? offset_ : 0);
-  if (absl::SimpleAtoi(head.Header("content-length"), &length) && length != expected) {
-    return absl::DataLossError(absl::StrCat("size is ", length, ", not ", expected));
+  if (decode_gzip_ && head.IsGzip()) return absl::OkStatus();  // the length is the compressed one's
+  if (!absl::SimpleAtoi(head.Header("content-length"), &length)) return absl::OkStatus();
+  const int64_t before = partial ? offset_ : 0;
+  if (size_ < 0) {
+    if (length < 0 || length > oci::kMaxLayerBytes - before)
+      return absl::DataLossError(absl::StrCat("size is more than ", oci::kMaxLayerBytes));
+    size_ = before + length;
+  }
+  if (length != size_ - before) {
+    return absl::DataLossError(absl::StrCat("size is ", length, ", not ", size_ - before));
   }
   return absl::OkStatus();
 }
@@ -54,8 +61,9 @@ absl::Status BlobReader::Read(absl::string_view bytes) {
   skip_ -= skipped;
   bytes.remove_prefix(static_cast<size_t>(skipped));
   if (bytes.empty()) return absl::OkStatus();
-  if (static_cast<int64_t>(bytes.size()) > descriptor_.size - offset_) {
-    return absl::DataLossError(absl::StrCat("size is more than ", descriptor_.size));
+  const int64_t most = size_ < 0 ? oci::kMaxLayerBytes : size_;
+  if (static_cast<int64_t>(bytes.size()) > most - offset_) {
+    return absl::DataLossError(absl::StrCat("size is more than ", most));
   }
   hasher_.Update(bytes);
   if (absl::Status status = sink_.Write(bytes); !status.ok()) {
@@ -68,8 +76,8 @@ absl::Status BlobReader::Read(absl::string_view bytes) {
 }
 
 absl::Status BlobReader::Seal() {
-  if (!complete()) {
-    return absl::DataLossError(absl::StrCat("size is ", offset_, ", not ", descriptor_.size));
+  if (size_ >= 0 && !complete()) {
+    return absl::DataLossError(absl::StrCat("size is ", offset_, ", not ", size_));
   }
   const oci::Digest digest = image::Finish(hasher_);
   if (digest != descriptor_.digest) {

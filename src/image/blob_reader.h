@@ -1,5 +1,7 @@
 // Checks a blob while it streams into a layer sink: size and digest of its descriptor, also when
-// connections break and when a server answers a Range request with the whole blob.
+// connections break and when a server answers a Range request with the whole blob. The size of a
+// descriptor without one is what the first answer says, or where the answer ends; the digest
+// decides.
 #pragma once
 
 #include <atomic>
@@ -15,8 +17,9 @@ namespace crisp::image {
 // Used by one thread, for one sink.
 class BlobReader final : public BodyReader {
  public:
-  // Borrows all three.
-  BlobReader(const oci::Descriptor& descriptor, LayerSink& sink, std::atomic<int64_t>& bytes_done);
+  // Borrows the first three. `decode_gzip`: the answers are those to HttpRequest::decode_gzip.
+  BlobReader(const oci::Descriptor& descriptor, LayerSink& sink, std::atomic<int64_t>& bytes_done,
+             bool decode_gzip);
 
   // kDataLoss when the answer is not the blob or the requested rest of it.
   absl::Status Start(const HttpResponse& head) override;
@@ -26,7 +29,10 @@ class BlobReader final : public BodyReader {
 
   // Where the next connection must continue.
   int64_t offset() const { return offset_; }
-  bool complete() const { return offset_ == descriptor_.size; }
+  bool decode_gzip() const { return decode_gzip_; }
+  // An answer's Content-Encoding was gzip.
+  bool gzipped() const { return gzipped_; }
+  bool complete() const { return offset_ == size_; }
   // The last error came from the sink: another connection would not help.
   bool sink_failed() const { return sink_failed_; }
   // All bytes have the size and the digest.
@@ -37,6 +43,9 @@ class BlobReader final : public BodyReader {
   LayerSink& sink_;
   std::atomic<int64_t>& bytes_done_;
   digest::Hasher hasher_;
+  int64_t size_;  // -1: not known
+  const bool decode_gzip_;
+  bool gzipped_ = false;
   int64_t offset_ = 0;
   int64_t skip_ = 0;  // bytes of this answer that the sink already has
   bool sink_failed_ = false;

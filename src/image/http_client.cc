@@ -19,6 +19,7 @@
 #include "base/deadline.h"
 #include "base/errno.h"
 #include "base/printable.h"
+#include "image/client_certificates.h"
 #include "image/link_local.h"
 
 namespace crisp::image {
@@ -94,6 +95,12 @@ bool Exchange::OnHeader(absl::string_view line) {
   std::string& value = response.headers[absl::AsciiStrToLower(line.substr(0, colon))];
   if (!value.empty()) value += ", ";
   absl::StrAppend(&value, absl::StripAsciiWhitespace(line.substr(colon + 1)));
+  // libcurl knows more encodings, each of them another parser of hostile bytes.
+  const absl::string_view encoding = response.Header("content-encoding");
+  if (request.decode_gzip && !encoding.empty() && !response.IsGzip()) {
+    return Fail(absl::InvalidArgumentError(
+        absl::StrCat("Content-Encoding ", base::Printable(encoding, 80), " is not supported")));
+  }
   return true;
 }
 
@@ -153,6 +160,12 @@ curl_socket_t OpenSocket(void* exchange, curlsocktype, curl_sockaddr* address) {
     return CURL_SOCKET_BAD;
   }
   return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+CURLcode ChooseAmongClients(CURL*, void* context, void* exchange) {
+  auto* self = static_cast<Exchange*>(exchange);
+  self->failure = ChooseClientCertificate(context, self->request.tls.clients);
+  return self->failure.ok() ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
 }
 
 // Errors with certificates, of either side: a retry would not help.
@@ -219,7 +232,7 @@ struct HttpClient::Curl {
 
   void Configure(const HttpRequest& request, Exchange& exchange, curl_slist* headers) const;
   void ConfigureProxy(const Url& url) const;
-  void ConfigureTls(const HttpTls& tls) const;
+  void ConfigureTls(Exchange& exchange) const;
   CURLcode Transfer(Exchange& exchange) const;
   std::string Words(const Exchange& exchange, CURLcode code) const;
 };
@@ -242,12 +255,14 @@ void HttpClient::Curl::Configure(const HttpRequest& request, Exchange& exchange,
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, OpenSocket);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &exchange);
   ConfigureProxy(request.url);
+  // Sends the same Accept-Encoding as other requests have; what libcurl is told here, it decodes.
+  if (request.decode_gzip) curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity");
   if (request.method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   if (request.method == "POST") {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.form.size()));
     curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request.form.c_str());
   }
-  ConfigureTls(request.tls);
+  ConfigureTls(exchange);
 }
 
 // libcurl reads http_proxy, HTTPS_PROXY and NO_PROXY itself, but not all that other runtimes take.
@@ -264,18 +279,24 @@ void HttpClient::Curl::ConfigureProxy(const Url& url) const {
   curl_easy_setopt(easy, CURLOPT_NOPROXY, WithoutProxy(exceptions, url.port()).c_str());
 }
 
-void HttpClient::Curl::ConfigureTls(const HttpTls& tls) const {
+void HttpClient::Curl::ConfigureTls(Exchange& exchange) const {
+  const HttpTls& tls = exchange.request.tls;
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   if (!tls.ca_pem.empty()) {
     // Replaces only the default bundle file; the CA directory of the system is trusted too.
     curl_blob blob{const_cast<char*>(tls.ca_pem.data()), tls.ca_pem.size(), CURL_BLOB_COPY};
     curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
   }
-  if (!tls.client_cert_file.empty()) {
-    curl_easy_setopt(easy, CURLOPT_SSLCERT, tls.client_cert_file.c_str());
-    const std::string& key =
-        tls.client_key_file.empty() ? tls.client_cert_file : tls.client_key_file;
+  if (!tls.clients.empty()) {
+    // libcurl takes one; it uses no connection again for a request that has another or none.
+    const ClientCertificate& client = tls.clients.front();
+    curl_easy_setopt(easy, CURLOPT_SSLCERT, client.cert_file.c_str());
+    const std::string& key = client.key_file.empty() ? client.cert_file : client.key_file;
     curl_easy_setopt(easy, CURLOPT_SSLKEY, key.c_str());
+  }
+  if (tls.clients.size() > 1) {
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, ChooseAmongClients);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, &exchange);
   }
   if (tls.skip_verify) {
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
@@ -328,6 +349,11 @@ absl::string_view HttpResponse::Header(const std::string& name) const {
   return found == headers.end() ? absl::string_view() : absl::string_view(found->second);
 }
 
+bool HttpResponse::IsGzip() const {
+  const absl::string_view encoding = Header("content-encoding");
+  return absl::EqualsIgnoreCase(encoding, "gzip") || absl::EqualsIgnoreCase(encoding, "x-gzip");
+}
+
 HttpClient::HttpClient(HttpPace pace) : pace_(pace) {
   static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
   (void)global;  // fails only when memory is exhausted, and then curl_easy_init() fails too
@@ -346,7 +372,10 @@ absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request, con
         absl::StrCat(request.url.Printable(), ": link-local addresses are not allowed"));
   }
   UniqueList headers;
-  for (const std::string& header : request.headers) {
+  std::vector<std::string> lines = request.headers;
+  // Without it a proxy may compress a body, which then has another digest.
+  if (!request.decode_gzip) lines.emplace_back("Accept-Encoding: identity");
+  for (const std::string& header : lines) {
     curl_slist* longer = curl_slist_append(headers.get(), header.c_str());
     if (longer == nullptr) return absl::ResourceExhaustedError("no memory for an HTTP request");
     (void)headers.release();
@@ -370,6 +399,7 @@ absl::StatusOr<HttpResponse> HttpClient::Perform(const HttpRequest& request, con
   }
   if (code == CURLE_OK || exchange.cut_short) return std::move(exchange.response);
   const std::string message = absl::StrCat(what, ": ", curl_->Words(exchange, code));
+  if (code == CURLE_BAD_CONTENT_ENCODING) return absl::DataLossError(message);
   return IsTrustFailure(code) ? absl::FailedPreconditionError(message)
                               : absl::UnavailableError(message);
 }

@@ -24,11 +24,19 @@ struct HttpPace {
   int64_t bytes;
 };
 
-// In addition to the certificate authorities of the system. Files are read at each connection.
+// PEM files, read at each connection.
+struct ClientCertificate {
+  std::string cert_file;  // with the chain, if the server needs it
+  std::string key_file;   // empty: in cert_file
+
+  friend bool operator==(const ClientCertificate&, const ClientCertificate&) = default;
+};
+
 struct HttpTls {
-  std::string ca_pem;
-  std::string client_cert_file;  // PEM; empty: none
-  std::string client_key_file;   // empty: in client_cert_file
+  std::string ca_pem;  // in addition to the certificate authorities of the system
+  // A server that names authorities gets the first certificate that one of them has signed. It gets
+  // the first of all if it names none, or none of these.
+  std::vector<ClientCertificate> clients;
   bool skip_verify = false;
 };
 
@@ -40,6 +48,10 @@ struct HttpRequest {
   HttpTls tls;
   absl::Duration connect_timeout = absl::Seconds(30);
   bool allow_link_local = false;
+  // Bodies are always asked for as they are. This is for a server that compresses them all the same
+  // (Content-Encoding: gzip): the body is what was compressed. Other encodings are
+  // kInvalidArgument.
+  bool decode_gzip = false;
   size_t max_body_bytes = 1 << 20;  // of a body without reader
 };
 
@@ -50,6 +62,8 @@ struct HttpResponse {
 
   // Empty when absent; `name` in lower case.
   absl::string_view Header(const std::string& name) const;
+  // Whether Content-Encoding says so.
+  bool IsGzip() const;
 };
 
 // Receives the body of a 2xx answer as it arrives.
@@ -70,7 +84,7 @@ class HttpClient {
 
   // A response with any HTTP status is OK. Errors: kUnavailable (cannot connect, connection broken,
   // too slow), kFailedPrecondition (certificates), kInvalidArgument (headers or body too large),
-  // and those of `call` and `reader`.
+  // kDataLoss (damaged gzip), and those of `call` and `reader`.
   absl::StatusOr<HttpResponse> Perform(const HttpRequest& request, const base::Call& call,
                                        BodyReader* reader = nullptr);
 

@@ -119,7 +119,7 @@ absl::Status LayerFetch::Fetch(size_t index) {
     if (!fetched.ok() && !target_.Has(info.chain_id)) return fetched.status();
     if (fetched.ok()) sink = *std::move(fetched);
   }
-  counters_[index].done = counters_[index].total;
+  if (descriptor.size > 0) counters_[index].done = descriptor.size;
   absl::MutexLock lock(&mu_);
   if (sink != nullptr && sink->WaitsForParent()) ++waiting_;
   progress_[index] = {.ready = true, .sink = std::move(sink), .lease = std::move(lease)};

@@ -30,7 +30,7 @@ namespace crisp::image {
 
 struct LayerCounter {
   oci::Digest digest;
-  int64_t total = 0;
+  int64_t total = 0;  // 0: not stated
   std::atomic<int64_t> done = 0;
 };
 

@@ -45,11 +45,6 @@ std::vector<Machine> RunnableOn(const oci::Platform& host) {
   return {own};
 }
 
-// Without an operating system it is that of the host.
-bool IsLinux(const oci::Platform& platform) {
-  return platform.os.empty() || absl::EqualsIgnoreCase(platform.os, "linux");
-}
-
 constexpr size_t kCannotRun = SIZE_MAX;
 
 // 0 is best.
@@ -97,6 +92,10 @@ std::vector<oci::IndexEntry> RunnableManifests(const oci::Index& index, const oc
   std::vector<oci::IndexEntry> ranked;
   for (const auto& [rank, entry] : by_rank) ranked.push_back(*entry);
   return ranked;
+}
+
+bool IsLinux(const oci::Platform& platform) {
+  return platform.os.empty() || absl::EqualsIgnoreCase(platform.os, "linux");
 }
 
 bool CanRun(const oci::Platform& image, const oci::Platform& host) {

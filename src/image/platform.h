@@ -16,6 +16,9 @@ oci::Platform HostPlatform();
 // platform; equals in their order.
 std::vector<oci::IndexEntry> RunnableManifests(const oci::Index& index, const oci::Platform& host);
 
+// Without an operating system it is that of the host.
+bool IsLinux(const oci::Platform& platform);
+
 // Whether an image with this platform in its config can run on `host`; empty members match all.
 bool CanRun(const oci::Platform& image, const oci::Platform& host);
 

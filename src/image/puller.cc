@@ -23,11 +23,14 @@
 namespace crisp::image {
 namespace {
 
-// For a blob that is small enough for memory: the image config.
+// For a blob that must be small enough for memory: the image config.
 class MemorySink final : public LayerSink {
  public:
   explicit MemorySink(std::string& bytes) : bytes_(bytes) { bytes_.clear(); }
   absl::Status Write(absl::string_view bytes) override {
+    if (bytes.size() > oci::kMaxDocumentBytes - bytes_.size())
+      return absl::InvalidArgumentError(
+          absl::StrCat("longer than ", oci::kMaxDocumentBytes, " bytes"));
     bytes_.append(bytes.data(), bytes.size());
     return absl::OkStatus();
   }
@@ -89,9 +92,12 @@ class Pull {
   // else null.
   absl::StatusOr<ImagePtr> Unchanged();
   // Of the document or, if it is an index, of the best of its images that this node can run. False
-  // when there is none.
+  // when there is none. `platform_said`: an index names this node's platform for the document, or
+  // the document is not from an index. Then the architecture in the image's config does not matter,
+  // as with other runtimes: many builders leave it as it was in the base image, and the node may
+  // have an emulator for it.
   absl::StatusOr<bool> Choose(const Registry::Document& document, const std::string& media_type,
-                              int depth, oci::Manifest& manifest, Image& image);
+                              int depth, bool platform_said, oci::Manifest& manifest, Image& image);
   absl::StatusOr<bool> ChooseFrom(const oci::Index& index, int depth, oci::Manifest& manifest,
                                   Image& image);
   absl::StatusOr<bool> ChooseEntry(const oci::IndexEntry& entry, int depth, oci::Manifest& manifest,
@@ -137,7 +143,8 @@ absl::StatusOr<ImagePtr> Pull::Unchanged() {
 }
 
 absl::StatusOr<bool> Pull::Choose(const Registry::Document& document, const std::string& media_type,
-                                  int depth, oci::Manifest& manifest, Image& image) {
+                                  int depth, bool platform_said, oci::Manifest& manifest,
+                                  Image& image) {
   CRISP_ASSIGN_OR_RETURN(auto decoded, oci::DecodeManifestOrIndex(document.bytes, media_type));
   if (const auto* index = std::get_if<oci::Index>(&decoded)) {
     return ChooseFrom(*index, depth, manifest, image);
@@ -148,7 +155,7 @@ absl::StatusOr<bool> Pull::Choose(const Registry::Document& document, const std:
   base::Failpoint("pull: manifest fetched");
   CRISP_RETURN_IF_ERROR(FetchConfig(manifest, image));
   const oci::Platform& platform = image.config.platform;
-  if (!CanRun(platform, HostPlatform())) {
+  if (!(platform_said ? IsLinux(platform) : CanRun(platform, HostPlatform()))) {
     other_platform_ = absl::StrCat(platform.os, "/", platform.architecture);
     return false;
   }
@@ -163,7 +170,8 @@ absl::StatusOr<bool> Pull::ChooseEntry(const oci::IndexEntry& entry, int depth,
   CRISP_RETURN_IF_ERROR(base::Prefix(entry.manifest.status(), "image manifest"));
   CRISP_ASSIGN_OR_RETURN(const Registry::Document document,
                          registry_.FetchManifest(*entry.manifest, call_));
-  return Choose(document, entry.manifest->media_type, depth + 1, manifest, image);
+  return Choose(document, entry.manifest->media_type, depth + 1, entry.platform.has_value(),
+                manifest, image);
 }
 
 absl::StatusOr<bool> Pull::ChooseFrom(const oci::Index& index, int depth, oci::Manifest& manifest,
@@ -204,7 +212,7 @@ absl::Status Pull::FetchConfig(const oci::Manifest& manifest, Image& image) {
   const absl::Status fetched =
       registry_.FetchBlob(manifest.config, make_sink, bytes_done, call_).status();
   CRISP_RETURN_IF_ERROR(base::Prefix(fetched, "image config"));
-  image.size += manifest.config.size;
+  image.size += static_cast<int64_t>(image.config_json.size());
   return DeriveFromConfig(image);
 }
 
@@ -232,8 +240,8 @@ absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
   Image image;
   oci::Manifest manifest;
   CRISP_ASSIGN_OR_RETURN(const Registry::Document document, registry_.FetchManifest(call_));
-  CRISP_ASSIGN_OR_RETURN(const bool chosen,
-                         Choose(document, document.media_type, 0, manifest, image));
+  CRISP_ASSIGN_OR_RETURN(const bool chosen, Choose(document, document.media_type, 0,
+                                                   /*platform_said=*/true, manifest, image));
   if (!chosen) {
     const oci::Platform host = HostPlatform();
     return absl::NotFoundError(
@@ -255,6 +263,10 @@ absl::StatusOr<ImagePtr> Pull::Run(const Announce& announce) {
   LayerFetch fetch(registry_, target_, store_.leases(), manifest, layers, counters);
   CRISP_RETURN_IF_ERROR(fetch.Run(options_.parallel_layers, call_));
   base::Failpoint("pull: layers fetched");
+  // Of layers without a stated size, those that were not there before.
+  for (size_t i = 0; i < manifest.layers.size(); ++i) {
+    if (manifest.layers[i].size == 0) image.size += counters[i].done;
+  }
   return Publish(std::move(image));
 }
 

@@ -25,7 +25,7 @@ namespace crisp::image {
 struct LayerProgress {
   oci::Digest digest;
   int64_t bytes_done = 0;
-  int64_t bytes_total = 0;
+  int64_t bytes_total = 0;  // 0: the manifest does not say
 };
 struct PullProgress {
   std::string reference;

@@ -37,8 +37,7 @@ absl::StatusOr<HttpResponse> PerformAndFollow(HttpClient& client, HttpRequest& r
     if (!request.form.empty() && (leaves || !KeepsForm(response.status))) return response;
     if (leaves) {
       left_origin = true;
-      request.tls.client_cert_file.clear();
-      request.tls.client_key_file.clear();
+      request.tls.clients.clear();
       request.allow_link_local = false;
     }
     request.url = next;

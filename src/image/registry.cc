@@ -4,18 +4,15 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
-#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/printable.h"
 #include "base/status_macros.h"
-#include "base/wait.h"
 #include "image/auth.h"
+#include "image/backoff.h"
 #include "image/blob_reader.h"
 #include "image/digests.h"
 #include "image/redirects.h"
@@ -44,45 +41,6 @@ bool IsOfBytes(const absl::Status& status) {
   return absl::IsDataLoss(status) || absl::IsInvalidArgument(status) ||
          absl::IsUnimplemented(status);
 }
-
-// Seconds or an HTTP date (RFC 9110, 10.2.3).
-absl::Duration RetryAfter(const HttpResponse& response) {
-  const std::string text(response.Header("retry-after"));
-  int64_t seconds = 0;
-  if (absl::SimpleAtoi(text, &seconds)) return absl::Seconds(std::max<int64_t>(0, seconds));
-  absl::Time when;
-  std::string error;
-  if (!absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", text, &when, &error))
-    return absl::ZeroDuration();
-  return when - absl::Now();
-}
-
-// Pauses between attempts of one request.
-class Backoff {
- public:
-  explicit Backoff(const PullOptions& options) : options_(options), pause_(options.backoff) {}
-
-  // False when `attempts` are used up; otherwise waits. `asked` is the server's Retry-After, which
-  // max_retry_after bounds.
-  absl::StatusOr<bool> Next(int attempts, absl::Duration asked, const base::Call& call) {
-    if (++failures_ >= attempts) return false;
-    const absl::Duration pause = std::max(pause_, std::min(asked, options_.max_retry_after));
-    pause_ *= 2;
-    const base::Latch never;  // only the caller's leaving ends the pause early
-    (void)never.Wait(call.Before(base::Deadline::In(pause)));
-    CRISP_RETURN_IF_ERROR(call.Check());
-    return true;
-  }
-  void Reset() {
-    failures_ = 0;
-    pause_ = options_.backoff;
-  }
-
- private:
-  const PullOptions& options_;
-  absl::Duration pause_;
-  int failures_ = 0;
-};
 
 // Of "Bearer <secret>".
 std::string Secret(const std::string& authorization) {
@@ -225,6 +183,7 @@ absl::StatusOr<HttpRequest> Registry::RequestOf(const Host& host, const Question
   request.tls = host.config.tls;
   request.connect_timeout = host.config.connect_timeout;
   request.max_body_bytes = question.max_body_bytes;
+  request.decode_gzip = question.decode_gzip;
   request.allow_link_local = host.config.configured;
   CRISP_ASSIGN_OR_RETURN(request.url, UrlOf(host.config, question.path));
   return request;
@@ -384,13 +343,18 @@ absl::StatusOr<oci::Digest> Registry::Resolve(const base::Call& call) {
 absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& object,
                                                            const oci::Digest& expected, Need need,
                                                            const base::Call& call) {
-  const Question question{.method = "GET",
-                          .path = absl::StrCat("manifests/", object),
-                          .headers = {AcceptManifests()},
-                          .max_body_bytes = oci::kMaxDocumentBytes};
+  Question question{.method = "GET",
+                    .path = absl::StrCat("manifests/", object),
+                    .headers = {AcceptManifests()},
+                    .max_body_bytes = oci::kMaxDocumentBytes};
   Document document;
   CRISP_RETURN_IF_ERROR(OnEachHost(need, call, [&](Host& host, bool&) {
+    question.decode_gzip = false;
     absl::StatusOr<HttpResponse> response = Ask(host, question, call);
+    // Compressed although we ask for it as it is. A document itself does not begin like this.
+    question.decode_gzip =
+        response.ok() && response->IsGzip() && absl::StartsWith(response->body, "\x1f\x8b");
+    if (question.decode_gzip) response = Ask(host, question, call);
     if (!response.ok()) return response.status();
     // For a tag the registry sends the digest; with a digest reference it is known.
     oci::Digest wanted = expected;
@@ -424,7 +388,7 @@ absl::StatusOr<Registry::Document> Registry::FetchManifest(const oci::Descriptor
                                                            const base::Call& call) {
   CRISP_ASSIGN_OR_RETURN(Document document, FetchDocument(descriptor.digest.str(),
                                                           descriptor.digest, Need::kPull, call));
-  if (static_cast<int64_t>(document.bytes.size()) != descriptor.size) {
+  if (descriptor.size > 0 && static_cast<int64_t>(document.bytes.size()) != descriptor.size) {
     return absl::DataLossError(absl::StrCat("manifest ", descriptor.digest.str(), ": size is ",
                                             document.bytes.size(), ", not ", descriptor.size));
   }
@@ -433,13 +397,16 @@ absl::StatusOr<Registry::Document> Registry::FetchManifest(const oci::Descriptor
 
 absl::Status Registry::FetchBlobFrom(Host& host, const oci::Descriptor& descriptor,
                                      BlobReader& reader, const base::Call& call) {
-  Question question{
-      .method = "GET", .path = absl::StrCat("blobs/", descriptor.digest.str()), .headers = {}};
+  Question question{.method = "GET",
+                    .path = absl::StrCat("blobs/", descriptor.digest.str()),
+                    .headers = {},
+                    .decode_gzip = reader.decode_gzip()};
   Backoff backoff(options_);
   int64_t progress_from = 0;
   while (true) {
     question.headers.clear();
-    if (reader.offset() > 0) {
+    // Of a compressed body the server counts other bytes than the reader.
+    if (reader.offset() > 0 && !reader.decode_gzip()) {
       question.headers.push_back(absl::StrCat("Range: bytes=", reader.offset(), "-"));
     }
     absl::StatusOr<HttpResponse> response = Exchange(host, question, call, &reader);
@@ -467,17 +434,27 @@ absl::StatusOr<std::unique_ptr<LayerSink>> Registry::FetchBlob(const oci::Descri
                                                                std::atomic<int64_t>& bytes_done,
                                                                const base::Call& call) {
   std::unique_ptr<LayerSink> sealed;
-  CRISP_RETURN_IF_ERROR(OnEachHost(Need::kPull, call, [&](Host& host, bool& stop) -> absl::Status {
+  const auto attempt = [&](Host& host, bool decode_gzip, bool& stop,
+                           bool& gzipped) -> absl::Status {
     absl::StatusOr<std::unique_ptr<LayerSink>> sink = make_sink();
     // An error of the sink would be the same with any host.
     stop = !sink.ok();
     if (stop) return sink.status();
-    BlobReader reader(descriptor, **sink, bytes_done);
+    BlobReader reader(descriptor, **sink, bytes_done, decode_gzip);
     const absl::Status status = FetchBlobFrom(host, descriptor, reader, call);
     // Bytes that the sink cannot read are this host's fault, unless they have the digest.
     stop = reader.sink_failed() && (reader.verified() || !IsOfBytes(status));
+    gzipped = reader.gzipped();
     if (status.ok()) sealed = *std::move(sink);
     return status;
+  };
+  CRISP_RETURN_IF_ERROR(OnEachHost(Need::kPull, call, [&](Host& host, bool& stop) -> absl::Status {
+    bool gzipped = false;
+    const absl::Status status = attempt(host, /*decode_gzip=*/false, stop, gzipped);
+    // Most servers that say so mean the layer's own gzip; what other ones have compressed has
+    // another size and digest.
+    if (stop || !gzipped || !IsOfBytes(status)) return status;
+    return attempt(host, /*decode_gzip=*/true, stop, gzipped);
   }));
   return sealed;
 }

@@ -73,6 +73,7 @@ class Registry {
     std::string path;  // below the repository: "manifests/latest"
     std::vector<std::string> headers;
     size_t max_body_bytes = 0;
+    bool decode_gzip = false;
   };
 
   absl::StatusOr<Document> FetchDocument(const std::string& object, const oci::Digest& expected,

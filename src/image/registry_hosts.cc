@@ -87,17 +87,25 @@ absl::StatusOr<std::vector<std::string>> ReadStrings(const toml::node& node,
   return list;
 }
 
-// "both.pem", ["both.pem", ...] or [["cert.pem", "key.pem"], ["both.pem", ""], ...]. Only the first
-// is used, as libcurl presents one client certificate.
-absl::Status ReadClient(const toml::node& node, const std::string& directory, HttpTls& tls) {
-  const toml::array* array = node.as_array();
-  const toml::node* first = array != nullptr && !array->empty() ? &array->front() : &node;
-  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, ReadStrings(*first, "client"));
+// "both.pem" or ["cert.pem", "key.pem"], whose key may be "".
+absl::Status AddClient(const toml::node& node, const std::string& directory, HttpTls& tls) {
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, ReadStrings(node, "client"));
   if (files.empty()) return absl::OkStatus();
-  if (files.size() > 2) return Bad("client", "must be a file or a pair of files");
-  tls.client_cert_file = InDirectory(directory, files[0]);
-  if (files.size() == 2 && !files[1].empty())
-    tls.client_key_file = InDirectory(directory, files[1]);
+  if (files.size() > 2 || files[0].empty())
+    return Bad("client", "must be a file or a pair of files");
+  ClientCertificate& client = tls.clients.emplace_back();
+  client.cert_file = InDirectory(directory, files[0]);
+  if (files.size() == 2 && !files[1].empty()) client.key_file = InDirectory(directory, files[1]);
+  return absl::OkStatus();
+}
+
+// "both.pem", ["both.pem", ...] or [["cert.pem", "key.pem"], ...].
+absl::Status ReadClients(const toml::node& node, const std::string& directory, HttpTls& tls) {
+  const toml::array* array = node.as_array();
+  if (array == nullptr) return AddClient(node, directory, tls);
+  for (const toml::node& entry : *array) {
+    CRISP_RETURN_IF_ERROR(AddClient(entry, directory, tls));
+  }
   return absl::OkStatus();
 }
 
@@ -124,6 +132,7 @@ absl::Status ReadHeaders(const toml::node& node, std::vector<std::string>& heade
 
 absl::Status ReadCapabilities(const toml::node& node, RegistryHost& host) {
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, ReadStrings(node, "capabilities"));
+  if (names.empty()) return absl::OkStatus();  // as if the key were not there
   host.can_pull = host.can_resolve = false;
   for (const std::string& text : names) {
     const std::string name = absl::AsciiStrToLower(text);
@@ -162,14 +171,15 @@ absl::Status ReadHost(const toml::table& table, const std::string& directory, Re
     }
   }
   if (const toml::node* node = Get(table, "client")) {
-    CRISP_RETURN_IF_ERROR(ReadClient(*node, directory, host.tls));
+    CRISP_RETURN_IF_ERROR(ReadClients(*node, directory, host.tls));
   }
   if (const toml::node* node = Get(table, "header")) {
     CRISP_RETURN_IF_ERROR(ReadHeaders(*node, host.headers));
   }
   if (const toml::node* node = Get(table, "dial_timeout")) {
     const auto* text = node->as_string();
-    // Go's duration syntax, which is Abseil's too.
+    // Go's duration syntax, which is Abseil's too. An empty one is as if the key were not there.
+    if (text != nullptr && text->get().empty()) return absl::OkStatus();
     if (text == nullptr || !absl::ParseDuration(text->get(), &host.connect_timeout) ||
         host.connect_timeout <= absl::ZeroDuration()) {
       return Bad("dial_timeout", "must be a duration like \"5s\"");
@@ -247,9 +257,11 @@ absl::StatusOr<std::vector<RegistryHost>> ReadHostsToml(const std::string& text,
   std::string where = DefaultServer(registry);
   if (const toml::node* node = Get(file, "server")) {
     if (!node->is_string()) return Bad("server", "must be a string");
-    where = node->as_string()->get();
-    server.configured = true;
-    server.is_mirror = true;
+    if (!node->as_string()->get().empty()) {
+      where = node->as_string()->get();
+      server.configured = true;
+      server.is_mirror = true;
+    }
   }
   absl::StatusOr<Url> api = ApiUrl(where, override_path);
   if (!api.ok()) return base::Prefix(api.status(), "server");
@@ -261,15 +273,16 @@ absl::StatusOr<std::vector<RegistryHost>> ReadHostsToml(const std::string& text,
   return hosts;
 }
 
-// Docker's layout: ca.crt, client.cert and client.key.
+// Docker's layout: *.crt, and *.cert with *.key, in the order of their names.
 absl::Status ReadCertFiles(const std::string& directory, HttpTls& tls) {
-  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(directory));
+  CRISP_ASSIGN_OR_RETURN(std::vector<std::string> names, base::ListDir(directory));
+  std::sort(names.begin(), names.end());
   for (const std::string& name : names) {
     const std::string path = base::JoinPath(directory, name);
     if (absl::EndsWith(name, ".crt")) CRISP_RETURN_IF_ERROR(AddCa(path, tls));
-    if (!absl::EndsWith(name, ".cert") || !tls.client_cert_file.empty()) continue;
-    tls.client_cert_file = path;
-    tls.client_key_file = absl::StrCat(absl::StripSuffix(path, ".cert"), ".key");
+    if (!absl::EndsWith(name, ".cert")) continue;
+    const std::string key = absl::StrCat(absl::StripSuffix(path, ".cert"), ".key");
+    tls.clients.push_back({.cert_file = path, .key_file = Exists(key) ? key : ""});
   }
   return absl::OkStatus();
 }
@@ -284,13 +297,13 @@ absl::StatusOr<std::vector<RegistryHost>> RegistryHosts(absl::string_view regist
     CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, kMaxConfigBytes));
     auto hosts = ReadHostsToml(text, directory, registry);
     if (!hosts.ok()) return base::Prefix(hosts.status(), path);
-    return hosts;
+    if (!text.empty()) return hosts;  // else containerd reads Docker's files, too
   }
   RegistryHost host;
   if (!directory.empty()) CRISP_RETURN_IF_ERROR(ReadCertFiles(directory, host.tls));
   std::string server = DefaultServer(registry);
   // Certificates for a loopback registry mean that it speaks TLS.
-  if (!host.tls.ca_pem.empty() || !host.tls.client_cert_file.empty()) {
+  if (!host.tls.ca_pem.empty() || !host.tls.clients.empty()) {
     server = absl::StrCat("https://",
                           absl::StripPrefix(absl::StripPrefix(server, "https://"), "http://"));
   }

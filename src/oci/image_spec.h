@@ -43,7 +43,7 @@ struct Platform {
 struct Descriptor {
   std::string media_type;  // as its author wrote it
   Digest digest;
-  int64_t size = 0;  // bytes, 0..kMaxLayerBytes
+  int64_t size = 0;  // bytes, 1..kMaxLayerBytes; 0: not stated
 };
 
 // At most kMaxLayers layers, base layer first; none if the image has nothing but its config.

@@ -92,8 +92,11 @@ absl::StatusOr<Descriptor> DecodeDescriptor(const Json& object) {
   Descriptor descriptor;
   descriptor.media_type = StringMember(object, "mediaType");
   CRISP_ASSIGN_OR_RETURN(descriptor.digest, Digest::Parse(StringMember(object, "digest")));
+  // Not stated by some builders: absent, 0 or -1. The digest says which bytes are meant.
   const Json* size = Member(object, "size");
-  if (size == nullptr || !size->is_number_integer()) return Invalid("size", "must be an integer");
+  if (size == nullptr) return descriptor;
+  if (!size->is_number_integer()) return Invalid("size", "must be an integer");
+  if (!size->is_number_unsigned() && size->get<int64_t>() == -1) return descriptor;
   // Compared as unsigned: a value above INT64_MAX must not become negative.
   if ((!size->is_number_unsigned() && size->get<int64_t>() < 0) ||
       size->get<uint64_t>() > static_cast<uint64_t>(kMaxLayerBytes)) {
@@ -214,11 +217,11 @@ absl::StatusOr<Kind> KindOfDocument(const Json& document, absl::string_view own_
   const Kind own = KindOf(own_type);
   Kind told = KindOf(media_type);
   if (told == Kind::kOther) told = Kind::kUnknown;
-  const Json* version = Member(document, "schemaVersion");
-  const bool schema1 = version != nullptr && version->is_number() && *version == 1;
-  if (schema1 || told == Kind::kSchema1 || own == Kind::kSchema1) {
+  // The number of its schemaVersion is not what makes it one: other runtimes do not look at it.
+  if (Find(document, "fsLayers") != nullptr || own == Kind::kSchema1) {
     return Invalid("schemaVersion", "image manifests of schema 1 are not supported");
   }
+  if (told == Kind::kSchema1) told = Kind::kUnknown;  // of a server that says so of every manifest
   if (own == Kind::kOther) {
     return Invalid("mediaType", absl::StrCat(Quoted(own_type), " is not an image manifest"));
   }

@@ -5,6 +5,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "image/platform.h"
 
 namespace crisp::runtime {
 
@@ -18,6 +19,11 @@ absl::StatusOr<image::ImagePtr> Images::Pull(const oci::Reference& reference,
              {"id", image->id.str()},
              {"bytes", absl::StrCat(image->size)},
              {"took", absl::StrCat((base::MonotonicNanos() - begin_ns) / 1'000'000, "ms")}});
+  const oci::Platform& platform = image->config.platform;
+  if (!image::CanRun(platform, image::HostPlatform())) {
+    base::Log(base::LogLevel::kWarning, "image says that it is for another architecture",
+              {{"image", reference.ToString()}, {"architecture", platform.architecture}});
+  }
   return image;
 }
 

@@ -85,7 +85,7 @@ bool EvilRegistry::Stream::ReadRequest(std::string& buffer, EvilRequest& request
     if (n <= 0) return false;
     buffer.append(chunk, static_cast<size_t>(n));
   }
-  request.with_certificate = tls != nullptr && HasClientCertificate(*tls);
+  if (tls != nullptr) request.certificate = ClientName(*tls);
   request.body = buffer.substr(0, length);
   buffer.erase(0, length);
   return true;
@@ -93,7 +93,8 @@ bool EvilRegistry::Stream::ReadRequest(std::string& buffer, EvilRequest& request
 
 EvilRegistry::EvilRegistry(int port) { Listen(port); }
 
-EvilRegistry::EvilRegistry(const TlsIdentity& identity) : tls_(MakeTlsContext(identity)) {
+EvilRegistry::EvilRegistry(const TlsIdentity& identity, const std::vector<std::string>& accepted)
+    : tls_(MakeTlsContext(identity, accepted)) {
   // OpenSSL, in this process also libcurl's, writes without MSG_NOSIGNAL; crispd ignores it, too.
   signal(SIGPIPE, SIG_IGN);
   Listen(0);

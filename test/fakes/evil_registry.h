@@ -23,7 +23,7 @@ struct EvilRequest {
   std::string path;                            // without
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
-  bool with_certificate = false;  // of the client, by TLS
+  std::string certificate;  // the name in that of the client, by TLS
 };
 
 struct EvilReply {
@@ -48,8 +48,8 @@ class EvilRegistry {
 
   // `port` 0: any free one. Aborts when it cannot listen.
   explicit EvilRegistry(int port = 0);
-  // One that speaks TLS.
-  explicit EvilRegistry(const TlsIdentity& identity);
+  // One that speaks TLS. The authorities that it names to its clients are those of `accepted`.
+  explicit EvilRegistry(const TlsIdentity& identity, const std::vector<std::string>& accepted = {});
   ~EvilRegistry();
 
   // "127.0.0.1:<port>"

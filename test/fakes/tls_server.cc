@@ -41,13 +41,13 @@ void AddAddress(X509* certificate) {
 
 }  // namespace
 
-TlsIdentity MakeTlsIdentity() {
+TlsIdentity MakeTlsIdentity(const std::string& text) {
   constexpr long kHour = 3600;
   const Unique<EVP_PKEY> key(EVP_EC_gen("P-256"));
   const Unique<X509> certificate(X509_new());
   X509* const x509 = certificate.get();
   X509_NAME* const name = X509_get_subject_name(x509);
-  const auto* const common = reinterpret_cast<const unsigned char*>("crisp test");
+  const auto* const common = reinterpret_cast<const unsigned char*>(text.c_str());
   Must(X509_set_version(x509, X509_VERSION_3) == 1 &&
        ASN1_INTEGER_set(X509_get_serialNumber(x509), 1) == 1 &&
        X509_gmtime_adj(X509_getm_notBefore(x509), -kHour) != nullptr &&
@@ -64,7 +64,7 @@ TlsIdentity MakeTlsIdentity() {
   return {TextOf(out_certificate.get()), TextOf(out_key.get())};
 }
 
-UniqueTlsContext MakeTlsContext(const TlsIdentity& own) {
+UniqueTlsContext MakeTlsContext(const TlsIdentity& own, const std::vector<std::string>& accepted) {
   UniqueTlsContext context(SSL_CTX_new(TLS_server_method()));
   const Unique<X509> certificate(
       PEM_read_bio_X509(Reader(own.certificate).get(), nullptr, nullptr, nullptr));
@@ -73,6 +73,10 @@ UniqueTlsContext MakeTlsContext(const TlsIdentity& own) {
   Must(SSL_CTX_use_certificate(context.get(), certificate.get()) == 1 &&
        SSL_CTX_use_PrivateKey(context.get(), key.get()) == 1);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+  for (const std::string& pem : accepted) {
+    const Unique<X509> authority(PEM_read_bio_X509(Reader(pem).get(), nullptr, nullptr, nullptr));
+    Must(SSL_CTX_add_client_CA(context.get(), authority.get()) == 1);
+  }
   // A session that is taken up again would show the certificate of its first connection.
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context.get(), 0);
@@ -86,8 +90,13 @@ UniqueTlsSession AcceptTls(SSL_CTX& context, int fd) {
   return session;
 }
 
-bool HasClientCertificate(const SSL& session) {
-  return SSL_get0_peer_certificate(&session) != nullptr;
+std::string ClientName(const SSL& session) {
+  X509* const certificate = SSL_get0_peer_certificate(&session);
+  if (certificate == nullptr) return "";
+  char name[256] = "";
+  Must(X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name,
+                                 sizeof(name)) > 0);
+  return name;
 }
 
 }  // namespace crisp::image

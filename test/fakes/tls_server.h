@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace crisp::image {
 
@@ -15,7 +16,7 @@ struct TlsIdentity {
 };
 
 // Makes a new one.
-TlsIdentity MakeTlsIdentity();
+TlsIdentity MakeTlsIdentity(const std::string& name = "crisp test");
 
 struct FreeTls {
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
@@ -24,13 +25,15 @@ struct FreeTls {
 using UniqueTlsContext = std::unique_ptr<SSL_CTX, FreeTls>;
 using UniqueTlsSession = std::unique_ptr<SSL, FreeTls>;
 
-// Of a server that asks its clients for a certificate, and takes any one, or none.
-UniqueTlsContext MakeTlsContext(const TlsIdentity& own);
+// Of a server that asks its clients for a certificate, and takes any one, or none. The authorities
+// that it names are these certificates (PEM).
+UniqueTlsContext MakeTlsContext(const TlsIdentity& own, const std::vector<std::string>& accepted);
 
 // nullptr when the handshake fails, as with a client that does not trust the server. `fd` stays the
 // caller's, and must outlive the session.
 UniqueTlsSession AcceptTls(SSL_CTX& context, int fd);
 
-bool HasClientCertificate(const SSL& session);
+// The name in the certificate that the client has sent; empty: it has sent none.
+std::string ClientName(const SSL& session);
 
 }  // namespace crisp::image

@@ -188,7 +188,7 @@ std::vector<Case> Documents() {
        .check = "image/registry.cc UrlOf"},
       Edited(
           "a negative size", "\"layers\":[{",
-          R"("layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","size":-1,"digest":)"
+          R"("layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","size":-2,"digest":)"
           R"("sha256:0000000000000000000000000000000000000000000000000000000000000000"},{)",
           "DecodeDescriptor"),
       Edited("a size of 2^63", "\"layers\":[{",

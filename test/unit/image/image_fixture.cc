@@ -104,6 +104,11 @@ Credentials User(const std::string& name, const std::string& password) {
   return credentials;
 }
 
+std::string Authorization(const EvilRequest& request) {
+  const auto found = request.headers.find("authorization");
+  return found == request.headers.end() ? "" : found->second;
+}
+
 EvilReply RedirectTo(const std::string& url) {
   EvilReply reply;
   reply.status = 307;

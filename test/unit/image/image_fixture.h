@@ -56,6 +56,7 @@ class FakeTarget final : public LayerTarget {
 };
 
 Credentials User(const std::string& name, const std::string& password);
+std::string Authorization(const EvilRequest& request);  // its header; empty without
 EvilReply RedirectTo(const std::string& url);
 bool Holds(const absl::Status& status, const std::string& words);
 

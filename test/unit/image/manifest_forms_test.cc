@@ -1,5 +1,8 @@
 // The forms of manifests that builders write and wrote: all of them are pulled.
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <memory>
+#include <regex>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -114,6 +117,25 @@ TEST_CASE("attestations and other platforms do not keep an image from being foun
   CHECK(Holds(f.Pull("repo:v3").status(), "rootfs"));
 }
 
+TEST_CASE("an architecture in the config counts only where nothing else says one") {
+  PullFixture f;
+  TestImage image = MakeImage({"a"});
+  image.config = absl::StrReplaceAll(image.config, {{HostPlatform().architecture, "mips"}});
+  image.manifest = MakeManifest(image.config, image.layers);
+  Serve(f.registry, image);
+  const auto single = f.Pull();
+  INFO(single.status());
+  REQUIRE(single.ok());
+  CHECK((*single)->id == image.id());
+  ServeManifest(f.registry, "v2",
+                IndexOf({DescriptorOf(oci::kOciManifestType, image.manifest, ForThisNode())}),
+                oci::kOciIndexType);
+  CHECK(f.Pull("repo:v2").ok());
+  ServeManifest(f.registry, "v3", IndexOf({DescriptorOf(oci::kOciManifestType, image.manifest)}),
+                oci::kOciIndexType);
+  CHECK(Holds(f.Pull("repo:v3").status(), "but for linux/mips"));
+}
+
 TEST_CASE("an entry without a platform that is not an image, or not there, is passed over") {
   PullFixture f;
   const TestImage image = MakeImage({"a"});
@@ -195,6 +217,68 @@ TEST_CASE("a config and layers of generic types, and what is not a layer, are no
   INFO(pulled.status());
   REQUIRE(pulled.ok());
   CHECK(f.target.layers().at((*pulled)->layers[0].chain_id) == "a");
+}
+
+namespace {
+
+// The document with this in place of the size of each of its descriptors.
+std::string WithSizes(const std::string& document, const std::string& size) {
+  return std::regex_replace(document, std::regex(",\"size\":[0-9]+"), size);
+}
+
+}  // namespace
+
+TEST_CASE("what has no stated size is as long as what the registry sends for its digest") {
+  const TestImage image = MakeImage({"first", "second"});
+  PullFixture stated;
+  Serve(stated.registry, image);
+  const auto expected = stated.Pull();
+  REQUIRE(expected.ok());
+  for (const char* size : {"", ",\"size\":0", ",\"size\":-1", ",\"size\":null"}) {
+    for (const bool chunked : {false, true}) {
+      CAPTURE(size, chunked);
+      PullFixture f;
+      TestImage unstated = image;
+      unstated.manifest = WithSizes(image.manifest, size);
+      Serve(f.registry, unstated, "unused");
+      ServeManifest(f.registry, "v1",
+                    WithSizes(Wrapped(f, unstated.manifest, oci::kOciManifestType), size),
+                    oci::kOciIndexType);
+      EvilReply config{.body = image.config, .chunked = chunked};
+      f.registry.Serve(BlobPath(image.config), config);
+      // The connection breaks once: the rest is asked for.
+      auto broken = std::make_shared<std::atomic<bool>>(false);
+      f.registry.Serve(BlobPath("second"), [=](const EvilRequest&) {
+        EvilReply reply{.body = "second", .chunked = chunked};
+        if (!broken->exchange(true)) reply.reset_after = 3;
+        return reply;
+      });
+      const auto pulled = f.Pull();
+      INFO(pulled.status());
+      REQUIRE(pulled.ok());
+      const auto less = static_cast<int64_t>(image.manifest.size() - unstated.manifest.size());
+      CHECK((*pulled)->size == (*expected)->size - less);
+      CHECK(f.target.layers() == stated.target.layers());
+    }
+  }
+}
+
+TEST_CASE("what has no stated size must have the digest, and end") {
+  const TestImage image = MakeImage({"good"});
+  PullFixture f;
+  Serve(f.registry, image, "unused");
+  ServeManifest(f.registry, "v1", WithSizes(image.manifest, ""), oci::kOciManifestType);
+  f.registry.Serve(BlobPath("good"), EvilReply{.body = "good and more"});
+  const absl::Status longer = f.Refused();
+  CHECK(absl::IsDataLoss(longer));
+  CHECK(Holds(longer, "digest is "));
+  f.registry.Serve(BlobPath("good"), EvilReply{.body = "good", .content_length = int64_t{1} << 41});
+  CHECK(Holds(f.Refused(), "size is more than 1099511627776"));
+  EvilReply endless{.body = std::string(1 << 20, ' '), .chunked = true, .endless = true};
+  f.registry.Serve(BlobPath(image.config), endless);
+  const absl::Status config = f.Refused();
+  CHECK(absl::IsInvalidArgument(config));
+  CHECK(Holds(config, "longer than 4194304"));
 }
 
 TEST_CASE("a chart or a signature is not taken for an image") {

@@ -29,11 +29,6 @@ std::string InJson(const std::string& text) {
       text, {{"\"", "\\\""}, {"\\", "\\\\"}, {"\xc3\xa9", "\\u00e9"}, {"\x1b", "\\u001b"}});
 }
 
-std::string Authorization(const EvilRequest& request) {
-  const auto found = request.headers.find("authorization");
-  return found == request.headers.end() ? "" : found->second;
-}
-
 // All paths except /token require `wanted` in Authorization.
 void Demand(EvilRegistry& registry, const std::string& wanted, const std::string& challenge) {
   registry.Guard([=](const EvilRequest& request) {

@@ -49,8 +49,7 @@ TEST_CASE("the client certificate and the right to link-local addresses are for 
     HttpClient client(HttpPace{absl::Seconds(5), 1});
     HttpRequest request;
     request.url = *Url::Parse(absl::StrCat("http://", first.host(), leaves ? "/other" : "/same"));
-    request.tls.client_cert_file = "cert.pem";
-    request.tls.client_key_file = "key.pem";
+    request.tls.clients = {{"cert.pem", "key.pem"}, {"both.pem", ""}};
     request.tls.ca_pem = "ca";
     request.allow_link_local = true;
     bool left_origin = false;
@@ -59,8 +58,7 @@ TEST_CASE("the client certificate and the right to link-local addresses are for 
     REQUIRE(response.ok());
     CHECK(response->status == 200);
     CHECK(left_origin == leaves);
-    CHECK(request.tls.client_cert_file.empty() == leaves);
-    CHECK(request.tls.client_key_file.empty() == leaves);
+    CHECK(request.tls.clients.empty() == leaves);
     CHECK(request.allow_link_local != leaves);
     CHECK(request.tls.ca_pem == "ca");
   }

@@ -166,6 +166,17 @@ TEST_CASE("another host is asked when a mirror's bytes are not a layer and not t
   }
 }
 
+TEST_CASE("a proxy may answer with 203, as it has looked into the body") {
+  PullFixture f;
+  const TestImage image = MakeImage({"a"});
+  Serve(f.registry, image);
+  for (const std::string& blob : {image.config, image.layers[0]})
+    f.registry.Serve(BlobPath(blob), EvilReply{.status = 203, .body = blob});
+  const auto pulled = f.Pull();
+  INFO(pulled.status());
+  CHECK(pulled.ok());
+}
+
 TEST_CASE("when all hosts fail the error has what each of the first ones said") {
   PullFixture f;
   std::list<EvilRegistry> mirrors;

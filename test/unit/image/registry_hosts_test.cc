@@ -110,22 +110,23 @@ server = "https://registry-1.docker.io"
   CHECK(hosts[0].can_resolve);
   CHECK(hosts[0].configured);
   CHECK(hosts[0].tls.ca_pem == "CA-ONE\nCA-TWO\n");
-  CHECK(hosts[0].tls.client_cert_file == certs.dir.path + "/docker.io/client.cert");
-  CHECK(hosts[0].tls.client_key_file == "/etc/client.key");
+  CHECK(hosts[0].tls.clients ==
+        std::vector<ClientCertificate>{
+            {certs.dir.path + "/docker.io/client.cert", "/etc/client.key"}});
   CHECK(hosts[0].connect_timeout == absl::Seconds(90));
   CHECK(hosts[1].api.text() == "http://a-second.example:5000/prefix/v2");
   CHECK_FALSE(hosts[1].can_resolve);
   CHECK(hosts[1].tls.skip_verify);
-  CHECK(hosts[1].tls.client_cert_file == "/both.pem");
-  CHECK(hosts[1].tls.client_key_file.empty());
+  CHECK(hosts[1].tls.clients == std::vector<ClientCertificate>{{"/both.pem", ""}});
   CHECK(hosts[2].api.text() == "https://third.example/v2/proxy");
   CHECK(hosts[2].headers ==
         std::vector<std::string>{"Authorization: Bearer x", "X-Two: 1", "X-Two: 2"});
-  CHECK(hosts[2].tls.client_cert_file == certs.dir.path + "/docker.io/a.pem");
-  CHECK(hosts[2].tls.client_key_file.empty());
+  const std::string here = certs.dir.path + "/docker.io/";
+  CHECK(hosts[2].tls.clients ==
+        std::vector<ClientCertificate>{{here + "a.pem", ""}, {here + "b.pem", here + "b.key"}});
   CHECK(hosts[3].api.text() == "https://fourth.example/v2");
-  CHECK(hosts[3].tls.client_cert_file == certs.dir.path + "/docker.io/c.pem");
-  CHECK(hosts[3].tls.client_key_file.empty());
+  CHECK(hosts[3].tls.clients ==
+        std::vector<ClientCertificate>{{here + "c.pem", ""}, {here + "d.pem", ""}});
   CHECK_FALSE(hosts[4].is_mirror);
   CHECK(hosts[4].headers.empty());
 }
@@ -153,11 +154,14 @@ TEST_CASE("Docker's certificate files are used without a hosts.toml") {
   certs.Write("r.example_5000_", "ca.crt", "CA");
   certs.Write("r.example_5000_", "client.cert", "C");
   certs.Write("r.example_5000_", "client.key", "K");
+  certs.Write("r.example_5000_", "another.cert", "C and K");
   const auto hosts = certs.Hosts("r.example:5000");
   REQUIRE(hosts.size() == 1);
   CHECK(hosts[0].tls.ca_pem == "CA\n");
-  CHECK(hosts[0].tls.client_cert_file == certs.dir.path + "/r.example_5000_/client.cert");
-  CHECK(hosts[0].tls.client_key_file == certs.dir.path + "/r.example_5000_/client.key");
+  const std::string here = certs.dir.path + "/r.example_5000_/";
+  CHECK(hosts[0].tls.clients ==
+        std::vector<ClientCertificate>{{here + "another.cert", ""},
+                                       {here + "client.cert", here + "client.key"}});
   certs.Write("localhost", "ca.crt", "CA");
   CHECK(certs.Hosts("localhost")[0].api.text() == "https://localhost/v2");
 }
@@ -222,4 +226,22 @@ TEST_CASE("unknown keys of hosts.toml are ignored, as containerd does") {
   Certs certs;
   certs.Write("r", "hosts.toml", "future = 1\n[host.\"https://x\"]\nother = true\n");
   CHECK(certs.Hosts("r").size() == 2);
+}
+
+TEST_CASE("empty values of hosts.toml are none, and an empty file leaves Docker's own files") {
+  Certs certs;
+  certs.Write("r", "hosts.toml", "capabilities = []\n[host.\"https://x\"]\ncapabilities = []\n");
+  for (const RegistryHost& host : certs.Hosts("r")) {
+    CHECK(host.can_pull);
+    CHECK(host.can_resolve);
+  }
+  certs.Write("s", "hosts.toml", "server = \"\"\ndial_timeout = \"\"\n");
+  REQUIRE(certs.Hosts("s").size() == 1);
+  CHECK(certs.Hosts("s")[0].api.text() == "https://s/v2");
+  CHECK(certs.Hosts("s")[0].connect_timeout == RegistryHost().connect_timeout);
+  certs.Write("e", "hosts.toml", "");
+  certs.Write("e", "ca.crt", "CA");
+  const auto hosts = certs.Hosts("e");
+  REQUIRE(hosts.size() == 1);
+  CHECK(hosts[0].tls.ca_pem == "CA\n");
 }

@@ -28,11 +28,11 @@ void DemandToken(EvilRegistry& registry, const std::string& realm) {
 // A registry that speaks TLS, with a private CA, for the reference "repo:v1".
 struct TlsFixture : PullFixture {
   const TlsIdentity identity = MakeTlsIdentity();
-  EvilRegistry secure{identity};
+  EvilRegistry secure;
   const TestImage image = MakeImage({"a"});
   const std::string origin = absl::StrCat("https://", secure.host());
 
-  TlsFixture() {
+  explicit TlsFixture(const std::vector<std::string>& accepted = {}) : secure(identity, accepted) {
     Write("ca.pem", identity.certificate);
     Serve(secure, image);
   }
@@ -62,17 +62,16 @@ TEST_CASE("a registry with a private CA is trusted if hosts.toml names the CA, e
 
 TEST_CASE("a client certificate is sent, in each of the forms that hosts.toml and Docker have") {
   const TlsIdentity client = MakeTlsIdentity();
-  for (const char* line :
-       {"", "client = \"../../both.pem\"", "client = [\"../../both.pem\"]",
-        "client = [[\"../../cert.pem\", \"../../key.pem\"]]",
-        "client = [[\"../../cert.pem\", \"../../key.pem\"], [\"other\", \"other\"]]"}) {
+  for (const char* line : {"", "client = \"../../both.pem\"", "client = [\"../../both.pem\"]",
+                           "client = [[\"../../cert.pem\", \"../../key.pem\"]]",
+                           "client = [[\"../../both.pem\", \"\"]]"}) {
     CAPTURE(line);
     TlsFixture f;
     f.Write("both.pem", client.certificate + client.key);
     f.Write("cert.pem", client.certificate);
     f.Write("key.pem", client.key);
     f.secure.Guard([](const EvilRequest& request) {
-      return EvilReply{.status = request.with_certificate ? 0 : 400};
+      return EvilReply{.status = request.certificate.empty() ? 400 : 0};
     });
     f.Configure(f.origin, line);
     const auto pulled = f.Pull();
@@ -82,7 +81,7 @@ TEST_CASE("a client certificate is sent, in each of the forms that hosts.toml an
   // Docker's directory has no hosts.toml, but files with certain names.
   TlsFixture f;
   f.secure.Guard([](const EvilRequest& request) {
-    return EvilReply{.status = request.with_certificate ? 0 : 400};
+    return EvilReply{.status = request.certificate.empty() ? 400 : 0};
   });
   const std::string certs = absl::StrCat("certs.d/", f.secure.host());
   REQUIRE(base::MakeDirs(base::JoinPath(f.dir.path, certs), 0700).ok());
@@ -92,6 +91,74 @@ TEST_CASE("a client certificate is sent, in each of the forms that hosts.toml an
   const auto pulled = f.Pull(f.secure.host() + "/repo:v1");
   INFO(pulled.status());
   CHECK(pulled.ok());
+}
+
+namespace {
+
+// Of the certificate that the registry got; it must be the same with each request.
+std::string NameThatCame(const TlsFixture& f) {
+  const std::vector<EvilRequest> requests = f.secure.requests();
+  REQUIRE_FALSE(requests.empty());
+  for (const EvilRequest& request : requests) CHECK(request.certificate == requests[0].certificate);
+  return requests[0].certificate;
+}
+
+}  // namespace
+
+TEST_CASE("of several client certificates a registry gets one that its authorities have signed") {
+  const TlsIdentity one = MakeTlsIdentity("one"), two = MakeTlsIdentity("two");
+  const TlsIdentity other = MakeTlsIdentity("other");
+  struct Case {
+    std::vector<std::string> accepted;
+    std::string comes;
+  };
+  for (const Case& c : {Case{{two.certificate}, "two"}, Case{{one.certificate}, "one"},
+                        Case{{other.certificate, two.certificate}, "two"}, Case{{}, "one"},
+                        Case{{other.certificate}, "one"}}) {
+    for (const char* line :
+         {"client = [\"../../one\", \"../../two\"]", "",
+          "client = [[\"../../one.cert\", \"../../one.key\"], [\"../../two.cert\", "
+          "\"../../two.key\"]]"}) {
+      CAPTURE(c.comes, line);
+      TlsFixture f(c.accepted);
+      // Without a line, in Docker's directory.
+      const std::string certs = *line != '\0' ? "" : absl::StrCat("certs.d/", f.secure.host(), "/");
+      if (!certs.empty()) REQUIRE(base::MakeDirs(base::JoinPath(f.dir.path, certs), 0700).ok());
+      f.Write(certs + "ca.crt", f.identity.certificate);
+      for (const auto& [name, identity] : {std::pair("one", one), {"two", two}}) {
+        f.Write(certs + name, identity.certificate + identity.key);
+        f.Write(absl::StrCat(certs, name, ".cert"), identity.certificate);
+        f.Write(absl::StrCat(certs, name, ".key"), identity.key);
+      }
+      if (certs.empty()) f.Configure(f.origin, line);
+      const auto pulled = f.Pull(certs.empty() ? "repo:v1" : f.secure.host() + "/repo:v1");
+      INFO(pulled.status());
+      REQUIRE(pulled.ok());
+      CHECK(NameThatCame(f) == c.comes);
+    }
+  }
+}
+
+TEST_CASE("a client certificate that cannot be read is an error with the file's name") {
+  const TlsIdentity one = MakeTlsIdentity("one"), two = MakeTlsIdentity("two");
+  TlsFixture f;
+  f.Write("one", one.certificate + one.key);
+  f.Write("only_key", one.key);
+  f.Write("only_cert", two.certificate);
+  f.Write("mixed", two.certificate + one.key);
+  for (const auto& [file, words] : {std::pair("missing", "no such file or directory"),
+                                    {"only_key", "has no PEM certificate"},
+                                    {"only_cert", "has no PEM key"},
+                                    {"mixed", "is not the key of the certificate"}}) {
+    CAPTURE(file);
+    f.Configure(f.origin, absl::StrCat("client = [\"../../one\", \"../../", file, "\"]"));
+    const absl::Status status = f.Refused();
+    CHECK(absl::IsFailedPrecondition(status));
+    CHECK(Holds(status, "client certificate"));
+    CHECK(Holds(status, absl::StrCat("../../", file)));
+    CHECK(Holds(status, words));
+  }
+  CHECK(f.secure.requests().empty());
 }
 
 TEST_CASE("a redirect to another host leaves the client certificate behind") {
@@ -105,8 +172,8 @@ TEST_CASE("a redirect to another host leaves the client certificate behind") {
   const auto pulled = f.Pull();
   INFO(pulled.status());
   REQUIRE(pulled.ok());
-  CHECK(f.secure.requests().at(0).with_certificate);
-  CHECK_FALSE(storage.requests().at(0).with_certificate);
+  CHECK(f.secure.requests().at(0).certificate == "crisp test");
+  CHECK(storage.requests().at(0).certificate.empty());
 }
 
 TEST_CASE("a token server may redirect from http to https; the password stays with the first") {

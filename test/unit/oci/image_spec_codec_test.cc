@@ -99,8 +99,10 @@ TEST_CASE("wrong media types, schema 1 and artifacts that are not images are ref
   CheckRefused(
       ManifestText(kLayer, kConfig, absl::StrCat(",\"mediaType\":\"", kOciIndexType, "\"")),
       kOciManifestType, "differs from the content type");
-  CheckRefused(manifest, "application/vnd.docker.distribution.manifest.v1+prettyjws", "schema 1");
+  const std::string schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+  CheckRefused("{\"schemaVersion\":1,\"fsLayers\":[]}", schema1, "schema 1");
   CheckRefused("{\"schemaVersion\":1,\"fsLayers\":[]}", "", "schema 1");
+  CheckRefused(ManifestText(kLayer, kConfig, ",\"mediaType\":\"" + schema1 + "\""), "", "schema 1");
   CheckRefused(ManifestText(kLayer, kConfig,
                             R"(,"mediaType":"application/vnd.oci.artifact.manifest.v1+json")"),
                "", "not an image manifest");
@@ -136,13 +138,28 @@ TEST_CASE("a manifest has at most 500 layers, an index at most 1024 entries") {
 
 TEST_CASE("sizes outside the range are refused") {
   const std::string type = "application/vnd.oci.image.layer.v1.tar";
-  for (const char* size : {"-1", "1.5", "\"10\"", "null", "9223372036854775808", "1099511627777",
+  for (const char* size : {"-2", "-1.0", "1.5", "\"10\"", "9223372036854775808", "1099511627777",
                            "18446744073709551615", "1e99"}) {
     CAPTURE(size);
     CheckRefused(ManifestText(Entry(type, size)), "", "layers[0]: size");
   }
   CHECK(DecodeManifestOrIndex(ManifestText(Entry(type, "1099511627776")), "").ok());
   CheckRefused(ManifestText(kLayer, Entry(kOciConfigType, "4194305")), "", "config.size");
+}
+
+TEST_CASE("a size may be absent, null, 0 or -1, and is not stated then") {
+  for (const char* size : {"null", "0", "-1"}) {
+    CAPTURE(size);
+    const auto decoded = DecodeManifestOrIndex(
+        ManifestText(Entry("application/vnd.oci.image.layer.v1.tar", size)), "");
+    REQUIRE(decoded.ok());
+    CHECK(std::get<Manifest>(*decoded).layers.at(0).size == 0);
+  }
+  const std::string absent =
+      absl::StrReplaceAll(ManifestText(kLayer, kConfig), {{"\"size\":", "\"else\":"}});
+  const auto decoded = DecodeManifestOrIndex(absent, "");
+  REQUIRE(decoded.ok());
+  CHECK(std::get<Manifest>(*decoded).config.size == 0);
 }
 
 TEST_CASE("bad digests are refused") {
@@ -164,6 +181,21 @@ TEST_CASE("the type of a document is what it or the registry says, in any spelli
       DecodeManifestOrIndex(
           ManifestText(kLayer, kConfig, R"(,"mediaType":null,"annotations":{"a":"b"},"x":{})"), "")
           .ok());
+}
+
+TEST_CASE("a manifest is not of schema 1 because a number or the registry's type says so") {
+  for (const char* type : {"", "application/vnd.docker.distribution.manifest.v1+prettyjws",
+                           "application/vnd.docker.distribution.manifest.v1+json"}) {
+    for (const char* version : {"1", "2", "3", "\"2\"", "null"}) {
+      CAPTURE(type, version);
+      const std::string text = absl::StrReplaceAll(
+          ManifestText(kLayer),
+          {{"\"schemaVersion\":2", absl::StrCat("\"schemaVersion\":", version)}});
+      const auto decoded = DecodeManifestOrIndex(text, type);
+      REQUIRE(decoded.ok());
+      CHECK(std::holds_alternative<Manifest>(*decoded));
+    }
+  }
 }
 
 TEST_CASE("names of members count in any case, and not twice") {
@@ -198,7 +230,7 @@ TEST_CASE(
   const std::string good = Entry(kOciManifestType);
   for (const std::string& bad :
        {std::string("null"), std::string("7"), std::string("{}"),
-        absl::StrReplaceAll(good, {{"sha256:", "md5:"}}), Entry(kOciManifestType, "-1"),
+        absl::StrReplaceAll(good, {{"sha256:", "md5:"}}), Entry(kOciManifestType, "-2"),
         Entry(kOciManifestType, "5", R"(,"platform":{"os":7})"),
         Entry(kOciManifestType, "5", R"(,"platform":{"os":"li\nnux"})"),
         Entry("application/vnd.dev.cosign.simplesigning.v1+json"),
