@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "image/layer_fetch.h"
 #include "image_fixture.h"
+#include "test/unit/eventually.h"
 
 namespace crisp::image {
 namespace {
@@ -80,6 +81,20 @@ TEST_CASE("a lowest layer that fails ends the pull of those that wait for it") {
   CHECK(absl::IsNotFound(late.f.Refused()));
   CHECK(late.f.target.most_waiting() >= LayerFetch::kMaxWaiting);
   CHECK(late.f.target.layers().empty());
+}
+
+TEST_CASE("a layer that fails ends the downloads of the others, which may last long") {
+  PullFixture f;
+  const TestImage image = MakeImage({"lowest", std::string(1000, 'x')});
+  Serve(f.registry, image);
+  f.registry.Serve(BlobPath(image.layers[1]),
+                   EvilReply{.body = image.layers[1], .stall_after = 10});
+  EvilReply missing{.status = 404};
+  missing.before_reply = [&] { (void)test::Eventually([&] { return f.target.begun() == 2; }); };
+  f.registry.Serve(BlobPath(image.layers[0]), missing);
+  const base::Call call = base::Call::Until(base::Deadline::In(absl::Seconds(10)));
+  CHECK(absl::IsNotFound(f.MakePuller().Pull(f.Ref("repo:v1"), {}, call).status()));
+  CHECK(f.target.begun() == 2);
 }
 
 TEST_CASE("a lowest layer that cannot be published ends the pull of those that wait for it") {
