@@ -133,7 +133,7 @@ struct ProcessPlan {
   int done = -1;                   // besides 0 to 2 the only one open when the child is to execute
   int console_socket = -1;         // where the pty master is sent, if terminal
   int private_proc = -1;      // a detached procfs of the shim's own; only for steps that need it
-  std::vector<int> v1_tasks;  // `tasks` of the container's cgroup v1 groups
+  std::vector<int> v1_tasks;  // `tasks` of the container's cgroup v1 groups, `cpu` last
   int cgroup_namespace = -1;  // for an exec: the container's, if it has one
   // The PID namespace to join, or a pidfd of a process in it. -1: the child has its PID namespace
   // from the clone, or keeps the shim's.

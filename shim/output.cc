@@ -16,8 +16,6 @@ namespace {
 
 // More than the kernel buffers of a terminal's output.
 constexpr size_t kTerminalBytes = 64 << 10;
-// The share of this time may be used at once, so that most bursts need no pause.
-constexpr int64_t kBurstNs = 100'000'000;
 
 void SetNonBlocking(int fd) { (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
@@ -190,8 +188,7 @@ void Output::OnEvent(uint32_t) {
 void Output::CountCpu(int64_t begin_ns) {
   const int64_t cpu_ns = base::ClockNanos(CLOCK_THREAD_CPUTIME_ID) - begin_ns;
   const int64_t now_ns = base::MonotonicNanos();
-  // On a slow machine one copy alone may take longer than kBurstNs; it is paid for all the same.
-  copying_->paid_at_ns = std::max(copying_->paid_at_ns, now_ns - kBurstNs) + 4 * cpu_ns;
+  copying_->paid_at_ns = PaidAt(copying_->paid_at_ns, cpu_ns, now_ns);
   if (copying_->paid_at_ns <= now_ns) return;
   resume_at_ns_ = copying_->paid_at_ns;
   Watch();

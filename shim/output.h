@@ -15,11 +15,21 @@
 
 namespace crisp::shim {
 
-// How long copying pauses: each copy puts the end of the pause off by four times the CPU time that
-// it took. One for all streams of a container.
+// When the copying so far is paid for (CLOCK_MONOTONIC): until then it pauses. One for all streams
+// of a container.
 struct CopyingTime {
-  int64_t paid_at_ns = 0;  // CLOCK_MONOTONIC
+  int64_t paid_at_ns = 0;
 };
+
+// So much of a pause is given in advance, so that most bursts of output need none.
+inline constexpr int64_t kBurstNs = 100'000'000;
+
+// Pure. When copying is paid for that was so far at `paid_at_ns`, after one more copy that took
+// `cpu_ns` and ended at `now_ns`. It is paid for with four times its CPU time, also when that is
+// more than kBurstNs, as it is on a slow machine.
+constexpr int64_t PaidAt(int64_t paid_at_ns, int64_t cpu_ns, int64_t now_ns) {
+  return std::max(paid_at_ns, now_ns - kBurstNs) + 4 * cpu_ns;
+}
 
 class Output final : public EventSource {
  public:

@@ -12,7 +12,8 @@ namespace crisp::shim {
 
 bool ApplyCgroups(Child& child) {
   // clone3 has joined the cgroup2 group. "0" in `tasks` moves only the calling thread, without the
-  // kernel's lock on all forks that a write to cgroup.procs takes.
+  // kernel's lock on all forks that a write to cgroup.procs takes. The one with the CPU quota comes
+  // last (cgroup::Layout::v1).
   for (const int tasks : child.process.v1_tasks) {
     if (write(tasks, "0", 1) != 1) return child.Fail("join a cgroup");
   }

@@ -32,14 +32,15 @@ struct JoinFds {
   base::UniqueFd oom;  // memory.oom_control (v1) or memory.events (v2) for OomKills; may be invalid
 };
 
-// Opens them all with O_CLOEXEC. NotFound naming the file when the group does not exist. `oom`
-// stays invalid without a memory controller. The descriptors work until the group is removed.
+// Opens them all with O_CLOEXEC, `tasks` in the order of the directories. NotFound naming the file
+// when the group does not exist. `oom` stays invalid without a memory controller. The descriptors
+// work until the group is removed.
 absl::StatusOr<JoinFds> OpenJoin(const Directories& directories);
 
-// Moves the calling thread into the v1 groups; for a child with a single thread, right after
-// clone3. It writes to `tasks` instead of `cgroup.procs` because that takes no lock on the thread
-// group. Errors name the file: ENOSPC from cpuset means a group without CPUs, EAGAIN or EPERM that
-// limits or permissions forbid it.
+// Moves the calling thread into the v1 groups, in their order (layout.cc says why it matters); for
+// a child with a single thread, right after clone3. It writes to `tasks` instead of `cgroup.procs`
+// because that takes no lock on the thread group. Errors name the file: ENOSPC from cpuset means a
+// group without CPUs, EAGAIN or EPERM that limits or permissions forbid it.
 absl::Status JoinSelf(const std::vector<base::UniqueFd>& tasks);
 
 // How many processes of the group the kernel has killed for lack of memory so far, no matter which

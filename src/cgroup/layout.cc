@@ -122,6 +122,11 @@ absl::StatusOr<Layout> ParseLayout(absl::string_view mountinfo, absl::string_vie
     }
     if (!hierarchy.controllers.empty()) layout.v1.push_back(std::move(hierarchy));
   }
+  // Whoever enters a group holds a lock that every start and exec on the node waits for
+  // (cgroup_mutex). Before Linux 6.18 the kernel stops a process for its CPU quota wherever it is,
+  // also while it holds or is to get that lock. So a process comes under its quota at the last one.
+  std::stable_partition(layout.v1.begin(), layout.v1.end(),
+                        [](const Hierarchy& hierarchy) { return !hierarchy.Has("cpu"); });
   for (absl::string_view name : absl::StrSplit(v2_controllers, absl::ByAnyChar(" \n"))) {
     if (IsUsed(name)) layout.v2.controllers.emplace_back(name);
   }

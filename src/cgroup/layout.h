@@ -33,12 +33,13 @@ struct Hierarchy {
 // /proc/self/mountinfo takes milliseconds on a node with hundreds of pods.
 struct Directories {
   std::string v2;               // never empty
-  std::vector<std::string> v1;  // in the order of Layout::v1
+  std::vector<std::string> v1;  // in the order of Layout::v1: a process enters them in turn
   std::string oom_file;         // memory.oom_control or memory.events; empty without the controller
 };
 
 struct Layout {
-  std::vector<Hierarchy> v1;  // those with a controller crisp uses; empty on a v2-only host
+  // Those with a controller crisp uses, the one with `cpu` last; empty on a v2-only host.
+  std::vector<Hierarchy> v1;
   Hierarchy v2;
   std::vector<std::string> hugepage_sizes;  // as in hugetlb's file names: "2MB", "1GB"
 

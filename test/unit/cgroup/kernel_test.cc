@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <thread>
@@ -395,6 +396,33 @@ TEST_CASE("groups made and removed in parallel do not lose their parent") {
   }
   for (std::thread& thread : threads) thread.join();
   for (const absl::Status& result : results) CHECK(result == absl::OkStatus());
+}
+
+TEST_CASE("a process has not entered the group with the CPU quota while another can refuse it") {
+  Kernel kernel;
+  const cgroup::Hierarchy* const cpu = kernel.layout().Find("cpu");
+  const cgroup::Hierarchy* const cpuset = kernel.layout().Find("cpuset");
+  if (cpuset == nullptr || cpuset == cpu || cpuset == &kernel.layout().v2) {
+    printf("skipped: the order of cgroups: cpu and cpuset are not two hierarchies of v1\n");
+    return;
+  }
+  const std::string path = kernel.NewPath();
+  REQUIRE(kernel.groups->Create(path, {}).ok());
+  // One without CPUs takes no process.
+  REQUIRE(base::WriteExisting(absl::StrCat(cpuset->mount_point, path, "/cpuset.cpus"), "\n").ok());
+  const auto join = cgroup::OpenJoin(kernel.layout().At(path));
+  REQUIRE(join.ok());
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool refused = !cgroup::JoinSelf(join->tasks).ok();
+    const bool outside = kernel.Read(path, "cpu", "tasks").empty();
+    _exit((refused ? 1 : 0) + (outside ? 2 : 0));
+  }
+  REQUIRE(child > 0);
+  const int status = Wait(child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 3);
+  CHECK(kernel.groups->Remove(path, kPatience).ok());
 }
 
 TEST_CASE("joining a group that does not exist is an error naming the file") {

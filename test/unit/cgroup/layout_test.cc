@@ -1,6 +1,13 @@
 #include "cgroup/layout.h"
 
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "cgroup/join.h"
 
 using namespace crisp;
 using Names = std::vector<std::string>;
@@ -29,16 +36,55 @@ TEST_CASE("a hybrid host: controllers on v1, cgroup2 beside them") {
   REQUIRE(layout.ok());
   CHECK_FALSE(layout->v2_only());
   REQUIRE(layout->v1.size() == 4);  // neither freezer nor name=systemd nor the second memory mount
-  CHECK(layout->v1[0].mount_point == "/sys/fs/cgroup/cpu,cpuacct");
-  CHECK(layout->v1[0].controllers == Names{"cpu", "cpuacct"});
-  CHECK(layout->Find("cpuacct") == &layout->v1[0]);
+  CHECK(layout->v1[3].mount_point == "/sys/fs/cgroup/cpu,cpuacct");
+  CHECK(layout->v1[3].controllers == Names{"cpu", "cpuacct"});
+  CHECK(layout->Find("cpuacct") == &layout->v1[3]);
   CHECK(layout->Find("hugetlb") == &layout->v2);
   CHECK(layout->Find("freezer") == nullptr);
   const cgroup::Directories directories = layout->At("/p/c");
   CHECK(directories.v2 == "/sys/fs/cgroup/unified/p/c");
-  CHECK(directories.v1 == Names{"/sys/fs/cgroup/cpu,cpuacct/p/c", "/sys/fs/cgroup/cpuset/p/c",
-                                "/sys/fs/cgroup/memory/p/c", "/sys/fs/cgroup/pids/p/c"});
+  CHECK(directories.v1 == Names{"/sys/fs/cgroup/cpuset/p/c", "/sys/fs/cgroup/memory/p/c",
+                                "/sys/fs/cgroup/pids/p/c", "/sys/fs/cgroup/cpu,cpuacct/p/c"});
   CHECK(directories.oom_file == "/sys/fs/cgroup/memory/p/c/memory.oom_control");
+}
+
+TEST_CASE("a process enters the v1 hierarchy with the CPU quota last, wherever it is mounted") {
+  const std::string root = absl::StrCat("/tmp/crisp-layout-test-", getpid());
+  const auto mount = [&](absl::string_view name) {
+    return absl::StrCat("3 1 0:2 / ", root, "/", name, " rw - cgroup cgroup rw,", name, "\n");
+  };
+  const std::string unified = absl::StrCat("4 1 0:3 / ", root, "/unified rw - cgroup2 none rw\n");
+  for (const Names& mounts :
+       {Names{"cpu", "cpuacct", "memory", "pids"}, Names{"memory", "cpuacct,cpu", "pids", "blkio"},
+        Names{"cpuset", "memory", "pids", "cpu"}}) {
+    std::string mountinfo = unified;
+    for (const std::string& name : mounts) mountinfo += mount(name);
+    INFO(mountinfo);
+    const auto layout = cgroup::ParseLayout(mountinfo, "");
+    REQUIRE(layout.ok());
+    REQUIRE(layout->v1.size() == mounts.size());
+    // The order in which the shim opens them is the one in which its child enters them.
+    cgroup::Directories directories = layout->At("/c");
+    directories.oom_file.clear();
+    REQUIRE(base::MakeDirs(directories.v2, 0755).ok());
+    for (const std::string& directory : directories.v1) {
+      REQUIRE(base::MakeDirs(directory, 0755).ok());
+      REQUIRE(base::WriteFileAtomic(directory + "/tasks", "", 0600).ok());
+    }
+    const auto join = cgroup::OpenJoin(directories);
+    INFO(join.status());
+    REQUIRE(join.ok());
+    REQUIRE(join->tasks.size() == mounts.size());
+    for (size_t i = 0; i < mounts.size(); ++i) {
+      const bool last = i + 1 == mounts.size();
+      const std::string file =
+          std::filesystem::read_symlink(absl::StrCat("/proc/self/fd/", join->tasks[i].get()));
+      INFO(file);
+      CHECK(layout->v1[i].Has("cpu") == last);
+      CHECK(file == directories.v1[i] + "/tasks");
+    }
+    REQUIRE(base::RemoveTree(root).ok());
+  }
 }
 
 TEST_CASE("a v2 host has one hierarchy") {

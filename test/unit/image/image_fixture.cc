@@ -43,6 +43,7 @@ class FakeSink final : public LayerSink {
   }
   bool WaitsForParent() const override { return waits_; }
   absl::Status Finish() override {
+    if (!target_.publish_error.ok()) return target_.publish_error;
     absl::MutexLock lock(&target_.mu_);
     if (!layer_.parent_chain_id.empty() && !target_.layers_.contains(layer_.parent_chain_id)) {
       return absl::FailedPreconditionError("parent is not visible");

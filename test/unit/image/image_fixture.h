@@ -38,7 +38,7 @@ class FakeTarget final : public LayerTarget {
   int most_waiting() const;  // of sealed sinks, at a time
   void Remove(const oci::ChainId& chain_id);
 
-  absl::Status write_error;                            // of every sink
+  absl::Status write_error, publish_error;             // of every sink
   std::string unreadable;                              // bytes that no sink can read
   std::function<void(const LayerInfo&)> before_write;  // called on the puller's thread
   std::function<void()> on_abandon;                    // on any

@@ -301,6 +301,23 @@ TEST_CASE("the group goes with its last process, and stays while one does not en
   CHECK(end->si_status == SIGKILL);
 }
 
+TEST_CASE("a process that cannot be started fails its layer and takes no other one's place") {
+  const std::string dir = TempDir();
+  const std::string program = dir + "/not-executable";
+  REQUIRE(base::WriteFileAtomic(program, "", 0600).ok());
+  {
+    const auto processes = UnpackProcesses::Open(program, /*max_processes=*/1).value();
+    StoreFixture fix(*processes);
+    for (int i = 0; i < 3; ++i) {
+      const absl::Status status = fix.Unpack(Layer()).status();
+      INFO(status);
+      CHECK(absl::StrContains(status.message(), "(EACCES)"));
+    }
+    CHECK(fix.Empty());
+  }
+  REQUIRE(base::RemoveTree(dir).ok());
+}
+
 TEST_CASE("a layer for which there are too many processes is refused, and unpacked later") {
   const auto processes = UnpackProcesses::Open(CRISP_UNPACK, /*max_processes=*/3).value();
   StoreFixture fix(*processes);

@@ -1,5 +1,6 @@
 // The way of a layer through decoder, crispd and untarrer, with both on threads; and what a decoder
 // that a layer has taken over can do to it. Needs no root.
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <thread>
@@ -432,18 +433,24 @@ class Late : public UnpackThreads {
 };
 
 TEST_CASE("what comes before the processes have started waits for them") {
-  Late late;
-  StoreFixture fix(late);
-  const std::string tar = B().File("d/file", "late").Done();
-  const LayerSpec spec = StoreFixture::Spec(tar);
-  auto writer = std::move(fix.store->BeginLayer(spec)).value();
-  REQUIRE(writer->Write(tar).ok());
-  late.go.Notify();
-  const absl::Status status = writer->Finish();
-  INFO(status);
-  CHECK(status.ok());
-  CHECK(late.in_time);
-  CHECK(*base::ReadFile(fix.Directory(spec.chain_id) + "/d/file") == "late");
+  // All that the shared memory takes, when there is so much.
+  constexpr size_t kRoom = ChunkMemory::kChunks * ChunkMemory::kChunkBytes;
+  for (const std::string& content : {std::string("late"), Big('b')}) {
+    Late late;
+    StoreFixture fix(late);
+    const std::string tar = B().File("d/file", content).Done();
+    const LayerSpec spec = StoreFixture::Spec(tar);
+    auto writer = std::move(fix.store->BeginLayer(spec)).value();
+    const size_t before = std::min(tar.size(), kRoom);
+    REQUIRE(writer->Write(absl::string_view(tar).substr(0, before)).ok());
+    late.go.Notify();
+    REQUIRE(writer->Write(absl::string_view(tar).substr(before)).ok());
+    const absl::Status status = writer->Finish();
+    INFO(status);
+    CHECK(status.ok());
+    CHECK(late.in_time);
+    CHECK(*base::ReadFile(fix.Directory(spec.chain_id) + "/d/file") == content);
+  }
 }
 
 TEST_CASE("a layer whose processes cannot be started fails with that and leaves nothing") {
