@@ -33,7 +33,9 @@ class StrangeThread {
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGUSR2);
     REQUIRE(pthread_sigmask(SIG_BLOCK, &blocked, nullptr) == 0);
-    umask_ = umask(077);
+    // Not 0022, but one with which the container's cgroup, made in this process, is open to a user
+    // namespace. crispd has set its own before it makes any (main.cc).
+    umask_ = umask(0);
     cpu_set_t first;
     CPU_ZERO(&first);
     CPU_SET(0, &first);
