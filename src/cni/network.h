@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/deadline.h"
 
 namespace crisp::cni {
@@ -79,7 +80,9 @@ class Network {
   // namespace is lost, plugins with ipMasq get one that has the addresses of the result, so that
   // they find their rules (stand_in.h). One that fails with it, as bridge does when a reboot has
   // taken the rules, is called without a namespace; only then rules may stay, with a warning in the
-  // log. After an error the caller must retry.
+  // log. After an error the caller must retry. Only what will never succeed (the plugin refuses its
+  // input or leaves a lease, or it is not installed and the network is another one by now) is given
+  // up, with a warning, once Options::patience is over: a pod's end does not wait for it for ever.
   virtual absl::Status Detach(const PodNetworkRequest& request, base::Deadline deadline) = 0;
 
   // Runs GC of the configured network's plugins, if the network has that verb: they free what they
@@ -105,6 +108,8 @@ struct Options {
   // How the paths of cgroup2 directories begin that are made for plugins which run for no pod
   // (STATUS, GC), as plugin_group is for the others. Nobody else makes such. Empty: no groups.
   std::string groups;
+  // From the first DEL that cannot succeed until it is given up.
+  absl::Duration patience = absl::Minutes(5);
 };
 
 std::unique_ptr<Network> NewNetwork(Options options);
