@@ -47,7 +47,7 @@ std::vector<std::string> Ordered(std::vector<std::string> ips, IpPreference pref
 absl::StatusOr<CacheEntry> NewEntry(const PodNetworkRequest& request, const NetworkConf& network) {
   CacheEntry entry;
   CRISP_ASSIGN_OR_RETURN(entry.args, PodArgs(request));
-  CRISP_ASSIGN_OR_RETURN(entry.capability_args, CapabilityArgs(request));
+  CRISP_ASSIGN_OR_RETURN(entry.capability_args, CapabilityArgs(request, network));
   entry.network = network.name;
   entry.container_id = request.sandbox_id;
   entry.netns = request.netns_path;

@@ -27,6 +27,12 @@ struct PortMapping {
   std::string host_ip;  // empty: every address of the host
 };
 
+struct Dns {
+  std::vector<std::string> servers;
+  std::vector<std::string> searches;
+  std::vector<std::string> options;
+};
+
 struct PodNetworkRequest {
   std::string sandbox_id;
   std::string pod_name;
@@ -36,8 +42,11 @@ struct PodNetworkRequest {
   // A cgroup2 directory, made for each plugin and removed after it: what the plugin starts ends
   // with it, and an ADD that outlived crispd is ended before the DEL. Empty: no group.
   std::string plugin_group;
+  // For plugins that declare the capability; of the annotations also
+  // kubernetes.io/{ingress,egress}-bandwidth as limits.
   std::vector<PortMapping> port_mappings;
-  // Pod annotations; only kubernetes.io/{ingress,egress}-bandwidth are read.
+  Dns dns;
+  std::string cgroup_parent;  // the pod's, as the client wrote it
   std::map<std::string, std::string> annotations;
 };
 

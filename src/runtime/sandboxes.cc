@@ -82,6 +82,11 @@ cni::PodNetworkRequest Sandboxes::NetworkRequest(const store::SandboxRecord& rec
          .protocol = static_cast<cni::Protocol>(mapping.protocol()),
          .host_ip = mapping.host_ip()});
   }
+  const v1::DNSConfig& dns = record.config.dns_config();
+  request.dns = {.servers = {dns.servers().begin(), dns.servers().end()},
+                 .searches = {dns.searches().begin(), dns.searches().end()},
+                 .options = {dns.options().begin(), dns.options().end()}};
+  request.cgroup_parent = record.config.linux().cgroup_parent();
   request.annotations = {record.config.annotations().begin(), record.config.annotations().end()};
   return request;
 }
