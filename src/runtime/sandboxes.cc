@@ -75,7 +75,7 @@ cni::PodNetworkRequest Sandboxes::NetworkRequest(const store::SandboxRecord& rec
   request.netns_path = record.netns_path;
   request.plugin_group = record.plugin_group;
   for (const v1::PortMapping& mapping : record.config.port_mappings()) {
-    if (mapping.host_port() == 0) continue;
+    if (mapping.host_port() <= 0) continue;
     request.port_mappings.push_back(
         {.host_port = static_cast<uint16_t>(mapping.host_port()),
          .container_port = static_cast<uint16_t>(mapping.container_port()),
