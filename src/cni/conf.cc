@@ -38,6 +38,7 @@ absl::StatusOr<std::string> ReadConf(const std::string& path) {
 // something else of this name. Subdirectories are passed over: a mounted ConfigMap has some.
 absl::StatusOr<std::vector<PluginText>> ReadPlugins(const std::string& dir) {
   std::vector<PluginText> texts;
+  size_t bytes = 0;  // all of it goes to the cache, with the list
   struct stat info;
   if (stat(dir.c_str(), &info) != 0) {
     if (errno != ENOENT) return base::Errno("stat", dir);
@@ -51,6 +52,11 @@ absl::StatusOr<std::vector<PluginText>> ReadPlugins(const std::string& dir) {
     if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) continue;
     absl::StatusOr<std::string> text = ReadConf(path);
     if (!text.ok()) return base::Prefix(text.status(), path);
+    bytes += text->size();
+    if (bytes > kMaxConfBytes) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat(dir, ": more than ", kMaxConfBytes, " bytes of plugins"));
+    }
     texts.push_back({.source = path, .text = *std::move(text)});
   }
   return texts;

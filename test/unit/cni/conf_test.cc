@@ -327,9 +327,14 @@ TEST_CASE("a network with an invalid plugin in its directory is skipped, and the
   REQUIRE(mkfifo(base::JoinPath(dir.path, "net/60.conf").c_str(), 0600) == 0);
   CHECK(Contains(error(), "/net/60.conf: not a regular file"));
   REQUIRE(base::RemoveTree(base::JoinPath(dir.path, "net/60.conf")).ok());
+  (void)dir.Write("net/60.conf", R"({"type":"x"})" + std::string(600'000, ' '));
+  CHECK(LoadConfDirectory(dir.path).network.ok());
+  (void)dir.Write("net/70.conf", R"({"type":"x"})" + std::string(600'000, ' '));
+  CHECK(Contains(error(), "/net: more than 1048576 bytes of plugins"));
   for (int i = 0; i < 32; ++i) {
     (void)dir.Write(absl::StrCat("net/", i, ".conf"), R"({"type":"x"})");
   }
+  REQUIRE(base::RemoveTree(base::JoinPath(dir.path, "net/70.conf")).ok());
   CHECK(Contains(error(), "plugins: must be a list of 1 to 32 plugins"));
 }
 
