@@ -2,13 +2,14 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 
-#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/printable.h"
 
 namespace crisp::base {
 namespace {
@@ -17,11 +18,12 @@ std::atomic<LogLevel> g_level{LogLevel::kInfo};
 
 constexpr absl::string_view kNames[] = {"debug", "info", "warn", "error"};
 
+// `"` ends a value and `\` begins an escape, so both are escaped, and nothing else that people can
+// read: they search the log for the text that they know.
 std::string Quoted(const std::string& value) {
-  const bool plain = !value.empty() && std::all_of(value.begin(), value.end(), [](unsigned char c) {
-    return c > ' ' && c < 0x7f && c != '"' && c != '\\';
-  });
-  return plain ? value : absl::StrCat("\"", absl::CHexEscape(value), "\"");
+  const std::string shown = Printable(absl::StrReplaceAll(value, {{"\\", "\\\\"}, {"\"", "\\\""}}));
+  const bool plain = !value.empty() && shown == value && !absl::StrContains(value, ' ');
+  return plain ? value : absl::StrCat("\"", shown, "\"");
 }
 
 }  // namespace
@@ -40,7 +42,7 @@ void Log(LogLevel level, absl::string_view message, std::initializer_list<LogFie
   if (level < g_level.load(std::memory_order_relaxed)) return;
   std::string line =
       absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone()), " ",
-                   kNames[static_cast<size_t>(level)], " ", absl::CHexEscape(message));
+                   kNames[static_cast<size_t>(level)], " ", Printable(message));
   for (const auto& [key, value] : fields) absl::StrAppend(&line, " ", key, "=", Quoted(value));
   line += '\n';
   // crispd goes on when stderr is full or closed, so the result is ignored.

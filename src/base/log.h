@@ -18,8 +18,9 @@ absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name);  // debug, info,
 void SetLogLevel(LogLevel level);                                // thread-safe
 
 using LogField = std::pair<absl::string_view, std::string>;
-// Values with spaces or control characters are quoted and escaped, so that an entry is always one
-// line.
+// An entry is always one line: what people would not see in the message and the values is written
+// out (base/printable.h). Values with spaces, `"`, `\` or such are in quotes, with `\` before each
+// `"` and `\` of theirs; all other text stays as it is.
 void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields = {});
 
 }  // namespace crisp::base

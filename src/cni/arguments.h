@@ -1,6 +1,7 @@
 // The input of a plugin: CNI_ARGS, capability arguments and the execution configuration that
 // contains them. Pure, thread-safe.
-// Source: CNI specification 1.1.0, section 3; the CNI project's list of well-known capabilities.
+// Source: CNI specification 1.1.0, section 3; the CNI project's CONVENTIONS.md; the annotations as
+// containerd and CRI-O give them.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +35,10 @@ std::string FormatArgs(const CniArgs& args);
 // Bits per second from a Kubernetes quantity ("10M", "1.5Gi", "2e6"), rounded up; 1k to 1P.
 absl::StatusOr<uint64_t> ParseBandwidth(absl::string_view quantity);
 
-// The JSON object {capability: argument} for all that the pod requests.
-absl::StatusOr<std::string> CapabilityArgs(const PodNetworkRequest& request);
+// The JSON object {capability: argument} for all that the pod requests and a plugin of the network
+// declares: portMappings, bandwidth, dns, cgroupPath, io.kubernetes.cri.pod-annotations.
+absl::StatusOr<std::string> CapabilityArgs(const PodNetworkRequest& request,
+                                           const NetworkConf& network);
 
 // The plugin's standard input: its configuration with name, cniVersion, the capability arguments it
 // declared and, when not empty, the previous result.

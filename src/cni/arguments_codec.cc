@@ -11,6 +11,8 @@ namespace {
 
 using base::Json;
 
+constexpr char kPodAnnotations[] = "io.kubernetes.cri.pod-annotations";
+
 const char* NameOf(Protocol protocol) {
   switch (protocol) {
     case Protocol::kTcp:
@@ -42,9 +44,19 @@ absl::StatusOr<Json> Bandwidth(const PodNetworkRequest& request) {
   return bandwidth;
 }
 
+// Without lists that are empty.
+Json DnsArgument(const Dns& dns) {
+  Json argument = Json::object();
+  if (!dns.servers.empty()) argument["servers"] = dns.servers;
+  if (!dns.searches.empty()) argument["searches"] = dns.searches;
+  if (!dns.options.empty()) argument["options"] = dns.options;
+  return argument;
+}
+
 }  // namespace
 
-absl::StatusOr<std::string> CapabilityArgs(const PodNetworkRequest& request) {
+absl::StatusOr<std::string> CapabilityArgs(const PodNetworkRequest& request,
+                                           const NetworkConf& network) {
   Json args = Json::object();
   for (const PortMapping& mapping : request.port_mappings) {
     if (mapping.host_port == 0) continue;
@@ -55,7 +67,18 @@ absl::StatusOr<std::string> CapabilityArgs(const PodNetworkRequest& request) {
   }
   CRISP_ASSIGN_OR_RETURN(Json bandwidth, Bandwidth(request));
   if (!bandwidth.empty()) args["bandwidth"] = std::move(bandwidth);
-  return base::DumpJson(args);
+  Json dns = DnsArgument(request.dns);
+  if (!dns.empty()) args["dns"] = std::move(dns);
+  if (!request.cgroup_parent.empty()) args["cgroupPath"] = request.cgroup_parent;
+  if (!request.annotations.empty()) args[kPodAnnotations] = request.annotations;
+  // The others would only make the cache larger.
+  Json declared = Json::object();
+  for (const PluginConf& plugin : network.plugins) {
+    for (const std::string& capability : plugin.capabilities) {
+      if (args.contains(capability)) declared[capability] = args[capability];
+    }
+  }
+  return base::DumpJson(declared);
 }
 
 absl::StatusOr<std::string> ExecConf(const NetworkConf& network, const PluginConf& plugin,

@@ -25,15 +25,50 @@ bool HasConfSuffix(absl::string_view name) {
          absl::EndsWith(name, ".json");
 }
 
-absl::StatusOr<NetworkConf> LoadConf(const std::string& path) {
+absl::StatusOr<std::string> ReadConf(const std::string& path) {
   // O_NONBLOCK: open(2) must not block on a FIFO with this name.
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, base::Open(path, O_RDONLY | O_NONBLOCK));
   struct stat info;
   if (fstat(fd.get(), &info) != 0) return base::Errno("stat", "");
   if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError("not a regular file");
-  CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadAll(fd.get(), kMaxConfBytes));
-  CRISP_ASSIGN_OR_RETURN(NetworkConf conf, ParseConf(text));
-  conf.path = path;
+  return base::ReadAll(fd.get(), kMaxConfBytes);
+}
+
+// The plugins' configurations in the directory of a network; none without such a directory, or with
+// something else of this name. Subdirectories are passed over: a mounted ConfigMap has some.
+absl::StatusOr<std::vector<PluginText>> ReadPlugins(const std::string& dir) {
+  std::vector<PluginText> texts;
+  size_t bytes = 0;  // all of it goes to the cache, with the list
+  struct stat info;
+  if (stat(dir.c_str(), &info) != 0) {
+    if (errno != ENOENT) return base::Errno("stat", dir);
+    return texts;
+  }
+  if (!S_ISDIR(info.st_mode)) return texts;
+  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(dir));
+  for (const std::string& name : names) {
+    const std::string path = base::JoinPath(dir, name);
+    if (!absl::EndsWith(name, ".conf")) continue;
+    if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) continue;
+    absl::StatusOr<std::string> text = ReadConf(path);
+    if (!text.ok()) return base::Prefix(text.status(), path);
+    bytes += text->size();
+    if (bytes > kMaxConfBytes) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat(dir, ": more than ", kMaxConfBytes, " bytes of plugins"));
+    }
+    texts.push_back({.source = path, .text = *std::move(text)});
+  }
+  return texts;
+}
+
+absl::StatusOr<NetworkConf> LoadConf(const std::string& dir, const std::string& name) {
+  std::string path = base::JoinPath(dir, name);
+  CRISP_ASSIGN_OR_RETURN(const std::string text, ReadConf(path));
+  CRISP_ASSIGN_OR_RETURN(NetworkConf conf, ParseConf(text, [&dir](const std::string& network) {
+                           return ReadPlugins(base::JoinPath(dir, network));
+                         }));
+  conf.path = std::move(path);
   return conf;
 }
 
@@ -69,7 +104,7 @@ ConfDirectory LoadConfDirectory(const std::string& dir) {
   if (names.ok()) {
     for (const std::string& name : *names) {
       if (!HasConfSuffix(name) || directory.skipped.size() == kMaxSkippedFiles) continue;
-      directory.network = LoadConf(base::JoinPath(dir, name));
+      directory.network = LoadConf(dir, name);
       if (directory.network.ok()) return directory;
       directory.skipped.push_back(absl::StrCat(name, ": ", directory.network.status().message()));
     }

@@ -4,6 +4,7 @@
 // no shared state. Source: CNI specification 1.1.0, section 1.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,8 @@ struct NetworkConf {
   std::string cni_version;
   std::vector<PluginConf> plugins;  // never empty
   bool disable_gc = false;
-  std::string json;  // the whole list; ParseConf(json) gives an equal NetworkConf
+  // The whole list, with the plugins from other files; ParseConf(json) gives an equal NetworkConf.
+  std::string json;
   std::string path;  // the file it was read from; empty for ParseConf
 };
 
@@ -46,16 +48,29 @@ bool IsPluginType(absl::string_view type);
 // container ids in the specification. Required of network names too, as both become parts of paths.
 bool IsIdentifier(absl::string_view text);
 
+struct PluginText {
+  std::string source;  // for messages
+  std::string text;    // one plugin's configuration
+};
+// Gives the plugins that belong to a network beside those in its list, in order. Called with a name
+// that is an identifier (IsIdentifier).
+using MorePlugins =
+    std::function<absl::StatusOr<std::vector<PluginText>>(const std::string& network)>;
+
 // A configuration list, or one plugin's configuration, which is wrapped into a list. Takes the
-// newest supported one of the offered versions (`cniVersion`, `cniVersions`).
-absl::StatusOr<NetworkConf> ParseConf(absl::string_view text);
+// newest supported one of the offered versions (`cniVersion`, `cniVersions`). `more` is asked
+// unless the list says loadOnlyInlinedPlugins; what it gives is appended to the plugins of the
+// list, which then may have none of its own. Without `more` the text must have them all.
+absl::StatusOr<NetworkConf> ParseConf(absl::string_view text, const MorePlugins& more = nullptr);
 
 struct ConfDirectory {
   absl::StatusOr<NetworkConf> network;  // kUnavailable "no network config found in <dir>..."
   std::vector<std::string> skipped;     // "<file>: <error>" for invalid files before `network`
 };
 
-// The first valid *.conflist, *.conf or *.json file in lexical order.
+// The first valid *.conflist, *.conf or *.json file in lexical order. The *.conf files of the
+// directory <dir>/<network name>, if there is one, have more plugins of the network, as for libcni
+// from 1.3 on; if one of them is invalid, so is the network.
 ConfDirectory LoadConfDirectory(const std::string& dir);
 
 }  // namespace crisp::cni

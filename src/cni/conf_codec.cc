@@ -1,5 +1,7 @@
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/errno.h"
 #include "base/json.h"
 #include "base/status_macros.h"
 #include "cni/conf.h"
@@ -31,23 +33,47 @@ absl::Status CheckType(absl::string_view field, const std::string& type) {
       absl::StrCat(field, " ", base::DumpJson(type.substr(0, 256)), ": must be a plain file name"));
 }
 
-absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin, const std::string& network) {
-  PluginConf conf;
-  conf.type = plugin.at("type").get<std::string>();
-  CRISP_RETURN_IF_ERROR(CheckType("plugin type", conf.type));
-  if (const auto ipam = plugin.find("ipam"); ipam != plugin.end() && ipam->is_object()) {
-    // The plugin executes the IPAM plugin; old versions do not check its name themselves.
-    const std::string type = ipam->value("type", "");
-    if (!type.empty()) CRISP_RETURN_IF_ERROR(CheckType("ipam type", type));
-    if (type == "host-local") {
-      // The plugin takes an empty one for none.
-      const std::string directory = ipam->value("dataDir", "");
-      conf.lease_dir = absl::StrCat(directory.empty() ? kHostLocalDir : directory, "/", network);
-    }
+// The member of this name, in any case, as it is for plugins and libcni, which are written in Go;
+// nullptr without one, or if it is null. Two are refused: which one counts depends on their order.
+absl::StatusOr<const Json*> Member(const Json& object, absl::string_view name) {
+  const Json* found = nullptr;
+  for (const auto& [key, value] : object.items()) {
+    if (!absl::EqualsIgnoreCase(key, name)) continue;
+    if (found != nullptr) return absl::InvalidArgumentError(absl::StrCat(name, " is given twice"));
+    found = &value;
   }
-  const auto masquerade = plugin.find("ipMasq");
-  conf.masquerades = masquerade != plugin.end() && *masquerade == true;
-  if (const auto declared = plugin.find("capabilities"); declared != plugin.end()) {
+  return found != nullptr && found->is_null() ? nullptr : found;
+}
+
+absl::StatusOr<std::string> TextMember(const Json& object, absl::string_view name) {
+  CRISP_ASSIGN_OR_RETURN(const Json* member, Member(object, name));
+  return member == nullptr ? std::string() : member->get<std::string>();
+}
+
+absl::Status DecodeIpam(const Json& ipam, const std::string& network, PluginConf& conf) {
+  // The plugin executes the IPAM plugin; old versions do not check its name themselves.
+  CRISP_ASSIGN_OR_RETURN(const std::string type, TextMember(ipam, "type"));
+  if (!type.empty()) CRISP_RETURN_IF_ERROR(CheckType("ipam type", type));
+  if (type != "host-local") return absl::OkStatus();
+  // The plugin takes an empty one for none.
+  CRISP_ASSIGN_OR_RETURN(const std::string directory, TextMember(ipam, "dataDir"));
+  conf.lease_dir = absl::StrCat(directory.empty() ? kHostLocalDir : directory, "/", network);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin, const std::string& network) {
+  if (!plugin.is_object()) return absl::InvalidArgumentError("a plugin must be an object");
+  PluginConf conf;
+  CRISP_ASSIGN_OR_RETURN(conf.type, TextMember(plugin, "type"));
+  CRISP_RETURN_IF_ERROR(CheckType("plugin type", conf.type));
+  CRISP_ASSIGN_OR_RETURN(const Json* ipam, Member(plugin, "ipam"));
+  if (ipam != nullptr && ipam->is_object()) {
+    CRISP_RETURN_IF_ERROR(DecodeIpam(*ipam, network, conf));
+  }
+  CRISP_ASSIGN_OR_RETURN(const Json* masquerade, Member(plugin, "ipMasq"));
+  conf.masquerades = masquerade != nullptr && *masquerade == true;
+  CRISP_ASSIGN_OR_RETURN(const Json* declared, Member(plugin, "capabilities"));
+  if (declared != nullptr) {
     for (const auto& [name, enabled] : declared->get<std::map<std::string, bool>>()) {
       if (enabled) conf.capabilities.push_back(name);
     }
@@ -75,8 +101,25 @@ Json Wrap(const Json& plugin) {
   return list;
 }
 
-absl::StatusOr<NetworkConf> DecodeList(const Json& document) {
-  const Json list = document.contains("plugins") ? document : Wrap(document);
+// Appends what `more` gives to the plugins of the list.
+absl::Status AddPlugins(Json& list, const std::string& network, const MorePlugins& more) {
+  if (more == nullptr) return absl::OkStatus();
+  CRISP_ASSIGN_OR_RETURN(const bool only_inlined, Flag(list, "loadOnlyInlinedPlugins"));
+  if (only_inlined) return absl::OkStatus();
+  CRISP_ASSIGN_OR_RETURN(const std::vector<PluginText> plugins, more(network));
+  for (const PluginText& plugin : plugins) {
+    CRISP_ASSIGN_OR_RETURN(Json json, base::DecodeJson(plugin.source, plugin.text,
+                                                       [](const Json& own) { return own; }));
+    CRISP_RETURN_IF_ERROR(base::Prefix(DecodePlugin(json, network).status(), plugin.source));
+    list["plugins"].push_back(std::move(json));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<NetworkConf> DecodeList(const Json& document, const MorePlugins& more) {
+  // One plugin's configuration has all there is, for libcni, too.
+  const bool is_list = document.contains("plugins") || !document.contains("type");
+  Json list = is_list ? document : Wrap(document);
   NetworkConf conf;
   conf.name = list.at("name").get<std::string>();
   if (!IsIdentifier(conf.name)) {
@@ -90,8 +133,13 @@ absl::StatusOr<NetworkConf> DecodeList(const Json& document) {
         absl::StrCat("cniVersion ", base::DumpJson(list.value("cniVersion", "").substr(0, 64)),
                      ": is not supported"));
   }
-  const Json& plugins = list.at("plugins");
-  if (!plugins.is_array() || plugins.empty() || plugins.size() > kMaxPlugins) {
+  const auto inlined = list.find("plugins");
+  if (inlined != list.end() && (!inlined->is_array() || inlined->empty())) {
+    return absl::InvalidArgumentError("plugins: must be a list, and not empty");
+  }
+  if (is_list) CRISP_RETURN_IF_ERROR(AddPlugins(list, conf.name, more));
+  const Json plugins = list.value("plugins", Json::array());
+  if (plugins.empty() || plugins.size() > kMaxPlugins) {
     return absl::InvalidArgumentError(
         absl::StrCat("plugins: must be a list of 1 to ", kMaxPlugins, " plugins"));
   }
@@ -106,9 +154,11 @@ absl::StatusOr<NetworkConf> DecodeList(const Json& document) {
 
 }  // namespace
 
-absl::StatusOr<NetworkConf> ParseConf(absl::string_view text) {
+absl::StatusOr<NetworkConf> ParseConf(absl::string_view text, const MorePlugins& more) {
   CRISP_ASSIGN_OR_RETURN(absl::StatusOr<NetworkConf> conf,
-                         base::DecodeJson("network config", text, DecodeList));
+                         base::DecodeJson("network config", text, [&more](const Json& document) {
+                           return DecodeList(document, more);
+                         }));
   return conf;
 }
 

@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -45,7 +47,7 @@ std::vector<std::string> Ordered(std::vector<std::string> ips, IpPreference pref
 absl::StatusOr<CacheEntry> NewEntry(const PodNetworkRequest& request, const NetworkConf& network) {
   CacheEntry entry;
   CRISP_ASSIGN_OR_RETURN(entry.args, PodArgs(request));
-  CRISP_ASSIGN_OR_RETURN(entry.capability_args, CapabilityArgs(request));
+  CRISP_ASSIGN_OR_RETURN(entry.capability_args, CapabilityArgs(request, network));
   entry.network = network.name;
   entry.container_id = request.sandbox_id;
   entry.netns = request.netns_path;
@@ -90,11 +92,40 @@ absl::StatusOr<base::UniqueFd> StandInOf(const NetworkConf& network, const Cache
   return base::UniqueFd();
 }
 
+// Whether the next try may find what this one has not: time, memory, a plugin that is ready.
+bool MayPass(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsResourceExhausted(status);
+}
+
+// Since when DEL has failed for good, by attachment. In memory: a crispd that is started again has
+// patience anew. Thread-safe.
+class Refusals {
+ public:
+  explicit Refusals(absl::Duration patience) : patience_(patience) {}
+
+  // DEL has failed for good once more; returns whether the patience is over.
+  bool Add(const std::string& attachment) {
+    absl::MutexLock lock(&mu_);
+    return give_up_.try_emplace(attachment, base::Deadline::In(patience_)).first->second.Passed();
+  }
+  void Forget(const std::string& attachment) {
+    absl::MutexLock lock(&mu_);
+    give_up_.erase(attachment);
+  }
+
+ private:
+  const absl::Duration patience_;
+  absl::Mutex mu_;
+  std::map<std::string, base::Deadline> give_up_ ABSL_GUARDED_BY(mu_);
+};
+
 class ConfiguredNetwork final : public Network {
  public:
   explicit ConfiguredNetwork(Options options)
       : options_(std::move(options)),
         cache_(options_.cache_dir),
+        refusals_(options_.patience),
         probe_(options_.plugin_dirs, Group("status")) {}
 
   absl::StatusOr<PodNetwork> Attach(const PodNetworkRequest& request,
@@ -116,11 +147,15 @@ class ConfiguredNetwork final : public Network {
   absl::Status Del(const NetworkConf& network, const CacheEntry& entry, const std::string& group,
                    base::Deadline deadline) const;
   absl::Status DetachFound(const Cache::Found& found, const PodNetworkRequest& request,
-                           base::Deadline deadline) const;
-  absl::Status DetachUnknown(const PodNetworkRequest& request, base::Deadline deadline) const;
+                           base::Deadline deadline);
+  absl::Status DetachUnknown(const PodNetworkRequest& request, base::Deadline deadline);
+  bool IsReplaced(const NetworkConf& network) const;
+  absl::Status DelOrGiveUp(const NetworkConf& network, const CacheEntry& entry,
+                           const std::string& group, base::Deadline deadline);
 
   const Options options_;
   const Cache cache_;
+  Refusals refusals_;
   StatusProbe probe_;
   // Held for reading by what attaches, for writing while garbage is collected: an attachment that
   // is made meanwhile would not be among the valid ones.
@@ -183,7 +218,7 @@ absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry
     CRISP_ASSIGN_OR_RETURN(call.conf, ExecConf(network, *plugin, entry.capability_args,
                                                wants_result ? entry.result : ""));
     absl::Status deleted = RunPlugin(options_.plugin_dirs, call, deadline).status();
-    if (!deleted.ok() && !found && !call.netns.empty()) {
+    if (!deleted.ok() && !MayPass(deleted) && !found && !call.netns.empty()) {
       // After a reboot the rules are gone, too, which bridge up to 1.1 takes for an error.
       LogRulesMayStay(entry, deleted);
       call.netns.clear();
@@ -191,6 +226,41 @@ absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry
     }
     CRISP_RETURN_IF_ERROR(deleted);
   }
+  return absl::OkStatus();
+}
+
+// Whether a plugin is gone that the network of today does not need. Otherwise it may come back, as
+// while it is upgraded.
+bool ConfiguredNetwork::IsReplaced(const NetworkConf& network) const {
+  const absl::StatusOr<NetworkConf> now = LoadConfDirectory(options_.conf_dir).network;
+  if (!now.ok()) return false;
+  return std::any_of(network.plugins.begin(), network.plugins.end(), [&](const PluginConf& plugin) {
+    return !FindPlugin(options_.plugin_dirs, plugin.type).ok() &&
+           std::none_of(now->plugins.begin(), now->plugins.end(),
+                        [&](const PluginConf& other) { return other.type == plugin.type; });
+  });
+}
+
+// What is given up stays as it is, with what the plugins before it in the list hold: the address of
+// a pod is not free for another one while a port mapping may lead to it. GC can free both.
+absl::Status ConfiguredNetwork::DelOrGiveUp(const NetworkConf& network, const CacheEntry& entry,
+                                            const std::string& group, base::Deadline deadline) {
+  const absl::Status deleted = Del(network, entry, group, deadline);
+  const absl::Status left = deleted.ok() ? CheckLeases(network, entry) : deleted;
+  const bool for_good = deleted.ok() || absl::IsInvalidArgument(deleted) ||
+                        (absl::IsFailedPrecondition(deleted) && IsReplaced(network));
+  const std::string attachment = absl::StrCat(entry.network, " ", entry.container_id);
+  if (left.ok() || !for_good) {
+    refusals_.Forget(attachment);
+    return left;
+  }
+  if (!refusals_.Add(attachment)) {
+    // Of the caller's arguments none is wrong.
+    return absl::IsInvalidArgument(left) ? absl::InternalError(left.message()) : left;
+  }
+  refusals_.Forget(attachment);
+  base::Log(base::LogLevel::kWarning, "what CNI plugins hold for a pod stays, DEL is given up",
+            {{"sandbox", entry.container_id}, {"error", std::string(left.message())}});
   return absl::OkStatus();
 }
 
@@ -234,7 +304,7 @@ absl::Status ConfiguredNetwork::Detach(const PodNetworkRequest& request, base::D
 
 absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
                                             const PodNetworkRequest& request,
-                                            base::Deadline deadline) const {
+                                            base::Deadline deadline) {
   absl::StatusOr<NetworkConf> network =
       found.entry.ok() ? ParseConf(found.entry->config) : found.entry.status();
   absl::StatusOr<CacheEntry> entry = found.entry;
@@ -246,8 +316,7 @@ absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
     CRISP_RETURN_IF_ERROR(entry.status());
   }
   entry->netns = request.netns_path;
-  CRISP_RETURN_IF_ERROR(Del(*network, *entry, request.plugin_group, deadline));
-  CRISP_RETURN_IF_ERROR(CheckLeases(*network, *entry));
+  CRISP_RETURN_IF_ERROR(DelOrGiveUp(*network, *entry, request.plugin_group, deadline));
   base::Failpoint("cni del: done, still cached");
   return cache_.Remove(found.path);
 }
@@ -255,7 +324,7 @@ absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
 // Without an entry either no plugin ran, or Detach is done, or the cache was lost. Only the last
 // case needs DEL, but DEL is idempotent.
 absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
-                                              base::Deadline deadline) const {
+                                              base::Deadline deadline) {
   const ConfDirectory directory = LoadConfDirectory(options_.conf_dir);
   if (!directory.network.ok()) return absl::OkStatus();
   const absl::StatusOr<CacheEntry> entry = NewEntry(request, *directory.network);
@@ -263,7 +332,7 @@ absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
   for (const PluginConf& plugin : directory.network->plugins) {
     if (!FindPlugin(options_.plugin_dirs, plugin.type).ok()) return absl::OkStatus();  // likewise
   }
-  return Del(*directory.network, *entry, request.plugin_group, deadline);
+  return DelOrGiveUp(*directory.network, *entry, request.plugin_group, deadline);
 }
 
 absl::Status ConfiguredNetwork::CollectGarbage(const std::vector<std::string>& sandbox_ids,

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/deadline.h"
 
 namespace crisp::cni {
@@ -26,6 +27,12 @@ struct PortMapping {
   std::string host_ip;  // empty: every address of the host
 };
 
+struct Dns {
+  std::vector<std::string> servers;
+  std::vector<std::string> searches;
+  std::vector<std::string> options;
+};
+
 struct PodNetworkRequest {
   std::string sandbox_id;
   std::string pod_name;
@@ -35,8 +42,11 @@ struct PodNetworkRequest {
   // A cgroup2 directory, made for each plugin and removed after it: what the plugin starts ends
   // with it, and an ADD that outlived crispd is ended before the DEL. Empty: no group.
   std::string plugin_group;
+  // For plugins that declare the capability; of the annotations also
+  // kubernetes.io/{ingress,egress}-bandwidth as limits.
   std::vector<PortMapping> port_mappings;
-  // Pod annotations; only kubernetes.io/{ingress,egress}-bandwidth are read.
+  Dns dns;
+  std::string cgroup_parent;  // the pod's, as the client wrote it
   std::map<std::string, std::string> annotations;
 };
 
@@ -79,7 +89,9 @@ class Network {
   // namespace is lost, plugins with ipMasq get one that has the addresses of the result, so that
   // they find their rules (stand_in.h). One that fails with it, as bridge does when a reboot has
   // taken the rules, is called without a namespace; only then rules may stay, with a warning in the
-  // log. After an error the caller must retry.
+  // log. After an error the caller must retry. Only what will never succeed (the plugin refuses its
+  // input or leaves a lease, or it is not installed and the network is another one by now) is given
+  // up, with a warning, once Options::patience is over: a pod's end does not wait for it for ever.
   virtual absl::Status Detach(const PodNetworkRequest& request, base::Deadline deadline) = 0;
 
   // Runs GC of the configured network's plugins, if the network has that verb: they free what they
@@ -105,6 +117,8 @@ struct Options {
   // How the paths of cgroup2 directories begin that are made for plugins which run for no pod
   // (STATUS, GC), as plugin_group is for the others. Nobody else makes such. Empty: no groups.
   std::string groups;
+  // From the first DEL that cannot succeed until it is given up.
+  absl::Duration patience = absl::Minutes(5);
 };
 
 std::unique_ptr<Network> NewNetwork(Options options);

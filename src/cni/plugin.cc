@@ -72,21 +72,38 @@ std::vector<std::string> Environment(const std::vector<std::string>& dirs, const
   return env;
 }
 
-absl::StatusCode CodeOf(const PluginError& error) {
-  const bool later = error.code == kTryAgainLater || error.code == kNotAvailable ||
-                     error.code == kLimitedConnectivity;
-  return later ? absl::StatusCode::kUnavailable : absl::StatusCode::kInternal;
+absl::StatusCode CodeOf(Verb verb, const PluginError& error) {
+  switch (error.code) {
+    case kTryAgainLater:
+    case kNotAvailable:
+    case kLimitedConnectivity:
+      return absl::StatusCode::kUnavailable;
+    case kIncompatibleVersion:
+    case kUnsupportedField:
+    case kInvalidEnvironment:
+    case kUndecodable:
+    case kInvalidConfig:
+      // Of ADD and the others it is not the client's argument that is wrong.
+      if (verb == Verb::kDel) return absl::StatusCode::kInvalidArgument;
+      [[fallthrough]];
+    default:
+      return absl::StatusCode::kInternal;
+  }
 }
 
 absl::StatusOr<std::string> Judge(Verb verb, linux::RunResult run) {
   if (const std::optional<PluginError> error = ParsePluginError(run.out); error.has_value()) {
     if (verb == Verb::kDel && error->code == kUnknownContainer) return std::string();
-    return absl::Status(CodeOf(*error), absl::StrCat(error->message, " (code ", error->code, ")"));
+    return absl::Status(CodeOf(verb, *error),
+                        absl::StrCat(error->message, " (code ", error->code, ")"));
   }
   if (run.signal == 0 && run.exit_code == 0) return std::move(run.out);
-  const std::string end = run.signal != 0 ? absl::StrCat("killed by signal ", run.signal)
-                                          : absl::StrCat("exit code ", run.exit_code);
-  return absl::InternalError(absl::StrCat(end, ": ", Printable(run.err + run.out)));
+  const std::string output = Printable(run.err + run.out);
+  if (run.signal != 0) {
+    // Somebody has killed it, or the kernel for lack of memory: it has not had its say.
+    return absl::UnavailableError(absl::StrCat("killed by signal ", run.signal, ": ", output));
+  }
+  return absl::InternalError(absl::StrCat("exit code ", run.exit_code, ": ", output));
 }
 
 }  // namespace

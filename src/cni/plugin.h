@@ -31,8 +31,9 @@ absl::StatusOr<std::string> FindPlugin(const std::vector<std::string>& dirs,
 // `deadline`, and returns its standard output. With a group the plugin runs in it: what is there
 // already is ended before, and what the plugin has started is ended with it. A printed error object
 // is an error whatever the exit code is. Errors read "cni add: plugin bridge: <why>"; kUnavailable
-// when the plugin says that a later try may succeed. For DEL, "unknown container" is success.
-// Thread-safe.
+// when the plugin says that a later try may succeed, or was killed by a signal; kDeadlineExceeded
+// when it was killed at `deadline`. For DEL, "unknown container" is success, and kInvalidArgument
+// the answer of a plugin that refuses its input for good. Thread-safe.
 absl::StatusOr<std::string> RunPlugin(const std::vector<std::string>& plugin_dirs,
                                       const PluginCall& call, base::Deadline deadline);
 

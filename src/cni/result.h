@@ -30,7 +30,14 @@ struct PluginError {
   uint64_t code = 0;    // unsigned in the specification
   std::string message;  // "<msg>: <details>", printable and cut to 1 KiB each
 };
-// CNI error codes that the caller handles.
+// CNI error codes that the caller handles. With these a plugin refuses what it was given, not what
+// it found: with the same input it will never succeed.
+inline constexpr uint64_t kIncompatibleVersion = 1;
+inline constexpr uint64_t kUnsupportedField = 2;
+inline constexpr uint64_t kInvalidEnvironment = 4;
+inline constexpr uint64_t kUndecodable = 6;
+inline constexpr uint64_t kInvalidConfig = 7;
+// And these:
 inline constexpr uint64_t kUnknownContainer = 3;  // nothing to clean up
 inline constexpr uint64_t kTryAgainLater = 11;
 inline constexpr uint64_t kNotAvailable = 50;  // STATUS: cannot serve ADD

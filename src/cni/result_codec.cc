@@ -25,11 +25,15 @@ bool IsAddress(const std::string& text) {
          inet_pton(AF_INET6, text.c_str(), &buffer) == 1;
 }
 
-bool IsInSandbox(const Json& interface) { return !interface.value("sandbox", "").empty(); }
-
-bool IsNamedAsPods(const Json& interface) {
-  return interface.at("name").get<std::string>() == kPodInterface;
+// Empty also for null, as for plugins that are written in Go.
+std::string TextOf(const Json& object, const char* name) {
+  const Json value = object.value(name, Json());
+  return value.is_null() ? std::string() : value.get<std::string>();
 }
+
+bool IsInSandbox(const Json& interface) { return !TextOf(interface, "sandbox").empty(); }
+
+bool IsNamedAsPods(const Json& interface) { return TextOf(interface, "name") == kPodInterface; }
 
 // Whether the address is on the pod's own interface; an address without an interface counts as
 // such. Some plugins say of no interface that it is in the sandbox: then the name decides, as for
@@ -91,7 +95,7 @@ void FromLists(Json& result) {
     if (ip.contains("gateway")) place["gateway"] = ip["gateway"];
   }
   for (const Json& route : result.value("routes", Json::array())) {
-    const char* member = FamilyOf(route.value("dst", "")).member;
+    const char* member = FamilyOf(TextOf(route, "dst")).member;
     if (old.contains(member)) old[member]["routes"].push_back(route);
   }
   for (const char* list : {"interfaces", "ips", "routes"}) result.erase(list);
@@ -118,7 +122,7 @@ void ToVersion(Json& result, absl::string_view to) {
 absl::StatusOr<Result> DecodeResult(const Json& document, absl::string_view cni_version) {
   if (!document.is_object()) return absl::InvalidArgumentError("result: must be an object");
   Json answer = document;
-  std::string version = answer.value("cniVersion", "");
+  std::string version = TextOf(answer, "cniVersion");
   if (version.empty()) version = std::string(cni_version);
   if (VersionRank(version) < 0) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -171,8 +175,8 @@ std::optional<PluginError> ParsePluginError(absl::string_view text) {
       base::DecodeJson("error", text, [](const Json& document) {
         PluginError decoded;
         decoded.code = document.at("code").get<uint64_t>();
-        decoded.message = Printable(document.value("msg", ""));
-        const std::string details = document.value("details", "");
+        decoded.message = Printable(TextOf(document, "msg"));
+        const std::string details = TextOf(document, "details");
         if (!details.empty()) absl::StrAppend(&decoded.message, ": ", Printable(details));
         return decoded;
       });

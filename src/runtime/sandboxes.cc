@@ -75,13 +75,18 @@ cni::PodNetworkRequest Sandboxes::NetworkRequest(const store::SandboxRecord& rec
   request.netns_path = record.netns_path;
   request.plugin_group = record.plugin_group;
   for (const v1::PortMapping& mapping : record.config.port_mappings()) {
-    if (mapping.host_port() == 0) continue;
+    if (mapping.host_port() <= 0) continue;
     request.port_mappings.push_back(
         {.host_port = static_cast<uint16_t>(mapping.host_port()),
          .container_port = static_cast<uint16_t>(mapping.container_port()),
          .protocol = static_cast<cni::Protocol>(mapping.protocol()),
          .host_ip = mapping.host_ip()});
   }
+  const v1::DNSConfig& dns = record.config.dns_config();
+  request.dns = {.servers = {dns.servers().begin(), dns.servers().end()},
+                 .searches = {dns.searches().begin(), dns.searches().end()},
+                 .options = {dns.options().begin(), dns.options().end()}};
+  request.cgroup_parent = record.config.linux().cgroup_parent();
   request.annotations = {record.config.annotations().begin(), record.config.annotations().end()};
   return request;
 }

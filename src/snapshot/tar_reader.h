@@ -3,9 +3,13 @@
 // The same bytes must be the same files for every runtime, so a stream is read as Go's archive/tar
 // reads it, which Docker, containerd and CRI-O use (test/fuzz/tar_reader_fuzz.cc compares). What
 // archive/tar does not take is an error here too. Where they differ on purpose:
-//   - types that archive/tar leaves to its caller: V (a volume's label) is skipped; all others that
-//     POSIX and GNU tar do not have for files are refused, as by containerd and Docker;
-//   - the size of what has no contents is 0.
+//   - types that archive/tar leaves to its caller: g (a header for all that follow) and V (a
+//     volume's label) are skipped; all others that POSIX and GNU tar do not have for files are
+//     refused, as by containerd and Docker;
+//   - the size of what has no contents is 0, a mode has only its permission bits, and the targets
+//     of what is not a link are left out;
+//   - a time that is 2^62 seconds or more from 1970 may be another one, as far away;
+//   - that a map of a sparse file does not fit its contents is seen before they are read.
 // Names are bytes: those that are not UTF-8 are returned unchanged. A pax header, a long name or a
 // map of a sparse file is at most 1 MiB (kResourceExhausted). One thread. kInvalidArgument for a
 // stream that is not a tar or is truncated.

@@ -108,7 +108,10 @@ absl::StatusOr<std::vector<oci::IdMapping>> IdRanges(
 
 absl::StatusOr<std::string> Destination(absl::string_view field, const v1::Mount& mount) {
   const std::string name = absl::StrCat(field, ".mountPath");
-  CRISP_ASSIGN_OR_RETURN(std::string path, CleanInside(name, mount.container_path()));
+  const std::string& given = mount.container_path();
+  if (given.empty()) return Invalid(name, given, "must not be empty");
+  // As for other runtimes and kubelet, a path without "/" in front begins at the root.
+  CRISP_ASSIGN_OR_RETURN(std::string path, CleanInside(name, absl::StrCat("/", given)));
   if (path == "/") {
     return Invalid(name, mount.container_path(), "must not be the root file system");
   }

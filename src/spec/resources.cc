@@ -17,6 +17,9 @@ namespace v1 = ::runtime::v1;
 using v1::LinuxContainerResources;
 
 constexpr int64_t kUnlimited = -1;
+// cgroup v1's kernel takes others for the nearest of these, and so does runc on v2.
+constexpr int64_t kMinShares = 2;
+constexpr int64_t kMaxShares = 262144;
 
 struct Range {
   const char* field;
@@ -69,7 +72,7 @@ absl::Status Check(const LinuxContainerResources& resources) {
   constexpr int64_t kMax = INT64_MAX;
   // The bounds of the kernel; it would round a memory limit below one page to 0.
   const Range ranges[] = {
-      {"cpu_shares", resources.cpu_shares(), 2, 262144, false},
+      {"cpu_shares", resources.cpu_shares(), 0, kMax, false},
       {"cpu_period", resources.cpu_period(), 1000, 1000000, false},
       {"cpu_quota", resources.cpu_quota(), 1000, kMax / 1000, true},
       {"limits.memory", resources.memory_limit_in_bytes(), 4096, kMax, true},
@@ -107,6 +110,11 @@ void Set(int64_t value, std::optional<T>& target) {
   if (value != 0) target = static_cast<T>(value);
 }
 
+int64_t Shares(const LinuxContainerResources& resources) {
+  const int64_t shares = resources.cpu_shares();
+  return shares == 0 ? 0 : std::clamp(shares, kMinShares, kMaxShares);
+}
+
 std::optional<uint32_t> Number(std::optional<int64_t> number) {
   if (!number.has_value() || *number < 0) return std::nullopt;
   return static_cast<uint32_t>(*number);
@@ -123,7 +131,7 @@ absl::StatusOr<oci::Resources> OciResources(const LinuxContainerResources& resou
     return Invalid("memory_swap_limit_in_bytes", swap, "needs memory_limit_in_bytes");
   }
   if (swap == 0) swap = memory;
-  Set(resources.cpu_shares(), result.cpu_shares);
+  Set(Shares(resources), result.cpu_shares);
   Set(resources.cpu_quota(), result.cpu_quota);
   Set(resources.cpu_period(), result.cpu_period);
   Set(memory, result.memory_limit);
@@ -140,7 +148,7 @@ absl::StatusOr<oci::Resources> OciResources(const LinuxContainerResources& resou
 absl::StatusOr<cgroup::Resources> CgroupUpdate(const LinuxContainerResources& update) {
   CRISP_RETURN_IF_ERROR(Check(update));
   cgroup::Resources result;
-  Set(update.cpu_shares(), result.cpu_shares);
+  Set(Shares(update), result.cpu_shares);
   Set(update.cpu_quota(), result.cpu_quota_us);
   Set(update.cpu_period(), result.cpu_period_us);
   Set(update.memory_limit_in_bytes(), result.memory_limit_bytes);

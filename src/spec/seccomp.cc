@@ -18,13 +18,15 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
+constexpr char kLocalhost[] = "localhost/";
+
 absl::StatusOr<v1::SecurityProfile> FromDeprecated(absl::string_view path) {
   v1::SecurityProfile profile;
   if (path.empty() || path == "unconfined") {
     profile.set_profile_type(v1::SecurityProfile::Unconfined);
   } else if (path == "runtime/default" || path == "docker/default") {
     profile.set_profile_type(v1::SecurityProfile::RuntimeDefault);
-  } else if (absl::ConsumePrefix(&path, "localhost/")) {
+  } else if (absl::ConsumePrefix(&path, kLocalhost)) {
     profile.set_profile_type(v1::SecurityProfile::Localhost);
     profile.set_localhost_ref(std::string(path));
   } else {
@@ -34,9 +36,11 @@ absl::StatusOr<v1::SecurityProfile> FromDeprecated(absl::string_view path) {
   return profile;
 }
 
-absl::StatusOr<std::string> ReadProfile(const std::string& reference) {
+absl::StatusOr<std::string> ReadProfile(absl::string_view reference) {
   constexpr char kField[] = "seccompProfile.localhostProfile";
   constexpr size_t kMaxProfile = 1 << 20;
+  // From the time when a profile was one word; containerd takes it, too.
+  absl::ConsumePrefix(&reference, kLocalhost);
   CRISP_ASSIGN_OR_RETURN(const std::string path, CleanAbsolute(kField, reference));
   // O_NONBLOCK and O_NOCTTY: opening a FIFO or a terminal must not block CreateContainer.
   absl::StatusOr<base::UniqueFd> file = base::Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);

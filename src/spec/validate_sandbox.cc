@@ -72,6 +72,8 @@ absl::Status CheckDns(const v1::DNSConfig& dns) {
 absl::Status CheckPortMapping(absl::string_view field, const v1::PortMapping& mapping) {
   const auto member = [field](absl::string_view name) { return absl::StrCat(field, ".", name); };
   constexpr int32_t kMaxPort = 65535;
+  // Nothing is mapped, and nobody looks at the rest.
+  if (mapping.host_port() <= 0) return absl::OkStatus();
   if (!v1::Protocol_IsValid(mapping.protocol())) {
     return Invalid(member("protocol"), mapping.protocol(), "is not a protocol");
   }
@@ -79,8 +81,8 @@ absl::Status CheckPortMapping(absl::string_view field, const v1::PortMapping& ma
     return Invalid(member("containerPort"), mapping.container_port(),
                    "must be between 1 and 65535");
   }
-  if (mapping.host_port() < 0 || mapping.host_port() > kMaxPort) {
-    return Invalid(member("hostPort"), mapping.host_port(), "must be between 0 and 65535");
+  if (mapping.host_port() > kMaxPort) {
+    return Invalid(member("hostPort"), mapping.host_port(), "must be at most 65535");
   }
   const std::string& ip = mapping.host_ip();
   in6_addr address;

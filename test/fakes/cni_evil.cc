@@ -1,8 +1,8 @@
 // cni_evil: a CNI plugin that misbehaves on request. Its configuration says what each verb does:
 //   {"type": "cni_evil", "log": "/tmp/x/log", "ADD": "hang", "DEL": "ok", "STATUS": "error1"}
 // Every call appends one JSON line to the log: verb, environment, standard input, its process
-// group. A verb that is not configured does "ok". "fail:<n>" fails the first n times; "tag"
-// distinguishes several plugins in one chain.
+// group. A verb that is not configured does "ok". "fail:<n>" fails the first n times, "code:<n>"
+// with the error code n; "tag" distinguishes several plugins in one chain.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -100,6 +100,7 @@ int Act(const std::string& verb, const std::string& what, const Json& conf) {
   if (what == "error0") return Say(Error(7), 0);
   if (what == "error1") return Say(Error(7), 1);
   if (what == "later") return Say(Error(11), 1);
+  if (what.rfind("code:", 0) == 0) return Say(Error(std::stoi(what.substr(5))), 1);
   if (what == "unknown") return Say(Error(3), 1);
   if (what == "crash") abort();
   if (what == "stderr") {

@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <functional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -90,6 +93,54 @@ TEST_CASE("text of others is printable on one line, and cut between characters")
   CHECK(base::Printable(absl::StrCat("ab", kEuro), 4) == "ab");
   CHECK(base::Printable("ab\xff", 5) == "ab");
   CHECK(base::Printable("ab", 0).empty());
+}
+
+namespace {
+
+// What `write` writes to standard error, without the time in front.
+std::string Logged(const std::function<void()>& write) {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const int standard_error = dup(STDERR_FILENO);
+  REQUIRE(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+  write();
+  dup2(standard_error, STDERR_FILENO);
+  close(standard_error);
+  close(ends[1]);
+  char buffer[4096];
+  const ssize_t size = read(ends[0], buffer, sizeof(buffer));
+  close(ends[0]);
+  REQUIRE(size > 0);
+  const std::string line(buffer, static_cast<size_t>(size));
+  return line.substr(line.find(' ') + 1);
+}
+
+}  // namespace
+
+TEST_CASE("a log value escapes only quotes, backslashes and what cannot be seen") {
+  const auto value = [](const std::string& text) {
+    return Logged([&] { base::Log(base::LogLevel::kError, "m", {{"key", text}}); });
+  };
+  CHECK(value("plain=/a/b") == "error m key=plain=/a/b\n");
+  CHECK(value("") == "error m key=\"\"\n");
+  CHECK(value("two words") == "error m key=\"two words\"\n");
+  CHECK(value("it's 'quoted'") == "error m key=\"it's 'quoted'\"\n");
+  CHECK(value("a \"b\" c\\d") == "error m key=\"a \\\"b\\\" c\\\\d\"\n");
+  CHECK(value("Größe-日本") == "error m key=Größe-日本\n");
+  CHECK(value("à la carte") == "error m key=\"à la carte\"\n");
+  // A line break of the value's own is not the same as a backslash and an n.
+  CHECK(value("a\nb\r\t") == "error m key=\"a\\nb\\r\\t\"\n");
+  CHECK(value("a\\nb") == "error m key=\"a\\\\nb\"\n");
+  CHECK(value("\x1b[2J\xff\xe2\x80\xa8") == "error m key=\"\\x1b[2J\\xff\\u2028\"\n");
+  CHECK(value(std::string("a\0b", 3)) == "error m key=\"a\\x00b\"\n");
+}
+
+TEST_CASE("a log message is one line, and its text stays readable") {
+  const auto message = [](const std::string& text) {
+    return Logged([&] { base::Log(base::LogLevel::kWarning, text); });
+  };
+  CHECK(message("the plugin's \"würfel\" is gone") == "warn the plugin's \"würfel\" is gone\n");
+  CHECK(message("a\n2026-01-01T00:00:00Z error b") == "warn a\\n2026-01-01T00:00:00Z error b\n");
 }
 
 TEST_CASE("log levels are parsed by name, and other names are refused") {

@@ -58,24 +58,56 @@ TEST_CASE("ParseBandwidth reads Kubernetes quantities") {
   }
 }
 
+namespace {
+
+// A network with a plugin for each list of capabilities.
+NetworkConf Declaring(const std::vector<std::vector<std::string>>& plugins) {
+  NetworkConf network;
+  for (const std::vector<std::string>& capabilities : plugins) {
+    network.plugins.emplace_back().capabilities = capabilities;
+  }
+  return network;
+}
+
+}  // namespace
+
 TEST_CASE("CapabilityArgs has the requested port mappings and bandwidth limits") {
+  const NetworkConf network = Declaring({{"portMappings"}, {"bandwidth"}});
   PodNetworkRequest request = PodRequest();
-  CHECK(*CapabilityArgs(request) == "{}");
+  CHECK(*CapabilityArgs(request, network) == "{}");
   request.port_mappings = {{8080, 80, Protocol::kTcp, "127.0.0.1"},
                            {0, 81, Protocol::kTcp, ""},
                            {53, 53, Protocol::kUdp, ""},
                            {99, 99, Protocol::kSctp, ""}};
   request.annotations = {{"kubernetes.io/egress-bandwidth", "10M"}, {"other", "x"}};
-  const base::Json args = base::Json::parse(*CapabilityArgs(request));
+  const base::Json args = base::Json::parse(*CapabilityArgs(request, network));
   CHECK(args["portMappings"] == base::Json::parse(R"([
       {"hostPort":8080,"containerPort":80,"protocol":"tcp","hostIP":"127.0.0.1"},
       {"hostPort":53,"containerPort":53,"protocol":"udp","hostIP":""},
       {"hostPort":99,"containerPort":99,"protocol":"sctp","hostIP":""}])"));
   CHECK(args["bandwidth"] == base::Json::parse(R"({"egressRate":10000000,
                                                    "egressBurst":4294967295})"));
+  CHECK(args.size() == 2);
   request.annotations = {{"kubernetes.io/ingress-bandwidth", "much"}};
-  CHECK(Text(CapabilityArgs(request).status()) ==
+  CHECK(Text(CapabilityArgs(request, network).status()) ==
         "annotation kubernetes.io/ingress-bandwidth \"much\": must be a quantity like 10M");
+  // Also if it is for nobody.
+  CHECK_FALSE(CapabilityArgs(request, Declaring({{}})).ok());
+}
+
+TEST_CASE("CapabilityArgs has name servers, cgroup and annotations for plugins that ask for them") {
+  PodNetworkRequest request = PodRequest();
+  request.dns = {.servers = {"10.0.0.10"}, .searches = {"a.svc", "svc"}, .options = {}};
+  request.cgroup_parent = "/kubepods/pod6f1c";
+  request.annotations = {{"example.com/ips", "[\"10.1.2.3\"]"}, {"b", ""}};
+  const NetworkConf all =
+      Declaring({{"dns"}, {"cgroupPath", "io.kubernetes.cri.pod-annotations", "mac"}});
+  CHECK(base::Json::parse(*CapabilityArgs(request, all)) == base::Json::parse(R"({
+      "dns": {"servers": ["10.0.0.10"], "searches": ["a.svc", "svc"]},
+      "cgroupPath": "/kubepods/pod6f1c",
+      "io.kubernetes.cri.pod-annotations": {"example.com/ips": "[\"10.1.2.3\"]", "b": ""}})"));
+  CHECK(*CapabilityArgs(request, Declaring({{"portMappings"}, {}})) == "{}");
+  CHECK(*CapabilityArgs(PodRequest(), all) == "{}");
 }
 
 TEST_CASE("ExecConf gives a plugin only the capabilities it declared") {

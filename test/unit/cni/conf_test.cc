@@ -103,6 +103,32 @@ TEST_CASE("CVE-2021-20206: a plugin type that is not a plain file name is refuse
                  "ipam type"));
 }
 
+TEST_CASE("CVE-2021-20206: the names of plugins are checked in any case, as plugins read them") {
+  const auto plugin = [](const std::string& members) {
+    return ParseConf(R"({"cniVersion":"1.0.0","name":"n","plugins":[{)" + members + "}]}");
+  };
+  CHECK(Contains(Text(plugin(R"("Type":"../sh")").status()), "plugin type"));
+  CHECK(Contains(Text(plugin(R"("type":"x","IPAM":{"type":"../sh"})").status()), "ipam type"));
+  CHECK(Contains(Text(plugin(R"("type":"x","ipam":{"TYPE":"../sh"})").status()), "ipam type"));
+  CHECK(Contains(Text(plugin(R"("type":"x","Type":"y")").status()), "type is given twice"));
+  CHECK(Contains(Text(plugin(R"("type":"x","ipam":{"type":"y","tYpe":"../sh"})").status()),
+                 "type is given twice"));
+  const auto mixed = plugin(R"("Type":"x","Capabilities":{"portMappings":true},"IPMASQ":true)");
+  REQUIRE(mixed.ok());
+  CHECK(mixed->plugins[0].type == "x");
+  CHECK(mixed->plugins[0].capabilities == std::vector<std::string>{"portMappings"});
+  CHECK(mixed->plugins[0].masquerades);
+}
+
+TEST_CASE("a member of a plugin that is null is the same as none") {
+  CHECK(ParseConf(List("n", R"([{"type":"x","ipam":null,"capabilities":null}])")).ok());
+  CHECK(ParseConf(List("n", R"([{"type":"x","ipam":{"type":null}}])")).ok());
+  CHECK(ParseConf(List("n", R"([{"type":"x","ipam":{"type":"host-local","dataDir":null}}])"))
+            ->plugins[0]
+            .lease_dir == "/var/lib/cni/networks/n");
+  CHECK_FALSE(ParseConf(List("n", R"([{"type":null}])")).ok());
+}
+
 TEST_CASE("ParseConf refuses an invalid configuration and names the member") {
   CHECK(Contains(Text(ParseStatus("{")), "network config"));
   CHECK_FALSE(ParseStatus("[]").ok());
@@ -154,4 +180,180 @@ TEST_CASE("LoadConfDirectory names invalid files and does not block on FIFOs or 
   CHECK(directory.skipped[0] == "1.conf: not a regular file");
   CHECK(directory.skipped[3] == "4.conf: more than 1048576 bytes");
   CHECK(Contains(Text(directory.network.status()), "5.conf: plugin type \"../sh\""));
+}
+
+TEST_CASE("the configurations that network add-ons install are taken") {
+  const struct {
+    const char* name;
+    const char* conf;
+    std::vector<std::string> types;
+  } cases[] = {
+      {"calico",
+       R"({"name":"k8s-pod-network","cniVersion":"0.3.1","plugins":[
+          {"type":"calico","log_level":"info","nodename":"n1","mtu":0,"ipam":{"type":"calico-ipam"},
+           "policy":{"type":"k8s"},"kubernetes":{"kubeconfig":"/etc/cni/net.d/calico-kubeconfig"}},
+          {"type":"portmap","snat":true,"capabilities":{"portMappings":true}},
+          {"type":"bandwidth","capabilities":{"bandwidth":true}}]})",
+       {"calico", "portmap", "bandwidth"}},
+      {"cilium",
+       R"({"cniVersion":"0.3.1","name":"cilium","plugins":[{"type":"cilium-cni",
+          "enable-debug":false,"log-file":"/var/run/cilium/cilium-cni.log"}]})",
+       {"cilium-cni"}},
+      {"cilium chained to portmap",
+       R"({"cniVersion":"0.3.1","name":"portmap","plugins":[
+          {"type":"cilium-cni","chaining-mode":"portmap"},
+          {"type":"portmap","capabilities":{"portMappings":true}}]})",
+       {"cilium-cni", "portmap"}},
+      {"flannel",
+       R"({"name":"cbr0","cniVersion":"0.3.1","plugins":[{"type":"flannel",
+          "delegate":{"hairpinMode":true,"isDefaultGateway":true}},
+          {"type":"portmap","capabilities":{"portMappings":true}}]})",
+       {"flannel", "portmap"}},
+      {"flannel before lists",
+       R"({"name":"cbr0","type":"flannel",
+          "delegate":{"isDefaultGateway":true}})",
+       {"flannel"}},
+      {"multus",
+       R"({"cniVersion":"0.3.1","name":"multus-cni-network","type":"multus-shim",
+          "logLevel":"verbose","capabilities":{"portMappings":true},
+          "clusterNetwork":"/host/etc/cni/net.d/10-calico.conflist","delegates":[
+          {"cniVersion":"0.3.1","name":"default","plugins":[{"type":"../not-run-by-us"}]}]})",
+       {"multus-shim"}},
+      {"aws",
+       R"({"cniVersion":"0.4.0","name":"aws-cni","disableCheck":true,"plugins":[
+          {"name":"aws-cni","type":"aws-cni","vethPrefix":"eni","mtu":"9001"},
+          {"name":"egress-cni","type":"egress-cni","enabled":"false","ipam":{"type":"host-local",
+           "ranges":[[{"subnet":"fd00::ac:00/118"}]],"routes":[{"dst":"::/0"}],
+           "dataDir":"/run/cni/v4pd/egress-v6-ipam"}},
+          {"type":"portmap","capabilities":{"portMappings":true},"snat":true}]})",
+       {"aws-cni", "egress-cni", "portmap"}},
+      {"azure",
+       R"({"cniVersion":"0.3.0","name":"azure","adapterName":"","plugins":[
+          {"type":"azure-vnet","mode":"transparent","ipsToRouteViaHost":["169.254.20.10"],
+           "ipam":{"type":"azure-vnet-ipam"}},
+          {"type":"portmap","capabilities":{"portMappings":true},"snat":true}]})",
+       {"azure-vnet", "portmap"}},
+      {"kindnet",
+       R"({"cniVersion":"0.3.1","name":"kindnet","plugins":[{"type":"ptp","ipMasq":false,
+          "ipam":{"type":"host-local","dataDir":"/run/cni-ipam-state",
+          "routes":[{"dst":"0.0.0.0/0"}],"ranges":[[{"subnet":"10.244.1.0/24"}]]},"mtu":1500},
+          {"type":"portmap","capabilities":{"portMappings":true}}]})",
+       {"ptp", "portmap"}},
+      {"weave",
+       R"({"cniVersion":"0.3.0","name":"weave","plugins":[{"name":"weave",
+          "type":"weave-net","hairpinMode":true},
+          {"type":"portmap","capabilities":{"portMappings":true},"snat":true}]})",
+       {"weave-net", "portmap"}},
+      {"istio-cni behind another",
+       R"({"cniVersion":"0.3.1","name":"k8s-pod-network","plugins":[
+          {"type":"calico","ipam":{"type":"host-local","subnet":"usePodCidr"}},
+          {"type":"istio-cni","log_level":"info","kubernetes":{
+           "exclude_namespaces":["istio-system"],"cni_bin_dir":"/opt/cni/bin"}}]})",
+       {"calico", "istio-cni"}},
+      {"a plugin that asks for annotations",
+       R"({"cniVersion":"0.3.1","name":"c","plugins":[
+          {"type":"cello-cni","capabilities":{"bandwidth":true,"portMappings":true,
+           "io.kubernetes.cri.pod-annotations":true}}]})",
+       {"cello-cni"}},
+  };
+  for (const auto& [name, text, types] : cases) {
+    INFO(name);
+    const auto conf = ParseConf(text, [](const std::string&) { return std::vector<PluginText>(); });
+    REQUIRE(conf.ok());
+    std::vector<std::string> found;
+    for (const PluginConf& plugin : conf->plugins) found.push_back(plugin.type);
+    CHECK(found == types);
+    CHECK(ParseConf(conf->json)->json == conf->json);
+  }
+}
+
+TEST_CASE("plugins in the directory with the network's name follow those of its list") {
+  TempDir dir;
+  const auto types = [&] {
+    const ConfDirectory directory = LoadConfDirectory(dir.path);
+    std::string text;
+    if (!directory.network.ok()) return Text(directory.network.status());
+    for (const PluginConf& plugin : directory.network->plugins) text += plugin.type + " ";
+    // What is kept for DEL does not need the files.
+    CHECK(ParseConf(directory.network->json)->json == directory.network->json);
+    CHECK(ParseConf(directory.network->json)->plugins.size() == directory.network->plugins.size());
+    return text;
+  };
+  REQUIRE(base::MakeDirs(base::JoinPath(dir.path, "net/x.conf"), 0755).ok());
+  (void)dir.Write("net/20-c.conf", R"({"type":"c","capabilities":{"bandwidth":true}})");
+  (void)dir.Write("net/10-b.conf", R"({"type":"b"})");
+  (void)dir.Write("net/30-d.conflist", R"({"type":"ignored"})");
+  (void)dir.Write("net/40-e.json", R"({"type":"ignored"})");
+  REQUIRE(base::MakeDirs(base::JoinPath(dir.path, "other"), 0755).ok());
+  (void)dir.Write("other/f.conf", R"({"type":"ignored"})");
+
+  (void)dir.Write("10.conflist", List("net"));
+  CHECK(types() == "bridge b c ");
+  CHECK(LoadConfDirectory(dir.path).network->plugins[2].capabilities ==
+        std::vector<std::string>{"bandwidth"});
+  // For each value as a list may have it, also as a word.
+  for (const char* no : {"false", R"("False")"}) {
+    (void)dir.Write("10.conflist", absl::StrCat(R"({"cniVersion":"1.1.0","name":"net",)",
+                                                R"("loadOnlyInlinedPlugins":)", no, "}"));
+    CHECK(types() == "b c ");
+  }
+  for (const char* yes : {"true", R"("TRUE")"}) {
+    const std::string head =
+        absl::StrCat(R"({"cniVersion":"1.1.0","name":"net","loadOnlyInlinedPlugins":)", yes);
+    (void)dir.Write("10.conflist", head + R"(,"plugins":[{"type":"a"}]})");
+    CHECK(types() == "a ");
+    (void)dir.Write("10.conflist", head + "}");
+    CHECK(Contains(types(), "10.conflist: plugins: must be a list of 1 to 32 plugins"));
+  }
+  // One plugin's configuration is all of its network.
+  (void)dir.Write("10.conflist", R"({"cniVersion":"1.0.0","name":"net","type":"single"})");
+  CHECK(types() == "single ");
+}
+
+TEST_CASE("a network with an invalid plugin in its directory is skipped, and the file is named") {
+  TempDir dir;
+  REQUIRE(base::MakeDirs(base::JoinPath(dir.path, "net"), 0755).ok());
+  (void)dir.Write("10.conflist", List("net"));
+  const auto error = [&] { return Text(LoadConfDirectory(dir.path).network.status()); };
+  for (const char* bad :
+       {"{", "[]", "7", "{}", R"({"type":"../../bin/sh"})", R"({"type":"x","ipam":{"type":"/sh"}})",
+        R"({"name":"net","plugins":[{"type":"x"}]})"}) {
+    CAPTURE(bad);
+    (void)dir.Write("net/50.conf", bad);
+    CHECK(Contains(error(), "10.conflist: "));
+    CHECK(Contains(error(), "/net/50.conf: "));
+  }
+  (void)dir.Write("net/50.conf", R"({"type":"x"})");
+  REQUIRE(mkfifo(base::JoinPath(dir.path, "net/60.conf").c_str(), 0600) == 0);
+  CHECK(Contains(error(), "/net/60.conf: not a regular file"));
+  REQUIRE(base::RemoveTree(base::JoinPath(dir.path, "net/60.conf")).ok());
+  (void)dir.Write("net/60.conf", R"({"type":"x"})" + std::string(600'000, ' '));
+  CHECK(LoadConfDirectory(dir.path).network.ok());
+  (void)dir.Write("net/70.conf", R"({"type":"x"})" + std::string(600'000, ' '));
+  CHECK(Contains(error(), "/net: more than 1048576 bytes of plugins"));
+  for (int i = 0; i < 32; ++i) {
+    (void)dir.Write(absl::StrCat("net/", i, ".conf"), R"({"type":"x"})");
+  }
+  REQUIRE(base::RemoveTree(base::JoinPath(dir.path, "net/70.conf")).ok());
+  CHECK(Contains(error(), "plugins: must be a list of 1 to 32 plugins"));
+}
+
+TEST_CASE("a network's name leads to no directory but the one beside its list") {
+  TempDir dir;
+  REQUIRE(base::MakeDirs(base::JoinPath(dir.path, "net.d"), 0755).ok());
+  REQUIRE(base::MakeDirs(base::JoinPath(dir.path, "evil"), 0755).ok());
+  (void)dir.Write("evil/1.conf", R"({"type":"evil"})");
+  const std::string conf_dir = base::JoinPath(dir.path, "net.d");
+  for (const std::string& name :
+       {std::string("../evil"), dir.path + "/evil", std::string("..") + "/net.d/../evil",
+        std::string("."), std::string("..")}) {
+    CAPTURE(name);
+    (void)dir.Write("net.d/1.conflist", R"({"cniVersion":"1.1.0","name":")" + name + "\"}");
+    CHECK(Contains(Text(LoadConfDirectory(conf_dir).network.status()), "network name"));
+  }
+  // Nor is it asked for when the name is only a file's, or of nothing.
+  (void)dir.Write("net.d/1.conflist", List("plain"));
+  CHECK(LoadConfDirectory(conf_dir).network.ok());
+  (void)dir.Write("net.d/plain", "a file");
+  CHECK(LoadConfDirectory(conf_dir).network.ok());
 }

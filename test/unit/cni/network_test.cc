@@ -185,6 +185,84 @@ TEST_CASE("Detach keeps the cache entry until every DEL has succeeded") {
   CHECK(evil.Calls().back()["conf"].contains("prevResult"));
 }
 
+TEST_CASE("a DEL whose failure may pass is never given up, and tried with all it needs") {
+  // "Try again later", any other error of the plugin's own, a signal, the deadline.
+  const auto fault =
+      GENERATE(values<std::pair<const char*, absl::Duration>>({{"later", kEnough},
+                                                               {"code:5", kEnough},
+                                                               {"code:999", kEnough},
+                                                               {"stderr", kEnough},
+                                                               {"crash", kEnough},
+                                                               {"hang", absl::Milliseconds(300)}}));
+  INFO(fault.first);
+  EvilNetwork evil;
+  evil.options.patience = absl::ZeroDuration();
+  evil.Configure({{{"tag", "a"}, {"ipMasq", true}}, {{"tag", "b"}, {"DEL", fault.first}}});
+  const auto network = NewNetwork(evil.options);
+  REQUIRE(network->Attach(PodRequest(), In(kEnough)).ok());
+  for (int i = 0; i < 2; ++i) {
+    CHECK(Contains(Text(network->Detach(PodRequest(), In(fault.second))), "cni del: plugin "));
+    CHECK(evil.CacheFiles().size() == 1);
+  }
+  CHECK(evil.CallNames() == "ADD:a ADD:b DEL:b DEL:b");
+}
+
+TEST_CASE("a plugin that may succeed later keeps the namespace in the place of the pod's") {
+  // Without one it would succeed, and leave its rules.
+  const auto fault = GENERATE(values<std::pair<const char*, absl::Duration>>(
+      {{"later", kEnough}, {"crash", kEnough}, {"hang", absl::Milliseconds(300)}}));
+  INFO(fault.first);
+  EvilNetwork evil;
+  evil.Configure({{{"ipMasq", true}, {"DEL", fault.first}}});
+  const auto network = NewNetwork(evil.options);
+  REQUIRE(network->Attach(PodRequest(), In(kEnough)).ok());
+  PodNetworkRequest request = PodRequest();
+  request.netns_path = "";
+  CHECK_FALSE(network->Detach(request, In(fault.second)).ok());
+  const auto calls = evil.Calls();
+  REQUIRE(calls.size() == 2);
+  CHECK(calls[1]["env"]["CNI_NETNS"] != "");
+  CHECK(evil.CacheFiles().size() == 1);
+}
+
+TEST_CASE("a DEL that will never succeed holds up the pod's end only until patience is over") {
+  const char* const code = GENERATE("code:1", "code:2", "code:4", "code:6", "code:7");
+  INFO(code);
+  EvilNetwork evil;
+  evil.options.patience = absl::Milliseconds(300);
+  evil.Configure({{{"tag", "a"}}, {{"tag", "b"}, {"DEL", code}}, {{"tag", "c"}}});
+  const auto network = NewNetwork(evil.options);
+  REQUIRE(network->Attach(PodRequest(), In(kEnough)).ok());
+  const base::Deadline not_before = In(evil.options.patience);
+  CHECK(Contains(Text(network->Detach(PodRequest(), In(kEnough))), "cni del: plugin cni_evil: "));
+  CHECK(evil.CacheFiles().size() == 1);
+  const base::Deadline fail = In(absl::Seconds(10));
+  while (!network->Detach(PodRequest(), In(kEnough)).ok() && !fail.Passed()) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  CHECK_FALSE(fail.Passed());
+  CHECK(not_before.Passed());
+  CHECK(evil.CacheFiles().empty());
+  // `a` keeps the address while something of `b` may lead to it.
+  CHECK_FALSE(Contains(evil.CallNames(), "DEL:a"));
+}
+
+TEST_CASE("a plugin that is gone is waited for, unless the network was replaced") {
+  EvilNetwork evil;
+  evil.options.patience = absl::ZeroDuration();
+  evil.Configure(kOnePlugin);
+  const auto network = NewNetwork(evil.options);
+  REQUIRE(network->Attach(PodRequest(), In(kEnough)).ok());
+  REQUIRE(unlink(base::JoinPath(evil.options.plugin_dirs[0], "cni_evil").c_str()) == 0);
+  CHECK(Contains(Text(network->Detach(PodRequest(), In(kEnough))), "cni_evil: not found in "));
+  REQUIRE(base::RemoveTree(evil.options.conf_dir + "/10-evil.conflist").ok());
+  CHECK_FALSE(network->Detach(PodRequest(), In(kEnough)).ok());
+  CHECK(evil.CacheFiles().size() == 1);
+  (void)evil.dir.Write("net.d/10-new.conf", R"({"cniVersion":"1.0.0","name":"n","type":"new"})");
+  CHECK(network->Detach(PodRequest(), In(kEnough)).ok());
+  CHECK(evil.CacheFiles().empty());
+}
+
 TEST_CASE("a DEL that leaves the lease is not done") {
   EvilNetwork evil;
   const std::string leases = base::JoinPath(evil.dir.path, "leases");
@@ -199,6 +277,12 @@ TEST_CASE("a DEL that leaves the lease is not done") {
   CHECK(absl::IsUnavailable(left));
   CHECK(Contains(Text(left), "the lease of 10.9.8.7 is still in "));
   CHECK(evil.CacheFiles().size() == 1);
+  evil.options.patience = absl::ZeroDuration();
+  SECTION("patience is over") {
+    CHECK(NewNetwork(evil.options)->Detach(request, In(kEnough)).ok());
+    CHECK(evil.CacheFiles().empty());
+    return;
+  }
   // Another pod has the address by now.
   (void)evil.dir.Write(lease, std::string(64, 'e') + "\r\neth0");
   CHECK(network->Detach(request, In(kEnough)).ok());

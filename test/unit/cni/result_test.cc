@@ -101,6 +101,78 @@ TEST_CASE("an answer in another version is read, and converted for the next plug
         std::vector<std::string>{"10.0.0.9"});
 }
 
+TEST_CASE("the results that network add-ons answer have the pod's addresses") {
+  const struct {
+    const char* plugin;
+    const char* result;
+    std::vector<std::string> ips;
+  } cases[] = {
+      {"calico",
+       R"({"cniVersion":"0.3.1","interfaces":[{"name":"cali1a2b3c4d5e6"}],
+          "ips":[{"version":"4","address":"192.168.7.9/32"}],"dns":{}})",
+       {"192.168.7.9"}},
+      {"cilium",
+       R"({"cniVersion":"0.3.1","interfaces":[{"name":"lxc0a1b","mac":"0e:01"},
+          {"name":"eth0","mac":"0e:02","sandbox":"/var/run/netns/cni-1"}],
+          "ips":[{"version":"4","interface":1,"address":"10.0.1.5/32","gateway":"10.0.1.2"},
+                 {"version":"6","interface":1,"address":"fd00::5/128","gateway":"fd00::2"}],
+          "routes":[{"dst":"10.0.1.2/32","mtu":1450},{"dst":"0.0.0.0/0","gw":"10.0.1.2"}]})",
+       {"10.0.1.5", "fd00::5"}},
+      {"flannel, which is bridge",
+       R"({"cniVersion":"0.3.1","interfaces":[
+          {"name":"cni0","mac":"aa"},{"name":"veth7","mac":"bb"},
+          {"name":"eth0","mac":"cc","sandbox":"/var/run/netns/cni-1"}],
+          "ips":[{"version":"4","interface":2,"address":"10.244.0.7/24","gateway":"10.244.0.1"}],
+          "routes":[{"dst":"10.244.0.0/16"},{"dst":"0.0.0.0/0","gw":"10.244.0.1"}],"dns":{}})",
+       {"10.244.0.7"}},
+      {"aws-cni",
+       R"({"cniVersion":"0.4.0","interfaces":[{"name":"eni1a2b3c"},
+          {"name":"eth0","sandbox":"/var/run/netns/cni-1"},
+          {"name":"dummy1a2b3c","mac":"0","sandbox":"3"}],
+          "ips":[{"version":"4","interface":1,"address":"10.0.77.4/32"}]})",
+       {"10.0.77.4"}},
+      {"azure-vnet",
+       R"({"cniVersion":"0.3.0","interfaces":[{"name":"eth0"}],
+          "ips":[{"version":"4","interface":0,"address":"10.240.0.14/16","gateway":"10.240.0.1"}],
+          "routes":[{"dst":"0.0.0.0/0","gw":"10.240.0.1"}],
+          "dns":{"nameservers":["168.63.129.16"]}})",
+       {"10.240.0.14"}},
+      {"kindnet, which is ptp",
+       R"({"cniVersion":"0.3.1","interfaces":[{"name":"veth1","mac":"aa"},
+          {"name":"eth0","mac":"bb","sandbox":"/var/run/netns/cni-1"}],
+          "ips":[{"version":"4","interface":1,"address":"10.244.1.3/24","gateway":"10.244.1.1"}],
+          "routes":[{"dst":"0.0.0.0/0"}],"dns":{}})",
+       {"10.244.1.3"}},
+      {"weave-net",
+       R"({"cniVersion":"0.3.0","ips":[{"version":"4","address":"10.32.0.4/12",
+          "gateway":"10.32.0.1"}],"routes":[{"dst":"0.0.0.0/0","gw":"10.32.0.1"}],"dns":{}})",
+       {"10.32.0.4"}},
+      {"multus",
+       R"({"cniVersion":"1.0.0","interfaces":[
+          {"name":"eth0","mac":"aa","sandbox":"/var/run/netns/cni-1"}],
+          "ips":[{"interface":0,"address":"10.1.0.8/24"}],"dns":null,"routes":null})",
+       {"10.1.0.8"}},
+      {"a plugin that writes null for what it does not have",
+       R"({"cniVersion":"0.3.1","interfaces":[{"name":null},{"name":"eth0","sandbox":null}],
+          "ips":[{"address":"10.2.0.8/24","interface":1,"gateway":null}],
+          "routes":[{"dst":null}],"dns":null})",
+       {"10.2.0.8"}},
+  };
+  for (const auto& [plugin, result, ips] : cases) {
+    for (const char* version : {"0.2.0", "0.3.1", "1.1.0"}) {
+      INFO(plugin << " in a network of " << version);
+      const auto parsed = ParseResult(result, version);
+      REQUIRE(parsed.ok());
+      CHECK(parsed->ips == ips);
+      // What the next plugin gets.
+      CHECK(base::Json::parse(parsed->json)["cniVersion"] == version);
+      CHECK(ParseResult(parsed->json, version)->ips == ips);
+    }
+  }
+  CHECK(ParseResult(R"({"cniVersion":null,"ips":[{"address":"10.2.0.8/24"}]})", "1.0.0")->ips ==
+        std::vector<std::string>{"10.2.0.8"});
+}
+
 TEST_CASE("ParseResult refuses hostile answers with a short, printable reason") {
   const std::string many_ips = [] {
     base::Json ips = base::Json::array();
@@ -136,6 +208,7 @@ TEST_CASE("ParsePluginError reads error objects only, and bounds the message") {
   CHECK(ParsePluginError(R"({"code":4294967303})")->code == 4294967303);
   CHECK(ParsePluginError(R"({"code":18446744073709551615})")->code == UINT64_MAX);
   CHECK(error->message == "no address left: range 10.0.0.0/30");
+  CHECK(ParsePluginError(R"({"code":7,"msg":"why","details":null})")->message == "why");
   for (const char* text : {"", "{}", "[]", R"({"code":0,"msg":"x"})", R"({"code":"7"})",
                            R"({"cniVersion":"1.0.0","ips":[]})", "panic: x"}) {
     CAPTURE(text);

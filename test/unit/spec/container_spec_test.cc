@@ -256,6 +256,9 @@ TEST_CASE("a mount path with .. is cleaned, and replaces the default at that pat
   CHECK(has("/../../data/./x/..", "/h /data") == 1);
   CHECK(has("/app/../etc/hosts", "/h /etc/hosts") == 1);
   CHECK(has("/app/../etc/hosts", "/etc/hosts") == 0);
+  // Without "/" in front it begins at the root.
+  CHECK(has("data", "/h /data") == 1);
+  CHECK(has("app/../../data", "/h /data") == 1);
   const std::string image =
       "mounts { image { image: 'i' } readonly: true container_path: '/app/../data' }";
   CHECK(ImageMount("volumeMounts[0]", Container(image).config.mounts(0))->container_path ==

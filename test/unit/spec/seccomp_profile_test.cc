@@ -174,6 +174,7 @@ TEST_CASE("a Localhost profile is a regular file below 1 MiB at an absolute path
   CHECK((*select(file))->default_action == "SCMP_ACT_ALLOW");
   CHECK((*SelectSeccomp(nullptr, "localhost/" + file, oci::Capabilities()))->default_action ==
         "SCMP_ACT_ALLOW");
+  CHECK((*select("localhost/" + file))->default_action == "SCMP_ACT_ALLOW");
   write("{");
   CheckRefused(select(file).status(), file);
   write(std::string((1 << 20) + 1, ' '));

@@ -34,6 +34,17 @@ TEST_CASE("configurations like kubelet's are accepted") {
   CHECK(ValidateContainerConfig(Proto<ContainerConfig>(kContainer), sandbox) == absl::OkStatus());
 }
 
+TEST_CASE("a port without a host port is nobody's business") {
+  auto sandbox = Proto<PodSandboxConfig>(kSandbox);
+  for (const int host_port : {0, -1}) {
+    auto* mapping = sandbox.add_port_mappings();
+    mapping->set_host_port(host_port);
+    mapping->set_host_ip("localhost");
+    mapping->set_protocol(::runtime::v1::Protocol(9));
+  }
+  CHECK(ValidateSandboxConfig(sandbox) == absl::OkStatus());
+}
+
 struct SandboxCase {
   std::function<void(PodSandboxConfig&)> damage;
   const char* part;
@@ -83,15 +94,14 @@ TEST_CASE("a sandbox configuration with a bad field is refused, naming the field
        },
        "servers 67"},
       // Ports and addresses.
-      {[](C& c) { c.mutable_port_mappings(0)->set_host_ip("1.1.1.1 -j ACCEPT"); }, "hostIP"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_host_ip(Nul("1.1.1.1", "x")); }, "hostIP"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_host_ip("localhost"); }, "hostIP"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_container_port(0); },
-       "ports[0].containerPort 0: must be between 1 and 65535"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_container_port(65536); }, "containerPort"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_host_port(-1); }, "hostPort -1"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_host_port(65536); }, "hostPort 65536"},
-      {[](C& c) { c.mutable_port_mappings(0)->set_protocol(::runtime::v1::Protocol(9)); },
+      {[](C& c) { c.mutable_port_mappings(1)->set_host_ip("1.1.1.1 -j ACCEPT"); }, "hostIP"},
+      {[](C& c) { c.mutable_port_mappings(1)->set_host_ip(Nul("1.1.1.1", "x")); }, "hostIP"},
+      {[](C& c) { c.mutable_port_mappings(1)->set_host_ip("localhost"); }, "hostIP"},
+      {[](C& c) { c.mutable_port_mappings(1)->set_container_port(0); },
+       "ports[1].containerPort 0: must be between 1 and 65535"},
+      {[](C& c) { c.mutable_port_mappings(1)->set_container_port(65536); }, "containerPort"},
+      {[](C& c) { c.mutable_port_mappings(1)->set_host_port(65536); }, "hostPort 65536"},
+      {[](C& c) { c.mutable_port_mappings(1)->set_protocol(::runtime::v1::Protocol(9)); },
        "protocol 9"},
       // Paths that lead elsewhere.
       {[](C& c) { c.set_log_directory("var/log"); }, "log_directory"},
@@ -155,9 +165,10 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
       {[](C& c) { c.set_log_path("."); }, "log_path"},
       {[](C& c) { c.set_log_path("a\nb"); }, "log_path"},
       // Mounts.
-      {[](C& c) { c.mutable_mounts(0)->set_container_path("data"); },
-       "volumeMounts[0].mountPath \"data\": must be an absolute path"},
-      {[](C& c) { c.mutable_mounts(0)->set_container_path("a/../b"); }, "mountPath"},
+      {[](C& c) { c.mutable_mounts(0)->set_container_path(""); },
+       "volumeMounts[0].mountPath \"\": must not be empty"},
+      {[](C& c) { c.mutable_mounts(0)->set_container_path("."); }, "root file system"},
+      {[](C& c) { c.mutable_mounts(0)->set_container_path("a/../.."); }, "root file system"},
       {[](C& c) { c.mutable_mounts(0)->set_container_path("/a/.."); }, "root file system"},
       {[](C& c) { c.mutable_mounts(0)->set_container_path(Nul("/a", "b")); }, "mountPath"},
       {[](C& c) { c.mutable_mounts(0)->set_container_path("//./"); }, "root file system"},
