@@ -11,8 +11,8 @@ using namespace crisp::snapshot;
 namespace {
 
 const std::string kMapError = "a sparse file has more or fewer bytes than its map says";
-const TarList kWhole = {.lines = "a\nb\n"};
-const TarList kLarge = {.lines = "a\n", .end = TarEnd::kLarge};
+const TarList kWhole = {.lines = "a\nb\n", .end = TarEnd::kWhole, .error = ""};
+const TarList kLarge = {.lines = "a\n", .end = TarEnd::kLarge, .error = ""};
 
 TarList Failed(const std::string& lines, const std::string& error) {
   return {.lines = lines, .end = TarEnd::kError, .error = error};
