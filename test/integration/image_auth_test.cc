@@ -127,11 +127,6 @@ v1::AuthConfig Encoded(const std::string& text) {
   return auth;
 }
 
-std::string Authorization(const image::EvilRequest& request) {
-  const auto found = request.headers.find("authorization");
-  return found == request.headers.end() ? "" : found->second;
-}
-
 // Serves "repo:v1" to clients with the bearer token, and the token to clients with the credentials.
 void ServeForToken(image::EvilRegistry& registry, const std::string& token,
                    const std::string& refresh_token) {
@@ -145,7 +140,7 @@ void ServeForToken(image::EvilRegistry& registry, const std::string& token,
     return image::EvilReply{.body = absl::StrCat(R"({"access_token":")", token, "\"}")};
   });
   registry.Guard([=, host = registry.host()](const image::EvilRequest& request) {
-    if (request.path == "/token" || Authorization(request) == "Bearer " + token) {
+    if (request.path == "/token" || image::Authorization(request) == "Bearer " + token) {
       return image::EvilReply{.status = 0};
     }
     return image::EvilReply{
