@@ -170,6 +170,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   const std::unique_ptr<cni::Network> network =
       cni::NewNetwork({.conf_dir = config.cni.conf_dir,
                        .plugin_dirs = config.cni.bin_dirs,
+                       .native = config.cni.native,
                        .groups = GroupFor(own_group, "cni", paths) + "-"});
   runtime::Objects objects;
   events::Hub hub;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "absl/base/thread_annotations.h"
@@ -21,6 +22,7 @@
 #include "cni/arguments.h"
 #include "cni/cache.h"
 #include "cni/conf.h"
+#include "cni/native/engine.h"
 #include "cni/netns.h"
 #include "cni/plugin.h"
 #include "cni/result.h"
@@ -78,13 +80,11 @@ void LogRulesMayStay(const CacheEntry& entry, const absl::Status& why) {
             {{"sandbox", entry.container_id}, {"error", std::string(why.message())}});
 }
 
-// In the place of a pod's namespace that is lost, if a plugin needs one. None (not valid) if no ADD
-// has succeeded, or if the kernel cannot make one: plugins then free what they find without.
+// In the place of a pod's namespace that is lost. None (not valid) if no ADD has succeeded, or if
+// the kernel cannot make one: plugins then free what they find without.
 absl::StatusOr<base::UniqueFd> StandInOf(const NetworkConf& network, const CacheEntry& entry) {
-  const bool needed = std::any_of(network.plugins.begin(), network.plugins.end(),
-                                  [](const PluginConf& plugin) { return plugin.masquerades; });
   const absl::StatusOr<Result> result = ParseResult(entry.result, network.cni_version);
-  if (!needed || !result.ok()) return base::UniqueFd();
+  if (!result.ok()) return base::UniqueFd();
   absl::StatusOr<base::UniqueFd> netns = MakeStandIn(kPodInterface, result->cidrs);
   // With more memory or descriptors the next try succeeds.
   if (netns.ok() || absl::IsResourceExhausted(netns.status())) return netns;
@@ -126,7 +126,8 @@ class ConfiguredNetwork final : public Network {
       : options_(std::move(options)),
         cache_(options_.cache_dir),
         refusals_(options_.patience),
-        probe_(options_.plugin_dirs, Group("status")) {}
+        probe_(options_.plugin_dirs, Group("status")),
+        engine_(options_.native) {}
 
   absl::StatusOr<PodNetwork> Attach(const PodNetworkRequest& request,
                                     base::Deadline deadline) override;
@@ -143,9 +144,13 @@ class ConfiguredNetwork final : public Network {
   // `group` is PodNetworkRequest::plugin_group.
   absl::StatusOr<Result> Add(const NetworkConf& network, const CacheEntry& entry,
                              const std::string& group, base::Deadline deadline,
-                             std::vector<PluginTiming>& timings) const;
+                             std::vector<PluginTiming>& timings);
   absl::Status Del(const NetworkConf& network, const CacheEntry& entry, const std::string& group,
-                   base::Deadline deadline) const;
+                   base::Deadline deadline);
+  // Of one plugin, with no namespace in `call` when the pod's is lost.
+  absl::Status ExecuteDel(const NetworkConf& network, const PluginConf& plugin,
+                          const CacheEntry& entry, PluginCall call, base::UniqueFd& stand_in,
+                          base::Deadline deadline) const;
   absl::Status DetachFound(const Cache::Found& found, const PodNetworkRequest& request,
                            base::Deadline deadline);
   absl::Status DetachUnknown(const PodNetworkRequest& request, base::Deadline deadline);
@@ -157,6 +162,7 @@ class ConfiguredNetwork final : public Network {
   const Cache cache_;
   Refusals refusals_;
   StatusProbe probe_;
+  native::Engine engine_;
   // Held for reading by what attaches, for writing while garbage is collected: an attachment that
   // is made meanwhile would not be among the valid ones.
   absl::Mutex attaching_;
@@ -164,7 +170,7 @@ class ConfiguredNetwork final : public Network {
 
 absl::StatusOr<Result> ConfiguredNetwork::Add(const NetworkConf& network, const CacheEntry& entry,
                                               const std::string& group, base::Deadline deadline,
-                                              std::vector<PluginTiming>& timings) const {
+                                              std::vector<PluginTiming>& timings) {
   PluginCall call;
   call.verb = Verb::kAdd;
   call.container_id = entry.container_id;
@@ -177,9 +183,10 @@ absl::StatusOr<Result> ConfiguredNetwork::Add(const NetworkConf& network, const 
     call.type = plugin.type;
     CRISP_ASSIGN_OR_RETURN(call.conf,
                            ExecConf(network, plugin, entry.capability_args, result.json));
-    CRISP_ASSIGN_OR_RETURN(const std::string output,
-                           RunPlugin(options_.plugin_dirs, call, deadline));
-    absl::StatusOr<Result> parsed = ParseResult(output, network.cni_version);
+    std::optional<absl::StatusOr<std::string>> output = engine_.Run(call, deadline);
+    if (!output.has_value()) output = RunPlugin(options_.plugin_dirs, call, deadline);
+    CRISP_RETURN_IF_ERROR(output->status());
+    absl::StatusOr<Result> parsed = ParseResult(**output, network.cni_version);
     if (!parsed.ok()) {
       return base::Prefix(parsed.status(), absl::StrCat("cni add: plugin ", plugin.type));
     }
@@ -193,38 +200,49 @@ absl::StatusOr<Result> ConfiguredNetwork::Add(const NetworkConf& network, const 
   return result;
 }
 
+absl::Status ConfiguredNetwork::ExecuteDel(const NetworkConf& network, const PluginConf& plugin,
+                                           const CacheEntry& entry, PluginCall call,
+                                           base::UniqueFd& stand_in,
+                                           base::Deadline deadline) const {
+  if (!call.netns.empty() || !plugin.masquerades) {
+    return RunPlugin(options_.plugin_dirs, call, deadline).status();
+  }
+  if (!stand_in.valid()) {
+    CRISP_ASSIGN_OR_RETURN(stand_in, StandInOf(network, entry));
+  }
+  if (stand_in.valid()) {
+    call.netns = absl::StrCat("/proc/", getpid(), "/fd/", stand_in.get());
+    const absl::Status deleted = RunPlugin(options_.plugin_dirs, call, deadline).status();
+    if (deleted.ok() || MayPass(deleted)) return deleted;
+    // After a reboot the rules are gone, too, which bridge up to 1.1 takes for an error.
+    LogRulesMayStay(entry, deleted);
+    call.netns.clear();
+  }
+  return RunPlugin(options_.plugin_dirs, call, deadline).status();
+}
+
 // Stops at the first plugin that fails: the plugins before it in the list must keep their resources
 // until it succeeds. An address must not be free for another pod while a port mapping leads to it.
 absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry& entry,
-                                    const std::string& group, base::Deadline deadline) const {
+                                    const std::string& group, base::Deadline deadline) {
   const bool wants_result = VersionRank(network.cni_version) >= VersionRank(kDelResultVersion);
   PluginCall call;
   call.verb = Verb::kDel;
   call.container_id = entry.container_id;
   // With an empty path plugins free what is outside the namespace; with a path that is not a
   // namespace they fail.
-  const bool found = !entry.netns.empty() && OpenNetns(entry.netns).ok();
+  if (!entry.netns.empty() && OpenNetns(entry.netns).ok()) call.netns = entry.netns;
   base::UniqueFd stand_in;
-  if (!found) {
-    CRISP_ASSIGN_OR_RETURN(stand_in, StandInOf(network, entry));
-  }
-  const std::string in_its_place =
-      stand_in.valid() ? absl::StrCat("/proc/", getpid(), "/fd/", stand_in.get()) : "";
   call.args = FormatArgs(entry.args);
   call.group = group;
   for (auto plugin = network.plugins.rbegin(); plugin != network.plugins.rend(); ++plugin) {
     call.type = plugin->type;
-    call.netns = found ? entry.netns : plugin->masquerades ? in_its_place : "";
     CRISP_ASSIGN_OR_RETURN(call.conf, ExecConf(network, *plugin, entry.capability_args,
                                                wants_result ? entry.result : ""));
-    absl::Status deleted = RunPlugin(options_.plugin_dirs, call, deadline).status();
-    if (!deleted.ok() && !MayPass(deleted) && !found && !call.netns.empty()) {
-      // After a reboot the rules are gone, too, which bridge up to 1.1 takes for an error.
-      LogRulesMayStay(entry, deleted);
-      call.netns.clear();
-      deleted = RunPlugin(options_.plugin_dirs, call, deadline).status();
-    }
-    CRISP_RETURN_IF_ERROR(deleted);
+    const std::optional<absl::StatusOr<std::string>> done = engine_.Run(call, deadline);
+    CRISP_RETURN_IF_ERROR(done.has_value()
+                              ? done->status()
+                              : ExecuteDel(network, *plugin, entry, call, stand_in, deadline));
   }
   return absl::OkStatus();
 }

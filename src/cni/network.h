@@ -114,6 +114,8 @@ struct Options {
   std::vector<std::string> plugin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};
   std::string cache_dir = "/var/lib/cni";  // results/ below it is shared with libcni
   IpPreference ip_preference = IpPreference::kIpv4;
+  // Plugins that crispd can do itself are not executed (native/engine.h).
+  bool native = false;
   // How the paths of cgroup2 directories begin that are made for plugins which run for no pod
   // (STATUS, GC), as plugin_group is for the others. Nobody else makes such. Empty: no groups.
   std::string groups;

@@ -117,9 +117,6 @@ absl::Status Validate(const Config& config) {
     return absl::InvalidArgumentError(
         absl::StrCat("cgroup.driver \"", config.cgroup.driver, "\": must be cgroupfs or systemd"));
   }
-  if (config.cni.native) {
-    return absl::InvalidArgumentError("cni.native = true: the native engine is not built yet");
-  }
   return base::ParseLogLevel(config.log_level).status();
 }
 

@@ -28,7 +28,7 @@ struct Config {
   struct Cni {
     std::string conf_dir = "/etc/cni/net.d";
     std::vector<std::string> bin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};
-    bool native = false;  // true is refused: the engine inside crispd is not built yet
+    bool native = false;  // plugins that crispd can do itself are not executed
   } cni;
 
   struct Cdi {

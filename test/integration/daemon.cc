@@ -192,9 +192,11 @@ void Daemon::Spawn(const std::string& shell_setup) {
                                    "--cni-bin-dir",
                                    "/usr/lib/cni"};
   // Flags that a test may want to override.
-  for (const auto& [flag, value] : {std::pair<std::string, std::string>{"--root", root()},
-                                    {"--state", state()},
-                                    {"--registry-config-path", Env("CRISP_TEST_CERTS_DIR")}}) {
+  for (const auto& [flag, value] :
+       {std::pair<std::string, std::string>{"--root", root()},
+        {"--state", state()},
+        {"--cni-native", getenv("CRISP_TEST_NATIVE") ? "true" : "false"},
+        {"--registry-config-path", Env("CRISP_TEST_CERTS_DIR")}}) {
     if (std::find(flags_.begin(), flags_.end(), flag) == flags_.end())
       args.insert(args.end(), {flag, value});
   }

@@ -33,6 +33,19 @@ TEST_CASE("a flag overrides the file, the file overrides the default") {
   CHECK(base::RemoveTree(file).ok());
 }
 
+TEST_CASE("plugins are executed unless the native engine is switched on, in the file or by flag") {
+  CHECK_FALSE(Parse({})->config.cni.native);
+  config::Config config;
+  REQUIRE(config::ApplyToml("[cni]\nnative = true", config).ok());
+  CHECK(config.cni.native);
+  CHECK(config::Validate(config).ok());
+  CHECK(config::ApplyToml(config::ToToml(config), config).ok());
+  CHECK(config.cni.native);
+  const auto line = Parse({"--cni-native", "true"});
+  REQUIRE(line.ok());
+  CHECK(line->config.cni.native);
+}
+
 TEST_CASE("unknown keys and flags are refused by name") {
   config::Config config;
   CHECK(Message(config::ApplyToml("adress = '/x'", config)).find("line 1: adress: unknown key") !=

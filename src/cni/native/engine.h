@@ -1,0 +1,36 @@
+// Does what a plugin would do, inside crispd: ADD and DEL of the types bridge (with the IPAM plugin
+// host-local) and loopback. It takes turns with the plugins: either can undo what the other has
+// made, and the leases and results are the same. Other types, other verbs and configurations with
+// an option that the engine does not have (conf.h) are left to the plugin. Thread-safe.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/deadline.h"
+#include "cni/native/bridge.h"
+#include "cni/plugin.h"
+
+namespace crisp::cni::native {
+
+class Engine {
+ public:
+  // Not enabled, it still undoes masquerading that it made, which the plugins know nothing of.
+  explicit Engine(bool enabled) : enabled_(enabled) {}
+
+  // The plugin's answer, or nullopt: then the plugin is to be executed. Errors read "cni add:
+  // plugin bridge: <step>: <why>".
+  std::optional<absl::StatusOr<std::string>> Run(const PluginCall& call, base::Deadline deadline);
+
+ private:
+  std::optional<absl::StatusOr<std::string>> RunBridge(const PluginCall& call,
+                                                       base::Deadline deadline);
+  std::optional<absl::StatusOr<std::string>> RunLoopback(const PluginCall& call,
+                                                         base::Deadline deadline);
+
+  const bool enabled_;
+  Bridge bridge_;
+};
+
+}  // namespace crisp::cni::native

@@ -1,0 +1,155 @@
+#include "cni/native/netlink.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <new>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+
+namespace crisp::cni::native {
+namespace {
+
+constexpr size_t kMaxRequestBytes = 4096;
+constexpr size_t kMaxAnswerBytes = 64 << 10;  // the kernel sends dumps in parts of at most 32 KiB
+
+}  // namespace
+
+Message::Message(uint16_t type, uint16_t flags) : message_(nlmsg_alloc_size(kMaxRequestBytes)) {
+  if (message_ == nullptr) throw std::bad_alloc();
+  complete_ = nlmsg_put(message_.get(), 0, 0, type, 0, flags | NLM_F_REQUEST) != nullptr;
+}
+
+Message& Message::Put(int type, absl::string_view bytes) {
+  Note(nla_put(message_.get(), type, static_cast<int>(bytes.size()), bytes.data()));
+  return *this;
+}
+
+Message& Message::PutU8(int type, uint8_t value) {
+  Note(nla_put_u8(message_.get(), type, value));
+  return *this;
+}
+
+Message& Message::PutU32(int type, uint32_t value) {
+  Note(nla_put_u32(message_.get(), type, value));
+  return *this;
+}
+
+Message& Message::PutBe32(int type, uint32_t value) { return PutU32(type, htonl(value)); }
+
+Message& Message::PutName(int type, const std::string& name) {
+  Note(nla_put_string(message_.get(), type, name.c_str()));
+  return *this;
+}
+
+Message& Message::Nest(int type, const std::function<void()>& fill) {
+  nlattr* const start = nla_nest_start(message_.get(), type);
+  if (start == nullptr) {
+    complete_ = false;
+    return *this;
+  }
+  fill();
+  Note(nla_nest_end_keep_empty(message_.get(), start));
+  return *this;
+}
+
+absl::StatusOr<Netlink> Netlink::Open(int protocol, base::Deadline deadline, uint32_t groups) {
+  base::UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  if (!fd.valid()) return base::Errno("socket", "AF_NETLINK");
+  sockaddr_nl address = {};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = groups;
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return base::Errno("bind", "AF_NETLINK");
+  }
+  return Netlink(std::move(fd), deadline);
+}
+
+absl::Status Netlink::Do(Message request, absl::string_view what, const Reader& read) {
+  std::vector<Message> requests;
+  requests.push_back(std::move(request));
+  return DoAll(std::move(requests), what, read);
+}
+
+absl::Status Netlink::DoAll(std::vector<Message> requests, absl::string_view what,
+                            const Reader& read) {
+  if (deadline_.Passed()) return absl::DeadlineExceededError(absl::StrCat(what, ": out of time"));
+  const uint32_t first = sequence_ + 1;
+  uint32_t last = 0;  // of those that are answered
+  std::string text;
+  for (Message& request : requests) {
+    if (!request.complete()) return base::Errno(what, "", EMSGSIZE);
+    request.raw()->nlmsg_seq = ++sequence_;
+    if ((request.raw()->nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP)) != 0) last = sequence_;
+    text.append(reinterpret_cast<const char*>(request.raw()), request.raw()->nlmsg_len);
+    text.resize(NLMSG_ALIGN(text.size()));
+  }
+  sockaddr_nl kernel = {};
+  kernel.nl_family = AF_NETLINK;
+  if (sendto(fd_.get(), text.data(), text.size(), 0, reinterpret_cast<const sockaddr*>(&kernel),
+             sizeof(kernel)) < 0) {
+    return base::Errno(what, "");
+  }
+  int error = 0;
+  for (bool done = false; !done;) {
+    size_t size = 0;
+    CRISP_RETURN_IF_ERROR(Receive(what, size));
+    int left = static_cast<int>(size);
+    for (auto* answer = reinterpret_cast<nlmsghdr*>(buffer_.data());
+         !done && nlmsg_ok(answer, left); answer = nlmsg_next(answer, &left)) {
+      CRISP_ASSIGN_OR_RETURN(done, Take(answer, first, last, read, error));
+    }
+  }
+  return error == 0 ? absl::OkStatus() : base::Errno(what, "", error);
+}
+
+absl::StatusOr<bool> Netlink::Take(nlmsghdr* answer, uint32_t first, uint32_t last,
+                                   const Reader& read, int& error) {
+  // An answer to an earlier request of which the caller has not read all, or news.
+  if (answer->nlmsg_seq < first || answer->nlmsg_seq > sequence_) return false;
+  if (answer->nlmsg_type == NLMSG_DONE) return answer->nlmsg_seq == last;
+  if (answer->nlmsg_type != NLMSG_ERROR) {
+    if (read) read(answer);
+    return false;
+  }
+  if (nlmsg_datalen(answer) < static_cast<int>(sizeof(int))) {
+    return absl::InternalError("netlink: an answer is cut off");
+  }
+  const int code = static_cast<const nlmsgerr*>(nlmsg_data(answer))->error;
+  if (code != 0 && error == 0) error = -code;
+  // An error of a batch as a whole answers its first message, and is the only one.
+  return answer->nlmsg_seq == last || (code != 0 && answer->nlmsg_seq == first);
+}
+
+absl::Status Netlink::Receive(absl::string_view what, size_t& size) {
+  buffer_.resize(kMaxAnswerBytes);
+  pollfd ready = {.fd = fd_.get(), .events = POLLIN, .revents = 0};
+  int count = 0;
+  do {
+    count = poll(&ready, 1, deadline_.PollMillis());
+  } while (count < 0 && errno == EINTR);
+  if (count < 0) return base::Errno(what, "");
+  if (count == 0) return absl::DeadlineExceededError(absl::StrCat(what, ": out of time"));
+  const ssize_t got = recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_TRUNC);
+  if (got < 0) return base::Errno(what, "");
+  if (static_cast<size_t>(got) > buffer_.size()) return base::Errno(what, "", EMSGSIZE);
+  size = static_cast<size_t>(got);
+  return absl::OkStatus();
+}
+
+absl::Status Netlink::AwaitNews(absl::Duration longest) {
+  const base::Deadline until = std::min(deadline_, base::Deadline::In(longest));
+  pollfd ready = {.fd = fd_.get(), .events = POLLIN, .revents = 0};
+  if (poll(&ready, 1, until.PollMillis()) < 0 && errno != EINTR) return base::Errno("poll", "");
+  buffer_.resize(kMaxAnswerBytes);
+  // ENOBUFS: more than the socket has room for. Something has happened all the same.
+  while (recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT) > 0) {
+  }
+  if (deadline_.Passed()) return absl::DeadlineExceededError("out of time");
+  return absl::OkStatus();
+}
+
+}  // namespace crisp::cni::native
