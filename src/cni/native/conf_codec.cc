@@ -106,7 +106,7 @@ void CheckRanges(const std::vector<RangeSet>& sets, const Json& conf) {
 
 std::vector<Route> ToRoutes(const Json& ipam) {
   std::vector<Route> routes;
-  for (const Json& value : Get(ipam, "routes", Json::array())) {
+  for (const Json& value : Get(ipam, "routes", std::vector<Json>())) {
     OnlyHas(value, {"dst", "gw"});
     routes.push_back({ToPrefix(value.at("dst")), OptionalAddress(value, "gw")});
   }
@@ -115,7 +115,7 @@ std::vector<Route> ToRoutes(const Json& ipam) {
 
 // A length of the prefix is allowed, and means nothing.
 void AddRequested(const Json& object, std::vector<Address>& requested) {
-  for (const Json& value : Get(object, "ips", Json::array())) {
+  for (const Json& value : Get(object, "ips", std::vector<Json>())) {
     const std::string text = value.get<std::string>();
     const Address address =
         absl::StrContains(text, "/") ? ToPrefix(value).address : ToAddress(value);
@@ -156,8 +156,9 @@ HostLocalConf ToHostLocal(const Json& conf, std::vector<Address> requested) {
   HostLocalConf decoded;
   // One range without a list comes first, if it has a subnet; without, the plugin ignores it.
   if (ipam.contains("subnet")) decoded.sets.push_back({ToRange(ipam)});
-  for (const Json& set : Get(ipam, "ranges", Json::array()))
+  for (const Json& set : Get(ipam, "ranges", std::vector<Json>())) {
     decoded.sets.push_back(ToRangeSet(set));
+  }
   CheckRanges(decoded.sets, conf);
   decoded.routes = ToRoutes(ipam);
   decoded.resolv_conf = Get<std::string>(ipam, "resolvConf", "");
@@ -203,16 +204,27 @@ std::string ToDns(const Json& conf) {
 // Of an answer in a version with lists; DEL gets no other.
 Attached ToAttached(const Json& result, const std::string& bridge) {
   Attached attached;
-  for (const Json& ip : Get(result, "ips", Json::array())) {
+  for (const Json& ip : Get(result, "ips", std::vector<Json>())) {
     attached.addresses.push_back(ToPrefix(ip.at("address")));
   }
   std::vector<std::string> on_host;
-  for (const Json& link : Get(result, "interfaces", Json::array())) {
+  for (const Json& link : Get(result, "interfaces", std::vector<Json>())) {
     const std::string name = link.at("name").get<std::string>();
     if (Get<std::string>(link, "sandbox", "").empty() && name != bridge) on_host.push_back(name);
   }
   if (on_host.size() == 1 && IsLinkName(on_host[0])) attached.host_link = on_host[0];
   return attached;
+}
+
+// Nothing of an answer that another plugin has made odd: what the leases lead to must be taken away
+// all the same.
+Attached FindAttached(const Json& conf, const std::string& bridge) {
+  if (!conf.contains("prevResult")) return {};
+  try {
+    return ToAttached(conf["prevResult"], bridge);
+  } catch (const Json::exception&) {
+    return {};
+  }
 }
 
 BridgeConf ToBridge(const Json& conf) {
@@ -236,9 +248,7 @@ BridgeConf ToBridge(const Json& conf) {
   Asked asked = ToAsked(conf);
   if (!asked.mac.empty()) decoded.mac = ToMac(asked.mac, conf);
   decoded.ipam = ToHostLocal(conf, std::move(asked.addresses));
-  if (conf.contains("prevResult")) {
-    decoded.attached = ToAttached(conf["prevResult"], decoded.bridge);
-  }
+  decoded.attached = FindAttached(conf, decoded.bridge);
   return decoded;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "base/errno.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 
 namespace crisp::cni::native {
@@ -23,7 +25,8 @@ constexpr char kTemporaryPrefix[] = "crisp-";
 // without a limit, or not at all.
 absl::StatusOr<base::UniqueFd> Lock(const std::string& directory, base::Deadline deadline) {
   const std::string path = base::JoinPath(directory, "lock");
-  CRISP_ASSIGN_OR_RETURN(base::UniqueFd lock, base::Open(path, O_RDONLY | O_CREAT, 0750));
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd lock,
+                         base::Open(path, O_RDONLY | O_CREAT | O_NONBLOCK, 0750));
   absl::Duration pause = absl::Microseconds(100);
   while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
@@ -37,6 +40,17 @@ absl::StatusOr<base::UniqueFd> Lock(const std::string& directory, base::Deadline
   return lock;
 }
 
+// O_NONBLOCK, here and elsewhere: open(2) must not block on a FIFO with the name of a lease.
+absl::StatusOr<std::string> ReadLease(const std::string& path) {
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, base::Open(path, O_RDONLY | O_NONBLOCK));
+  struct stat info;
+  if (fstat(fd.get(), &info) != 0) return base::Errno("stat", path);
+  if (!S_ISREG(info.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
+  }
+  return base::ReadAll(fd.get(), kMaxLeaseBytes);
+}
+
 // The names of the files that have the owner's words. Versions of host-local before 0.8 wrote no
 // interface.
 absl::StatusOr<std::vector<std::string>> FilesOf(const std::string& directory,
@@ -45,8 +59,7 @@ absl::StatusOr<std::vector<std::string>> FilesOf(const std::string& directory,
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(directory));
   std::vector<std::string> files;
   for (const std::string& name : names) {
-    const absl::StatusOr<std::string> text =
-        base::ReadFile(base::JoinPath(directory, name), kMaxLeaseBytes);
+    const absl::StatusOr<std::string> text = ReadLease(base::JoinPath(directory, name));
     if (!text.ok()) continue;  // the plugin skips it, too
     const absl::string_view lease = absl::StripAsciiWhitespace(*text);
     if (lease == words || lease == owner.container_id) files.push_back(name);
@@ -54,12 +67,14 @@ absl::StatusOr<std::vector<std::string>> FilesOf(const std::string& directory,
   return files;
 }
 
-absl::Status RemoveFiles(const std::string& directory, const std::vector<std::string>& names) {
+// As many as it can, like the plugin: who calls DEL looks for leases that are left (network.cc).
+void RemoveFiles(const std::string& directory, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     const std::string path = base::JoinPath(directory, name);
-    if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("remove", path);
+    if (unlink(path.c_str()) == 0 || errno == ENOENT) continue;
+    base::Log(base::LogLevel::kWarning, "a lease stays",
+              {{"error", std::string(base::Errno("remove", path).message())}});
   }
-  return absl::OkStatus();
 }
 
 std::vector<Address> AddressesOf(const std::vector<std::string>& files) {
@@ -124,16 +139,18 @@ class Booking {
         draft_(base::JoinPath(directory_, absl::StrCat(kTemporaryPrefix, owner.container_id))) {}
   ~Booking() {
     unlink(draft_.c_str());
-    if (!kept_) (void)RemoveFiles(directory_, taken_);
+    if (!kept_) RemoveFiles(directory_, taken_);
   }
   Booking(const Booking&) = delete;
   Booking& operator=(const Booking&) = delete;
 
   // A lease is complete when it gets its name: whatever ends crispd, it leaves no file without an
   // owner. The draft has the owner's words, so that DEL removes one that is left.
+  // A new file: one that is left may be a lease under another name.
   absl::Status Open() {
+    (void)unlink(draft_.c_str());
     CRISP_ASSIGN_OR_RETURN(const base::UniqueFd draft,
-                           base::Open(draft_, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+                           base::Open(draft_, O_WRONLY | O_CREAT | O_EXCL, 0644));
     return base::WriteAll(draft.get(), absl::StrCat(owner_.container_id, "\r\n", owner_.interface));
   }
 
@@ -146,14 +163,15 @@ class Booking {
       return base::Errno("make", path);
     }
     taken_.push_back(name);
-    CRISP_ASSIGN_OR_RETURN(const base::UniqueFd last,
-                           base::Open(LastPath(set), O_WRONLY | O_CREAT | O_TRUNC, 0644));
+    CRISP_ASSIGN_OR_RETURN(
+        const base::UniqueFd last,
+        base::Open(LastPath(set), O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, 0644));
     CRISP_RETURN_IF_ERROR(base::WriteAll(last.get(), name));
     return true;
   }
 
   std::optional<Address> Last(size_t set) const {
-    return ParseAddress(base::ReadFile(LastPath(set), kMaxLeaseBytes).value_or(""));
+    return ParseAddress(ReadLease(LastPath(set)).value_or(""));
   }
   void Keep() { kept_ = true; }
 
@@ -252,7 +270,8 @@ absl::Status Release(const HostLocalConf& conf, const LeaseOwner& owner, base::D
   if (access(conf.directory.c_str(), F_OK) != 0) return absl::OkStatus();
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd lock, Lock(conf.directory, deadline));
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesOf(conf.directory, owner));
-  return RemoveFiles(conf.directory, files);
+  RemoveFiles(conf.directory, files);
+  return absl::OkStatus();
 }
 
 }  // namespace crisp::cni::native

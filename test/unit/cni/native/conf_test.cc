@@ -121,7 +121,10 @@ TEST_CASE("what a plugin refuses is left to it, which says what is wrong") {
         R"({"ipam": {"ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "10.1.0.0/16"}]]}})",
         R"({"cniVersion": "0.2.0",
                "ipam": {"ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "10.2.0.0/24"}]]}})",
-        R"({"ipam": {"routes": [{"dst": "10.0.0.0"}]}})"}) {
+        R"({"ipam": {"routes": [{"dst": "10.0.0.0"}]}})",
+        R"({"ipam": {"routes": {"x": {"dst": "10.0.0.0/8"}}}})",
+        R"({"ipam": {"ranges": {"x": [{"subnet": "10.1.0.0/24"}]}}})",
+        R"({"runtimeConfig": {"ips": "10.1.0.9"}})"}) {
     INFO(patch);
     CHECK_FALSE(DecodeBridge(Changed(patch).dump()).has_value());
   }
@@ -145,6 +148,20 @@ TEST_CASE("DEL finds the addresses and the host's end of the veth in prevResult"
                                     .dump());
   REQUIRE(two.has_value());
   CHECK(two->attached.host_link.empty());
+}
+
+TEST_CASE("an odd answer of another plugin does not keep DEL from the engine") {
+  for (const char* patch :
+       {R"({"prevResult": {"ips": [{"address": "10.1.0.5"}]}})",
+        R"({"prevResult": {"interfaces": [{"name": "veth1234", "sandbox": null}]}})",
+        R"({"prevResult": {"interfaces": [{}]}})", R"({"prevResult": {"ips": "x"}})",
+        R"({"prevResult": null})"}) {
+    INFO(patch);
+    const auto conf = DecodeBridge(Changed(patch).dump());
+    REQUIRE(conf.has_value());
+    CHECK(conf->attached.addresses.empty());
+    CHECK(conf->attached.host_link.empty());
+  }
 }
 
 TEST_CASE("loopback has no options") {

@@ -1,7 +1,11 @@
 #include "cni/native/host_local.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 
@@ -30,6 +34,14 @@ std::string Add(const HostLocalConf& conf, const std::string& id) {
   std::string text;
   for (const Lease& lease : *leases) text += (text.empty() ? "" : " ") + ToString(lease.address);
   return text;
+}
+
+bool SetImmutable(const std::string& path, bool on) {
+  const auto file = base::Open(path, O_RDONLY);
+  int flags = 0;
+  if (!file.ok() || ioctl(file->get(), FS_IOC_GETFLAGS, &flags) != 0) return false;
+  flags = on ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
+  return ioctl(file->get(), FS_IOC_SETFLAGS, &flags) == 0;
 }
 
 constexpr char kSmall[] = R"([[{"subnet": "10.1.0.0/29"}]])";  // .2 to .6 beside the gateway
@@ -131,6 +143,51 @@ TEST_CASE("what the plugin has leased is given back, in its old form too, and no
   REQUIRE(Release(conf, Pod("a"), Soon()).ok());
   CHECK(*base::ListDir(dir.path) == std::vector<std::string>{"10.1.0.4", "10.1.0.5", "lock"});
   CHECK(Release(conf, Pod("a"), Soon()).ok());
+}
+
+TEST_CASE("a file that is not a lease's does not hold up ADD and DEL") {
+  LeaseDir dir;
+  const HostLocalConf conf = Conf(dir, kSmall);
+  for (const char* name : {"lock", "10.1.0.2", "last_reserved_ip.1"}) {
+    REQUIRE(mkfifo(base::JoinPath(dir.path, name).c_str(), 0600) == 0);
+  }
+  CHECK(Add(conf, "a") == "10.1.0.3/29");
+  CHECK(Release(conf, Pod("a"), Soon()).ok());
+  CHECK(Add(conf, "b") == "10.1.0.4/29");
+  REQUIRE(unlink(base::JoinPath(dir.path, "last_reserved_ip.0").c_str()) == 0);
+  REQUIRE(mkfifo(base::JoinPath(dir.path, "last_reserved_ip.0").c_str(), 0600) == 0);
+  CHECK(Add(conf, "c").find("ENXIO") != std::string::npos);
+  CHECK(dir.Read("10.1.0.3") == "missing");
+}
+
+TEST_CASE("a second ADD does not change a lease that an ADD which was killed has left") {
+  LeaseDir dir;
+  const HostLocalConf conf = Conf(dir, kSmall);
+  dir.Write("crisp-a", "a\r\neth0");
+  REQUIRE(link(base::JoinPath(dir.path, "crisp-a").c_str(),
+               base::JoinPath(dir.path, "10.1.0.2").c_str()) == 0);
+  struct stat before, after;
+  REQUIRE(stat(base::JoinPath(dir.path, "10.1.0.2").c_str(), &before) == 0);
+  CHECK(Add(conf, "a").find("duplicate allocation is not allowed") != std::string::npos);
+  REQUIRE(stat(base::JoinPath(dir.path, "10.1.0.2").c_str(), &after) == 0);
+  CHECK(before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
+  CHECK(dir.Read("10.1.0.2") == "a\r\neth0");
+}
+
+TEST_CASE("a lease that cannot be removed does not keep the others") {
+  LeaseDir dir;
+  const HostLocalConf conf = Conf(dir, kSmall);
+  dir.Write("10.1.0.2", "a\r\neth0");
+  dir.Write("10.1.0.3", "a\r\neth0");
+  const std::string first = base::JoinPath(dir.path, "10.1.0.2");
+  if (!SetImmutable(first, true)) {
+    printf("skipped: a lease that cannot be removed: no such files can be made here\n");
+    return;
+  }
+  CHECK(Release(conf, Pod("a"), Soon()).ok());
+  CHECK(SetImmutable(first, false));
+  CHECK(dir.Read("10.1.0.2") == "a\r\neth0");
+  CHECK(dir.Read("10.1.0.3") == "missing");
 }
 
 TEST_CASE("DEL without a directory of leases makes none") {
