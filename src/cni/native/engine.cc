@@ -62,8 +62,10 @@ Answer Engine::RunBridge(const PluginCall& call, base::Deadline deadline) {
   }
   if (conf->ip_masq) {
     const absl::StatusOr<bool> mine = bridge_.Masquerades(*conf, pod, deadline);
-    if (!mine.ok()) return mine.status();
-    if (!*mine) return std::nullopt;  // the rules, if there are any, are the plugin's
+    // Switched off, the engine only undoes what it did before: where nftables does not answer, it
+    // cannot have done anything.
+    if (!mine.ok() && enabled_) return mine.status();
+    if (!mine.value_or(false)) return std::nullopt;  // the rules, if any, are the plugin's
   } else if (!enabled_) {
     return std::nullopt;
   }

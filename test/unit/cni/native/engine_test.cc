@@ -68,6 +68,18 @@ TEST_CASE("other types, other verbs and options that the engine does not have ar
   CHECK_FALSE(engine.Run(Call(Verb::kDel, "bridge", vlan), Soon()).has_value());
 }
 
+TEST_CASE("switched off, the engine leaves DEL to the plugin when nftables does not answer") {
+  base::Json bridge = BridgeJson();
+  bridge["ipMasq"] = true;
+  bridge["prevResult"] = {{"ips", {{{"address", "10.1.0.5/24"}}}}};
+  const PluginCall call = Call(Verb::kDel, "bridge", bridge);
+  const base::Deadline over = base::Deadline::In(absl::ZeroDuration());
+  CHECK_FALSE(Engine(false).Run(call, over).has_value());
+  const auto deleted = Engine(true).Run(call, over);
+  REQUIRE(deleted.has_value());
+  CHECK_FALSE(deleted->ok());
+}
+
 TEST_CASE("DEL gives the lease of a plugin's ADD back when the namespace is gone") {
   LeaseDir dir;
   base::Json bridge = BridgeJson();
