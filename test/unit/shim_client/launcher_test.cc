@@ -115,6 +115,9 @@ TEST_CASE("shims get nothing of crispd's environment but where a sanitizer's rep
   REQUIRE(setenv("TSAN_OPTIONS", "log_path=/reports", 1) == 0);
   const absl::StatusOr<LaunchedShim> shim = launcher->Launch(dir.path, fifo);
   REQUIRE(shim.ok());
+  // Opened once grep is there to read: before that the process may not be grep yet.
+  base::UniqueFd writer(open(fifo.c_str(), O_WRONLY | O_CLOEXEC));
+  REQUIRE(writer.valid());
   const std::string environment = *base::ReadFile(absl::StrCat("/proc/", PidOf(*shim), "/environ"));
   CHECK_FALSE(absl::StrContains(environment, "CRISPD_OWN"));
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -123,7 +126,7 @@ TEST_CASE("shims get nothing of crispd's environment but where a sanitizer's rep
   constexpr bool kSanitized = false;
 #endif
   CHECK(absl::StrContains(environment, "TSAN_OPTIONS=log_path=/reports") == kSanitized);
-  close(open(fifo.c_str(), O_WRONLY | O_CLOEXEC));
+  writer.reset();
   CHECK(ExitCode(*shim) == 1);
   unsetenv("TSAN_OPTIONS");
   unsetenv("CRISPD_OWN");
