@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/errno.h"
@@ -19,7 +20,7 @@ namespace crisp::cni::native {
 namespace {
 
 constexpr size_t kMaxLeaseBytes = 4096;
-constexpr char kTemporaryPrefix[] = "crisp-";
+constexpr char kDraftPrefix[] = "crisp-";
 
 // host-local holds the lock for microseconds. Nothing tells when it is given up: flock(2) waits
 // without a limit, or not at all.
@@ -52,14 +53,20 @@ absl::StatusOr<std::string> ReadLease(const std::string& path) {
 }
 
 // The names of the files that have the owner's words. Versions of host-local before 0.8 wrote no
-// interface.
+// interface. Removes drafts: there is one only while the lock is held, so a crispd that was killed
+// has left it.
 absl::StatusOr<std::vector<std::string>> FilesOf(const std::string& directory,
                                                  const LeaseOwner& owner) {
   const std::string words = absl::StrCat(owner.container_id, "\r\n", owner.interface);
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> names, base::ListDir(directory));
   std::vector<std::string> files;
   for (const std::string& name : names) {
-    const absl::StatusOr<std::string> text = ReadLease(base::JoinPath(directory, name));
+    const std::string path = base::JoinPath(directory, name);
+    if (absl::StartsWith(name, kDraftPrefix)) {
+      (void)unlink(path.c_str());
+      continue;
+    }
+    const absl::StatusOr<std::string> text = ReadLease(path);
     if (!text.ok()) continue;  // the plugin skips it, too
     const absl::string_view lease = absl::StripAsciiWhitespace(*text);
     if (lease == words || lease == owner.container_id) files.push_back(name);
@@ -136,7 +143,7 @@ class Booking {
   Booking(std::string directory, const LeaseOwner& owner)
       : directory_(std::move(directory)),
         owner_(owner),
-        draft_(base::JoinPath(directory_, absl::StrCat(kTemporaryPrefix, owner.container_id))) {}
+        draft_(base::JoinPath(directory_, absl::StrCat(kDraftPrefix, owner.container_id))) {}
   ~Booking() {
     unlink(draft_.c_str());
     if (!kept_) RemoveFiles(directory_, taken_);
@@ -145,10 +152,8 @@ class Booking {
   Booking& operator=(const Booking&) = delete;
 
   // A lease is complete when it gets its name: whatever ends crispd, it leaves no file without an
-  // owner. The draft has the owner's words, so that DEL removes one that is left.
-  // A new file: one that is left may be a lease under another name.
+  // owner. The draft is a new file: one that was left may be a lease under another name.
   absl::Status Open() {
-    (void)unlink(draft_.c_str());
     CRISP_ASSIGN_OR_RETURN(const base::UniqueFd draft,
                            base::Open(draft_, O_WRONLY | O_CREAT | O_EXCL, 0644));
     return base::WriteAll(draft.get(), absl::StrCat(owner_.container_id, "\r\n", owner_.interface));

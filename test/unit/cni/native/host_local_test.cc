@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <functional>
 
 #include "base/file.h"
 #include "native_fixture.h"
@@ -188,6 +189,21 @@ TEST_CASE("a lease that cannot be removed does not keep the others") {
   CHECK(SetImmutable(first, false));
   CHECK(dir.Read("10.1.0.2") == "a\r\neth0");
   CHECK(dir.Read("10.1.0.3") == "missing");
+}
+
+TEST_CASE("drafts that a crispd which was killed has left go with the next look at the leases") {
+  LeaseDir dir;
+  const HostLocalConf conf = Conf(dir, kSmall);
+  for (const auto& look : std::vector<std::function<void()>>{
+           [&] { CHECK(FindLeases(conf, Pod("a"), Soon())->empty()); },
+           [&] { CHECK(Release(conf, Pod("a"), Soon()).ok()); },
+           [&] { CHECK(Add(conf, "b") == "10.1.0.2/29"); }}) {
+    dir.Write("crisp-a", "");
+    dir.Write("crisp-b", "b\r\neth0");
+    look();
+    CHECK(dir.Read("crisp-a") == "missing");
+    CHECK(dir.Read("crisp-b") == "missing");
+  }
 }
 
 TEST_CASE("DEL without a directory of leases makes none") {
