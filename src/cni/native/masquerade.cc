@@ -346,10 +346,14 @@ absl::Status Masquerading::Add(const Prefix& address, const std::string& contain
 absl::StatusOr<bool> Masquerading::Has(const Address& address, const std::string& container_id,
                                        base::Deadline deadline) {
   absl::MutexLock lock(&mutex_);
+  const bool was_open = netlink_.has_value();
   const absl::Status opened = Open(deadline);
   if (absl::IsUnimplemented(opened)) return false;  // a kernel without netfilter's sockets
   CRISP_RETURN_IF_ERROR(opened);
-  return HasElement(*netlink_, address, container_id);
+  const absl::StatusOr<bool> has = HasElement(*netlink_, address, container_id);
+  // An engine that is switched off only asks, and is to hold nothing open.
+  if (!was_open && !has.value_or(false)) netlink_.reset();
+  return has;
 }
 
 absl::Status Masquerading::Remove(const Address& address, const std::string& container_id,

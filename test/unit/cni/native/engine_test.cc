@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "base/file.h"
 #include "native_fixture.h"
 
 using namespace crisp;
@@ -78,6 +79,16 @@ TEST_CASE("switched off, the engine leaves DEL to the plugin when nftables does 
   const auto deleted = Engine(true).Run(call, over);
   REQUIRE(deleted.has_value());
   CHECK_FALSE(deleted->ok());
+}
+
+TEST_CASE("switched off, the engine holds nothing open") {
+  base::Json bridge = BridgeJson();
+  bridge["ipMasq"] = true;
+  bridge["prevResult"] = {{"ips", {{{"address", "10.1.0.5/24"}}}}};
+  Engine off(false);
+  const size_t before = base::ListDir("/proc/self/fd")->size();
+  CHECK_FALSE(off.Run(Call(Verb::kDel, "bridge", bridge), Soon()).has_value());
+  CHECK(base::ListDir("/proc/self/fd")->size() == before);
 }
 
 TEST_CASE("DEL gives the lease of a plugin's ADD back when the namespace is gone") {
