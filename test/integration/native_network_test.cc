@@ -67,6 +67,8 @@ std::string Facts(const Host& host, const Machine& pod) {
         {"fe80::[0-9a-f:]+", "FE80"},
         {"8000\\.[0-9a-f:MAC]+", "BRIDGEID"},
         {"@if[0-9]+", "@if"},
+        {" tentative", ""},  // these two change by themselves a moment later
+        {"state [A-Z]+", "state"},
         {"(^|\n)[0-9]+: ", "$1"},
         {"link-netns(id)? [^ ]+", "netns"},
         {"_timer +[0-9.]+", "_timer"}}) {
@@ -337,6 +339,7 @@ TEST_CASE("the host's end of a pod's link goes although something holds the name
 
 TEST_CASE("what ADD and DEL cost, by the engine and by plugins") {
   constexpr int kPods = 15;
+  int64_t of_plugins = 0;
   for (const By by : {By::kPlugins, By::kEngine}) {
     Host host(absl::StrReplaceAll(kMasq, {{R"({"type": "loopback"},)", ""}}));
     const Machine other(host.dir, "other");
@@ -357,7 +360,9 @@ TEST_CASE("what ADD and DEL cost, by the engine and by plugins") {
     std::sort(del.begin(), del.end());
     std::cout << (by == By::kEngine ? "engine " : "plugins ") << "ADD " << add[kPods / 2] / 1000
               << " us, DEL " << del[kPods / 2] / 1000 << " us (medians)\n";
-    // The engine's reason to be: executed plugins take 47 and 86 ms.
-    if (by == By::kEngine) CHECK(add[kPods / 2] + del[kPods / 2] < 40'000'000);
+    const int64_t both = add[kPods / 2] + del[kPods / 2];
+    // The engine's reason to be.
+    if (by == By::kEngine) CHECK(both < of_plugins);
+    of_plugins = both;
   }
 }
