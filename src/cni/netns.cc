@@ -86,6 +86,12 @@ absl::StatusOr<base::UniqueFd> OpenNetns(const std::string& path) {
   return fd;
 }
 
+absl::StatusOr<base::UniqueFd> FindNetns(const std::string& path) {
+  absl::StatusOr<base::UniqueFd> fd = OpenNetns(path);
+  const bool gone = absl::IsNotFound(fd.status()) || absl::IsFailedPrecondition(fd.status());
+  return gone ? base::UniqueFd() : std::move(fd);
+}
+
 absl::StatusOr<std::string> PinNetns(int netns_fd, absl::string_view name, const std::string& dir) {
   if (name.empty() || name == "." || name == ".." || absl::StrContains(name, "/")) {
     return absl::InvalidArgumentError(

@@ -28,6 +28,10 @@ std::string NetnsPath(absl::string_view sandbox_id);
 // file is not a network namespace (a pin whose mount is gone is an empty plain file).
 absl::StatusOr<base::UniqueFd> OpenNetns(const std::string& path);
 
+// As OpenNetns, but not valid when no namespace is there any more. Other errors say nothing of it,
+// such as kResourceExhausted without a free descriptor.
+absl::StatusOr<base::UniqueFd> FindNetns(const std::string& path);
+
 // Bind-mounts the namespace at <dir>/<name> and returns that path. If needed, first makes `dir` a
 // shared mount, under the same lock as `ip netns add`. Leaves nothing behind on failure;
 // kAlreadyExists when the name exists.

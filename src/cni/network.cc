@@ -231,7 +231,8 @@ absl::Status ConfiguredNetwork::Del(const NetworkConf& network, const CacheEntry
   call.container_id = entry.container_id;
   // With an empty path plugins free what is outside the namespace; with a path that is not a
   // namespace they fail.
-  if (!entry.netns.empty() && OpenNetns(entry.netns).ok()) call.netns = entry.netns;
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, FindNetns(entry.netns));
+  if (netns.valid()) call.netns = entry.netns;
   base::UniqueFd stand_in;
   call.args = FormatArgs(entry.args);
   call.group = group;

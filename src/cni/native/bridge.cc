@@ -1,6 +1,5 @@
 #include "cni/native/bridge.h"
 
-#include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/random.h>
@@ -187,9 +186,6 @@ class Addition {
 // The masquerading comes before everything that a pod could use, and DEL knows by it that the
 // engine made the rest.
 absl::Status Addition::TakeLeases() {
-  if (!conf_.ipam.resolv_conf.empty()) {
-    CRISP_RETURN_IF_ERROR(base::Open(conf_.ipam.resolv_conf, O_RDONLY).status());
-  }
   CRISP_ASSIGN_OR_RETURN(result_.leases, Reserve(conf_.ipam, pod_.owner, deadline_));
   if (!conf_.ip_masq) return absl::OkStatus();
   for (const Lease& lease : result_.leases) {
@@ -287,12 +283,11 @@ void Bridge::RemoveUnusedTablesLater() {
 // the pod.
 absl::Status Bridge::Disconnect(const BridgeConf& conf, const BridgePod& pod,
                                 base::Deadline deadline) {
-  if (pod.netns.empty()) return absl::OkStatus();
-  const absl::StatusOr<base::UniqueFd> netns = OpenNetns(pod.netns);
-  if (!netns.ok()) return absl::OkStatus();  // it is gone, and the link with it
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, FindNetns(pod.netns));
+  if (!netns.valid()) return absl::OkStatus();  // it is gone, and the link with it
   const std::string& name = pod.owner.interface;
-  if (conf.attached.host_link.empty()) return DeleteInterface(netns->get(), name, deadline);
-  CRISP_RETURN_IF_ERROR(TakeAddresses(netns->get(), name, conf.attached.addresses, deadline));
+  if (conf.attached.host_link.empty()) return DeleteInterface(netns.get(), name, deadline);
+  CRISP_RETURN_IF_ERROR(TakeAddresses(netns.get(), name, conf.attached.addresses, deadline));
   CRISP_ASSIGN_OR_RETURN(Links links, Links::Open(deadline));
   const absl::StatusOr<Link> host = links.Find(conf.attached.host_link);
   if (host.ok() && host->kind == "veth") {

@@ -38,7 +38,6 @@ struct HostLocalConf {
   std::vector<RangeSet> sets;
   std::vector<Address> requested;  // by runtimeConfig or args
   std::vector<Route> routes;
-  std::string resolv_conf;  // empty: none. bridge wants it readable, and uses nothing of it
 };
 
 // What ADD has answered, as far as DEL needs it.

@@ -150,8 +150,8 @@ Asked ToAsked(const Json& conf) {
 
 HostLocalConf ToHostLocal(const Json& conf, std::vector<Address> requested) {
   const Json& ipam = conf.at("ipam");
-  OnlyHas(ipam, {"type", "ranges", "routes", "dataDir", "resolvConf", "subnet", "rangeStart",
-                 "rangeEnd", "gateway"});
+  OnlyHas(ipam,
+          {"type", "ranges", "routes", "dataDir", "subnet", "rangeStart", "rangeEnd", "gateway"});
   if (ipam.at("type").get<std::string>() != "host-local") LeaveToPlugin(ipam);
   HostLocalConf decoded;
   // One range without a list comes first, if it has a subnet; without, the plugin ignores it.
@@ -161,7 +161,6 @@ HostLocalConf ToHostLocal(const Json& conf, std::vector<Address> requested) {
   }
   CheckRanges(decoded.sets, conf);
   decoded.routes = ToRoutes(ipam);
-  decoded.resolv_conf = Get<std::string>(ipam, "resolvConf", "");
   std::string directory = Get<std::string>(ipam, "dataDir", "");
   if (directory.empty()) directory = kHostLocalDir;
   // Others are below the plugin's working directory.

@@ -37,8 +37,8 @@ absl::StatusOr<std::string> AddLoopback(const LoopbackConf& conf, const std::str
 }
 
 absl::Status DeleteLoopback(const std::string& path, base::Deadline deadline) {
-  const absl::StatusOr<base::UniqueFd> netns = OpenNetns(path);
-  return netns.ok() ? SetLoopbackDown(netns->get(), deadline) : absl::OkStatus();
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, FindNetns(path));
+  return netns.valid() ? SetLoopbackDown(netns.get(), deadline) : absl::OkStatus();
 }
 
 }  // namespace

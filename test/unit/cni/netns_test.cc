@@ -4,6 +4,7 @@
 #include <ifaddrs.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -141,6 +142,23 @@ TEST_CASE("PinNetns refuses bad names and descriptors and leaves nothing") {
   CHECK_FALSE(PinNetns(other.get(), "x", dir.path).ok());
   CHECK_FALSE(PinNetns(-1, "x", dir.path).ok());
   CHECK(base::ListDir(dir.path)->empty());
+}
+
+TEST_CASE("a namespace that no descriptor is left for is not taken for one that is gone") {
+  const std::string own = "/proc/self/ns/net";
+  CHECK(FindNetns(own)->valid());
+  for (const char* gone : {"", "/none", "/dev/null"}) {
+    const auto found = FindNetns(gone);
+    REQUIRE(found.ok());
+    CHECK_FALSE(found->valid());
+  }
+  rlimit before;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none = {3, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const auto refused = FindNetns(own);
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(absl::IsResourceExhausted(refused.status()));
 }
 
 TEST_CASE("NetnsPath is a uuid made of the beginning of the sandbox id") {

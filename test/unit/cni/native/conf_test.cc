@@ -52,7 +52,7 @@ TEST_CASE("every option that the engine has is read") {
       "args": {"cni": {"mac": "02:00:00:00:00:01", "ips": ["10.1.0.9/24"]}},
       "runtimeConfig": {"mac": "02:00:00:00:00:aB", "ips": ["fd00::9", "10.1.0.9"],
                         "portMappings": [{"hostPort": 80}]},
-      "ipam": {"dataDir": "/leases", "resolvConf": "/etc/resolv.conf",
+      "ipam": {"dataDir": "/leases",
                "subnet": "10.9.0.0/16", "rangeStart": "10.9.1.0", "rangeEnd": "10.9.1.9",
                "gateway": "10.9.0.254",
                "routes": [{"dst": "fd01::/16", "gw": "fd00::1"}],
@@ -69,7 +69,6 @@ TEST_CASE("every option that the engine has is read") {
   CHECK(base::Json::parse(conf->dns) == base::Json{{"nameservers", {"10.1.0.2"}}});
   CHECK(conf->mac == Mac{0x02, 0, 0, 0, 0, 0xab});
   CHECK(conf->ipam.directory == "/leases/net");
-  CHECK(conf->ipam.resolv_conf == "/etc/resolv.conf");
   REQUIRE(conf->ipam.requested.size() == 2);
   CHECK(ToString(conf->ipam.requested[0]) == "10.1.0.9");
   CHECK(ToString(conf->ipam.requested[1]) == "fd00::9");
@@ -88,7 +87,8 @@ TEST_CASE("a configuration with an option that the engine does not have is the p
         R"({"args": {"cni": {"labels": []}}})", R"({"args": {"x": 1}})",
         R"({"runtimeConfig": {"ipRanges": []}})", R"({"dns": {"x": 1}})",
         R"({"ipam": {"type": "dhcp"}})", R"({"ipam": {"type": null}})", R"({"ipam": null})",
-        R"({"ipam": {"x": 1}})", R"({"ipam": {"dataDir": "leases"}})",
+        R"({"ipam": {"x": 1}})", R"({"ipam": {"resolvConf": "/etc/resolv.conf"}})",
+        R"({"ipam": {"dataDir": "leases"}})",
         R"({"ipam": {"routes": [{"dst": "10.0.0.0/8", "mtu": 1400}]}})",
         R"({"ipam": {"ranges": [[{"subnet": "10.1.0.0/24", "x": 1}]]}})"}) {
     INFO(patch);
