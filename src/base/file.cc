@@ -30,9 +30,20 @@ absl::StatusOr<UniqueDir> OpenDirAt(int dir_fd, const std::string& name) {
   return UniqueDir(dir);
 }
 
+// Names for directories that are moved up. None of them exists: neither in the tree of a container,
+// which cannot guess them, nor from an earlier removal that did not end.
+class NewNames {
+ public:
+  std::string Next() { return absl::StrCat(prefix_, serial_++); }
+
+ private:
+  const std::string prefix_ = absl::StrCat(".crisp-hoisted-", NewId().substr(0, 16), "-");
+  uint64_t serial_ = 0;
+};
+
 // Removes what is in the directory; sub-directories that are not empty are moved up into `top_fd`,
 // so that a hostile tree of any depth needs neither recursion nor long paths.
-absl::Status EmptyDirectory(int top_fd, DIR* dir, bool is_top, uint64_t& serial) {
+absl::Status EmptyDirectory(int top_fd, DIR* dir, bool is_top, NewNames& names) {
   const int fd = dirfd(dir);
   rewinddir(dir);
   while (dirent* entry = readdir(dir)) {
@@ -43,15 +54,15 @@ absl::Status EmptyDirectory(int top_fd, DIR* dir, bool is_top, uint64_t& serial)
     if (unlinkat(fd, entry->d_name, AT_REMOVEDIR) == 0 || errno == ENOENT) continue;
     if (errno != ENOTEMPTY && errno != EEXIST) return Errno("rmdir", name);
     if (is_top) continue;
-    const std::string hoisted = absl::StrCat(".crisp-hoisted-", serial++);
-    if (renameat(fd, entry->d_name, top_fd, hoisted.c_str()) != 0) return Errno("rename", name);
+    if (renameat(fd, entry->d_name, top_fd, names.Next().c_str()) != 0)
+      return Errno("rename", name);
   }
   return absl::OkStatus();
 }
 
 // One pass over the directories directly below the top: each is emptied (its sub-directories move
 // to the top) and removed. Returns whether it found any.
-absl::StatusOr<bool> RemoveChildDirectories(int top_fd, DIR* top, uint64_t& serial) {
+absl::StatusOr<bool> RemoveChildDirectories(int top_fd, DIR* top, NewNames& names) {
   bool found = false;
   rewinddir(top);
   while (dirent* entry = readdir(top)) {
@@ -59,7 +70,7 @@ absl::StatusOr<bool> RemoveChildDirectories(int top_fd, DIR* top, uint64_t& seri
     if (name == "." || name == "..") continue;
     found = true;
     CRISP_ASSIGN_OR_RETURN(UniqueDir child, OpenDirAt(top_fd, entry->d_name));
-    CRISP_RETURN_IF_ERROR(EmptyDirectory(top_fd, child.get(), /*is_top=*/false, serial));
+    CRISP_RETURN_IF_ERROR(EmptyDirectory(top_fd, child.get(), /*is_top=*/false, names));
     child.reset();
     if (unlinkat(top_fd, entry->d_name, AT_REMOVEDIR) != 0 && errno != ENOENT)
       return Errno("rmdir", name);
@@ -177,11 +188,11 @@ absl::Status RemoveTree(const std::string& path) {
   if (errno != EISDIR && errno != EPERM) return Errno("unlink", path);
   CRISP_ASSIGN_OR_RETURN(UniqueDir top, OpenDirAt(AT_FDCWD, path));
   const int top_fd = dirfd(top.get());
-  uint64_t serial = 0;
-  CRISP_RETURN_IF_ERROR(Prefix(EmptyDirectory(top_fd, top.get(), /*is_top=*/true, serial),
+  NewNames names;
+  CRISP_RETURN_IF_ERROR(Prefix(EmptyDirectory(top_fd, top.get(), /*is_top=*/true, names),
                                absl::StrCat("remove ", path)));
   while (true) {
-    absl::StatusOr<bool> found = RemoveChildDirectories(top_fd, top.get(), serial);
+    absl::StatusOr<bool> found = RemoveChildDirectories(top_fd, top.get(), names);
     if (!found.ok()) return Prefix(found.status(), absl::StrCat("remove ", path));
     if (!*found) break;
   }

@@ -49,7 +49,8 @@ absl::Status MakeDirs(const std::string& path, mode_t mode);
 // Names in a directory, without "." and "..", sorted.
 absl::StatusOr<std::vector<std::string>> ListDir(const std::string& path);
 // Removes a tree without following symbolic links. It does not recurse, so that a tree of any depth
-// can be removed. OK when the path does not exist.
+// can be removed. A removal that was cut short at any moment can be finished by another call. OK
+// when the path does not exist.
 absl::Status RemoveTree(const std::string& path);
 
 std::string JoinPath(absl::string_view a, absl::string_view b);

@@ -1,7 +1,11 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
@@ -21,6 +25,30 @@ struct TempDir {
   }
   ~TempDir() { (void)base::RemoveTree(path); }
 };
+
+// Calls `work` in a process of its own, which is killed at its system call `count`. False when it
+// ended before.
+template <typename Work>
+bool KilledAtSystemCall(int count, const Work& work) {
+  const pid_t pid = fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+    raise(SIGSTOP);
+    work();
+    _exit(0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(pid, &status, 0) == pid);
+  for (int i = 0; i < count && WIFSTOPPED(status); ++i) {
+    REQUIRE(ptrace(PTRACE_SYSCALL, pid, nullptr, nullptr) == 0);
+    REQUIRE(waitpid(pid, &status, 0) == pid);
+  }
+  if (!WIFSTOPPED(status)) return false;
+  kill(pid, SIGKILL);
+  REQUIRE(waitpid(pid, &status, 0) == pid);
+  return true;
+}
 
 }  // namespace
 
@@ -66,6 +94,26 @@ TEST_CASE("RemoveTree removes a tree deeper than PATH_MAX") {
   INFO(status.message());
   CHECK(status.ok());
   CHECK(base::ListDir(dir.path)->empty());
+}
+
+TEST_CASE("a removal that is killed at any moment is finished by the next") {
+  TempDir dir;
+  const std::string top = base::JoinPath(dir.path, "tree");
+  bool killed = true;
+  int moments = 0;
+  for (; killed; ++moments) {
+    for (const char* name : {"a/b/c", "a/d/e", "f/g/h", "f/i/j"}) {
+      const std::string path = base::JoinPath(top, name);
+      REQUIRE(base::MakeDirs(path, 0700).ok());
+      REQUIRE(base::WriteFileAtomic(base::JoinPath(path, "file"), "data", 0600).ok());
+    }
+    killed = KilledAtSystemCall(moments, [&] { (void)base::RemoveTree(top); });
+    const absl::Status status = base::RemoveTree(top);
+    INFO("killed at " << moments << ": " << status.message());
+    REQUIRE(status.ok());
+    CHECK(base::ListDir(dir.path)->empty());
+  }
+  CHECK(moments > 50);  // it was killed within its work
 }
 
 TEST_CASE("RemoveTree does not follow links and accepts a missing path") {
