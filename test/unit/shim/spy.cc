@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -137,6 +138,14 @@ void Look(pid_t pid, int directory, bool write) {
   CheckDescriptors(pid, directory);
 }
 
+// The last one that the PID namespace gave out: the last number of loadavg, see proc(5).
+pid_t LastPid() {
+  char text[128];
+  if (!ReadAt(AT_FDCWD, "/proc/loadavg", text, sizeof(text))) return 0;
+  const char* last = strrchr(text, ' ');
+  return last == nullptr ? 0 : atoi(last);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -147,8 +156,11 @@ int main(int argc, char** argv) {
   const int self = open("/proc/self", O_RDONLY | O_DIRECTORY);
   if (self < 0 || !ReadStatus(self, own_capabilities, own_seccomp)) return 1;
   dprintf(1, "ready\n");
-  // Pids of the namespace are given out in order: it waits for the next few.
-  for (pid_t next = getpid() + 1; ended == 0;) {
+  // Pids of the namespace are given out in order: it waits for the next few. While it did not run,
+  // as on a busy machine, more than those may have come and gone.
+  pid_t next = getpid() + 1;
+  for (unsigned round = 1; ended == 0; ++round) {
+    if (round % 64 == 0) next = std::max(next, LastPid());
     for (pid_t pid = next; pid < next + 4; ++pid) {
       char path[32];
       snprintf(path, sizeof(path), "/proc/%d", pid);
