@@ -52,6 +52,11 @@ struct Found {
   bool twice = false;  // in two files of one directory
 };
 
+absl::StatusOr<CdiSpec> ReadSpec(const std::string& path, bool is_yaml) {
+  CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path));
+  return is_yaml ? DecodeCdiYaml(text) : DecodeCdiSpec(text);
+}
+
 // All devices that the directories describe.
 class Registry {
  public:
@@ -80,12 +85,9 @@ class Registry {
     std::map<std::string, Found> here;
     for (const std::string& file : base::ListDir(directory).value_or(std::vector<std::string>())) {
       const std::string path = base::JoinPath(directory, file);
-      if (absl::EndsWith(file, ".yaml"))
-        skipped_.push_back(absl::StrCat(path, ": YAML is not supported"));
-      if (!absl::EndsWith(file, ".json")) continue;
-      const absl::StatusOr<std::string> text = base::ReadFile(path);
-      absl::StatusOr<CdiSpec> spec =
-          text.ok() ? DecodeCdiSpec(*text) : absl::StatusOr<CdiSpec>(text.status());
+      const bool is_yaml = absl::EndsWith(file, ".yaml");
+      if (!is_yaml && !absl::EndsWith(file, ".json")) continue;
+      absl::StatusOr<CdiSpec> spec = ReadSpec(path, is_yaml);
       if (!spec.ok()) {
         skipped_.push_back(absl::StrCat(path, ": ", spec.status().message()));
         continue;

@@ -3,8 +3,7 @@
 // The files come from the node's administrator and its device drivers; they are checked all the
 // same. Thread-safe: no shared state.
 //
-// Only JSON files are read; the error for an unknown device names the YAML files beside them. A
-// device that needs hooks, Intel RDT classes or network devices is refused.
+// A device that needs hooks, Intel RDT classes or network devices is refused.
 #pragma once
 
 #include <map>
@@ -51,6 +50,7 @@ struct CdiSpec {
 
 // kInvalidArgument for text that is not a CDI specification.
 absl::StatusOr<CdiSpec> DecodeCdiSpec(absl::string_view text);
+absl::StatusOr<CdiSpec> DecodeCdiYaml(const std::string& text);
 
 // Names in CDI_devices, then those in annotations "cdi.k8s.io/*" (older than the field), each once.
 // kInvalidArgument for a name that is not of the form vendor.com/class=name.

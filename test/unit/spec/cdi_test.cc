@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/file.h"
 
 namespace crisp::spec {
@@ -127,9 +128,11 @@ TEST_CASE("CDI: an unknown device names itself and what could not be read") {
   CHECK(absl::IsInvalidArgument(none.status()));
   CHECK(none.status().message() == "CDI device \"vendor.com/gpu=0\": no such device on this node");
   directories.Put("run/nvidia.yaml", "cdiVersion: 0.5.0\n");
+  directories.Put("run/notes.txt", "cdiVersion: 0.5.0\n");
   directories.Put("run/broken.json", R"({"kind": "vendor.com/gpu"})");
   const auto skipped = ResolveCdi({"vendor.com/gpu=0"}, directories.list);
-  CHECK(absl::StrContains(skipped.status().message(), "nvidia.yaml: YAML is not supported"));
+  CHECK(absl::StrContains(skipped.status().message(), "nvidia.yaml: "));
+  CHECK_FALSE(absl::StrContains(skipped.status().message(), "notes.txt"));
   CHECK(absl::StrContains(skipped.status().message(), "broken.json: "));
   CHECK(ResolveCdi({"vendor.com/gpu=0"}, {}).status().code() == absl::StatusCode::kInvalidArgument);
   CHECK(ResolveCdi({}, directories.list).ok());
@@ -169,6 +172,79 @@ TEST_CASE("CDI: names come from the field and from annotations, each once") {
     INFO(bad);
     CHECK(absl::IsInvalidArgument(CdiNames(Asking({bad})).status()));
   }
+}
+
+// The form that nvidia-ctk writes, and what people write by hand.
+constexpr char kYaml[] = R"(---
+cdiVersion: 0.5.0
+kind: vendor.com/gpu
+containerEdits:
+  env: &everywhere
+  - ALL=void
+devices:
+- name: "0"
+  containerEdits:
+    env: *everywhere
+    deviceNodes:
+    - path: /dev/gpu0
+      hostPath: /dev/null
+      fileMode: 0660
+      uid: 5
+    - {path: /dev/gpu0ctl, type: c, major: 0xf0, minor: 7, fileMode: 0o600, permissions: rw}
+    mounts:
+    - hostPath: /usr/lib/gpu
+      containerPath: /usr/lib/gpu
+      options: [ro, nosuid]
+    additionalGids: [44]
+- name: 1  # not quoted
+  containerEdits:
+    env: ["GPU=1"]
+    deviceNodes: ~
+)";
+
+TEST_CASE("CDI: a specification in YAML means what it would mean in JSON") {
+  Directories directories;
+  directories.Put("etc/vendor.yaml", kYaml);
+  const auto edits = ResolveCdi({"vendor.com/gpu=0", "vendor.com/gpu=1"}, directories.list);
+  INFO(edits.status().message());
+  REQUIRE(edits.ok());
+  CHECK(edits->env == std::vector<std::string>{"ALL=void", "ALL=void", "GPU=1"});
+  REQUIRE(edits->nodes.size() == 2);
+  CHECK(edits->nodes[0].host_path == "/dev/null");
+  CHECK(edits->nodes[0].file_mode == 0660u);
+  CHECK(edits->nodes[0].uid == 5u);
+  CHECK(edits->nodes[1].major == 240);
+  CHECK(edits->nodes[1].minor == 7);
+  CHECK(edits->nodes[1].file_mode == 0600u);
+  CHECK(edits->nodes[1].permissions == "rw");
+  REQUIRE(edits->mounts.size() == 1);
+  CHECK(edits->mounts[0].options == std::vector<std::string>{"ro", "nosuid"});
+  CHECK(edits->additional_gids == std::vector<uint32_t>{44});
+}
+
+TEST_CASE("CDI: YAML that is damaged, ambiguous or endless is refused") {
+  const std::string begin = "cdiVersion: 0.5.0\nkind: a.com/b\n";
+  const std::string device = begin + "devices:\n- name: x\n  containerEdits:\n    ";
+  std::string endless = begin + "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 10; ++i) {
+    const std::string alias = absl::StrCat("*a", i - 1);
+    absl::StrAppend(&endless, "a", i, ": &a", i, " [");
+    for (int k = 0; k < 10; ++k) absl::StrAppend(&endless, alias, k < 9 ? ", " : "]\n");
+  }
+  endless += "devices: []\n";
+  for (const std::string& text :
+       {std::string(), std::string("{"), std::string("- a\n- b\n"), begin,
+        begin + "kind: a.com/c\ndevices: []\n", endless, begin + "devices: &d [*d]\n",
+        begin + "devices: " + std::string(5000, '['),
+        device + "deviceNodes: [{path: /x, major: ten, minor: 1, type: c}]\n",
+        device + "deviceNodes: [{path: /x, major: \"10\", minor: 1, type: c}]\n",
+        device + "deviceNodes: [{path: /x, uid: 99999999999999999999}]\n",
+        device + "<<: {env: [A=1]}\n", device + "env: [\"\\xff\"]\n"}) {
+    INFO(text.substr(0, 200));
+    const auto spec = DecodeCdiYaml(text);
+    CHECK(absl::IsInvalidArgument(spec.status()));
+  }
+  CHECK(DecodeCdiYaml(device + "env: [A=1]\n").ok());
 }
 
 TEST_CASE("CDI: damaged specifications are refused") {
