@@ -90,7 +90,7 @@ TEST_CASE("a removal that is killed at any moment is finished by the next") {
         REQUIRE(status.ok());
         CHECK(base::ListDir(dir.path)->empty());
       });
-  CHECK(changes > 20);
+  CHECK(changes > 15);
 }
 
 TEST_CASE("a file that is replaced by a writer who is killed is the old or the new one") {

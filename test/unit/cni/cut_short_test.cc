@@ -54,7 +54,7 @@ TEST_CASE(
                                                 CHECK(del());
                                                 CHECK(left() == 0);
                                               });
-  CHECK(adds >= 7);
+  CHECK(adds >= 6);
   test::KillBeforeEachChange([&] { REQUIRE(add()); }, del,
                              [&](bool) {
                                CHECK(del());
