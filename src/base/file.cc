@@ -12,6 +12,7 @@
 #include "base/failpoint.h"
 #include "base/id.h"
 #include "base/status_macros.h"
+#include "base/temporary_files.h"
 
 namespace crisp::base {
 namespace {
@@ -141,7 +142,7 @@ absl::Status WriteExisting(const std::string& path, absl::string_view data) {
 
 absl::Status WriteFileAtomic(const std::string& path, absl::string_view data, mode_t mode,
                              Durability durability) {
-  const std::string temporary = absl::StrCat(path, ".tmp-", NewId().substr(0, 16));
+  const std::string temporary = absl::StrCat(path, kTemporaryMark, NewId().substr(0, 16));
   CRISP_ASSIGN_OR_RETURN(UniqueFd fd,
                          Open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
   absl::Status status = Prefix(WriteAll(fd.get(), data), temporary);

@@ -278,7 +278,12 @@ absl::Status Cgroups::FillCpuset(const std::string& path) {
   const std::string parent = path.substr(0, path.rfind('/'));
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
     if (here("cpuset", file) != "") continue;
-    const std::string value = ReaderOf(layout_, parent)("cpuset", file).value_or("");
+    std::string value = ReaderOf(layout_, parent)("cpuset", file).value_or("");
+    if (value.empty() && !parent.empty()) {
+      // The parent's maker was killed before it came to this.
+      CRISP_RETURN_IF_ERROR(FillCpuset(parent));
+      value = ReaderOf(layout_, parent)("cpuset", file).value_or("");
+    }
     CRISP_RETURN_IF_ERROR(
         base::Prefix(base::WriteExisting(absl::StrCat(cpuset->mount_point, path, "/", file), value),
                      absl::StrCat("inherit ", value)));

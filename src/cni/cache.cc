@@ -7,6 +7,7 @@
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "base/temporary_files.h"
 
 namespace crisp::cni {
 namespace {
@@ -37,7 +38,8 @@ absl::StatusOr<std::vector<Cache::Found>> Cache::Find(absl::string_view containe
   for (const std::string& name : *names) {
     std::string path = base::JoinPath(results_dir_, name);
     // The writer was killed before it renamed this file.
-    if (absl::StrContains(name, absl::StrCat(suffix, ".tmp-"))) CRISP_RETURN_IF_ERROR(Remove(path));
+    if (absl::StrContains(name, absl::StrCat(suffix, base::kTemporaryMark)))
+      CRISP_RETURN_IF_ERROR(Remove(path));
     if (!absl::EndsWith(name, suffix)) continue;
     const absl::StatusOr<std::string> text = base::ReadFile(path, kMaxEntryBytes);
     absl::StatusOr<CacheEntry> entry =
@@ -54,7 +56,7 @@ absl::StatusOr<std::vector<Attachment>> Cache::List() const {
   if (absl::IsNotFound(names.status())) return attachments;
   if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
-    if (absl::StrContains(name, ".tmp-")) continue;
+    if (absl::StrContains(name, base::kTemporaryMark)) continue;
     const absl::StatusOr<std::string> text =
         base::ReadFile(base::JoinPath(results_dir_, name), kMaxEntryBytes);
     if (absl::IsNotFound(text.status())) continue;  // removed meanwhile

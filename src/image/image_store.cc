@@ -17,6 +17,7 @@
 #include "base/printable.h"
 #include "base/quarantine.h"
 #include "base/status_macros.h"
+#include "base/temporary_files.h"
 #include "image/image_record_codec.h"
 #include "oci/reference.h"
 
@@ -24,7 +25,6 @@ namespace crisp::image {
 namespace {
 
 constexpr char kSuffix[] = ".json";
-constexpr char kTemporaryMark[] = ".json.tmp-";  // base::WriteFileAtomic
 constexpr absl::string_view kIdPrefix = "sha256:";
 
 void AddSorted(std::vector<std::string>& list, const std::vector<std::string>& more) {
@@ -74,7 +74,7 @@ absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(const base::Paths& 
   std::vector<Image> images;
   for (const std::string& file : listed.value_or(std::vector<std::string>())) {
     // The writer was killed before it renamed this file.
-    if (absl::StrContains(file, kTemporaryMark)) {
+    if (absl::StrContains(file, absl::StrCat(kSuffix, base::kTemporaryMark))) {
       (void)base::RemoveTree(
           base::JoinPath(store->directory_, file));  // tried again at the next start
       continue;
@@ -91,13 +91,17 @@ absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(const base::Paths& 
   std::sort(images.begin(), images.end(),
             [](const Image& a, const Image& b) { return a.sequence < b.sequence; });
   absl::MutexLock write_lock(&store->write_mu_);
-  absl::MutexLock lock(&store->mu_);
   for (Image& image : images) {
+    absl::MutexLock lock(&store->mu_);
     store->last_sequence_ = image.sequence;
     // A crash while a tag moved leaves it in two records; the later record wins.
-    for (ImagePtr& loser : store->LosersLocked(image)) store->PublishLocked(std::move(loser));
+    for (ImagePtr& loser : store->LosersLocked(image)) {
+      store->stale_.insert(loser->id);
+      store->PublishLocked(std::move(loser));
+    }
     store->PublishLocked(std::make_shared<const Image>(std::move(image)));
   }
+  store->WriteStale();
   return store;
 }
 
@@ -162,6 +166,19 @@ absl::StatusOr<ImagePtr> ImageStore::Find(absl::string_view name) const {
   return match;
 }
 
+void ImageStore::WriteStale() {
+  const std::set<oci::Digest> ids = stale_;
+  for (const oci::Digest& id : ids) {
+    ImagePtr image;
+    {
+      absl::ReaderMutexLock lock(&mu_);
+      const auto found = images_.find(id);
+      if (found != images_.end()) image = found->second;
+    }
+    if (image == nullptr || Write(*image).ok()) stale_.erase(id);
+  }
+}
+
 absl::Status ImageStore::Write(const Image& image) const {
   CRISP_RETURN_IF_ERROR(base::MakeDirs(directory_, 0700));
   return base::WriteFileAtomic(RecordPath(image.id), EncodeImageRecord(image), 0600,
@@ -219,11 +236,14 @@ absl::StatusOr<ImagePtr> ImageStore::Put(Image image) {
   // which Open() takes the one with the higher sequence. In the other order the tag could be lost.
   CRISP_RETURN_IF_ERROR(base::Prefix(Write(image), "write image record"));
   base::Failpoint("pull: image on record");
-  for (const ImagePtr& loser : losers) (void)Write(*loser);  // without success: see above
+  for (const ImagePtr& loser : losers) stale_.insert(loser->id);
   ImagePtr published = std::make_shared<const Image>(std::move(image));
-  absl::MutexLock lock(&mu_);
-  for (ImagePtr& loser : losers) PublishLocked(std::move(loser));
-  PublishLocked(published);
+  {
+    absl::MutexLock lock(&mu_);
+    for (ImagePtr& loser : losers) PublishLocked(std::move(loser));
+    PublishLocked(published);
+  }
+  WriteStale();
   return published;
 }
 
@@ -233,6 +253,9 @@ absl::Status ImageStore::Remove(const oci::Digest& id) {
     absl::ReaderMutexLock lock(&mu_);
     if (!images_.contains(id)) return NoSuchImage(id.str());
   }
+  // Before: with its record goes what says that the references are not another image's any more.
+  stale_.erase(id);
+  WriteStale();
   // Unlinking works on a full disk. Synced before any layer is deleted: otherwise a power cut could
   // restore a record whose layers are gone.
   const std::string path = RecordPath(id);

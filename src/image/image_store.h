@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,9 +48,9 @@ using ImagePtr = std::shared_ptr<const Image>;
 class ImageStore {
  public:
   // Loads every record. A damaged record, and one with a layer that `layers` does not have, is
-  // moved to Paths::Quarantine() and listed by quarantined(). Nothing else is written: the disk may
-  // be full. An error are only a directory that cannot be read, and kResourceExhausted. `layers` is
-  // not used after the call.
+  // moved to Paths::Quarantine() and listed by quarantined(). That something cannot be written, as
+  // on a full disk, is not an error. An error are only a directory that cannot be read, and
+  // kResourceExhausted. `layers` is not used after the call.
   static absl::StatusOr<std::unique_ptr<ImageStore>> Open(const base::Paths& paths,
                                                           const LayerTarget& layers);
 
@@ -83,6 +84,7 @@ class ImageStore {
   absl::StatusOr<Image> Load(const std::string& file, const LayerTarget& layers) const;
   void MoveToQuarantine(const std::string& file, const absl::Status& why);
   absl::Status Write(const Image& image) const;
+  void WriteStale() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
   // Copies of the images that lose references to `winner`, without these references.
   std::vector<ImagePtr> LosersLocked(const Image& winner) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void PublishLocked(ImagePtr image) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -96,6 +98,10 @@ class ImageStore {
   // Serialises writers across their disk writes; taken before mu_.
   absl::Mutex write_mu_;
   uint64_t last_sequence_ ABSL_GUARDED_BY(write_mu_) = 0;
+  // Whose records still have references that are another image's by now: a crash or a full disk
+  // ended a Put(). They must be written before that image goes, or the next start would give the
+  // references back to them.
+  std::set<oci::Digest> stale_ ABSL_GUARDED_BY(write_mu_);
 
   mutable absl::Mutex mu_;
   std::map<oci::Digest, ImagePtr> images_ ABSL_GUARDED_BY(mu_);

@@ -5,6 +5,7 @@
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "base/temporary_files.h"
 
 namespace crisp::runtime {
 namespace {
@@ -25,6 +26,7 @@ absl::Status PauseRoot::Install() const {
   for (const char* name : {"dev/shm", "etc", "proc"})
     CRISP_RETURN_IF_ERROR(base::MakeDirs(base::JoinPath(directory_, name), 0755));
   const std::string path = base::JoinPath(directory_, "pause");
+  base::RemoveTemporaries(path);
   if (IsInstalled(path, text)) return absl::OkStatus();
   return base::WriteFileAtomic(path, text, kMode);
 }

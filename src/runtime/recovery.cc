@@ -130,8 +130,14 @@ void LogDamaged(absl::string_view noun, const store::Damaged& damaged) {
               {{"id", damaged.id}});
     return;
   }
-  base::Log(LogLevel::kError, absl::StrCat("damaged ", noun, " record, quarantined"),
+  base::Log(LogLevel::kError, absl::StrCat("damaged ", noun, " record, to be quarantined"),
             {{"id", damaged.id}, {"error", std::string(damaged.why.message())}});
+}
+
+void LogIfStays(const absl::Status& set_aside) {
+  if (set_aside.ok()) return;
+  base::Log(LogLevel::kWarning, "a damaged record stays in its place",
+            {{"error", std::string(set_aside.message())}});
 }
 
 }  // namespace
@@ -268,11 +274,12 @@ absl::Status Recovery::RemoveOrphanBundles() {
   for (const std::string& id : base::ListDir(core_.paths.Bundles()).value_or(Names())) {
     if (IsKnown(id)) continue;
     if (base::IsId(id) && access(cni::NetnsPath(id).c_str(), F_OK) == 0) {
-      CRISP_RETURN_IF_ERROR(ReclaimSandbox(base::SandboxId(id)));
+      CRISP_RETURN_IF_ERROR(ReclaimSandbox({.id = id, .why = absl::NotFoundError("")}));
       continue;
     }
-    ReclaimContainer(id);
-    (void)base::RemoveTree(base::JoinPath(core_.paths.Bundles(), id));
+    ReclaimContainer(id, "bundle", [bundle = base::JoinPath(core_.paths.Bundles(), id)] {
+      (void)base::RemoveTree(bundle);
+    });
   }
   return absl::OkStatus();
 }
@@ -298,8 +305,11 @@ absl::Status Recovery::LoadSandboxes() {
           [this](store::SandboxRecord record) { return RecoverSandbox(std::move(record)); })));
   for (const store::Damaged& each : damaged) {
     LogDamaged("sandbox", each);
-    if (!base::IsId(each.id)) continue;  // crispd makes no such name, so nothing belongs to it
-    CRISP_RETURN_IF_ERROR(ReclaimSandbox(base::SandboxId(each.id)));
+    if (base::IsId(each.id)) {
+      CRISP_RETURN_IF_ERROR(ReclaimSandbox(each));
+    } else {  // crispd makes no such name, so nothing belongs to it
+      LogIfStays(core_.sandbox_records.SetAside(each));
+    }
   }
   return absl::OkStatus();
 }
@@ -311,8 +321,13 @@ absl::Status Recovery::LoadContainers() {
           [this](store::ContainerRecord record) { return RecoverContainer(std::move(record)); })));
   for (const store::Damaged& each : damaged) {
     LogDamaged("container", each);
+    const auto forget = [this, each] { LogIfStays(core_.container_records.SetAside(each)); };
     // A bundle of this name may be a sandbox's, which is not to be killed.
-    if (!IsKnown(each.id)) ReclaimContainer(each.id);
+    if (IsKnown(each.id)) {
+      forget();
+    } else {
+      ReclaimContainer(each.id, "record", forget);
+    }
   }
   return absl::OkStatus();
 }
@@ -337,9 +352,10 @@ absl::Status Recovery::Run() {
 
 // In place of a record that could not be read: one of a sandbox that was never acknowledged, with
 // all the cleanup that its id and its bundle still tell. A host-network pod has neither pin nor
-// cached result. On a full disk it gets no new record: its bundle stays until all is done, and
-// leads a later start to it again. Only kResourceExhausted.
-absl::Status Recovery::ReclaimSandbox(const base::SandboxId& id) {
+// cached result. On a full disk it gets no new record: its bundle and the directory of its record
+// stay until all is done, and lead a later start to it again. Only kResourceExhausted.
+absl::Status Recovery::ReclaimSandbox(const store::Damaged& damaged) {
+  const base::SandboxId id(damaged.id);
   store::SandboxRecord record;
   record.id = id;
   record.created_at_ns = base::WallNanos();
@@ -352,7 +368,7 @@ absl::Status Recovery::ReclaimSandbox(const base::SandboxId& id) {
     record.cgroup_parent = core_.cgroups.ParentOf(*cgroup_path);
     record.pending_cleanup.insert({store::Cleanup::kProcesses, store::Cleanup::kCgroup});
   }
-  const absl::Status written = core_.sandbox_records.Write(id.str(), store::Encode(record));
+  const absl::Status written = core_.sandbox_records.Replace(damaged, store::Encode(record));
   if (!written.ok()) {
     base::Log(LogLevel::kWarning, "going on without a new record",
               {{"sandbox", id.str()}, {"error", std::string(written.message())}});
@@ -360,11 +376,17 @@ absl::Status Recovery::ReclaimSandbox(const base::SandboxId& id) {
   return RecoverSandbox(std::move(record));
 }
 
-void Recovery::ReclaimContainer(const std::string& id) {
+// `forget` removes the trail that has led here, once nothing is left: until then a later start must
+// find it.
+void Recovery::ReclaimContainer(const std::string& id, const char* trail,
+                                const std::function<void()>& forget) {
   const absl::StatusOr<std::string> cgroup_path = core_.FindCgroup(id);
-  if (!cgroup_path.ok() || EmptyCgroup(*cgroup_path).ok()) return;
-  core_.background.Add(absl::StrCat("cgroup ", id), [this, path = *cgroup_path] {
-    return core_.cgroups.Remove(path, absl::Seconds(1)).ok();
+  if (absl::IsResourceExhausted(cgroup_path.status())) return;  // not known
+  if (!cgroup_path.ok() || EmptyCgroup(*cgroup_path).ok()) return forget();
+  core_.background.Add(absl::StrCat(trail, " of cgroup ", id), [this, path = *cgroup_path, forget] {
+    if (!core_.cgroups.Remove(path, absl::Seconds(1)).ok()) return false;
+    forget();
+    return true;
   });
 }
 

@@ -5,6 +5,7 @@
 // with does, because then an object that is there could be taken for lost.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "runtime/containers.h"
@@ -35,8 +36,9 @@ class Recovery {
   absl::Status RemoveOrphanBundles();
   bool DeleteDamagedLayers(const std::vector<base::ContainerId>& older);
   bool IsKnown(const std::string& id) const;
-  absl::Status ReclaimSandbox(const base::SandboxId& id);
-  void ReclaimContainer(const std::string& id);
+  absl::Status ReclaimSandbox(const store::Damaged& damaged);
+  void ReclaimContainer(const std::string& id, const char* trail,
+                        const std::function<void()>& forget);
   void FinishTeardowns();
 
   Core& core_;

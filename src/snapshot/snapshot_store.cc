@@ -72,6 +72,18 @@ absl::StatusOr<std::vector<std::string>> ListOwn(const std::string& path) {
   return absl::IsNotFound(names.status()) ? std::vector<std::string>() : names;
 }
 
+// A writable layer at `path`, which does not exist.
+absl::Status MakeUpper(const std::string& path, Owner owner) {
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(path, kPrivate));
+  for (const char* name : {kFsDirectory, "work"}) {
+    const std::string part = base::JoinPath(path, name);
+    CRISP_RETURN_IF_ERROR(base::MakeDirs(part, 0755));
+    if (chmod(part.c_str(), 0755) != 0) return base::Errno("chmod", part);
+    if (chown(part.c_str(), owner.uid, owner.gid) != 0) return base::Errno("chown", part);
+  }
+  return absl::OkStatus();
+}
+
 // The number that a layer's directory is named by; 0 for another name.
 uint64_t NumberOf(const std::string& name) {
   uint64_t number = 0;
@@ -355,8 +367,16 @@ std::vector<uint64_t> SnapshotStore::Unlist(absl::Span<const oci::ChainId> chain
     oci::ChainId below = layer.record.info.parent;
     while (gone.erase(below) > 0) below = layers.at(below).record.info.parent;
   }
-  std::vector<uint64_t> numbers;
+  std::vector<std::pair<size_t, oci::ChainId>> by_depth;
   for (const oci::ChainId& chain_id : gone) {
+    size_t depth = 0;
+    for (auto it = layers.find(chain_id); it != layers.end(); ++depth)
+      it = layers.find(it->second.record.info.parent);
+    by_depth.emplace_back(depth, chain_id);
+  }
+  std::sort(by_depth.rbegin(), by_depth.rend());
+  std::vector<uint64_t> numbers;
+  for (const auto& [depth, chain_id] : by_depth) {
     const auto it = layers.find(chain_id);
     if (it == layers.end()) continue;
     numbers.push_back(it->second.number);
@@ -367,6 +387,8 @@ std::vector<uint64_t> SnapshotStore::Unlist(absl::Span<const oci::ChainId> chain
   return numbers;
 }
 
+// In the order given, children first: cut short at any moment, it leaves no layer without its
+// parent, which the next start would take for damage.
 absl::Status SnapshotStore::DeleteUnlisted(absl::Span<const uint64_t> numbers) {
   State& state = *state_;
   absl::MutexLock change(&state.change_mu);
@@ -423,21 +445,16 @@ absl::StatusOr<RootfsView> SnapshotStore::Prepare(absl::string_view container_id
   CRISP_RETURN_IF_ERROR(state.BeReadyToWrite());
   const std::string made =
       base::JoinPath(state.staging_dir, absl::StrCat("container-", base::NewId()));
-  CRISP_RETURN_IF_ERROR(base::MakeDirs(made, kPrivate));
-  for (const char* name : {kFsDirectory, "work"}) {
-    const std::string path = base::JoinPath(made, name);
-    CRISP_RETURN_IF_ERROR(base::MakeDirs(path, 0755));
-    if (chmod(path.c_str(), 0755) != 0) return base::Errno("chmod", path);
-    if (chown(path.c_str(), owner.uid, owner.gid) != 0) return base::Errno("chown", path);
-  }
+  absl::Status status = MakeUpper(made, owner);
   const std::string path = state.ContainerDir(container_id);
   base::Failpoint("create container: writable layer staged");
-  if (renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
-    const absl::Status status = base::Errno("rename", path);
-    CRISP_RETURN_IF_ERROR(state.trash.Throw(made));
-    return status;
+  if (status.ok() &&
+      renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
+    status = base::Errno("rename", path);
   }
-  return state.WithUpper(container_id, std::move(view));
+  if (status.ok()) return state.WithUpper(container_id, std::move(view));
+  (void)state.trash.Throw(made);  // if this fails, it is removed at the next start
+  return status;
 }
 
 absl::StatusOr<RootfsView> SnapshotStore::ContainerView(absl::string_view container_id,

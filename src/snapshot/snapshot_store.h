@@ -78,8 +78,8 @@ class SnapshotStore {
   // The caller knows which layers images and containers use. A layer stays when it is a parent of a
   // layer that is not in `chain_ids`, and so do its own parents. Unknown ids are ignored.
   // Takes the layers out of the index, without waiting for the disk: nobody finds them any more.
-  // Returns their numbers for DeleteUnlisted(); until that has returned nobody may begin a layer
-  // with one of these chain ids. After a crash in between they are listed again.
+  // Returns their numbers, children first, for DeleteUnlisted(); until that has returned nobody may
+  // begin a layer with one of these chain ids. After a crash in between they are listed again.
   std::vector<uint64_t> Unlist(absl::Span<const oci::ChainId> chain_ids);
   absl::Status DeleteUnlisted(absl::Span<const uint64_t> numbers);
 

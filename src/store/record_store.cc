@@ -7,6 +7,7 @@
 #include "base/paths.h"
 #include "base/quarantine.h"
 #include "base/status_macros.h"
+#include "base/temporary_files.h"
 
 namespace crisp::store {
 
@@ -33,29 +34,41 @@ absl::StatusOr<std::vector<Damaged>> RecordDirectory::Load(
   if (absl::IsNotFound(names.status())) return damaged;  // nothing was written yet
   CRISP_RETURN_IF_ERROR(names.status());
   for (const std::string& name : *names) {
-    absl::StatusOr<std::string> text = base::ReadFile(base::JoinPath(Dir(name), base::kRecordFile));
+    const std::string path = base::JoinPath(Dir(name), base::kRecordFile);
+    base::RemoveTemporaries(path);
+    absl::StatusOr<std::string> text = base::ReadFile(path);
     absl::Status status = text.status();
     if (!base::IsId(name)) {
       status = absl::InvalidArgumentError("the directory's name is not an id");
     } else if (text.ok()) {
       status = decode(name, *text);
     }
-    if (status.ok()) continue;
     if (absl::IsResourceExhausted(status)) return base::Prefix(status, "read record");
-    damaged.push_back({.id = name, .why = status});
+    if (!status.ok()) damaged.push_back({.id = name, .why = status});
   }
-  // Only after all could be read: when one cannot be, the start fails, and the next start must find
-  // the damaged ones again.
-  for (Damaged& each : damaged) {
-    if (absl::IsNotFound(each.why)) {  // there is nothing to quarantine
-      (void)Remove(each.id);
-      continue;
-    }
-    const auto moved = base::MoveToQuarantine(Dir(each.id), quarantine_, each.id);
-    if (!moved.ok()) each.why = moved.status();
-  }
-  base::LimitQuarantine(quarantine_);
   return damaged;
+}
+
+absl::Status RecordDirectory::SetAside(const Damaged& damaged) const {
+  if (absl::IsNotFound(damaged.why)) return Remove(damaged.id);  // there is nothing to look at
+  const auto moved = base::MoveToQuarantine(Dir(damaged.id), quarantine_, damaged.id);
+  base::LimitQuarantine(quarantine_);
+  return moved.status();
+}
+
+absl::Status RecordDirectory::Replace(const Damaged& damaged, const std::string& text) const {
+  const std::string path = base::JoinPath(Dir(damaged.id), base::kRecordFile);
+  if (!absl::IsNotFound(damaged.why)) {
+    // Only the record: its directory, without one, tells the next start of the object.
+    auto moved = base::MoveToQuarantine(path, quarantine_, damaged.id);
+    // A file in the place of the directory.
+    if (!moved.ok()) moved = base::MoveToQuarantine(Dir(damaged.id), quarantine_, damaged.id);
+    CRISP_RETURN_IF_ERROR(moved.status());
+    base::LimitQuarantine(quarantine_);
+  }
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(Dir(damaged.id), 0700));
+  base::RemoveTemporaries(path);
+  return base::Prefix(base::WriteFileAtomic(path, text, 0600), "write record");
 }
 
 }  // namespace crisp::store

@@ -17,8 +17,8 @@
 
 namespace crisp::store {
 
-// An object whose record could not be read; its directory was moved to the quarantine. kNotFound:
-// it has none, because its first write or its removal was cut short; the directory was removed.
+// An object whose record could not be read. kNotFound: it has none, because its first write or its
+// removal was cut short.
 struct Damaged {
   std::string id;
   absl::Status why;
@@ -36,12 +36,20 @@ class RecordDirectory {
   absl::Status Remove(const std::string& id) const;
   std::string Dir(const std::string& id) const { return base::JoinPath(dir_, id); }
 
-  // Calls `decode(text)` for every record; directories whose record does not decode go to the
-  // quarantine, which keeps the newest (base/quarantine.h), and are returned. An error when the
-  // records cannot be read at all, or not now (kResourceExhausted, out of descriptors or memory,
-  // from `decode` too): a record that was not read must not count as damaged.
+  // At start. Calls `decode(text)` for every record and returns those that do not decode. They stay
+  // where they are, so that a later start finds them again if this one does not get to SetAside()
+  // or Replace(). An error when the records cannot be read at all, or not now (kResourceExhausted,
+  // out of descriptors or memory, from `decode` too): a record that was not read must not count as
+  // damaged.
   absl::StatusOr<std::vector<Damaged>> Load(
       const std::function<absl::Status(const std::string& id, absl::string_view)>& decode) const;
+  // Moves the directory of a damaged record to the quarantine, which keeps the newest
+  // (base/quarantine.h); one without a record is removed. To be called once all that the record
+  // was about is given back.
+  absl::Status SetAside(const Damaged& damaged) const;
+  // Makes a new record in the place of a damaged one, which goes to the quarantine. Cut short at
+  // any moment, it leaves one that Load() calls damaged, or the new one.
+  absl::Status Replace(const Damaged& damaged, const std::string& text) const;
 
  private:
   std::string dir_;

@@ -298,15 +298,15 @@ absl::Status Bridge::Disconnect(const BridgeConf& conf, const BridgePod& pod,
 
 absl::Status Bridge::Delete(const BridgeConf& conf, const BridgePod& pod, base::Deadline deadline) {
   CRISP_RETURN_IF_ERROR(Disconnect(conf, pod, deadline));
+  CRISP_ASSIGN_OR_RETURN(const std::vector<Address> addresses, AddressesOf(conf, pod, deadline));
   if (conf.ip_masq) {
-    CRISP_ASSIGN_OR_RETURN(const std::vector<Address> addresses, AddressesOf(conf, pod, deadline));
     for (const Address& address : addresses) {
       CRISP_RETURN_IF_ERROR(masquerading_.Remove(address, pod.owner.container_id, deadline));
     }
     RemoveUnusedTablesLater();
   }
   // Last: another pod may get the address from here on.
-  return Release(conf.ipam, pod.owner, deadline);
+  return Release(conf.ipam, pod.owner, deadline, addresses);
 }
 
 }  // namespace crisp::cni::native

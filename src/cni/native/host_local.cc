@@ -271,10 +271,15 @@ absl::StatusOr<std::vector<Address>> FindLeases(const HostLocalConf& conf, const
   return AddressesOf(files);
 }
 
-absl::Status Release(const HostLocalConf& conf, const LeaseOwner& owner, base::Deadline deadline) {
+absl::Status Release(const HostLocalConf& conf, const LeaseOwner& owner, base::Deadline deadline,
+                     const std::vector<Address>& known) {
   if (access(conf.directory.c_str(), F_OK) != 0) return absl::OkStatus();
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd lock, Lock(conf.directory, deadline));
-  CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesOf(conf.directory, owner));
+  CRISP_ASSIGN_OR_RETURN(std::vector<std::string> files, FilesOf(conf.directory, owner));
+  for (const Address& address : known) {
+    const auto text = ReadLease(base::JoinPath(conf.directory, ToString(address)));
+    if (text.ok() && text->empty()) files.push_back(ToString(address));
+  }
   RemoveFiles(conf.directory, files);
   return absl::OkStatus();
 }

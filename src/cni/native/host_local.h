@@ -36,7 +36,10 @@ absl::StatusOr<std::vector<Lease>> Reserve(const HostLocalConf& conf, const Leas
 absl::StatusOr<std::vector<Address>> FindLeases(const HostLocalConf& conf, const LeaseOwner& owner,
                                                 base::Deadline deadline);
 
-// Gives all addresses of the owner back. OK when there are none.
-absl::Status Release(const HostLocalConf& conf, const LeaseOwner& owner, base::Deadline deadline);
+// Gives all addresses of the owner back. OK when there are none. `known`: what the owner has had,
+// as far as that is on record. A power cut can leave the file of such an address empty, because
+// neither engine nor plugin syncs it; then only the record tells whose it is.
+absl::Status Release(const HostLocalConf& conf, const LeaseOwner& owner, base::Deadline deadline,
+                     const std::vector<Address>& known = {});
 
 }  // namespace crisp::cni::native

@@ -1,16 +1,16 @@
 #include "base/file.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "base/quarantine.h"
+#include "base/temporary_files.h"
+#include "test/unit/killed_process.h"
 
 using namespace crisp;
 
@@ -25,30 +25,6 @@ struct TempDir {
   }
   ~TempDir() { (void)base::RemoveTree(path); }
 };
-
-// Calls `work` in a process of its own, which is killed at its system call `count`. False when it
-// ended before.
-template <typename Work>
-bool KilledAtSystemCall(int count, const Work& work) {
-  const pid_t pid = fork();
-  REQUIRE(pid >= 0);
-  if (pid == 0) {
-    ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
-    raise(SIGSTOP);
-    work();
-    _exit(0);
-  }
-  int status = 0;
-  REQUIRE(waitpid(pid, &status, 0) == pid);
-  for (int i = 0; i < count && WIFSTOPPED(status); ++i) {
-    REQUIRE(ptrace(PTRACE_SYSCALL, pid, nullptr, nullptr) == 0);
-    REQUIRE(waitpid(pid, &status, 0) == pid);
-  }
-  if (!WIFSTOPPED(status)) return false;
-  kill(pid, SIGKILL);
-  REQUIRE(waitpid(pid, &status, 0) == pid);
-  return true;
-}
 
 }  // namespace
 
@@ -99,21 +75,71 @@ TEST_CASE("RemoveTree removes a tree deeper than PATH_MAX") {
 TEST_CASE("a removal that is killed at any moment is finished by the next") {
   TempDir dir;
   const std::string top = base::JoinPath(dir.path, "tree");
-  bool killed = true;
-  int moments = 0;
-  for (; killed; ++moments) {
+  const auto make_tree = [&] {
     for (const char* name : {"a/b/c", "a/d/e", "f/g/h", "f/i/j"}) {
       const std::string path = base::JoinPath(top, name);
       REQUIRE(base::MakeDirs(path, 0700).ok());
       REQUIRE(base::WriteFileAtomic(base::JoinPath(path, "file"), "data", 0600).ok());
     }
-    killed = KilledAtSystemCall(moments, [&] { (void)base::RemoveTree(top); });
-    const absl::Status status = base::RemoveTree(top);
-    INFO("killed at " << moments << ": " << status.message());
-    REQUIRE(status.ok());
-    CHECK(base::ListDir(dir.path)->empty());
-  }
-  CHECK(moments > 50);  // it was killed within its work
+  };
+  const int changes = test::KillBeforeEachChange(
+      make_tree, [&] { return base::RemoveTree(top).ok(); },
+      [&](bool) {
+        const absl::Status status = base::RemoveTree(top);
+        INFO(status.message());
+        REQUIRE(status.ok());
+        CHECK(base::ListDir(dir.path)->empty());
+      });
+  CHECK(changes > 15);
+}
+
+TEST_CASE("a file that is replaced by a writer who is killed is the old or the new one") {
+  TempDir dir;
+  const std::string path = base::JoinPath(dir.path, "file");
+  const std::string other = base::JoinPath(dir.path, "file.tmpl");
+  REQUIRE(base::WriteFileAtomic(other, "kept", 0600).ok());
+  const int changes = test::KillBeforeEachChange(
+      [&] { REQUIRE(base::WriteFileAtomic(path, "old", 0600).ok()); },
+      [&] { return base::WriteFileAtomic(path, "new", 0600, base::Durability::kPower).ok(); },
+      [&](bool killed) {
+        const std::string text = *base::ReadFile(path);
+        CHECK((text == "new" || (killed && text == "old")));
+        base::RemoveTemporaries(path);
+        CHECK(*base::ListDir(dir.path) == std::vector<std::string>{"file", "file.tmpl"});
+      });
+  CHECK(changes >= 5);
+}
+
+TEST_CASE("what is moved to a quarantine is at its place or there, whenever that is cut short") {
+  TempDir dir;
+  const std::string from = base::JoinPath(dir.path, "damaged");
+  const std::string quarantine = base::JoinPath(dir.path, "quarantine");
+  const auto move = [&] { return base::MoveToQuarantine(from, quarantine, "damaged").ok(); };
+  test::KillBeforeEachChange(
+      [&] { REQUIRE(base::WriteFileAtomic(from, "text", 0600).ok()); }, move,
+      [&](bool) {
+        const bool moved = access(from.c_str(), F_OK) != 0;
+        CHECK((moved || move()));
+        CHECK(*base::ListDir(dir.path) == std::vector<std::string>{"quarantine"});
+        CHECK(base::ListDir(quarantine)->size() == 1);
+        REQUIRE(base::RemoveTree(quarantine).ok());
+      });
+  for (size_t i = 0; i < base::kMaxQuarantined; ++i)
+    REQUIRE((base::WriteFileAtomic(from, "", 0600).ok() && move()));
+  const auto one_too_many = [&] {
+    REQUIRE(base::MakeDirs(base::JoinPath(quarantine, "old-1", "below"), 0700).ok());
+  };
+  test::KillBeforeEachChange(
+      one_too_many,
+      [&] {
+        base::LimitQuarantine(quarantine);
+        return true;
+      },
+      [&](bool) {
+        base::LimitQuarantine(quarantine);
+        CHECK(base::ListDir(quarantine)->size() == base::kMaxQuarantined);
+        CHECK(access(base::JoinPath(quarantine, "old-1").c_str(), F_OK) != 0);
+      });
 }
 
 TEST_CASE("RemoveTree does not follow links and accepts a missing path") {

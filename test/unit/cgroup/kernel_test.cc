@@ -9,8 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <functional>
@@ -87,6 +89,30 @@ TEST_CASE("a failed Create leaves nothing and names file and value") {
   CHECK(Message(created).find("pids.max=1099511627776") != std::string::npos);
   CHECK(Message(created).find("EINVAL") != std::string::npos);
   CHECK_FALSE(kernel.ExistsAnywhere(kernel.root));
+}
+
+TEST_CASE("a group below a parent whose crispd was killed while it made it can be joined") {
+  Kernel kernel;
+  if (kernel.layout().v2_only() || kernel.layout().Find("cpuset") == nullptr) return;
+  // As the parent is left: its directories are there, and nothing else is done.
+  std::vector<std::string> made;
+  for (const char* parent : {"", "/pods"}) {
+    const cgroup::Directories at = kernel.layout().At(kernel.root + parent);
+    made.push_back(at.v2);
+    made.insert(made.end(), at.v1.begin(), at.v1.end());
+  }
+  for (const std::string& directory : made) {
+    INFO(directory);
+    REQUIRE((mkdir(directory.c_str(), 0755) == 0 || errno == EEXIST));
+  }
+  const std::string path = kernel.NewPath();
+  CHECK(kernel.groups->Create(path, {}).ok());
+  for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
+    CHECK(kernel.Read(path, "cpuset", file) == kernel.Read("", "cpuset", file));
+    CHECK(kernel.Read(path, "cpuset", file) != "");
+  }
+  CHECK(kernel.groups->Remove(path, kPatience).ok());
+  std::for_each(made.rbegin(), made.rend(), [](const std::string& each) { rmdir(each.c_str()); });
 }
 
 TEST_CASE("Update changes all limits or none") {

@@ -18,10 +18,13 @@
 #include "absl/strings/str_cat.h"
 #include "base/quarantine.h"
 #include "store/recorded.h"
+#include "test/unit/killed_process.h"
 #include "test/unit/small_disk.h"
 
 namespace crisp::store {
 namespace {
+
+using Names = std::vector<std::string>;
 
 struct Fixture {
   Fixture() {
@@ -37,7 +40,10 @@ struct Fixture {
     const absl::StatusOr<std::vector<Damaged>> bad = directory->Load(
         [&](const std::string& id, absl::string_view text) { return Decode(text, records[id]); });
     REQUIRE(bad.ok());
-    for (const Damaged& one : *bad) records.erase(one.id);
+    for (const Damaged& one : *bad) {
+      records.erase(one.id);
+      CHECK(directory->SetAside(one).ok());
+    }
     if (damaged != nullptr) *damaged = *bad;
     return records;
   }
@@ -154,6 +160,115 @@ TEST_CASE("damaged records go to the quarantine, the others are loaded") {
   CHECK(base::ListDir(fix.dir + "/quarantine")->size() == 6);
 }
 
+TEST_CASE("a record that is written, replaced or removed by a crispd that is killed") {
+  Fixture fix;
+  const std::string dir = fix.dir + "/containers";
+  const auto written = [&](const char* image) {
+    return fix.directory->Write(Id('a'), Encode(Record(Id('a'), image))).ok();
+  };
+  const auto names = [&] {
+    return base::ListDir(fix.directory->Dir(Id('a'))).value_or(std::vector<std::string>());
+  };
+  // The next start finds the old or the new record, and nothing else stays.
+  const auto image = [&] {
+    const auto records = fix.Load();
+    const std::vector<std::string> left = base::ListDir(dir).value_or(std::vector<std::string>());
+    CHECK(left.size() == records.size());
+    if (records.empty()) return std::string("none");
+    CHECK(names() == std::vector<std::string>{"record.json"});
+    return records.at(Id('a')).image_id;
+  };
+  const auto remove = [&] { return fix.directory->Remove(Id('a')).ok(); };
+  const int first = test::KillBeforeEachChange(
+      remove, [&] { return written("new"); },
+      [&](bool killed) {
+        const std::string found = image();
+        CHECK((found == "new" || (killed && found == "none")));
+        CHECK(written("next"));
+        CHECK(image() == "next");
+      });
+  CHECK(first >= 4);
+  test::KillBeforeEachChange([&] { REQUIRE(written("old")); }, [&] { return written("new"); },
+                             [&](bool killed) {
+                               const std::string found = image();
+                               CHECK((found == "new" || (killed && found == "old")));
+                             });
+  test::KillBeforeEachChange([&] { REQUIRE(written("old")); }, remove,
+                             [&](bool killed) {
+                               const std::string found = image();
+                               CHECK((found == "none" || (killed && found == "old")));
+                               CHECK(remove());
+                               CHECK(image() == "none");
+                             });
+  CHECK(access((fix.dir + "/quarantine").c_str(), F_OK) != 0);
+}
+
+TEST_CASE("a damaged record leads every start to its object until it is replaced or set aside") {
+  // As a power cut leaves them: without content, and without a record.
+  const bool has_record = GENERATE(true, false);
+  const bool replace = GENERATE(true, false);
+  Fixture fix;
+  const auto find = [&] {
+    std::vector<Damaged> damaged;
+    ContainerRecord record;
+    auto loaded = fix.directory->Load(
+        [&](const std::string&, absl::string_view text) { return Decode(text, record); });
+    REQUIRE(loaded.ok());
+    return std::pair(*loaded, record);
+  };
+  const auto finish = [&](const Damaged& one) {
+    return replace ? fix.directory->Replace(one, Encode(Record(Id('a'), "new")))
+                   : fix.directory->SetAside(one);
+  };
+  const int changes = test::KillBeforeEachChange(
+      [&] {
+        REQUIRE(base::MakeDirs(fix.directory->Dir(Id('a')), 0700).ok());
+        if (has_record) REQUIRE(fix.directory->Write(Id('a'), "").ok());
+      },
+      [&] {
+        const std::vector<Damaged> damaged = find().first;
+        return damaged.size() == 1 && finish(damaged[0]).ok();
+      },
+      [&](bool killed) {
+        auto [damaged, record] = find();
+        const size_t copies =
+            base::ListDir(fix.dir + "/quarantine").value_or(std::vector<std::string>()).size();
+        CHECK(copies <= (has_record ? 1 : 0));
+        if (!damaged.empty()) {
+          CHECK(killed);
+          CHECK(damaged[0].id == Id('a'));
+          CHECK(finish(damaged[0]).ok());
+          std::tie(damaged, record) = find();
+        }
+        CHECK(damaged.empty());
+        CHECK(record.image_id == (replace ? "new" : ""));
+        const auto quarantined = base::ListDir(fix.dir + "/quarantine");
+        CHECK((has_record ? quarantined.ok() && quarantined->size() == 1 : !quarantined.ok()));
+        const Names left = base::ListDir(fix.directory->Dir(Id('a'))).value_or(Names());
+        CHECK(left == (replace ? Names{"record.json"} : Names()));
+        REQUIRE(base::RemoveTree(fix.dir + "/quarantine").ok());
+        REQUIRE(fix.directory->Remove(Id('a')).ok());
+        CHECK(base::ListDir(fix.dir + "/containers")->empty());
+      });
+  CHECK(changes >= 1);
+}
+
+TEST_CASE("a damaged record is replaced although a file or a directory is in its way") {
+  Fixture fix;
+  REQUIRE(base::MakeDirs(fix.directory->Dir(Id('1')) + "/record.json", 0700).ok());
+  REQUIRE(base::WriteFileAtomic(fix.directory->Dir(Id('2')), "", 0600).ok());
+  const auto damaged =
+      fix.directory->Load([](const std::string&, absl::string_view) { return absl::OkStatus(); });
+  REQUIRE(damaged.ok());
+  REQUIRE(damaged->size() == 2);
+  for (const Damaged& one : *damaged) {
+    INFO(one.why);
+    CHECK(fix.directory->Replace(one, Encode(Record(one.id, "new"))).ok());
+  }
+  CHECK(fix.Load().size() == 2);
+  CHECK(base::ListDir(fix.dir + "/quarantine")->size() == 2);
+}
+
 TEST_CASE("the quarantine keeps the newest hundred") {
   Fixture fix;
   const std::string old = absl::StrCat(fix.dir, "/quarantine/", Id('1'), ".0123abcd");
@@ -190,12 +305,15 @@ TEST_CASE("records are read on a disk that is full and read-only, the damaged on
     const RecordDirectory records(dir + "/containers", dir + "/quarantine");
     const auto load = [&](int& loaded) {
       loaded = 0;
-      return records.Load([&](const std::string&, absl::string_view text) {
+      auto damaged = records.Load([&](const std::string&, absl::string_view text) {
         ContainerRecord record;
         const absl::Status status = Decode(text, record);
         if (status.ok()) ++loaded;
         return status;
       });
+      for (const Damaged& one : damaged.value_or(std::vector<Damaged>()))
+        (void)records.SetAside(one);
+      return damaged;
     };
     int loaded = 0;
     if (!records.Write(Id('1'), Encode(Record(Id('1'), "good"))).ok()) return "write";
