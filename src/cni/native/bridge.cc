@@ -16,6 +16,7 @@
 #include "cni/native/links.h"
 #include "cni/native/pod_interface.h"
 #include "cni/native/result.h"
+#include "cni/native/sysctl.h"
 #include "cni/netns.h"
 
 namespace crisp::cni::native {
@@ -26,9 +27,8 @@ constexpr absl::Duration kPortTime = absl::Milliseconds(2550);  // as the plugin
 constexpr absl::Duration kUndoTime = absl::Seconds(10);
 
 // crispd owns the routes of the host's links: what a pod advertises must not become one.
-void RefuseAdvertisements(const std::string& link) {
-  base::WriteExisting(absl::StrCat("/proc/sys/net/ipv6/conf/", link, "/accept_ra"), "0")
-      .IgnoreError();
+absl::Status RefuseAdvertisements(const std::string& link) {
+  return SetIfThere(SysctlPath("ipv6", link, "accept_ra"), "0");
 }
 
 absl::StatusOr<Link> EnsureBridge(Links& links, const BridgeConf& conf) {
@@ -43,7 +43,7 @@ absl::StatusOr<Link> EnsureBridge(Links& links, const BridgeConf& conf) {
     return absl::FailedPreconditionError(
         absl::StrCat("\"", conf.bridge, "\" already exists but is not a bridge"));
   }
-  RefuseAdvertisements(conf.bridge);
+  CRISP_RETURN_IF_ERROR(RefuseAdvertisements(conf.bridge));
   const uint32_t wanted =
       static_cast<uint32_t>(IFF_UP) | (conf.promiscuous ? static_cast<uint32_t>(IFF_PROMISC) : 0);
   if ((bridge->flags & wanted) != wanted) {
@@ -71,10 +71,12 @@ absl::StatusOr<std::string> AddPair(Links& links, const BridgeConf& conf, uint32
                                               .pod_mac = conf.mac});
     if (added.ok()) return name;
     if (!absl::IsAlreadyExists(added)) return added;
-    if (!links.Find(name).ok()) {
+    const absl::Status found = links.Find(name).status();
+    if (absl::IsNotFound(found)) {
       return absl::AlreadyExistsError(
           absl::StrCat("container veth name provided (", pod_name, ") already exists"));
     }
+    CRISP_RETURN_IF_ERROR(found);
   }
   return absl::InternalError("failed to find a unique veth name");
 }
@@ -198,7 +200,7 @@ absl::Status Addition::Connect(Links& links, int netns) {
   CRISP_ASSIGN_OR_RETURN(Netlink news, Netlink::Open(NETLINK_ROUTE, deadline_, RTMGRP_LINK));
   CRISP_ASSIGN_OR_RETURN(result_.host.name,
                          AddPair(links, conf_, result_.bridge.index, netns, pod_.owner.interface));
-  RefuseAdvertisements(result_.host.name);
+  CRISP_RETURN_IF_ERROR(RefuseAdvertisements(result_.host.name));
   CRISP_ASSIGN_OR_RETURN(result_.host, links.Find(result_.host.name));
   if (conf_.hairpin) CRISP_RETURN_IF_ERROR(links.SetHairpin(result_.host));
   result_.routes = RoutesOf(conf_, result_.leases);
@@ -233,6 +235,7 @@ absl::Status Addition::Undo() {
   if (!result_.host.name.empty()) {
     CRISP_ASSIGN_OR_RETURN(Links links, Links::Open(deadline));
     const absl::StatusOr<Link> host = links.Find(result_.host.name);
+    if (!absl::IsNotFound(host.status())) CRISP_RETURN_IF_ERROR(host.status());
     if (host.ok()) CRISP_RETURN_IF_ERROR(links.Delete(*host));
   }
   if (result_.leases.empty()) return absl::OkStatus();
@@ -290,7 +293,9 @@ absl::Status Bridge::Disconnect(const BridgeConf& conf, const BridgePod& pod,
   CRISP_RETURN_IF_ERROR(TakeAddresses(netns.get(), name, conf.attached.addresses, deadline));
   CRISP_ASSIGN_OR_RETURN(Links links, Links::Open(deadline));
   const absl::StatusOr<Link> host = links.Find(conf.attached.host_link);
-  if (host.ok() && host->kind == "veth") {
+  if (absl::IsNotFound(host.status())) return absl::OkStatus();
+  CRISP_RETURN_IF_ERROR(host.status());
+  if (host->kind == "veth") {
     collector_.Later([link = *host] { DeleteIfThere(link); });
   }
   return absl::OkStatus();

@@ -63,8 +63,8 @@ Answer Engine::RunBridge(const PluginCall& call, base::Deadline deadline) {
   if (conf->ip_masq) {
     const absl::StatusOr<bool> mine = bridge_.Masquerades(*conf, pod, deadline);
     // Switched off, the engine only undoes what it did before: where nftables does not answer, it
-    // cannot have done anything.
-    if (!mine.ok() && enabled_) return mine.status();
+    // cannot have done anything. Without a descriptor it was not asked.
+    if (!mine.ok() && (enabled_ || absl::IsResourceExhausted(mine.status()))) return mine.status();
     if (!mine.value_or(false)) return std::nullopt;  // the rules, if any, are the plugin's
   } else if (!enabled_) {
     return std::nullopt;
