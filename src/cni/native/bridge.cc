@@ -197,11 +197,12 @@ absl::Status Addition::TakeLeases() {
 }
 
 absl::Status Addition::Connect(Links& links, int netns) {
-  CRISP_ASSIGN_OR_RETURN(Netlink news, Netlink::Open(NETLINK_ROUTE, deadline_, RTMGRP_LINK));
   CRISP_ASSIGN_OR_RETURN(result_.host.name,
                          AddPair(links, conf_, result_.bridge.index, netns, pod_.owner.interface));
   CRISP_RETURN_IF_ERROR(RefuseAdvertisements(result_.host.name));
   CRISP_ASSIGN_OR_RETURN(result_.host, links.Find(result_.host.name));
+  CRISP_ASSIGN_OR_RETURN(Netlink news, Netlink::Open(NETLINK_ROUTE, deadline_, RTMGRP_LINK));
+  CRISP_RETURN_IF_ERROR(news.HearOnlyOf(result_.host.index));
   if (conf_.hairpin) CRISP_RETURN_IF_ERROR(links.SetHairpin(result_.host));
   result_.routes = RoutesOf(conf_, result_.leases);
   CRISP_ASSIGN_OR_RETURN(result_.pod, SetUpInterface(netns, pod_.owner.interface, result_.leases,

@@ -314,60 +314,48 @@ std::vector<Message> AddBatch(const Prefix& address, const std::string& containe
   return Batch(std::move(changes));
 }
 
-absl::Status Masquerading::Open(base::Deadline deadline) {
-  if (!netlink_.has_value()) {
-    CRISP_ASSIGN_OR_RETURN(netlink_, Netlink::Open(NETLINK_NETFILTER, deadline));
-  }
-  netlink_->SetDeadline(deadline);
-  return absl::OkStatus();
-}
-
 absl::Status Masquerading::Add(const Prefix& address, const std::string& container_id,
                                base::Deadline deadline) {
-  absl::MutexLock lock(&mutex_);
-  CRISP_RETURN_IF_ERROR(Open(deadline));
+  CRISP_ASSIGN_OR_RETURN(const SharedNetlink::Turn netlink, netlink_.Take(deadline));
   absl::Status status;
   // Others may make or remove the table meanwhile, but not in each round.
   for (int round = 0; round < kRounds; ++round) {
     for (const Missing missing : {Missing::kNothing, Missing::kNetwork, Missing::kTable}) {
-      status = netlink_->DoAll(AddBatch(address, container_id, missing),
-                               absl::StrCat("nftables: masquerade ", ToString(address)));
+      status = netlink->DoAll(AddBatch(address, container_id, missing),
+                              absl::StrCat("nftables: masquerade ", ToString(address)));
       if (!absl::IsNotFound(status)) break;
     }
     const bool left_behind =
         absl::IsAlreadyExists(status) || absl::IsFailedPrecondition(status);  // EEXIST, EBUSY
     if (!left_behind && !absl::IsNotFound(status)) return status;
     // Whoever has the lease has the address, whatever was left behind.
-    CRISP_RETURN_IF_ERROR(RemoveElement(*netlink_, address.address));
+    CRISP_RETURN_IF_ERROR(RemoveElement(*netlink, address.address));
   }
   return status;
 }
 
 absl::StatusOr<bool> Masquerading::Has(const Address& address, const std::string& container_id,
                                        base::Deadline deadline) {
-  absl::MutexLock lock(&mutex_);
-  const bool was_open = netlink_.has_value();
-  const absl::Status opened = Open(deadline);
-  if (absl::IsUnimplemented(opened)) return false;  // a kernel without netfilter's sockets
-  CRISP_RETURN_IF_ERROR(opened);
-  const absl::StatusOr<bool> has = HasElement(*netlink_, address, container_id);
+  absl::StatusOr<SharedNetlink::Turn> netlink = netlink_.Take(deadline);
+  if (absl::IsUnimplemented(netlink.status())) return false;  // a kernel without such sockets
+  CRISP_RETURN_IF_ERROR(netlink.status());
+  const absl::StatusOr<bool> has = HasElement(**netlink, address, container_id);
   // An engine that is switched off only asks, and is to hold nothing open.
-  if (!was_open && !has.value_or(false)) netlink_.reset();
+  if (netlink->opened() && !has.value_or(false)) netlink->Close();
   return has;
 }
 
 absl::Status Masquerading::Remove(const Address& address, const std::string& container_id,
                                   base::Deadline deadline) {
-  absl::MutexLock lock(&mutex_);
-  CRISP_RETURN_IF_ERROR(Open(deadline));
-  CRISP_ASSIGN_OR_RETURN(const bool mine, HasElement(*netlink_, address, container_id));
-  return mine ? RemoveElement(*netlink_, address) : absl::OkStatus();
+  CRISP_ASSIGN_OR_RETURN(const SharedNetlink::Turn netlink, netlink_.Take(deadline));
+  CRISP_ASSIGN_OR_RETURN(const bool mine, HasElement(*netlink, address, container_id));
+  return mine ? RemoveElement(*netlink, address) : absl::OkStatus();
 }
 
 void Masquerading::RemoveUnusedTables(base::Deadline deadline) {
-  absl::MutexLock lock(&mutex_);
-  if (!Open(deadline).ok()) return;
-  for (const bool v6 : {false, true}) RemoveTableIfEmpty(*netlink_, {.v6 = v6});
+  const absl::StatusOr<SharedNetlink::Turn> netlink = netlink_.Take(deadline);
+  if (!netlink.ok()) return;
+  for (const bool v6 : {false, true}) RemoveTableIfEmpty(**netlink, {.v6 = v6});
 }
 
 }  // namespace crisp::cni::native
