@@ -107,7 +107,9 @@ class ConfiguredNetwork final : public Network {
         cache_(options_.cache_dir),
         refusals_(options_.patience),
         probe_(options_.plugin_dirs, Group("status")),
-        engine_(options_.native) {}
+        engine_(options_.native) {
+    engine_.CollectRemains();
+  }
 
   absl::StatusOr<PodNetwork> Attach(const PodNetworkRequest& request,
                                     base::Deadline deadline) override;

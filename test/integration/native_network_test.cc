@@ -334,6 +334,48 @@ TEST_CASE("the host's end of a pod's link goes although something holds the name
   CHECK(VethsGo());
 }
 
+TEST_CASE("links that DEL has left to the kernel go when crispd stops, all at once") {
+  constexpr size_t kPods = 250;
+  Host host(kPlain);
+  std::vector<std::unique_ptr<Machine>> pods;  // their namespaces are held
+  for (size_t i = 0; i < kPods; ++i) {
+    pods.push_back(std::make_unique<Machine>(host.dir, absl::StrCat("s", i)));
+    REQUIRE(host.Add(By::kEngine, *pods.back()).ok());
+  }
+  const Machine stays(host.dir, "stays");
+  REQUIRE(host.Add(By::kEngine, stays).ok());
+  for (const auto& pod : pods) CHECK(host.Del(By::kEngine, *pod) == absl::OkStatus());
+  const int64_t start = base::MonotonicNanos();
+  host.Stop();
+  const int64_t nanos = base::MonotonicNanos() - start;
+  std::cout << kPods << " links at stop: " << nanos / 1'000'000 << " ms\n";
+  CHECK(nanos < int64_t{3} * 1'000'000'000);
+  CHECK(CountVeths() == 1);
+  CHECK(absl::StrContains(OutputIn(stays.netns.get(), "ip link"), "eth0"));
+}
+
+TEST_CASE("what a crispd that was killed had put off is done after the next start") {
+  Host host(kMasq);
+  host.Stop();
+  const Machine pod(host.dir, "a1");
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto network = NewNetwork(host.options);
+    const bool done =
+        network->Attach(pod.request, Soon()).ok() && network->Detach(pod.request, Soon()).ok();
+    _exit(done ? 0 : 1);  // as if it was killed: no destructor runs
+  }
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  CHECK(CountVeths() == 1);
+  CHECK(absl::StrContains(Output("nft list tables"), "crisp"));
+  auto next = NewNetwork(host.options);
+  CHECK(VethsGo());
+  next.reset();
+  CHECK_FALSE(absl::StrContains(Output("nft list tables"), "crisp"));
+}
+
 TEST_CASE("what ADD and DEL cost, by the engine and by plugins") {
   constexpr int kPods = 15;
   int64_t of_plugins = 0;

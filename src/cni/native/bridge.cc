@@ -170,10 +170,11 @@ class Addition {
   Addition(const Addition&) = delete;
   Addition& operator=(const Addition&) = delete;
 
-  absl::StatusOr<std::string> Run();
+  // Says whether it came to the masquerading.
+  absl::StatusOr<std::string> Run(bool& masqueraded);
 
  private:
-  absl::Status TakeLeases();
+  absl::Status Masquerade();
   absl::Status Connect(Links& links, int netns);
   absl::Status Undo();
 
@@ -187,9 +188,7 @@ class Addition {
 
 // The masquerading comes before everything that a pod could use, and DEL knows by it that the
 // engine made the rest.
-absl::Status Addition::TakeLeases() {
-  CRISP_ASSIGN_OR_RETURN(result_.leases, Reserve(conf_.ipam, pod_.owner, deadline_));
-  if (!conf_.ip_masq) return absl::OkStatus();
+absl::Status Addition::Masquerade() {
   for (const Lease& lease : result_.leases) {
     CRISP_RETURN_IF_ERROR(masquerading_.Add(lease.address, pod_.owner.container_id, deadline_));
   }
@@ -210,9 +209,13 @@ absl::Status Addition::Connect(Links& links, int netns) {
   return AwaitPort(links, news, result_.host.name, deadline_);
 }
 
-absl::StatusOr<std::string> Addition::Run() {
+absl::StatusOr<std::string> Addition::Run(bool& masqueraded) {
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, OpenNetns(pod_.netns));
-  CRISP_RETURN_IF_ERROR(base::Prefix(TakeLeases(), "host-local"));
+  absl::StatusOr<std::vector<Lease>> leases = Reserve(conf_.ipam, pod_.owner, deadline_);
+  if (!leases.ok()) return base::Prefix(leases.status(), "host-local");
+  result_.leases = *std::move(leases);
+  masqueraded = conf_.ip_masq;
+  if (masqueraded) CRISP_RETURN_IF_ERROR(Masquerade());
   CRISP_ASSIGN_OR_RETURN(Links links, Links::Open(deadline_));
   absl::StatusOr<Link> bridge = EnsureBridge(links, conf_);
   if (!bridge.ok()) return base::Prefix(bridge.status(), "failed to create bridge");
@@ -261,9 +264,16 @@ absl::StatusOr<std::vector<Address>> AddressesOf(const BridgeConf& conf, const B
 
 absl::StatusOr<std::string> Bridge::Add(const BridgeConf& conf, const BridgePod& pod,
                                         base::Deadline deadline) {
-  absl::StatusOr<std::string> result = Addition(masquerading_, conf, pod, deadline).Run();
-  if (!result.ok() && conf.ip_masq) RemoveUnusedTablesLater();
+  bool masqueraded = false;
+  absl::StatusOr<std::string> result =
+      Addition(masquerading_, conf, pod, deadline).Run(masqueraded);
+  if (!result.ok() && masqueraded) RemoveUnusedTablesLater();
   return result;
+}
+
+void Bridge::CollectRemains() {
+  DeleteLinksLater();
+  RemoveUnusedTablesLater();
 }
 
 absl::StatusOr<bool> Bridge::Masquerades(const BridgeConf& conf, const BridgePod& pod,
@@ -278,9 +288,20 @@ absl::StatusOr<bool> Bridge::Masquerades(const BridgeConf& conf, const BridgePod
   return false;
 }
 
+void Bridge::DeleteLinksLater() {
+  collector_.Later(Collector::Job::kLinks, [] {
+    absl::StatusOr<Links> links = Links::Open(base::Deadline::In(kUndoTime));
+    const absl::Status status = links.ok() ? links->DeleteAbandoned() : links.status();
+    if (status.ok()) return;
+    base::Log(base::LogLevel::kWarning, "links of pods that are gone stay for now",
+              {{"error", std::string(status.message())}});
+  });
+}
+
 // Not now: to make a table anew for the next pod takes some waits for RCU.
 void Bridge::RemoveUnusedTablesLater() {
-  collector_.Later([this] { masquerading_.RemoveUnusedTables(base::Deadline::In(kUndoTime)); });
+  collector_.Later(Collector::Job::kTables,
+                   [this] { masquerading_.RemoveUnusedTables(base::Deadline::In(kUndoTime)); });
 }
 
 // Only by the name that ADD has answered: what the pod's interface says of the host's end is up to
@@ -296,9 +317,9 @@ absl::Status Bridge::Disconnect(const BridgeConf& conf, const BridgePod& pod,
   const absl::StatusOr<Link> host = links.Find(conf.attached.host_link);
   if (absl::IsNotFound(host.status())) return absl::OkStatus();
   CRISP_RETURN_IF_ERROR(host.status());
-  if (host->kind == "veth") {
-    collector_.Later([link = *host] { DeleteIfThere(link); });
-  }
+  if (host->kind != "veth") return absl::OkStatus();
+  CRISP_RETURN_IF_ERROR(links.Abandon(*host));
+  DeleteLinksLater();
   return absl::OkStatus();
 }
 

@@ -33,9 +33,13 @@ class Bridge {
   // link is left to the kernel, which deletes it with the namespace, and to the collector.
   absl::Status Delete(const BridgeConf& conf, const BridgePod& pod, base::Deadline deadline);
 
+  // What a crispd that was killed had put off: links of pods that are gone, unused tables. Later.
+  void CollectRemains();
+
  private:
   absl::Status Disconnect(const BridgeConf& conf, const BridgePod& pod, base::Deadline deadline);
 
+  void DeleteLinksLater();
   void RemoveUnusedTablesLater();
 
   Masquerading masquerading_;

@@ -19,6 +19,11 @@ class Engine {
   // Not enabled, it still undoes masquerading that it made, which the plugins know nothing of.
   explicit Engine(bool enabled) : enabled_(enabled) {}
 
+  // What an engine of a crispd that was killed has left: it goes later, if this one is enabled.
+  void CollectRemains() {
+    if (enabled_) bridge_.CollectRemains();
+  }
+
   // The plugin's answer, or nullopt: then the plugin is to be executed. Errors read "cni add:
   // plugin bridge: <step>: <why>".
   std::optional<absl::StatusOr<std::string>> Run(const PluginCall& call, base::Deadline deadline);
