@@ -110,10 +110,11 @@ absl::Status EnsureAddress(Links& links, const Link& bridge, const Prefix& wante
     }
     CRISP_RETURN_IF_ERROR(links.RemoveAddress(bridge, one.prefix));
   }
+  // Otherwise its address would be the lowest of its ports', and change as pods come and go. Before
+  // the other one, which tells the next ADD that this is done.
+  CRISP_RETURN_IF_ERROR(links.SetMac(bridge, *bridge.mac));
   const absl::Status added = links.AddAddress(bridge, wanted);
-  if (!added.ok() && !absl::IsAlreadyExists(added)) return added;
-  // Otherwise its address would be the lowest of its ports', and change as pods come and go.
-  return links.SetMac(bridge, *bridge.mac);
+  return absl::IsAlreadyExists(added) ? absl::OkStatus() : added;
 }
 
 absl::Status EnableForwarding(const char* path) {
