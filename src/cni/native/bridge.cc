@@ -10,6 +10,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -199,6 +200,7 @@ absl::Status Addition::Masquerade() {
 absl::Status Addition::Connect(Links& links, int netns) {
   CRISP_ASSIGN_OR_RETURN(result_.host.name,
                          AddPair(links, conf_, result_.bridge.index, netns, pod_.owner.interface));
+  base::Failpoint("cni bridge: linked");
   CRISP_RETURN_IF_ERROR(RefuseAdvertisements(result_.host.name));
   CRISP_ASSIGN_OR_RETURN(result_.host, links.Find(result_.host.name));
   CRISP_ASSIGN_OR_RETURN(Netlink news, Netlink::Open(NETLINK_ROUTE, deadline_, RTMGRP_LINK));
@@ -207,6 +209,7 @@ absl::Status Addition::Connect(Links& links, int netns) {
   result_.routes = RoutesOf(conf_, result_.leases);
   CRISP_ASSIGN_OR_RETURN(result_.pod, SetUpInterface(netns, pod_.owner.interface, result_.leases,
                                                      result_.routes, deadline_));
+  base::Failpoint("cni bridge: pod set up");
   return AwaitPort(links, news, result_.host.name, deadline_);
 }
 
@@ -216,7 +219,9 @@ absl::StatusOr<std::string> Addition::Run(bool& masqueraded) {
   if (!leases.ok()) return base::Prefix(leases.status(), "host-local");
   result_.leases = *std::move(leases);
   masqueraded = conf_.ip_masq;
+  base::Failpoint("cni bridge: leased");
   if (masqueraded) CRISP_RETURN_IF_ERROR(Masquerade());
+  base::Failpoint("cni bridge: masqueraded");
   CRISP_ASSIGN_OR_RETURN(Links links, Links::Open(deadline_));
   absl::StatusOr<Link> bridge = EnsureBridge(links, conf_);
   if (!bridge.ok()) return base::Prefix(bridge.status(), "failed to create bridge");
@@ -229,6 +234,7 @@ absl::StatusOr<std::string> Addition::Run(bool& masqueraded) {
   CRISP_ASSIGN_OR_RETURN(result_.bridge, links.Find(conf_.bridge));
   result_.netns = pod_.netns;
   result_.dns = conf_.dns;
+  base::Failpoint("cni bridge: added");
   done_ = true;
   return EncodeBridgeResult(result_);
 }
@@ -314,12 +320,14 @@ absl::Status Bridge::Disconnect(const BridgeConf& conf, const BridgePod& pod,
   const std::string& name = pod.owner.interface;
   if (conf.attached.host_link.empty()) return DeleteInterface(netns.get(), name, deadline);
   CRISP_RETURN_IF_ERROR(TakeAddresses(netns.get(), name, conf.attached.addresses, deadline));
+  base::Failpoint("cni bridge: addresses taken");
   CRISP_ASSIGN_OR_RETURN(Links links, Links::Open(deadline));
   const absl::StatusOr<Link> host = links.Find(conf.attached.host_link);
   if (absl::IsNotFound(host.status())) return absl::OkStatus();
   CRISP_RETURN_IF_ERROR(host.status());
   if (host->kind != "veth") return absl::OkStatus();
   CRISP_RETURN_IF_ERROR(links.Abandon(*host));
+  base::Failpoint("cni bridge: link given up");
   DeleteLinksLater();
   return absl::OkStatus();
 }
@@ -331,6 +339,7 @@ absl::Status Bridge::Delete(const BridgeConf& conf, const BridgePod& pod, base::
     for (const Address& address : addresses) {
       CRISP_RETURN_IF_ERROR(masquerading_.Remove(address, pod.owner.container_id, deadline));
     }
+    base::Failpoint("cni bridge: not masqueraded");
     RemoveUnusedTablesLater();
   }
   // Last: another pod may get the address from here on.

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -164,6 +165,7 @@ class Booking {
   absl::Status Open() {
     CRISP_ASSIGN_OR_RETURN(const base::UniqueFd draft,
                            base::Open(draft_, O_WRONLY | O_CREAT | O_EXCL, 0644));
+    base::Failpoint("cni lease: draft made");
     return base::WriteAll(draft.get(), absl::StrCat(owner_.container_id, "\r\n", owner_.interface));
   }
 
@@ -176,6 +178,7 @@ class Booking {
       return base::Errno("make", path);
     }
     taken_.push_back(name);
+    base::Failpoint("cni lease: taken");
     CRISP_ASSIGN_OR_RETURN(
         const base::UniqueFd last,
         base::Open(LastPath(set), O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, 0644));
@@ -289,6 +292,7 @@ absl::Status Release(const HostLocalConf& conf, const LeaseOwner& owner, base::D
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd lock, Lock(conf.directory, deadline));
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesOf(conf.directory, owner));
   RemoveFiles(conf.directory, files);
+  base::Failpoint("cni lease: given back");
   return absl::OkStatus();
 }
 

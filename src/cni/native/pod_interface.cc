@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "cni/native/netlink.h"
@@ -81,6 +82,7 @@ absl::Status Furnish(const std::string& name, const std::vector<Lease>& leases,
   for (const Lease& lease : leases) {
     CRISP_RETURN_IF_ERROR(links.AddAddress(link, lease.address));
   }
+  base::Failpoint("cni pod: addressed");
   CRISP_RETURN_IF_ERROR(links.SetFlags(link, IFF_UP, IFF_UP));
   if (ipv6) CRISP_RETURN_IF_ERROR(Settle(links, news, link, deadline));
   for (const Route& route : routes) {
