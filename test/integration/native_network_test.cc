@@ -77,6 +77,31 @@ std::string Facts(const Host& host, const Machine& pod) {
   return facts;
 }
 
+// Each sends to the other one, and to the gateway if there is one, so that all know each other's
+// hardware addresses. Nobody listens.
+void Talk(const Machine& a, const std::string& a_ip, const Machine& b, const std::string& b_ip,
+          bool gateway) {
+  CHECK(absl::StrContains(SeenFrom(a.netns.get(), b_ip, b), "ECONNREFUSED"));
+  CHECK(absl::StrContains(SeenFrom(b.netns.get(), a_ip, a), "ECONNREFUSED"));
+  if (!gateway) return;
+  CHECK(absl::StrContains(SeenFrom(a.netns.get(), "10.199.0.1", a), "ECONNREFUSED"));
+  CHECK(absl::StrContains(SeenFrom(b.netns.get(), "10.199.0.1", b), "ECONNREFUSED"));
+}
+
+// Neighbours of IPv4, without their states, which change by themselves, and what the bridge knows
+// to be behind which port, without groups of multicast, which each end joins in its own time.
+std::string Acquaintances(const Machine& a, const Machine& b) {
+  constexpr char kNeighbours[] =
+      "ip -4 neigh | grep lladdr | sed -E 's/ (REACHABLE|STALE|DELAY|PROBE)//' | sort; ";
+  constexpr char kPorts[] =
+      "bridge fdb show br crt0 | grep -vE '^(33:33|01:00:5e|01:80:c2)' | "
+      "sed -E 's/([0-9a-f]{2}:){5}[0-9a-f]{2}/MAC/; s/veth[0-9a-f]{8}/VETH/' | sort";
+  const std::string text = absl::StrCat("== neighbours\n", OutputIn(a.netns.get(), kNeighbours),
+                                        OutputIn(b.netns.get(), kNeighbours), Output(kNeighbours),
+                                        "== fdb\n", Output(kPorts));
+  return std::regex_replace(text, std::regex("(?:[0-9a-f]{2}:){5}[0-9a-f]{2}"), "MAC");
+}
+
 size_t CountVeths() {
   std::istringstream links(Output("ip -o link"));
   size_t count = 0;
@@ -114,12 +139,18 @@ std::string FactsOf(By by, const std::string& conf) {
   Host host(conf);
   const Machine first(host.dir, "a1");
   const Machine second(host.dir, "a2");
-  REQUIRE(host.Add(by, first).ok());
-  REQUIRE(host.Add(by, second).ok());
+  const auto added = host.Add(by, first);
+  const auto other = host.Add(by, second);
+  REQUIRE((added.ok() && other.ok()));
   CHECK(host.Executed() == (by == By::kEngine ? ""
                                               : "loopback ADD;bridge ADD;"
                                                 "loopback ADD;bridge ADD;"));
   std::string facts = Facts(host, first) + Facts(host, second);
+  Talk(first, added->ips[0], second, other->ips[0], absl::StrContains(conf, "ateway\": true"));
+  const std::string acquaintances = Acquaintances(first, second);
+  CHECK(absl::StrContains(acquaintances, added->ips[0] + " dev eth0 lladdr MAC"));
+  CHECK(absl::StrContains(acquaintances, "MAC dev VETH"));
+  facts += acquaintances;
   CHECK(host.Del(by, first).ok());
   CHECK(host.Del(by, second).ok());
   CHECK(host.Leases().empty());
