@@ -25,6 +25,11 @@ class Bridge {
   absl::StatusOr<std::string> Add(const BridgeConf& conf, const BridgePod& pod,
                                   base::Deadline deadline);
 
+  // Whether the engine has made masquerading for any pod.
+  absl::StatusOr<bool> HasTables(base::Deadline deadline) {
+    return masquerading_.HasTables(deadline);
+  }
+
   // Whether the engine has made the pod's masquerading. Always false without ipMasq.
   absl::StatusOr<bool> Masquerades(const BridgeConf& conf, const BridgePod& pod,
                                    base::Deadline deadline);

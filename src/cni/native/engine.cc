@@ -61,7 +61,7 @@ Answer Engine::RunBridge(const PluginCall& call, base::Deadline deadline) {
     return bridge_.Add(*conf, pod, deadline);
   }
   if (conf->ip_masq) {
-    const absl::StatusOr<bool> mine = bridge_.Masquerades(*conf, pod, deadline);
+    const absl::StatusOr<bool> mine = IsMine(*conf, pod, deadline);
     // Switched off, the engine only undoes what it did before: where nftables does not answer, it
     // cannot have done anything. Without a descriptor it was not asked.
     if (!mine.ok() && (enabled_ || absl::IsResourceExhausted(mine.status()))) return mine.status();
@@ -70,6 +70,19 @@ Answer Engine::RunBridge(const PluginCall& call, base::Deadline deadline) {
     return std::nullopt;
   }
   return Empty(bridge_.Delete(*conf, pod, deadline));
+}
+
+// Switched off, the engine makes no table. So where there is none it is asked once, and not for
+// each DEL of the plugins.
+absl::StatusOr<bool> Engine::IsMine(const BridgeConf& conf, const BridgePod& pod,
+                                    base::Deadline deadline) {
+  if (!enabled_) {
+    if (nothing_to_undo_) return false;
+    CRISP_ASSIGN_OR_RETURN(const bool any, bridge_.HasTables(deadline));
+    nothing_to_undo_ = !any;
+    if (!any) return false;
+  }
+  return bridge_.Masquerades(conf, pod, deadline);
 }
 
 Answer Engine::RunLoopback(const PluginCall& call, base::Deadline deadline) {

@@ -4,6 +4,7 @@
 // an option that the engine does not have (conf.h) are left to the plugin. Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <optional>
 #include <string>
 
@@ -34,7 +35,12 @@ class Engine {
   std::optional<absl::StatusOr<std::string>> RunLoopback(const PluginCall& call,
                                                          base::Deadline deadline);
 
+  // Whether the engine has made the pod's masquerading.
+  absl::StatusOr<bool> IsMine(const BridgeConf& conf, const BridgePod& pod,
+                              base::Deadline deadline);
+
   const bool enabled_;
+  std::atomic<bool> nothing_to_undo_ = false;  // it is not enabled, and there was no table
   Bridge bridge_;
 };
 

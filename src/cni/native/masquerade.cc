@@ -291,14 +291,18 @@ absl::Status RemoveElement(Netlink& netlink, const Address& address) {
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
+// kInvalidArgument: a kernel without nftables.
+bool IsNone(const absl::Status& status) {
+  return absl::IsNotFound(status) || absl::IsInvalidArgument(status);
+}
+
 absl::StatusOr<bool> HasElement(Netlink& netlink, const Address& address,
                                 const std::string& container_id) {
   std::vector<std::string> comments;
   const absl::Status status = netlink.Do(ElementMessage(NFT_MSG_GETSETELEM, NLM_F_ACK, address),
                                          absl::StrCat("nftables: find ", ToString(address)),
                                          [&](nlmsghdr* answer) { ReadComments(answer, comments); });
-  // kInvalidArgument: a kernel without nftables.
-  if (absl::IsNotFound(status) || absl::IsInvalidArgument(status)) return false;
+  if (IsNone(status)) return false;
   CRISP_RETURN_IF_ERROR(status);
   return comments == std::vector<std::string>{Comment(container_id)};
 }
@@ -343,6 +347,22 @@ absl::StatusOr<bool> Masquerading::Has(const Address& address, const std::string
   // An engine that is switched off only asks, and is to hold nothing open.
   if (netlink->opened() && !has.value_or(false)) netlink->Close();
   return has;
+}
+
+absl::StatusOr<bool> Masquerading::HasTables(base::Deadline deadline) {
+  absl::StatusOr<SharedNetlink::Turn> netlink = netlink_.Take(deadline);
+  if (absl::IsUnimplemented(netlink.status())) return false;
+  CRISP_RETURN_IF_ERROR(netlink.status());
+  bool any = false;
+  for (const bool v6 : {false, true}) {
+    Message request = Change(NFT_MSG_GETTABLE, NLM_F_ACK, {.v6 = v6});
+    request.PutName(NFTA_TABLE_NAME, kTable);
+    const absl::Status status = (*netlink)->Do(std::move(request), "nftables: find table");
+    if (!status.ok() && !IsNone(status)) return status;
+    any = any || status.ok();
+  }
+  if (netlink->opened() && !any) netlink->Close();
+  return any;
 }
 
 absl::Status Masquerading::Remove(const Address& address, const std::string& container_id,

@@ -39,6 +39,9 @@ class Masquerading {
   absl::StatusOr<bool> Has(const Address& address, const std::string& container_id,
                            base::Deadline deadline);
 
+  // Whether there is a table, of either family.
+  absl::StatusOr<bool> HasTables(base::Deadline deadline);
+
   // OK when there is none; one of another container stays.
   absl::Status Remove(const Address& address, const std::string& container_id,
                       base::Deadline deadline);
