@@ -330,8 +330,9 @@ TEST_CASE("an ADD that is killed at any moment is undone by DEL") {
 TEST_CASE("a list with a plugin that the engine does not have is done by both") {
   std::string conf =
       absl::StrReplaceAll(kMasq, {{"\"ipMasq\"", R"("hairpinMode": true, "ipMasq")"}});
-  conf.replace(conf.rfind(']'), 1,
-               R"(, {"type": "portmap", "capabilities": {"portMappings": true}, "snat": true}])");
+  conf.replace(
+      conf.rfind(']'), 1,
+      R"(, {"type": "portmap", "capabilities": {"portMappings": true}, "markMasqBit": 13}])");
   Host host(conf);
   Machine pod(host.dir, "a1");
   pod.request.port_mappings = {{kHostPort, kPort, Protocol::kTcp, ""}};

@@ -48,6 +48,7 @@ Answer Engine::Run(const PluginCall& call, base::Deadline deadline) {
   Answer answer;
   if (call.type == "bridge") answer = RunBridge(call, deadline);
   if (call.type == "loopback") answer = RunLoopback(call, deadline);
+  if (call.type == "portmap") answer = RunPortmap(call, deadline);
   if (answer.has_value() && !answer->ok()) return Failure(call, answer->status());
   return answer;
 }
@@ -90,6 +91,26 @@ Answer Engine::RunLoopback(const PluginCall& call, base::Deadline deadline) {
   if (!enabled_ || !conf.has_value()) return std::nullopt;
   if (call.verb == Verb::kAdd) return AddLoopback(*conf, call.netns, deadline);
   return Empty(DeleteLoopback(call.netns, deadline));
+}
+
+Answer Engine::RunPortmap(const PluginCall& call, base::Deadline deadline) {
+  const std::optional<PortmapConf> conf = DecodePortmap(call.conf);
+  if (!conf.has_value()) return std::nullopt;
+  if (call.verb == Verb::kAdd) {
+    if (!enabled_ || conf->pod.empty()) return std::nullopt;
+    if (conf->ports.empty()) return conf->prev_result;
+    const absl::StatusOr<bool> added = portmap_.Add(*conf, call.container_id, deadline);
+    if (added.ok() && !*added) return std::nullopt;
+    return added.ok() ? absl::StatusOr<std::string>(conf->prev_result) : added.status();
+  }
+  if (conf->ports.empty()) return enabled_ ? Answer("") : std::nullopt;
+  const absl::StatusOr<bool> deleted = portmap_.Delete(call.container_id, deadline);
+  // As for bridge.
+  if (!deleted.ok() && (enabled_ || absl::IsResourceExhausted(deleted.status()))) {
+    return deleted.status();
+  }
+  if (!deleted.value_or(false)) return std::nullopt;  // the rules, if any, are the plugin's
+  return Answer("");
 }
 
 }  // namespace crisp::cni::native
