@@ -18,6 +18,8 @@ namespace crisp::base {
 class CondVar {
  public:
   void NotifyAll() { changed_.notify_all(); }
+  // Wakes one of those that wait, if any does.
+  void NotifyOne() { changed_.notify_one(); }
 
   // Returns when notified or when `deadline` has passed.
   void Wait(absl::Mutex& mu, Deadline deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);

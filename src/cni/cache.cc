@@ -42,6 +42,8 @@ absl::StatusOr<std::vector<Cache::Found>> Cache::Find(absl::string_view containe
       CRISP_RETURN_IF_ERROR(Remove(path));
     if (!absl::EndsWith(name, suffix)) continue;
     const absl::StatusOr<std::string> text = base::ReadFile(path, kMaxEntryBytes);
+    // It is not damaged: only there was no descriptor left to read it.
+    if (absl::IsResourceExhausted(text.status())) return text.status();
     absl::StatusOr<CacheEntry> entry =
         text.ok() ? DecodeCacheEntry(*text) : absl::StatusOr<CacheEntry>(text.status());
     if (absl::IsNotFound(entry.status())) continue;

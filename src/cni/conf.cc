@@ -98,6 +98,10 @@ ConfDirectory LoadConfDirectory(const std::string& dir) {
   ConfDirectory directory;
   const absl::StatusOr<std::vector<std::string>> names = base::ListDir(dir);
   std::string missing = absl::StrCat("no network config found in ", dir);
+  if (absl::IsResourceExhausted(names.status())) {
+    directory.network = names.status();
+    return directory;
+  }
   if (!names.ok() && !absl::IsNotFound(names.status())) {
     absl::StrAppend(&missing, ": ", names.status().message());
   }
@@ -105,7 +109,10 @@ ConfDirectory LoadConfDirectory(const std::string& dir) {
     for (const std::string& name : *names) {
       if (!HasConfSuffix(name) || directory.skipped.size() == kMaxSkippedFiles) continue;
       directory.network = LoadConf(dir, name);
-      if (directory.network.ok()) return directory;
+      // Without a descriptor it may be the one: the next file is another network.
+      if (directory.network.ok() || absl::IsResourceExhausted(directory.network.status())) {
+        return directory;
+      }
       directory.skipped.push_back(absl::StrCat(name, ": ", directory.network.status().message()));
     }
   }

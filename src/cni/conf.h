@@ -64,8 +64,9 @@ using MorePlugins =
 absl::StatusOr<NetworkConf> ParseConf(absl::string_view text, const MorePlugins& more = nullptr);
 
 struct ConfDirectory {
-  absl::StatusOr<NetworkConf> network;  // kUnavailable "no network config found in <dir>..."
-  std::vector<std::string> skipped;     // "<file>: <error>" for invalid files before `network`
+  // kUnavailable "no network config found in <dir>...", kResourceExhausted without a descriptor.
+  absl::StatusOr<NetworkConf> network;
+  std::vector<std::string> skipped;  // "<file>: <error>" for invalid files before `network`
 };
 
 // The first valid *.conflist, *.conf or *.json file in lexical order. The *.conf files of the

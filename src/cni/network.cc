@@ -9,19 +9,18 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/cleanup/cleanup.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "base/errno.h"
 #include "base/failpoint.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "cgroup/join.h"
 #include "cni/arguments.h"
 #include "cni/cache.h"
 #include "cni/conf.h"
+#include "cni/leases.h"
 #include "cni/native/engine.h"
 #include "cni/netns.h"
 #include "cni/plugin.h"
@@ -34,7 +33,6 @@ namespace {
 
 // What an ADD that outlived its crispd gets to end by itself. Most need less than a second.
 constexpr absl::Duration kFinishTime = absl::Seconds(5);
-constexpr size_t kMaxLeaseBytes = 4096;
 
 std::vector<std::string> Ordered(std::vector<std::string> ips, IpPreference preference) {
   if (preference == IpPreference::kCni) return ips;
@@ -55,24 +53,6 @@ absl::StatusOr<CacheEntry> NewEntry(const PodNetworkRequest& request, const Netw
   entry.netns = request.netns_path;
   entry.config = network.json;
   return entry;
-}
-
-// A DEL that says it has succeeded and leaves an address reserved would use up the range: it is
-// tried again. A lease is a file that begins with the id of its container.
-absl::Status CheckLeases(const NetworkConf& network, const CacheEntry& entry) {
-  const absl::StatusOr<Result> result = ParseResult(entry.result, network.cni_version);
-  if (!result.ok()) return absl::OkStatus();  // no ADD has succeeded
-  for (const PluginConf& plugin : network.plugins) {
-    if (plugin.lease_dir.empty()) continue;
-    for (const std::string& ip : result->ips) {
-      const absl::StatusOr<std::string> lease =
-          base::ReadFile(base::JoinPath(plugin.lease_dir, ip), kMaxLeaseBytes);
-      if (!lease.ok() || !absl::StartsWith(*lease, entry.container_id)) continue;
-      return absl::UnavailableError(absl::StrCat("cni del: plugin ", plugin.type, ": the lease of ",
-                                                 ip, " is still in ", plugin.lease_dir));
-    }
-  }
-  return absl::OkStatus();
 }
 
 void LogRulesMayStay(const CacheEntry& entry, const absl::Status& why) {
@@ -127,7 +107,9 @@ class ConfiguredNetwork final : public Network {
         cache_(options_.cache_dir),
         refusals_(options_.patience),
         probe_(options_.plugin_dirs, Group("status")),
-        engine_(options_.native) {}
+        engine_(options_.native) {
+    engine_.CollectRemains();
+  }
 
   absl::StatusOr<PodNetwork> Attach(const PodNetworkRequest& request,
                                     base::Deadline deadline) override;
@@ -345,6 +327,7 @@ absl::Status ConfiguredNetwork::DetachFound(const Cache::Found& found,
 absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
                                               base::Deadline deadline) {
   const ConfDirectory directory = LoadConfDirectory(options_.conf_dir);
+  if (absl::IsResourceExhausted(directory.network.status())) return directory.network.status();
   if (!directory.network.ok()) return absl::OkStatus();
   const absl::StatusOr<CacheEntry> entry = NewEntry(request, *directory.network);
   if (!entry.ok()) return absl::OkStatus();  // Attach refuses such a request before any plugin runs

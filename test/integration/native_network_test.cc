@@ -77,6 +77,31 @@ std::string Facts(const Host& host, const Machine& pod) {
   return facts;
 }
 
+// Each sends to the other one, and to the gateway if there is one, so that all know each other's
+// hardware addresses. Nobody listens.
+void Talk(const Machine& a, const std::string& a_ip, const Machine& b, const std::string& b_ip,
+          bool gateway) {
+  CHECK(absl::StrContains(SeenFrom(a.netns.get(), b_ip, b), "ECONNREFUSED"));
+  CHECK(absl::StrContains(SeenFrom(b.netns.get(), a_ip, a), "ECONNREFUSED"));
+  if (!gateway) return;
+  CHECK(absl::StrContains(SeenFrom(a.netns.get(), "10.199.0.1", a), "ECONNREFUSED"));
+  CHECK(absl::StrContains(SeenFrom(b.netns.get(), "10.199.0.1", b), "ECONNREFUSED"));
+}
+
+// Neighbours of IPv4, without their states, which change by themselves, and what the bridge knows
+// to be behind which port, without groups of multicast, which each end joins in its own time.
+std::string Acquaintances(const Machine& a, const Machine& b) {
+  constexpr char kNeighbours[] =
+      "ip -4 neigh | grep lladdr | sed -E 's/ (REACHABLE|STALE|DELAY|PROBE)//' | sort; ";
+  constexpr char kPorts[] =
+      "bridge fdb show br crt0 | grep -vE '^(33:33|01:00:5e|01:80:c2)' | "
+      "sed -E 's/([0-9a-f]{2}:){5}[0-9a-f]{2}/MAC/; s/veth[0-9a-f]{8}/VETH/' | sort";
+  const std::string text = absl::StrCat("== neighbours\n", OutputIn(a.netns.get(), kNeighbours),
+                                        OutputIn(b.netns.get(), kNeighbours), Output(kNeighbours),
+                                        "== fdb\n", Output(kPorts));
+  return std::regex_replace(text, std::regex("(?:[0-9a-f]{2}:){5}[0-9a-f]{2}"), "MAC");
+}
+
 size_t CountVeths() {
   std::istringstream links(Output("ip -o link"));
   size_t count = 0;
@@ -114,12 +139,18 @@ std::string FactsOf(By by, const std::string& conf) {
   Host host(conf);
   const Machine first(host.dir, "a1");
   const Machine second(host.dir, "a2");
-  REQUIRE(host.Add(by, first).ok());
-  REQUIRE(host.Add(by, second).ok());
+  const auto added = host.Add(by, first);
+  const auto other = host.Add(by, second);
+  REQUIRE((added.ok() && other.ok()));
   CHECK(host.Executed() == (by == By::kEngine ? ""
                                               : "loopback ADD;bridge ADD;"
                                                 "loopback ADD;bridge ADD;"));
   std::string facts = Facts(host, first) + Facts(host, second);
+  Talk(first, added->ips[0], second, other->ips[0], absl::StrContains(conf, "ateway\": true"));
+  const std::string acquaintances = Acquaintances(first, second);
+  CHECK(absl::StrContains(acquaintances, added->ips[0] + " dev eth0 lladdr MAC"));
+  CHECK(absl::StrContains(acquaintances, "MAC dev VETH"));
+  facts += acquaintances;
   CHECK(host.Del(by, first).ok());
   CHECK(host.Del(by, second).ok());
   CHECK(host.Leases().empty());
@@ -299,8 +330,9 @@ TEST_CASE("an ADD that is killed at any moment is undone by DEL") {
 TEST_CASE("a list with a plugin that the engine does not have is done by both") {
   std::string conf =
       absl::StrReplaceAll(kMasq, {{"\"ipMasq\"", R"("hairpinMode": true, "ipMasq")"}});
-  conf.replace(conf.rfind(']'), 1,
-               R"(, {"type": "portmap", "capabilities": {"portMappings": true}, "snat": true}])");
+  conf.replace(
+      conf.rfind(']'), 1,
+      R"(, {"type": "portmap", "capabilities": {"portMappings": true}, "markMasqBit": 13}])");
   Host host(conf);
   Machine pod(host.dir, "a1");
   pod.request.port_mappings = {{kHostPort, kPort, Protocol::kTcp, ""}};
@@ -332,6 +364,48 @@ TEST_CASE("the host's end of a pod's link goes although something holds the name
   CHECK(host.Del(By::kEngine, pod) == absl::OkStatus());
   CHECK_FALSE(absl::StrContains(OutputIn(pod.netns.get(), "ip addr"), "10.199.0.2"));
   CHECK(VethsGo());
+}
+
+TEST_CASE("links that DEL has left to the kernel go when crispd stops, all at once") {
+  constexpr size_t kPods = 250;
+  Host host(kPlain);
+  std::vector<std::unique_ptr<Machine>> pods;  // their namespaces are held
+  for (size_t i = 0; i < kPods; ++i) {
+    pods.push_back(std::make_unique<Machine>(host.dir, absl::StrCat("s", i)));
+    REQUIRE(host.Add(By::kEngine, *pods.back()).ok());
+  }
+  const Machine stays(host.dir, "stays");
+  REQUIRE(host.Add(By::kEngine, stays).ok());
+  for (const auto& pod : pods) CHECK(host.Del(By::kEngine, *pod) == absl::OkStatus());
+  const int64_t start = base::MonotonicNanos();
+  host.Stop();
+  const int64_t nanos = base::MonotonicNanos() - start;
+  std::cout << kPods << " links at stop: " << nanos / 1'000'000 << " ms\n";
+  CHECK(nanos < int64_t{3} * 1'000'000'000);
+  CHECK(CountVeths() == 1);
+  CHECK(absl::StrContains(OutputIn(stays.netns.get(), "ip link"), "eth0"));
+}
+
+TEST_CASE("what a crispd that was killed had put off is done after the next start") {
+  Host host(kMasq);
+  host.Stop();
+  const Machine pod(host.dir, "a1");
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto network = NewNetwork(host.options);
+    const bool done =
+        network->Attach(pod.request, Soon()).ok() && network->Detach(pod.request, Soon()).ok();
+    _exit(done ? 0 : 1);  // as if it was killed: no destructor runs
+  }
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  CHECK(CountVeths() == 1);
+  CHECK(absl::StrContains(Output("nft list tables"), "crisp"));
+  auto next = NewNetwork(host.options);
+  CHECK(VethsGo());
+  next.reset();
+  CHECK_FALSE(absl::StrContains(Output("nft list tables"), "crisp"));
 }
 
 TEST_CASE("what ADD and DEL cost, by the engine and by plugins") {

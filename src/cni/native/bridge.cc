@@ -10,12 +10,14 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "cni/native/links.h"
 #include "cni/native/pod_interface.h"
 #include "cni/native/result.h"
+#include "cni/native/sysctl.h"
 #include "cni/netns.h"
 
 namespace crisp::cni::native {
@@ -26,9 +28,8 @@ constexpr absl::Duration kPortTime = absl::Milliseconds(2550);  // as the plugin
 constexpr absl::Duration kUndoTime = absl::Seconds(10);
 
 // crispd owns the routes of the host's links: what a pod advertises must not become one.
-void RefuseAdvertisements(const std::string& link) {
-  base::WriteExisting(absl::StrCat("/proc/sys/net/ipv6/conf/", link, "/accept_ra"), "0")
-      .IgnoreError();
+absl::Status RefuseAdvertisements(const std::string& link) {
+  return SetIfThere(SysctlPath("ipv6", link, "accept_ra"), "0");
 }
 
 absl::StatusOr<Link> EnsureBridge(Links& links, const BridgeConf& conf) {
@@ -43,7 +44,7 @@ absl::StatusOr<Link> EnsureBridge(Links& links, const BridgeConf& conf) {
     return absl::FailedPreconditionError(
         absl::StrCat("\"", conf.bridge, "\" already exists but is not a bridge"));
   }
-  RefuseAdvertisements(conf.bridge);
+  CRISP_RETURN_IF_ERROR(RefuseAdvertisements(conf.bridge));
   const uint32_t wanted =
       static_cast<uint32_t>(IFF_UP) | (conf.promiscuous ? static_cast<uint32_t>(IFF_PROMISC) : 0);
   if ((bridge->flags & wanted) != wanted) {
@@ -71,10 +72,12 @@ absl::StatusOr<std::string> AddPair(Links& links, const BridgeConf& conf, uint32
                                               .pod_mac = conf.mac});
     if (added.ok()) return name;
     if (!absl::IsAlreadyExists(added)) return added;
-    if (!links.Find(name).ok()) {
+    const absl::Status found = links.Find(name).status();
+    if (absl::IsNotFound(found)) {
       return absl::AlreadyExistsError(
           absl::StrCat("container veth name provided (", pod_name, ") already exists"));
     }
+    CRISP_RETURN_IF_ERROR(found);
   }
   return absl::InternalError("failed to find a unique veth name");
 }
@@ -108,10 +111,11 @@ absl::Status EnsureAddress(Links& links, const Link& bridge, const Prefix& wante
     }
     CRISP_RETURN_IF_ERROR(links.RemoveAddress(bridge, one.prefix));
   }
+  // Otherwise its address would be the lowest of its ports', and change as pods come and go. Before
+  // the other one, which tells the next ADD that this is done.
+  CRISP_RETURN_IF_ERROR(links.SetMac(bridge, *bridge.mac));
   const absl::Status added = links.AddAddress(bridge, wanted);
-  if (!added.ok() && !absl::IsAlreadyExists(added)) return added;
-  // Otherwise its address would be the lowest of its ports', and change as pods come and go.
-  return links.SetMac(bridge, *bridge.mac);
+  return absl::IsAlreadyExists(added) ? absl::OkStatus() : added;
 }
 
 absl::Status EnableForwarding(const char* path) {
@@ -168,10 +172,11 @@ class Addition {
   Addition(const Addition&) = delete;
   Addition& operator=(const Addition&) = delete;
 
-  absl::StatusOr<std::string> Run();
+  // Says whether it came to the masquerading.
+  absl::StatusOr<std::string> Run(bool& masqueraded);
 
  private:
-  absl::Status TakeLeases();
+  absl::Status Masquerade();
   absl::Status Connect(Links& links, int netns);
   absl::Status Undo();
 
@@ -185,9 +190,7 @@ class Addition {
 
 // The masquerading comes before everything that a pod could use, and DEL knows by it that the
 // engine made the rest.
-absl::Status Addition::TakeLeases() {
-  CRISP_ASSIGN_OR_RETURN(result_.leases, Reserve(conf_.ipam, pod_.owner, deadline_));
-  if (!conf_.ip_masq) return absl::OkStatus();
+absl::Status Addition::Masquerade() {
   for (const Lease& lease : result_.leases) {
     CRISP_RETURN_IF_ERROR(masquerading_.Add(lease.address, pod_.owner.container_id, deadline_));
   }
@@ -195,21 +198,30 @@ absl::Status Addition::TakeLeases() {
 }
 
 absl::Status Addition::Connect(Links& links, int netns) {
-  CRISP_ASSIGN_OR_RETURN(Netlink news, Netlink::Open(NETLINK_ROUTE, deadline_, RTMGRP_LINK));
   CRISP_ASSIGN_OR_RETURN(result_.host.name,
                          AddPair(links, conf_, result_.bridge.index, netns, pod_.owner.interface));
-  RefuseAdvertisements(result_.host.name);
+  base::Failpoint("cni bridge: linked");
+  CRISP_RETURN_IF_ERROR(RefuseAdvertisements(result_.host.name));
   CRISP_ASSIGN_OR_RETURN(result_.host, links.Find(result_.host.name));
+  CRISP_ASSIGN_OR_RETURN(Netlink news, Netlink::Open(NETLINK_ROUTE, deadline_, RTMGRP_LINK));
+  CRISP_RETURN_IF_ERROR(news.HearOnlyOf(result_.host.index));
   if (conf_.hairpin) CRISP_RETURN_IF_ERROR(links.SetHairpin(result_.host));
   result_.routes = RoutesOf(conf_, result_.leases);
   CRISP_ASSIGN_OR_RETURN(result_.pod, SetUpInterface(netns, pod_.owner.interface, result_.leases,
                                                      result_.routes, deadline_));
+  base::Failpoint("cni bridge: pod set up");
   return AwaitPort(links, news, result_.host.name, deadline_);
 }
 
-absl::StatusOr<std::string> Addition::Run() {
+absl::StatusOr<std::string> Addition::Run(bool& masqueraded) {
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, OpenNetns(pod_.netns));
-  CRISP_RETURN_IF_ERROR(base::Prefix(TakeLeases(), "host-local"));
+  absl::StatusOr<std::vector<Lease>> leases = Reserve(conf_.ipam, pod_.owner, deadline_);
+  if (!leases.ok()) return base::Prefix(leases.status(), "host-local");
+  result_.leases = *std::move(leases);
+  masqueraded = conf_.ip_masq;
+  base::Failpoint("cni bridge: leased");
+  if (masqueraded) CRISP_RETURN_IF_ERROR(Masquerade());
+  base::Failpoint("cni bridge: masqueraded");
   CRISP_ASSIGN_OR_RETURN(Links links, Links::Open(deadline_));
   absl::StatusOr<Link> bridge = EnsureBridge(links, conf_);
   if (!bridge.ok()) return base::Prefix(bridge.status(), "failed to create bridge");
@@ -222,6 +234,7 @@ absl::StatusOr<std::string> Addition::Run() {
   CRISP_ASSIGN_OR_RETURN(result_.bridge, links.Find(conf_.bridge));
   result_.netns = pod_.netns;
   result_.dns = conf_.dns;
+  base::Failpoint("cni bridge: added");
   done_ = true;
   return EncodeBridgeResult(result_);
 }
@@ -233,6 +246,7 @@ absl::Status Addition::Undo() {
   if (!result_.host.name.empty()) {
     CRISP_ASSIGN_OR_RETURN(Links links, Links::Open(deadline));
     const absl::StatusOr<Link> host = links.Find(result_.host.name);
+    if (!absl::IsNotFound(host.status())) CRISP_RETURN_IF_ERROR(host.status());
     if (host.ok()) CRISP_RETURN_IF_ERROR(links.Delete(*host));
   }
   if (result_.leases.empty()) return absl::OkStatus();
@@ -257,9 +271,16 @@ absl::StatusOr<std::vector<Address>> AddressesOf(const BridgeConf& conf, const B
 
 absl::StatusOr<std::string> Bridge::Add(const BridgeConf& conf, const BridgePod& pod,
                                         base::Deadline deadline) {
-  absl::StatusOr<std::string> result = Addition(masquerading_, conf, pod, deadline).Run();
-  if (!result.ok() && conf.ip_masq) RemoveUnusedTablesLater();
+  bool masqueraded = false;
+  absl::StatusOr<std::string> result =
+      Addition(masquerading_, conf, pod, deadline).Run(masqueraded);
+  if (!result.ok() && masqueraded) RemoveUnusedTablesLater();
   return result;
+}
+
+void Bridge::CollectRemains() {
+  DeleteLinksLater();
+  RemoveUnusedTablesLater();
 }
 
 absl::StatusOr<bool> Bridge::Masquerades(const BridgeConf& conf, const BridgePod& pod,
@@ -274,9 +295,20 @@ absl::StatusOr<bool> Bridge::Masquerades(const BridgeConf& conf, const BridgePod
   return false;
 }
 
+void Bridge::DeleteLinksLater() {
+  collector_.Later(Collector::Job::kLinks, [] {
+    absl::StatusOr<Links> links = Links::Open(base::Deadline::In(kUndoTime));
+    const absl::Status status = links.ok() ? links->DeleteAbandoned() : links.status();
+    if (status.ok()) return;
+    base::Log(base::LogLevel::kWarning, "links of pods that are gone stay for now",
+              {{"error", std::string(status.message())}});
+  });
+}
+
 // Not now: to make a table anew for the next pod takes some waits for RCU.
 void Bridge::RemoveUnusedTablesLater() {
-  collector_.Later([this] { masquerading_.RemoveUnusedTables(base::Deadline::In(kUndoTime)); });
+  collector_.Later(Collector::Job::kTables,
+                   [this] { masquerading_.RemoveUnusedTables(base::Deadline::In(kUndoTime)); });
 }
 
 // Only by the name that ADD has answered: what the pod's interface says of the host's end is up to
@@ -288,11 +320,15 @@ absl::Status Bridge::Disconnect(const BridgeConf& conf, const BridgePod& pod,
   const std::string& name = pod.owner.interface;
   if (conf.attached.host_link.empty()) return DeleteInterface(netns.get(), name, deadline);
   CRISP_RETURN_IF_ERROR(TakeAddresses(netns.get(), name, conf.attached.addresses, deadline));
+  base::Failpoint("cni bridge: addresses taken");
   CRISP_ASSIGN_OR_RETURN(Links links, Links::Open(deadline));
   const absl::StatusOr<Link> host = links.Find(conf.attached.host_link);
-  if (host.ok() && host->kind == "veth") {
-    collector_.Later([link = *host] { DeleteIfThere(link); });
-  }
+  if (absl::IsNotFound(host.status())) return absl::OkStatus();
+  CRISP_RETURN_IF_ERROR(host.status());
+  if (host->kind != "veth") return absl::OkStatus();
+  CRISP_RETURN_IF_ERROR(links.Abandon(*host));
+  base::Failpoint("cni bridge: link given up");
+  DeleteLinksLater();
   return absl::OkStatus();
 }
 
@@ -303,6 +339,7 @@ absl::Status Bridge::Delete(const BridgeConf& conf, const BridgePod& pod, base::
     for (const Address& address : addresses) {
       CRISP_RETURN_IF_ERROR(masquerading_.Remove(address, pod.owner.container_id, deadline));
     }
+    base::Failpoint("cni bridge: not masqueraded");
     RemoveUnusedTablesLater();
   }
   // Last: another pod may get the address from here on.

@@ -25,6 +25,11 @@ class Bridge {
   absl::StatusOr<std::string> Add(const BridgeConf& conf, const BridgePod& pod,
                                   base::Deadline deadline);
 
+  // Whether the engine has made masquerading for any pod.
+  absl::StatusOr<bool> HasTables(base::Deadline deadline) {
+    return masquerading_.HasTables(deadline);
+  }
+
   // Whether the engine has made the pod's masquerading. Always false without ipMasq.
   absl::StatusOr<bool> Masquerades(const BridgeConf& conf, const BridgePod& pod,
                                    base::Deadline deadline);
@@ -33,9 +38,13 @@ class Bridge {
   // link is left to the kernel, which deletes it with the namespace, and to the collector.
   absl::Status Delete(const BridgeConf& conf, const BridgePod& pod, base::Deadline deadline);
 
+  // What a crispd that was killed had put off: links of pods that are gone, unused tables. Later.
+  void CollectRemains();
+
  private:
   absl::Status Disconnect(const BridgeConf& conf, const BridgePod& pod, base::Deadline deadline);
 
+  void DeleteLinksLater();
   void RemoveUnusedTablesLater();
 
   Masquerading masquerading_;

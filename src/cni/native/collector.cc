@@ -1,14 +1,10 @@
 #include "cni/native/collector.h"
 
-#include "base/log.h"
+#include <algorithm>
+
 #include "base/status_macros.h"
 
 namespace crisp::cni::native {
-namespace {
-
-constexpr absl::Duration kDeleteTime = absl::Seconds(10);
-
-}  // namespace
 
 Collector::~Collector() {
   base::Thread thread;
@@ -27,16 +23,20 @@ absl::Status Collector::EnsureThread() {
   return absl::OkStatus();
 }
 
-void Collector::Later(std::function<void()> job) {
+void Collector::Later(Job job, std::function<void()> work) {
   {
     absl::MutexLock lock(&mutex_);
+    if (std::any_of(waiting_.begin(), waiting_.end(),
+                    [&](const Waiting& waiting) { return waiting.job == job; })) {
+      return;
+    }
     if (EnsureThread().ok()) {
-      waiting_.emplace_back(base::Deadline::In(patience_), std::move(job));
+      waiting_.push_back({job, base::Deadline::In(patience_), std::move(work)});
       changed_.NotifyAll();
       return;
     }
   }
-  job();
+  work();
 }
 
 void Collector::Loop() {
@@ -44,30 +44,16 @@ void Collector::Loop() {
   while (!stop_ || !waiting_.empty()) {
     if (waiting_.empty()) {
       changed_.Wait(mutex_, base::Deadline::Never());
-    } else if (!stop_ && !waiting_.front().first.Passed()) {
-      changed_.Wait(mutex_, waiting_.front().first);
+    } else if (!stop_ && !waiting_.front().start.Passed()) {
+      changed_.Wait(mutex_, waiting_.front().start);
     } else {
-      const std::function<void()> job = std::move(waiting_.front().second);
+      const std::function<void()> work = std::move(waiting_.front().work);
       waiting_.pop_front();
       mutex_.Unlock();
-      job();
+      work();
       mutex_.Lock();
     }
   }
-}
-
-// Another link may have got the name since, and another index.
-void DeleteIfThere(const Link& link) {
-  absl::StatusOr<Links> links = Links::Open(base::Deadline::In(kDeleteTime));
-  absl::Status status = links.status();
-  if (status.ok()) {
-    const absl::StatusOr<Link> now = links->Find(link.name);
-    if (!now.ok() || now->index != link.index) return;
-    status = links->Delete(link);
-  }
-  if (status.ok()) return;
-  base::Log(base::LogLevel::kWarning, "the link of a pod that is gone stays",
-            {{"link", link.name}, {"error", std::string(status.message())}});
 }
 
 }  // namespace crisp::cni::native

@@ -1,8 +1,10 @@
 // The configurations that the engine does itself: what the plugins bridge (with the IPAM plugin
-// host-local) and loopback get on standard input. The decoders take a configuration only when each
-// of its options is one that the engine has, and right. For all others they say nullopt: the plugin
-// is executed, which does what it asks for or says what is wrong with it. Pure, thread-safe.
-// Source: containernetworking/plugins 1.1.1: plugins/main/{bridge,loopback}, plugins/ipam.
+// host-local), loopback and portmap get on standard input. The decoders take a configuration only
+// when each of its options is one that the engine has, and right. For all others they say nullopt:
+// the plugin is executed, which does what it asks for or says what is wrong with it. Pure,
+// thread-safe.
+// Source: containernetworking/plugins 1.1.1: plugins/main/{bridge,loopback}, plugins/ipam,
+// plugins/meta/portmap.
 #pragma once
 
 #include <array>
@@ -69,5 +71,23 @@ struct LoopbackConf {
 };
 
 std::optional<LoopbackConf> DecodeLoopback(absl::string_view json);
+
+// A port of the host that leads to one of the pod.
+struct HostPort {
+  uint8_t protocol = 0;  // IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP
+  uint16_t port = 0;     // not 0; pod_port neither
+  uint16_t pod_port = 0;
+  // Of the host. Empty: every one; 0.0.0.0 or "::": every one of that family.
+  std::optional<Address> address;
+};
+
+struct PortmapConf {
+  bool snat = true;             // what needs it is masqueraded
+  std::vector<HostPort> ports;  // no packet is meant by two of them
+  std::vector<Prefix> pod;      // by prevResult, at most one of each family
+  std::string prev_result;      // JSON; empty without
+};
+
+std::optional<PortmapConf> DecodePortmap(absl::string_view json);
 
 }  // namespace crisp::cni::native

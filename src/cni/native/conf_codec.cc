@@ -1,3 +1,5 @@
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <initializer_list>
 
@@ -8,6 +10,7 @@
 #include "base/json.h"
 #include "cni/conf.h"
 #include "cni/native/conf.h"
+#include "cni/network.h"
 
 namespace crisp::cni::native {
 namespace {
@@ -16,6 +19,7 @@ using base::Json;
 
 constexpr size_t kMaxLinkName = 15;      // IFNAMSIZ without its NUL
 constexpr uint32_t kMaxVethMtu = 65535;  // of the kernel, for veth(4)
+constexpr size_t kMaxHostPorts = 200;    // of a pod: more do not fit into one transaction
 constexpr char kHostLocalDir[] = "/var/lib/cni/networks";
 
 // Thrown inside a decoder for what is left to the plugin. It is caught with the parser's own.
@@ -258,6 +262,93 @@ LoopbackConf ToLoopback(const Json& conf) {
   return decoded;
 }
 
+uint16_t ToPort(const Json& value) {
+  const auto port = value.get<uint16_t>();
+  if (port == 0) LeaveToPlugin(value);
+  return port;
+}
+
+uint8_t ToProtocol(const Json& value) {
+  const std::string name = value.get<std::string>();
+  if (name == "tcp") return IPPROTO_TCP;
+  if (name == "udp") return IPPROTO_UDP;
+  if (name == "sctp") return IPPROTO_SCTP;
+  LeaveToPlugin(value);
+}
+
+HostPort ToHostPort(const Json& value) {
+  OnlyHas(value, {"hostPort", "containerPort", "protocol", "hostIP"});
+  HostPort decoded;
+  decoded.protocol = ToProtocol(value.at("protocol"));
+  decoded.port = ToPort(value.at("hostPort"));
+  decoded.pod_port = ToPort(value.at("containerPort"));
+  if (!Get<std::string>(value, "hostIP", "").empty()) decoded.address = ToAddress(value["hostIP"]);
+  return decoded;
+}
+
+// Whether a packet may be meant by both. For the plugin the first one counts, or the one that names
+// the address: versions differ.
+bool Meet(const HostPort& a, const HostPort& b) {
+  if (a.protocol != b.protocol || a.port != b.port) return false;
+  if (!a.address.has_value() || !b.address.has_value()) return true;
+  const Address every = {.v6 = a.address->v6};
+  return a.address->v6 == b.address->v6 &&
+         (a.address == b.address || a.address == every || b.address == every);
+}
+
+std::vector<HostPort> ToHostPorts(const Json& conf) {
+  std::vector<HostPort> ports;
+  const Json runtime = Get(conf, "runtimeConfig", Json::object());
+  OnlyHas(runtime, {"ips", "mac", "portMappings", "bandwidth"});
+  for (const Json& value : Get(runtime, "portMappings", std::vector<Json>())) {
+    const HostPort port = ToHostPort(value);
+    const auto meets = [&](const HostPort& other) { return Meet(port, other); };
+    if (std::any_of(ports.begin(), ports.end(), meets)) LeaveToPlugin(value);
+    ports.push_back(port);
+  }
+  if (ports.size() > kMaxHostPorts) LeaveToPlugin(conf);
+  return ports;
+}
+
+// Whether an address of the result is the pod's. Without a link that the result has, it is taken
+// for the pod's.
+bool IsOfPod(const Json& ip, const std::vector<Json>& links) {
+  const auto at = Get<int64_t>(ip, "interface", -1);
+  if (at < 0 || static_cast<uint64_t>(at) >= links.size()) return true;
+  const Json& link = links[static_cast<size_t>(at)];
+  return link.at("name").get<std::string>() == kPodInterface &&
+         !Get<std::string>(link, "sandbox", "").empty();
+}
+
+// The first one of each family; none of an answer that another plugin has made odd.
+std::vector<Prefix> FindPod(const Json& conf) {
+  std::vector<Prefix> pod;
+  try {
+    const Json& result = conf.at("prevResult");
+    const auto links = Get(result, "interfaces", std::vector<Json>());
+    for (const Json& ip : Get(result, "ips", std::vector<Json>())) {
+      const Prefix prefix = ToPrefix(ip.at("address"));
+      const bool known = std::any_of(pod.begin(), pod.end(), [&](const Prefix& other) {
+        return other.address.v6 == prefix.address.v6;
+      });
+      if (!known && IsOfPod(ip, links)) pod.push_back(prefix);
+    }
+  } catch (const Json::exception&) {
+    return {};
+  }
+  return pod;
+}
+
+PortmapConf ToPortmap(const Json& conf) {
+  OnlyHas(conf, {"cniVersion", "name", "type", "snat", "runtimeConfig", "prevResult"});
+  PortmapConf decoded;
+  decoded.snat = Get(conf, "snat", true);
+  decoded.ports = ToHostPorts(conf);
+  decoded.pod = FindPod(conf);
+  if (conf.contains("prevResult")) decoded.prev_result = base::DumpJson(conf["prevResult"]);
+  return decoded;
+}
+
 }  // namespace
 
 std::optional<BridgeConf> DecodeBridge(absl::string_view json) {
@@ -267,6 +358,11 @@ std::optional<BridgeConf> DecodeBridge(absl::string_view json) {
 
 std::optional<LoopbackConf> DecodeLoopback(absl::string_view json) {
   absl::StatusOr<LoopbackConf> conf = base::DecodeJson("loopback", json, ToLoopback);
+  return conf.ok() ? std::optional(*std::move(conf)) : std::nullopt;
+}
+
+std::optional<PortmapConf> DecodePortmap(absl::string_view json) {
+  absl::StatusOr<PortmapConf> conf = base::DecodeJson("portmap", json, ToPortmap);
   return conf.ok() ? std::optional(*std::move(conf)) : std::nullopt;
 }
 

@@ -48,6 +48,7 @@ Answer Engine::Run(const PluginCall& call, base::Deadline deadline) {
   Answer answer;
   if (call.type == "bridge") answer = RunBridge(call, deadline);
   if (call.type == "loopback") answer = RunLoopback(call, deadline);
+  if (call.type == "portmap") answer = RunPortmap(call, deadline);
   if (answer.has_value() && !answer->ok()) return Failure(call, answer->status());
   return answer;
 }
@@ -61,10 +62,10 @@ Answer Engine::RunBridge(const PluginCall& call, base::Deadline deadline) {
     return bridge_.Add(*conf, pod, deadline);
   }
   if (conf->ip_masq) {
-    const absl::StatusOr<bool> mine = bridge_.Masquerades(*conf, pod, deadline);
+    const absl::StatusOr<bool> mine = IsMine(*conf, pod, deadline);
     // Switched off, the engine only undoes what it did before: where nftables does not answer, it
-    // cannot have done anything.
-    if (!mine.ok() && enabled_) return mine.status();
+    // cannot have done anything. Without a descriptor it was not asked.
+    if (!mine.ok() && (enabled_ || absl::IsResourceExhausted(mine.status()))) return mine.status();
     if (!mine.value_or(false)) return std::nullopt;  // the rules, if any, are the plugin's
   } else if (!enabled_) {
     return std::nullopt;
@@ -72,11 +73,44 @@ Answer Engine::RunBridge(const PluginCall& call, base::Deadline deadline) {
   return Empty(bridge_.Delete(*conf, pod, deadline));
 }
 
+// Switched off, the engine makes no table. So where there is none it is asked once, and not for
+// each DEL of the plugins.
+absl::StatusOr<bool> Engine::IsMine(const BridgeConf& conf, const BridgePod& pod,
+                                    base::Deadline deadline) {
+  if (!enabled_) {
+    if (nothing_to_undo_) return false;
+    CRISP_ASSIGN_OR_RETURN(const bool any, bridge_.HasTables(deadline));
+    nothing_to_undo_ = !any;
+    if (!any) return false;
+  }
+  return bridge_.Masquerades(conf, pod, deadline);
+}
+
 Answer Engine::RunLoopback(const PluginCall& call, base::Deadline deadline) {
   const std::optional<LoopbackConf> conf = DecodeLoopback(call.conf);
   if (!enabled_ || !conf.has_value()) return std::nullopt;
   if (call.verb == Verb::kAdd) return AddLoopback(*conf, call.netns, deadline);
   return Empty(DeleteLoopback(call.netns, deadline));
+}
+
+Answer Engine::RunPortmap(const PluginCall& call, base::Deadline deadline) {
+  const std::optional<PortmapConf> conf = DecodePortmap(call.conf);
+  if (!conf.has_value()) return std::nullopt;
+  if (call.verb == Verb::kAdd) {
+    if (!enabled_ || conf->pod.empty()) return std::nullopt;
+    if (conf->ports.empty()) return conf->prev_result;
+    const absl::StatusOr<bool> added = portmap_.Add(*conf, call.container_id, deadline);
+    if (added.ok() && !*added) return std::nullopt;
+    return added.ok() ? absl::StatusOr<std::string>(conf->prev_result) : added.status();
+  }
+  if (conf->ports.empty()) return enabled_ ? Answer("") : std::nullopt;
+  const absl::StatusOr<bool> deleted = portmap_.Delete(call.container_id, deadline);
+  // As for bridge.
+  if (!deleted.ok() && (enabled_ || absl::IsResourceExhausted(deleted.status()))) {
+    return deleted.status();
+  }
+  if (!deleted.value_or(false)) return std::nullopt;  // the rules, if any, are the plugin's
+  return Answer("");
 }
 
 }  // namespace crisp::cni::native

@@ -1,23 +1,32 @@
 // Does what a plugin would do, inside crispd: ADD and DEL of the types bridge (with the IPAM plugin
-// host-local) and loopback. It takes turns with the plugins: either can undo what the other has
+// host-local), loopback and portmap. It takes turns with the plugins: a DEL undoes what either has
 // made, and the leases and results are the same. Other types, other verbs and configurations with
 // an option that the engine does not have (conf.h) are left to the plugin. Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "base/deadline.h"
 #include "cni/native/bridge.h"
+#include "cni/native/portmap.h"
 #include "cni/plugin.h"
 
 namespace crisp::cni::native {
 
 class Engine {
  public:
-  // Not enabled, it still undoes masquerading that it made, which the plugins know nothing of.
+  // Not enabled, it still undoes what it made in nftables, which the plugins know nothing of.
   explicit Engine(bool enabled) : enabled_(enabled) {}
+
+  // What an engine of a crispd that was killed has left: it goes later, if this one is enabled.
+  void CollectRemains() {
+    if (!enabled_) return;
+    bridge_.CollectRemains();
+    portmap_.CollectRemains();
+  }
 
   // The plugin's answer, or nullopt: then the plugin is to be executed. Errors read "cni add:
   // plugin bridge: <step>: <why>".
@@ -28,9 +37,17 @@ class Engine {
                                                        base::Deadline deadline);
   std::optional<absl::StatusOr<std::string>> RunLoopback(const PluginCall& call,
                                                          base::Deadline deadline);
+  std::optional<absl::StatusOr<std::string>> RunPortmap(const PluginCall& call,
+                                                        base::Deadline deadline);
+
+  // Whether the engine has made the pod's masquerading.
+  absl::StatusOr<bool> IsMine(const BridgeConf& conf, const BridgePod& pod,
+                              base::Deadline deadline);
 
   const bool enabled_;
+  std::atomic<bool> nothing_to_undo_ = false;  // it is not enabled, and there was no table
   Bridge bridge_;
+  Portmap portmap_;
 };
 
 }  // namespace crisp::cni::native

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -41,6 +42,12 @@ absl::StatusOr<base::UniqueFd> Lock(const std::string& directory, base::Deadline
   return lock;
 }
 
+absl::StatusOr<bool> Exists(const std::string& directory) {
+  if (access(directory.c_str(), F_OK) == 0) return true;
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  return base::Errno("find", directory);
+}
+
 // O_NONBLOCK, here and elsewhere: open(2) must not block on a FIFO with the name of a lease.
 absl::StatusOr<std::string> ReadLease(const std::string& path) {
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, base::Open(path, O_RDONLY | O_NONBLOCK));
@@ -67,6 +74,8 @@ absl::StatusOr<std::vector<std::string>> FilesOf(const std::string& directory,
       continue;
     }
     const absl::StatusOr<std::string> text = ReadLease(path);
+    // Without a descriptor it may be the owner's lease.
+    if (absl::IsResourceExhausted(text.status())) return text.status();
     if (!text.ok()) continue;  // the plugin skips it, too
     const absl::string_view lease = absl::StripAsciiWhitespace(*text);
     if (lease == words || lease == owner.container_id) files.push_back(name);
@@ -156,6 +165,7 @@ class Booking {
   absl::Status Open() {
     CRISP_ASSIGN_OR_RETURN(const base::UniqueFd draft,
                            base::Open(draft_, O_WRONLY | O_CREAT | O_EXCL, 0644));
+    base::Failpoint("cni lease: draft made");
     return base::WriteAll(draft.get(), absl::StrCat(owner_.container_id, "\r\n", owner_.interface));
   }
 
@@ -168,6 +178,7 @@ class Booking {
       return base::Errno("make", path);
     }
     taken_.push_back(name);
+    base::Failpoint("cni lease: taken");
     CRISP_ASSIGN_OR_RETURN(
         const base::UniqueFd last,
         base::Open(LastPath(set), O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, 0644));
@@ -175,8 +186,10 @@ class Booking {
     return true;
   }
 
-  std::optional<Address> Last(size_t set) const {
-    return ParseAddress(ReadLease(LastPath(set)).value_or(""));
+  absl::StatusOr<std::optional<Address>> Last(size_t set) const {
+    const absl::StatusOr<std::string> last = ReadLease(LastPath(set));
+    if (absl::IsResourceExhausted(last.status())) return last.status();
+    return ParseAddress(last.value_or(""));
   }
   void Keep() { kept_ = true; }
 
@@ -207,7 +220,8 @@ absl::StatusOr<Lease> TakeRequested(const RangeSet& set, size_t index, const Add
 
 absl::StatusOr<Lease> TakeNext(const RangeSet& set, size_t index, Booking& booking,
                                base::Deadline deadline) {
-  Round round(set, booking.Last(index));
+  CRISP_ASSIGN_OR_RETURN(const std::optional<Address> last, booking.Last(index));
+  Round round(set, last);
   while (const Range* range = round.Next()) {
     CRISP_ASSIGN_OR_RETURN(const bool taken, booking.Take(round.current(), index));
     if (taken) return Lease{{round.current(), range->subnet.length}, range->gateway};
@@ -265,7 +279,8 @@ absl::StatusOr<std::vector<Lease>> Reserve(const HostLocalConf& conf, const Leas
 
 absl::StatusOr<std::vector<Address>> FindLeases(const HostLocalConf& conf, const LeaseOwner& owner,
                                                 base::Deadline deadline) {
-  if (access(conf.directory.c_str(), F_OK) != 0) return std::vector<Address>();
+  CRISP_ASSIGN_OR_RETURN(const bool exists, Exists(conf.directory));
+  if (!exists) return std::vector<Address>();
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd lock, Lock(conf.directory, deadline));
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesOf(conf.directory, owner));
   return AddressesOf(files);
@@ -273,14 +288,17 @@ absl::StatusOr<std::vector<Address>> FindLeases(const HostLocalConf& conf, const
 
 absl::Status Release(const HostLocalConf& conf, const LeaseOwner& owner, base::Deadline deadline,
                      const std::vector<Address>& known) {
-  if (access(conf.directory.c_str(), F_OK) != 0) return absl::OkStatus();
+  CRISP_ASSIGN_OR_RETURN(const bool exists, Exists(conf.directory));
+  if (!exists) return absl::OkStatus();
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd lock, Lock(conf.directory, deadline));
   CRISP_ASSIGN_OR_RETURN(std::vector<std::string> files, FilesOf(conf.directory, owner));
   for (const Address& address : known) {
     const auto text = ReadLease(base::JoinPath(conf.directory, ToString(address)));
+    if (absl::IsResourceExhausted(text.status())) return text.status();
     if (text.ok() && text->empty()) files.push_back(ToString(address));
   }
   RemoveFiles(conf.directory, files);
+  base::Failpoint("cni lease: given back");
   return absl::OkStatus();
 }
 

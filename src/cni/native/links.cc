@@ -18,6 +18,8 @@ namespace crisp::cni::native {
 namespace {
 
 constexpr uint16_t kMake = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+// "crsp". People give groups small numbers, as in /etc/iproute2/group.
+constexpr uint32_t kAbandoned = 0x63727370;
 
 uint8_t FamilyOf(const Address& address) { return address.v6 ? AF_INET6 : AF_INET; }
 
@@ -61,7 +63,6 @@ Link ReadLink(nlmsghdr* message) {
   link.index = static_cast<uint32_t>(header->ifi_index);
   link.flags = header->ifi_flags;
   link.name = TextOf(attributes[IFLA_IFNAME]);
-  link.master = attributes.U32(IFLA_MASTER);
   nlattr* const mac = attributes[IFLA_ADDRESS];
   if (mac != nullptr && nla_len(mac) == static_cast<int>(sizeof(Mac))) {
     link.mac.emplace();
@@ -188,6 +189,21 @@ absl::Status Links::Delete(const Link& link) {
   request.Header(LinkHeader(link));
   const absl::Status status =
       netlink_.Do(std::move(request), absl::StrCat("delete link ", link.name));
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+absl::Status Links::Abandon(const Link& link) {
+  Message request(RTM_SETLINK, NLM_F_ACK);
+  request.Header(LinkHeader(link)).PutU32(IFLA_GROUP, kAbandoned);
+  const absl::Status status =
+      netlink_.Do(std::move(request), absl::StrCat("set group of ", link.name));
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+absl::Status Links::DeleteAbandoned() {
+  Message request(RTM_DELLINK, NLM_F_ACK);
+  request.Header(ifinfomsg{}).PutU32(IFLA_GROUP, kAbandoned);
+  const absl::Status status = netlink_.Do(std::move(request), "delete links of pods that are gone");
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 

@@ -23,7 +23,6 @@ struct Link {
   std::string kind;  // "bridge", "veth"; empty for hardware and lo
   std::optional<Mac> mac;
   uint32_t flags = 0;    // IFF_*
-  uint32_t master = 0;   // index of the bridge it is a port of; 0: none
   bool running = false;  // operational state "up"
 };
 
@@ -60,6 +59,13 @@ class Links {
   absl::Status SetHairpin(const Link& link);
   // Waits for what the kernel waits for (RCU): 10 to 40 ms. OK when it is gone.
   absl::Status Delete(const Link& link);
+  // Marks the link as one that DeleteAbandoned() takes away, and does not wait for RCU. The kernel
+  // keeps the mark (it is the link's group), so that a crispd which is started later finds it. OK
+  // when the link is gone.
+  absl::Status Abandon(const Link& link);
+  // Deletes all links that are marked, whoever did it, in one request: for all of them together the
+  // kernel waits little longer than for one. OK without such links.
+  absl::Status DeleteAbandoned();
 
   absl::StatusOr<std::vector<LinkAddress>> Addresses(const Link& link);
   // kAlreadyExists when the link has it.

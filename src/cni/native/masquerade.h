@@ -17,17 +17,15 @@
 // Source: <linux/netfilter/nf_tables.h>; containernetworking/plugins 1.1.1, pkg/ip.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "base/deadline.h"
 #include "cni/native/address.h"
 #include "cni/native/netlink.h"
+#include "cni/native/shared_netlink.h"
 
 namespace crisp::cni::native {
 
@@ -41,6 +39,9 @@ class Masquerading {
   absl::StatusOr<bool> Has(const Address& address, const std::string& container_id,
                            base::Deadline deadline);
 
+  // Whether there is a table, of either family.
+  absl::StatusOr<bool> HasTables(base::Deadline deadline);
+
   // OK when there is none; one of another container stays.
   absl::Status Remove(const Address& address, const std::string& container_id,
                       base::Deadline deadline);
@@ -49,10 +50,8 @@ class Masquerading {
   void RemoveUnusedTables(base::Deadline deadline);
 
  private:
-  absl::Status Open(base::Deadline deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Mutex mutex_;
   // Kept open: to close a socket of netfilter is to wait for RCU after something was removed.
-  std::optional<Netlink> netlink_ ABSL_GUARDED_BY(mutex_);
+  SharedNetlink netlink_{NETLINK_NETFILTER};
 };
 
 // The transaction that adds an element, for tests: with the pods' network as a new chain, and with

@@ -1,9 +1,12 @@
 #include "cni/native/netlink.h"
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <cstddef>
 #include <new>
 
 #include "absl/strings/str_cat.h"
@@ -15,8 +18,19 @@ namespace {
 
 constexpr size_t kMaxRequestBytes = 4096;
 constexpr size_t kMaxAnswerBytes = 64 << 10;  // the kernel sends dumps in parts of at most 32 KiB
+// Each time another change would have to come between two parts, which take microseconds.
+constexpr int kDumpRounds = 16;
 
 }  // namespace
+
+// Of one exchange.
+struct Netlink::Answers {
+  const Reader& read;
+  uint32_t first = 0;
+  uint32_t last = 0;  // of the requests that are answered
+  int error = 0;      // the first one
+  bool interrupted = false;
+};
 
 Message::Message(uint16_t type, uint16_t flags) : message_(nlmsg_alloc_size(kMaxRequestBytes)) {
   if (message_ == nullptr) throw std::bad_alloc();
@@ -69,59 +83,82 @@ absl::StatusOr<Netlink> Netlink::Open(int protocol, base::Deadline deadline, uin
 }
 
 absl::Status Netlink::Do(Message request, absl::string_view what, const Reader& read) {
+  // A flag is not enough: the two of a dump mean something else in other requests.
+  const bool dump = (request.raw()->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
   std::vector<Message> requests;
   requests.push_back(std::move(request));
-  return DoAll(std::move(requests), what, read);
+  return dump ? Dump(std::move(requests), what, read) : DoAll(std::move(requests), what, read);
 }
 
 absl::Status Netlink::DoAll(std::vector<Message> requests, absl::string_view what,
                             const Reader& read) {
+  Answers answers = {.read = read};
+  return Exchange(requests, what, answers);
+}
+
+absl::Status Netlink::Dump(std::vector<Message> requests, absl::string_view what,
+                           const Reader& read) {
+  for (int round = 0; round < kDumpRounds; ++round) {
+    std::vector<std::string> messages;
+    const Reader keep = [&](nlmsghdr* answer) {
+      messages.emplace_back(reinterpret_cast<const char*>(answer), answer->nlmsg_len);
+    };
+    Answers answers = {.read = keep};
+    CRISP_RETURN_IF_ERROR(Exchange(requests, what, answers));
+    if (answers.interrupted) continue;
+    for (std::string& message : messages) {
+      if (read) read(reinterpret_cast<nlmsghdr*>(message.data()));
+    }
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(absl::StrCat(what, ": it changes each time it is read"));
+}
+
+absl::Status Netlink::Exchange(std::vector<Message>& requests, absl::string_view what,
+                               Answers& answers) {
   if (deadline_.Passed()) return absl::DeadlineExceededError(absl::StrCat(what, ": out of time"));
-  const uint32_t first = sequence_ + 1;
-  uint32_t last = 0;  // of those that are answered
+  answers.first = sequence_ + 1;
   std::string text;
   for (Message& request : requests) {
     if (!request.complete()) return base::Errno(what, "", EMSGSIZE);
     request.raw()->nlmsg_seq = ++sequence_;
-    if ((request.raw()->nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP)) != 0) last = sequence_;
+    if ((request.raw()->nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP)) != 0) answers.last = sequence_;
     text.append(reinterpret_cast<const char*>(request.raw()), request.raw()->nlmsg_len);
     text.resize(NLMSG_ALIGN(text.size()));
   }
-  sockaddr_nl kernel = {};
-  kernel.nl_family = AF_NETLINK;
-  if (sendto(fd_.get(), text.data(), text.size(), 0, reinterpret_cast<const sockaddr*>(&kernel),
-             sizeof(kernel)) < 0) {
-    return base::Errno(what, "");
-  }
-  int error = 0;
+  // To the kernel, which is where a socket that is not connected sends.
+  if (send(fd_.get(), text.data(), text.size(), 0) < 0) return base::Errno(what, "");
   for (bool done = false; !done;) {
     size_t size = 0;
     CRISP_RETURN_IF_ERROR(Receive(what, size));
     int left = static_cast<int>(size);
     for (auto* answer = reinterpret_cast<nlmsghdr*>(buffer_.data());
          !done && nlmsg_ok(answer, left); answer = nlmsg_next(answer, &left)) {
-      CRISP_ASSIGN_OR_RETURN(done, Take(answer, first, last, read, error));
+      CRISP_ASSIGN_OR_RETURN(done, Take(answer, answers));
     }
   }
-  return error == 0 ? absl::OkStatus() : base::Errno(what, "", error);
+  return answers.error == 0 ? absl::OkStatus() : base::Errno(what, "", answers.error);
 }
 
-absl::StatusOr<bool> Netlink::Take(nlmsghdr* answer, uint32_t first, uint32_t last,
-                                   const Reader& read, int& error) {
+absl::StatusOr<bool> Netlink::Take(nlmsghdr* answer, Answers& answers) const {
   // An answer to an earlier request of which the caller has not read all, or news.
-  if (answer->nlmsg_seq < first || answer->nlmsg_seq > sequence_) return false;
-  if (answer->nlmsg_type == NLMSG_DONE) return answer->nlmsg_seq == last;
-  if (answer->nlmsg_type != NLMSG_ERROR) {
-    if (read) read(answer);
+  if (answer->nlmsg_seq < answers.first || answer->nlmsg_seq > sequence_) return false;
+  const bool last = answer->nlmsg_seq == answers.last;
+  if ((answer->nlmsg_flags & NLM_F_DUMP_INTR) != 0) answers.interrupted = true;
+  const bool end = answer->nlmsg_type == NLMSG_DONE;
+  if (!end && answer->nlmsg_type != NLMSG_ERROR) {
+    if (answers.read) answers.read(answer);
     return false;
   }
+  // Both begin with a code. The end of a dump may come without.
   if (nlmsg_datalen(answer) < static_cast<int>(sizeof(int))) {
+    if (end) return last;
     return absl::InternalError("netlink: an answer is cut off");
   }
-  const int code = static_cast<const nlmsgerr*>(nlmsg_data(answer))->error;
-  if (code != 0 && error == 0) error = -code;
+  const int code = *static_cast<const int*>(nlmsg_data(answer));
+  if (code < 0 && answers.error == 0) answers.error = -code;
   // An error of a batch as a whole answers its first message, and is the only one.
-  return answer->nlmsg_seq == last || (code != 0 && answer->nlmsg_seq == first);
+  return last || (code < 0 && answer->nlmsg_seq == answers.first);
 }
 
 absl::Status Netlink::Receive(absl::string_view what, size_t& size) {
@@ -146,9 +183,25 @@ absl::Status Netlink::AwaitNews(absl::Duration longest) {
   if (poll(&ready, 1, until.PollMillis()) < 0 && errno != EINTR) return base::Errno("poll", "");
   buffer_.resize(kMaxAnswerBytes);
   // ENOBUFS: more than the socket has room for. Something has happened all the same.
-  while (recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT) > 0) {
+  while (!until.Passed() && recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT) > 0) {
   }
   if (deadline_.Passed()) return absl::DeadlineExceededError("out of time");
+  return absl::OkStatus();
+}
+
+absl::Status Netlink::HearOnlyOf(uint32_t link) {
+  constexpr uint32_t kIndex = NLMSG_HDRLEN + offsetof(ifinfomsg, ifi_index);
+  // Loads come in network byte order.
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kIndex),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(link), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+  };
+  const sock_fprog filter = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+  if (setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) != 0) {
+    return base::Errno("filter news of links", "");
+  }
   return absl::OkStatus();
 }
 

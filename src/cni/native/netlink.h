@@ -1,9 +1,10 @@
 // Requests to the kernel over a netlink socket, and its answers. libnl makes and reads messages;
 // sending and waiting is done here, because libnl turns errno into fewer codes of its own, and has
 // no deadline. The kernel works on a request within send(2), which no deadline can end, and
-// everything else ends at the socket's deadline.
-// Not thread-safe: one socket, one thread. The socket stays in the network namespace of the thread
-// that opened it. Source: netlink(7), rtnetlink(7).
+// everything else ends at the socket's deadline. A dump of which the kernel says that it changed
+// while it was read is asked for again.
+// Not thread-safe: one socket, one thread (shared_netlink.h: one socket, many threads). The socket
+// stays in the network namespace of the thread that opened it. Source: netlink(7), rtnetlink(7).
 #pragma once
 
 #include <net/if.h>  // before <linux/if.h>, which libnl includes: only so do the two agree
@@ -63,10 +64,13 @@ class Netlink {
  public:
   // `protocol`: NETLINK_ROUTE or NETLINK_NETFILTER; `groups`: bits of multicast groups to be in.
   static absl::StatusOr<Netlink> Open(int protocol, base::Deadline deadline, uint32_t groups = 0);
+  // Of a socket that is open; tests have an end of a pair, and answer at the other one.
+  Netlink(base::UniqueFd fd, base::Deadline deadline) : fd_(std::move(fd)), deadline_(deadline) {}
 
   using Reader = std::function<void(nlmsghdr*)>;
   // Sends a request and waits until the kernel has done it. `read` gets each message that answers
-  // it. Errors are base::Errno(what).
+  // it; of a dump (NLM_F_DUMP) only when all have come, and kUnavailable when it has changed each
+  // time. Other errors are base::Errno(what).
   absl::Status Do(Message request, absl::string_view what, const Reader& read = nullptr);
   // Several requests at once: nftables does all of a batch or nothing. The first error counts.
   absl::Status DoAll(std::vector<Message> requests, absl::string_view what,
@@ -78,13 +82,17 @@ class Netlink {
   // Waits until the kernel has sent something to one of the groups, at most `longest`, and forgets
   // what it was: the caller looks again at what it waits for.
   absl::Status AwaitNews(absl::Duration longest);
+  // Of the news about links (RTMGRP_LINK) only those of this one, from now on: with many pods at
+  // once each would otherwise wake up for each change of all others.
+  absl::Status HearOnlyOf(uint32_t link);
 
  private:
-  Netlink(base::UniqueFd fd, base::Deadline deadline) : fd_(std::move(fd)), deadline_(deadline) {}
+  struct Answers;
+  absl::Status Exchange(std::vector<Message>& requests, absl::string_view what, Answers& answers);
+  absl::Status Dump(std::vector<Message> requests, absl::string_view what, const Reader& read);
   absl::Status Receive(absl::string_view what, size_t& size);
-  // Whether the last answer has come; the kernel's error.
-  absl::StatusOr<bool> Take(nlmsghdr* answer, uint32_t first, uint32_t last, const Reader& read,
-                            int& error);
+  // Whether the last answer has come.
+  absl::StatusOr<bool> Take(nlmsghdr* answer, Answers& answers) const;
 
   base::UniqueFd fd_;
   base::Deadline deadline_;

@@ -9,9 +9,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
+#include "base/failpoint.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "cni/native/netlink.h"
+#include "cni/native/sysctl.h"
 #include "cni/netns.h"
 
 namespace crisp::cni::native {
@@ -21,15 +23,12 @@ constexpr char kLoopback[] = "lo";
 constexpr absl::Duration kSettleTime = absl::Seconds(10);
 constexpr absl::Duration kLookAgain = absl::Milliseconds(50);
 
-std::string SysctlOf(const char* family, const std::string& link, const char* name) {
-  return absl::StrCat("/proc/sys/net/", family, "/conf/", link, "/", name);
-}
-
 // A host may have switched IPv6 off for new namespaces.
 absl::Status EnableIpv6(const std::string& name) {
   for (const std::string& link : {std::string(kLoopback), name}) {
-    const std::string path = SysctlOf("ipv6", link, "disable_ipv6");
+    const std::string path = SysctlPath("ipv6", link, "disable_ipv6");
     const absl::StatusOr<std::string> value = base::ReadFile(path);
+    if (absl::IsResourceExhausted(value.status())) return value.status();
     if (!value.ok() || absl::StripAsciiWhitespace(*value) == "0") continue;
     CRISP_RETURN_IF_ERROR(base::WriteExisting(path, "0"));
   }
@@ -38,11 +37,10 @@ absl::Status EnableIpv6(const std::string& name) {
 
 // Without a host that has the same address nobody answers the kernel's question for one
 // (duplicate address detection), which would make the pod wait a second. arp_notify tells the
-// neighbours that the address has moved here. Both as the plugin does it: without looking whether
-// the kernel has these settings.
-void SetAddressSettings(const std::string& name) {
-  base::WriteExisting(SysctlOf("ipv6", name, "accept_dad"), "0").IgnoreError();
-  base::WriteExisting(SysctlOf("ipv4", name, "arp_notify"), "1").IgnoreError();
+// neighbours that the address has moved here.
+absl::Status SetAddressSettings(const std::string& name) {
+  CRISP_RETURN_IF_ERROR(SetIfThere(SysctlPath("ipv6", name, "accept_dad"), "0"));
+  return SetIfThere(SysctlPath("ipv4", name, "arp_notify"), "1");
 }
 
 absl::Status Settle(Links& links, Netlink& news, const Link& link, base::Deadline deadline) {
@@ -74,7 +72,7 @@ Route WithGateway(Route route, const std::vector<Lease>& leases) {
 // In the pod's namespace.
 absl::Status Furnish(const std::string& name, const std::vector<Lease>& leases,
                      const std::vector<Route>& routes, base::Deadline deadline, Link& link) {
-  SetAddressSettings(name);
+  CRISP_RETURN_IF_ERROR(SetAddressSettings(name));
   CRISP_ASSIGN_OR_RETURN(Links links, Links::Open(deadline));
   CRISP_ASSIGN_OR_RETURN(Netlink news, Netlink::Open(NETLINK_ROUTE, deadline, RTMGRP_IPV6_IFADDR));
   CRISP_ASSIGN_OR_RETURN(link, links.Find(name));
@@ -84,6 +82,7 @@ absl::Status Furnish(const std::string& name, const std::vector<Lease>& leases,
   for (const Lease& lease : leases) {
     CRISP_RETURN_IF_ERROR(links.AddAddress(link, lease.address));
   }
+  base::Failpoint("cni pod: addressed");
   CRISP_RETURN_IF_ERROR(links.SetFlags(link, IFF_UP, IFF_UP));
   if (ipv6) CRISP_RETURN_IF_ERROR(Settle(links, news, link, deadline));
   for (const Route& route : routes) {

@@ -53,6 +53,11 @@ bool IsOfAnotherCall(const std::string& name, const std::string& rpc) {
          name != "exec: asked";
 }
 
+bool IsOfNativeNetwork(const std::string& name) {
+  return absl::StartsWith(name, "cni bridge: ") || absl::StartsWith(name, "cni lease: ") ||
+         absl::StartsWith(name, "cni pod: ");
+}
+
 // Until no point has been passed for so long: what follows an answer is over.
 void AwaitQuiet(const Node& node, int milliseconds) {
   size_t passed = 0;
@@ -77,6 +82,7 @@ std::vector<Point> Explore(Node& node, const ScenarioKind& kind) {
   std::map<std::string, uint32_t> times;
   for (const std::string& name : node.standstill().Passed()) {
     if (IsOfAnotherCall(name, kind.rpc) || times[name] == kMostPassings) continue;
+    if (kind.native && !IsOfNativeNetwork(name)) continue;
     points.push_back({.name = name, .nth = ++times[name]});
   }
   (void)scenario->Judge(Fault::kNone, answer);
@@ -190,15 +196,17 @@ class Matrix {
 
 std::vector<ScenarioKind> AllScenarios() {
   std::vector<ScenarioKind> all;
-  for (const auto& some : {SandboxScenarios(), ContainerScenarios(), ImageScenarios()})
+  for (const auto& some :
+       {SandboxScenarios(), ContainerScenarios(), ImageScenarios(), NativeNetworkScenarios()})
     all.insert(all.end(), some.begin(), some.end());
   return all;
 }
 
-// Shared by the scenarios of one run of this program.
-std::unique_ptr<Node>& SharedNode() {
+// Shared by the scenarios of one run of this program that want the same kind.
+std::unique_ptr<Node>& SharedNode(bool native) {
   static std::unique_ptr<Node> node;
-  if (node == nullptr) node = std::make_unique<Node>();
+  if (node != nullptr && node->native() != native) node.reset();
+  if (node == nullptr) node = std::make_unique<Node>(native);
   return node;
 }
 
@@ -207,7 +215,7 @@ void Sweep(const std::string& name) {
   const std::vector<ScenarioKind> all = AllScenarios();
   const ScenarioKind& kind = *std::find_if(
       all.begin(), all.end(), [&](const ScenarioKind& each) { return each.name == name; });
-  const std::vector<Point> points = Explore(*SharedNode(), kind);
+  const std::vector<Point> points = Explore(*SharedNode(kind.native), kind);
   Matrix matrix(kind);
   int next = 0, done = 0, missed = 0;
   const int64_t begin = base::MonotonicNanos();
@@ -217,7 +225,7 @@ void Sweep(const std::string& name) {
       std::string outcome;
       const int64_t started = base::MonotonicNanos();
       try {
-        outcome = Do(*SharedNode(), kind, point, fault);
+        outcome = Do(*SharedNode(kind.native), kind, point, fault);
         ++done;
         if (outcome == kNotPassed) ++missed;
         CHECK(true);
@@ -225,8 +233,8 @@ void Sweep(const std::string& name) {
         outcome = "BROKEN";
         FAIL_CHECK(kind.name << ", " << point.name << " (" << point.nth << "), " << NameOf(fault)
                              << ": " << error.what());
-        SharedNode()->GiveUp();
-        SharedNode().reset();
+        SharedNode(kind.native)->GiveUp();
+        SharedNode(kind.native).reset();
       }
       printf("%s | %s (%u) | %s | %s | %.0f ms\n", kind.name, point.name.c_str(), point.nth,
              NameOf(fault), outcome.c_str(),
@@ -247,7 +255,7 @@ void Sweep(const std::string& name) {
 TEST_CASE("every point of the source is passed by a scenario", "[explore]") {
   std::set<std::string> passed;
   for (const ScenarioKind& kind : AllScenarios()) {
-    for (const Point& point : Explore(*SharedNode(), kind)) passed.insert(point.name);
+    for (const Point& point : Explore(*SharedNode(kind.native), kind)) passed.insert(point.name);
   }
   for (const SourcePoint& point : SourcePoints()) {
     INFO(point.name);
@@ -273,6 +281,8 @@ TEST_CASE("kill points: run sandbox") { Sweep("run sandbox"); }
 TEST_CASE("kill points: run sandbox that fails") { Sweep("run sandbox that fails"); }
 TEST_CASE("kill points: stop sandbox") { Sweep("stop sandbox"); }
 TEST_CASE("kill points: remove sandbox") { Sweep("remove sandbox"); }
+TEST_CASE("kill points: run sandbox natively") { Sweep("run sandbox natively"); }
+TEST_CASE("kill points: stop sandbox natively") { Sweep("stop sandbox natively"); }
 TEST_CASE("kill points: create container") { Sweep("create container"); }
 TEST_CASE("kill points: start container") { Sweep("start container"); }
 TEST_CASE("kill points: start container that fails") { Sweep("start container that fails"); }

@@ -140,6 +140,7 @@ void Leftovers::ListNetwork(std::set<std::string>& all) const {
     all.insert("bridge port " + port);
   for (const std::string& name : ListDir(absl::StrCat(daemon_.dir(), "/ipam/", network_))) {
     if (absl::ascii_isdigit(name[0])) all.insert("lease " + name);
+    if (absl::StartsWith(name, "crisp-")) all.insert("draft of a lease " + name);
   }
   const auto rules = linux::Run({.path = "/usr/sbin/iptables-save",
                                  .args = {"iptables-save", "-t", "nat"},
@@ -151,6 +152,15 @@ void Leftovers::ListNetwork(std::set<std::string>& all) const {
     if (absl::StrContains(rule, absl::StrCat("\"", network_, "\\\""))) {
       all.insert(absl::StrCat("rule ", rule));
     }
+  }
+  // What crispd itself has for a pod, in the place of rules. Without the table there is none.
+  const auto elements = linux::Run({.path = "/usr/sbin/nft",
+                                    .args = {"nft", "list", "map", "ip", "crisp", "pods"},
+                                    .env = {"PATH=/usr/sbin:/usr/bin"}},
+                                   "", {.max_stdout = 16 << 20});
+  if (!elements.ok()) throw std::runtime_error(std::string(elements.status().message()));
+  for (const std::string& id : ids_) {
+    if (absl::StrContains(elements->out, id)) all.insert("masquerading of " + id);
   }
   for (const std::string& name : ListDir("/var/lib/cni/results")) {
     if (absl::StartsWith(name, network_ + "-")) all.insert("result " + name);
@@ -205,11 +215,20 @@ void Leftovers::RemoveRules() const {
     for chain in $(grep -oE "CNI-[0-9a-f]+" <<<"$rules" | sort -u); do
       iptables -w -t nat -F "$chain" && iptables -w -t nat -X "$chain"
     done)sh";
-  const auto done = linux::Run({.path = "/bin/bash",
-                                .args = {"bash", "-c", kScript, network_},
-                                .env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}},
-                               "", {});
-  if (!done.ok()) throw std::runtime_error(std::string(done.status().message()));
+  constexpr char kElements[] = R"sh(
+    map="$(nft list map ip crisp pods 2>/dev/null)"
+    for id; do
+      address="$(grep -oE "[0-9.]+ comment \"$id\"" <<<"$map" | cut -d" " -f1)"
+      if [[ -n "$address" ]]; then nft delete element ip crisp pods "{ $address }"; fi
+    done)sh";
+  std::vector<std::string> elements = {"bash", "-c", kElements, "bash"};
+  elements.insert(elements.end(), ids_.begin(), ids_.end());
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"bash", "-c", kScript, network_}, elements}) {
+    const auto done = linux::Run(
+        {.path = "/bin/bash", .args = args, .env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}}, "", {});
+    if (!done.ok()) throw std::runtime_error(std::string(done.status().message()));
+  }
 }
 
 void Leftovers::Reboot() {

@@ -29,6 +29,13 @@ std::string UsePrograms(std::string page) {
 
 std::string CgroupParent(Daemon& daemon) { return PodConfig(daemon).linux().cgroup_parent(); }
 
+std::vector<std::string> Flags(const Disk& root, const Disk& state, bool native) {
+  std::vector<std::string> flags = {"--root", root.path() + "/root", "--state",
+                                    state.path() + "/state"};
+  if (native) flags.insert(flags.end(), {"--cni-native", "true"});
+  return flags;
+}
+
 // What runs in a shim, or in what it has forked.
 bool InShim(const std::string& point) {
   return absl::StartsWith(point, "shim") || absl::StartsWith(point, "builder") ||
@@ -70,9 +77,10 @@ void Promise(bool kept, const std::string& what) {
   if (!kept) throw Broken(what);
 }
 
-Node::Node()
-    : standstill_(UsePrograms(absl::StrCat("/var/lib/crisp-test-points-", getpid()))),
-      daemon_({"--root", root_disk_.path() + "/root", "--state", state_disk_.path() + "/state"}),
+Node::Node(bool native)
+    : native_(native),
+      standstill_(UsePrograms(absl::StrCat("/var/lib/crisp-test-points-", getpid()))),
+      daemon_(Flags(root_disk_, state_disk_, native)),
       leftovers_(daemon_, CgroupParent(daemon_)) {
   daemon_.Pull(kBusybox);
   daemon_.Pull(kVolumesImage);

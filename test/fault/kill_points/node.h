@@ -42,10 +42,12 @@ struct Running {
 
 class Node {
  public:
-  Node();
+  // `native`: crispd does the CNI plugins' work itself; else as all tests have it.
+  explicit Node(bool native);
   ~Node();
   Node(const Node&) = delete;
 
+  bool native() const { return native_; }
   Daemon& daemon() { return daemon_; }
   Standstill& standstill() { return standstill_; }
   const Standstill& standstill() const { return standstill_; }
@@ -85,6 +87,7 @@ class Node {
   void AwaitNothingBut(const std::set<std::string>& expected);
   void TakeDescriptors(const std::string& point);
 
+  const bool native_;
   Standstill standstill_;
   Disk root_disk_;
   Disk state_disk_;

@@ -150,4 +150,9 @@ std::vector<ScenarioKind> SandboxScenarios() {
           Kind<RemoveSandbox>("remove sandbox", "RemovePodSandbox")};
 }
 
+std::vector<ScenarioKind> NativeNetworkScenarios() {
+  return {Kind<RunSandbox>("run sandbox natively", "RunPodSandbox", /*native=*/true),
+          Kind<StopSandbox>("stop sandbox natively", "StopPodSandbox", /*native=*/true)};
+}
+
 }  // namespace crisp::test

@@ -47,14 +47,16 @@ struct ScenarioKind {
   const char* name;
   const char* rpc;  // whose points count; the test's own calls pass points of others
   std::function<std::unique_ptr<Scenario>(Node&)> make;
+  bool native = false;  // crispd does the CNI plugins' work, and only the points of that count
 };
 
 template <typename Made>
-ScenarioKind Kind(const char* name, const char* rpc) {
-  return {name, rpc, [](Node& node) { return std::make_unique<Made>(node); }};
+ScenarioKind Kind(const char* name, const char* rpc, bool native = false) {
+  return {name, rpc, [](Node& node) { return std::make_unique<Made>(node); }, native};
 }
 
 std::vector<ScenarioKind> SandboxScenarios();
+std::vector<ScenarioKind> NativeNetworkScenarios();  // the same, with another network
 std::vector<ScenarioKind> ContainerScenarios();
 std::vector<ScenarioKind> ImageScenarios();  // and the start of crispd
 

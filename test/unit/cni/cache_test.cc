@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "cni_fixture.h"
+#include "test/unit/cni/no_descriptors.h"
 
 using namespace crisp;
 using namespace crisp::cni;
@@ -94,4 +95,12 @@ TEST_CASE("entries of other runtimes are ignored, damaged ones are reported") {
     REQUIRE(found->size() == 1);
     CHECK_FALSE(found->at(0).entry.ok());
   }
+}
+
+TEST_CASE("an entry that no descriptor is left for is not taken for a damaged one") {
+  TempDir dir;
+  const Cache cache(dir.path);
+  REQUIRE(cache.Write(SomeEntry()).ok());
+  CHECK(HoldsWhenOthersTakeDescriptors(
+      [&] { return absl::IsResourceExhausted(cache.Find("c1").status()); }));
 }

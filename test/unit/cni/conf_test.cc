@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "cni_fixture.h"
+#include "test/unit/cni/no_descriptors.h"
 
 using namespace crisp;
 using namespace crisp::cni;
@@ -356,4 +357,18 @@ TEST_CASE("a network's name leads to no directory but the one beside its list") 
   CHECK(LoadConfDirectory(conf_dir).network.ok());
   (void)dir.Write("net.d/plain", "a file");
   CHECK(LoadConfDirectory(conf_dir).network.ok());
+}
+
+TEST_CASE("a network that no descriptor is left for is not taken for none, nor for the next one") {
+  TempDir dir;
+  const char* text = R"({"cniVersion": "1.0.0", "name": "a", "plugins": [{"type": "bridge"}]})";
+  dir.Write("1.conflist", text);
+  dir.Write("2.conflist", text);
+  absl::Status refused;
+  WithoutDescriptors([&] { refused = LoadConfDirectory(dir.path).network.status(); });
+  CHECK(absl::IsResourceExhausted(refused));
+  CHECK(HoldsWhenOthersTakeDescriptors([&] {
+    const ConfDirectory found = LoadConfDirectory(dir.path);
+    return absl::IsResourceExhausted(found.network.status()) && found.skipped.empty();
+  }));
 }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "native_fixture.h"
+#include "test/unit/cni/no_descriptors.h"
 
 using namespace crisp;
 using namespace crisp::cni;
@@ -79,6 +80,33 @@ TEST_CASE("switched off, the engine leaves DEL to the plugin when nftables does 
   const auto deleted = Engine(true).Run(call, over);
   REQUIRE(deleted.has_value());
   CHECK_FALSE(deleted->ok());
+}
+
+TEST_CASE("switched off, the engine does not leave a DEL to the plugin for want of descriptors") {
+  base::Json bridge = BridgeJson();
+  bridge["ipMasq"] = true;
+  bridge["prevResult"] = {{"ips", {{{"address", "10.1.0.5/24"}}}}};
+  std::optional<absl::StatusOr<std::string>> deleted;
+  Engine off(false);
+  WithoutDescriptors([&] { deleted = off.Run(Call(Verb::kDel, "bridge", bridge), Soon()); });
+  REQUIRE(deleted.has_value());
+  CHECK(absl::IsResourceExhausted(deleted->status()));
+}
+
+TEST_CASE("switched off, the engine asks for its tables once") {
+  if (native::Masquerading().HasTables(Soon()).value_or(false)) {
+    printf("skipped: tables that are not there: another crispd has some\n");
+    return;
+  }
+  base::Json bridge = BridgeJson();
+  bridge["ipMasq"] = true;
+  bridge["prevResult"] = {{"ips", {{{"address", "10.1.0.5/24"}}}}};
+  const PluginCall call = Call(Verb::kDel, "bridge", bridge);
+  Engine off(false);
+  CHECK_FALSE(off.Run(call, Soon()).has_value());
+  bool taken = true;
+  WithoutDescriptors([&] { taken = off.Run(call, Soon()).has_value(); });
+  CHECK_FALSE(taken);
 }
 
 TEST_CASE("switched off, the engine holds nothing open") {

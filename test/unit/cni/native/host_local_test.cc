@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "native_fixture.h"
+#include "test/unit/cni/no_descriptors.h"
 
 using namespace crisp;
 using namespace crisp::cni::native;
@@ -204,6 +205,24 @@ TEST_CASE("drafts that a crispd which was killed has left go with the next look 
     CHECK(dir.Read("crisp-a") == "missing");
     CHECK(dir.Read("crisp-b") == "missing");
   }
+}
+
+TEST_CASE("a lease that no descriptor is left for is not taken for one of another pod") {
+  LeaseDir dir;
+  const HostLocalConf conf = Conf(dir, kSmall);
+  CHECK(Add(conf, "a") == "10.1.0.2/29");
+  const auto is_refused = [](const absl::Status& status) {
+    return absl::IsResourceExhausted(status);
+  };
+  CHECK(HoldsWhenOthersTakeDescriptors([&] {
+    return is_refused(Release(conf, Pod("a"), Soon())) &&
+           is_refused(FindLeases(conf, Pod("a"), Soon()).status()) &&
+           is_refused(Reserve(conf, Pod("b"), Soon()).status());
+  }));
+  CHECK(*base::ListDir(dir.path) ==
+        std::vector<std::string>{"10.1.0.2", "last_reserved_ip.0", "lock"});
+  CHECK(Release(conf, Pod("a"), Soon()).ok());
+  CHECK(dir.Read("10.1.0.2") == "missing");
 }
 
 TEST_CASE("DEL without a directory of leases makes none") {

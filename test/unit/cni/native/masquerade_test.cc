@@ -6,38 +6,9 @@
 
 #include <catch2/catch.hpp>
 
+#include "messages.h"
+
 using namespace crisp::cni::native;
-
-namespace {
-
-std::string Bytes(const nlattr* attribute) {
-  return {static_cast<const char*>(nla_data(attribute)), static_cast<size_t>(nla_len(attribute))};
-}
-
-// The attribute on the way of `types` through nested ones; of several elements of a list the first.
-nlattr* At(nlmsghdr* message, std::initializer_list<int> types) {
-  nlattr* list = nlmsg_attrdata(message, sizeof(nfgenmsg));
-  int length = nlmsg_attrlen(message, sizeof(nfgenmsg));
-  nlattr* found = nullptr;
-  for (const int type : types) {
-    found = nla_find(list, length, type);
-    REQUIRE(found != nullptr);
-    list = static_cast<nlattr*>(nla_data(found));
-    length = nla_len(found);
-  }
-  return found;
-}
-
-std::vector<int> Types(std::vector<Message>& batch) {
-  std::vector<int> types;
-  for (Message& message : batch) {
-    CHECK(message.complete());
-    types.push_back(message.raw()->nlmsg_type & 0xff);
-  }
-  return types;
-}
-
-}  // namespace
 
 TEST_CASE("a pod's element leads to the chain of its network and names the container") {
   const std::string id(64, 'a');

@@ -1,0 +1,38 @@
+#include "cni/native/collector.h"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+
+#include "base/wait.h"
+#include "native_fixture.h"
+
+using namespace crisp;
+using namespace crisp::cni::native;
+using Job = Collector::Job;
+
+TEST_CASE("what many have put off is done once, at the end of the collector at the latest") {
+  std::atomic<int> links = 0, tables = 0;
+  {
+    Collector collector(absl::Hours(1));
+    for (int i = 0; i < 250; ++i) {
+      collector.Later(Job::kLinks, [&] { ++links; });
+      collector.Later(Job::kTables, [&] { ++tables; });
+    }
+    CHECK(links + tables == 0);
+  }
+  CHECK(links == 1);
+  CHECK(tables == 1);
+}
+
+TEST_CASE("what is put off while the same job runs is done after it") {
+  base::Latch runs, go_on, again;
+  Collector collector(absl::Milliseconds(1));
+  collector.Later(Job::kLinks, [&] {
+    runs.Set();
+    go_on.Wait(Soon());
+  });
+  REQUIRE(runs.Wait(Soon()));
+  collector.Later(Job::kLinks, [&] { again.Set(); });
+  go_on.Set();
+  CHECK(again.Wait(Soon()));
+}

@@ -1,0 +1,117 @@
+#include "cni/native/netlink.h"
+
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <memory>
+
+#include "base/deadline.h"
+#include "native_fixture.h"
+
+using namespace crisp;
+using namespace crisp::cni::native;
+
+namespace {
+
+// The test is the kernel: it answers before it is asked, because requests are numbered from 1 on.
+struct Pair {
+  base::UniqueFd kernel;
+  base::UniqueFd ear;  // of the other end, to look what is there
+  std::unique_ptr<Netlink> netlink;
+
+  Pair() {
+    int fds[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds) == 0);
+    kernel.reset(fds[0]);
+    ear.reset(dup(fds[1]));
+    netlink = std::make_unique<Netlink>(base::UniqueFd(fds[1]), Soon());
+  }
+  void Send(const std::string& text) const {
+    REQUIRE(send(kernel.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+  }
+};
+
+template <typename T>
+std::string Answer(uint32_t number, uint16_t type, const T& body, uint16_t flags = NLM_F_MULTI) {
+  const nlmsghdr header = {.nlmsg_len = static_cast<uint32_t>(NLMSG_LENGTH(sizeof(body))),
+                           .nlmsg_type = type,
+                           .nlmsg_flags = flags,
+                           .nlmsg_seq = number,
+                           .nlmsg_pid = 0};
+  std::string text(reinterpret_cast<const char*>(&header), sizeof(header));
+  text.append(reinterpret_cast<const char*>(&body), sizeof(body));
+  text.resize(NLMSG_ALIGN(text.size()));
+  return text;
+}
+
+constexpr uint16_t kChanged = NLM_F_MULTI | NLM_F_DUMP_INTR;
+
+std::string Item(uint32_t number, int value, uint16_t flags = NLM_F_MULTI) {
+  return Answer(number, RTM_NEWADDR, value, flags);
+}
+std::string Done(uint32_t number, int code = 0, uint16_t flags = NLM_F_MULTI) {
+  return Answer(number, NLMSG_DONE, code, flags);
+}
+
+absl::StatusOr<std::vector<int>> List(const Pair& pair) {
+  std::vector<int> values;
+  const absl::Status status = pair.netlink->Do(
+      Message(RTM_GETADDR, NLM_F_DUMP), "list",
+      [&](nlmsghdr* answer) { values.push_back(*static_cast<const int*>(nlmsg_data(answer))); });
+  if (!status.ok()) return status;
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("a dump that has changed while it was read is read again") {
+  const Pair pair;
+  pair.Send(Item(1, 10));
+  pair.Send(Item(1, 11, kChanged) + Done(1, 0, kChanged));
+  pair.Send(Item(2, 20) + Item(2, 21));
+  pair.Send(Done(2, 0, kChanged));  // after the last item
+  pair.Send(Item(3, 30));
+  pair.Send(Item(3, 31) + Done(3));
+  pair.Send(Item(4, 40) + Done(4));
+  const auto first = List(pair);
+  REQUIRE(first.ok());
+  CHECK(*first == std::vector<int>{30, 31});
+  const auto second = List(pair);
+  REQUIRE(second.ok());
+  CHECK(*second == std::vector<int>{40});
+}
+
+TEST_CASE("a dump that changes each time is an error, of which nothing is read") {
+  const Pair pair;
+  constexpr uint32_t kMore = 20;
+  for (uint32_t i = 1; i <= kMore; ++i) {
+    pair.Send(Item(i, 1) + Done(i, 0, kChanged));
+  }
+  const auto listed = List(pair);
+  CHECK(absl::IsUnavailable(listed.status()));
+  CHECK(listed.status().message() == "list: it changes each time it is read");
+}
+
+TEST_CASE("an error that ends a dump is one") {
+  const Pair pair;
+  pair.Send(Item(1, 1) + Done(1, -ENOENT));
+  CHECK(absl::IsNotFound(List(pair).status()));
+}
+
+TEST_CASE("of the news of links only those of one wake up who waits for it") {
+  const Pair pair;
+  REQUIRE(pair.netlink->HearOnlyOf(0x01020304).ok());
+  ifinfomsg link = {};
+  for (const int index : {1, 0x04030201, 0x01020304, 0x01020305}) {
+    link.ifi_index = index;
+    pair.Send(Answer(0, RTM_NEWLINK, link));
+  }
+  char text[256];
+  constexpr auto kSize = static_cast<ssize_t>(NLMSG_LENGTH(sizeof(link)));
+  CHECK(recv(pair.ear.get(), text, sizeof(text), MSG_DONTWAIT) == kSize);
+  memcpy(&link, text + NLMSG_HDRLEN, sizeof(link));
+  CHECK(link.ifi_index == 0x01020304);
+  CHECK(recv(pair.ear.get(), text, sizeof(text), MSG_DONTWAIT) < 0);
+}
