@@ -123,8 +123,7 @@ absl::StatusOr<HttpResponse> TokenQuestion::Ask(HttpClient& client, bool by_form
   HttpRequest request;
   std::vector<std::string> secrets;
   request.tls = host.tls;
-  // The client certificates are only for the registry itself.
-  if (realm.Origin() != host.api.Origin()) request.tls.clients.clear();
+  if (realm.Origin() != host.api.Origin()) request.tls.GoElsewhere();
   request.connect_timeout = host.connect_timeout;
   request.max_body_bytes = kMaxTokenAnswer;
   request.decode_gzip = true;

@@ -344,6 +344,11 @@ std::string HttpClient::Curl::Words(const Exchange& exchange, CURLcode code) con
   return error == 0 ? text : absl::StrCat(text, ": ", base::ErrnoText(static_cast<int>(error)));
 }
 
+void HttpTls::GoElsewhere() {
+  clients.clear();
+  if (skip_verify_only_here) skip_verify = false;
+}
+
 absl::string_view HttpResponse::Header(const std::string& name) const {
   const auto found = headers.find(name);
   return found == headers.end() ? absl::string_view() : absl::string_view(found->second);

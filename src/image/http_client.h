@@ -38,6 +38,10 @@ struct HttpTls {
   // the first of all if it names none, or none of these.
   std::vector<ClientCertificate> clients;
   bool skip_verify = false;
+  bool skip_verify_only_here = false;  // and where else the host leads its certificate is checked
+
+  // For another host than the one that these are the settings of.
+  void GoElsewhere();
 };
 
 struct HttpRequest {
@@ -48,6 +52,9 @@ struct HttpRequest {
   HttpTls tls;
   absl::Duration connect_timeout = absl::Seconds(30);
   bool allow_link_local = false;
+  // The caller checks the digest of the body, which may be read on the way, but not changed. The
+  // client itself does not look at this; redirects.h does.
+  bool digest_decides = false;
   // Bodies are always asked for as they are. This is for a server that compresses them all the same
   // (Content-Encoding: gzip): the body is what was compressed. Other encodings are
   // kInvalidArgument.

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/printable.h"
 #include "base/status_macros.h"
@@ -95,7 +96,8 @@ Registry::Registry(oci::Reference reference, Credentials credentials,
   for (RegistryHost& config : hosts) {
     hosts_.push_back(std::make_unique<Host>());
     hosts_.back()->credentials = CredentialsFor(config);
-    hosts_.back()->config = std::move(config);
+    if (config.may_speak_tls) hosts_.back()->tls = ByTls(config);
+    hosts_.back()->plain = std::move(config);
   }
   if (!hosts_.empty()) hosts_.back()->last = true;
 }
@@ -121,7 +123,7 @@ Credentials Registry::CredentialsFor(const RegistryHost& host) const {
 absl::Status Registry::StatusOf(const Host& host, const Question& question,
                                 const HttpResponse& response) const {
   std::string message =
-      absl::StrCat(question.method, " ", host.config.api.text(), "/", reference_.path(), "/",
+      absl::StrCat(question.method, " ", host.config().api.text(), "/", reference_.path(), "/",
                    question.path, ": status ", response.status);
   // Concealed before it is shortened: a part of a secret would not be recognised.
   constexpr size_t kMaxWords = 300;
@@ -161,7 +163,7 @@ std::string Registry::ConcealText(absl::string_view text) const {
   for (Host* const host : hosts) {
     absl::MutexLock lock(&host->mu);
     secrets.push_back(Secret(host->authorization));
-    for (const std::string& header : host->config.headers) {
+    for (const std::string& header : host->config().headers) {
       secrets.push_back(header.substr(std::min(header.size(), header.find(": ") + 2)));
     }
   }
@@ -180,12 +182,13 @@ absl::StatusOr<HttpRequest> Registry::RequestOf(const Host& host, const Question
   HttpRequest request;
   request.method = question.method;
   request.headers = question.headers;
-  request.tls = host.config.tls;
-  request.connect_timeout = host.config.connect_timeout;
+  request.tls = host.config().tls;
+  request.connect_timeout = host.config().connect_timeout;
   request.max_body_bytes = question.max_body_bytes;
   request.decode_gzip = question.decode_gzip;
-  request.allow_link_local = host.config.configured;
-  CRISP_ASSIGN_OR_RETURN(request.url, UrlOf(host.config, question.path));
+  request.digest_decides = question.digest_decides;
+  request.allow_link_local = host.config().configured;
+  CRISP_ASSIGN_OR_RETURN(request.url, UrlOf(host.config(), question.path));
   return request;
 }
 
@@ -196,7 +199,7 @@ absl::StatusOr<std::string> Registry::NewAuthorization(HttpClient& client, Host&
   // Locked during the request: the other layers wait for this token instead of requesting more.
   absl::MutexLock lock(&host.mu);
   if (host.authorization != refused) return host.authorization;
-  CRISP_ASSIGN_OR_RETURN(host.authorization, Authorize(client, host.config, challenges,
+  CRISP_ASSIGN_OR_RETURN(host.authorization, Authorize(client, host.config(), challenges,
                                                        reference_.path(), host.credentials, call));
   return host.authorization;
 }
@@ -213,11 +216,13 @@ absl::StatusOr<HttpResponse> Registry::Exchange(Host& host, const Question& ques
   bool left_origin = false;
   const auto ask = [&]() -> absl::StatusOr<HttpResponse> {
     CRISP_ASSIGN_OR_RETURN(request, RequestOf(host, question));
-    std::vector<std::string> secrets = host.config.headers;
+    std::vector<std::string> secrets = host.config().headers;
     if (!authorization.empty()) secrets.push_back("Authorization: " + authorization);
     return PerformAndFollow(*client, request, secrets, call, reader, left_origin);
   };
-  CRISP_ASSIGN_OR_RETURN(HttpResponse response, ask());
+  absl::StatusOr<HttpResponse> first = ask();
+  if (TurnToTls(*client, host, first, call)) first = ask();
+  CRISP_ASSIGN_OR_RETURN(HttpResponse response, std::move(first));
   if (response.status == 401 && !left_origin) {
     CRISP_ASSIGN_OR_RETURN(
         const std::string fresh,
@@ -229,6 +234,22 @@ absl::StatusOr<HttpResponse> Registry::Exchange(Host& host, const Question& ques
   if (response.status != 401 || !left_origin) return response;
   return ExchangeElsewhere(*client, request, std::string(response.Header("www-authenticate")), call,
                            reader);
+}
+
+bool Registry::TurnToTls(HttpClient& client, Host& host, const absl::StatusOr<HttpResponse>& answer,
+                         const base::Call& call) const {
+  if (!host.tls.has_value() || host.answers_tls || host.answers_plain) return false;
+  // Most servers say 400 to a request that is not encrypted, others just hang up.
+  constexpr int kBadRequest = 400;
+  if (answer.ok() && answer->status != kBadRequest) host.answers_plain = true;
+  if (host.answers_plain || (!answer.ok() && !IsTransient(answer.status()))) return false;
+  HttpRequest request;
+  request.url = host.tls->api;
+  request.tls = host.tls->tls;
+  constexpr absl::Duration kPatience = absl::Seconds(5);  // enough on loopback
+  const base::Call soon = call.Before(base::Deadline::In(kPatience));
+  host.answers_tls = client.Perform(request, soon).ok();
+  return host.answers_tls;
 }
 
 absl::StatusOr<HttpResponse> Registry::ExchangeElsewhere(HttpClient& client,
@@ -264,9 +285,9 @@ absl::StatusOr<Registry::Host*> Registry::HostElsewhere(const HttpRequest& reque
   std::unique_ptr<Host>& host = elsewhere_[api.Origin()];
   if (host == nullptr) {
     host = std::make_unique<Host>();
-    host->config.api = std::move(api);
-    host->config.tls = request.tls;
-    host->config.connect_timeout = request.connect_timeout;
+    host->plain.api = std::move(api);
+    host->plain.tls = request.tls;
+    host->plain.connect_timeout = request.connect_timeout;
   }
   return host.get();
 }
@@ -294,7 +315,7 @@ absl::Status Registry::OnEachHost(Need need, const base::Call& call,
   absl::Status status = absl::FailedPreconditionError(
       absl::StrCat("no host is configured to serve ", reference_.Name()));
   for (const std::unique_ptr<Host>& host : hosts_) {
-    const bool able = need == Need::kResolve ? host->config.can_resolve : host->config.can_pull;
+    const bool able = need == Need::kResolve ? host->config().can_resolve : host->config().can_pull;
     if (!able || (host->down && !host->last)) continue;
     CRISP_RETURN_IF_ERROR(call.Check());
     bool stop = false;
@@ -346,7 +367,8 @@ absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& ob
   Question question{.method = "GET",
                     .path = absl::StrCat("manifests/", object),
                     .headers = {AcceptManifests()},
-                    .max_body_bytes = oci::kMaxDocumentBytes};
+                    .max_body_bytes = oci::kMaxDocumentBytes,
+                    .digest_decides = !expected.empty()};
   Document document;
   CRISP_RETURN_IF_ERROR(OnEachHost(need, call, [&](Host& host, bool&) {
     question.decode_gzip = false;
@@ -365,7 +387,7 @@ absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& ob
     }
     document.digest = DigestOf(response->body, wanted);
     if (!wanted.empty() && document.digest != wanted) {
-      return absl::DataLossError(absl::StrCat("manifest from ", host.config.api.Origin(),
+      return absl::DataLossError(absl::StrCat("manifest from ", host.config().api.Origin(),
                                               ": digest is ", document.digest.str(), ", not ",
                                               wanted.str()));
     }
@@ -400,7 +422,8 @@ absl::Status Registry::FetchBlobFrom(Host& host, const oci::Descriptor& descript
   Question question{.method = "GET",
                     .path = absl::StrCat("blobs/", descriptor.digest.str()),
                     .headers = {},
-                    .decode_gzip = reader.decode_gzip()};
+                    .decode_gzip = reader.decode_gzip(),
+                    .digest_decides = true};
   Backoff backoff(options_);
   int64_t progress_from = 0;
   while (true) {

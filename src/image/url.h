@@ -16,6 +16,8 @@ class Url {
   static absl::StatusOr<Url> Parse(absl::string_view text);
   // `location` of a redirect, absolute or relative to this URL; its fragment is dropped.
   absl::StatusOr<Url> Resolve(absl::string_view location) const;
+  // The path and query of this URL at the origin of `other`.
+  absl::StatusOr<Url> AtOriginOf(const Url& other) const;
 
   const std::string& text() const { return text_; }
   const std::string& scheme() const { return scheme_; }  // "http" or "https"
