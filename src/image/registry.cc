@@ -48,16 +48,6 @@ std::string Secret(const std::string& authorization) {
   return authorization.substr(std::min(authorization.size(), authorization.find(' ') + 1));
 }
 
-// The host of an address; "docker.io" for all addresses of Docker Hub
-// ("https://index.docker.io/v1/").
-std::string ServerName(absl::string_view address) {
-  const size_t scheme = address.find("://");
-  if (scheme != absl::string_view::npos) address.remove_prefix(scheme + 3);
-  address = address.substr(0, address.find('/'));
-  if (address == "index.docker.io" || address == "registry-1.docker.io") return "docker.io";
-  return std::string(address);
-}
-
 }  // namespace
 
 // Borrows an idle client, so that its connections are used again.
@@ -115,8 +105,8 @@ absl::StatusOr<Url> Registry::UrlOf(const RegistryHost& host, const std::string&
 Credentials Registry::CredentialsFor(const RegistryHost& host) const {
   if (credentials_.server_address.empty()) return credentials_;
   const std::string wanted = ServerName(credentials_.server_address);
-  const bool ours =
-      wanted == ServerName(host.api.text()) || (!host.is_mirror && wanted == reference_.host());
+  const bool ours = wanted == ServerName(host.api.text()) ||
+                    (!host.is_mirror && wanted == ServerName(reference_.host()));
   return ours ? credentials_ : Credentials();
 }
 
@@ -199,6 +189,13 @@ absl::StatusOr<std::string> Registry::NewAuthorization(HttpClient& client, Host&
   // Locked during the request: the other layers wait for this token instead of requesting more.
   absl::MutexLock lock(&host.mu);
   if (host.authorization != refused) return host.authorization;
+  // Harbor answers a token that has expired by asking for a password, which not all users have.
+  const bool password = !host.credentials.username.empty() || !host.credentials.password.empty();
+  if (NamesTokenServer(challenges)) {
+    host.token_challenge = std::string(challenges);
+  } else if (!password && !host.token_challenge.empty()) {
+    challenges = host.token_challenge;
+  }
   CRISP_ASSIGN_OR_RETURN(host.authorization, Authorize(client, host.config(), challenges,
                                                        reference_.path(), host.credentials, call));
   return host.authorization;

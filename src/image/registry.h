@@ -72,7 +72,8 @@ class Registry {
     bool last = false;               // the registry itself, not a mirror
     std::atomic<bool> down = false;  // could not be reached during this pull
     absl::Mutex mu;
-    std::string authorization ABSL_GUARDED_BY(mu);  // the last that the host accepted
+    std::string authorization ABSL_GUARDED_BY(mu);    // the last that the host accepted
+    std::string token_challenge ABSL_GUARDED_BY(mu);  // the last that names a token server
   };
   enum class Need { kPull, kResolve };
   struct Question {
