@@ -21,6 +21,9 @@ class Backoff {
   // False when `attempts` are used up; otherwise waits. `asked` is the server's Retry-After, which
   // max_retry_after bounds. The error is that of `call`, whose end also ends the pause.
   absl::StatusOr<bool> Next(int attempts, absl::Duration asked, const base::Call& call);
+  // How long the next attempt waits for an answer: longer each time, for registries that fetch what
+  // they are asked for from elsewhere first.
+  absl::Duration Patience() const { return options_.progress_timeout * (failures_ + 1); }
   // After progress: as if nothing had failed yet.
   void Reset();
 

@@ -60,6 +60,9 @@ struct HttpRequest {
   // kInvalidArgument.
   bool decode_gzip = false;
   size_t max_body_bytes = 1 << 20;  // of a body without reader
+  // Until the answer begins; the window of the client's pace if that is longer. A registry may
+  // itself have to fetch first what it is asked for.
+  absl::Duration answer_within;
 };
 
 struct HttpResponse {
@@ -69,6 +72,9 @@ struct HttpResponse {
 
   // Empty when absent; `name` in lower case.
   absl::string_view Header(const std::string& name) const;
+  // For messages about a body that is not what was asked for: says if it is a page, as of a login
+  // or of a proxy; else empty.
+  std::string PageWords() const;
   // Whether Content-Encoding says so.
   bool IsGzip() const;
 };

@@ -82,6 +82,7 @@ class Registry {
     std::vector<std::string> headers;
     size_t max_body_bytes = 0;
     bool decode_gzip = false;
+    absl::Duration answer_within = absl::ZeroDuration();
     bool digest_decides = false;  // the body is checked against a digest that is known before
   };
 
@@ -92,7 +93,7 @@ class Registry {
   absl::Status OnEachHost(Need need, const base::Call& call,
                           const std::function<absl::Status(Host&, bool&)>& attempt);
   // Sends one question and retries it until the answer is 2xx or an error that retries do not help.
-  absl::StatusOr<HttpResponse> Ask(Host& host, const Question& question, const base::Call& call);
+  absl::StatusOr<HttpResponse> Ask(Host& host, Question question, const base::Call& call);
   absl::Status FetchBlobFrom(Host& host, const oci::Descriptor& descriptor, BlobReader& reader,
                              const base::Call& call);
   absl::StatusOr<HttpResponse> Exchange(Host& host, const Question& question,
