@@ -59,12 +59,13 @@ void AppendParameter(std::string& query, absl::string_view name, absl::string_vi
 }
 
 // Registries behind a proxy that ends TLS often name their token server with http. Anybody may read
-// the token of an anonymous user, but not a password.
+// the token of an anonymous user, but not a password: that goes by https, if it is the same host.
 absl::StatusOr<Url> RealmUrl(const RegistryHost& host, const Challenge& challenge,
                              const Credentials& credentials) {
   absl::StatusOr<Url> realm = Url::Parse(challenge.realm);
   if (!realm.ok()) return base::Prefix(realm.status(), "token server");
   if (realm->scheme() == "http" && host.api.scheme() != "http" && !(credentials == Credentials())) {
+    if (realm->IsPlainOf(host.api)) return realm->AtOriginOf(host.api);
     return absl::InvalidArgumentError(
         absl::StrCat("token server ", realm->Origin(),
                      ": a password for an https registry needs an https token server"));

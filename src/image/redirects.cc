@@ -22,8 +22,7 @@ bool IsDowngrade(const Url& from, const Url& to) {
 // Where `location` leads: for an https server's own http, to its https, except to where it was.
 absl::StatusOr<Url> NextUrl(const Url& from, absl::string_view location) {
   CRISP_ASSIGN_OR_RETURN(const Url to, from.Resolve(location));
-  const bool same_port = to.port() == from.port() || (to.port() == "80" && from.port() == "443");
-  if (!IsDowngrade(from, to) || to.host() != from.host() || !same_port) return to;
+  if (!to.IsPlainOf(from)) return to;
   CRISP_ASSIGN_OR_RETURN(const Url secure, to.AtOriginOf(from));
   return secure.text() == from.text() ? to : secure;
 }

@@ -213,6 +213,17 @@ TEST_CASE("https leads to the plain http of a token server only for anonymous us
   CHECK(pulled.ok());
 }
 
+TEST_CASE("a token server that is the registry's own host gets a password by https, if at all") {
+  TlsFixture f;
+  f.secure.Serve("/token", EvilReply{.body = R"({"token":"t0ken"})"});
+  DemandToken(f.secure, absl::StrCat("http://", f.secure.host(), "/token"));
+  f.Configure(f.origin);
+  const auto pulled = f.Pull("repo:v1", User("ann", "hunter2"));
+  INFO(pulled.status());
+  REQUIRE(pulled.ok());
+  CHECK(f.secure.Count("GET", "/token") == 1);
+}
+
 TEST_CASE(
     "https leads to plain http for what has a digest, without secrets, and for nothing else") {
   TlsFixture f;
