@@ -8,7 +8,9 @@ namespace {
 
 absl::StatusOr<image::Credentials> CredentialsOf(const v1::AuthConfig& auth) {
   image::Credentials credentials;
-  if (!auth.auth().empty()) {
+  // As for containerd, it counts only without what else says it.
+  const bool encoded = auth.username().empty() && auth.identity_token().empty();
+  if (encoded && !auth.auth().empty()) {
     CRISP_ASSIGN_OR_RETURN(credentials, image::DecodeBasicAuth(auth.auth()));
   }
   if (!auth.username().empty()) credentials.username = auth.username();

@@ -59,12 +59,13 @@ void AppendParameter(std::string& query, absl::string_view name, absl::string_vi
 }
 
 // Registries behind a proxy that ends TLS often name their token server with http. Anybody may read
-// the token of an anonymous user, but not a password.
+// the token of an anonymous user, but not a password: that goes by https, if it is the same host.
 absl::StatusOr<Url> RealmUrl(const RegistryHost& host, const Challenge& challenge,
                              const Credentials& credentials) {
   absl::StatusOr<Url> realm = Url::Parse(challenge.realm);
   if (!realm.ok()) return base::Prefix(realm.status(), "token server");
   if (realm->scheme() == "http" && host.api.scheme() != "http" && !(credentials == Credentials())) {
+    if (realm->IsPlainOf(host.api)) return realm->AtOriginOf(host.api);
     return absl::InvalidArgumentError(
         absl::StrCat("token server ", realm->Origin(),
                      ": a password for an https registry needs an https token server"));
@@ -123,8 +124,7 @@ absl::StatusOr<HttpResponse> TokenQuestion::Ask(HttpClient& client, bool by_form
   HttpRequest request;
   std::vector<std::string> secrets;
   request.tls = host.tls;
-  // The client certificates are only for the registry itself.
-  if (realm.Origin() != host.api.Origin()) request.tls.clients.clear();
+  if (realm.Origin() != host.api.Origin()) request.tls.GoElsewhere();
   request.connect_timeout = host.connect_timeout;
   request.max_body_bytes = kMaxTokenAnswer;
   request.decode_gzip = true;
@@ -143,9 +143,12 @@ absl::StatusOr<HttpResponse> TokenQuestion::Ask(HttpClient& client, bool by_form
 }
 
 // Whether a server that gives no token may give one when it is asked in the other way. Of those
-// that do not know a POST, some say 400 or 401 (containerd has met them at ACR and Artifactory).
-bool MayKnowTheOtherWay(int status) {
-  return status == 400 || status == 401 || status == 404 || status == 405 || status == 501;
+// that do not know a POST, some say 400 or 401 (containerd has met them at ACR and Artifactory), or
+// 403 (Harbor).
+bool MayKnowTheOtherWay(int status, bool by_form) {
+  constexpr int kForbidden = 403;
+  return (by_form && status == kForbidden) || status == 400 || status == 401 || status == 404 ||
+         status == 405 || status == 501;
 }
 
 absl::StatusOr<std::string> FetchToken(HttpClient& client, const RegistryHost& host,
@@ -157,10 +160,12 @@ absl::StatusOr<std::string> FetchToken(HttpClient& client, const RegistryHost& h
   const TokenQuestion question = {host, realm, challenge.service, scope, credentials};
   const bool by_form = !credentials.identity_token.empty();
   CRISP_ASSIGN_OR_RETURN(HttpResponse response, question.Ask(client, by_form, call));
-  if (!IsAnonymous(credentials) && MayKnowTheOtherWay(response.status)) {
+  if (!IsAnonymous(credentials) && MayKnowTheOtherWay(response.status, by_form)) {
     CRISP_ASSIGN_OR_RETURN(HttpResponse other, question.Ask(client, !by_form, call));
     // One that does not know this way says nothing of the user.
-    if (!MayKnowTheOtherWay(other.status) || other.status == 401) response = std::move(other);
+    if (!MayKnowTheOtherWay(other.status, !by_form) || other.status == 401) {
+      response = std::move(other);
+    }
   }
   const std::string server = absl::StrCat("token server ", realm.Printable());
   if (response.status / 100 == 2) {
@@ -217,6 +222,10 @@ std::vector<Challenge> ParseChallenges(absl::string_view rest) {
   return challenges;
 }
 
+bool NamesTokenServer(absl::string_view challenges) {
+  return FindScheme(ParseChallenges(challenges), "bearer") != nullptr;
+}
+
 std::string BasicSecret(const Credentials& credentials) {
   const bool only_token = credentials.username.empty() && credentials.password.empty();
   return absl::Base64Escape(absl::StrCat(
@@ -240,8 +249,9 @@ absl::StatusOr<std::string> Authorize(HttpClient& client, const RegistryHost& ho
     }
     return absl::StrCat("Basic ", BasicSecret(credentials));
   }
-  return absl::UnauthenticatedError(
-      absl::StrCat(host.api.Origin(), ": requires an authentication scheme that is not supported"));
+  const absl::string_view why = parsed.empty() ? "requires an authentication that it does not name"
+                                               : "requires an authentication that is not supported";
+  return absl::UnauthenticatedError(absl::StrCat(host.api.Origin(), ": ", why));
 }
 
 }  // namespace crisp::image

@@ -24,6 +24,9 @@ struct Challenge {
 // skipped.
 std::vector<Challenge> ParseChallenges(absl::string_view header);
 
+// Whether one of the challenges is for a bearer token.
+bool NamesTokenServer(absl::string_view challenges);
+
 // The value for Authorization that answers the registry's challenges. For a bearer challenge
 // requests a token from the token server, by GET or by POST, whichever it takes: over https only,
 // unless the registry itself is plain http, and never from a link-local address. kUnauthenticated

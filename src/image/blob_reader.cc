@@ -35,6 +35,7 @@ BlobReader::BlobReader(const oci::Descriptor& descriptor, LayerSink& sink,
 absl::Status BlobReader::Start(const HttpResponse& head) {
   const bool partial = head.status == 206;
   gzipped_ = gzipped_ || head.IsGzip();
+  page_words_ = head.PageWords();
   if (partial && RangeBegin(head.Header("content-range")) != offset_) {
     return absl::DataLossError(
         absl::StrCat("asked for bytes from ", offset_, ", got another range"));
@@ -51,7 +52,8 @@ absl::Status BlobReader::Start(const HttpResponse& head) {
     size_ = before + length;
   }
   if (length != size_ - before) {
-    return absl::DataLossError(absl::StrCat("size is ", length, ", not ", size_ - before));
+    return absl::DataLossError(
+        absl::StrCat("size is ", length, ", not ", size_ - before, page_words_));
   }
   return absl::OkStatus();
 }
@@ -63,7 +65,7 @@ absl::Status BlobReader::Read(absl::string_view bytes) {
   if (bytes.empty()) return absl::OkStatus();
   const int64_t most = size_ < 0 ? oci::kMaxLayerBytes : size_;
   if (static_cast<int64_t>(bytes.size()) > most - offset_) {
-    return absl::DataLossError(absl::StrCat("size is more than ", most));
+    return absl::DataLossError(absl::StrCat("size is more than ", most, page_words_));
   }
   hasher_.Update(bytes);
   if (absl::Status status = sink_.Write(bytes); !status.ok()) {
@@ -77,12 +79,12 @@ absl::Status BlobReader::Read(absl::string_view bytes) {
 
 absl::Status BlobReader::Seal() {
   if (size_ >= 0 && !complete()) {
-    return absl::DataLossError(absl::StrCat("size is ", offset_, ", not ", size_));
+    return absl::DataLossError(absl::StrCat("size is ", offset_, ", not ", size_, page_words_));
   }
   const oci::Digest digest = image::Finish(hasher_);
   if (digest != descriptor_.digest) {
     return absl::DataLossError(
-        absl::StrCat("digest is ", digest.str(), ", not ", descriptor_.digest.str()));
+        absl::StrCat("digest is ", digest.str(), ", not ", descriptor_.digest.str(), page_words_));
   }
   verified_ = true;
   sink_failed_ = true;  // from here on every error is the sink's

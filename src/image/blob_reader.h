@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 
 #include "image/digests.h"
 #include "image/http_client.h"
@@ -46,6 +47,7 @@ class BlobReader final : public BodyReader {
   int64_t size_;  // -1: not known
   const bool decode_gzip_;
   bool gzipped_ = false;
+  std::string page_words_;  // of the last answer
   int64_t offset_ = 0;
   int64_t skip_ = 0;  // bytes of this answer that the sink already has
   bool sink_failed_ = false;

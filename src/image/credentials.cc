@@ -1,8 +1,21 @@
 #include "image/credentials.h"
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/strip.h"
 
 namespace crisp::image {
+
+std::string ServerName(absl::string_view address) {
+  std::string lower = absl::AsciiStrToLower(absl::StripAsciiWhitespace(address));
+  absl::string_view name = lower;
+  const bool plain = absl::ConsumePrefix(&name, "http://");
+  (void)absl::ConsumePrefix(&name, "https://");
+  name = name.substr(0, name.find('/'));
+  (void)absl::ConsumeSuffix(&name, plain ? ":80" : ":443");
+  if (name == "index.docker.io" || name == "registry-1.docker.io") return "docker.io";
+  return std::string(name);
+}
 
 absl::StatusOr<Credentials> DecodeBasicAuth(absl::string_view base64) {
   std::string decoded;

@@ -21,6 +21,11 @@ struct Credentials {
   friend bool operator==(const Credentials&, const Credentials&) = default;
 };
 
+// The host of Credentials::server_address, of an API's URL or of a reference, so that they can be
+// compared: in lower case, without the port of its scheme (https if there is none), and "docker.io"
+// for all addresses of Docker Hub ("https://index.docker.io/v1/").
+std::string ServerName(absl::string_view address);
+
 // AuthConfig.auth: base64 of "username:password". The kInvalidArgument does not contain the text.
 absl::StatusOr<Credentials> DecodeBasicAuth(absl::string_view base64);
 

@@ -65,8 +65,11 @@ struct Exchange {
     window_start = base::MonotonicNanos();
     window_bytes = 0;
   }
+  absl::Duration Window() const {
+    return header_bytes == 0 ? std::max(pace.window, request.answer_within) : pace.window;
+  }
   base::Deadline WindowEnd() const {
-    return base::Deadline::At(window_start + absl::ToInt64Nanoseconds(pace.window));
+    return base::Deadline::At(window_start + absl::ToInt64Nanoseconds(Window()));
   }
 
   bool OnHeader(absl::string_view line);
@@ -75,6 +78,7 @@ struct Exchange {
 };
 
 bool Exchange::OnHeader(absl::string_view line) {
+  if (header_bytes == 0) window_start = base::MonotonicNanos();
   header_bytes += line.size();
   CountProgress(line.size());
   if (header_bytes > kMaxHeaderBytes) {
@@ -252,6 +256,7 @@ void HttpClient::Curl::Configure(const HttpRequest& request, Exchange& exchange,
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, &exchange);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, BodyCallback);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &exchange);
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // they are a proxy's
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, OpenSocket);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &exchange);
   ConfigureProxy(request.url);
@@ -318,7 +323,7 @@ CURLcode HttpClient::Curl::Transfer(Exchange& exchange) const {
     if (end.Passed()) {
       exchange.failure =
           absl::UnavailableError(absl::StrCat("less than ", exchange.pace.bytes, " bytes in ",
-                                              absl::FormatDuration(exchange.pace.window)));
+                                              absl::FormatDuration(exchange.Window())));
       return CURLE_OPERATION_TIMEDOUT;
     }
     if (curl_multi_perform(multi, &running) != CURLM_OK) return CURLE_FAILED_INIT;
@@ -344,9 +349,19 @@ std::string HttpClient::Curl::Words(const Exchange& exchange, CURLcode code) con
   return error == 0 ? text : absl::StrCat(text, ": ", base::ErrnoText(static_cast<int>(error)));
 }
 
+void HttpTls::GoElsewhere() {
+  clients.clear();
+  if (skip_verify_only_here) skip_verify = false;
+}
+
 absl::string_view HttpResponse::Header(const std::string& name) const {
   const auto found = headers.find(name);
   return found == headers.end() ? absl::string_view() : absl::string_view(found->second);
+}
+
+std::string HttpResponse::PageWords() const {
+  const bool page = absl::StartsWithIgnoreCase(Header("content-type"), "text/html");
+  return page ? " (the answer is a page, text/html)" : "";
 }
 
 bool HttpResponse::IsGzip() const {

@@ -38,6 +38,10 @@ struct HttpTls {
   // the first of all if it names none, or none of these.
   std::vector<ClientCertificate> clients;
   bool skip_verify = false;
+  bool skip_verify_only_here = false;  // and where else the host leads its certificate is checked
+
+  // For another host than the one that these are the settings of.
+  void GoElsewhere();
 };
 
 struct HttpRequest {
@@ -48,11 +52,17 @@ struct HttpRequest {
   HttpTls tls;
   absl::Duration connect_timeout = absl::Seconds(30);
   bool allow_link_local = false;
+  // The caller checks the digest of the body, which may be read on the way, but not changed. The
+  // client itself does not look at this; redirects.h does.
+  bool digest_decides = false;
   // Bodies are always asked for as they are. This is for a server that compresses them all the same
   // (Content-Encoding: gzip): the body is what was compressed. Other encodings are
   // kInvalidArgument.
   bool decode_gzip = false;
   size_t max_body_bytes = 1 << 20;  // of a body without reader
+  // Until the answer begins; the window of the client's pace if that is longer. A registry may
+  // itself have to fetch first what it is asked for.
+  absl::Duration answer_within;
 };
 
 struct HttpResponse {
@@ -62,6 +72,9 @@ struct HttpResponse {
 
   // Empty when absent; `name` in lower case.
   absl::string_view Header(const std::string& name) const;
+  // For messages about a body that is not what was asked for: says if it is a page, as of a login
+  // or of a proxy; else empty.
+  std::string PageWords() const;
   // Whether Content-Encoding says so.
   bool IsGzip() const;
 };

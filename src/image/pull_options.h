@@ -17,7 +17,8 @@ struct PullOptions {
   // A transfer with less than min_progress_bytes in this time is ended and resumed. The pull fails
   // after `attempts` of that without 1 MiB of progress: a registry cannot occupy it for long with a
   // drip, and over a link of 4 KiB/s an image still comes. (containerd goes on as long as any byte
-  // comes within 5 min.)
+  // comes within 5 min.) For the beginning of an answer each attempt waits as much longer: the
+  // first 1 min, the fifth 5 min.
   absl::Duration progress_timeout = absl::Seconds(60);
   int64_t min_progress_bytes = 1 << 20;
   // For one request that fails with an error that may go away (connection, 429, 5xx).

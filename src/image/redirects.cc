@@ -15,6 +15,18 @@ bool IsRedirect(int status) {
 // Of these the method and the form stay (RFC 9110, 15.4).
 bool KeepsForm(int status) { return status == 307 || status == 308; }
 
+bool IsDowngrade(const Url& from, const Url& to) {
+  return from.scheme() == "https" && to.scheme() == "http";
+}
+
+// Where `location` leads: for an https server's own http, to its https, except to where it was.
+absl::StatusOr<Url> NextUrl(const Url& from, absl::string_view location) {
+  CRISP_ASSIGN_OR_RETURN(const Url to, from.Resolve(location));
+  if (!to.IsPlainOf(from)) return to;
+  CRISP_ASSIGN_OR_RETURN(const Url secure, to.AtOriginOf(from));
+  return secure.text() == from.text() ? to : secure;
+}
+
 }  // namespace
 
 absl::StatusOr<HttpResponse> PerformAndFollow(HttpClient& client, HttpRequest& request,
@@ -28,8 +40,8 @@ absl::StatusOr<HttpResponse> PerformAndFollow(HttpClient& client, HttpRequest& r
     if (!left_origin) sent.headers.insert(sent.headers.end(), secrets.begin(), secrets.end());
     CRISP_ASSIGN_OR_RETURN(HttpResponse response, client.Perform(sent, call, reader));
     if (!IsRedirect(response.status)) return response;
-    CRISP_ASSIGN_OR_RETURN(const Url next, request.url.Resolve(response.Header("location")));
-    if (request.url.scheme() == "https" && next.scheme() == "http") {
+    CRISP_ASSIGN_OR_RETURN(const Url next, NextUrl(request.url, response.Header("location")));
+    if (IsDowngrade(request.url, next) && !request.digest_decides) {
       return absl::InvalidArgumentError(
           absl::StrCat(request.url.Origin(), " redirects from https to ", next.Origin()));
     }
@@ -37,7 +49,7 @@ absl::StatusOr<HttpResponse> PerformAndFollow(HttpClient& client, HttpRequest& r
     if (!request.form.empty() && (leaves || !KeepsForm(response.status))) return response;
     if (leaves) {
       left_origin = true;
-      request.tls.clients.clear();
+      request.tls.GoElsewhere();
       request.allow_link_local = false;
     }
     request.url = next;

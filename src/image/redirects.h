@@ -12,9 +12,13 @@ namespace crisp::image {
 
 // Sends `request` and follows redirects, at most ten. `secrets` are header lines that only the
 // origin of `request.url` gets, like the client certificate and the right to be at a link-local
-// address: another origin gets neither, nor does a further redirect back to the first one. A
-// redirect from https to http is kInvalidArgument. A form is sent again only to the same origin;
-// otherwise the redirect is the answer.
+// address: another origin gets neither, nor does a further redirect back to the first one. A form
+// is sent again only to the same origin; otherwise the redirect is the answer.
+//
+// From https to http: registries behind a proxy that ends TLS name themselves like this, so the
+// same host is asked by https. Others are followed only if the digest decides (a registry may have
+// its blobs where anybody can read them), else kInvalidArgument: a manifest for a tag, or a token,
+// could be changed or read on the way.
 //
 // `request` becomes the one that was answered, without `secrets`; `left_origin` says whether that
 // is another origin.

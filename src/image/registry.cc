@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/printable.h"
 #include "base/status_macros.h"
@@ -45,16 +46,6 @@ bool IsOfBytes(const absl::Status& status) {
 // Of "Bearer <secret>".
 std::string Secret(const std::string& authorization) {
   return authorization.substr(std::min(authorization.size(), authorization.find(' ') + 1));
-}
-
-// The host of an address; "docker.io" for all addresses of Docker Hub
-// ("https://index.docker.io/v1/").
-std::string ServerName(absl::string_view address) {
-  const size_t scheme = address.find("://");
-  if (scheme != absl::string_view::npos) address.remove_prefix(scheme + 3);
-  address = address.substr(0, address.find('/'));
-  if (address == "index.docker.io" || address == "registry-1.docker.io") return "docker.io";
-  return std::string(address);
 }
 
 }  // namespace
@@ -95,7 +86,8 @@ Registry::Registry(oci::Reference reference, Credentials credentials,
   for (RegistryHost& config : hosts) {
     hosts_.push_back(std::make_unique<Host>());
     hosts_.back()->credentials = CredentialsFor(config);
-    hosts_.back()->config = std::move(config);
+    if (config.may_speak_tls) hosts_.back()->tls = ByTls(config);
+    hosts_.back()->plain = std::move(config);
   }
   if (!hosts_.empty()) hosts_.back()->last = true;
 }
@@ -113,15 +105,15 @@ absl::StatusOr<Url> Registry::UrlOf(const RegistryHost& host, const std::string&
 Credentials Registry::CredentialsFor(const RegistryHost& host) const {
   if (credentials_.server_address.empty()) return credentials_;
   const std::string wanted = ServerName(credentials_.server_address);
-  const bool ours =
-      wanted == ServerName(host.api.text()) || (!host.is_mirror && wanted == reference_.host());
+  const bool ours = wanted == ServerName(host.api.text()) ||
+                    (!host.is_mirror && wanted == ServerName(reference_.host()));
   return ours ? credentials_ : Credentials();
 }
 
 absl::Status Registry::StatusOf(const Host& host, const Question& question,
                                 const HttpResponse& response) const {
   std::string message =
-      absl::StrCat(question.method, " ", host.config.api.text(), "/", reference_.path(), "/",
+      absl::StrCat(question.method, " ", host.config().api.text(), "/", reference_.path(), "/",
                    question.path, ": status ", response.status);
   // Concealed before it is shortened: a part of a secret would not be recognised.
   constexpr size_t kMaxWords = 300;
@@ -161,7 +153,7 @@ std::string Registry::ConcealText(absl::string_view text) const {
   for (Host* const host : hosts) {
     absl::MutexLock lock(&host->mu);
     secrets.push_back(Secret(host->authorization));
-    for (const std::string& header : host->config.headers) {
+    for (const std::string& header : host->config().headers) {
       secrets.push_back(header.substr(std::min(header.size(), header.find(": ") + 2)));
     }
   }
@@ -180,12 +172,14 @@ absl::StatusOr<HttpRequest> Registry::RequestOf(const Host& host, const Question
   HttpRequest request;
   request.method = question.method;
   request.headers = question.headers;
-  request.tls = host.config.tls;
-  request.connect_timeout = host.config.connect_timeout;
+  request.tls = host.config().tls;
+  request.connect_timeout = host.config().connect_timeout;
   request.max_body_bytes = question.max_body_bytes;
   request.decode_gzip = question.decode_gzip;
-  request.allow_link_local = host.config.configured;
-  CRISP_ASSIGN_OR_RETURN(request.url, UrlOf(host.config, question.path));
+  request.answer_within = question.answer_within;
+  request.digest_decides = question.digest_decides;
+  request.allow_link_local = host.config().configured;
+  CRISP_ASSIGN_OR_RETURN(request.url, UrlOf(host.config(), question.path));
   return request;
 }
 
@@ -196,7 +190,14 @@ absl::StatusOr<std::string> Registry::NewAuthorization(HttpClient& client, Host&
   // Locked during the request: the other layers wait for this token instead of requesting more.
   absl::MutexLock lock(&host.mu);
   if (host.authorization != refused) return host.authorization;
-  CRISP_ASSIGN_OR_RETURN(host.authorization, Authorize(client, host.config, challenges,
+  // Harbor answers a token that has expired by asking for a password, which not all users have.
+  const bool password = !host.credentials.username.empty() || !host.credentials.password.empty();
+  if (NamesTokenServer(challenges)) {
+    host.token_challenge = std::string(challenges);
+  } else if (!password && !host.token_challenge.empty()) {
+    challenges = host.token_challenge;
+  }
+  CRISP_ASSIGN_OR_RETURN(host.authorization, Authorize(client, host.config(), challenges,
                                                        reference_.path(), host.credentials, call));
   return host.authorization;
 }
@@ -213,11 +214,13 @@ absl::StatusOr<HttpResponse> Registry::Exchange(Host& host, const Question& ques
   bool left_origin = false;
   const auto ask = [&]() -> absl::StatusOr<HttpResponse> {
     CRISP_ASSIGN_OR_RETURN(request, RequestOf(host, question));
-    std::vector<std::string> secrets = host.config.headers;
+    std::vector<std::string> secrets = host.config().headers;
     if (!authorization.empty()) secrets.push_back("Authorization: " + authorization);
     return PerformAndFollow(*client, request, secrets, call, reader, left_origin);
   };
-  CRISP_ASSIGN_OR_RETURN(HttpResponse response, ask());
+  absl::StatusOr<HttpResponse> first = ask();
+  if (TurnToTls(*client, host, first, call)) first = ask();
+  CRISP_ASSIGN_OR_RETURN(HttpResponse response, std::move(first));
   if (response.status == 401 && !left_origin) {
     CRISP_ASSIGN_OR_RETURN(
         const std::string fresh,
@@ -229,6 +232,22 @@ absl::StatusOr<HttpResponse> Registry::Exchange(Host& host, const Question& ques
   if (response.status != 401 || !left_origin) return response;
   return ExchangeElsewhere(*client, request, std::string(response.Header("www-authenticate")), call,
                            reader);
+}
+
+bool Registry::TurnToTls(HttpClient& client, Host& host, const absl::StatusOr<HttpResponse>& answer,
+                         const base::Call& call) const {
+  if (!host.tls.has_value() || host.answers_tls || host.answers_plain) return false;
+  // Most servers say 400 to a request that is not encrypted, others just hang up.
+  constexpr int kBadRequest = 400;
+  if (answer.ok() && answer->status != kBadRequest) host.answers_plain = true;
+  if (host.answers_plain || (!answer.ok() && !IsTransient(answer.status()))) return false;
+  HttpRequest request;
+  request.url = host.tls->api;
+  request.tls = host.tls->tls;
+  constexpr absl::Duration kPatience = absl::Seconds(5);  // enough on loopback
+  const base::Call soon = call.Before(base::Deadline::In(kPatience));
+  host.answers_tls = client.Perform(request, soon).ok();
+  return host.answers_tls;
 }
 
 absl::StatusOr<HttpResponse> Registry::ExchangeElsewhere(HttpClient& client,
@@ -264,17 +283,17 @@ absl::StatusOr<Registry::Host*> Registry::HostElsewhere(const HttpRequest& reque
   std::unique_ptr<Host>& host = elsewhere_[api.Origin()];
   if (host == nullptr) {
     host = std::make_unique<Host>();
-    host->config.api = std::move(api);
-    host->config.tls = request.tls;
-    host->config.connect_timeout = request.connect_timeout;
+    host->plain.api = std::move(api);
+    host->plain.tls = request.tls;
+    host->plain.connect_timeout = request.connect_timeout;
   }
   return host.get();
 }
 
-absl::StatusOr<HttpResponse> Registry::Ask(Host& host, const Question& question,
-                                           const base::Call& call) {
+absl::StatusOr<HttpResponse> Registry::Ask(Host& host, Question question, const base::Call& call) {
   Backoff backoff(options_);
   while (true) {
+    question.answer_within = backoff.Patience();
     absl::StatusOr<HttpResponse> response = Exchange(host, question, call, nullptr);
     if (response.ok() && response->status / 100 == 2) return response;
     const absl::Status status =
@@ -294,7 +313,7 @@ absl::Status Registry::OnEachHost(Need need, const base::Call& call,
   absl::Status status = absl::FailedPreconditionError(
       absl::StrCat("no host is configured to serve ", reference_.Name()));
   for (const std::unique_ptr<Host>& host : hosts_) {
-    const bool able = need == Need::kResolve ? host->config.can_resolve : host->config.can_pull;
+    const bool able = need == Need::kResolve ? host->config().can_resolve : host->config().can_pull;
     if (!able || (host->down && !host->last)) continue;
     CRISP_RETURN_IF_ERROR(call.Check());
     bool stop = false;
@@ -346,7 +365,8 @@ absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& ob
   Question question{.method = "GET",
                     .path = absl::StrCat("manifests/", object),
                     .headers = {AcceptManifests()},
-                    .max_body_bytes = oci::kMaxDocumentBytes};
+                    .max_body_bytes = oci::kMaxDocumentBytes,
+                    .digest_decides = !expected.empty()};
   Document document;
   CRISP_RETURN_IF_ERROR(OnEachHost(need, call, [&](Host& host, bool&) {
     question.decode_gzip = false;
@@ -356,7 +376,8 @@ absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& ob
         response.ok() && response->IsGzip() && absl::StartsWith(response->body, "\x1f\x8b");
     if (question.decode_gzip) response = Ask(host, question, call);
     if (!response.ok()) return response.status();
-    // For a tag the registry sends the digest; with a digest reference it is known.
+    // For a tag the host sends the digest. Some send that of another form of the image; a mirror is
+    // not believed then, of the registry itself the bytes count, as for Docker.
     oci::Digest wanted = expected;
     if (wanted.empty()) {
       absl::StatusOr<oci::Digest> said =
@@ -364,17 +385,21 @@ absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& ob
       if (said.ok()) wanted = *std::move(said);
     }
     document.digest = DigestOf(response->body, wanted);
-    if (!wanted.empty() && document.digest != wanted) {
-      return absl::DataLossError(absl::StrCat("manifest from ", host.config.api.Origin(),
+    const bool differs = !wanted.empty() && document.digest != wanted;
+    if (differs && (!expected.empty() || !host.last)) {
+      return absl::DataLossError(absl::StrCat("manifest from ", host.config().api.Origin(),
                                               ": digest is ", document.digest.str(), ", not ",
-                                              wanted.str()));
+                                              wanted.str(), response->PageWords()));
     }
     document.media_type = std::string(response->Header("content-type"));
     document.bytes = std::move(response->body);
     // For a tag a mirror, or a proxy in front of it, may answer with a page of its own. A document
     // with the right digest would be the same from any host.
     if (!expected.empty()) return absl::OkStatus();
-    return oci::DecodeManifestOrIndex(document.bytes, "").status();
+    const absl::Status decoded = oci::DecodeManifestOrIndex(document.bytes, "").status();
+    if (decoded.ok()) return decoded;
+    return absl::Status(decoded.code(), absl::StrCat(host.config().api.Origin(), ": ",
+                                                     decoded.message(), response->PageWords()));
   }));
   return document;
 }
@@ -400,21 +425,28 @@ absl::Status Registry::FetchBlobFrom(Host& host, const oci::Descriptor& descript
   Question question{.method = "GET",
                     .path = absl::StrCat("blobs/", descriptor.digest.str()),
                     .headers = {},
-                    .decode_gzip = reader.decode_gzip()};
+                    .decode_gzip = reader.decode_gzip(),
+                    .digest_decides = true};
   Backoff backoff(options_);
   int64_t progress_from = 0;
+  bool by_range = !reader.decode_gzip();  // else the server counts other bytes than the reader
   while (true) {
     question.headers.clear();
-    // Of a compressed body the server counts other bytes than the reader.
-    if (reader.offset() > 0 && !reader.decode_gzip()) {
-      question.headers.push_back(absl::StrCat("Range: bytes=", reader.offset(), "-"));
-    }
+    question.answer_within = backoff.Patience();
+    const bool rest = by_range && reader.offset() > 0;
+    if (rest) question.headers.push_back(absl::StrCat("Range: bytes=", reader.offset(), "-"));
     absl::StatusOr<HttpResponse> response = Exchange(host, question, call, &reader);
     const bool answered = response.ok() && response->status / 100 == 2;
     if (answered) return reader.Seal();
     const absl::Status status =
         response.ok() ? StatusOf(host, question, *response) : response.status();
-    if (reader.sink_failed() || !IsTransient(status)) return status;
+    if (reader.sink_failed()) return status;
+    if (rest && !IsTransient(status)) {
+      // It sends all of the blob, but not the rest of it.
+      by_range = false;
+      continue;
+    }
+    if (!IsTransient(status)) return status;
     // All bytes have arrived, although the connection ended with an error.
     if (reader.offset() > 0 && reader.complete()) return reader.Seal();
     if (reader.offset() - progress_from >= kProgressBytes) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,12 +61,19 @@ class Registry {
 
  private:
   struct Host {
-    RegistryHost config;
+    RegistryHost plain;  // the host as configured
+    // The same one, if it may speak TLS although its URL does not say so.
+    std::optional<RegistryHost> tls;
+    std::atomic<bool> answers_tls = false;    // so `tls` counts
+    std::atomic<bool> answers_plain = false;  // so it does not speak TLS
+    const RegistryHost& config() const { return answers_tls ? *tls : plain; }
+
     Credentials credentials;         // none for a host that another one has redirected to
     bool last = false;               // the registry itself, not a mirror
     std::atomic<bool> down = false;  // could not be reached during this pull
     absl::Mutex mu;
-    std::string authorization ABSL_GUARDED_BY(mu);  // the last that the host accepted
+    std::string authorization ABSL_GUARDED_BY(mu);    // the last that the host accepted
+    std::string token_challenge ABSL_GUARDED_BY(mu);  // the last that names a token server
   };
   enum class Need { kPull, kResolve };
   struct Question {
@@ -74,6 +82,8 @@ class Registry {
     std::vector<std::string> headers;
     size_t max_body_bytes = 0;
     bool decode_gzip = false;
+    absl::Duration answer_within = absl::ZeroDuration();
+    bool digest_decides = false;  // the body is checked against a digest that is known before
   };
 
   absl::StatusOr<Document> FetchDocument(const std::string& object, const oci::Digest& expected,
@@ -83,11 +93,15 @@ class Registry {
   absl::Status OnEachHost(Need need, const base::Call& call,
                           const std::function<absl::Status(Host&, bool&)>& attempt);
   // Sends one question and retries it until the answer is 2xx or an error that retries do not help.
-  absl::StatusOr<HttpResponse> Ask(Host& host, const Question& question, const base::Call& call);
+  absl::StatusOr<HttpResponse> Ask(Host& host, Question question, const base::Call& call);
   absl::Status FetchBlobFrom(Host& host, const oci::Descriptor& descriptor, BlobReader& reader,
                              const base::Call& call);
   absl::StatusOr<HttpResponse> Exchange(Host& host, const Question& question,
                                         const base::Call& call, BodyReader* reader);
+  // Whether `host` has to be asked again by TLS: `answer`, its first one, may be that of a server
+  // which wants TLS, and it speaks it.
+  bool TurnToTls(HttpClient& client, Host& host, const absl::StatusOr<HttpResponse>& answer,
+                 const base::Call& call) const;
   absl::StatusOr<HttpRequest> RequestOf(const Host& host, const Question& question) const;
   // After a redirect to another host that wants a token: authorizes anonymously with that host and
   // sends it `request` again.

@@ -255,11 +255,13 @@ absl::StatusOr<std::vector<RegistryHost>> ReadHostsToml(const std::string& text,
   bool override_path = false;
   CRISP_RETURN_IF_ERROR(ReadHost(file, directory, server, override_path));
   std::string where = DefaultServer(registry);
+  server.may_speak_tls = absl::StartsWith(where, "http://");
   if (const toml::node* node = Get(file, "server")) {
     if (!node->is_string()) return Bad("server", "must be a string");
     if (!node->as_string()->get().empty()) {
       where = node->as_string()->get();
       server.configured = true;
+      server.may_speak_tls = false;
       server.is_mirror = true;
     }
   }
@@ -307,8 +309,19 @@ absl::StatusOr<std::vector<RegistryHost>> RegistryHosts(absl::string_view regist
     server = absl::StrCat("https://",
                           absl::StripPrefix(absl::StripPrefix(server, "https://"), "http://"));
   }
+  host.may_speak_tls = absl::StartsWith(server, "http://");
   CRISP_ASSIGN_OR_RETURN(host.api, ApiUrl(server, /*override_path=*/false));
   return std::vector<RegistryHost>{std::move(host)};
+}
+
+RegistryHost ByTls(const RegistryHost& plain) {
+  RegistryHost host = plain;
+  host.api = *Url::Parse(absl::StrCat("https", absl::StripPrefix(plain.api.text(), "http")));
+  // Nobody issues certificates for loopback, so without a CA of its own its certificate is not
+  // checked, as by containerd: what could stand in its place runs on this node.
+  if (host.tls.ca_pem.empty() && !host.tls.skip_verify)
+    host.tls.skip_verify = host.tls.skip_verify_only_here = true;
+  return host;
 }
 
 }  // namespace crisp::image

@@ -20,7 +20,9 @@ struct RegistryHost {
   bool can_pull = true;
   bool can_resolve = true;
   bool configured = false;  // from a hosts.toml, not only from an image reference
-  bool is_mirror = false;   // gets the registry's name with each request (?ns=)
+  // On loopback, and nothing says by which scheme: `api` is http, but may have to be https.
+  bool may_speak_tls = false;
+  bool is_mirror = false;  // gets the registry's name with each request (?ns=)
   HttpTls tls;
   std::vector<std::string> headers;
   absl::Duration connect_timeout = absl::Seconds(30);
@@ -32,5 +34,8 @@ struct RegistryHost {
 // because otherwise it could use a host that the administrator has excluded.
 absl::StatusOr<std::vector<RegistryHost>> RegistryHosts(absl::string_view registry,
                                                         const std::vector<std::string>& dirs);
+
+// The same host by https, for one that may speak TLS.
+RegistryHost ByTls(const RegistryHost& plain);
 
 }  // namespace crisp::image

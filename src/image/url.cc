@@ -90,6 +90,17 @@ absl::StatusOr<Url> Url::Resolve(absl::string_view location) const {
   return Parse(Part(handle.get(), CURLUPART_URL));
 }
 
+bool Url::IsPlainOf(const Url& secure) const {
+  if (scheme_ != "http" || secure.scheme_ != "https" || host_ != secure.host_) return false;
+  return port_ == secure.port_ || (port_ == "80" && secure.port_ == "443");
+}
+
+absl::StatusOr<Url> Url::AtOriginOf(const Url& other) const {
+  const size_t host = text_.find("://") + 3;
+  const size_t path = std::min(text_.find('/', host), text_.size());
+  return Parse(absl::StrCat(other.Origin(), absl::string_view(text_).substr(path)));
+}
+
 std::string Url::Origin() const { return absl::StrCat(scheme_, "://", host_, ":", port_); }
 
 std::string Url::Printable() const {

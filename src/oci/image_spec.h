@@ -68,9 +68,9 @@ struct Index {
   std::vector<IndexEntry> manifests;
 };
 
-// The image config: the members of `config` and those beside it. Strings contain no NUL; user,
-// working_dir, volumes and stop_signal contain no control characters either. Everything else is as
-// the image's author wrote it, and spec/ checks it.
+// The image config: the members of `config` and those beside it. Those that reach a process or a
+// file contain no NUL; user, working_dir and volumes contain no control characters either.
+// Everything else is as the image's author wrote it, and spec/ checks it.
 struct ImageConfig {
   std::string created;  // RFC 3339, not checked
   Platform platform;

@@ -265,7 +265,7 @@ absl::StatusOr<std::vector<std::string>> StringList(const Json& object, const ch
   if (value == nullptr) return list;
   if (!value->is_array()) return Invalid(member, "must be an array");
   for (const Json& entry : *value) {
-    list.push_back(entry.get<std::string>());
+    list.push_back(entry.is_null() ? "" : entry.get<std::string>());  // as for Go
     CRISP_RETURN_IF_ERROR(RequireNoNul(member, list.back()));
   }
   return list;

@@ -68,7 +68,10 @@ absl::StatusOr<std::optional<MergedTree::Node>> MergedTree::Find(absl::string_vi
       if (last && !passed_over) {
         return Node{directory.layer, std::move(directory.fd), names[depth], info};
       }
-      if (!S_ISDIR(info.st_mode)) break;  // hides lower layers
+      if (!S_ISDIR(info.st_mode)) {
+        if (passed_over) continue;
+        break;  // hides lower layers
+      }
       next.push_back({directory.layer, std::move(fd)});
       if (IsOpaque(directory.layer, info)) break;
     }

@@ -34,8 +34,8 @@ class MergedTree {
              uint64_t max_lookups = 4'000'000)
       : layers_(std::move(layers)), opaque_(opaque), max_lookups_(max_lookups) {}
 
-  // `path` is relative; links in it are not followed. With `below_top`, a directory (unless opaque)
-  // or whiteout that the top layer has at `path` itself is ignored.
+  // `path` is relative; links in it are not followed. With `below_top`, what the top layer has at
+  // `path` itself is ignored, unless it is an opaque directory.
   absl::StatusOr<std::optional<Node>> Find(absl::string_view path, bool below_top = false);
 
   // `path` with all links resolved, as for a process chrooted to the merged tree; components that

@@ -98,10 +98,14 @@ class Fixups {
     }
     CRISP_ASSIGN_OR_RETURN(const std::string target, merged_.Resolve(link.target, link.follow));
     CRISP_ASSIGN_OR_RETURN(auto node, merged_.Find(target));
-    const bool deleted_here = !node.has_value();
-    if (deleted_here) {
-      // The layer links b to a and then deletes a: only b gets the file.
-      CRISP_ASSIGN_OR_RETURN(node, merged_.Find(target, /*below_top=*/true));
+    // The layer links b to a lower a and then deletes or replaces a: only b gets the lower file.
+    const bool replaced =
+        node.has_value() && node->layer == 0 && !link.follow && made_.count(node->info.st_ino) == 0;
+    bool alone = false;
+    if (!node.has_value() || replaced) {
+      CRISP_ASSIGN_OR_RETURN(auto lower, merged_.Find(target, /*below_top=*/true));
+      alone = lower.has_value();
+      if (alone) node = std::move(lower);
     }
     if (!node.has_value()) {
       return absl::InvalidArgumentError(
@@ -111,8 +115,12 @@ class Fixups {
       return absl::InvalidArgumentError(absl::StrCat("hard link to a directory: ", link.target));
     }
     CRISP_RETURN_IF_ERROR(guard_.Spend(static_cast<uint64_t>(node->info.st_blocks) * 512, 1));
-    CRISP_RETURN_IF_ERROR(deleted_here ? CopyUp(*node, dir.get(), name, guard_)
-                                       : LinkOrCopy(target, *node, dir.get(), name));
+    CRISP_RETURN_IF_ERROR(alone ? CopyUp(*node, dir.get(), name, guard_)
+                                : LinkOrCopy(target, *node, dir.get(), name));
+    if (fstatat(dir.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      return base::Errno("stat", name);
+    }
+    made_.insert(info.st_ino);
     return ApplyLinkMetadata(dir.get(), name, link.data, node->info);
   }
 
@@ -244,6 +252,9 @@ class Fixups {
   Deferred& deferred_;
   SpaceGuard& guard_;
   std::set<std::pair<std::string, ino_t>> pending_;
+  // Files that links have put into the layer. Others were not there when the entries came that are
+  // links now: their targets are files of lower layers.
+  std::set<ino_t> made_;
   // Directories that are in no lower layer, and so nothing below them is: without these a name of
   // thousands of directories would need millions of look-ups.
   std::set<std::string> without_lower_;

@@ -1,7 +1,8 @@
 // The part of unpacking a layer that needs the layers below it. Layers are unpacked in parallel and
 // independently. When the parents are complete, this step makes the layer equal to one that was
 // unpacked on top of its parents (as containerd does):
-//   - hard links to files of lower layers: the file is copied up, then linked;
+//   - hard links to files of lower layers: the file is copied up, then linked; if the layer deletes
+//     or replaces the file later, only the link has the lower one;
 //   - directories without an entry, made for an entry below them, get the mode, ids, times and
 //     attributes of the same directory in the lower layers instead of 0755 root;
 //   - where the lower layers have a link (/lib -> usr/lib) in place of such a directory, its

@@ -186,11 +186,16 @@ void EvilRegistry::Accept() {
 }
 
 void EvilRegistry::Talk(Connection& connection, int fd) {
-  const UniqueTlsSession session = tls_ == nullptr ? nullptr : AcceptTls(*tls_, fd);
+  constexpr char kTlsHandshake = 0x16;
+  char first = 0;
+  const bool by_tls = recv(fd, &first, 1, MSG_PEEK) == 1 && first == kTlsHandshake;
+  const bool understood = by_tls == (tls_ != nullptr);
+  if (!understood) Misunderstand(fd, by_tls);
+  const UniqueTlsSession session = understood && by_tls ? AcceptTls(*tls_, fd) : nullptr;
   const Stream stream = {fd, session.get()};
   std::string buffer;
   EvilRequest request;
-  while ((tls_ == nullptr || session != nullptr) && stream.ReadRequest(buffer, request)) {
+  while (understood && (!by_tls || session != nullptr) && stream.ReadRequest(buffer, request)) {
     EvilReply reply = Answer(request);
     if (reply.before_reply) reply.before_reply();
     const bool goes_on = Send(stream, request, std::move(reply));
@@ -201,6 +206,16 @@ void EvilRegistry::Talk(Connection& connection, int fd) {
   absl::MutexLock lock(&mu_);
   connection.fd = -1;
   close(fd);
+}
+
+void EvilRegistry::Misunderstand(int fd, bool by_tls) {
+  if (by_tls) ++tls_attempts_;
+  if (by_tls || !answers_plain_http_) return;
+  const Stream stream = {fd, nullptr};
+  std::string buffer;
+  EvilRequest request;
+  if (!stream.ReadRequest(buffer, request)) return;
+  stream.WriteAll("HTTP/1.0 400 Bad Request\r\n\r\nan HTTP request to an HTTPS server\n");
 }
 
 EvilReply EvilRegistry::Answer(const EvilRequest& request) {

@@ -52,6 +52,11 @@ class EvilRegistry {
   explicit EvilRegistry(const TlsIdentity& identity, const std::vector<std::string>& accepted = {});
   ~EvilRegistry();
 
+  // Of one that speaks TLS: whether it answers plain HTTP with 400, as nginx does, or hangs up.
+  void AnswerPlainHttp(bool answer) { answers_plain_http_ = answer; }
+  // Of one that does not speak TLS: how often a client has tried to.
+  int tls_attempts() const { return tls_attempts_; }
+
   // "127.0.0.1:<port>"
   std::string host() const;
   // For GET and HEAD of exactly this path. The last call counts.
@@ -77,10 +82,14 @@ class EvilRegistry {
   void Listen(int port);
   void Accept();
   void Talk(Connection& connection, int fd);
+  // For a client that speaks TLS with a registry that does not, or the other way round.
+  void Misunderstand(int fd, bool by_tls);
   EvilReply Answer(const EvilRequest& request);
   bool Send(const Stream& stream, const EvilRequest& request, EvilReply reply);
 
   UniqueTlsContext tls_;  // nullptr: without
+  std::atomic<bool> answers_plain_http_ = false;
+  std::atomic<int> tls_attempts_ = 0;
   base::UniqueFd listener_;
   int port_ = 0;
   std::thread acceptor_;

@@ -20,6 +20,20 @@ TEST_CASE("PullImage pulls the canonical name with the credentials given") {
   CHECK(fake.actions.calls == Calls{"pull docker.io/library/debian:latest user"});
 }
 
+TEST_CASE("PullImage does not read an encoded user and password where others are given") {
+  FakeRuntime fake;
+  v1::PullImageRequest request;
+  request.mutable_image()->set_image("debian");
+  request.mutable_auth()->set_auth("not base64!");
+  request.mutable_auth()->set_username("ann");
+  CHECK(PullImage(fake.api(), request, fake.call).ok());
+  request.mutable_auth()->clear_username();
+  request.mutable_auth()->set_identity_token("fresh");
+  CHECK(PullImage(fake.api(), request, fake.call).ok());
+  CHECK(fake.actions.calls ==
+        Calls{"pull docker.io/library/debian:latest ann", "pull docker.io/library/debian:latest "});
+}
+
 TEST_CASE("PullImage names the field that is wrong and asks no registry") {
   FakeRuntime fake;
   v1::PullImageRequest name;

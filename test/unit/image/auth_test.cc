@@ -39,12 +39,27 @@ TEST_CASE("AuthConfig.auth decodes to user and password") {
   CHECK(DecodeBasicAuth(absl::Base64Escape("ann:a:b"))->password == "a:b");
   CHECK(DecodeBasicAuth(absl::Base64Escape(std::string("ann:pw\0\0", 8)))->password == "pw");
   CHECK(DecodeBasicAuth(absl::Base64Escape("ann:"))->password.empty());
+  // base64(1) breaks lines and ends with one.
+  CHECK(DecodeBasicAuth("YW5u\r\nOnB3\n")->password == "pw");
   for (const std::string& bad :
        {std::string("%%%"), absl::Base64Escape("hunter2"), std::string(100000, 'A')}) {
     const absl::Status status = DecodeBasicAuth(bad).status();
     CHECK(status.code() == absl::StatusCode::kInvalidArgument);
     CHECK_FALSE(absl::StrContains(status.message(), "hunter2"));
   }
+}
+
+TEST_CASE("addresses of servers are compared as all tools write them") {
+  for (const char* same : {"docker.io", "index.docker.io", "https://index.docker.io/v1/",
+                           "https://registry-1.docker.io", "HTTPS://Index.Docker.IO:443/v1/"})
+    CHECK(ServerName(same) == "docker.io");
+  for (const char* same : {"r.example", "https://r.example", "http://r.example:80/v2/",
+                           "https://R.Example:443", "r.example:443", " r.example\n", "r.example/x"})
+    CHECK(ServerName(same) == "r.example");
+  for (const char* other : {"r.example:80", "r.example:5000", "https://r.example:80",
+                            "http://r.example:443", "x.r.example"})
+    CHECK(ServerName(other) != "r.example");
+  CHECK(ServerName("[::1]:5000") == "[::1]:5000");
 }
 
 TEST_CASE("the first error of a registry's error body is what it says") {

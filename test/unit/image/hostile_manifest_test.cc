@@ -183,10 +183,27 @@ TEST_CASE("an invalid Docker-Content-Digest header is ignored") {
   const auto pulled = f.Pull();
   REQUIRE(pulled.ok());
   CHECK((*pulled)->manifest_digest == image.digest());
-  // A valid digest that is not the content's is an error.
-  reply.headers[1] = "Docker-Content-Digest: " + Sha256("x").str();
-  f.registry.Serve("/v2/repo/manifests/v2", reply);
-  CHECK(f.Pull("repo:v2").status().code() == kDataLoss);
+}
+
+TEST_CASE("a Docker-Content-Digest of something else is not believed, nor a mirror that sends it") {
+  PullFixture f;
+  EvilRegistry mirror;
+  const TestImage image = MakeImage({"a"}), wrong = MakeImage({"b"});
+  Serve(f.registry, image);
+  Serve(mirror, wrong);
+  EvilReply reply;
+  reply.body = image.manifest;
+  reply.headers = {"Docker-Content-Digest: " + Sha256("x").str()};
+  f.registry.Serve("/v2/repo/manifests/v1", reply);
+  reply.body = wrong.manifest;
+  mirror.Serve("/v2/repo/manifests/v1", reply);
+  f.WriteHostsToml(absl::StrCat("[host.\"http://", mirror.host(), "\"]\n"));
+  const auto pulled = f.Pull();
+  INFO(pulled.status());
+  REQUIRE(pulled.ok());
+  CHECK((*pulled)->manifest_digest == image.digest());
+  CHECK((*pulled)->repo_digests ==
+        std::vector<std::string>{absl::StrCat(f.registry.host(), "/repo@", image.digest().str())});
 }
 
 TEST_CASE("traversal in a reference never becomes a request") {

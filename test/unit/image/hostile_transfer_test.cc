@@ -1,11 +1,13 @@
 // Hostile connections: redirects, stalls, resets, wrong lengths and ranges.
 #include <catch2/catch.hpp>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "image/backoff.h"
 #include "image_fixture.h"
 
 using namespace crisp;
@@ -135,6 +137,23 @@ TEST_CASE("a registry that never answers is unavailable") {
   CHECK(f.registry.requests().size() == 2);
 }
 
+TEST_CASE("a registry that has to fetch an image first gets more time at each attempt") {
+  PullFixture f;
+  f.options.progress_timeout = absl::Milliseconds(200);
+  const TestImage image = MakeImage({"a"});
+  Serve(f.registry, image);
+  for (const auto& [path, body] : {std::pair<std::string, std::string>(BlobPath("a"), "a"),
+                                   {"/v2/repo/manifests/v1", image.manifest}}) {
+    f.registry.Serve(path, EvilReply{.body = body, .before_reply = [] {
+                                       absl::SleepFor(absl::Milliseconds(300));
+                                     }});
+  }
+  const auto pulled = f.Pull();
+  INFO(pulled.status());
+  CHECK(pulled.ok());
+  CHECK(f.registry.Count("GET", BlobPath("a")) > 1);
+}
+
 TEST_CASE("slow unpacking is not a stall of the registry") {
   PullFixture f;
   f.options.progress_timeout = absl::Milliseconds(500);
@@ -231,20 +250,77 @@ TEST_CASE("bytes that a server without Range sends again do not reach the sink")
   CHECK(f.target.begun() == 1);
 }
 
-TEST_CASE("a server that answers with another range is refused") {
-  PullFixture f;
-  f.options.progress_timeout = absl::Milliseconds(200);
+TEST_CASE("where a server does not send the rest of a blob, all of it is asked for") {
   const std::string layer = Big();
-  Serve(f.registry, MakeImage({layer}));
-  EvilReply other;
-  other.status = 206;
-  other.body = layer.substr(5);
+  EvilReply other{.status = 206, .body = layer.substr(5)};
   other.headers = {absl::StrCat("Content-Range: bytes 5-", layer.size() - 1, "/", layer.size())};
-  f.registry.Serve(BlobPath(layer),
-                   Breaking(other, EvilReply{.body = layer, .stall_after = 1'500'000}, 1));
+  for (const EvilReply& to_range :
+       {other, EvilReply{.status = 206, .body = layer.substr(1'500'000)}, EvilReply{.status = 400},
+        EvilReply{.status = 403}, EvilReply{.status = 416}, EvilReply{.body = "<html>"}}) {
+    CAPTURE(to_range.status);
+    PullFixture f;
+    f.options.progress_timeout = absl::Milliseconds(200);
+    Serve(f.registry, MakeImage({layer}));
+    f.registry.Serve(BlobPath(layer),
+                     [&, first = std::make_shared<bool>(true)](const EvilRequest& request) {
+                       EvilReply reply{.body = layer, .ignore_range = true};
+                       if (request.headers.contains("range")) reply = to_range;
+                       reply.ignore_range = true;
+                       if (std::exchange(*first, false)) reply.stall_after = 1'500'000;
+                       return reply;
+                     });
+    const auto pulled = f.Pull();
+    INFO(pulled.status());
+    CHECK(pulled.ok());
+    CHECK(f.registry.Count("GET", BlobPath(layer)) == 3);
+    CHECK(f.target.begun() == 1);
+  }
+}
+
+TEST_CASE("a server that answers with another range than the whole is refused") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"abcdef"}));
+  EvilReply other{.status = 206, .body = "bcdef"};
+  other.headers = {"Content-Range: bytes 1-5/6"};
+  f.registry.Serve(BlobPath("abcdef"), other);
   const absl::Status status = f.Refused();
   CHECK(status.code() == absl::StatusCode::kDataLoss);
-  CHECK(Holds(status, "asked for bytes from 1500000"));
+  CHECK(Holds(status, "asked for bytes from 0"));
+}
+
+TEST_CASE("a page in place of a manifest or a layer is named in the error") {
+  PullFixture f;
+  EvilReply page{.body = "<html><body>Please log in</body></html>"};
+  page.headers = {"Content-Type: text/html; charset=utf-8"};
+  const std::string words = "(the answer is a page, text/html)";
+  f.registry.Serve("/v2/repo/manifests/v1", page);
+  CHECK(Holds(f.Refused(), absl::StrCat("http://", f.registry.host(), ": image manifest: ")));
+  CHECK(Holds(f.Refused(), words));
+  Serve(f.registry, MakeImage({"abc"}));
+  f.registry.Serve(BlobPath("abc"), page);
+  CHECK(Holds(f.Refused(), words));
+  page.chunked = true;
+  f.registry.Serve(BlobPath("abc"), page);
+  CHECK(Holds(f.Refused(), words));
+  page = EvilReply{.body = "abd", .chunked = true};
+  f.registry.Serve(BlobPath("abc"), page);
+  CHECK_FALSE(absl::StrContains(f.Refused().message(), "page"));
+}
+
+TEST_CASE("Retry-After is seconds or a date, and anything else is none") {
+  const auto asked = [](const std::string& value) {
+    HttpResponse response;
+    response.headers["retry-after"] = value;
+    return RetryAfter(response);
+  };
+  CHECK(asked("120") == absl::Seconds(120));
+  CHECK(asked("-5") == absl::ZeroDuration());
+  for (const char* other : {"", "soon", "1.5", "99999999999999999999", "Tomorrow, 07 Nov"})
+    CHECK(asked(other) == absl::ZeroDuration());
+  const absl::Time then = absl::Now() + absl::Hours(1);
+  const std::string date = absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", then, absl::UTCTimeZone());
+  CHECK(asked(date) > absl::Minutes(59));
+  CHECK(asked("Sun, 06 Nov 1994 08:49:37 GMT") < absl::ZeroDuration());
 }
 
 TEST_CASE("429 and 503 are retried, Retry-After is honoured and bounded") {

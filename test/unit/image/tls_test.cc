@@ -194,14 +194,11 @@ TEST_CASE("a token server may redirect from http to https; the password stays wi
   }
 }
 
-TEST_CASE("https does not lead to plain http, but to the token server of anonymous users") {
+TEST_CASE("https leads to the plain http of a token server only for anonymous users") {
   TlsFixture f;
   const std::string plain = absl::StrCat("http://", f.registry.host());
   f.registry.Serve("/token", EvilReply{.body = R"({"token":"t0ken"})"});
-  f.registry.Serve("/a", EvilReply{.body = "a"});
   f.Configure(f.origin);
-  f.secure.Serve(BlobPath("a"), RedirectTo(plain + "/a"));
-  CHECK(Holds(f.Refused(), absl::StrCat("redirects from https to ", plain)));
   DemandToken(f.secure, f.origin + "/token");
   f.secure.Serve("/token", RedirectTo(plain + "/token"));
   const absl::Status redirected = f.Refused("repo:v1", User("ann", "hunter2"));
@@ -211,8 +208,115 @@ TEST_CASE("https does not lead to plain http, but to the token server of anonymo
   CHECK(Holds(f.Refused("repo:v1", User("ann", "hunter2")), "needs an https token server"));
   CHECK(f.registry.requests().empty());
   // Without a password there is nothing to be read.
-  f.secure.Serve(BlobPath("a"), EvilReply{.body = "a"});
   const auto pulled = f.Pull();
   INFO(pulled.status());
   CHECK(pulled.ok());
+}
+
+TEST_CASE("a token server that is the registry's own host gets a password by https, if at all") {
+  TlsFixture f;
+  f.secure.Serve("/token", EvilReply{.body = R"({"token":"t0ken"})"});
+  DemandToken(f.secure, absl::StrCat("http://", f.secure.host(), "/token"));
+  f.Configure(f.origin);
+  const auto pulled = f.Pull("repo:v1", User("ann", "hunter2"));
+  INFO(pulled.status());
+  REQUIRE(pulled.ok());
+  CHECK(f.secure.Count("GET", "/token") == 1);
+}
+
+TEST_CASE(
+    "https leads to plain http for what has a digest, without secrets, and for nothing else") {
+  TlsFixture f;
+  const std::string plain = absl::StrCat("http://", f.registry.host());
+  const std::string manifest = absl::StrCat("/v2/repo/manifests/", f.image.digest().str());
+  f.registry.Serve("/a", EvilReply{.body = "a"});
+  f.registry.Serve("/m", EvilReply{.body = f.image.manifest});
+  f.Configure(f.origin, "[header]\nX-Secret = \"opensesame\"");
+  f.secure.Serve("/v2/repo/manifests/v1", RedirectTo(plain + "/m"));
+  const absl::Status by_tag = f.Refused();
+  CHECK(absl::IsInvalidArgument(by_tag));
+  CHECK(Holds(by_tag, absl::StrCat("redirects from https to ", plain)));
+  CHECK(f.registry.requests().empty());
+
+  f.secure.Serve(BlobPath("a"), RedirectTo(plain + "/a"));
+  f.secure.Serve(manifest, RedirectTo(plain + "/m"));
+  const std::string by_digest = absl::StrCat("repo@", f.image.digest().str());
+  f.registry.Serve("/a", EvilReply{.body = "b"});
+  CHECK(absl::IsDataLoss(f.Refused(by_digest)));
+  f.registry.Serve("/a", EvilReply{.body = "a"});
+  const auto pulled = f.Pull(by_digest);
+  INFO(pulled.status());
+  REQUIRE(pulled.ok());
+  CHECK(f.secure.requests().back().headers.contains("x-secret"));
+  for (const EvilRequest& request : f.registry.requests())
+    CHECK_FALSE(request.headers.contains("x-secret"));
+}
+
+TEST_CASE("a registry that names itself with http, as behind a proxy, is asked by https") {
+  TlsFixture f;
+  const std::string itself = absl::StrCat("http://", f.secure.host());
+  const std::string manifest = "/v2/repo/manifests/v1";
+  f.secure.Serve("/m", EvilReply{.body = f.image.manifest});
+  f.secure.Serve("/a", EvilReply{.body = "a"});
+  f.secure.Serve(manifest, RedirectTo(itself + "/m?x=1"));
+  f.secure.Serve(BlobPath("a"), RedirectTo(itself + "/a"));
+  f.Configure(f.origin, "[header]\nX-Secret = \"opensesame\"");
+  const auto pulled = f.Pull();
+  INFO(pulled.status());
+  REQUIRE(pulled.ok());
+  CHECK(f.secure.Count("GET", "/m") == 1);
+  // It is the same origin, so nothing stays behind.
+  for (const EvilRequest& request : f.secure.requests()) {
+    CHECK(request.headers.contains("x-secret"));
+    if (request.path == "/m") CHECK(request.target == "/m?x=1");
+  }
+  // To where it was: then plain http is what it means.
+  f.secure.Serve("/v2/repo/manifests/v2", RedirectTo(itself + "/v2/repo/manifests/v2"));
+  CHECK(Holds(f.Pull("repo:v2").status(), "redirects from https to http"));
+}
+
+TEST_CASE("a registry on loopback without configuration may speak TLS, one with it does not") {
+  for (const bool answers : {false, true}) {
+    CAPTURE(answers);
+    TlsFixture f;
+    f.secure.AnswerPlainHttp(answers);
+    f.secure.Serve("/token", EvilReply{.body = R"({"token":"t0ken"})"});
+    DemandToken(f.secure, f.origin + "/token");
+    const auto pulled = f.Pull(f.secure.host() + "/repo:v1");
+    INFO(pulled.status());
+    CHECK(pulled.ok());
+  }
+  TlsFixture f;
+  f.options.attempts = 1;
+  f.WriteHostsToml(absl::StrCat("server = \"http://", f.secure.host(), "\"\n"));
+  CHECK(absl::IsUnavailable(f.Refused()));
+  CHECK(f.secure.requests().empty());
+}
+
+TEST_CASE("where a registry on loopback leads, certificates are checked") {
+  TlsFixture f;
+  f.options.attempts = 1;
+  EvilRegistry other(f.identity);
+  const std::string there = absl::StrCat("https://", other.host());
+  const std::string name = f.secure.host() + "/repo:v1";
+  f.secure.Serve(BlobPath("a"), RedirectTo(there + "/a"));
+  CHECK(Holds(f.Refused(name), "certificate"));
+  DemandToken(f.secure, there + "/token");
+  CHECK(Holds(f.Refused(name, User("ann", "hunter2")), "certificate"));
+  CHECK(other.requests().empty());
+}
+
+TEST_CASE("a registry on loopback that has answered plain HTTP is not asked by TLS") {
+  PullFixture f;
+  f.registry.Guard([](const EvilRequest&) { return EvilReply{.status = 400}; });
+  CHECK(Holds(f.Refused(), ": status 400"));
+  CHECK(f.registry.tls_attempts() == 1);  // that may have meant it
+  f.registry.Guard(nullptr);
+  Serve(f.registry, MakeImage({"a"}));
+  for (const EvilReply& reply :
+       {EvilReply{.body = "a", .reset_after = 0}, EvilReply{.status = 400}}) {
+    f.registry.Serve(BlobPath("a"), reply);
+    CHECK_FALSE(f.Refused().ok());
+  }
+  CHECK(f.registry.tls_attempts() == 1);
 }

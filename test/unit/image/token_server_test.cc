@@ -1,6 +1,8 @@
 // Token servers that know only one of the two ways to be asked: the query of a GET, the form of a
-// POST.
+// POST; and registries whose challenge names no token server.
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <memory>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -47,6 +49,12 @@ Credentials IdentityToken(const std::string& token) {
   return credentials;
 }
 
+EvilReply Challenged(const std::string& challenge) {
+  EvilReply reply{.status = 401};
+  reply.headers = {"WWW-Authenticate: " + challenge};
+  return reply;
+}
+
 }  // namespace
 
 TEST_CASE("a token server that takes only POST gets the user's password in a form") {
@@ -71,7 +79,7 @@ TEST_CASE("a token server that takes only POST gets the user's password in a for
 }
 
 TEST_CASE("a token server without OAuth2 gets an identity token by GET, as a password") {
-  for (const int refused : {400, 401, 404, 405, 501}) {
+  for (const int refused : {400, 401, 403, 404, 405, 501}) {
     CAPTURE(refused);
     TokenFixture f;
     f.TakeOnly("GET", refused);
@@ -127,4 +135,38 @@ TEST_CASE("the form with the password follows no redirect to another host") {
   CHECK(absl::IsUnauthenticated(f.Refused("repo:v1", User("ann", "hunter2"))));
   CHECK(f.tokens.Count("POST", "/token") == 1);
   CHECK(other.requests().empty());
+}
+
+TEST_CASE("a token that expires is renewed though the registry, like Harbor, asks for a password") {
+  Credentials identity;
+  identity.identity_token = "fresh";
+  for (const Credentials& credentials : {Credentials(), identity}) {
+    PullFixture f;
+    Serve(f.registry, MakeImage({"a"}));
+    auto issued = std::make_shared<std::atomic<int>>(0);
+    f.registry.Serve("/token", [=](const EvilRequest&) {
+      return EvilReply{.body = absl::StrCat(R"({"token":"t)", ++*issued, "\"}")};
+    });
+    f.registry.Guard([=, host = f.registry.host()](const EvilRequest& request) {
+      const bool blob = absl::StartsWith(request.path, "/v2/repo/blobs");
+      const std::string sent = Authorization(request);
+      if (request.path == "/token" || sent == (blob ? "Bearer t2" : "Bearer t1"))
+        return EvilReply{.status = 0};
+      const std::string bearer = absl::StrCat("Bearer realm=\"http://", host, "/token\"");
+      return Challenged(sent.empty() ? bearer : "Basic realm=\"harbor\"");
+    });
+    const auto pulled = f.Pull("repo:v1", credentials);
+    INFO(pulled.status().ToString());
+    CHECK(pulled.ok());
+    CHECK(*issued == 2);
+  }
+}
+
+TEST_CASE("a 401 whose authentication is not named, or not known, says so in the error") {
+  PullFixture f;
+  Serve(f.registry, MakeImage({"a"}));
+  f.registry.Guard([](const EvilRequest&) { return EvilReply{.status = 401}; });
+  CHECK(Holds(f.Refused(), "requires an authentication that it does not name"));
+  f.registry.Guard([](const EvilRequest&) { return Challenged("Negotiate"); });
+  CHECK(Holds(f.Refused(), "requires an authentication that is not supported"));
 }

@@ -45,6 +45,22 @@ TEST_CASE("a redirect is resolved against the URL of the request") {
   }
 }
 
+TEST_CASE(
+    "a URL is the plain http of an https one at the same host and port, or at their own ones") {
+  const auto is_plain = [](const char* plain, const char* secure) {
+    return Url::Parse(plain)->IsPlainOf(*Url::Parse(secure));
+  };
+  CHECK(is_plain("http://a/x", "https://A/y"));
+  CHECK(is_plain("http://a:5000/", "https://a:5000/"));
+  CHECK_FALSE(is_plain("http://a/", "https://a:5000/"));
+  CHECK_FALSE(is_plain("http://a:5000/", "https://a/"));
+  CHECK_FALSE(is_plain("http://b/", "https://a/"));
+  CHECK_FALSE(is_plain("https://a/", "https://a/"));
+  CHECK_FALSE(is_plain("http://a/", "http://a/"));
+  CHECK(Url::Parse("http://a:80/x/y?z=1")->AtOriginOf(*Url::Parse("https://a:443"))->text() ==
+        "https://a:443/x/y?z=1");
+}
+
 TEST_CASE("loopback and link-local hosts are found in every spelling") {
   for (const char* host : {"localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]", "::1"}) {
     CAPTURE(host);

@@ -344,6 +344,13 @@ TEST_CASE("members of an image config may be null or absent, and the stop signal
   }
 }
 
+TEST_CASE("null among the words of a list is an empty one, as for Go") {
+  const auto config = DecodeImageConfig(ConfigText(R"({"Env":[null,"A=b"],"Cmd":["echo",null]})"));
+  REQUIRE(config.ok());
+  CHECK(config->env == std::vector<std::string>{"", "A=b"});
+  CHECK(config->cmd == std::vector<std::string>{"echo", ""});
+}
+
 TEST_CASE("control characters are refused where they would reach a file or a path") {
   for (const char* run :
        {R"({"User":"a\nroot:x:0:0"})", R"({"User":"a\u0000"})", R"({"WorkingDir":"/a\u0000b"})",
@@ -367,7 +374,7 @@ TEST_CASE("an image config with members of the wrong type is refused") {
                                ConfigText("[]"),
                                ConfigText(R"({"User":7})"),
                                ConfigText(R"({"Env":"A=1"})"),
-                               ConfigText(R"({"Env":[null]})"),
+                               ConfigText(R"({"Env":[7]})"),
                                ConfigText(R"({"Volumes":["/a"]})"),
                                ConfigText(R"({"Labels":[]})"),
                                "{\"a\":\"" + std::string("\xff\xfe") + "\"}",
