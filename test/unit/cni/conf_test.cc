@@ -31,6 +31,14 @@ TEST_CASE("numbers in a plugin's options reach it unchanged") {
 }
 
 TEST_CASE("ParseConf reads a list") {
+TEST_CASE("a whole number reaches a plugin as Go's plugins take it, however it is written") {
+  const auto conf = ParseConf(R"({"cniVersion":"1.0.0","name":"n","plugins":[
+      {"type":"x","a":[1e+06,{"b":1500.0}],"c":-0.5,"d":1e300,"e":18446744073709551615}]})");
+  REQUIRE(conf.ok());
+  CHECK(conf->plugins.at(0).json ==
+        R"({"a":[1000000,{"b":1500}],"c":-0.5,"d":1e+300,"e":18446744073709551615,"type":"x"})");
+}
+
   const auto conf = ParseConf(List("net", R"([
       {"type":"bridge","ipam":{"type":"host-local"}},
       {"type":"portmap","capabilities":{"portMappings":true,"bandwidth":false}}])"));
