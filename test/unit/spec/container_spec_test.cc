@@ -39,7 +39,7 @@ TEST_CASE("command replaces entrypoint and cmd, args replace cmd") {
   Container nothing("");
   nothing.image.entrypoint = {};
   CheckRefused(nothing.Make().status(), "command");
-  CheckRefused(Container("command: ''").Make().status(), "command");
+  CheckRefused(Container("command: ''").Make().status(), "command[0] \"\": must not be empty");
   CheckRefused(Container("command: 'a\\0b'").Make().status(), "command \"a\\x00b\"");
 }
 
@@ -48,9 +48,9 @@ TEST_CASE("environment: defaults, then the image's, then the configuration's") {
       "tty: true envs { key: 'B' value: '2' } envs { key: 'B' value: '3=3' } "
       "envs { key: 'BINARY' value: '\\xff\\n' }");
   container.image.env = {"A=1", "PATH=/image", "B=1", "novalue", "=x", "A=2", "EMPTY="};
-  CHECK(container.Spec().process.env == Strings{"PATH=/image", "A=2", "B=3=3",
-                                                "EMPTY=", "HOSTNAME=pod", "TERM=xterm",
-                                                "BINARY=\xff\n", "HOME=/root"});
+  CHECK(container.Spec().process.env == Strings{"PATH=/image", "HOSTNAME=pod", "A=2", "B=3=3",
+                                                "EMPTY=", "TERM=xterm", "BINARY=\xff\n",
+                                                "HOME=/root"});
   CHECK(container.Spec().process.terminal);
 
   Container bare("");
@@ -61,8 +61,16 @@ TEST_CASE("environment: defaults, then the image's, then the configuration's") {
   Container own("tty: true envs { key: 'HOME' value: '/h' } envs { key: 'HOSTNAME' value: 'n' }");
   own.image.env = {"TERM=vt100"};
   CHECK(own.Spec().process.env ==
-        Strings{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=vt100",
-                "HOSTNAME=n", "HOME=/h"});
+        Strings{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=n",
+                "TERM=vt100", "HOME=/h"});
+}
+
+TEST_CASE("the image's own HOSTNAME wins over the pod's name") {
+  Container container("");
+  container.image.env = {"HOSTNAME=0.0.0.0"};
+  CHECK(container.Spec().process.env ==
+        Strings{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOSTNAME=0.0.0.0", "HOME=/root"});
 }
 
 TEST_CASE("variables without a usable name or value are refused") {
