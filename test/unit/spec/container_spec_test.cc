@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "linux/mount_options.h"
 #include "spec/capabilities.h"
 #include "spec/container_mounts.h"
 #include "spec_fixture.h"
@@ -226,11 +227,11 @@ TEST_CASE("configured mounts replace defaults, and deeper ones come later") {
                 "/dev/pts devpts devpts nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5,",
                 "/dev/mqueue mqueue mqueue nosuid,noexec,nodev,",
                 "/sys/fs/cgroup cgroup cgroup nosuid,noexec,nodev,relatime,ro,",
-                "/a bind /2 rbind,rslave,ro,", "/sys bind /sys rbind,rprivate,rw,",
+                "/a bind /2 rbind,rslave,ro,", "/sys bind /sys rbind,rprivate,",
                 "/etc/hostname bind /run/crisp/sandboxes/s/hostname rbind,rprivate,rw,",
                 "/etc/resolv.conf bind /run/crisp/sandboxes/s/resolv.conf rbind,rprivate,rw,",
-                "/a/b bind /3 rbind,rprivate,rro,", "/etc/hosts bind /4 rbind,rprivate,rw,",
-                "/dev/shm bind /5 rbind,rprivate,rw,", "/a/b/c bind /1 rbind,rprivate,rw,"});
+                "/a/b bind /3 rbind,rprivate,rro,", "/etc/hosts bind /4 rbind,rprivate,",
+                "/dev/shm bind /5 rbind,rprivate,", "/a/b/c bind /1 rbind,rprivate,"});
   CHECK(result.spec.linux_.rootfs_propagation == "rslave");
   const auto volume = ImageMount("volumeMounts[6]", container.config.mounts(6));
   REQUIRE(volume.ok());
@@ -245,6 +246,21 @@ TEST_CASE("configured mounts replace defaults, and deeper ones come later") {
                   "PROPAGATION_BIDIRECTIONAL }")
             .Spec()
             .linux_.rootfs_propagation == "rshared");
+}
+
+TEST_CASE("what the host has mounted read-only is not made writable") {
+  const oci::Spec spec = Container(
+                             "mounts { container_path: '/csi' host_path: '/ro' }"
+                             "mounts { container_path: '/both' host_path: '/ro' propagation: "
+                             "PROPAGATION_BIDIRECTIONAL }")
+                             .Spec();
+  for (const oci::Mount& mount : spec.mounts) {
+    if (mount.source != "/ro") continue;
+    const linux::MountOptions options = linux::ParseMountOptions(mount.options);
+    CHECK(options.bind);
+    CHECK(options.top.clear == 0);
+    CHECK(options.tree.clear == 0);
+  }
 }
 
 TEST_CASE("a mount path with .. is cleaned, and replaces the default at that path") {
