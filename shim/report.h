@@ -18,6 +18,14 @@
 
 namespace crisp::shim {
 
+// How much of `text` fits into `room` bytes, not cut within a character of UTF-8, whose further
+// bytes are 10xxxxxx: crispd does not take a message with a part of one.
+inline size_t Fitting(const char* text, size_t room) {
+  size_t length = strnlen(text, room);
+  for (int i = 0; i < 3 && length > 0 && (text[length] & 0xc0) == 0x80; ++i) --length;
+  return length;
+}
+
 struct Report {
   struct Mark {
     ipc::Step step;
@@ -49,7 +57,7 @@ struct Report {
     size_t used = 0;
     for (const char* part : {a, b, c}) {
       const size_t room = sizeof(detail) - 1 - used;
-      const size_t length = strnlen(part, room);
+      const size_t length = Fitting(part, room);
       memcpy(detail + used, part, length);
       used += length;
     }

@@ -90,9 +90,7 @@ bool ApplyProgram(Child& child) {
     return child.Refuse(error, "\"", name, "\": executable file not found in $PATH");
   }
   char quoted[256];
-  size_t length = strnlen(name, sizeof(quoted) - 3);
-  // Not cut within a character of UTF-8, whose further bytes are 10xxxxxx.
-  for (int i = 0; i < 3 && (name[length] & 0xc0) == 0x80; ++i) --length;
+  const size_t length = Fitting(name, sizeof(quoted) - 3);
   quoted[0] = '"';
   memcpy(quoted + 1, name, length);
   quoted[length + 1] = '"';

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "base/errno.h"
 #include "base/file.h"
+#include "base/printable.h"
 #include "base/status_macros.h"
 
 namespace crisp::cni {
@@ -113,7 +114,9 @@ ConfDirectory LoadConfDirectory(const std::string& dir) {
       if (directory.network.ok() || absl::IsResourceExhausted(directory.network.status())) {
         return directory;
       }
-      directory.skipped.push_back(absl::StrCat(name, ": ", directory.network.status().message()));
+      // The file's bytes may be in the message, which goes into the answer to Status.
+      directory.skipped.push_back(
+          base::Printable(absl::StrCat(name, ": ", directory.network.status().message())));
     }
   }
   if (!directory.skipped.empty()) {

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -61,6 +63,19 @@ absl::Status DecodeIpam(const Json& ipam, const std::string& network, PluginConf
   return absl::OkStatus();
 }
 
+// libcni hands 1500.0 and 1e+06, as Helm writes a million, on as whole numbers. Plugins that are
+// written in Go take nothing else for an integer.
+void MakeWhole(Json& value) {
+  constexpr double kExact = 0x1p53;
+  if (value.is_structured()) {
+    for (Json& member : value) MakeWhole(member);
+  } else if (value.is_number_float()) {
+    const double number = value.get<double>();
+    if (std::abs(number) <= kExact && std::trunc(number) == number)
+      value = static_cast<int64_t>(number);
+  }
+}
+
 absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin, const std::string& network) {
   if (!plugin.is_object()) return absl::InvalidArgumentError("a plugin must be an object");
   PluginConf conf;
@@ -78,7 +93,9 @@ absl::StatusOr<PluginConf> DecodePlugin(const Json& plugin, const std::string& n
       if (enabled) conf.capabilities.push_back(name);
     }
   }
-  conf.json = base::DumpJson(plugin);
+  Json whole = plugin;
+  MakeWhole(whole);
+  conf.json = base::DumpJson(whole);
   return conf;
 }
 

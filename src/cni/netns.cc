@@ -19,6 +19,7 @@
 #include "base/errno.h"
 #include "base/failpoint.h"
 #include "base/file.h"
+#include "base/printable.h"
 #include "base/status_macros.h"
 #include "base/thread.h"
 
@@ -51,7 +52,8 @@ absl::StatusOr<InterfaceStats> ParseLine(absl::string_view line) {
   const std::pair<absl::string_view, absl::string_view> parts =
       absl::StrSplit(line, absl::MaxSplits(':', 1));
   InterfaceStats stats;
-  stats.name = std::string(absl::StripAsciiWhitespace(parts.first));
+  // A container may have chosen it, and kubelet reads no answer with bytes that are not UTF-8.
+  stats.name = base::Printable(absl::StripAsciiWhitespace(parts.first));
   const std::vector<absl::string_view> columns =
       absl::StrSplit(parts.second, ' ', absl::SkipEmpty());
   // bytes packets errs drop fifo frame compressed multicast | bytes packets errs drop ...

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/json.h"
 
@@ -9,6 +11,11 @@ namespace crisp::oci {
 namespace {
 
 using base::Json;
+
+// JSON has only UTF-8, but an environment may have any bytes (a Secret's, the home in an old passwd
+// file): entries of env with others are here once more, by their place, in base64. Only crisp knows
+// this member; to others such an entry has U+FFFD in it.
+constexpr char kBinaryEnv[] = "binaryEnv";
 
 // Thrown as the parser's own exception type: DecodeJson turns both into kInvalidArgument.
 [[noreturn]] void Refuse(const std::string& what) {
@@ -99,6 +106,15 @@ void ReadProcess(const Reader& read, Process& process) {
   });
   read("args", process.args);
   read("env", process.env);
+  std::map<std::string, std::string> binary;
+  read(kBinaryEnv, binary);
+  for (const auto& [place, base64] : binary) {
+    size_t i = 0;
+    if (!absl::SimpleAtoi(place, &i) || i >= process.env.size() ||
+        !absl::Base64Unescape(base64, &process.env[i])) {
+      Refuse(absl::StrCat(kBinaryEnv, " \"", place, "\": must be the base64 of an entry of env"));
+    }
+  }
   read("cwd", process.cwd);
   read.Object("capabilities",
               [&](const Reader& caps) { ReadCapabilities(caps, process.capabilities.emplace()); });
@@ -284,6 +300,17 @@ void Put(Json& out, const char* name, const std::vector<T>& value) {
 void Put(Json& out, const char* name, const std::map<std::string, std::string>& value) {
   if (!value.empty()) out[name] = value;
 }
+
+// kBinaryEnv.
+std::map<std::string, std::string> BinaryEntries(const std::vector<std::string>& entries) {
+  std::map<std::string, std::string> binary;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const Json read_back = Json::parse(base::DumpJson(Json(entries[i])));
+    if (read_back.get<std::string>() != entries[i])
+      binary[absl::StrCat(i)] = absl::Base64Escape(entries[i]);
+  }
+  return binary;
+}
 template <typename T, typename Write>
 void PutList(Json& out, const char* name, const std::vector<T>& values, Write write) {
   if (values.empty()) return;
@@ -304,6 +331,7 @@ Json WriteProcess(const Process& process) {
   Put(user, "additionalGids", process.user.additional_gids);
   Put(out, "args", process.args);
   Put(out, "env", process.env);
+  Put(out, kBinaryEnv, BinaryEntries(process.env));
   if (process.capabilities.has_value()) {
     Json& caps = out["capabilities"] = Json::object();
     Put(caps, "bounding", process.capabilities->bounding);

@@ -19,8 +19,8 @@ absl::StatusOr<Spec> DecodeRuntimeSpec(absl::string_view text);
 // The profile is most of the text and of the time to parse it.
 absl::StatusOr<Spec> DecodeRuntimeSpecWithoutSeccomp(absl::string_view text);
 
-// Text that runc and crun accept too. Absent members are left out, bytes that are not UTF-8
-// replaced.
+// Text that runc and crun accept too. Absent members are left out. Bytes that are not UTF-8 are
+// kept in the environment, for Decode; elsewhere they are replaced.
 std::string EncodeRuntimeSpec(const Spec& spec);
 
 }  // namespace crisp::oci

@@ -160,8 +160,10 @@ absl::StatusOr<oci::Mount> HostMount(absl::string_view field, const v1::Mount& m
   if (!mount.image_sub_path().empty()) {
     return Invalid(member("subPath"), mount.image_sub_path(), "needs an image");
   }
-  const char* access = mount.recursive_read_only() ? "rro" : mount.readonly() ? "ro" : "rw";
-  result.options = {"rbind", propagation, access};
+  result.options = {"rbind", propagation};
+  // Not "rw" for the others: it would make writable what the host has mounted read-only, as a CSI
+  // driver may have.
+  if (mount.readonly()) result.options.push_back(mount.recursive_read_only() ? "rro" : "ro");
   for (const std::string& option : mount.mount_options()) {
     CRISP_RETURN_IF_ERROR(CheckMountOption(member("mountOptions"), option));
     result.options.push_back(option);

@@ -44,13 +44,15 @@ class Environment {
 absl::StatusOr<std::vector<std::string>> MakeEnvironment(const ContainerInput& input) {
   Environment environment;
   environment.Set("PATH", linux::kDefaultPath);
+  // Before the image's, as with containerd: images have `ENV HOSTNAME=0.0.0.0` for servers that
+  // listen on it.
+  environment.Set("HOSTNAME", input.hostname);
   for (const std::string& entry : input.image.env) {
     const size_t equals = entry.find('=');
     // Not a variable: no "=", or no name before it.
     if (equals == std::string::npos || equals == 0) continue;
     environment.Set(entry.substr(0, equals), entry.substr(equals + 1));
   }
-  environment.Set("HOSTNAME", input.hostname);
   if (input.config.tty() && !environment.Has("TERM")) environment.Set("TERM", "xterm");
   for (int i = 0; i < input.config.envs_size(); ++i) {
     const v1::KeyValue& variable = input.config.envs(i);
@@ -95,9 +97,10 @@ absl::StatusOr<std::vector<std::string>> ContainerArguments(const v1::ContainerC
     if (rest.empty()) rest = image.cmd;
   }
   result.insert(result.end(), rest.begin(), rest.end());
-  if (result.empty() || result[0].empty()) {
+  if (result.empty()) {
     return Invalid("command", "", "must be given, the image has no entrypoint or cmd");
   }
+  if (result[0].empty()) return Invalid("command[0]", "", "must not be empty");
   for (const std::string& word : result) {
     if (word.find('\0') != std::string::npos)
       return Invalid("command", word, "must not contain NUL");

@@ -3,8 +3,8 @@
 // A filter has two parts. libseccomp's part decides about the system calls it knows, which are
 // those up to its release (Debian 12: Linux 6.7). Instructions of our own before it decide about
 // newer ones that a profile names (kNewSyscalls); numbers above the highest named one get ENOSYS.
-// glibc falls back from a new call to an old one only on ENOSYS: the EPERM of an allow list would
-// break programs newer than the list.
+// glibc falls back from a new call to an old one only on ENOSYS: what an allow list does with all
+// others (EPERM, a signal) would break programs newer than the list. As with runc.
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -90,6 +90,12 @@ absl::StatusOr<uint32_t> Action(const std::string& name, std::optional<uint32_t>
   if (name == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
   if (name == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
   return Invalid("seccomp action", name, "is not supported");
+}
+
+// Whether a program may go on after a system call with this action. A tracer decides itself.
+bool IsPermissive(uint32_t action) {
+  const uint32_t kind = action & SECCOMP_RET_ACTION_FULL;
+  return kind == SCMP_ACT_ALLOW || kind == SCMP_ACT_LOG || kind == SECCOMP_RET_TRACE;
 }
 
 absl::StatusOr<scmp_compare> Operator(const std::string& name) {
@@ -201,13 +207,15 @@ class Prologue {
   bool unknown_are_new_ = false;
 };
 
+// With the default action (`fallback`) there is nothing to add, but the profile has decided.
 absl::Status AddSyscall(const oci::SeccompSyscall& rule, const std::string& name, uint32_t action,
-                        scmp_filter_ctx context, Prologue& prologue) {
+                        uint32_t fallback, scmp_filter_ctx context, Prologue& prologue) {
   const int number = seccomp_syscall_resolve_name(name.c_str());
   const auto found = std::find_if(std::begin(kNewSyscalls), std::end(kNewSyscalls),
                                   [&](const NewSyscall& known) { return known.name == name; });
   if (number != __NR_SCMP_ERROR) {
     prologue.Seen(std::max(number, 0));  // pseudo numbers of other architectures are negative
+    if (action == fallback) return absl::OkStatus();
     return AddRules(context, action, number, name, rule.args);
   }
   if (found == std::end(kNewSyscalls)) return absl::OkStatus();
@@ -215,7 +223,7 @@ absl::Status AddSyscall(const oci::SeccompSyscall& rule, const std::string& name
     return Invalid("seccomp rule for", name, "arguments need a newer libseccomp");
   }
   prologue.Seen(static_cast<int>(found->number));
-  prologue.Decide(found->number, action);
+  if (action != fallback) prologue.Decide(found->number, action);
   return absl::OkStatus();
 }
 
@@ -243,11 +251,10 @@ absl::StatusOr<std::string> Compile(const oci::Seccomp& profile) {
   for (const oci::SeccompSyscall& rule : profile.syscalls) {
     CRISP_ASSIGN_OR_RETURN(const uint32_t action, Action(rule.action, rule.errno_ret));
     for (const std::string& name : rule.names) {
-      if (action == fallback) continue;
-      CRISP_RETURN_IF_ERROR(AddSyscall(rule, name, action, context.get(), prologue));
+      CRISP_RETURN_IF_ERROR(AddSyscall(rule, name, action, fallback, context.get(), prologue));
     }
   }
-  if (profile.default_action == "SCMP_ACT_ERRNO") prologue.UnknownAreNew();
+  if (!IsPermissive(fallback)) prologue.UnknownAreNew();
   CRISP_ASSIGN_OR_RETURN(const std::string rest, Export(context.get()));
   const std::vector<sock_filter> first = prologue.Instructions();
   std::string filter(reinterpret_cast<const char*>(first.data()),

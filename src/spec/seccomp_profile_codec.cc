@@ -124,7 +124,6 @@ oci::SeccompSyscall DecodeRule(const Json& value) {
     if (!rule.names.empty()) Refuse("syscalls: name and names must not be given together");
     rule.names.push_back(name->get<std::string>());
   }
-  if (rule.names.empty()) Refuse("syscalls: a rule needs name or names");
   rule.action = Word(value, "action", kActions);
   rule.errno_ret = ErrnoRet(value, "errnoRet", rule.action);
   if (const Json* args = Find(value, "args"); args != nullptr) {

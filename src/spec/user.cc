@@ -43,14 +43,22 @@ struct PasswdEntry {
   absl::string_view home;
 };
 
-// passwd(5). Lines that are not entries are skipped, as libc does.
+// The fields of a line, without the spaces around it that other runtimes ignore: files that were
+// written on Windows have a carriage return before each newline.
+std::vector<absl::string_view> FieldsOf(absl::string_view line, int colons) {
+  return absl::StrSplit(absl::StripAsciiWhitespace(line), absl::MaxSplits(':', colons));
+}
+
+// passwd(5). Lines that are not entries are skipped, as libc does. One that ends before the group,
+// or leaves it empty, has group 0, as a user without an entry has.
 template <typename Match>
 std::optional<PasswdEntry> FindUser(absl::string_view passwd, Match match) {
   for (const absl::string_view line : absl::StrSplit(passwd, '\n')) {
-    const std::vector<absl::string_view> fields = absl::StrSplit(line, absl::MaxSplits(':', 7));
-    if (fields.size() < 4 || fields[0].empty()) continue;
+    const std::vector<absl::string_view> fields = FieldsOf(line, 7);
+    if (fields.size() < 3 || fields[0].empty()) continue;
+    const bool has_group = fields.size() > 3 && !fields[3].empty();
     const std::optional<uint32_t> uid = ParseId(fields[2]);
-    const std::optional<uint32_t> gid = ParseId(fields[3]);
+    const std::optional<uint32_t> gid = has_group ? ParseId(fields[3]) : 0;
     if (!uid.has_value() || !gid.has_value()) continue;
     PasswdEntry entry = {.name = fields[0], .uid = *uid, .gid = *gid, .home = ""};
     if (fields.size() > 5) entry.home = fields[5];
@@ -69,7 +77,7 @@ struct GroupEntry {
 template <typename Visit>
 void VisitGroups(absl::string_view group, Visit visit) {
   for (const absl::string_view line : absl::StrSplit(group, '\n')) {
-    const std::vector<absl::string_view> fields = absl::StrSplit(line, absl::MaxSplits(':', 3));
+    const std::vector<absl::string_view> fields = FieldsOf(line, 3);
     if (fields.size() < 3 || fields[0].empty()) continue;
     const std::optional<uint32_t> gid = ParseId(fields[2]);
     if (!gid.has_value()) continue;

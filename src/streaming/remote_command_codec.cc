@@ -1,5 +1,6 @@
 #include "streaming/remote_command_codec.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/json.h"
 
@@ -34,19 +35,19 @@ std::string EncodeFailure(absl::string_view message, bool as_json) {
 absl::StatusOr<TerminalSize> DecodeTerminalSize(absl::string_view text) {
   if (text.size() > kMaxResizeBytes)
     return absl::InvalidArgumentError("terminal size: too many bytes");
-  struct Wide {
-    int64_t columns, rows;
-  };
-  absl::StatusOr<Wide> size =
-      base::DecodeJson("terminal size", text, [](const base::Json& json) -> Wide {
-        return {json.at("Width").get<int64_t>(), json.at("Height").get<int64_t>()};
+  absl::StatusOr<TerminalSize> size =
+      base::DecodeJson("terminal size", text, [](const base::Json& json) {
+        TerminalSize decoded;
+        for (const auto& [name, value] : json.items()) {
+          if (absl::EqualsIgnoreCase(name, "width")) value.get_to(decoded.columns);
+          if (absl::EqualsIgnoreCase(name, "height")) value.get_to(decoded.rows);
+        }
+        return decoded;
       });
-  if (!size.ok()) return size.status();
-  if (size->columns < 0 || size->columns > UINT16_MAX || size->rows < 0 ||
-      size->rows > UINT16_MAX) {
-    return absl::InvalidArgumentError("terminal size: out of range");
-  }
-  return TerminalSize{static_cast<uint16_t>(size->columns), static_cast<uint16_t>(size->rows)};
+  if (!size.ok()) return size;
+  if (size->columns == 0 || size->rows == 0)
+    return absl::InvalidArgumentError("terminal size: must not be 0");
+  return size;
 }
 
 }  // namespace crisp::streaming

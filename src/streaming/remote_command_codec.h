@@ -23,7 +23,9 @@ struct TerminalSize {
 
 inline constexpr size_t kMaxResizeBytes = 256;
 
-// One {"Width":80,"Height":24}; other members are ignored. kInvalidArgument for anything else.
+// One {"Width":80,"Height":24}, the names in any case; other members are ignored. kInvalidArgument
+// for anything else, also for a size of 0, which a client sends that does not know its own: other
+// runtimes keep the size there is.
 absl::StatusOr<TerminalSize> DecodeTerminalSize(absl::string_view text);
 
 }  // namespace crisp::streaming

@@ -14,37 +14,14 @@
 #include "absl/strings/str_replace.h"
 #include "base/errno.h"
 #include "base/file.h"
-#include "base/status_macros.h"
 #include "cni/netns.h"
 #include "linux/spawn.h"
+#include "unit/cni/namespace_socket.h"
 
 namespace crisp::cni {
 namespace {
 
 constexpr char kSystemPath[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-
-sockaddr_in Address(const std::string& ip, uint16_t port) {
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  inet_pton(AF_INET, ip.c_str(), &address.sin_addr);
-  return address;
-}
-
-// A TCP socket in the namespace; -1 means the host.
-absl::StatusOr<base::UniqueFd> SocketIn(int netns) {
-  base::UniqueFd fd;
-  const auto open = [&fd]() -> absl::Status {
-    fd.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    return fd.valid() ? absl::OkStatus() : base::Errno("socket", "");
-  };
-  CRISP_RETURN_IF_ERROR(netns < 0 ? open() : RunInNetns(netns, open));
-  // Also a limit for connect(2): dropped packets must not block the test for minutes.
-  const timeval limit = {2, 0};
-  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-  return fd;
-}
 
 }  // namespace
 
@@ -73,12 +50,7 @@ Machine::Machine(const std::string& dir, const std::string& name) {
   request.netns_path = *PinNetns(netns.get(), name, base::JoinPath(dir, "netns"));
 }
 
-void Machine::Serve() {
-  server = *SocketIn(netns.get());
-  const sockaddr_in any = Address("0.0.0.0", kPort);
-  REQUIRE(bind(server.get(), reinterpret_cast<const sockaddr*>(&any), sizeof(any)) == 0);
-  REQUIRE(listen(server.get(), 16) == 0);
-}
+void Machine::Serve() { server = *ServerIn(netns.get(), kPort); }
 
 void Machine::Vanish() {
   server.reset();

@@ -1,4 +1,5 @@
 // Fields of the configuration that critest does not test, from CRI to the kernel.
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -6,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <cstdio>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -250,6 +252,24 @@ TEST_CASE("mount_options: noexec, nodev and nosuid take effect, also on a read-o
       }));
   CHECK(status.error_code() == Code::INVALID_ARGUMENT);
   CHECK(absl::StrContains(status.error_message(), "mountOptions \"dev\""));
+}
+
+TEST_CASE("a volume that the host has mounted read-only is not writable in the container") {
+  Daemon& daemon = Daemon::Shared();
+  const std::string host = daemon.dir() + "/host-ro";
+  REQUIRE(base::MakeDirs(host, 0755).ok());
+  REQUIRE(mount(host.c_str(), host.c_str(), nullptr, MS_BIND, nullptr) == 0);
+  const absl::Cleanup unmount = [&] { umount2(host.c_str(), MNT_DETACH); };
+  REQUIRE(mount("", host.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) == 0);
+  Pod pod(daemon);
+  const std::string container = pod.Run({"sleep", "1000"}, [&](v1::ContainerConfig& config) {
+    v1::Mount* mount = config.add_mounts();
+    mount->set_host_path(host);
+    mount->set_container_path("/data");
+  });
+  const ExecResult touch = pod.Exec(container, {"touch", "/data/new"});
+  CHECK(touch.exit_code == 1);
+  CHECK(absl::StrContains(touch.err, "Read-only file system"));
 }
 
 TEST_CASE("huge pages: kubelet's zero for every size is set where the host can limit that size") {

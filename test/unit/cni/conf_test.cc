@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "base/printable.h"
 #include "cni_fixture.h"
 #include "test/unit/cni/no_descriptors.h"
 
@@ -29,6 +30,14 @@ TEST_CASE("numbers in a plugin's options reach it unchanged") {
   const base::Json plugin = base::Json::parse(conf->plugins.at(0).json);
   CHECK(plugin.at("rate") == 1e6);
   CHECK(plugin.at("low") == -0.5);
+}
+
+TEST_CASE("a whole number reaches a plugin as Go's plugins take it, however it is written") {
+  const auto conf = ParseConf(R"({"cniVersion":"1.0.0","name":"n","plugins":[
+      {"type":"x","a":[1e+06,{"b":1500.0}],"c":-0.5,"d":1e300,"e":18446744073709551615}]})");
+  REQUIRE(conf.ok());
+  CHECK(conf->plugins.at(0).json ==
+        R"({"a":[1000000,{"b":1500}],"c":-0.5,"d":1e+300,"e":18446744073709551615,"type":"x"})");
 }
 
 TEST_CASE("ParseConf reads a list") {
@@ -181,6 +190,17 @@ TEST_CASE("LoadConfDirectory names invalid files and does not block on FIFOs or 
   CHECK(directory.skipped[0] == "1.conf: not a regular file");
   CHECK(directory.skipped[3] == "4.conf: more than 1048576 bytes");
   CHECK(Contains(Text(directory.network.status()), "5.conf: plugin type \"../sh\""));
+}
+
+// kubelet could not read the status otherwise.
+TEST_CASE("what is wrong with a file that is not UTF-8 is told in UTF-8") {
+  const TempDir dir;
+  (void)dir.Write("1\xfc.conf", "{\"name\": \"b\xfcro\"");
+  const ConfDirectory directory = LoadConfDirectory(dir.path);
+  REQUIRE(directory.skipped.size() == 1);
+  CHECK_THAT(directory.skipped[0], Catch::StartsWith("1\\xfc.conf: "));
+  const std::string message(directory.network.status().message());
+  CHECK(message == base::Printable(message));
 }
 
 TEST_CASE("the configurations that network add-ons install are taken") {

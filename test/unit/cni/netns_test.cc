@@ -223,6 +223,17 @@ TEST_CASE("ParseInterfaceStats reads /proc/net/dev and refuses other text") {
   CHECK_FALSE(ParseInterfaceStats("a\nb\nlo 1 2 3 4 5 6 7 8 9 10 11 12\n").ok());
 }
 
+// A container with NET_ADMIN chooses the names, and with one that is not UTF-8 kubelet could not
+// read the answer with the statistics of all pods.
+TEST_CASE("an interface whose name is not UTF-8 has statistics under a name that is") {
+  const auto stats =
+      ParseInterfaceStats("a\nb\neth\xff\x01: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n");
+  REQUIRE(stats.ok());
+  REQUIRE(stats->size() == 1);
+  CHECK(stats->at(0).name == "eth\\xff\\x01");
+  CHECK(stats->at(0).rx_bytes == 1);
+}
+
 TEST_CASE("a stand-in has the pod's interface with its addresses, and none of the host") {
   const auto netns = MakeStandIn("eth0", {"10.199.0.7/24", "10.199.1.7", "fd00:c::7/64"});
   INFO(netns.status());

@@ -21,6 +21,7 @@
 #include "cni/netns.h"
 #include "cni/network.h"
 #include "linux/spawn.h"
+#include "namespace_socket.h"
 
 using namespace crisp;
 using namespace crisp::cni;
@@ -40,28 +41,6 @@ constexpr uint16_t kPort = 8080;
 constexpr uint16_t kHostPort = 18080;
 
 base::Deadline Soon() { return base::Deadline::In(absl::Seconds(30)); }
-
-sockaddr_in Address(const std::string& ip, uint16_t port) {
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  inet_pton(AF_INET, ip.c_str(), &address.sin_addr);
-  return address;
-}
-
-// A TCP socket in the namespace; -1 means the host.
-absl::StatusOr<base::UniqueFd> SocketIn(int netns_fd) {
-  base::UniqueFd fd;
-  const auto open = [&fd]() -> absl::Status {
-    fd.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    return fd.valid() ? absl::OkStatus() : base::Errno("socket", "");
-  };
-  CRISP_RETURN_IF_ERROR(netns_fd < 0 ? open() : RunInNetns(netns_fd, open));
-  // Also a limit for connect(2): dropped packets must not block the test for minutes.
-  const timeval limit = {2, 0};
-  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-  return fd;
-}
 
 absl::Status Connect(int netns_fd, const std::string& ip, uint16_t port) {
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, SocketIn(netns_fd));
@@ -90,12 +69,7 @@ struct Pod {
     request.netns_path = *PinNetns(netns.get(), absl::StrCat("cni-", std::string(1, id)),
                                    base::JoinPath(dir, "netns"));
   }
-  void Serve() {
-    server = *SocketIn(netns.get());
-    const sockaddr_in any = Address("0.0.0.0", kPort);
-    REQUIRE(bind(server.get(), reinterpret_cast<const sockaddr*>(&any), sizeof(any)) == 0);
-    REQUIRE(listen(server.get(), 16) == 0);
-  }
+  void Serve() { server = *ServerIn(netns.get(), kPort); }
 };
 
 // The test's host; its destructor removes everything.

@@ -96,6 +96,14 @@ TEST_CASE("DecodeRuntimeSpecWithoutSeccomp drops the profile and nothing else") 
   CHECK_FALSE(DecodeRuntimeSpecWithoutSeccomp("{\"linux\":{\"seccomp\":}").ok());
 }
 
+TEST_CASE("an environment that is not UTF-8 comes back as it was") {
+  Spec spec = FullSpec();
+  spec.process.env = {"PLAIN=\xc3\xbc", "LATIN=\xfc", "CUT=\xc3", "HALF=\xed\xa0\x80\xff\n"};
+  const std::string text = EncodeRuntimeSpec(spec);
+  CHECK(DecodeRuntimeSpec(text)->process.env == spec.process.env);
+  CHECK(DecodeRuntimeSpecWithoutSeccomp(text)->process.env == spec.process.env);
+}
+
 TEST_CASE("absent members and null are empty, unknown members are ignored") {
   const absl::StatusOr<Spec> spec = DecodeRuntimeSpec(
       R"({"ociVersion":"1.0.2","process":{"args":null,"user":{}},"linux":null,"later":{"x":[1]}})");
@@ -123,6 +131,8 @@ TEST_CASE("an invalid config.json is refused, naming the member") {
   CHECK(says(R"({"process":{"user":{"additionalGids":[1,4294967296]}}})",
              "additionalGids: 4294967296 is out of range"));
   CHECK(says(R"({"linux":{"devices":[{"type":"char"}]}})", "\"char\": must be one letter"));
+  CHECK(says(R"({"process":{"env":["A=b"],"binaryEnv":{"1":"QT0="}}})", "binaryEnv \"1\""));
+  CHECK(says(R"({"process":{"env":["A=b"],"binaryEnv":{"0":"?"}}})", "binaryEnv \"0\""));
   CHECK(says(R"({"hooks":{"prestart":[{"path":"/x"}]}})", "hooks are not supported"));
   CHECK(Decode(R"({"hooks":{}})").ok());
   CHECK(says(std::string(200, '['), "nested more than"));

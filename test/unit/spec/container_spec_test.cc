@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "linux/mount_options.h"
 #include "spec/capabilities.h"
 #include "spec/container_mounts.h"
 #include "spec_fixture.h"
@@ -39,7 +40,7 @@ TEST_CASE("command replaces entrypoint and cmd, args replace cmd") {
   Container nothing("");
   nothing.image.entrypoint = {};
   CheckRefused(nothing.Make().status(), "command");
-  CheckRefused(Container("command: ''").Make().status(), "command");
+  CheckRefused(Container("command: ''").Make().status(), "command[0] \"\": must not be empty");
   CheckRefused(Container("command: 'a\\0b'").Make().status(), "command \"a\\x00b\"");
 }
 
@@ -48,9 +49,9 @@ TEST_CASE("environment: defaults, then the image's, then the configuration's") {
       "tty: true envs { key: 'B' value: '2' } envs { key: 'B' value: '3=3' } "
       "envs { key: 'BINARY' value: '\\xff\\n' }");
   container.image.env = {"A=1", "PATH=/image", "B=1", "novalue", "=x", "A=2", "EMPTY="};
-  CHECK(container.Spec().process.env == Strings{"PATH=/image", "A=2", "B=3=3",
-                                                "EMPTY=", "HOSTNAME=pod", "TERM=xterm",
-                                                "BINARY=\xff\n", "HOME=/root"});
+  CHECK(container.Spec().process.env == Strings{"PATH=/image", "HOSTNAME=pod", "A=2", "B=3=3",
+                                                "EMPTY=", "TERM=xterm", "BINARY=\xff\n",
+                                                "HOME=/root"});
   CHECK(container.Spec().process.terminal);
 
   Container bare("");
@@ -61,8 +62,16 @@ TEST_CASE("environment: defaults, then the image's, then the configuration's") {
   Container own("tty: true envs { key: 'HOME' value: '/h' } envs { key: 'HOSTNAME' value: 'n' }");
   own.image.env = {"TERM=vt100"};
   CHECK(own.Spec().process.env ==
-        Strings{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=vt100",
-                "HOSTNAME=n", "HOME=/h"});
+        Strings{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=n",
+                "TERM=vt100", "HOME=/h"});
+}
+
+TEST_CASE("the image's own HOSTNAME wins over the pod's name") {
+  Container container("");
+  container.image.env = {"HOSTNAME=0.0.0.0"};
+  CHECK(container.Spec().process.env ==
+        Strings{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOSTNAME=0.0.0.0", "HOME=/root"});
 }
 
 TEST_CASE("variables without a usable name or value are refused") {
@@ -218,11 +227,11 @@ TEST_CASE("configured mounts replace defaults, and deeper ones come later") {
                 "/dev/pts devpts devpts nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5,",
                 "/dev/mqueue mqueue mqueue nosuid,noexec,nodev,",
                 "/sys/fs/cgroup cgroup cgroup nosuid,noexec,nodev,relatime,ro,",
-                "/a bind /2 rbind,rslave,ro,", "/sys bind /sys rbind,rprivate,rw,",
+                "/a bind /2 rbind,rslave,ro,", "/sys bind /sys rbind,rprivate,",
                 "/etc/hostname bind /run/crisp/sandboxes/s/hostname rbind,rprivate,rw,",
                 "/etc/resolv.conf bind /run/crisp/sandboxes/s/resolv.conf rbind,rprivate,rw,",
-                "/a/b bind /3 rbind,rprivate,rro,", "/etc/hosts bind /4 rbind,rprivate,rw,",
-                "/dev/shm bind /5 rbind,rprivate,rw,", "/a/b/c bind /1 rbind,rprivate,rw,"});
+                "/a/b bind /3 rbind,rprivate,rro,", "/etc/hosts bind /4 rbind,rprivate,",
+                "/dev/shm bind /5 rbind,rprivate,", "/a/b/c bind /1 rbind,rprivate,"});
   CHECK(result.spec.linux_.rootfs_propagation == "rslave");
   const auto volume = ImageMount("volumeMounts[6]", container.config.mounts(6));
   REQUIRE(volume.ok());
@@ -237,6 +246,21 @@ TEST_CASE("configured mounts replace defaults, and deeper ones come later") {
                   "PROPAGATION_BIDIRECTIONAL }")
             .Spec()
             .linux_.rootfs_propagation == "rshared");
+}
+
+TEST_CASE("what the host has mounted read-only is not made writable") {
+  const oci::Spec spec = Container(
+                             "mounts { container_path: '/csi' host_path: '/ro' }"
+                             "mounts { container_path: '/both' host_path: '/ro' propagation: "
+                             "PROPAGATION_BIDIRECTIONAL }")
+                             .Spec();
+  for (const oci::Mount& mount : spec.mounts) {
+    if (mount.source != "/ro") continue;
+    const linux::MountOptions options = linux::ParseMountOptions(mount.options);
+    CHECK(options.bind);
+    CHECK(options.top.clear == 0);
+    CHECK(options.tree.clear == 0);
+  }
 }
 
 TEST_CASE("a mount path with .. is cleaned, and replaces the default at that path") {

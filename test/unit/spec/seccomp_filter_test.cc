@@ -231,6 +231,27 @@ TEST_CASE("actions, errno values and conditions of a profile are applied") {
         std::vector<int>{0, EPERM, ENOSYS, ENOSYS});
 }
 
+TEST_CASE("a program newer than its profile falls back where the profile would kill it") {
+  // sigaltstack, mmap, munmap: as above.
+  for (const char* action : {"SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"}) {
+    CAPTURE(action);
+    const std::string deny = absl::StrCat(R"({"defaultAction": ")", action, R"(", "syscalls": [
+        {"names": ["write", "exit_group", "getpid", "seccomp", "sigaltstack", "mmap", "munmap"],
+         "action": "SCMP_ACT_ALLOW"}]})");
+    CHECK(Try(FilterOf(deny), {{SYS_openat2}, {kFchmodat2}}) == std::vector<int>{ENOSYS, ENOSYS});
+    CHECK(Try(FilterOf(deny), {{SYS_umask}}).empty());
+  }
+}
+
+TEST_CASE("a system call that a profile names with its default action is not taken for a new one") {
+  const std::string deny = R"({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+      {"names": ["write", "exit_group", "getpid", "seccomp", "sigaltstack", "mmap", "munmap"],
+       "action": "SCMP_ACT_ALLOW"},
+      {"names": ["openat2", "fchmodat2"], "action": "SCMP_ACT_ERRNO"}]})";
+  CHECK(Try(FilterOf(deny), {{SYS_openat2}, {kFchmodat2}, {kMseal}}) ==
+        std::vector<int>{EPERM, EPERM, ENOSYS});
+}
+
 TEST_CASE("the flags of a profile are written before its filter") {
   oci::Seccomp profile = DefaultWith({});
   const auto flags = [&](const std::vector<std::string>& names) {

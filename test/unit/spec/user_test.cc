@@ -118,6 +118,27 @@ TEST_CASE("a user is found by number or name, with the groups it is a member of"
   }
 }
 
+TEST_CASE("lines of passwd and group may end as on Windows, and without a group") {
+  const char* passwd =
+      "root:x:0:0:root:/root\r\n\tapp:x:1000:1001:app:/home/app\r\nweb:x:12\nalso:x:13::\n";
+  const char* group = "docker:x:900:app\r\n staff:x:50\r\n";
+  const auto resolve = [&](const char* image_user) {
+    return ResolveUser(LinuxContainerSecurityContext(), image_user, passwd, group);
+  };
+  const absl::StatusOr<ResolvedUser> app = resolve("app:staff");
+  REQUIRE(app.ok());
+  CHECK(app->uid == 1000);
+  CHECK(app->additional_gids == std::vector<uint32_t>{50, 900});
+  CHECK(app->home == "/home/app");
+  for (const char* name : {"web", "also"}) {
+    CAPTURE(name);
+    const absl::StatusOr<ResolvedUser> user = resolve(name);
+    REQUIRE(user.ok());
+    CHECK(user->uid == (name[0] == 'w' ? 12u : 13u));
+    CHECK(user->gid == 0);
+  }
+}
+
 struct Refused {
   const char* context;
   const char* image_user;

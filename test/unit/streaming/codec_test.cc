@@ -183,9 +183,20 @@ TEST_CASE("results and terminal sizes have Kubernetes' format") {
   REQUIRE(size.ok());
   CHECK(size->columns == 80);
   CHECK(size->rows == 24);
+  size = DecodeTerminalSize("{\"height\":7,\"WIDTH\":65535}");
+  REQUIRE(size.ok());
+  CHECK(size->columns == 65535);
+  CHECK(size->rows == 7);
   for (const char* bad : {"", "{}", "{\"Width\":65536,\"Height\":1}", "{\"Width\":-1,\"Height\":1}",
                           "{\"Width\":\"1\",\"Height\":1}", "[[[[[[[["}) {
     CHECK_FALSE(DecodeTerminalSize(bad).ok());
+  }
+}
+
+TEST_CASE("a terminal is not made 0 wide or high") {
+  for (const char* size : {"{\"Width\":0,\"Height\":0}", "{\"Width\":0,\"Height\":24}",
+                           "{\"Width\":80,\"Height\":0}", "{\"Width\":80}"}) {
+    CHECK_FALSE(DecodeTerminalSize(size).ok());
   }
 }
 
