@@ -3,7 +3,8 @@
 //
 // The work runs in a process of its own, forked from the test, which is traced and killed before it
 // changes anything for the n-th time, for every n until it ends by itself. A "change" is a system
-// call that is not known to leave disk and kernel as they are, so a new one counts by itself.
+// call that succeeds and is not known to leave disk and kernel as they are, so a new one counts by
+// itself.
 //
 // The test must have no other threads (they do not live on in the child), so the work makes its
 // stores itself. Threads that the work starts are not counted, but are killed with it. What the
@@ -28,19 +29,20 @@ namespace crisp::test {
 // Whether the system call that a traced process is about to make may change something.
 inline bool IsChange(const __ptrace_syscall_info& info) {
   static constexpr uint64_t kHarmless[] = {
-      SYS_read,          SYS_pread64,  SYS_close,      SYS_lseek,       SYS_fstat,
-      SYS_newfstatat,    SYS_statx,    SYS_fstatfs,    SYS_statfs,      SYS_faccessat,
-      SYS_faccessat2,    SYS_fcntl,    SYS_getdents64, SYS_readlinkat,  SYS_fgetxattr,
-      SYS_mmap,          SYS_munmap,   SYS_mremap,     SYS_mprotect,    SYS_madvise,
-      SYS_brk,           SYS_futex,    SYS_getrandom,  SYS_getpid,      SYS_gettid,
-      SYS_getuid,        SYS_geteuid,  SYS_umask,      SYS_sched_yield, SYS_rt_sigprocmask,
-      SYS_clock_gettime, SYS_prlimit64};
+      SYS_read,          SYS_pread64,   SYS_close,      SYS_lseek,       SYS_fstat,
+      SYS_newfstatat,    SYS_statx,     SYS_fstatfs,    SYS_statfs,      SYS_faccessat,
+      SYS_faccessat2,    SYS_fcntl,     SYS_getdents64, SYS_readlinkat,  SYS_fgetxattr,
+      SYS_mmap,          SYS_munmap,    SYS_mremap,     SYS_mprotect,    SYS_madvise,
+      SYS_brk,           SYS_futex,     SYS_getrandom,  SYS_getpid,      SYS_gettid,
+      SYS_getuid,        SYS_geteuid,   SYS_umask,      SYS_sched_yield, SYS_rt_sigprocmask,
+      SYS_clock_gettime, SYS_prlimit64, SYS_ppoll,      SYS_recvmsg,     SYS_recvfrom,
+      SYS_exit_group};
   const uint64_t call = info.entry.nr;
   constexpr uint64_t kMakesFile = O_CREAT | O_TRUNC;
   if (call == SYS_openat) return (info.entry.args[2] & kMakesFile) != 0;
 #ifdef SYS_open  // not on every architecture, nor are the others without "at"
   if (call == SYS_open) return (info.entry.args[1] & kMakesFile) != 0;
-  if (call == SYS_stat || call == SYS_lstat || call == SYS_access) return false;
+  if (call == SYS_stat || call == SYS_lstat || call == SYS_access || call == SYS_poll) return false;
 #endif
   return std::find(std::begin(kHarmless), std::end(kHarmless), call) == std::end(kHarmless);
 }
@@ -65,16 +67,22 @@ inline bool KilledBefore(int count, const std::function<bool()>& work) {
   constexpr int kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
   REQUIRE(ptrace(PTRACE_SETOPTIONS, pid, nullptr, kOptions) == 0);
   constexpr int kAtCall = SIGTRAP | 0x80;
+  bool is_change = false;  // the call that is being made
+  bool is_new = true;      // what there is: not that of the last moment at which it could be killed
   for (int signal = 0, left = count; WIFSTOPPED(status);) {
     __ptrace_syscall_info info = {};
     if (WSTOPSIG(status) == kAtCall) {
       REQUIRE(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) > 0);
-      const bool ends = info.op == PTRACE_SYSCALL_INFO_ENTRY &&
-                        (info.entry.nr == SYS_exit_group || info.entry.nr == SYS_exit);
-      if (info.op == PTRACE_SYSCALL_INFO_ENTRY && !ends && IsChange(info) && left-- == 0) {
-        REQUIRE(kill(pid, SIGKILL) == 0);
-        REQUIRE(waitpid(pid, &status, 0) == pid);
-        return true;
+      if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
+        is_change = IsChange(info);
+        if (is_change && is_new && left-- == 0) {
+          REQUIRE(kill(pid, SIGKILL) == 0);
+          REQUIRE(waitpid(pid, &status, 0) == pid);
+          return true;
+        }
+        is_new = is_new && !is_change;
+      } else {
+        is_new = is_new || (is_change && info.exit.is_error == 0);
       }
       signal = 0;
     } else {

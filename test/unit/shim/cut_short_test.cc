@@ -1,8 +1,10 @@
 // What a shim that is killed leaves to crispd, and to the shim of the next start of its container.
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <cstdlib>
 
 #include "base/file.h"
@@ -82,7 +84,7 @@ TEST_CASE("no line that was written is lost when a shim is killed while its log 
         (void)next.Write(Stream::kStdout, "next\n", 5, false);
         CHECK(lines(path) + lines(rotated) == before + 1);
       });
-  CHECK(changes == 6);
+  CHECK(changes >= 6);
 }
 
 }  // namespace

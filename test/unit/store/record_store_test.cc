@@ -13,6 +13,7 @@
 #include <map>
 #include <set>
 #include <thread>
+#include <tuple>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -23,6 +24,8 @@
 
 namespace crisp::store {
 namespace {
+
+using Names = std::vector<std::string>;
 
 struct Fixture {
   Fixture() {
@@ -164,13 +167,16 @@ TEST_CASE("a record that is written, replaced or removed by a crispd that is kil
   const auto written = [&](const char* image) {
     return fix.directory->Write(Id('a'), Encode(Record(Id('a'), image))).ok();
   };
+  const auto names = [&] {
+    return base::ListDir(fix.directory->Dir(Id('a'))).value_or(std::vector<std::string>());
+  };
   // The next start finds the old or the new record, and nothing else stays.
   const auto image = [&] {
     const auto records = fix.Load();
     const std::vector<std::string> left = base::ListDir(dir).value_or(std::vector<std::string>());
     CHECK(left.size() == records.size());
     if (records.empty()) return std::string("none");
-    CHECK(*base::ListDir(fix.directory->Dir(Id('a'))) == std::vector<std::string>{"record.json"});
+    CHECK(names() == std::vector<std::string>{"record.json"});
     return records.at(Id('a')).image_id;
   };
   const auto remove = [&] { return fix.directory->Remove(Id('a')).ok(); };
@@ -239,14 +245,13 @@ TEST_CASE("a damaged record leads every start to its object until it is replaced
         CHECK(record.image_id == (replace ? "new" : ""));
         const auto quarantined = base::ListDir(fix.dir + "/quarantine");
         CHECK((has_record ? quarantined.ok() && quarantined->size() == 1 : !quarantined.ok()));
-        if (replace)
-          CHECK(*base::ListDir(fix.directory->Dir(Id('a'))) ==
-                std::vector<std::string>{"record.json"});
+        const Names left = base::ListDir(fix.directory->Dir(Id('a'))).value_or(Names());
+        CHECK(left == (replace ? Names{"record.json"} : Names()));
         REQUIRE(base::RemoveTree(fix.dir + "/quarantine").ok());
         REQUIRE(fix.directory->Remove(Id('a')).ok());
         CHECK(base::ListDir(fix.dir + "/containers")->empty());
       });
-  CHECK(changes >= 2);
+  CHECK(changes >= 1);
 }
 
 TEST_CASE("a damaged record is replaced although a file or a directory is in its way") {
