@@ -1,5 +1,5 @@
 // What a crispd that is killed while it makes a bundle or installs pause leaves to the next one.
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cstdlib>

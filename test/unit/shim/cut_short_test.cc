@@ -1,8 +1,10 @@
 // What a shim that is killed leaves to crispd, and to the shim of the next start of its container.
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <cstdlib>
 
 #include "base/file.h"
