@@ -340,6 +340,7 @@ absl::Status ConfiguredNetwork::DetachUnknown(const PodNetworkRequest& request,
 absl::Status ConfiguredNetwork::CollectGarbage(const std::vector<std::string>& sandbox_ids,
                                                base::Deadline deadline) {
   const ConfDirectory directory = LoadConfDirectory(options_.conf_dir);
+  if (absl::IsResourceExhausted(directory.network.status())) return directory.network.status();
   if (!directory.network.ok()) return absl::OkStatus();
   const NetworkConf& network = *directory.network;
   if (network.disable_gc || VersionRank(network.cni_version) < VersionRank(kGcVersion))

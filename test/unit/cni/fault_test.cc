@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "cni_fixture.h"
+#include "test/unit/cni/no_descriptors.h"
 
 using namespace crisp;
 using namespace crisp::cni;
@@ -140,4 +141,18 @@ TEST_CASE("a plugin that misbehaves in STATUS makes the network not ready; nobod
   network.reset();
   CHECK(absl::Now() - start < absl::Seconds(4));
   CHECK(GroupIsGone(evil.Calls().back()["group"]));
+}
+
+TEST_CASE("with no descriptor for the network's file neither DEL nor GC is taken for done") {
+  EvilNetwork evil;
+  evil.Configure(kOnePlugin, "1.1.0");
+  const auto is_refused = [](const absl::Status& status) {
+    return absl::IsResourceExhausted(status);
+  };
+  CHECK(HoldsWhenOthersTakeDescriptors([&] {
+    const auto network = NewNetwork(evil.options);
+    return is_refused(network->Detach(PodRequest(), In(kLong))) &&
+           is_refused(network->CollectGarbage({}, In(kLong)));
+  }));
+  CHECK(evil.Calls().empty());
 }
