@@ -8,7 +8,6 @@
 #include <set>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
@@ -139,6 +138,10 @@ class ConfiguredNetwork final : public Network {
   bool IsReplaced(const NetworkConf& network) const;
   absl::Status DelOrGiveUp(const NetworkConf& network, const CacheEntry& entry,
                            const std::string& group, base::Deadline deadline);
+  absl::Status CollectWhileNoneIsAttached(const NetworkConf& network,
+                                          const std::vector<std::string>& sandbox_ids,
+                                          base::Deadline deadline) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(attaching_);
 
   const Options options_;
   const Cache cache_;
@@ -347,7 +350,14 @@ absl::Status ConfiguredNetwork::CollectGarbage(const std::vector<std::string>& s
     return absl::OkStatus();
   // Never waits for it: a lock that waits for one ADD that hangs would hold up all that come after.
   if (!attaching_.TryLock()) return absl::UnavailableError("cni gc: a pod is being attached");
-  const absl::Cleanup unlock = [this] { attaching_.Unlock(); };
+  const absl::Status collected = CollectWhileNoneIsAttached(network, sandbox_ids, deadline);
+  attaching_.Unlock();
+  return collected;
+}
+
+absl::Status ConfiguredNetwork::CollectWhileNoneIsAttached(
+    const NetworkConf& network, const std::vector<std::string>& sandbox_ids,
+    base::Deadline deadline) const {
   CRISP_ASSIGN_OR_RETURN(std::vector<Attachment> valid, cache_.List());
   valid.erase(std::remove_if(valid.begin(), valid.end(),
                              [&](const Attachment& a) { return a.network != network.name; }),
