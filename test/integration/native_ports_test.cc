@@ -35,6 +35,7 @@ constexpr uint16_t kEveryUdp = 18053;
 std::string PortsConf(const std::string& portmap) {
   return absl::StrCat(R"({"cniVersion": "1.0.0", "name": "crt", "plugins": [
       {"type": "bridge", "bridge": "crt0", "isGateway": true, "ipMasq": true,
+       "hairpinMode": true,
        "ipam": {"type": "host-local", "dataDir": "$DIR/leases",
                 "ranges": [[{"subnet": "10.199.0.0/24"}], [{"subnet": "fd99::/64"}]],
                 "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}},

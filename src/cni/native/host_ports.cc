@@ -207,7 +207,8 @@ absl::StatusOr<PortTables> LookAtAll(Netlink& netlink, const std::vector<Prefix>
       if (prefix.address.v6 == v6) chains = {kMarked, nft::NetworkChain(prefix)};
     }
     if (!pod.empty() && chains.empty()) continue;
-    CRISP_ASSIGN_OR_RETURN(v6 ? tables.v6 : tables.v4, Look(netlink, v6, chains));
+    PortTable& table = v6 ? tables.v6 : tables.v4;
+    CRISP_ASSIGN_OR_RETURN(table, Look(netlink, v6, chains));
   }
   return tables;
 }
