@@ -254,7 +254,6 @@ absl::Status ImageStore::Remove(const oci::Digest& id) {
     if (!images_.contains(id)) return NoSuchImage(id.str());
   }
   // Before: with its record goes what says that the references are not another image's any more.
-  stale_.erase(id);
   WriteStale();
   // Unlinking works on a full disk. Synced before any layer is deleted: otherwise a power cut could
   // restore a record whose layers are gone.
@@ -265,8 +264,11 @@ absl::Status ImageStore::Remove(const oci::Digest& id) {
                          base::Open(directory_, O_RDONLY | O_DIRECTORY));
   if (fsync(directory.get()) != 0) return base::Errno("fsync", directory_);
   base::Failpoint("remove image: synced");
-  absl::MutexLock lock(&mu_);
-  UnpublishLocked(id);
+  {
+    absl::MutexLock lock(&mu_);
+    UnpublishLocked(id);
+  }
+  WriteStale();  // on a full disk there may be room now
   return absl::OkStatus();
 }
 

@@ -99,8 +99,8 @@ class ImageStore {
   absl::Mutex write_mu_;
   uint64_t last_sequence_ ABSL_GUARDED_BY(write_mu_) = 0;
   // Whose records still have references that are another image's by now: a crash or a full disk
-  // ended a Put(). They must be written before that image goes, or the next start would give the
-  // references back to them.
+  // ended a Put(). They are written, if the disk allows, before that image goes: otherwise the next
+  // start would give the references back to them.
   std::set<oci::Digest> stale_ ABSL_GUARDED_BY(write_mu_);
 
   mutable absl::Mutex mu_;

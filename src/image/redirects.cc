@@ -15,10 +15,6 @@ bool IsRedirect(int status) {
 // Of these the method and the form stay (RFC 9110, 15.4).
 bool KeepsForm(int status) { return status == 307 || status == 308; }
 
-bool IsDowngrade(const Url& from, const Url& to) {
-  return from.scheme() == "https" && to.scheme() == "http";
-}
-
 // Where `location` leads: for an https server's own http, to its https, except to where it was.
 absl::StatusOr<Url> NextUrl(const Url& from, absl::string_view location) {
   CRISP_ASSIGN_OR_RETURN(const Url to, from.Resolve(location));
@@ -28,6 +24,11 @@ absl::StatusOr<Url> NextUrl(const Url& from, absl::string_view location) {
 }
 
 }  // namespace
+
+bool MayLead(const Url& from, const Url& to, bool digest_decides) {
+  if (from.scheme() != "https" || to.scheme() != "http") return true;
+  return digest_decides && (from.IsLoopback() || !to.IsLoopback());
+}
 
 absl::StatusOr<HttpResponse> PerformAndFollow(HttpClient& client, HttpRequest& request,
                                               const std::vector<std::string>& secrets,
@@ -41,7 +42,7 @@ absl::StatusOr<HttpResponse> PerformAndFollow(HttpClient& client, HttpRequest& r
     CRISP_ASSIGN_OR_RETURN(HttpResponse response, client.Perform(sent, call, reader));
     if (!IsRedirect(response.status)) return response;
     CRISP_ASSIGN_OR_RETURN(const Url next, NextUrl(request.url, response.Header("location")));
-    if (IsDowngrade(request.url, next) && !request.digest_decides) {
+    if (!MayLead(request.url, next, request.digest_decides)) {
       return absl::InvalidArgumentError(
           absl::StrCat(request.url.Origin(), " redirects from https to ", next.Origin()));
     }

@@ -10,6 +10,11 @@
 
 namespace crisp::image {
 
+// Whether a redirect may lead from one URL to the other, as far as encryption goes. From https to
+// http only if the body is checked against a digest, and not to the node's own services, on
+// loopback: the error would tell the registry's owner what they answer.
+bool MayLead(const Url& from, const Url& to, bool digest_decides);
+
 // Sends `request` and follows redirects, at most ten. `secrets` are header lines that only the
 // origin of `request.url` gets, like the client certificate and the right to be at a link-local
 // address: another origin gets neither, nor does a further redirect back to the first one. A form
@@ -18,7 +23,7 @@ namespace crisp::image {
 // From https to http: registries behind a proxy that ends TLS name themselves like this, so the
 // same host is asked by https. Others are followed only if the digest decides (a registry may have
 // its blobs where anybody can read them), else kInvalidArgument: a manifest for a tag, or a token,
-// could be changed or read on the way.
+// could be changed or read on the way (MayLead).
 //
 // `request` becomes the one that was answered, without `secrets`; `left_origin` says whether that
 // is another origin.

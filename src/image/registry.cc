@@ -218,8 +218,9 @@ absl::StatusOr<HttpResponse> Registry::Exchange(Host& host, const Question& ques
     if (!authorization.empty()) secrets.push_back("Authorization: " + authorization);
     return PerformAndFollow(*client, request, secrets, call, reader, left_origin);
   };
+  const bool by_tls = host.answers_tls;
   absl::StatusOr<HttpResponse> first = ask();
-  if (TurnToTls(*client, host, first, call)) first = ask();
+  if (!by_tls && TurnToTls(*client, host, first, call)) first = ask();
   CRISP_ASSIGN_OR_RETURN(HttpResponse response, std::move(first));
   if (response.status == 401 && !left_origin) {
     CRISP_ASSIGN_OR_RETURN(
@@ -236,7 +237,8 @@ absl::StatusOr<HttpResponse> Registry::Exchange(Host& host, const Question& ques
 
 bool Registry::TurnToTls(HttpClient& client, Host& host, const absl::StatusOr<HttpResponse>& answer,
                          const base::Call& call) const {
-  if (!host.tls.has_value() || host.answers_tls || host.answers_plain) return false;
+  if (!host.tls.has_value() || host.answers_plain) return false;
+  if (host.answers_tls) return true;  // another request has found it out meanwhile
   // Most servers say 400 to a request that is not encrypted, others just hang up.
   constexpr int kBadRequest = 400;
   if (answer.ok() && answer->status != kBadRequest) host.answers_plain = true;
@@ -386,7 +388,7 @@ absl::StatusOr<Registry::Document> Registry::FetchDocument(const std::string& ob
     }
     document.digest = DigestOf(response->body, wanted);
     const bool differs = !wanted.empty() && document.digest != wanted;
-    if (differs && (!expected.empty() || !host.last)) {
+    if (differs && (!expected.empty() || host.config().is_mirror)) {
       return absl::DataLossError(absl::StrCat("manifest from ", host.config().api.Origin(),
                                               ": digest is ", document.digest.str(), ", not ",
                                               wanted.str(), response->PageWords()));

@@ -69,7 +69,7 @@ class Registry {
     const RegistryHost& config() const { return answers_tls ? *tls : plain; }
 
     Credentials credentials;         // none for a host that another one has redirected to
-    bool last = false;               // the registry itself, not a mirror
+    bool last = false;               // the registry itself, or what stands for it
     std::atomic<bool> down = false;  // could not be reached during this pull
     absl::Mutex mu;
     std::string authorization ABSL_GUARDED_BY(mu);    // the last that the host accepted

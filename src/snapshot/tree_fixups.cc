@@ -98,9 +98,10 @@ class Fixups {
     }
     CRISP_ASSIGN_OR_RETURN(const std::string target, merged_.Resolve(link.target, link.follow));
     CRISP_ASSIGN_OR_RETURN(auto node, merged_.Find(target));
-    // The layer links b to a lower a and then deletes or replaces a: only b gets the lower file.
-    const bool replaced =
-        node.has_value() && node->layer == 0 && !link.follow && made_.count(node->info.st_ino) == 0;
+    // The layer links b to a lower a and then deletes or replaces a: only b gets the lower file. A
+    // path that leads elsewhere says nothing of when the layer got the file.
+    const bool replaced = target == link.target && node.has_value() && node->layer == 0 &&
+                          !link.follow && made_.count(node->info.st_ino) == 0;
     bool alone = false;
     if (!node.has_value() || replaced) {
       CRISP_ASSIGN_OR_RETURN(auto lower, merged_.Find(target, /*below_top=*/true));
@@ -253,7 +254,7 @@ class Fixups {
   SpaceGuard& guard_;
   std::set<std::pair<std::string, ino_t>> pending_;
   // Files that links have put into the layer. Others were not there when the entries came that are
-  // links now: their targets are files of lower layers.
+  // links now, unless a link of a lower layer led to them: their targets are files of lower layers.
   std::set<ino_t> made_;
   // Directories that are in no lower layer, and so nothing below them is: without these a name of
   // thousands of directories would need millions of look-ups.

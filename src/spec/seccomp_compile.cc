@@ -219,11 +219,12 @@ absl::Status AddSyscall(const oci::SeccompSyscall& rule, const std::string& name
     return AddRules(context, action, number, name, rule.args);
   }
   if (found == std::end(kNewSyscalls)) return absl::OkStatus();
+  prologue.Seen(static_cast<int>(found->number));
+  if (action == fallback) return absl::OkStatus();
   if (!rule.args.empty()) {
     return Invalid("seccomp rule for", name, "arguments need a newer libseccomp");
   }
-  prologue.Seen(static_cast<int>(found->number));
-  if (action != fallback) prologue.Decide(found->number, action);
+  prologue.Decide(found->number, action);
   return absl::OkStatus();
 }
 

@@ -366,6 +366,19 @@ TEST_CASE("the host's end of a pod's link goes although something holds the name
   CHECK(VethsGo());
 }
 
+TEST_CASE("a pod that makes its interface unreadable gives its address back all the same") {
+  Host host(kPlain);
+  const Machine pod(host.dir, "a1");
+  REQUIRE(host.Add(By::kEngine, pod).ok());
+  // With more names than an answer of the kernel has room for.
+  OutputIn(pod.netns.get(),
+           "name=$(printf 'x%.0s' $(seq 123)); for i in $(seq 1000 1494); do "
+           "echo link property add dev eth0 altname $name$i; done | ip -batch -");
+  CHECK(host.Del(By::kEngine, pod) == absl::OkStatus());
+  CHECK(host.Leases().empty());
+  CHECK(VethsGo());
+}
+
 TEST_CASE("links that DEL has left to the kernel go when crispd stops, all at once") {
   constexpr size_t kPods = 250;
   Host host(kPlain);

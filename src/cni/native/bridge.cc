@@ -319,7 +319,13 @@ absl::Status Bridge::Disconnect(const BridgeConf& conf, const BridgePod& pod,
   if (!netns.valid()) return absl::OkStatus();  // it is gone, and the link with it
   const std::string& name = pod.owner.interface;
   if (conf.attached.host_link.empty()) return DeleteInterface(netns.get(), name, deadline);
-  CRISP_RETURN_IF_ERROR(TakeAddresses(netns.get(), name, conf.attached.addresses, deadline));
+  const absl::Status taken = TakeAddresses(netns.get(), name, conf.attached.addresses, deadline);
+  if (absl::IsDeadlineExceeded(taken) || absl::IsResourceExhausted(taken)) return taken;
+  if (!taken.ok()) {
+    // The namespace is the pod's: what it has done there must not keep its lease for ever.
+    base::Log(base::LogLevel::kWarning, "a pod that goes may keep its addresses until it is gone",
+              {{"sandbox", pod.owner.container_id}, {"error", std::string(taken.message())}});
+  }
   base::Failpoint("cni bridge: addresses taken");
   CRISP_ASSIGN_OR_RETURN(Links links, Links::Open(deadline));
   const absl::StatusOr<Link> host = links.Find(conf.attached.host_link);

@@ -104,13 +104,23 @@ Answer Engine::RunPortmap(const PluginCall& call, base::Deadline deadline) {
     return added.ok() ? absl::StatusOr<std::string>(conf->prev_result) : added.status();
   }
   if (conf->ports.empty()) return enabled_ ? Answer("") : std::nullopt;
-  const absl::StatusOr<bool> deleted = portmap_.Delete(call.container_id, deadline);
-  // As for bridge.
-  if (!deleted.ok() && (enabled_ || absl::IsResourceExhausted(deleted.status()))) {
-    return deleted.status();
-  }
-  if (!deleted.value_or(false)) return std::nullopt;  // the rules, if any, are the plugin's
+  // Also switched off, an error is not that there are none: the address would go to another pod,
+  // and with it the ports.
+  const absl::StatusOr<bool> deleted = DeletePorts(call.container_id, deadline);
+  if (!deleted.ok()) return deleted.status();
+  if (!*deleted) return std::nullopt;  // the rules, if any, are the plugin's
   return Answer("");
+}
+
+// As IsMine().
+absl::StatusOr<bool> Engine::DeletePorts(const std::string& container_id, base::Deadline deadline) {
+  if (!enabled_) {
+    if (no_ports_to_undo_) return false;
+    CRISP_ASSIGN_OR_RETURN(const bool any, portmap_.HasTables(deadline));
+    no_ports_to_undo_ = !any;
+    if (!any) return false;
+  }
+  return portmap_.Delete(container_id, deadline);
 }
 
 }  // namespace crisp::cni::native

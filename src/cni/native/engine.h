@@ -44,8 +44,13 @@ class Engine {
   absl::StatusOr<bool> IsMine(const BridgeConf& conf, const BridgePod& pod,
                               base::Deadline deadline);
 
+  // Whether the engine has made the pod's host ports, which are gone now.
+  absl::StatusOr<bool> DeletePorts(const std::string& container_id, base::Deadline deadline);
+
   const bool enabled_;
-  std::atomic<bool> nothing_to_undo_ = false;  // it is not enabled, and there was no table
+  // It is not enabled, and there was no table of masquerading, of host ports.
+  std::atomic<bool> nothing_to_undo_ = false;
+  std::atomic<bool> no_ports_to_undo_ = false;
   Bridge bridge_;
   Portmap portmap_;
 };

@@ -239,8 +239,10 @@ std::vector<Message> RemovePorts(const std::string& container_id, const PortTabl
   const std::string comment = nft::Comment(container_id);
   std::vector<Message> changes;
   for (const bool v6 : {false, true}) {
+    // The kernel may list an element twice while it makes its table larger.
+    std::set<std::pair<std::string, std::string>> seen;
     for (const nft::Element& element : (v6 ? present.v6 : present.v4).elements) {
-      if (element.comment != comment) continue;
+      if (element.comment != comment || !seen.emplace(element.map, element.key).second) continue;
       changes.push_back(
           nft::ElementRequest(NFT_MSG_DELSETELEM, 0, kPortTable, v6, element.map, element.key));
     }
@@ -303,6 +305,15 @@ absl::StatusOr<bool> HostPorts::Remove(const std::string& container_id, base::De
   if (absl::IsUnimplemented(status)) return false;
   CRISP_RETURN_IF_ERROR(status);
   return found;
+}
+
+absl::StatusOr<bool> HostPorts::HasTables(base::Deadline deadline) {
+  absl::StatusOr<SharedNetlink::Turn> netlink = netlink_.Take(deadline);
+  if (absl::IsUnimplemented(netlink.status())) return false;
+  CRISP_RETURN_IF_ERROR(netlink.status());
+  CRISP_ASSIGN_OR_RETURN(const bool any, nft::HasTable(**netlink, kPortTable));
+  if (netlink->opened() && !any) netlink->Close();
+  return any;
 }
 
 void HostPorts::RemoveUnusedTables(base::Deadline deadline) {

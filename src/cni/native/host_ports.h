@@ -55,6 +55,9 @@ class HostPorts {
   // Removes all that was added for this container; false when there is nothing.
   absl::StatusOr<bool> Remove(const std::string& container_id, base::Deadline deadline);
 
+  // Whether there are ports of any pod, or were a moment ago.
+  absl::StatusOr<bool> HasTables(base::Deadline deadline);
+
   // Removes the tables that have no element. Best effort: without one they do nothing.
   void RemoveUnusedTables(base::Deadline deadline);
 

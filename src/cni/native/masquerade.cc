@@ -165,14 +165,7 @@ absl::StatusOr<bool> Masquerading::HasTables(base::Deadline deadline) {
   absl::StatusOr<SharedNetlink::Turn> netlink = netlink_.Take(deadline);
   if (absl::IsUnimplemented(netlink.status())) return false;
   CRISP_RETURN_IF_ERROR(netlink.status());
-  bool any = false;
-  for (const bool v6 : {false, true}) {
-    Message request = nft::Request(NFT_MSG_GETTABLE, NLM_F_ACK, v6);
-    request.PutName(NFTA_TABLE_NAME, kTable);
-    const absl::Status status = (*netlink)->Do(std::move(request), "nftables: find table");
-    if (!status.ok() && !IsNone(status)) return status;
-    any = any || status.ok();
-  }
+  CRISP_ASSIGN_OR_RETURN(const bool any, nft::HasTable(**netlink, kTable));
   if (netlink->opened() && !any) netlink->Close();
   return any;
 }

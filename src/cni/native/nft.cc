@@ -52,6 +52,21 @@ absl::StatusOr<uint32_t> Generation(Netlink& netlink) {
   return generation;
 }
 
+absl::StatusOr<bool> HasTable(Netlink& netlink, const std::string& table) {
+  for (const bool v6 : {false, true}) {
+    Message find = Request(NFT_MSG_GETTABLE, NLM_F_ACK, v6);
+    find.PutName(NFTA_TABLE_NAME, table);
+    const absl::Status found = netlink.Do(std::move(find), "nftables: find table");
+    if (found.ok()) return true;
+    // kInvalidArgument: a kernel without nftables; kUnimplemented: without this family of them.
+    if (!absl::IsNotFound(found) && !absl::IsInvalidArgument(found) &&
+        !absl::IsUnimplemented(found)) {
+      return found;
+    }
+  }
+  return false;
+}
+
 std::string NetworkChain(const Prefix& prefix) {
   const std::string network = ToString(Prefix{NetworkOf(prefix), prefix.length});
   return absl::StrCat("network-", absl::StrReplaceAll(network, {{"/", "-"}, {":", "_"}}));

@@ -100,6 +100,9 @@ Message ElementRequest(uint16_t type, uint16_t flags, const std::string& table, 
                        const std::string& map, absl::string_view key,
                        const std::function<void(Message&)>& fill = nullptr);
 
+// Whether there is a table of this name, of IPv4 or IPv6. False on a kernel without nftables.
+absl::StatusOr<bool> HasTable(Netlink& netlink, const std::string& table);
+
 // A request for all elements of a map.
 Message ListRequest(const std::string& table, bool v6, const std::string& map);
 

@@ -22,6 +22,9 @@ class Portmap {
   // Takes away what Add() has made, by the container's id alone; false when that is nothing.
   absl::StatusOr<bool> Delete(const std::string& container_id, base::Deadline deadline);
 
+  // Whether the engine has made host ports for any pod.
+  absl::StatusOr<bool> HasTables(base::Deadline deadline) { return ports_.HasTables(deadline); }
+
   // Removes later what DELs of a crispd that was killed had put off.
   void CollectRemains();
 

@@ -11,6 +11,22 @@
 using namespace crisp;
 using namespace crisp::image;
 
+// The registry's owner would learn from the error what the node's own services answer.
+TEST_CASE("https leads to plain http only for what has a digest, and not to the node itself") {
+  const auto may = [](const char* from, const char* to, bool digest_decides) {
+    return MayLead(*Url::Parse(from), *Url::Parse(to), digest_decides);
+  };
+  CHECK(may("https://r.test/x", "http://blobs.test/x", true));
+  CHECK_FALSE(may("https://r.test/x", "http://blobs.test/x", false));
+  CHECK(may("https://r.test/x", "https://blobs.test/x", false));
+  CHECK(may("http://r.test/x", "http://blobs.test/x", false));
+  for (const char* node : {"http://127.0.0.1:10250/x", "http://localhost/x", "http://[::1]:80/x"}) {
+    INFO(node);
+    CHECK_FALSE(may("https://r.test/x", node, true));
+    CHECK(may("https://127.0.0.1:5000/x", node, true));
+  }
+}
+
 TEST_CASE("a redirect that leads back to the first host does not bring the secrets back") {
   PullFixture f;
   EvilRegistry other;

@@ -74,6 +74,22 @@ TEST_CASE("a link to a lower file is that file, although the layer replaces it l
   CHECK(layers.Inode("c") == layers.Inode("b"));
 }
 
+// The entries were: usr/x, then y as a link to lib/x. Only the lower layer knows where lib leads.
+TEST_CASE("a link through a lower layer's link to a file of the layer itself is that file") {
+  TwoLayers layers;
+  REQUIRE(base::MakeDirs(layers.root + "/lower/usr", 0755).ok());
+  REQUIRE(base::MakeDirs(layers.root + "/top/usr", 0755).ok());
+  REQUIRE(symlink("usr", (layers.root + "/lower/lib").c_str()) == 0);
+  layers.Write("lower/usr/x", "old");
+  layers.Write("top/usr/x", "new");
+  layers.Link("y", "lib/x");
+  const absl::Status status = layers.Fix();
+  INFO(status);
+  REQUIRE(status.ok());
+  CHECK(layers.Read("y") == "new");
+  CHECK(layers.Inode("y") == layers.Inode("usr/x"));
+}
+
 TEST_CASE("links to one lower file are one file, and so are those to a link") {
   TwoLayers layers;
   layers.Link("b", "a");

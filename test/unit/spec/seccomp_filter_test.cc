@@ -250,6 +250,11 @@ TEST_CASE("a system call that a profile names with its default action is not tak
       {"names": ["openat2", "fchmodat2"], "action": "SCMP_ACT_ERRNO"}]})";
   CHECK(Try(FilterOf(deny), {{SYS_openat2}, {kFchmodat2}, {kMseal}}) ==
         std::vector<int>{EPERM, EPERM, ENOSYS});
+  // Conditions, which need a libseccomp that knows the call, change nothing then.
+  CHECK_FALSE(FilterOf(R"({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+      {"names": ["setxattrat"], "action": "SCMP_ACT_ERRNO",
+       "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]}]})")
+                  .empty());
 }
 
 TEST_CASE("the flags of a profile are written before its filter") {
