@@ -1,7 +1,7 @@
 // PullImage, RemoveImage, and the start of crispd.
 #include <sys/stat.h>
 
-#include <map>
+#include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
@@ -14,10 +14,7 @@ namespace {
 
 using Images = v1::ImageService::Stub;
 
-// Every file of every published layer with its kind, owner, size and content, by the layer's
-// directory.
-using Layers = std::map<std::string, std::string>;
-
+// Every file of a layer with its kind, owner, size and content.
 void Describe(const std::string& directory, const std::string& below, std::string& text) {
   for (const std::string& name : base::ListDir(directory).value_or(std::vector<std::string>())) {
     const std::string path = base::JoinPath(directory, name);
@@ -60,15 +57,16 @@ class ImageScenario : public Scenario {
   std::string acknowledged_;
 
  private:
-  // Of all layers, in the order of their numbers, which are made in the order of the image.
+  // Of all layers. Their numbers say nothing: a pull begins several at once.
   std::string Content() {
     const std::string layers = daemon().root() + "/snapshots/layers";
-    std::map<int, std::string> by_number;
+    std::vector<std::string> each;
     const std::vector<std::string> names = base::ListDir(layers).value();
     for (const std::string& name : names)
-      Describe(absl::StrCat(layers, "/", name, "/fs"), "", by_number[atoi(name.c_str())]);
+      Describe(absl::StrCat(layers, "/", name, "/fs"), "", each.emplace_back());
+    std::sort(each.begin(), each.end());
     std::string all;
-    for (const auto& [number, text] : by_number) absl::StrAppend(&all, "layer\n", text);
+    for (const std::string& text : each) absl::StrAppend(&all, "layer\n", text);
     return all;
   }
 };
