@@ -308,12 +308,7 @@ absl::StatusOr<bool> HostPorts::Remove(const std::string& container_id, base::De
 }
 
 absl::StatusOr<bool> HostPorts::HasTables(base::Deadline deadline) {
-  absl::StatusOr<SharedNetlink::Turn> netlink = netlink_.Take(deadline);
-  if (absl::IsUnimplemented(netlink.status())) return false;
-  CRISP_RETURN_IF_ERROR(netlink.status());
-  CRISP_ASSIGN_OR_RETURN(const bool any, nft::HasTable(**netlink, kPortTable));
-  if (netlink->opened() && !any) netlink->Close();
-  return any;
+  return nft::HasTable(netlink_, kPortTable, deadline);
 }
 
 void HostPorts::RemoveUnusedTables(base::Deadline deadline) {

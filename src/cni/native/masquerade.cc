@@ -162,12 +162,7 @@ absl::StatusOr<bool> Masquerading::Has(const Address& address, const std::string
 }
 
 absl::StatusOr<bool> Masquerading::HasTables(base::Deadline deadline) {
-  absl::StatusOr<SharedNetlink::Turn> netlink = netlink_.Take(deadline);
-  if (absl::IsUnimplemented(netlink.status())) return false;
-  CRISP_RETURN_IF_ERROR(netlink.status());
-  CRISP_ASSIGN_OR_RETURN(const bool any, nft::HasTable(**netlink, kTable));
-  if (netlink->opened() && !any) netlink->Close();
-  return any;
+  return nft::HasTable(netlink_, kTable, deadline);
 }
 
 absl::Status Masquerading::Remove(const Address& address, const std::string& container_id,

@@ -11,6 +11,21 @@
 namespace crisp::cni::native::nft {
 namespace {
 
+absl::StatusOr<bool> FindTable(Netlink& netlink, const std::string& table) {
+  for (const bool v6 : {false, true}) {
+    Message find = Request(NFT_MSG_GETTABLE, NLM_F_ACK, v6);
+    find.PutName(NFTA_TABLE_NAME, table);
+    const absl::Status found = netlink.Do(std::move(find), "nftables: find table");
+    if (found.ok()) return true;
+    // kInvalidArgument: a kernel without nftables; kUnimplemented: without this family of them.
+    if (!absl::IsNotFound(found) && !absl::IsInvalidArgument(found) &&
+        !absl::IsUnimplemented(found)) {
+      return found;
+    }
+  }
+  return false;
+}
+
 constexpr uint8_t kUserDataComment = 0;  // nftnl_udata_set_elem_types
 
 nfgenmsg Family(uint8_t family, uint16_t resource = 0) {
@@ -52,19 +67,14 @@ absl::StatusOr<uint32_t> Generation(Netlink& netlink) {
   return generation;
 }
 
-absl::StatusOr<bool> HasTable(Netlink& netlink, const std::string& table) {
-  for (const bool v6 : {false, true}) {
-    Message find = Request(NFT_MSG_GETTABLE, NLM_F_ACK, v6);
-    find.PutName(NFTA_TABLE_NAME, table);
-    const absl::Status found = netlink.Do(std::move(find), "nftables: find table");
-    if (found.ok()) return true;
-    // kInvalidArgument: a kernel without nftables; kUnimplemented: without this family of them.
-    if (!absl::IsNotFound(found) && !absl::IsInvalidArgument(found) &&
-        !absl::IsUnimplemented(found)) {
-      return found;
-    }
-  }
-  return false;
+absl::StatusOr<bool> HasTable(SharedNetlink& shared, const std::string& table,
+                              base::Deadline deadline) {
+  absl::StatusOr<SharedNetlink::Turn> netlink = shared.Take(deadline);
+  if (absl::IsUnimplemented(netlink.status())) return false;  // a kernel without such sockets
+  CRISP_RETURN_IF_ERROR(netlink.status());
+  const absl::StatusOr<bool> found = FindTable(**netlink, table);
+  if (netlink->opened() && !found.value_or(false)) netlink->Close();
+  return found;
 }
 
 std::string NetworkChain(const Prefix& prefix) {

@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "cni/native/address.h"
 #include "cni/native/netlink.h"
+#include "cni/native/shared_netlink.h"
 
 namespace crisp::cni::native::nft {
 
@@ -100,8 +101,10 @@ Message ElementRequest(uint16_t type, uint16_t flags, const std::string& table, 
                        const std::string& map, absl::string_view key,
                        const std::function<void(Message&)>& fill = nullptr);
 
-// Whether there is a table of this name, of IPv4 or IPv6. False on a kernel without nftables.
-absl::StatusOr<bool> HasTable(Netlink& netlink, const std::string& table);
+// Whether there is a table of this name, of IPv4 or IPv6. False on a kernel without nftables. The
+// socket stays open only if there is one: an engine that is switched off is to hold nothing.
+absl::StatusOr<bool> HasTable(SharedNetlink& shared, const std::string& table,
+                              base::Deadline deadline);
 
 // A request for all elements of a map.
 Message ListRequest(const std::string& table, bool v6, const std::string& map);
