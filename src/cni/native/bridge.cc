@@ -2,12 +2,10 @@
 
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <sys/random.h>
 
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/failpoint.h"
@@ -51,12 +49,6 @@ absl::StatusOr<Link> EnsureBridge(Links& links, const BridgeConf& conf) {
     CRISP_RETURN_IF_ERROR(links.SetFlags(*bridge, wanted, wanted));
   }
   return bridge;
-}
-
-absl::StatusOr<std::string> RandomVethName() {
-  char bytes[4];
-  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) return base::Errno("getrandom", "");
-  return absl::StrCat("veth", absl::BytesToHexString({bytes, sizeof(bytes)}));
 }
 
 // Answers the name of the end on the host.
@@ -299,16 +291,19 @@ void Bridge::DeleteLinksLater() {
   collector_.Later(Collector::Job::kLinks, [] {
     absl::StatusOr<Links> links = Links::Open(base::Deadline::In(kUndoTime));
     const absl::Status status = links.ok() ? links->DeleteAbandoned() : links.status();
-    if (status.ok()) return;
+    if (status.ok()) return true;
     base::Log(base::LogLevel::kWarning, "links of pods that are gone stay for now",
               {{"error", std::string(status.message())}});
+    return false;
   });
 }
 
 // Not now: to make a table anew for the next pod takes some waits for RCU.
 void Bridge::RemoveUnusedTablesLater() {
-  collector_.Later(Collector::Job::kTables,
-                   [this] { masquerading_.RemoveUnusedTables(base::Deadline::In(kUndoTime)); });
+  collector_.Later(Collector::Job::kTables, [this] {
+    masquerading_.RemoveUnusedTables(base::Deadline::In(kUndoTime));
+    return true;
+  });
 }
 
 // Only by the name that ADD has answered: what the pod's interface says of the host's end is up to
@@ -332,6 +327,8 @@ absl::Status Bridge::Disconnect(const BridgeConf& conf, const BridgePod& pod,
   if (absl::IsNotFound(host.status())) return absl::OkStatus();
   CRISP_RETURN_IF_ERROR(host.status());
   if (host->kind != "veth") return absl::OkStatus();
+  // Whoever holds the namespace can give the interface the address again, which the next pod gets.
+  CRISP_RETURN_IF_ERROR(links.ClosePort(*host));
   CRISP_RETURN_IF_ERROR(links.Abandon(*host));
   base::Failpoint("cni bridge: link given up");
   DeleteLinksLater();

@@ -23,13 +23,15 @@ absl::Status Collector::EnsureThread() {
   return absl::OkStatus();
 }
 
-void Collector::Later(Job job, std::function<void()> work) {
+bool Collector::Waits(Job job) const {
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [&](const Waiting& waiting) { return waiting.job == job; });
+}
+
+void Collector::Later(Job job, Work work) {
   {
     absl::MutexLock lock(&mutex_);
-    if (std::any_of(waiting_.begin(), waiting_.end(),
-                    [&](const Waiting& waiting) { return waiting.job == job; })) {
-      return;
-    }
+    if (Waits(job)) return;
     if (EnsureThread().ok()) {
       waiting_.push_back({job, base::Deadline::In(patience_), std::move(work)});
       changed_.NotifyAll();
@@ -47,11 +49,14 @@ void Collector::Loop() {
     } else if (!stop_ && !waiting_.front().start.Passed()) {
       changed_.Wait(mutex_, waiting_.front().start);
     } else {
-      const std::function<void()> work = std::move(waiting_.front().work);
+      Waiting now = std::move(waiting_.front());
       waiting_.pop_front();
       mutex_.Unlock();
-      work();
+      const bool done = now.work();
       mutex_.Lock();
+      if (done || stop_ || Waits(now.job)) continue;
+      now.start = base::Deadline::In(patience_);
+      waiting_.push_back(std::move(now));
     }
   }
 }

@@ -26,19 +26,23 @@ class Collector {
   Collector(const Collector&) = delete;
   Collector& operator=(const Collector&) = delete;
 
+  // Whether it is done; otherwise it is tried again, but not after the collector's end.
+  using Work = std::function<bool()>;
+
   // Runs `work` once the time is over, on a thread in the network namespace of the first caller; at
-  // once when the kernel refuses the thread. Nothing when the job waits already: what waits begins
-  // after this call. Jobs run one after the other.
-  void Later(Job job, std::function<void()> work);
+  // once, and once only, when the kernel refuses the thread. Nothing when the job waits already:
+  // what waits begins after this call. Jobs run one after the other.
+  void Later(Job job, Work work);
 
  private:
   struct Waiting {
     Job job;
     base::Deadline start;
-    std::function<void()> work;
+    Work work;
   };
 
   absl::Status EnsureThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Waits(Job job) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Loop();
 
   const absl::Duration patience_;

@@ -4,6 +4,8 @@
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -172,6 +174,42 @@ bool IsTaken(const HostPort& port, const PortTable& table, const std::string& co
                      });
 }
 
+// What a container has in the table of a family.
+class Removal {
+ public:
+  Removal(const std::string& container_id, bool v6, const PortTables& present) : v6_(v6) {
+    const std::string comment = nft::Comment(container_id);
+    for (const nft::Element& element : (v6 ? present.v6 : present.v4).elements) {
+      // The kernel may list an element twice while it makes its table larger.
+      if (element.comment == comment) elements_.emplace(element.map, element.key);
+      (element.comment == comment ? chains_ : others_).insert(element.chain);
+    }
+    others_.insert("");  // of what leads to no chain
+  }
+
+  void RemoveElements(std::vector<Message>& changes) const {
+    for (const auto& [map, key] : elements_) {
+      changes.push_back(nft::ElementRequest(NFT_MSG_DELSETELEM, 0, kPortTable, v6_, map, key));
+    }
+  }
+
+  // Those that no other container's elements lead to: where each pod is a network of its own, they
+  // would become more and more.
+  void RemoveChains(std::vector<Message>& changes) const {
+    for (const std::string& chain : chains_) {
+      if (others_.count(chain) != 0) continue;
+      changes.push_back(nft::Request(NFT_MSG_DELCHAIN, 0, v6_));
+      changes.back().PutName(NFTA_CHAIN_TABLE, kPortTable).PutName(NFTA_CHAIN_NAME, chain);
+    }
+  }
+
+ private:
+  const bool v6_;
+  std::set<std::pair<std::string, std::string>> elements_;  // map and key
+  std::set<std::string> chains_;                            // that they lead to
+  std::set<std::string> others_;                            // that those of others lead to
+};
+
 bool IsMissing(const absl::Status& status) {
   // kUnimplemented: nftables without this family.
   return absl::IsNotFound(status) || absl::IsUnimplemented(status);
@@ -236,16 +274,11 @@ absl::Status ChangePorts(Netlink& netlink, const std::vector<Prefix>& pod,
 }  // namespace
 
 std::vector<Message> RemovePorts(const std::string& container_id, const PortTables& present) {
-  const std::string comment = nft::Comment(container_id);
   std::vector<Message> changes;
   for (const bool v6 : {false, true}) {
-    // The kernel may list an element twice while it makes its table larger.
-    std::set<std::pair<std::string, std::string>> seen;
-    for (const nft::Element& element : (v6 ? present.v6 : present.v4).elements) {
-      if (element.comment != comment || !seen.emplace(element.map, element.key).second) continue;
-      changes.push_back(
-          nft::ElementRequest(NFT_MSG_DELSETELEM, 0, kPortTable, v6, element.map, element.key));
-    }
+    const Removal removal(container_id, v6, present);
+    removal.RemoveElements(changes);
+    removal.RemoveChains(changes);
   }
   return changes;
 }
@@ -254,7 +287,8 @@ std::optional<std::vector<Message>> AddPorts(const PortmapConf& conf,
                                              const std::string& container_id,
                                              const PortTables& present) {
   const std::string comment = nft::Comment(container_id);
-  std::vector<Message> changes = RemovePorts(container_id, present);
+  std::vector<Message> changes;
+  for (const bool v6 : {false, true}) Removal(container_id, v6, present).RemoveElements(changes);
   for (const Prefix& pod : conf.pod) {
     const bool v6 = pod.address.v6;
     const PortTable& table = v6 ? present.v6 : present.v4;

@@ -3,14 +3,19 @@
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
+#include <sys/random.h>
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 
@@ -20,6 +25,8 @@ namespace {
 constexpr uint16_t kMake = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
 // "crsp". People give groups small numbers, as in /etc/iproute2/group.
 constexpr uint32_t kAbandoned = 0x63727370;
+constexpr char kVeth[] = "veth";
+constexpr size_t kVethBytes = 4;
 
 uint8_t FamilyOf(const Address& address) { return address.v6 ? AF_INET6 : AF_INET; }
 
@@ -62,6 +69,7 @@ Link ReadLink(nlmsghdr* message) {
   Link link;
   link.index = static_cast<uint32_t>(header->ifi_index);
   link.flags = header->ifi_flags;
+  link.group = attributes.U32(IFLA_GROUP);
   link.name = TextOf(attributes[IFLA_IFNAME]);
   nlattr* const mac = attributes[IFLA_ADDRESS];
   if (mac != nullptr && nla_len(mac) == static_cast<int>(sizeof(Mac))) {
@@ -96,6 +104,11 @@ std::optional<LinkAddress> ReadAddress(nlmsghdr* message, uint32_t index) {
   address.prefix.length = header->ifa_prefixlen;
   address.flags = header->ifa_flags | attributes.U32(IFA_FLAGS);
   return address;
+}
+
+bool IsVethName(absl::string_view name) {
+  return absl::ConsumePrefix(&name, kVeth) && name.size() == 2 * kVethBytes &&
+         std::all_of(name.begin(), name.end(), absl::ascii_isxdigit);
 }
 
 Message AddressMessage(uint16_t type, uint16_t flags, const Link& link, const Prefix& prefix) {
@@ -175,13 +188,36 @@ absl::Status Links::SetMac(const Link& link, const Mac& mac) {
   return netlink_.Do(std::move(request), absl::StrCat("set mac of ", link.name));
 }
 
-absl::Status Links::SetHairpin(const Link& link) {
+absl::Status Links::SetPort(const Link& link, absl::string_view what,
+                            const std::function<void(Message&)>& fill) {
   ifinfomsg header = LinkHeader(link);
   header.ifi_family = AF_BRIDGE;
   Message request(RTM_SETLINK, NLM_F_ACK);
-  request.Header(header).Nest(IFLA_PROTINFO | NLA_F_NESTED,
-                              [&] { request.PutU8(IFLA_BRPORT_MODE, 1); });
-  return netlink_.Do(std::move(request), absl::StrCat("set hairpin mode of ", link.name));
+  request.Header(header).Nest(IFLA_PROTINFO | NLA_F_NESTED, [&] { fill(request); });
+  return netlink_.Do(std::move(request), absl::StrCat(what, " of ", link.name));
+}
+
+absl::Status Links::SetHairpin(const Link& link) {
+  return SetPort(link, "set hairpin mode",
+                 [](Message& request) { request.PutU8(IFLA_BRPORT_MODE, 1); });
+}
+
+// A closed port is one that forwards only what comes from addresses of the bridge's table, learns
+// none, has none there, and gets nothing for addresses that are not there. Kernels that cannot
+// lock a port know its state, which a bridge with a spanning tree does not let anybody set.
+absl::Status Links::ClosePort(const Link& link) {
+  SetPort(link, "disable port", [](Message& request) {
+    request.PutU8(IFLA_BRPORT_STATE, BR_STATE_DISABLED);
+  }).IgnoreError();
+  const absl::Status status = SetPort(link, "close port", [](Message& request) {
+    for (const int flag : {IFLA_BRPORT_LEARNING, IFLA_BRPORT_UNICAST_FLOOD, IFLA_BRPORT_MCAST_FLOOD,
+                           IFLA_BRPORT_BCAST_FLOOD}) {
+      request.PutU8(flag, 0);
+    }
+    request.PutU8(IFLA_BRPORT_LOCKED, 1).Put(IFLA_BRPORT_FLUSH, "");
+  });
+  const bool none = absl::IsNotFound(status) || absl::IsUnimplemented(status);
+  return none ? absl::OkStatus() : status;
 }
 
 absl::Status Links::Delete(const Link& link) {
@@ -192,15 +228,32 @@ absl::Status Links::Delete(const Link& link) {
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
-absl::Status Links::Abandon(const Link& link) {
+absl::Status Links::SetGroup(const Link& link, uint32_t group) {
   Message request(RTM_SETLINK, NLM_F_ACK);
-  request.Header(LinkHeader(link)).PutU32(IFLA_GROUP, kAbandoned);
+  request.Header(LinkHeader(link)).PutU32(IFLA_GROUP, group);
   const absl::Status status =
       netlink_.Do(std::move(request), absl::StrCat("set group of ", link.name));
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
+absl::Status Links::Abandon(const Link& link) { return SetGroup(link, kAbandoned); }
+
+absl::StatusOr<std::vector<Link>> Links::All() {
+  Message request(RTM_GETLINK, NLM_F_DUMP);
+  request.Header(ifinfomsg{});
+  std::vector<Link> links;
+  CRISP_RETURN_IF_ERROR(netlink_.Do(std::move(request), "links", [&](nlmsghdr* answer) {
+    links.push_back(ReadLink(answer));
+  }));
+  return links;
+}
+
 absl::Status Links::DeleteAbandoned() {
+  CRISP_ASSIGN_OR_RETURN(const std::vector<Link> links, All());
+  for (const Link& link : links) {
+    if (link.group != kAbandoned || (link.kind == "veth" && IsVethName(link.name))) continue;
+    CRISP_RETURN_IF_ERROR(SetGroup(link, 0));
+  }
   Message request(RTM_DELLINK, NLM_F_ACK);
   request.Header(ifinfomsg{}).PutU32(IFLA_GROUP, kAbandoned);
   const absl::Status status = netlink_.Do(std::move(request), "delete links of pods that are gone");
@@ -250,6 +303,12 @@ absl::Status Links::AddRoute(const Link& link, const Route& route) {
   request.PutU32(RTA_OIF, link.index);
   return netlink_.Do(std::move(request),
                      absl::StrCat("add route to ", ToString(route.destination)));
+}
+
+absl::StatusOr<std::string> RandomVethName() {
+  char bytes[kVethBytes];
+  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) return base::Errno("getrandom", "");
+  return absl::StrCat(kVeth, absl::BytesToHexString({bytes, sizeof(bytes)}));
 }
 
 std::string ToString(const Mac& mac) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ struct Link {
   std::string kind;  // "bridge", "veth"; empty for hardware and lo
   std::optional<Mac> mac;
   uint32_t flags = 0;    // IFF_*
+  uint32_t group = 0;
   bool running = false;  // operational state "up"
 };
 
@@ -59,12 +61,16 @@ class Links {
   absl::Status SetHairpin(const Link& link);
   // Waits for what the kernel waits for (RCU): 10 to 40 ms. OK when it is gone.
   absl::Status Delete(const Link& link);
+  // Of a port: its bridge takes nothing from it and sends nothing to it any more. Before kernel
+  // 5.18 only until the other end is set down and up again. OK when it is not a port, or gone.
+  absl::Status ClosePort(const Link& link);
   // Marks the link as one that DeleteAbandoned() takes away, and does not wait for RCU. The kernel
   // keeps the mark (it is the link's group), so that a crispd which is started later finds it. OK
   // when the link is gone.
   absl::Status Abandon(const Link& link);
-  // Deletes all links that are marked, whoever did it, in one request: for all of them together the
-  // kernel waits little longer than for one. OK without such links.
+  // Deletes all veths of pods that are marked, whoever did it, in one request: for all of them
+  // together the kernel waits little longer than for one. OK without such links. A pod can mark a
+  // device that the host has lent it: from any other link the mark is taken away.
   absl::Status DeleteAbandoned();
 
   absl::StatusOr<std::vector<LinkAddress>> Addresses(const Link& link);
@@ -75,10 +81,20 @@ class Links {
   absl::Status AddRoute(const Link& link, const Route& route);
 
  private:
+  // What `fill` puts, of a port of a bridge.
+  absl::Status SetPort(const Link& link, absl::string_view what,
+                       const std::function<void(Message&)>& fill);
+  absl::Status SetGroup(const Link& link, uint32_t group);
+  absl::StatusOr<std::vector<Link>> All();
+
   explicit Links(Netlink netlink) : netlink_(std::move(netlink)) {}
   Netlink netlink_;
 };
 
 std::string ToString(const Mac& mac);
+
+// The name that the host's end of a pod's veth has: "veth" and eight hexadecimal digits, as the
+// plugin names it.
+absl::StatusOr<std::string> RandomVethName();
 
 }  // namespace crisp::cni::native

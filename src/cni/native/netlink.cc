@@ -17,6 +17,7 @@ namespace crisp::cni::native {
 namespace {
 
 constexpr size_t kMaxRequestBytes = 4096;
+constexpr size_t kUsualRoom = 128 << 10;  // a socket has 208 KiB unless the system says otherwise
 constexpr size_t kMaxAnswerBytes = 64 << 10;  // the kernel sends dumps in parts of at most 32 KiB
 // Each time another change would have to come between two parts, which take microseconds.
 constexpr int kDumpRounds = 16;
@@ -126,8 +127,25 @@ absl::Status Netlink::Exchange(std::vector<Message>& requests, absl::string_view
     text.append(reinterpret_cast<const char*>(request.raw()), request.raw()->nlmsg_len);
     text.resize(NLMSG_ALIGN(text.size()));
   }
-  // To the kernel, which is where a socket that is not connected sends.
+  CRISP_RETURN_IF_ERROR(Send(text, what));
+  usable_ = false;
+  CRISP_RETURN_IF_ERROR(ReceiveAll(what, answers));
+  usable_ = true;
+  return answers.error == 0 ? absl::OkStatus() : base::Errno(what, "", answers.error);
+}
+
+// To the kernel, which is where a socket that is not connected sends. A batch can be larger than
+// the socket's room, of which root may have more than the system's limit.
+absl::Status Netlink::Send(const std::string& text, absl::string_view what) const {
+  const int room = static_cast<int>(text.size() + kMaxRequestBytes);
+  if (text.size() > kUsualRoom) {
+    setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));  // send(2) tells
+  }
   if (send(fd_.get(), text.data(), text.size(), 0) < 0) return base::Errno(what, "");
+  return absl::OkStatus();
+}
+
+absl::Status Netlink::ReceiveAll(absl::string_view what, Answers& answers) {
   for (bool done = false; !done;) {
     size_t size = 0;
     CRISP_RETURN_IF_ERROR(Receive(what, size));
@@ -137,7 +155,7 @@ absl::Status Netlink::Exchange(std::vector<Message>& requests, absl::string_view
       CRISP_ASSIGN_OR_RETURN(done, Take(answer, answers));
     }
   }
-  return answers.error == 0 ? absl::OkStatus() : base::Errno(what, "", answers.error);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> Netlink::Take(nlmsghdr* answer, Answers& answers) const {

@@ -79,6 +79,10 @@ class Netlink {
   // For what comes next.
   void SetDeadline(base::Deadline deadline) { deadline_ = deadline; }
 
+  // False once an answer was not waited for, or not understood: the kernel makes no other dump for
+  // a socket while one has not been read to its end.
+  bool usable() const { return usable_; }
+
   // Waits until the kernel has sent something to one of the groups, at most `longest`, and forgets
   // what it was: the caller looks again at what it waits for.
   absl::Status AwaitNews(absl::Duration longest);
@@ -90,6 +94,8 @@ class Netlink {
   struct Answers;
   absl::Status Exchange(std::vector<Message>& requests, absl::string_view what, Answers& answers);
   absl::Status Dump(std::vector<Message> requests, absl::string_view what, const Reader& read);
+  absl::Status Send(const std::string& text, absl::string_view what) const;
+  absl::Status ReceiveAll(absl::string_view what, Answers& answers);
   absl::Status Receive(absl::string_view what, size_t& size);
   // Whether the last answer has come.
   absl::StatusOr<bool> Take(nlmsghdr* answer, Answers& answers) const;
@@ -97,6 +103,7 @@ class Netlink {
   base::UniqueFd fd_;
   base::Deadline deadline_;
   uint32_t sequence_ = 0;
+  bool usable_ = true;
   std::vector<char> buffer_;
 };
 

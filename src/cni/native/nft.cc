@@ -36,6 +36,20 @@ std::string BytesOf(const nlattr* attribute) {
   return {static_cast<const char*>(nla_data(attribute)), static_cast<size_t>(nla_len(attribute))};
 }
 
+// That a verdict leads to; empty when it is none, or none of a chain.
+std::string ChainOf(nlattr* data) {
+  nlattr* value[NFTA_DATA_MAX + 1] = {};
+  nlattr* verdict[NFTA_VERDICT_MAX + 1] = {};
+  if (data == nullptr || nla_parse_nested(value, NFTA_DATA_MAX, data, nullptr) < 0 ||
+      value[NFTA_DATA_VERDICT] == nullptr ||
+      nla_parse_nested(verdict, NFTA_VERDICT_MAX, value[NFTA_DATA_VERDICT], nullptr) < 0 ||
+      verdict[NFTA_VERDICT_CHAIN] == nullptr) {
+    return "";
+  }
+  const std::string name = BytesOf(verdict[NFTA_VERDICT_CHAIN]);
+  return name.substr(0, name.find('\0'));
+}
+
 }  // namespace
 
 Message Request(uint16_t type, uint16_t flags, bool v6) {
@@ -101,7 +115,7 @@ void ReadElements(nlmsghdr* answer, const std::string& map, std::vector<Element>
   nla_for_each_nested(entry, list[NFTA_SET_ELEM_LIST_ELEMENTS], left) {
     nlattr* parts[NFTA_SET_ELEM_MAX + 1] = {};
     nlattr* key[NFTA_DATA_MAX + 1] = {};
-    elements.push_back({map, "", ""});
+    elements.push_back({map});
     if (nla_parse_nested(parts, NFTA_SET_ELEM_MAX, entry, nullptr) < 0) continue;
     if (parts[NFTA_SET_ELEM_USERDATA] != nullptr) {
       elements.back().comment = BytesOf(parts[NFTA_SET_ELEM_USERDATA]);
@@ -111,6 +125,7 @@ void ReadElements(nlmsghdr* answer, const std::string& map, std::vector<Element>
         key[NFTA_DATA_VALUE] != nullptr) {
       elements.back().key = BytesOf(key[NFTA_DATA_VALUE]);
     }
+    elements.back().chain = ChainOf(parts[NFTA_SET_ELEM_DATA]);
   }
 }
 

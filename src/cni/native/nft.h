@@ -48,8 +48,9 @@ std::string Comment(const std::string& text);
 
 struct Element {
   std::string map;
-  std::string key;
-  std::string comment;  // as of Comment(); empty without one
+  std::string key = "";
+  std::string comment = "";  // as of Comment(); empty without one
+  std::string chain = "";    // that it leads to, if it is one of a verdict map
 };
 // Appends the elements of one answer to NFT_MSG_GETSETELEM.
 void ReadElements(nlmsghdr* answer, const std::string& map, std::vector<Element>& elements);

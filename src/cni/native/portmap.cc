@@ -87,8 +87,10 @@ absl::StatusOr<bool> Portmap::Delete(const std::string& container_id, base::Dead
 
 // Not now: to make a table anew for the next pod takes some waits for RCU.
 void Portmap::CollectRemains() {
-  collector_.Later(Collector::Job::kTables,
-                   [this] { ports_.RemoveUnusedTables(base::Deadline::In(kTidyTime)); });
+  collector_.Later(Collector::Job::kTables, [this] {
+    ports_.RemoveUnusedTables(base::Deadline::In(kTidyTime));
+    return true;
+  });
 }
 
 }  // namespace crisp::cni::native

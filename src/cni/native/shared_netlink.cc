@@ -21,6 +21,7 @@ absl::StatusOr<SharedNetlink::Turn> SharedNetlink::Take(base::Deadline deadline)
 }
 
 void SharedNetlink::GiveBack() {
+  if (netlink_.has_value() && !netlink_->usable()) netlink_.reset();
   absl::MutexLock lock(&mutex_);
   taken_ = false;
   // One is enough, because whoever wakes up takes the turn, also one whose time has just passed.

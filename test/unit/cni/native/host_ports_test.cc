@@ -215,6 +215,29 @@ TEST_CASE("what a container has is found by its id alone, in both families") {
   CHECK(RemovePorts("pod2", Present({{"every", kPort8080, mine}})).empty());
 }
 
+TEST_CASE("the chain of a network goes with the last element that leads to it") {
+  const std::string mine = nft::Comment("pod1");
+  const nft::Element port = {"every", kPort8080, mine, ""};
+  const nft::Element sources = {"every-sources", kPort8080, mine, "network-10.1.0.5-32"};
+  auto changes = RemovePorts("pod1", Present({port, sources}));
+  REQUIRE(Types(changes) ==
+          std::vector<int>{NFT_MSG_DELSETELEM, NFT_MSG_DELSETELEM, NFT_MSG_DELCHAIN});
+  CHECK(Bytes(At(changes[2].raw(), {NFTA_CHAIN_NAME})).c_str() == sources.chain);
+  nft::Element others = sources;
+  others.key[3] = 'x';
+  others.comment = nft::Comment("pod2");
+  changes = RemovePorts("pod1", Present({port, sources, others}));
+  CHECK(Types(changes) == std::vector<int>{NFT_MSG_DELSETELEM, NFT_MSG_DELSETELEM});
+  // An ADD that replaces what the container had goes on to use the chain.
+  const auto again = AddPorts(Conf({Port(8080)}, {"10.1.2.3/16"}), "pod1",
+                              Present({port, {"every-sources", kPort8080, mine,
+                                              "network-10.1.0.0-16"}}));
+  REQUIRE(again.has_value());
+  for (const Message& change : *again) {
+    CHECK((const_cast<Message&>(change).raw()->nlmsg_type & 0xff) != NFT_MSG_DELCHAIN);
+  }
+}
+
 TEST_CASE("elements are read as they were written") {
   auto changes = AddPorts(Conf({Port(8080)}, {"10.1.2.3/16"}), "pod1", Present());
   REQUIRE(changes.has_value());
@@ -226,6 +249,8 @@ TEST_CASE("elements are read as they were written") {
     CHECK(element.key == kPort8080);
     CHECK(element.comment == nft::Comment("pod1"));
   }
+  CHECK(elements[0].chain.empty());
+  CHECK(elements[1].chain == "network-10.1.0.0-16");
 }
 
 TEST_CASE("as many ports as a pod may have fit into one transaction") {

@@ -2,6 +2,7 @@
 
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cstring>
@@ -98,6 +99,35 @@ TEST_CASE("an error that ends a dump is one") {
   const Pair pair;
   pair.Send(Item(1, 1) + Done(1, -ENOENT));
   CHECK(absl::IsNotFound(List(pair).status()));
+}
+
+TEST_CASE("a batch may be larger than what a socket has room for") {
+  if (geteuid() != 0) {
+    printf("skipped: large batches: only root may have more room\n");
+    return;
+  }
+  const Pair pair;
+  constexpr uint32_t kRequests = 400;
+  std::vector<Message> batch;
+  for (uint32_t i = 1; i <= kRequests; ++i) {
+    batch.emplace_back(RTM_NEWADDR, i == kRequests ? NLM_F_ACK : 0);
+    batch.back().Put(1, std::string(3000, 'x'));
+  }
+  pair.Send(Answer(kRequests, NLMSG_ERROR, 0, 0));
+  CHECK(pair.netlink->DoAll(std::move(batch), "batch") == absl::OkStatus());
+}
+
+TEST_CASE("a socket of which an answer was not read to its end is not to be used again") {
+  const Pair pair;
+  pair.Send(Item(1, 10) + Done(1));
+  REQUIRE(List(pair).ok());
+  pair.Send(Item(2, -1, 0) + Done(2, -EBUSY));
+  CHECK_FALSE(List(pair).ok());
+  CHECK(pair.netlink->usable());  // an error is an answer
+  pair.Send(Item(3, 30));
+  pair.netlink->SetDeadline(base::Deadline::In(absl::Milliseconds(20)));
+  CHECK(absl::IsDeadlineExceeded(List(pair).status()));
+  CHECK_FALSE(pair.netlink->usable());
 }
 
 TEST_CASE("of the news of links only those of one wake up who waits for it") {

@@ -60,3 +60,15 @@ TEST_CASE("the shared socket is opened once, and again after it was closed or re
   shared.Take(Soon())->Close();
   CHECK(shared.Take(Soon())->opened());
 }
+
+TEST_CASE("a shared socket whose answer was not waited for is opened again") {
+  SharedNetlink shared(NETLINK_ROUTE);
+  CHECK(shared.Take(Soon())->opened());
+  {
+    const auto turn = shared.Take(base::Deadline::In(absl::Milliseconds(20)));
+    REQUIRE(turn.ok());
+    // Nobody answers this.
+    CHECK(absl::IsDeadlineExceeded((*turn)->Do(Message(NLMSG_NOOP, 0), "nothing")));
+  }
+  CHECK(shared.Take(Soon())->opened());
+}
