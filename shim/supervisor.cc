@@ -223,15 +223,17 @@ void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
   RaiseOpenFiles();        // not before: crispd sets the limit after it has started the shim
   if (keyring_error_ != 0)
     return connection.Fail(ipc::Step::kSession, keyring_error_, "session keyring");
-  const absl::Status reserved = exit_file_.Reserve(bundle_fd_.get());
+  detached_ = start.detached();
+  const absl::Status reserved = detached_ ? absl::OkStatus() : exit_file_.Reserve(bundle_fd_.get());
   if (!reserved.ok()) return connection.Fail(ipc::Step::kRecord, reserved);
   base::Failpoint("shim: exit record reserved");
-  if (!log_.Open(start.log_path()))
+  if (!detached_ && !log_.Open(start.log_path()))
     return connection.Fail(ipc::Step::kLog, errno, start.log_path());
   base::Failpoint("shim: log open");
   if (!OpenCgroup(connection, start)) return;
   LaunchFds fds = {.group = cgroup_.v2.get()};
-  if (!OpenStdio(start.stdin(), fds)) return connection.Fail(ipc::Step::kStdio, errno, "");
+  if (!detached_ && !OpenStdio(start.stdin(), fds))
+    return connection.Fail(ipc::Step::kStdio, errno, "");
   stdin_once_ = start.stdin_once();
   launch_ = exec_host_.runtime->StartContainer(exec_host_.container, *this, fds, start);
   if (launch_ == nullptr) return connection.Fail(ipc::Step::kFork, errno, "");
@@ -304,7 +306,7 @@ void Supervisor::OnRunning() {
   starter_ = nullptr;
   launch_->Close();
   exec_host_.container.init = init;
-  state_ = State::kRunning;
+  state_ = detached_ ? State::kEnded : State::kRunning;
   base::Failpoint("shim: start answered");
   trim_ = true;
 }

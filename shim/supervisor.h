@@ -4,7 +4,8 @@
 //                      └───────fails, or crispd closes its connection──> abandoning ──> ended
 //
 // At "ended" exit.json is written and crispd is told the same on its tether (not after an abandoned
-// start, which leaves no record), and the shim exits. One thread; everything is an event. All
+// start, which leaves no record), and the shim exits. A detached start ends the shim, without a
+// record, where it would be "running". One thread; everything is an event. All
 // memory is static or in kernel buffers, except for connections, the messages of an operation in
 // progress, and execs.
 #pragma once
@@ -104,6 +105,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   uint64_t oom_kills_before_ = 0;
   std::unique_ptr<Launch> launch_;
   Connection* starter_ = nullptr;  // waits for the answer to Start
+  bool detached_ = false;
   bool stdin_once_ = false;
   pid_t init_ = 0;
   bool init_reaped_ = false;

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "bundle.h"
 #include "linux/process_ref.h"
+#include "unit/eventually.h"
 
 namespace crisp::test {
 namespace {
@@ -181,6 +182,46 @@ TEST_CASE("an abandoned parked start leaves nothing running", "[shim]") {
   CHECK_FALSE(linux::ProcessRef::Of(created).ok());
   CHECK(Processes(bundle).empty());
   CHECK(bundle.RawLog().empty());
+}
+
+TEST_CASE("a shim that starts detached ends once the program runs, and records no exit", "[shim]") {
+  Bundle bundle;
+  bundle.request().set_detached(true);
+  const auto started = bundle.Start(ShellSpec("echo lost; exec sleep 1000"));
+  INFO(started.status());
+  REQUIRE(started.ok());
+  CHECK(absl::IsNotFound(bundle.WaitExit().status()));
+  CHECK(linux::ProcessRef{started->pid(), started->start_ticks()}.IsAlive());
+  CHECK(bundle.RawLog().empty());
+  const auto init = shim_client::ReadInit(bundle.path());
+  REQUIRE(init.ok());
+  CHECK(init->pid() == started->pid());
+  // A program that writes must not be ended by SIGPIPE.
+  struct stat output, null;
+  REQUIRE(stat(absl::StrCat("/proc/", started->pid(), "/fd/1").c_str(), &output) == 0);
+  REQUIRE(stat("/dev/null", &null) == 0);
+  CHECK(output.st_rdev == null.st_rdev);
+  bundle.Kill();
+  CHECK(Eventually([&] { return Processes(bundle).empty(); }));
+}
+
+TEST_CASE("a detached start whose connection is closed at any moment is done or undone") {
+  for (int delay_us = 0; delay_us < 20'000; delay_us += 997) {
+    Bundle bundle;
+    shim_client::LaunchedShim shim = bundle.Launch(DefaultSpec({"sleep", "1000"}));
+    bundle.request().set_detached(true);
+    shim::v1::Request request;
+    *request.mutable_start() = bundle.request();
+    REQUIRE(shim.operation.Send(request).ok());
+    timespec pause = {.tv_sec = 0, .tv_nsec = delay_us * 1000};
+    nanosleep(&pause, nullptr);
+    shim.operation.Close();
+    siginfo_t info;
+    REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
+    // Which a crispd that is started later goes by.
+    CHECK(shim_client::ReadInit(bundle.path()).ok() == !Processes(bundle).empty());
+    bundle.Kill();
+  }
 }
 
 TEST_CASE("a start whose connection is closed at any moment leaves nothing running", "[shim]") {
