@@ -43,15 +43,6 @@ Leftovers& TheLeftovers() {
   return *leftovers;
 }
 
-bool AwaitEnd(int pidfd, base::Deadline deadline) {
-  while (true) {
-    pollfd entry = {.fd = pidfd, .events = POLLIN, .revents = 0};
-    const int ready = poll(&entry, 1, deadline.PollMillis());
-    if (ready > 0) return true;
-    if (ready == 0 || errno != EINTR) return false;
-  }
-}
-
 }  // namespace
 
 std::optional<siginfo_t> Reap(pid_t pid, int pidfd, base::Deadline deadline) {
@@ -65,6 +56,15 @@ std::optional<siginfo_t> Reap(pid_t pid, int pidfd, base::Deadline deadline) {
 void EndChild(pid_t pid, int pidfd) {
   kill(pid, SIGKILL);
   (void)Reap(pid, pidfd, base::Deadline::In(kEndTime));
+}
+
+bool AwaitEnd(int pidfd, base::Deadline deadline) {
+  while (true) {
+    pollfd entry = {.fd = pidfd, .events = POLLIN, .revents = 0};
+    const int ready = poll(&entry, 1, deadline.PollMillis());
+    if (ready > 0) return true;
+    if (ready == 0 || errno != EINTR) return false;
+  }
 }
 
 }  // namespace crisp::linux

@@ -23,4 +23,8 @@ std::optional<siginfo_t> Reap(pid_t pid, int pidfd, base::Deadline deadline);
 // SIGKILL and Reap(), for at most kEndTime.
 void EndChild(pid_t pid, int pidfd);
 
+// Whether the process of a pidfd, which need not be a child, has ended by `deadline`. Does not
+// reap it.
+bool AwaitEnd(int pidfd, base::Deadline deadline);
+
 }  // namespace crisp::linux

@@ -24,6 +24,12 @@ void Kill(int pidfd) {
   if (pidfd >= 0) (void)linux::SendSignal(pidfd, SIGKILL);
 }
 
+// ECHILD: not a child, such as a shim of an earlier crispd; init reaps it.
+void Reap(int pidfd) {
+  siginfo_t info = {};
+  (void)waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
+}
+
 }  // namespace
 
 absl::Status Monitor::Start() {
@@ -46,12 +52,21 @@ void Monitor::Stop() {
 
 absl::Status Monitor::Watch(const std::string& container_id, ipc::Channel tether,
                             base::UniqueFd pidfd) {
-  absl::MutexLock lock(&mu_);
   const int fd = tether.fd();
-  watched_[fd] = {.container_id = container_id,
+  return Add(fd, {.container_id = container_id,
                   .tether = std::move(tether),
                   .pidfd = std::move(pidfd),
-                  .told = std::nullopt};
+                  .told = std::nullopt});
+}
+
+absl::Status Monitor::WatchProcess(const std::string& id, base::UniqueFd pidfd) {
+  const int fd = pidfd.get();
+  return Add(fd, {.container_id = id, .tether = {}, .pidfd = std::move(pidfd), .told = {}});
+}
+
+absl::Status Monitor::Add(int fd, Watched watched) {
+  absl::MutexLock lock(&mu_);
+  watched_[fd] = std::move(watched);
   absl::Status status = Poll(fd);
   if (!status.ok()) watched_.erase(fd);
   return status;
@@ -76,7 +91,7 @@ void Monitor::PollAgain() {
 void Monitor::KillShim(const std::string& container_id) {
   absl::MutexLock lock(&mu_);
   for (const auto& [fd, shim] : watched_) {
-    if (shim.container_id == container_id) Kill(shim.pidfd.get());
+    if (shim.container_id == container_id && shim.tether.valid()) Kill(shim.pidfd.get());
   }
 }
 
@@ -104,7 +119,7 @@ void Monitor::Run() {
 bool Monitor::TakePacket(int tether_fd) {
   absl::MutexLock lock(&mu_);
   const auto it = watched_.find(tether_fd);
-  if (it == watched_.end()) return false;
+  if (it == watched_.end() || !it->second.tether.valid()) return false;
   const auto reply =
       it->second.tether.ReceiveMessage<::shim::v1::Reply>(nullptr, base::Deadline::At(0));
   if (!reply.ok()) return absl::IsDeadlineExceeded(reply.status());
@@ -118,33 +133,37 @@ bool Monitor::TakePacket(int tether_fd) {
   return true;
 }
 
-void Monitor::Gone(int tether_fd) {
+void Monitor::Gone(int fd) {
   Watched shim;
   {
     absl::MutexLock lock(&mu_);
-    auto it = watched_.find(tether_fd);
+    auto it = watched_.find(fd);
     if (it == watched_.end()) return;
     shim = std::move(it->second);
     watched_.erase(it);
+  }
+  if (!shim.tether.valid()) {
+    Reap(shim.pidfd.get());
+    base::Failpoint("monitor: process gone");
+    if (!shim.container_id.empty()) on_gone_(shim.container_id, std::nullopt);
+    return;
   }
   base::Failpoint("monitor: shim's tether ended");
   shim.tether.Close();
   if (!shim.pidfd.valid()) return on_gone_(shim.container_id, shim.told);
   // A shim that closed the tether but did not end is broken: it is killed.
   Kill(shim.pidfd.get());
-  const int fd = shim.pidfd.get();
-  ending_[fd] = {.container_id = shim.container_id,
-                 .pidfd = std::move(shim.pidfd),
-                 .told = shim.told,
-                 .deadline = base::Deadline::In(patience_)};
+  const int pidfd = shim.pidfd.get();
+  ending_[pidfd] = {.container_id = shim.container_id,
+                    .pidfd = std::move(shim.pidfd),
+                    .told = shim.told,
+                    .deadline = base::Deadline::In(patience_)};
   absl::MutexLock lock(&mu_);
-  (void)Poll(fd);  // a pidfd can be polled
+  (void)Poll(pidfd);  // a pidfd can be polled
 }
 
 void Monitor::CheckEnd(int pidfd) {
-  siginfo_t info = {};
-  // ECHILD: a shim of an earlier crispd, which init reaps.
-  (void)waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
+  Reap(pidfd);
   base::Failpoint("monitor: shim reaped");
   const Ending shim = std::move(ending_[pidfd]);
   ending_.erase(pidfd);

@@ -1,7 +1,7 @@
 // Watches all running shims, each by its tether, an idle connection: end of file means that the
 // shim has ended and that its exit record, if it wrote one, is complete. Before it ends, a shim
-// says on the tether how its container ended. One thread of its own, epoll(7), which waits for no
-// single shim. Thread-safe.
+// says on the tether how its container ended. Watches the pauses of sandboxes, which have no shim,
+// by their pidfds. One thread of its own, epoll(7), which waits for no single shim. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -36,7 +36,7 @@ class Monitor {
   // (uninterruptible sleep): it runs no instruction any more then, and is reaped when it ends. Must
   // not block.
   using GoneCallback =
-      std::function<void(const std::string& container_id, const std::optional<ToldExit>& told)>;
+      std::function<void(const std::string& id, const std::optional<ToldExit>& told)>;
 
   explicit Monitor(GoneCallback on_gone, absl::Duration patience = absl::Seconds(10))
       : on_gone_(std::move(on_gone)), patience_(patience) {}
@@ -51,13 +51,17 @@ class Monitor {
   // this one; its pidfd may be invalid (unknown).
   absl::Status Watch(const std::string& container_id, ipc::Channel tether, base::UniqueFd pidfd);
 
+  // Takes the pidfd of a process whose end nobody tells crispd. It is reported when it has ended,
+  // and reaped if it is a child. With an empty id nobody wants to know, and it is only reaped.
+  absl::Status WatchProcess(const std::string& id, base::UniqueFd pidfd);
+
   // SIGKILL to a shim that hangs; the callback follows. Nothing happens when the id is not watched.
   void KillShim(const std::string& container_id);
 
  private:
   struct Watched {
     std::string container_id;
-    ipc::Channel tether;
+    ipc::Channel tether;  // not valid: a process without one, its id may be a sandbox's
     base::UniqueFd pidfd;
     std::optional<ToldExit> told;
   };
@@ -73,7 +77,8 @@ class Monitor {
   void Run();
   // Takes a packet that has arrived. False at the end of file.
   bool TakePacket(int tether_fd);
-  void Gone(int tether_fd);
+  // `fd`: the tether or, without one, the pidfd.
+  void Gone(int fd);
   // Reaps the shim if it has ended.
   void CheckEnd(int pidfd);
   void ReportLate();
@@ -83,6 +88,7 @@ class Monitor {
   // would stay a zombie, and its container would run for ever.
   absl::Status Poll(int fd) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void PollAgain();
+  absl::Status Add(int fd, Watched watched);
 
   const GoneCallback on_gone_;
   const absl::Duration patience_;
@@ -91,7 +97,7 @@ class Monitor {
   std::atomic<bool> stopping_ = false;
   base::Thread thread_;
   absl::Mutex mu_;
-  std::map<int, Watched> watched_ ABSL_GUARDED_BY(mu_);  // by tether fd
+  std::map<int, Watched> watched_ ABSL_GUARDED_BY(mu_);  // by tether fd or, without one, pidfd
   std::set<int> unpolled_ ABSL_GUARDED_BY(mu_);          // of both maps
   std::map<int, Ending> ending_;                         // by pidfd; the thread's own
 };

@@ -1,6 +1,7 @@
 // Child processes of the test take the part of shims: each holds the other end of a tether.
 #include "shim_client/monitor.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 #include "base/file.h"
 #include "linux/syscalls.h"
 #include "no_threads.h"
+#include "test/unit/eventually.h"
 #include "test/unit/linux/unkillable.h"
 
 namespace {
@@ -234,6 +236,61 @@ TEST_CASE("a shim that was dead before it is watched is reported") {
   REQUIRE(waitid(P_PID, static_cast<id_t>(shim.pid), &info, WEXITED | WNOWAIT) == 0);
   REQUIRE(monitor.Watch("x", std::move(shim.tether), std::move(shim.pidfd)).ok());
   CHECK(gone.Await(1));
+}
+
+// A process that waits to be killed.
+pid_t Sleeper() {
+  const pid_t pid = fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    pause();
+    _exit(0);
+  }
+  return pid;
+}
+
+TEST_CASE("the end of a process without a shim is reported, and a child is reaped") {
+  Gone gone;
+  Monitor monitor(gone.Callback());
+  REQUIRE(monitor.Start().ok());
+  const pid_t nameless = Sleeper(), named = Sleeper();
+  REQUIRE(monitor.WatchProcess("", base::UniqueFd(linux::PidfdOpen(nameless))).ok());
+  REQUIRE(monitor.WatchProcess("pause", base::UniqueFd(linux::PidfdOpen(named))).ok());
+  monitor.KillShim("pause");  // it is not one
+  CHECK(kill(nameless, SIGKILL) == 0);
+  CHECK(test::Eventually([&] { return !IsMyChild(nameless); }));
+  CHECK(IsMyChild(named));
+  CHECK(kill(named, SIGKILL) == 0);
+  REQUIRE(gone.Await(1));
+  CHECK_FALSE(IsMyChild(named));
+  absl::MutexLock lock(&gone.mu);
+  CHECK(gone.ids == std::vector<std::string>{"pause"});
+  CHECK_FALSE(gone.exits[0].has_value());
+}
+
+TEST_CASE("the end of a process that is not a child is reported") {
+  int fds[2];
+  REQUIRE(pipe2(fds, O_CLOEXEC) == 0);
+  const pid_t parent = fork();
+  if (parent == 0) {
+    const pid_t orphan = fork();
+    if (orphan == 0) {
+      pause();
+      _exit(0);
+    }
+    _exit(write(fds[1], &orphan, sizeof(orphan)) == sizeof(orphan) ? 0 : 1);
+  }
+  pid_t orphan = 0;
+  REQUIRE(read(fds[0], &orphan, sizeof(orphan)) == sizeof(orphan));
+  REQUIRE(waitpid(parent, nullptr, 0) == parent);
+  Gone gone;
+  Monitor monitor(gone.Callback());
+  REQUIRE(monitor.Start().ok());
+  REQUIRE(monitor.WatchProcess("pause", base::UniqueFd(linux::PidfdOpen(orphan))).ok());
+  CHECK(kill(orphan, SIGKILL) == 0);
+  CHECK(gone.Await(1));
+  close(fds[0]);
+  close(fds[1]);
 }
 
 TEST_CASE("after Stop nothing is reported, and an invalid tether is an error") {
