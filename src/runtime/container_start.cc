@@ -63,7 +63,7 @@ absl::Status Containers::Launch(container::Container& container, base::Deadline 
     core_.Announce(Change::kStarted, container);
   }
   // Also after a failure: the monitor reaps the shim. A container that ended at once is found by
-  // OnShimGone, which comes after MarkStarted.
+  // OnGone, which comes after MarkStarted.
   shim.operation.Close();
   CRISP_RETURN_IF_ERROR(
       core_.monitor.Watch(record.id.str(), std::move(shim.tether), std::move(shim.pidfd)));

@@ -24,7 +24,7 @@ int64_t StartedAt(const container::Container& container) {
 
 }  // namespace
 
-void Exits::OnShimGone(const std::string& id, const std::optional<shim_client::ToldExit>& told) {
+void Exits::OnGone(const std::string& id, const std::optional<shim_client::ToldExit>& told) {
   const absl::StatusOr<SandboxPtr> sandbox = core_.objects.sandboxes.Find(id);
   if (sandbox.ok()) {
     (*sandbox)->PauseGone([&] { core_.Announce(Change::kStopped, **sandbox); });

@@ -1,5 +1,6 @@
-// What follows when a shim is gone: its container, or its sandbox's pause, has ended. How is what
-// the shim said on its tether or, when crispd was not there to hear it, left on disk. Thread-safe.
+// What follows when a container's shim is gone, or the pause of a sandbox. How the container ended
+// is what the shim said on its tether or, when crispd was not there to hear it, left on disk.
+// Thread-safe.
 #pragma once
 
 #include <optional>
@@ -16,7 +17,7 @@ class Exits {
 
   // `id`: of the container or the sandbox; `told`: what the shim said. Called by the monitor, on
   // its thread; does not block.
-  void OnShimGone(const std::string& id, const std::optional<shim_client::ToldExit>& told);
+  void OnGone(const std::string& id, const std::optional<shim_client::ToldExit>& told);
 
   // Makes known how a container ended whose shim is gone, as the shim left it on disk; waits for
   // the disk. Without such a record the container's processes are killed, too: they have no parent

@@ -15,6 +15,7 @@
 #include "ipc/channel.h"
 #include "layers/image_volumes.h"
 #include "linux/open_files.h"
+#include "linux/reap.h"
 #include "runtime/bundle.h"
 #include "shim_client/facts.h"
 
@@ -27,7 +28,7 @@ using Names = std::vector<std::string>;
 // A shim whose crispd died during Start either finishes the start or kills the child; it needs no
 // longer than this after the death of crispd, so all of them together get no more.
 constexpr absl::Duration kSettleTime = absl::Seconds(2);
-constexpr absl::Duration kReattachPause = absl::Seconds(2);
+constexpr absl::Duration kWatchPause = absl::Seconds(2);
 
 // What is left of a container: its facts, and the tether of its shim if that lives.
 struct Found {
@@ -44,14 +45,19 @@ bool IsGone(const absl::Status& connect) {
   return absl::IsUnavailable(connect) || absl::IsNotFound(connect);
 }
 
-// Tethers are kept open, and take at most three quarters of the descriptors that crispd may have:
-// with the others it reads what is on disk, and serves. kResourceExhausted beyond.
+// What is watched is kept open, and takes at most three quarters of the descriptors that crispd may
+// have: with the others it reads what is on disk, and serves. kResourceExhausted beyond.
+absl::Status CheckKept(int fd) {
+  const std::optional<uint64_t> limit = linux::MaxOpenFiles(getpid());
+  if (limit.has_value() && static_cast<uint64_t>(fd) >= *limit / 4 * 3)
+    return absl::ResourceExhaustedError("too few descriptors to watch one more process");
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ipc::Channel> ConnectTether(const std::string& bundle) {
   CRISP_ASSIGN_OR_RETURN(ipc::Channel tether,
                          ipc::Connect(base::JoinPath(bundle, base::kShimSocket)));
-  const std::optional<uint64_t> limit = linux::MaxOpenFiles(getpid());
-  if (limit.has_value() && static_cast<uint64_t>(tether.fd()) >= *limit / 4 * 3)
-    return absl::ResourceExhaustedError("too few descriptors to watch the shim");
+  CRISP_RETURN_IF_ERROR(CheckKept(tether.fd()));
   return tether;
 }
 
@@ -152,20 +158,38 @@ void Recovery::MarkLost(const ContainerPtr& container, const absl::Status& why) 
                                .message = std::string(why.message())});
 }
 
+// A shim that lives is about to start the pause, and ends then. One of an older crispd stays as
+// long as the pause, and is of no interest.
 absl::Status Recovery::RecoverSandbox(store::SandboxRecord record) {
-  const std::string bundle = core_.paths.Bundle(record.id);
   auto sandbox = std::make_shared<sandbox::Sandbox>(std::move(record), &core_.sandbox_records);
-  CRISP_ASSIGN_OR_RETURN(Found found, Look(bundle, settled_));
+  const std::string& id = sandbox->id().str();
+  CRISP_ASSIGN_OR_RETURN(const Found found, Look(core_.paths.Bundle(sandbox->id()), settled_));
+  linux::ProcessRef pause;
+  base::UniqueFd pidfd;
   if (found.started.has_value()) {
-    (void)sandbox->SetPause(
-        {.process = {.pid = found.started->pid(), .start_ticks = found.started->start_ticks()},
-         .phases = {}});
+    pause = {.pid = found.started->pid(), .start_ticks = found.started->start_ticks()};
+    absl::StatusOr<base::UniqueFd> opened = pause.Open();
+    if (absl::IsResourceExhausted(opened.status())) return opened.status();
+    if (opened.ok() && !linux::AwaitEnd(opened->get(), base::Deadline::At(0)))
+      pidfd = *std::move(opened);
+    (void)sandbox->SetPause({.process = pause, .phases = {}});
   }
-  if (found.alive()) sandbox->MarkLaunched();
+  const bool alive = pidfd.valid();
+  if (alive) sandbox->MarkLaunched();
   core_.objects.sandboxes.Add(sandbox);
-  if (found.alive()) Reattach(sandbox->id().str(), bundle, std::move(found.tether));
+  if (alive && !WatchPause(id, std::move(pidfd)).ok()) {
+    WatchLater(id, [this, id, pause]() -> absl::Status {
+      CRISP_ASSIGN_OR_RETURN(base::UniqueFd again, pause.Open());
+      return WatchPause(id, std::move(again));
+    });
+  }
   if (sandbox->visible()) sandbox->MarkAnnounced([] {});
   return absl::OkStatus();
+}
+
+absl::Status Recovery::WatchPause(const std::string& id, base::UniqueFd pidfd) {
+  CRISP_RETURN_IF_ERROR(CheckKept(pidfd.get()));
+  return core_.monitor.WatchProcess(id, std::move(pidfd));
 }
 
 // Of every sandbox, once the containers are known too.
@@ -209,7 +233,12 @@ absl::Status Recovery::RecoverContainer(store::ContainerRecord record) {
     exits_.EndContainer(container);
     return absl::OkStatus();
   }
-  Reattach(container->id().str(), bundle, std::move(found.tether));
+  const std::string& id = container->id().str();
+  if (!found.tether.valid() ||
+      !core_.monitor.Watch(id, std::move(found.tether), ShimPidfd(bundle)).ok()) {
+    base::Log(LogLevel::kWarning, "a shim cannot be watched now, trying again", {{"id", id}});
+    WatchLater(id, [this, id, bundle] { return WatchShim(id, bundle); });
+  }
   // crispd may have died between writing down an update and doing it.
   const absl::Status applied = containers_.ApplyResources(*container);
   if (!applied.ok() && !absl::IsNotFound(applied)) {
@@ -219,27 +248,27 @@ absl::Status Recovery::RecoverContainer(store::ContainerRecord record) {
   return absl::OkStatus();
 }
 
-// Watches a shim. One that does not take connections now, or that crispd has no descriptor for, is
-// asked again until it does or is gone.
-void Recovery::Reattach(const std::string& id, const std::string& bundle, ipc::Channel tether) {
-  if (tether.valid() && core_.monitor.Watch(id, std::move(tether), ShimPidfd(bundle)).ok()) return;
-  base::Log(LogLevel::kWarning, "a shim cannot be watched now, trying again", {{"id", id}});
-  ReattachLater(id, bundle);
-}
-
-// Without a growing pause: this is how the end of such a container is noticed.
-void Recovery::ReattachLater(const std::string& id, const std::string& bundle) {
-  const auto again = [this, id, bundle] {
-    absl::StatusOr<ipc::Channel> tether = ConnectTether(bundle);
-    if (IsGone(tether.status())) {
-      exits_.OnShimGone(id, std::nullopt);
-    } else if (!tether.ok() ||
-               !core_.monitor.Watch(id, *std::move(tether), ShimPidfd(bundle)).ok()) {
-      ReattachLater(id, bundle);
+// What has outlived a crispd and takes no connections now, or what crispd has no descriptor for, is
+// tried again until it is watched, or `watch` says that it is gone (kNotFound). Without a growing
+// pause: this is how the end of such a process is noticed.
+void Recovery::WatchLater(const std::string& id, const std::function<absl::Status()>& watch) {
+  const auto again = [this, id, watch] {
+    const absl::Status watched = watch();
+    if (absl::IsNotFound(watched)) {
+      exits_.OnGone(id, std::nullopt);
+    } else if (!watched.ok()) {
+      WatchLater(id, watch);
     }
     return true;
   };
-  core_.background.Add(absl::StrCat("tether ", id), again, kReattachPause);
+  core_.background.Add(absl::StrCat("watch ", id), again, kWatchPause);
+}
+
+absl::Status Recovery::WatchShim(const std::string& id, const std::string& bundle) {
+  absl::StatusOr<ipc::Channel> tether = ConnectTether(bundle);
+  if (IsGone(tether.status())) return absl::NotFoundError(tether.status().message());
+  CRISP_RETURN_IF_ERROR(tether.status());
+  return core_.monitor.Watch(id, *std::move(tether), ShimPidfd(bundle));
 }
 
 // Kills what is left in a cgroup and removes it. All that is found at start shares one time limit,

@@ -29,8 +29,9 @@ class Recovery {
   absl::Status RecoverSandbox(store::SandboxRecord record);
   absl::Status RecoverContainer(store::ContainerRecord record);
   void MarkLost(const ContainerPtr& container, const absl::Status& why);
-  void Reattach(const std::string& id, const std::string& bundle, ipc::Channel tether);
-  void ReattachLater(const std::string& id, const std::string& bundle);
+  absl::Status WatchPause(const std::string& id, base::UniqueFd pidfd);
+  absl::Status WatchShim(const std::string& id, const std::string& bundle);
+  void WatchLater(const std::string& id, const std::function<absl::Status()>& watch);
   absl::Status EmptyCgroup(const std::string& path);
   absl::Status RemoveOrphans();
   absl::Status RemoveOrphanBundles();

@@ -14,7 +14,7 @@ constexpr absl::Duration kGarbageTime = absl::Seconds(10);
 Runtime::Runtime(const Parts& parts)
     : core_(parts,
             [this](const std::string& id, const std::optional<shim_client::ToldExit>& told) {
-              exits_.OnShimGone(id, told);
+              exits_.OnGone(id, told);
             }),
       exits_(core_),
       containers_(core_),

@@ -1,6 +1,7 @@
 // Giving back what a sandbox holds. Every step may be repeated after a crash or a failure at any
 // point; what is done is struck off the record, the rest stays pending.
 #include <fcntl.h>
+#include <signal.h>
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
@@ -37,11 +38,12 @@ absl::Status Sandboxes::StopPause(sandbox::Sandbox& sandbox) {
   CRISP_RETURN_IF_ERROR(core_.cgroups.Kill(path));
   base::Failpoint("stop pause: killed");
   CRISP_RETURN_IF_ERROR(core_.cgroups.WaitEmpty(path, kKillTime));
-  // The shim writes the exit record and ends; one that hangs is killed.
   if (sandbox.WaitPauseGone(base::Deadline::In(absl::Seconds(2)))) return absl::OkStatus();
-  core_.monitor.KillShim(sandbox.id().str());
+  // Somebody has moved it to another cgroup.
+  const std::optional<sandbox::Pause> pause = sandbox.pause();
+  if (pause.has_value()) CRISP_RETURN_IF_ERROR(pause->process.Signal(SIGKILL));
   if (sandbox.WaitPauseGone(base::Deadline::In(kKillTime))) return absl::OkStatus();
-  return absl::DeadlineExceededError("pause's shim did not end");
+  return absl::DeadlineExceededError("pause did not end");
 }
 
 // DEL while the namespace and its interfaces are there: what plugins have made outside (masquerade

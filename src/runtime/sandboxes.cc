@@ -1,9 +1,10 @@
-// RunPodSandbox: record -> bundle -> cgroup -> the shim clones pause with its namespaces and parks
-// it -> crispd pins the network namespace and runs CNI -> pause is released -> the pod's files ->
-// acknowledged.
+// RunPodSandbox: record -> bundle -> cgroup -> a shim clones pause with its namespaces and parks it
+// -> crispd pins the network namespace and runs CNI -> pause is released, the shim ends, and crispd
+// watches pause itself -> the pod's files -> acknowledged.
 #include "runtime/sandboxes.h"
 
 #include <google/protobuf/util/message_differencer.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "cni/netns.h"
+#include "linux/reap.h"
+#include "linux/syscalls.h"
 #include "runtime/bundle.h"
 #include "runtime/pod_files.h"
 #include "shim_client/session.h"
@@ -25,6 +28,8 @@ namespace {
 
 // kubelet waits 4 min for a sandbox; a client without a deadline gets the same.
 constexpr absl::Duration kLongest = absl::Minutes(4);
+// What a shim gets to end what it has started.
+constexpr absl::Duration kShimTime = absl::Seconds(2);
 
 // Measures consecutive named parts.
 class Timeline {
@@ -63,6 +68,28 @@ void AddTimings(const std::vector<cni::PluginTiming>& plugins, const shim::v1::S
   for (const shim::v1::Phase& phase : started.phases())
     timeline.Add(absl::StrCat("pause: ", phase.name()), phase.duration_ns());
 }
+
+// Sees to the end of the shim that starts a pause. It ends by itself: once pause runs, or once its
+// connection is closed and it has ended what it had started.
+class ShimEnd {
+ public:
+  ShimEnd(shim_client::Monitor& monitor, shim_client::LaunchedShim& shim)
+      : monitor_(monitor), tether_(std::move(shim.tether)), pidfd_(std::move(shim.pidfd)) {}
+  ShimEnd(const ShimEnd&) = delete;
+  ~ShimEnd() {
+    tether_.Close();
+    if (!started_ && !linux::AwaitEnd(pidfd_.get(), base::Deadline::In(kShimTime)))
+      (void)linux::SendSignal(pidfd_.get(), SIGKILL);
+    (void)monitor_.WatchProcess("", std::move(pidfd_));  // which reaps it
+  }
+  void MarkStarted() { started_ = true; }
+
+ private:
+  shim_client::Monitor& monitor_;
+  ipc::Channel tether_;
+  base::UniqueFd pidfd_;
+  bool started_ = false;
+};
 
 }  // namespace
 
@@ -112,17 +139,12 @@ absl::Status Sandboxes::CreateCgroup(const store::SandboxRecord& record, const s
   return base::Prefix(core_.cgroups.Create(path, {}), "create sandbox cgroup");
 }
 
-absl::StatusOr<shim_client::LaunchedShim> Sandboxes::LaunchShim(sandbox::Sandbox& sandbox) {
-  CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim,
-                         core_.shims.Launch(core_.paths.Bundle(sandbox.id()), sandbox.id().str()));
-  // PauseGone answers the tether, so the pause counts as alive from here on, also if the start
-  // fails.
+// From here on the pause counts as alive, until the monitor reports its end.
+absl::Status Sandboxes::WatchPause(sandbox::Sandbox& sandbox, const linux::ProcessRef& pause) {
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd pidfd, pause.Open());
   sandbox.MarkLaunched();
-  const absl::Status watched =
-      core_.monitor.Watch(sandbox.id().str(), std::move(shim.tether), std::move(shim.pidfd));
-  if (watched.ok()) return shim;
-  // Nothing will report its end; it ends by itself, as it loses its last connection now.
-  sandbox.PauseGone([] {});
+  const absl::Status watched = core_.monitor.WatchProcess(sandbox.id().str(), std::move(pidfd));
+  if (!watched.ok()) sandbox.PauseGone([] {});  // nothing else will report its end
   return watched;
 }
 
@@ -135,13 +157,15 @@ absl::Status Sandboxes::BringUp(sandbox::Sandbox& sandbox, base::Deadline deadli
   CRISP_RETURN_IF_ERROR(CreateCgroup(record, cgroup_path, deadline));
   timeline.Mark("cgroup");
   base::Failpoint("run sandbox: cgroup made");
-  CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim, LaunchShim(sandbox));
+  CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim,
+                         core_.shims.Launch(core_.paths.Bundle(record.id), record.id.str()));
+  ShimEnd shim_end(core_.monitor, shim);
   timeline.Mark("launch shim");
-  base::Failpoint("run sandbox: shim watched");
-  CRISP_ASSIGN_OR_RETURN(
-      shim_client::ParkedStart parked,
-      shim_client::StartParked(std::move(shim.operation), StartMessage(core_.cgroups, cgroup_path),
-                               deadline));
+  base::Failpoint("run sandbox: shim launched");
+  shim::v1::Start start = StartMessage(core_.cgroups, cgroup_path);
+  start.set_detached(true);
+  CRISP_ASSIGN_OR_RETURN(shim_client::ParkedStart parked,
+                         shim_client::StartParked(std::move(shim.operation), start, deadline));
   timeline.Mark("clone pause");
   base::Failpoint("run sandbox: pause cloned");
   cni::PodNetwork network;
@@ -154,9 +178,12 @@ absl::Status Sandboxes::BringUp(sandbox::Sandbox& sandbox, base::Deadline deadli
     base::Failpoint("run sandbox: network attached");
   }
   CRISP_ASSIGN_OR_RETURN(const shim::v1::Started started, parked.Release(deadline));
+  shim_end.MarkStarted();
   timeline.Mark("start pause");
   base::Failpoint("run sandbox: pause runs");
   const linux::ProcessRef pause = {.pid = started.pid(), .start_ticks = started.start_ticks()};
+  CRISP_RETURN_IF_ERROR(base::Prefix(WatchPause(sandbox, pause), "watch pause"));
+  base::Failpoint("run sandbox: pause watched");
   CRISP_RETURN_IF_ERROR(base::Prefix(WritePodFiles(pause, record.config), "write pod files"));
   timeline.Mark("pod files");
   base::Failpoint("run sandbox: pod files written");

@@ -34,7 +34,7 @@ class Sandboxes final : public SandboxApi {
   absl::StatusOr<std::string> PrepareBundle(const store::SandboxRecord& record);
   absl::Status CreateCgroup(const store::SandboxRecord& record, const std::string& path,
                             base::Deadline deadline);
-  absl::StatusOr<shim_client::LaunchedShim> LaunchShim(sandbox::Sandbox& sandbox);
+  absl::Status WatchPause(sandbox::Sandbox& sandbox, const linux::ProcessRef& pause);
   cni::PodNetworkRequest NetworkRequest(const store::SandboxRecord& record) const;
 
   // Does the cleanup the record lists; what cannot be done now stays pending and is named.

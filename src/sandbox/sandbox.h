@@ -66,11 +66,11 @@ class Sandbox {
   // Acknowledged once, so clients may know of it: hidden sandboxes are not listed.
   bool visible() const;
   std::optional<Pause> pause() const;
-  // The pause's shim is watched, and its end will be reported by PauseGone.
+  // The pause is watched, and its end will be reported by PauseGone.
   void MarkLaunched();
   // What is known of the pause. False when it has ended already.
   bool SetPause(Pause pause);
-  // The pause process is dead and reaped. `announce` is called when readers see the new state and
+  // The pause process has ended. `announce` is called when readers see the new state and
   // before WaitPauseGone returns, unless clients do not know the sandbox yet.
   void PauseGone(const std::function<void()>& announce);
   // Clients know the sandbox. A pause that ended meanwhile is announced now.

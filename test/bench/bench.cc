@@ -114,23 +114,18 @@ void MeasureMemory(test::Daemon& daemon, int count, MemoryUse& use) {
   }
   for (TimedPod& pod : pods) {
     const Memory pause = MemoryOf(pod.pod().pid);
-    const Memory pause_shim = MemoryOf(ParentOf(pod.pod().pid));
     const Memory shim = MemoryOf(ParentOf(pod.container().pid));
-    use.pods.push_back({.pss = pause.pss + pause_shim.pss + shim.pss,
-                        .private_ = pause.private_ + pause_shim.private_ + shim.private_});
-    use.pause_shims.push_back(pause_shim.private_);
-    use.container_shims.push_back(shim.private_);
+    use.pods.push_back({.pss = pause.pss + shim.pss, .private_ = pause.private_ + shim.private_});
+    use.shims.push_back(shim.private_);
   }
   use.crispd_rss = MemoryOf(daemon.pid()).rss;
   for (TimedPod& pod : pods) pod.Down();
 }
 
 void CheckShims(const MemoryUse& use) {
-  for (const auto* shims : {&use.pause_shims, &use.container_shims}) {
-    const int64_t most = Percentile(*shims, 100);
-    if (most > kShimBudgetKib) {
-      throw std::runtime_error(absl::StrCat(most, " KiB, allowed ", kShimBudgetKib));
-    }
+  const int64_t most = Percentile(use.shims, 100);
+  if (most > kShimBudgetKib) {
+    throw std::runtime_error(absl::StrCat(most, " KiB, allowed ", kShimBudgetKib));
   }
 }
 

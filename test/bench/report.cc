@@ -160,10 +160,9 @@ void PrintMemory(const MemoryUse& use) {
   };
   std::vector<int64_t> pss;
   for (const PodMemory& pod : use.pods) pss.push_back(pod.pss);
-  row("  per pod (pause + 2 shims): PSS", pss);
-  row("  per pod (pause + 2 shims): private", own);
-  row("  idle shim of a container: private", use.container_shims);
-  row("  idle shim of pause: private", use.pause_shims);
+  row("  per pod (pause + shim): PSS", pss);
+  row("  per pod (pause + shim): private", own);
+  row("  idle shim: private", use.shims);
   absl::PrintF("%-46s %8d\n", "  crispd: RSS", use.crispd_rss);
 }
 
@@ -182,7 +181,7 @@ void PrintExpectations(const Rounds& rounds, const MemoryUse* use) {
            Ratio(MedianOf(*network, start), Percentile(rounds.floor, 50)));
   }
   if (use == nullptr) return;
-  Expect("PSS of pause and shims per pod, KiB", 256, static_cast<double>(MedianPodPss(*use)));
+  Expect("PSS of pause and shim per pod, KiB", 140, static_cast<double>(MedianPodPss(*use)));
 }
 
 }  // namespace crisp::bench

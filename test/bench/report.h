@@ -29,10 +29,9 @@ struct PodMemory {  // KiB
   int64_t private_ = 0;
 };
 
-struct MemoryUse {                       // KiB
-  std::vector<PodMemory> pods;           // pause and its shims, not the container's processes
-  std::vector<int64_t> pause_shims;      // private memory
-  std::vector<int64_t> container_shims;  // private memory
+struct MemoryUse {              // KiB
+  std::vector<PodMemory> pods;  // pause and the container's shim, not the container's processes
+  std::vector<int64_t> shims;   // private memory
   int64_t crispd_rss = 0;
 };
 

@@ -18,7 +18,7 @@ v1::PodSandboxConfig PodConfig(Endpoint& daemon,
 // A user namespace of the pod's own, for PodConfig() and Pod.
 void OwnUsers(v1::PodSandboxConfig& config);
 
-// The pid of the shim of a container's or sandbox's first process.
+// The pid of the shim of a container's first process.
 int ShimOf(int pid);
 
 struct ExecResult {

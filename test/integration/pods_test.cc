@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "cni/netns.h"
 #include "integration/pod.h"
+#include "unit/eventually.h"
 
 using namespace crisp;
 using namespace crisp::test;
@@ -151,6 +152,41 @@ TEST_CASE("killing pause makes the sandbox NOTREADY; it can be stopped and remov
         grpc::StatusCode::FAILED_PRECONDITION);
   pod.Stop();
   pod.Remove();
+}
+
+TEST_CASE("of a pod without containers no process runs but pause, also after a restart of crispd") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const pid_t pause = pod.HostPid(pod.id());
+  const auto of_pod = [&] {
+    size_t count = 0;
+    for (const std::string& name : base::ListDir("/proc").value()) {
+      const auto arguments = base::ReadFile("/proc/" + name + "/cmdline");
+      count += arguments.ok() && absl::StrContains(*arguments, pod.id());
+    }
+    return count;
+  };
+  CHECK(Eventually([&] { return of_pod() == 0; }));  // pause has no arguments
+  CHECK(pod.Status().state() == v1::SANDBOX_READY);
+  daemon.Kill9();
+  daemon.Start();
+  CHECK(pod.Status().state() == v1::SANDBOX_READY);
+  CHECK(pod.HostPid(pod.id()) == pause);
+  REQUIRE(kill(pause, SIGKILL) == 0);
+  CHECK(Eventually([&] { return pod.Status().state() == v1::SANDBOX_NOTREADY; }));
+}
+
+TEST_CASE("a pause that somebody has moved to another cgroup is stopped all the same") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const pid_t pause = pod.HostPid(pod.id());
+  const std::string group = absl::StrCat(
+      access("/sys/fs/cgroup/unified", F_OK) == 0 ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup",
+      "/crisp-test-moved-", getpid());
+  REQUIRE(base::MakeDirs(group, 0755).ok());
+  REQUIRE(base::WriteExisting(group + "/cgroup.procs", absl::StrCat(pause)).ok());
+  pod.Stop();
+  CHECK(Eventually([&] { return rmdir(group.c_str()) == 0; }));
 }
 
 TEST_CASE("StopPodSandbox frees the IP, kills the containers and may be repeated") {

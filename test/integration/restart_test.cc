@@ -206,7 +206,7 @@ TEST_CASE("a container record with the id of a sandbox is quarantined and its sa
                                   absl::StrReplaceAll(text, {{container, id}}), 0600)
                 .ok());
   }
-  REQUIRE(kill(pause, SIGKILL) == 0);  // its shim ends while crispd is down
+  REQUIRE(kill(pause, SIGKILL) == 0);
   daemon.Start();
   CHECK(pod.Status().state() == v1::SANDBOX_READY);
   CHECK(pod.ContainerStatus(container).state() == v1::CONTAINER_RUNNING);
@@ -241,8 +241,7 @@ TEST_CASE("after a restart of the host containers are EXITED and sandboxes NOTRE
   Pod pod(daemon);
   const std::string ran = pod.Run({"sleep", "1000"});
   const std::string created = pod.Create(pod.ContainerConfig({"true"}));
-  const std::vector<int> pids = {ShimOf(pod.HostPid(ran)), ShimOf(pod.HostPid(pod.id())),
-                                 pod.HostPid(ran), pod.HostPid(pod.id())};
+  const std::vector<int> pids = {ShimOf(pod.HostPid(ran)), pod.HostPid(ran), pod.HostPid(pod.id())};
   daemon.Kill9();
   for (const int pid : pids) REQUIRE(kill(pid, SIGKILL) == 0);
   REQUIRE(base::RemoveTree(daemon.state() + "/containers").ok());  // as if /run were empty

@@ -242,9 +242,8 @@ absl::StatusOr<std::vector<Link>> Links::All() {
   Message request(RTM_GETLINK, NLM_F_DUMP);
   request.Header(ifinfomsg{});
   std::vector<Link> links;
-  CRISP_RETURN_IF_ERROR(netlink_.Do(std::move(request), "links", [&](nlmsghdr* answer) {
-    links.push_back(ReadLink(answer));
-  }));
+  CRISP_RETURN_IF_ERROR(netlink_.Do(std::move(request), "links",
+                                    [&](nlmsghdr* answer) { links.push_back(ReadLink(answer)); }));
   return links;
 }
 

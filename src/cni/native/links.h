@@ -23,7 +23,7 @@ struct Link {
   std::string name;
   std::string kind;  // "bridge", "veth"; empty for hardware and lo
   std::optional<Mac> mac;
-  uint32_t flags = 0;    // IFF_*
+  uint32_t flags = 0;  // IFF_*
   uint32_t group = 0;
   bool running = false;  // operational state "up"
 };

@@ -29,7 +29,9 @@ class RunSandbox : public Scenario {
       Promise(listed.empty() || EndsCrispd(fault), "a sandbox that failed is listed");
     if (listed.empty()) return "absent";
     kept_ = listed[0];
-    const v1::PodSandboxState state = EndsShims(fault) ? v1::SANDBOX_NOTREADY : v1::SANDBOX_READY;
+    // The shim that has started a pause is not needed any more.
+    const v1::PodSandboxState state =
+        fault == Fault::kReboot ? v1::SANDBOX_NOTREADY : v1::SANDBOX_READY;
     const std::string name = v1::PodSandboxState_Name(state);
     Promise(Eventually([&] { return node_.PodState(kept_) == state; }), "it is not " + name);
     return name.substr(8);

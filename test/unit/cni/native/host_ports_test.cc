@@ -229,9 +229,9 @@ TEST_CASE("the chain of a network goes with the last element that leads to it") 
   changes = RemovePorts("pod1", Present({port, sources, others}));
   CHECK(Types(changes) == std::vector<int>{NFT_MSG_DELSETELEM, NFT_MSG_DELSETELEM});
   // An ADD that replaces what the container had goes on to use the chain.
-  const auto again = AddPorts(Conf({Port(8080)}, {"10.1.2.3/16"}), "pod1",
-                              Present({port, {"every-sources", kPort8080, mine,
-                                              "network-10.1.0.0-16"}}));
+  const auto again =
+      AddPorts(Conf({Port(8080)}, {"10.1.2.3/16"}), "pod1",
+               Present({port, {"every-sources", kPort8080, mine, "network-10.1.0.0-16"}}));
   REQUIRE(again.has_value());
   for (const Message& change : *again) {
     CHECK((const_cast<Message&>(change).raw()->nlmsg_type & 0xff) != NFT_MSG_DELCHAIN);
