@@ -8,8 +8,10 @@
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
+#include <sstream>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/errno.h"
@@ -37,6 +39,13 @@ std::string OutputIn(int netns, const std::string& command) {
           return absl::OkStatus();
         }).ok());
   return output;
+}
+
+size_t CountVeths() {
+  std::istringstream links(Output("ip -o link"));
+  size_t count = 0;
+  for (std::string line; std::getline(links, line);) count += absl::StrContains(line, ": veth");
+  return count;
 }
 
 Machine::Machine(const std::string& dir, const std::string& name) {

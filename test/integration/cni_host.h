@@ -23,6 +23,9 @@ inline base::Deadline Soon() { return base::Deadline::In(absl::Seconds(30)); }
 std::string Output(const std::string& command);
 std::string OutputIn(int netns, const std::string& command);
 
+// How many links of the calling thread's namespace are ends of pods' veths.
+size_t CountVeths();
+
 // A namespace with a pin, which is a pod or a machine outside.
 struct Machine {
   base::UniqueFd netns;

@@ -10,7 +10,6 @@
 #include <csignal>
 #include <iostream>
 #include <regex>
-#include <sstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -100,13 +99,6 @@ std::string Acquaintances(const Machine& a, const Machine& b) {
                                         OutputIn(b.netns.get(), kNeighbours), Output(kNeighbours),
                                         "== fdb\n", Output(kPorts));
   return std::regex_replace(text, std::regex("(?:[0-9a-f]{2}:){5}[0-9a-f]{2}"), "MAC");
-}
-
-size_t CountVeths() {
-  std::istringstream links(Output("ip -o link"));
-  size_t count = 0;
-  for (std::string line; std::getline(links, line);) count += absl::StrContains(line, ": veth");
-  return count;
 }
 
 // The kernel takes a namespace apart in its own time.
@@ -325,46 +317,6 @@ TEST_CASE("an ADD that is killed at any moment is undone by DEL") {
   CHECK(VethsGo());
   host.Stop();
   CHECK(Output("nft list tables | grep crisp").empty());
-}
-
-TEST_CASE("a pod that is gone cannot use its address while something holds its namespace") {
-  Host host(kPlain);
-  Machine gone(host.dir, "a1");
-  Machine other(host.dir, "a2");
-  const auto added = host.Add(By::kEngine, gone);
-  const auto stays = host.Add(By::kEngine, other);
-  REQUIRE((added.ok() && stays.ok()));
-  gone.Serve();
-  other.Serve();
-  CHECK(SeenFrom(other.netns.get(), added->ips[0], gone) == stays->ips[0]);
-  CHECK(host.Del(By::kEngine, gone).ok());
-  // Down and up, which makes a bridge look at its port anew.
-  CHECK(OutputIn(gone.netns.get(), absl::StrCat("ip addr add ", added->ips[0],
-                                                "/24 dev eth0; ip link set eth0 down; "
-                                                "ip link set eth0 up"))
-            .empty());
-  for (const Machine* pod : {&gone, &other}) OutputIn(pod->netns.get(), "ip neigh flush all");
-  CHECK(absl::StrContains(SeenFrom(other.netns.get(), added->ips[0], gone), "EHOSTUNREACH"));
-  CHECK(absl::StrContains(SeenFrom(gone.netns.get(), stays->ips[0], other), "EHOSTUNREACH"));
-}
-
-TEST_CASE("a device that a pod has marked as given up is not deleted") {
-  Host host(kPlain);
-  Machine pod(host.dir, "a1");
-  REQUIRE(host.Add(By::kEngine, pod).ok());
-  // What "ip link set group" does inside stays with a device that returns to the host.
-  const std::string mark = absl::StrCat(0x63727370);
-  CHECK(Output(absl::StrCat("ip link add lent0 type dummy; ip link set lent0 group ", mark,
-                            "; ip link add lent1 type veth peer lent2; ip link set lent1 group ",
-                            mark))
-            .empty());
-  CHECK(host.Del(By::kEngine, pod).ok());
-  CHECK(CountVeths() == 1);
-  host.Stop();
-  CHECK(CountVeths() == 0);
-  for (const char* link : {"lent0", "lent1"}) {
-    CHECK(absl::StrContains(Output(absl::StrCat("ip link show ", link)), "group default"));
-  }
 }
 
 TEST_CASE("a list with a plugin that the engine does not have is done by both") {

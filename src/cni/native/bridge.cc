@@ -259,6 +259,19 @@ absl::StatusOr<std::vector<Address>> AddressesOf(const BridgeConf& conf, const B
   return addresses;
 }
 
+absl::Status TakeAddressesOf(const BridgeConf& conf, const BridgePod& pod, int netns,
+                             base::Deadline deadline) {
+  const absl::Status taken =
+      TakeAddresses(netns, pod.owner.interface, conf.attached.addresses, deadline);
+  if (taken.ok() || absl::IsDeadlineExceeded(taken) || absl::IsResourceExhausted(taken)) {
+    return taken;
+  }
+  // The namespace is the pod's: what it has done there must not keep its lease for ever.
+  base::Log(base::LogLevel::kWarning, "a pod that goes may keep its addresses until it is gone",
+            {{"sandbox", pod.owner.container_id}, {"error", std::string(taken.message())}});
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> Bridge::Add(const BridgeConf& conf, const BridgePod& pod,
@@ -306,31 +319,28 @@ void Bridge::RemoveUnusedTablesLater() {
   });
 }
 
-// Only by the name that ADD has answered: what the pod's interface says of the host's end is up to
-// the pod.
+// The host's end only by the name that ADD has answered: what the pod's interface says of it is up
+// to the pod. Without a namespace to be found it may still be there, if something holds that.
 absl::Status Bridge::Disconnect(const BridgeConf& conf, const BridgePod& pod,
                                 base::Deadline deadline) {
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns, FindNetns(pod.netns));
-  if (!netns.valid()) return absl::OkStatus();  // it is gone, and the link with it
-  const std::string& name = pod.owner.interface;
-  if (conf.attached.host_link.empty()) return DeleteInterface(netns.get(), name, deadline);
-  const absl::Status taken = TakeAddresses(netns.get(), name, conf.attached.addresses, deadline);
-  if (absl::IsDeadlineExceeded(taken) || absl::IsResourceExhausted(taken)) return taken;
-  if (!taken.ok()) {
-    // The namespace is the pod's: what it has done there must not keep its lease for ever.
-    base::Log(base::LogLevel::kWarning, "a pod that goes may keep its addresses until it is gone",
-              {{"sandbox", pod.owner.container_id}, {"error", std::string(taken.message())}});
+  if (conf.attached.host_link.empty()) {
+    if (!netns.valid()) return absl::OkStatus();
+    return DeleteInterface(netns.get(), pod.owner.interface, deadline);
   }
+  if (netns.valid()) CRISP_RETURN_IF_ERROR(TakeAddressesOf(conf, pod, netns.get(), deadline));
   base::Failpoint("cni bridge: addresses taken");
   CRISP_ASSIGN_OR_RETURN(Links links, Links::Open(deadline));
   const absl::StatusOr<Link> host = links.Find(conf.attached.host_link);
   if (absl::IsNotFound(host.status())) return absl::OkStatus();
   CRISP_RETURN_IF_ERROR(host.status());
   if (host->kind != "veth") return absl::OkStatus();
-  // Whoever holds the namespace can give the interface the address again, which the next pod gets.
-  CRISP_RETURN_IF_ERROR(links.ClosePort(*host));
   CRISP_RETURN_IF_ERROR(links.Abandon(*host));
   base::Failpoint("cni bridge: link given up");
+  // Whoever holds the namespace can give the interface the address again, which the next pod gets.
+  // The last thing: any other change of the link makes the bridge look at the port anew.
+  CRISP_RETURN_IF_ERROR(links.ClosePort(*host));
+  base::Failpoint("cni bridge: port closed");
   DeleteLinksLater();
   return absl::OkStatus();
 }

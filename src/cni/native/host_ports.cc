@@ -273,12 +273,13 @@ absl::Status ChangePorts(Netlink& netlink, const std::vector<Prefix>& pod,
 
 }  // namespace
 
-std::vector<Message> RemovePorts(const std::string& container_id, const PortTables& present) {
+std::vector<Message> RemovePorts(const std::string& container_id, const PortTables& present,
+                                 bool with_chains) {
   std::vector<Message> changes;
   for (const bool v6 : {false, true}) {
     const Removal removal(container_id, v6, present);
     removal.RemoveElements(changes);
-    removal.RemoveChains(changes);
+    if (with_chains) removal.RemoveChains(changes);
   }
   return changes;
 }
@@ -329,11 +330,15 @@ absl::StatusOr<bool> HostPorts::Remove(const std::string& container_id, base::De
   if (absl::IsUnimplemented(netlink.status())) return false;
   CRISP_RETURN_IF_ERROR(netlink.status());
   bool found = false;
-  const absl::Status status = ChangePorts(**netlink, {}, [&](const PortTables& present) {
-    std::vector<Message> changes = RemovePorts(container_id, present);
-    found = found || !changes.empty();
-    return changes;
-  });
+  absl::Status status;
+  for (const bool with_chains : {true, false}) {
+    status = ChangePorts(**netlink, {}, [&](const PortTables& present) {
+      std::vector<Message> changes = RemovePorts(container_id, present, with_chains);
+      found = found || !changes.empty();
+      return changes;
+    });
+    if (!absl::IsFailedPrecondition(status)) break;  // EBUSY: a rule of somebody else leads there
+  }
   // An engine that is switched off only asks, and is to hold nothing open.
   if (netlink->opened() && !found) netlink->Close();
   if (absl::IsUnimplemented(status)) return false;

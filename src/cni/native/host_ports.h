@@ -82,6 +82,7 @@ struct PortTables {
 std::optional<std::vector<Message>> AddPorts(const PortmapConf& conf,
                                              const std::string& container_id,
                                              const PortTables& present);
-std::vector<Message> RemovePorts(const std::string& container_id, const PortTables& present);
+std::vector<Message> RemovePorts(const std::string& container_id, const PortTables& present,
+                                 bool with_chains = true);
 
 }  // namespace crisp::cni::native

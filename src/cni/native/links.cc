@@ -111,6 +111,12 @@ bool IsVethName(absl::string_view name) {
          std::all_of(name.begin(), name.end(), absl::ascii_isxdigit);
 }
 
+absl::StatusOr<uint32_t> RandomGroup() {
+  uint32_t group = 0;
+  if (getrandom(&group, sizeof(group), 0) != sizeof(group)) return base::Errno("getrandom", "");
+  return group | 0x80000000;  // not a small number, and not kAbandoned
+}
+
 Message AddressMessage(uint16_t type, uint16_t flags, const Link& link, const Prefix& prefix) {
   ifaddrmsg header = {};
   header.ifa_family = FamilyOf(prefix.address);
@@ -206,9 +212,6 @@ absl::Status Links::SetHairpin(const Link& link) {
 // none, has none there, and gets nothing for addresses that are not there. Kernels that cannot
 // lock a port know its state, which a bridge with a spanning tree does not let anybody set.
 absl::Status Links::ClosePort(const Link& link) {
-  SetPort(link, "disable port", [](Message& request) {
-    request.PutU8(IFLA_BRPORT_STATE, BR_STATE_DISABLED);
-  }).IgnoreError();
   const absl::Status status = SetPort(link, "close port", [](Message& request) {
     for (const int flag : {IFLA_BRPORT_LEARNING, IFLA_BRPORT_UNICAST_FLOOD, IFLA_BRPORT_MCAST_FLOOD,
                            IFLA_BRPORT_BCAST_FLOOD}) {
@@ -216,8 +219,12 @@ absl::Status Links::ClosePort(const Link& link) {
     }
     request.PutU8(IFLA_BRPORT_LOCKED, 1).Put(IFLA_BRPORT_FLUSH, "");
   });
-  const bool none = absl::IsNotFound(status) || absl::IsUnimplemented(status);
-  return none ? absl::OkStatus() : status;
+  if (absl::IsNotFound(status) || absl::IsUnimplemented(status)) return absl::OkStatus();
+  CRISP_RETURN_IF_ERROR(status);
+  SetPort(link, "disable port", [](Message& request) {
+    request.PutU8(IFLA_BRPORT_STATE, BR_STATE_DISABLED);
+  }).IgnoreError();
+  return absl::OkStatus();
 }
 
 absl::Status Links::Delete(const Link& link) {
@@ -247,16 +254,21 @@ absl::StatusOr<std::vector<Link>> Links::All() {
   return links;
 }
 
+// What the kernel is to delete gets a group that no pod can know.
 absl::Status Links::DeleteAbandoned() {
+  static const absl::StatusOr<uint32_t> chosen = RandomGroup();
+  CRISP_RETURN_IF_ERROR(chosen.status());
   CRISP_ASSIGN_OR_RETURN(const std::vector<Link> links, All());
+  absl::Status first;
   for (const Link& link : links) {
-    if (link.group != kAbandoned || (link.kind == "veth" && IsVethName(link.name))) continue;
-    CRISP_RETURN_IF_ERROR(SetGroup(link, 0));
+    if (link.group == kAbandoned && link.kind == "veth" && IsVethName(link.name))
+      first.Update(SetGroup(link, *chosen));
   }
   Message request(RTM_DELLINK, NLM_F_ACK);
-  request.Header(ifinfomsg{}).PutU32(IFLA_GROUP, kAbandoned);
+  request.Header(ifinfomsg{}).PutU32(IFLA_GROUP, *chosen);
   const absl::Status status = netlink_.Do(std::move(request), "delete links of pods that are gone");
-  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+  if (!absl::IsNotFound(status)) first.Update(status);
+  return first;
 }
 
 absl::StatusOr<std::vector<LinkAddress>> Links::Addresses(const Link& link) {

@@ -62,15 +62,16 @@ class Links {
   // Waits for what the kernel waits for (RCU): 10 to 40 ms. OK when it is gone.
   absl::Status Delete(const Link& link);
   // Of a port: its bridge takes nothing from it and sends nothing to it any more. Before kernel
-  // 5.18 only until the other end is set down and up again. OK when it is not a port, or gone.
+  // 5.18 it takes something again when the other end is set down and up, and of a bridge with a
+  // spanning tree always. OK when it is not a port, or gone.
   absl::Status ClosePort(const Link& link);
   // Marks the link as one that DeleteAbandoned() takes away, and does not wait for RCU. The kernel
   // keeps the mark (it is the link's group), so that a crispd which is started later finds it. OK
   // when the link is gone.
   absl::Status Abandon(const Link& link);
   // Deletes all veths of pods that are marked, whoever did it, in one request: for all of them
-  // together the kernel waits little longer than for one. OK without such links. A pod can mark a
-  // device that the host has lent it: from any other link the mark is taken away.
+  // together the kernel waits little longer than for one. OK without such links. Other links stay:
+  // a pod can mark a device that the host has lent it.
   absl::Status DeleteAbandoned();
 
   absl::StatusOr<std::vector<LinkAddress>> Addresses(const Link& link);
