@@ -1,4 +1,4 @@
-// StartContainer: cgroup with limits -> shim -> the container's first process runs.
+// StartContainer: shim -> cgroup with limits -> the container's first process runs.
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/errno.h"
@@ -51,12 +51,15 @@ absl::Status Containers::Launch(container::Container& container, base::Deadline 
   CRISP_ASSIGN_OR_RETURN(const oci::Spec spec, ReadSpec(bundle));
   CRISP_ASSIGN_OR_RETURN(const cgroup::Resources limits,
                          spec::CgroupResources(record.resources, spec.linux_));
-  CRISP_RETURN_IF_ERROR(base::Prefix(core_.cgroups.Create(cgroup_path, limits), "create cgroup"));
-  base::Failpoint("start container: cgroup made");
   CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim,
                          core_.shims.Launch(bundle, record.id.str()));
   base::Failpoint("start container: shim launched");
-  absl::StatusOr<shim::v1::Started> started = shim_client::Start(shim.operation, start, deadline);
+  // While the shim's program is loaded: the two take about as long.
+  const absl::Status made =
+      base::Prefix(core_.cgroups.Create(cgroup_path, limits), "create cgroup");
+  base::Failpoint("start container: cgroup made");
+  const absl::StatusOr<shim::v1::Started> started =
+      made.ok() ? shim_client::Start(shim.operation, start, deadline) : made;
   if (started.ok()) {
     container.MarkStarted(InitOf(*started));
     base::Failpoint("start container: runs");

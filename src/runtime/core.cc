@@ -1,5 +1,7 @@
 #include "runtime/core.h"
 
+#include <unistd.h>
+
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -112,6 +114,11 @@ std::string Core::CgroupPath(const sandbox::Sandbox& sandbox) const {
   return sandbox.Read([&](const store::SandboxRecord& record) {
     return cgroups.Path(record.cgroup_parent, record.id.str()).value_or("");
   });
+}
+
+bool Core::HasCgroup(const sandbox::Sandbox& sandbox) const {
+  const std::string path = CgroupPath(sandbox);
+  return !path.empty() && access(cgroups.layout().At(path).v2.c_str(), F_OK) == 0;
 }
 
 }  // namespace crisp::runtime

@@ -76,6 +76,7 @@ struct Core : Parts {
   std::string CgroupPath(const container::Container& container) const;
   // Of pause.
   std::string CgroupPath(const sandbox::Sandbox& sandbox) const;
+  bool HasCgroup(const sandbox::Sandbox& sandbox) const;
 
   // Writes the container's record in the background.
   void WriteLater(const ContainerPtr& container, absl::Duration delay);

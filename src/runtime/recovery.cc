@@ -170,16 +170,20 @@ absl::Status Recovery::RecoverSandbox(store::SandboxRecord record) {
     pause = {.pid = found.started->pid(), .start_ticks = found.started->start_ticks()};
     absl::StatusOr<base::UniqueFd> opened = pause.Open();
     if (absl::IsResourceExhausted(opened.status())) return opened.status();
-    if (opened.ok() && !linux::AwaitEnd(opened->get(), base::Deadline::At(0)))
+    // Without its cgroup it is one of an earlier boot, whose pid may be another's.
+    if (opened.ok() && !linux::AwaitEnd(opened->get(), base::Deadline::At(0)) &&
+        core_.HasCgroup(*sandbox)) {
       pidfd = *std::move(opened);
+    }
     (void)sandbox->SetPause({.process = pause, .phases = {}});
   }
   const bool alive = pidfd.valid();
-  if (alive) sandbox->MarkLaunched();
+  if (alive) sandbox->MarkLaunched(pause);
   core_.objects.sandboxes.Add(sandbox);
   if (alive && !WatchPause(id, std::move(pidfd)).ok()) {
     WatchLater(id, [this, id, pause]() -> absl::Status {
       CRISP_ASSIGN_OR_RETURN(base::UniqueFd again, pause.Open());
+      if (linux::AwaitEnd(again.get(), base::Deadline::At(0))) return absl::NotFoundError("ended");
       return WatchPause(id, std::move(again));
     });
   }

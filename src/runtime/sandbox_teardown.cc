@@ -40,8 +40,8 @@ absl::Status Sandboxes::StopPause(sandbox::Sandbox& sandbox) {
   CRISP_RETURN_IF_ERROR(core_.cgroups.WaitEmpty(path, kKillTime));
   if (sandbox.WaitPauseGone(base::Deadline::In(absl::Seconds(2)))) return absl::OkStatus();
   // Somebody has moved it to another cgroup.
-  const std::optional<sandbox::Pause> pause = sandbox.pause();
-  if (pause.has_value()) CRISP_RETURN_IF_ERROR(pause->process.Signal(SIGKILL));
+  const std::optional<linux::ProcessRef> pause = sandbox.launched();
+  if (pause.has_value()) CRISP_RETURN_IF_ERROR(pause->Signal(SIGKILL));
   if (sandbox.WaitPauseGone(base::Deadline::In(kKillTime))) return absl::OkStatus();
   return absl::DeadlineExceededError("pause did not end");
 }

@@ -1,6 +1,6 @@
-// RunPodSandbox: record -> bundle -> cgroup -> a shim clones pause with its namespaces and parks it
-// -> crispd pins the network namespace and runs CNI -> pause is released, the shim ends, and crispd
-// watches pause itself -> the pod's files -> acknowledged.
+// RunPodSandbox: record -> bundle -> shim -> cgroup -> the shim clones pause with its namespaces
+// and parks it -> crispd pins the network namespace and runs CNI -> pause is released, the shim
+// ends, and crispd watches pause itself -> the pod's files -> acknowledged.
 #include "runtime/sandboxes.h"
 
 #include <google/protobuf/util/message_differencer.h>
@@ -54,6 +54,8 @@ bool HostNetwork(const v1::PodSandboxConfig& config) {
   return config.linux().security_context().namespace_options().network() == v1::NODE;
 }
 
+absl::Status PauseEnded() { return absl::AbortedError("pause ended as soon as it was started"); }
+
 absl::Status PinNetns(const store::SandboxRecord& record, pid_t pause) {
   CRISP_ASSIGN_OR_RETURN(base::UniqueFd netns,
                          cni::OpenNetns(absl::StrCat("/proc/", pause, "/ns/net")));
@@ -74,20 +76,20 @@ void AddTimings(const std::vector<cni::PluginTiming>& plugins, const shim::v1::S
 class ShimEnd {
  public:
   ShimEnd(shim_client::Monitor& monitor, shim_client::LaunchedShim& shim)
-      : monitor_(monitor), tether_(std::move(shim.tether)), pidfd_(std::move(shim.pidfd)) {}
+      : monitor_(monitor), shim_(shim) {}
   ShimEnd(const ShimEnd&) = delete;
   ~ShimEnd() {
-    tether_.Close();
-    if (!started_ && !linux::AwaitEnd(pidfd_.get(), base::Deadline::In(kShimTime)))
-      (void)linux::SendSignal(pidfd_.get(), SIGKILL);
-    (void)monitor_.WatchProcess("", std::move(pidfd_));  // which reaps it
+    shim_.operation.Close();
+    shim_.tether.Close();
+    if (!started_ && !linux::AwaitEnd(shim_.pidfd.get(), base::Deadline::In(kShimTime)))
+      (void)linux::SendSignal(shim_.pidfd.get(), SIGKILL);
+    (void)monitor_.WatchProcess("", std::move(shim_.pidfd));  // which reaps it
   }
   void MarkStarted() { started_ = true; }
 
  private:
   shim_client::Monitor& monitor_;
-  ipc::Channel tether_;
-  base::UniqueFd pidfd_;
+  shim_client::LaunchedShim& shim_;
   bool started_ = false;
 };
 
@@ -141,8 +143,10 @@ absl::Status Sandboxes::CreateCgroup(const store::SandboxRecord& record, const s
 
 // From here on the pause counts as alive, until the monitor reports its end.
 absl::Status Sandboxes::WatchPause(sandbox::Sandbox& sandbox, const linux::ProcessRef& pause) {
-  CRISP_ASSIGN_OR_RETURN(base::UniqueFd pidfd, pause.Open());
-  sandbox.MarkLaunched();
+  absl::StatusOr<base::UniqueFd> opened = pause.Open();
+  if (absl::IsNotFound(opened.status())) return PauseEnded();
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd pidfd, std::move(opened));
+  sandbox.MarkLaunched(pause);
   const absl::Status watched = core_.monitor.WatchProcess(sandbox.id().str(), std::move(pidfd));
   if (!watched.ok()) sandbox.PauseGone([] {});  // nothing else will report its end
   return watched;
@@ -154,14 +158,15 @@ absl::Status Sandboxes::BringUp(sandbox::Sandbox& sandbox, base::Deadline deadli
   CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path, PrepareBundle(record));
   timeline.Mark("bundle");
   base::Failpoint("run sandbox: bundle written");
-  CRISP_RETURN_IF_ERROR(CreateCgroup(record, cgroup_path, deadline));
-  timeline.Mark("cgroup");
-  base::Failpoint("run sandbox: cgroup made");
   CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim,
                          core_.shims.Launch(core_.paths.Bundle(record.id), record.id.str()));
   ShimEnd shim_end(core_.monitor, shim);
   timeline.Mark("launch shim");
   base::Failpoint("run sandbox: shim launched");
+  // While the shim's program is loaded: the two take about as long.
+  CRISP_RETURN_IF_ERROR(CreateCgroup(record, cgroup_path, deadline));
+  timeline.Mark("cgroup");
+  base::Failpoint("run sandbox: cgroup made");
   shim::v1::Start start = StartMessage(core_.cgroups, cgroup_path);
   start.set_detached(true);
   CRISP_ASSIGN_OR_RETURN(shim_client::ParkedStart parked,
@@ -182,14 +187,14 @@ absl::Status Sandboxes::BringUp(sandbox::Sandbox& sandbox, base::Deadline deadli
   timeline.Mark("start pause");
   base::Failpoint("run sandbox: pause runs");
   const linux::ProcessRef pause = {.pid = started.pid(), .start_ticks = started.start_ticks()};
-  CRISP_RETURN_IF_ERROR(base::Prefix(WatchPause(sandbox, pause), "watch pause"));
+  CRISP_RETURN_IF_ERROR(WatchPause(sandbox, pause));
   base::Failpoint("run sandbox: pause watched");
   CRISP_RETURN_IF_ERROR(base::Prefix(WritePodFiles(pause, record.config), "write pod files"));
   timeline.Mark("pod files");
   base::Failpoint("run sandbox: pod files written");
   AddTimings(network.timings, started, timeline);
   if (!sandbox.SetPause({.process = pause, .phases = timeline.Take()})) {
-    return absl::AbortedError("pause ended as soon as it was started");
+    return PauseEnded();
   }
   return sandbox.Update([&](store::SandboxRecord& next) {
     if (!network.ips.empty()) {

@@ -34,11 +34,16 @@ std::optional<Pause> Sandbox::pause() const {
   return pause_;
 }
 
-void Sandbox::MarkLaunched() {
+void Sandbox::MarkLaunched(const linux::ProcessRef& pause) {
   absl::MutexLock lock(&mu_);
-  CRISP_CHECK(!launched_);
-  launched_ = true;
+  CRISP_CHECK(!launched_.has_value());
+  launched_ = pause;
   pause_alive_ = true;
+}
+
+std::optional<linux::ProcessRef> Sandbox::launched() const {
+  absl::ReaderMutexLock lock(&mu_);
+  return launched_;
 }
 
 bool Sandbox::SetPause(Pause pause) {
@@ -53,7 +58,7 @@ void Sandbox::PauseGone(const std::function<void()>& announce) {
   bool known = false;
   {
     absl::MutexLock lock(&mu_);
-    CRISP_CHECK(launched_);
+    CRISP_CHECK(launched_.has_value());
     known = announced_ && pause_alive_;
     pause_alive_ = false;
   }
@@ -75,7 +80,7 @@ void Sandbox::MarkAnnounced(const std::function<void()>& announce_end) {
 bool Sandbox::WaitPauseGone(base::Deadline deadline) const {
   {
     absl::ReaderMutexLock lock(&mu_);
-    if (!launched_) return true;
+    if (!launched_.has_value()) return true;
   }
   return pause_gone_.Wait(deadline);
 }

@@ -67,7 +67,9 @@ class Sandbox {
   bool visible() const;
   std::optional<Pause> pause() const;
   // The pause is watched, and its end will be reported by PauseGone.
-  void MarkLaunched();
+  void MarkLaunched(const linux::ProcessRef& pause);
+  // What was launched, whether it still lives or not.
+  std::optional<linux::ProcessRef> launched() const;
   // What is known of the pause. False when it has ended already.
   bool SetPause(Pause pause);
   // The pause process has ended. `announce` is called when readers see the new state and
@@ -92,7 +94,7 @@ class Sandbox {
   absl::Mutex operation_;
   mutable absl::Mutex mu_;
   std::optional<Pause> pause_ ABSL_GUARDED_BY(mu_);
-  bool launched_ ABSL_GUARDED_BY(mu_) = false;
+  std::optional<linux::ProcessRef> launched_ ABSL_GUARDED_BY(mu_);
   bool pause_alive_ ABSL_GUARDED_BY(mu_) = false;
   bool announced_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<cni::InterfaceStats> interfaces_ ABSL_GUARDED_BY(mu_);

@@ -13,6 +13,7 @@
 #include "base/errno.h"
 #include "base/failpoint.h"
 #include "base/status_macros.h"
+#include "linux/reap.h"
 #include "linux/syscalls.h"
 
 namespace crisp::shim_client {
@@ -83,6 +84,11 @@ absl::Status Monitor::Poll(int fd) {
   return absl::OkStatus();
 }
 
+void Monitor::Unpoll(int fd) {
+  unpolled_.erase(fd);
+  (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+}
+
 void Monitor::PollAgain() {
   absl::MutexLock lock(&mu_);
   for (const int fd : std::vector<int>(unpolled_.begin(), unpolled_.end())) (void)Poll(fd);
@@ -139,8 +145,11 @@ void Monitor::Gone(int fd) {
     absl::MutexLock lock(&mu_);
     auto it = watched_.find(fd);
     if (it == watched_.end()) return;
+    const bool process = !it->second.tether.valid();
+    if (process && !linux::AwaitEnd(fd, base::Deadline::At(0))) return;
     shim = std::move(it->second);
     watched_.erase(it);
+    Unpoll(fd);
   }
   if (!shim.tether.valid()) {
     Reap(shim.pidfd.get());
@@ -165,6 +174,10 @@ void Monitor::Gone(int fd) {
 void Monitor::CheckEnd(int pidfd) {
   Reap(pidfd);
   base::Failpoint("monitor: shim reaped");
+  {
+    absl::MutexLock lock(&mu_);
+    Unpoll(pidfd);
+  }
   const Ending shim = std::move(ending_[pidfd]);
   ending_.erase(pidfd);
   if (!shim.deadline.is_never()) on_gone_(shim.container_id, shim.told);

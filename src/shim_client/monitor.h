@@ -33,8 +33,8 @@ class Monitor {
  public:
   // Called on the monitor's thread, once per watched id, with what the shim said of its container's
   // end: after the shim is dead and reaped, or after it has outlived SIGKILL for `patience`
-  // (uninterruptible sleep): it runs no instruction any more then, and is reaped when it ends. Must
-  // not block.
+  // (uninterruptible sleep): it runs no instruction any more then, and is reaped when it ends. A
+  // process without a shim has ended, and may be a zombie that is not crispd's. Must not block.
   using GoneCallback =
       std::function<void(const std::string& id, const std::optional<ToldExit>& told)>;
 
@@ -87,6 +87,9 @@ class Monitor {
   // (epoll_ctl(2): ENOMEM, ENOSPC), this is tried again until it has: a shim that ends unnoticed
   // would stay a zombie, and its container would run for ever.
   absl::Status Poll(int fd) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Before a descriptor is closed: a program that is being started has a copy of it for a moment,
+  // so that the kernel would go on to tell about it, by a number that is another's by then.
+  void Unpoll(int fd) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void PollAgain();
   absl::Status Add(int fd, Watched watched);
 

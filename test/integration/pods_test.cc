@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
+#include <regex>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,7 @@
 #include "base/file.h"
 #include "cni/netns.h"
 #include "integration/pod.h"
+#include "linux/process_ref.h"
 #include "unit/eventually.h"
 
 using namespace crisp;
@@ -39,6 +41,10 @@ std::string RulesWith(Daemon& daemon, const std::string& pod) {
                                            pod, " >", daemon.dir(), "/rules");
   (void)!system(command.c_str());
   return base::ReadFile(daemon.dir() + "/rules").value();
+}
+
+uint64_t StartTicks(int pid) {
+  return linux::ProcessRef::Of(pid).value_or(linux::ProcessRef()).start_ticks;
 }
 
 void KillPause(Pod& pod) {
@@ -174,6 +180,39 @@ TEST_CASE("of a pod without containers no process runs but pause, also after a r
   CHECK(pod.HostPid(pod.id()) == pause);
   REQUIRE(kill(pause, SIGKILL) == 0);
   CHECK(Eventually([&] { return pod.Status().state() == v1::SANDBOX_NOTREADY; }));
+}
+
+TEST_CASE("a process that has the pid of an earlier boot's pause is not taken for it") {
+  Daemon daemon;
+  const bool same_ticks = GENERATE(false, true);
+  pid_t other = fork();
+  if (other == 0) {
+    pause();
+    _exit(0);
+  }
+  {
+    Pod pod(daemon);
+    const int pause = pod.HostPid(pod.id());
+    const std::string group = pod.CgroupDirectory(pod.id(), "unified");
+    daemon.Kill9();
+    REQUIRE(kill(pause, SIGKILL) == 0);
+    const std::string path = daemon.state() + "/containers/" + pod.id() + "/init.json";
+    const std::string init = base::ReadFile(path).value();
+    const uint64_t ticks = StartTicks(other) + (same_ticks ? 0 : 1);
+    const std::string text = std::regex_replace(
+        std::regex_replace(init, std::regex("\"pid\": *[0-9]+"), absl::StrCat("\"pid\":", other)),
+        std::regex("\"start_ticks\": *[0-9]+"), absl::StrCat("\"start_ticks\":", ticks));
+    REQUIRE(text != init);
+    REQUIRE(base::WriteFileAtomic(path, text, 0600).ok());
+    // After a reboot no cgroup is left.
+    for (int i = 0; i < 2000 && rmdir(group.c_str()) != 0; ++i) usleep(5000);
+    REQUIRE(access(group.c_str(), F_OK) != 0);
+    daemon.Start();
+    CHECK(pod.Status().state() == v1::SANDBOX_NOTREADY);
+  }
+  CHECK(StartTicks(other) != 0);
+  REQUIRE(kill(other, SIGKILL) == 0);
+  REQUIRE(waitpid(other, nullptr, 0) == other);
 }
 
 TEST_CASE("a pause that somebody has moved to another cgroup is stopped all the same") {

@@ -122,10 +122,9 @@ std::vector<ShimProcess> Leftovers::Shims() const {
 void Leftovers::ListProcesses(std::set<std::string>& all) const {
   for (const Process& process : Processes()) {
     if (process.pid == daemon_.pid() || process.pid == getpid()) continue;
-    if (process.state == 'Z') {
-      if (process.parent == daemon_.pid()) all.insert(absl::StrCat("zombie ", process.pid));
-      continue;  // init reaps others in its own time
-    }
+    if (process.state == 'Z' && process.parent == daemon_.pid())
+      all.insert(absl::StrCat("zombie ", process.pid));
+    if (process.state == 'Z' && process.parent == 1) continue;  // init reaps it in its own time
     if (absl::StrContains(process.command, daemon_.state()))
       all.insert(absl::StrCat("process ", process.pid, " ", process.command));
     if (absl::StrContains(Read(absl::StrCat("/proc/", process.pid, "/cgroup")), cgroup_parent_))

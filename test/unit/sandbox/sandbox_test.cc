@@ -21,7 +21,7 @@ TEST_CASE(
     "a sandbox is ready while its pause lives, and its end is announced once clients know it") {
   Fixture fix;
   CHECK_FALSE(fix.sandbox.ready());
-  fix.sandbox.MarkLaunched();
+  fix.sandbox.MarkLaunched({.pid = 7, .start_ticks = 8});
   CHECK_FALSE(fix.sandbox.ready());  // containers could not join it
   CHECK(fix.sandbox.SetPause({.process = {.pid = 7, .start_ticks = 8}, .phases = {}}));
   CHECK(fix.sandbox.ready());
@@ -36,7 +36,7 @@ TEST_CASE(
 
 TEST_CASE("a pause that ends before its pid is known does not come back to life") {
   Fixture fix;
-  fix.sandbox.MarkLaunched();
+  fix.sandbox.MarkLaunched({.pid = 7, .start_ticks = 8});
   fix.sandbox.PauseGone([&] { ++fix.announced; });
   CHECK_FALSE(fix.sandbox.SetPause({.process = {.pid = 7, .start_ticks = 8}, .phases = {}}));
   CHECK_FALSE(fix.sandbox.ready());

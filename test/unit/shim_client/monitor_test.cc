@@ -268,6 +268,35 @@ TEST_CASE("the end of a process without a shim is reported, and a child is reape
   CHECK_FALSE(gone.exits[0].has_value());
 }
 
+TEST_CASE("what the kernel still tells of a descriptor that was closed is not another's end") {
+  Gone gone;
+  Monitor monitor(gone.Callback());
+  REQUIRE(monitor.Start().ok());
+  const pid_t first = Sleeper(), second = Sleeper(), third = Sleeper();
+  base::UniqueFd pidfd(linux::PidfdOpen(first));
+  const int number = pidfd.get();
+  // As a program has one that is being started: the kernel forgets what it tells about only with
+  // the last.
+  const base::UniqueFd copy(dup(number));
+  REQUIRE(monitor.WatchProcess("first", std::move(pidfd)).ok());
+  CHECK(kill(first, SIGKILL) == 0);
+  REQUIRE(gone.Await(1));
+  base::UniqueFd same(linux::PidfdOpen(second));
+  while (same.get() != number) {  // the monitor may not have closed it yet
+    same.reset();
+    same.reset(linux::PidfdOpen(second));
+  }
+  REQUIRE(monitor.WatchProcess("second", std::move(same)).ok());
+  REQUIRE(monitor.WatchProcess("third", base::UniqueFd(linux::PidfdOpen(third))).ok());
+  CHECK(kill(third, SIGKILL) == 0);
+  REQUIRE(gone.Await(2));
+  CHECK(IsMyChild(second));
+  CHECK(kill(second, SIGKILL) == 0);
+  REQUIRE(gone.Await(3));
+  absl::MutexLock lock(&gone.mu);
+  CHECK(gone.ids == std::vector<std::string>{"first", "third", "second"});
+}
+
 TEST_CASE("the end of a process that is not a child is reported") {
   int fds[2];
   REQUIRE(pipe2(fds, O_CLOEXEC) == 0);
