@@ -1,52 +1,60 @@
-// Measures the times of pods through CRI, of runc and of the kernel alone in one run, and the
-// memory of running pods. Passes if all calls worked: the times are printed, not judged.
+// Measures crisp and containerd with runc side by side, one after the other in each round, with the
+// same images, registry and network; and what the kernel alone needs. Times are printed, not
+// judged: it passes if all calls worked.
 //
-//   bench [ROUNDS [PODS]]      default 50 rounds, 40 pods
-#include <signal.h>
+//   bench [--quick] PROGRAMS OUTPUT
+//
+// PROGRAMS is the directory of containerd's and runc's programs; OUTPUT gets results.json and
+// chart.svg.
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <functional>
-#include <list>
 #include <stdexcept>
 #include <string>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/file.h"
+#include "bench/containerd.h"
+#include "bench/execs.h"
+#include "bench/interrupt.h"
 #include "bench/kernel_floor.h"
-#include "bench/memory.h"
-#include "bench/pod_round.h"
-#include "bench/report.h"
-#include "bench/runc.h"
+#include "bench/loads.h"
+#include "bench/peer.h"
+#include "bench/pulls.h"
+#include "bench/results.h"
+#include "bench/rounds.h"
+#include "bench/timeline.h"
 #include "integration/pod.h"
+#include "linux/spawn.h"
 
 namespace crisp::bench {
 namespace {
 
-constexpr int64_t kShimBudgetKib = 128;
-
-volatile sig_atomic_t interrupted = 0;
-
-// A signal only ends the loops, because everything that was made must be removed.
-void CatchSignals() {
-  struct sigaction action = {};
-  action.sa_handler = [](int) { interrupted = 1; };
-  action.sa_flags = SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
-
-void Continue() {
-  if (interrupted != 0) throw std::runtime_error("interrupted");
-}
-
-std::string Load() {
-  const std::string text = base::ReadFile("/proc/loadavg").value_or("?");
-  return text.substr(0, text.find(' '));
-}
+struct Amounts {
+  int rounds = 40;
+  int workers = 8;
+  int pods_each = 10;  // of each worker
+  int burst = 100;
+  Crowd crowd = {.few = 100, .many = 500, .samples = 10};
+  int exec_seconds = 10;
+  int execs = 10'000;
+  int mebibytes = 430;
+  int pulls = 3;
+};
+constexpr Amounts kQuick = {.rounds = 5,
+                            .workers = 4,
+                            .pods_each = 2,
+                            .burst = 10,
+                            .crowd = {.few = 5, .many = 15, .samples = 3},
+                            .exec_seconds = 2,
+                            .execs = 300,
+                            .mebibytes = 40,
+                            .pulls = 1};
 
 // Counts passes and failures for the last line of the output.
 class Checks {
@@ -59,7 +67,7 @@ class Checks {
       return true;
     } catch (const std::exception& error) {
       ++failed_;
-      problems_ += absl::StrCat("FAILED ", name, ": ", error.what(), "\n");
+      absl::StrAppend(&problems_, "FAILED ", name, ": ", error.what(), "\n");
       return false;
     }
   }
@@ -75,101 +83,106 @@ class Checks {
   std::string problems_;
 };
 
-PodTimes PodRound(test::Daemon& daemon, bool host_network) {
-  TimedPod pod(daemon, host_network);
-  pod.Up();
-  pod.Exec();
-  pod.Down();
-  return pod.times();
+void Must(const absl::Status& status) {
+  if (!status.ok()) throw std::runtime_error(std::string(status.message()));
 }
 
-void MeasureRounds(test::Daemon& daemon, KernelFloor& floor, int count, Rounds& rounds) {
-  // runc uses its root file system and mounts too.
-  TimedPod model(daemon, /*host_network=*/true);
-  model.Up();
-  Runc runc(daemon.dir() + "/runc", model.container().pid, model.container().spec);
-  runc.AddProgram(CRISP_BENCH_TRUE, "static_true");
-  for (int round = -1; round < count; ++round) {
-    Continue();
-    const int64_t floor_ns = floor.Measure(runc.rootfs(), daemon.dir() + "/floor");
-    const int64_t host_runc = runc.RunTrue(/*own_network=*/false);
-    const PodTimes host_pod = PodRound(daemon, /*host_network=*/true);
-    const int64_t bridge_runc = runc.RunTrue(/*own_network=*/true);
-    const PodTimes bridge_pod = PodRound(daemon, /*host_network=*/false);
-    if (round < 0) continue;  // the first round fills caches and makes the bridge
-    rounds.floor.push_back(floor_ns);
-    rounds.host.runc.push_back(host_runc);
-    rounds.host.pods.push_back(host_pod);
-    rounds.bridge.runc.push_back(bridge_runc);
-    rounds.bridge.pods.push_back(bridge_pod);
-  }
-  model.Down();
+std::string FirstLine(const std::string& path) {
+  const std::string text = base::ReadFile(path).value_or("?");
+  return text.substr(0, text.find('\n'));
 }
 
-void MeasureMemory(test::Daemon& daemon, int count, MemoryUse& use) {
-  std::list<TimedPod> pods;
-  for (int i = 0; i < count; ++i) {
-    Continue();
-    pods.emplace_back(daemon, /*host_network=*/true).Up();
-  }
-  for (TimedPod& pod : pods) {
-    const Memory pause = MemoryOf(pod.pod().pid);
-    const Memory shim = MemoryOf(ParentOf(pod.container().pid));
-    use.pods.push_back({.pss = pause.pss + shim.pss, .private_ = pause.private_ + shim.private_});
-    use.shims.push_back(shim.private_);
-  }
-  use.crispd_rss = MemoryOf(daemon.pid()).rss;
-  for (TimedPod& pod : pods) pod.Down();
-}
-
-void CheckShims(const MemoryUse& use) {
-  const int64_t most = Percentile(use.shims, 100);
-  if (most > kShimBudgetKib) {
-    throw std::runtime_error(absl::StrCat(most, " KiB, allowed ", kShimBudgetKib));
-  }
-}
-
-void PrintHeader(int rounds) {
+void PrintHeader(const std::string& programs) {
   utsname kernel = {};
   uname(&kernel);
-  absl::PrintF("crisp bench: %d rounds, kernel %s, %d CPUs, %s, load %s\n", rounds, kernel.release,
-               sysconf(_SC_NPROCESSORS_ONLN), Runc::Version(), Load());
+  absl::PrintF("kernel %s, %d CPUs, load %s; crisp's network by %s; %s\n", kernel.release,
+               sysconf(_SC_NPROCESSORS_ONLN), FirstLine("/proc/loadavg"),
+               getenv("CRISP_TEST_NATIVE") != nullptr ? "its engine" : "plugins",
+               Containerd::Version(programs));
 }
 
-void Bench(int count, int pods, KernelFloor& floor, Checks& checks) {
+// The root file system of a pod's container with the program that the kernel alone executes.
+std::string FloorRootfs(test::Daemon& daemon) {
+  const std::string rootfs = daemon.dir() + "/floor-rootfs";
+  Must(base::MakeDirs(rootfs, 0755));
+  TimedPod model(daemon, /*host_network=*/true);
+  model.Up();
+  const std::string from = absl::StrCat("/proc/", model.container().pid, "/root/.");
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"cp", "-a", "--one-file-system", from, rootfs},
+        {"cp", CRISP_BENCH_TRUE, rootfs + "/static_true"}}) {
+    Must(linux::Run({.path = "/bin/cp", .args = args, .env = {}}, "", {}).status());
+  }
+  model.Down();
+  return rootfs;
+}
+
+void Measure(const std::vector<Peer>& peers, const Amounts& amounts, KernelFloor& floor,
+             test::Daemon& daemon, Checks& checks, Results& results) {
+  Timed timed;
+  const bool rounds = checks.Run("rounds", [&] {
+    const std::string rootfs = FloorRootfs(daemon);
+    timed = MeasureRounds(peers, amounts.rounds, floor, rootfs, daemon.dir() + "/floor", results);
+  });
+  checks.Run("pulls", [&] { MeasurePulls(peers, amounts.mebibytes, amounts.pulls, results); });
+  for (size_t runtime = 0; runtime < peers.size(); ++runtime) {
+    const Peer& peer = peers[runtime];
+    const auto run = [&](const char* what, const std::function<void()>& body) {
+      checks.Run(absl::StrCat(peer.name, ": ", what), body);
+    };
+    run("workers",
+        [&] { MeasureWorkers(peer, runtime, amounts.workers, amounts.pods_each, results); });
+    run("burst", [&] { MeasureBurst(peer, runtime, amounts.burst, results); });
+    run("cost of execs", [&] { MeasureExecCost(peer, runtime, amounts.exec_seconds, results); });
+    run("growth by execs", [&] { MeasureExecGrowth(peer, runtime, amounts.execs, results); });
+    run("many pods", [&] { MeasureCrowd(peer, runtime, amounts.crowd, results); });
+  }
+  if (!rounds) return;
+  PrintTimeline("host network", timed.host_network);
+  PrintTimeline("bridge", timed.bridge);
+}
+
+void Bench(const std::string& programs, const std::string& output, const Amounts& amounts,
+           KernelFloor& floor, Checks& checks) {
+  PrintHeader(programs);
   test::Daemon daemon;
-  PrintHeader(count);
-  daemon.Pull(test::kBusybox);
-  Rounds rounds;
-  MemoryUse use;
-  const bool timed = checks.Run("rounds", [&] { MeasureRounds(daemon, floor, count, rounds); });
-  absl::PrintF("load after the rounds %s\n", Load());
-  const bool weighed = checks.Run("memory of pods", [&] { MeasureMemory(daemon, pods, use); });
-  if (timed) {
-    PrintTimes(rounds);
-    PrintTimeline(rounds.host);
-    PrintTimeline(rounds.bridge);
-  }
-  if (weighed) {
-    PrintMemory(use);
-    checks.Run("private memory of an idle shim", [&] { CheckShims(use); });
-  }
-  if (timed) PrintExpectations(rounds, weighed ? &use : nullptr);
+  Containerd containerd(programs, getenv("CRISP_TEST_CERTS_DIR"));
+  const std::vector<Peer> peers = {{.name = "crisp",
+                                    .endpoint = &daemon,
+                                    .daemon = [&] { return daemon.pid(); },
+                                    .restart =
+                                        [&] {
+                                          daemon.Kill9();
+                                          daemon.Start();
+                                        },
+                                    .data = daemon.root(),
+                                    .certs = ""},
+                                   {.name = "containerd",
+                                    .endpoint = &containerd,
+                                    .daemon = [&] { return containerd.pid(); },
+                                    .restart = [&] { containerd.Restart(); },
+                                    .data = containerd.data(),
+                                    .certs = containerd.certs()}};
+  for (const Peer& peer : peers) peer.endpoint->Pull(test::kBusybox);
+  Results results({"crisp", "containerd"});
+  Measure(peers, amounts, floor, daemon, checks, results);
+  results.Print();
+  Must(base::MakeDirs(output, 0755));
+  Must(base::WriteFileAtomic(output + "/results.json", results.Json() + "\n", 0644));
+  Must(base::WriteFileAtomic(output + "/chart.svg", results.Chart(), 0644));
 }
 
 int Main(int argc, char** argv) {
-  int rounds = 50;
-  int pods = 40;
-  if (argc > 3 || (argc > 1 && (!absl::SimpleAtoi(argv[1], &rounds) || rounds < 1)) ||
-      (argc > 2 && (!absl::SimpleAtoi(argv[2], &pods) || pods < 1))) {
-    fprintf(stderr, "usage: bench [ROUNDS [PODS]]\n");
+  const bool quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
+  if (argc != (quick ? 4 : 3)) {
+    fprintf(stderr, "usage: bench [--quick] PROGRAMS OUTPUT\n");
     return 2;
   }
   CatchSignals();
   Checks checks;
   checks.Run("everything started and removed", [&] {
     KernelFloor floor;
-    Bench(rounds, pods, floor, checks);
+    Bench(argv[argc - 2], argv[argc - 1], quick ? kQuick : Amounts(), floor, checks);
   });
   return checks.Finish();
 }

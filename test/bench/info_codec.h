@@ -1,5 +1,5 @@
-// Reads the verbose info of PodSandboxStatus and ContainerStatus, and makes a runc bundle's
-// config.json from it. Failures throw std::runtime_error.
+// Reads the verbose info of PodSandboxStatus and ContainerStatus, of crisp and of containerd.
+// Failures throw std::runtime_error.
 #pragma once
 
 #include <sys/types.h>
@@ -18,20 +18,9 @@ struct Phase {
 
 struct Info {
   pid_t pid = 0;
-  std::vector<Phase> phases;
-  std::string spec;  // the runtime spec crisp executes, as JSON
+  std::vector<Phase> phases;  // crisp's; others tell none
 };
 
 Info DecodeInfo(const std::string& text);
-
-struct RuncOptions {
-  std::string rootfs;  // absolute
-  std::string cgroup;  // absolute path below each hierarchy
-  bool own_network = false;
-};
-
-// `spec` with `true` as its command and new namespaces instead of a pod's. Mounts, capabilities,
-// limits, masked paths and seccomp stay the same.
-std::string RuncSpec(const std::string& spec, const RuncOptions& options);
 
 }  // namespace crisp::bench

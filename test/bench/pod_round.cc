@@ -83,7 +83,6 @@ void TimedPod::Inspect() {
   const auto status = daemon_.Call(daemon_.runtime(), &Runtime::ContainerStatus, container);
   Expect(status.status().state() == v1::CONTAINER_RUNNING, "a running container");
   container_ = DecodeInfo(status.info().at("info"));
-  Expect(!pod_.phases.empty() && !container_.phases.empty(), "a phase timeline");
   times_.pod_phases = pod_.phases;
   times_.container_phases = container_.phases;
 }

@@ -1,5 +1,5 @@
-// Takes one pod through its life and measures every CRI call. Failures throw std::runtime_error;
-// the daemon fixture removes pods that are left then.
+// Takes one pod of a runtime through its life and measures every CRI call. Failures throw
+// std::runtime_error; the runtime's fixture removes pods that are left then.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bench/info_codec.h"
-#include "integration/daemon.h"
+#include "integration/endpoint.h"
 
 namespace crisp::bench {
 
@@ -25,14 +25,14 @@ struct PodTimes {
   int64_t remove_pod = 0;
   int64_t Up() const { return run_pod + create + start; }
   int64_t Down() const { return stop + remove + stop_pod + remove_pod; }
-  std::vector<Phase> pod_phases;
+  std::vector<Phase> pod_phases;  // if the runtime tells
   std::vector<Phase> container_phases;
 };
 
 // A pod with one busybox container that exits with code 0 on SIGTERM.
 class TimedPod {
  public:
-  TimedPod(test::Daemon& daemon, bool host_network)
+  TimedPod(test::Endpoint& daemon, bool host_network)
       : daemon_(daemon), host_network_(host_network) {}
 
   void Up();    // RunPodSandbox, CreateContainer, StartContainer
@@ -53,7 +53,7 @@ class TimedPod {
   void Inspect();
   void CheckEnded();
 
-  test::Daemon& daemon_;
+  test::Endpoint& daemon_;
   bool host_network_;
   std::string pod_id_;
   std::string container_id_;

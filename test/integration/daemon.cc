@@ -100,23 +100,33 @@ constexpr char kConflist[] = R"({
 
 }  // namespace
 
+std::string MakeNetwork(const std::string& directory) {
+  const std::string id = base::NewId();
+  const std::string bridge = absl::StrCat("crt", id.substr(0, 8));
+  // A separate subnet and bridge, so that daemons side by side, or remains of a killed test, do not
+  // get each other's packets.
+  const std::string subnet =
+      absl::StrCat("10.", 192 + id[8] % 32, ".", (id[9] * 7 + id[10]) % 256, ".0/24");
+  MustOk(base::MakeDirs(directory + "/net.d", 0755));
+  MustOk(base::WriteFileAtomic(
+      directory + "/net.d/10-test.conflist",
+      absl::StrReplaceAll(kConflist, {{"NAME", bridge}, {"DIR", directory}, {"SUBNET", subnet}}),
+      0644));
+  return bridge;
+}
+
+void RemoveBridge(const std::string& bridge) {
+  (void)linux::Run({.path = "/usr/sbin/ip", .args = {"ip", "link", "delete", bridge}, .env = {}},
+                   "", {});
+}
+
 Daemon::Daemon(std::vector<std::string> flags) : Daemon(std::move(flags), NewDirectory()) {}
 
 Daemon::Daemon(std::vector<std::string> flags, const std::string& directory)
     : Endpoint(directory + "/crisp.sock", directory), flags_(std::move(flags)) {
   PluginTraces::Enter();
-  const std::string id = base::NewId();
-  bridge_ = absl::StrCat("crt", id.substr(0, 8));
-  // A separate subnet and bridge, so that daemons side by side, or remains of a killed test, do not
-  // get each other's packets.
-  const std::string subnet =
-      absl::StrCat("10.", 192 + id[8] % 32, ".", (id[9] * 7 + id[10]) % 256, ".0/24");
-  MustOk(base::MakeDirs(dir() + "/net.d", 0755));
+  bridge_ = MakeNetwork(dir());
   MustOk(base::MakeDirs(dir() + "/logs", 0755));
-  MustOk(base::WriteFileAtomic(
-      dir() + "/net.d/10-test.conflist",
-      absl::StrReplaceAll(kConflist, {{"NAME", bridge_}, {"DIR", dir()}, {"SUBNET", subnet}}),
-      0644));
   try {
     Start();
   } catch (...) {
@@ -140,8 +150,7 @@ Daemon::~Daemon() {
     fprintf(stderr, "daemon fixture: %s\n", error.what());
     Kill9();
   }
-  (void)linux::Run({.path = "/usr/sbin/ip", .args = {"ip", "link", "delete", bridge_}, .env = {}},
-                   "", {});
+  RemoveBridge(bridge_);
   (void)base::RemoveTree(dir());
   PluginTraces::Leave();
 }

@@ -12,6 +12,11 @@
 
 namespace crisp::test {
 
+// Writes `directory`/net.d with a network of its own, leases below `directory`. Returns the name of
+// its bridge, which its first pod makes and RemoveBridge() removes.
+std::string MakeNetwork(const std::string& directory);
+void RemoveBridge(const std::string& bridge);
+
 class Daemon final : public Endpoint {
  public:
   // `flags` are added to the flags of the temporary directories and network.

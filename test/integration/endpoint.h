@@ -20,6 +20,8 @@ class Endpoint {
 
   const std::string& dir() const { return dir_; }
   const std::string& socket() const { return socket_; }
+  // The parent of all its pods' cgroups.
+  std::string cgroup_parent() const { return dir_.substr(dir_.rfind('/')); }
   // A new connection, for another thread; it survives restarts of the runtime.
   std::shared_ptr<grpc::Channel> NewChannel() const;
   v1::RuntimeService::Stub& runtime() { return client_->runtime(); }

@@ -25,7 +25,7 @@ v1::PodSandboxConfig PodConfig(Endpoint& daemon,
   config.mutable_metadata()->set_namespace_("test");
   config.set_log_directory(daemon.dir() + "/logs/" + uid);
   // crispd makes this parent and removes it with the last pod; it would keep the default parent.
-  config.mutable_linux()->set_cgroup_parent(daemon.dir().substr(daemon.dir().rfind('/')));
+  config.mutable_linux()->set_cgroup_parent(daemon.cgroup_parent());
   if (change) change(config);
   return config;
 }
