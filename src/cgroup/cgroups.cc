@@ -197,7 +197,7 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
     }
     CRISP_ASSIGN_OR_RETURN(const base::UniqueFd others, LockRoot(layout_, F_RDLCK));
     absl::Status made = MakeParents(path);
-    if (made.ok()) made = MakeGroup(leaf);
+    if (made.ok()) made = MakeLeaf(leaf);
     if (!made.ok()) {
       (void)RemoveDirectories(path);  // report the first error, not one of the undo
       RemoveParents(path, options_.default_parent);
@@ -267,6 +267,19 @@ absl::Status Cgroups::MakeGroup(const std::string& path) {
     }
   }
   return CreateGroup(path, controllers);
+}
+
+// The same for a group whose parents exist. For each hierarchy libcgroup makes and looks at the
+// whole way anew, while all other pods wait. The cgroup2 directory comes first: while there is any
+// of the group, it is found by that.
+absl::Status Cgroups::MakeLeaf(const std::string& path) {
+  Directories directories = layout_.At(path);
+  directories.v1.insert(directories.v1.begin(), directories.v2);
+  for (const std::string& directory : directories.v1) {
+    if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
+      return base::Errno("create cgroup", directory);
+  }
+  return absl::OkStatus();
 }
 
 // A new v1 cpuset has no CPUs and no memory nodes, so no process could join it: this copies the

@@ -120,6 +120,7 @@ class Cgroups {
 
   absl::Status MakeParents(absl::string_view path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(parents_mutex_);
   absl::Status MakeGroup(const std::string& path);
+  absl::Status MakeLeaf(const std::string& path);
   absl::Status FillCpuset(const std::string& path);
   absl::Status EnableControllers(const std::string& parent);
   absl::Status Apply(const std::string& path, const Resources& resources, bool is_new);
