@@ -197,7 +197,10 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
     }
     CRISP_ASSIGN_OR_RETURN(const base::UniqueFd others, LockRoot(layout_, F_RDLCK));
     absl::Status made = MakeParents(path);
-    if (made.ok()) made = MakeLeaf(leaf);
+    if (made.ok()) {
+      made = MakeLeaf(leaf);
+      if (absl::IsAlreadyExists(made)) return made;
+    }
     if (!made.ok()) {
       (void)RemoveDirectories(path);  // report the first error, not one of the undo
       RemoveParents(path, options_.default_parent);
@@ -271,10 +274,10 @@ absl::Status Cgroups::MakeGroup(const std::string& path) {
 
 // The same for a group whose parents exist. For each hierarchy libcgroup makes and looks at the
 // whole way anew, while all other pods wait. The cgroup2 directory comes first: while there is any
-// of the group, it is found by that.
+// of the group, it is found by that. kAlreadyExists, and nothing is made, when it is there.
 absl::Status Cgroups::MakeLeaf(const std::string& path) {
-  Directories directories = layout_.At(path);
-  directories.v1.insert(directories.v1.begin(), directories.v2);
+  const Directories directories = layout_.At(path);
+  if (mkdir(directories.v2.c_str(), 0755) != 0) return base::Errno("create cgroup", directories.v2);
   for (const std::string& directory : directories.v1) {
     if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
       return base::Errno("create cgroup", directory);

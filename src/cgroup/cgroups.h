@@ -1,6 +1,6 @@
 // crispd's side of cgroups. crispd makes, limits, measures, kills and removes the group of every
-// sandbox and container itself, so that all of this works when a shim is dead. Groups are made and
-// limited through libcgroup, on v1 and v2.
+// sandbox and container itself, so that all of this works when a shim is dead. Parents are made and
+// groups limited through libcgroup, on v1 and v2.
 //
 // With the cgroupfs driver a pod has no group of its own here. Pause and every container live in
 // siblings

@@ -1,10 +1,13 @@
 // StartContainer: shim -> cgroup with limits -> the container's first process runs.
+#include <signal.h>
+
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/errno.h"
 #include "base/failpoint.h"
 #include "base/status_macros.h"
 #include "layers/image_volumes.h"
+#include "linux/syscalls.h"
 #include "runtime/bundle.h"
 #include "runtime/containers.h"
 #include "shim_client/session.h"
@@ -58,8 +61,13 @@ absl::Status Containers::Launch(container::Container& container, base::Deadline 
   const absl::Status made =
       base::Prefix(core_.cgroups.Create(cgroup_path, limits), "create cgroup");
   base::Failpoint("start container: cgroup made");
+  if (!made.ok()) {
+    (void)linux::SendSignal(shim.pidfd.get(), SIGKILL);  // it has started nothing
+    (void)core_.monitor.WatchProcess("", std::move(shim.pidfd));
+    return made;
+  }
   const absl::StatusOr<shim::v1::Started> started =
-      made.ok() ? shim_client::Start(shim.operation, start, deadline) : made;
+      shim_client::Start(shim.operation, start, deadline);
   if (started.ok()) {
     container.MarkStarted(InitOf(*started));
     base::Failpoint("start container: runs");

@@ -18,9 +18,9 @@ namespace {
 // Somebody else has removed the pin, such as a script that cleans /run/netns. The pause, if it
 // still runs, has the namespace.
 absl::Status PinAgain(const sandbox::Sandbox& sandbox, const std::string& path) {
-  const std::optional<sandbox::Pause> pause = sandbox.pause();
+  const std::optional<linux::ProcessRef> pause = sandbox.launched();
   if (!pause.has_value()) return absl::NotFoundError("pause does not run");
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd process, pause->process.OpenProcDirectory());
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd process, pause->OpenProcDirectory());
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns,
                          base::OpenAt(process.get(), "ns/net", O_RDONLY));
   CRISP_RETURN_IF_ERROR(cni::UnpinNetns(path));  // a plain file may have been left

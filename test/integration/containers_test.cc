@@ -14,6 +14,7 @@
 #include "integration/cgroup_files.h"
 #include "integration/pod.h"
 #include "shim_client/session.h"
+#include "unit/eventually.h"
 
 using namespace crisp;
 using namespace crisp::test;
@@ -212,6 +213,16 @@ TEST_CASE(
     CHECK(status.exit_code() == code);
     CHECK(status.reason() == (code == 0 ? "Completed" : "OOMKilled"));
   }
+}
+
+TEST_CASE("a start whose limits the kernel refuses leaves no shim") {
+  Pod pod(Daemon::Shared());
+  const std::string container =
+      pod.Create(pod.ContainerConfig({"sleep", "1000"}, [](v1::ContainerConfig& of) {
+        of.mutable_linux()->mutable_resources()->set_cpuset_cpus("4095");
+      }));
+  CHECK_FALSE(pod.TryStart(container).ok());
+  CHECK(Eventually([&] { return CountProcesses(container) == 0; }));
 }
 
 // Four pages are not enough for the mounts, whatever the kernel counts. With 16 it may come as far

@@ -106,7 +106,7 @@ std::string MakeNetwork(const std::string& directory) {
   // A separate subnet and bridge, so that daemons side by side, or remains of a killed test, do not
   // get each other's packets.
   const std::string subnet =
-      absl::StrCat("10.", 192 + id[8] % 32, ".", (id[9] * 7 + id[10]) % 256, ".0/24");
+      absl::StrCat("10.", 192 + id[8] % 32, ".", (id[9] * 7 + id[10]) % 64 * 4, ".0/22");
   MustOk(base::MakeDirs(directory + "/net.d", 0755));
   MustOk(base::WriteFileAtomic(
       directory + "/net.d/10-test.conflist",

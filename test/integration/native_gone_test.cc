@@ -53,6 +53,7 @@ TEST_CASE("the port of a pod is closed also when the pin of its namespace is los
   const auto added = host.Add(By::kEngine, gone);
   REQUIRE((added.ok() && host.Add(By::kEngine, other).ok()));
   gone.Serve();
+  CHECK(SeenFrom(other.netns.get(), added->ips[0], gone) == "10.199.0.3");
   REQUIRE(UnpinNetns(gone.request.netns_path).ok());
   CHECK(host.Del(By::kEngine, gone).ok());
   OutputIn(other.netns.get(), "ip neigh flush all");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -45,6 +46,15 @@ void OwnUsers(v1::PodSandboxConfig& config) {
 int ShimOf(int pid) {
   const std::string stat = base::ReadFile(absl::StrCat("/proc/", pid, "/stat")).value();
   return atoi(stat.c_str() + stat.rfind(')') + 4);  // the parent's pid
+}
+
+size_t CountProcesses(const std::string& word) {
+  size_t count = 0;
+  for (const std::string& name : base::ListDir("/proc").value_or(std::vector<std::string>())) {
+    const auto arguments = base::ReadFile(absl::StrCat("/proc/", name, "/cmdline"));
+    count += arguments.ok() && absl::StrContains(*arguments, word);
+  }
+  return count;
 }
 
 Pod::Pod(Endpoint& daemon, const std::function<void(v1::PodSandboxConfig&)>& change)

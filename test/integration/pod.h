@@ -21,6 +21,9 @@ void OwnUsers(v1::PodSandboxConfig& config);
 // The pid of the shim of a container's first process.
 int ShimOf(int pid);
 
+// How many processes have the word in their arguments, such as a shim its container's id.
+size_t CountProcesses(const std::string& word);
+
 struct ExecResult {
   int exit_code = 0;
   std::string out;

@@ -164,15 +164,7 @@ TEST_CASE("of a pod without containers no process runs but pause, also after a r
   Daemon daemon;
   Pod pod(daemon);
   const pid_t pause = pod.HostPid(pod.id());
-  const auto of_pod = [&] {
-    size_t count = 0;
-    for (const std::string& name : base::ListDir("/proc").value()) {
-      const auto arguments = base::ReadFile("/proc/" + name + "/cmdline");
-      count += arguments.ok() && absl::StrContains(*arguments, pod.id());
-    }
-    return count;
-  };
-  CHECK(Eventually([&] { return of_pod() == 0; }));  // pause has no arguments
+  CHECK(Eventually([&] { return CountProcesses(pod.id()) == 0; }));  // pause has no arguments
   CHECK(pod.Status().state() == v1::SANDBOX_READY);
   daemon.Kill9();
   daemon.Start();

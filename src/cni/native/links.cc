@@ -23,8 +23,10 @@ namespace crisp::cni::native {
 namespace {
 
 constexpr uint16_t kMake = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-// "crsp". People give groups small numbers, as in /etc/iproute2/group.
+// "crsp". People give groups small numbers, as in /etc/iproute2/group. All that begin with the "c"
+// are marks.
 constexpr uint32_t kAbandoned = 0x63727370;
+constexpr uint32_t kMarkBits = 0xff000000;  // bits
 constexpr char kVeth[] = "veth";
 constexpr size_t kVethBytes = 4;
 
@@ -114,7 +116,7 @@ bool IsVethName(absl::string_view name) {
 absl::StatusOr<uint32_t> RandomGroup() {
   uint32_t group = 0;
   if (getrandom(&group, sizeof(group), 0) != sizeof(group)) return base::Errno("getrandom", "");
-  return group | 0x80000000;  // not a small number, and not kAbandoned
+  return (kAbandoned & kMarkBits) | (group & ~kMarkBits);
 }
 
 Message AddressMessage(uint16_t type, uint16_t flags, const Link& link, const Prefix& prefix) {
@@ -261,7 +263,8 @@ absl::Status Links::DeleteAbandoned() {
   CRISP_ASSIGN_OR_RETURN(const std::vector<Link> links, All());
   absl::Status first;
   for (const Link& link : links) {
-    if (link.group == kAbandoned && link.kind == "veth" && IsVethName(link.name))
+    const bool marked = (link.group & kMarkBits) == (kAbandoned & kMarkBits);
+    if (marked && link.kind == "veth" && IsVethName(link.name))
       first.Update(SetGroup(link, *chosen));
   }
   Message request(RTM_DELLINK, NLM_F_ACK);
