@@ -41,7 +41,8 @@ struct Amounts {
   int pods_each = 10;  // of each worker
   int burst = 100;
   Crowd crowd = {.few = 100, .many = 500, .samples = 10};
-  int exec_seconds = 10;
+  int exec_seconds = 5;
+  int repeats = 3;
   int execs = 10'000;
   int mebibytes = 430;
   int pulls = 3;
@@ -52,6 +53,7 @@ constexpr Amounts kQuick = {.rounds = 5,
                             .burst = 10,
                             .crowd = {.few = 5, .many = 15, .samples = 3},
                             .exec_seconds = 2,
+                            .repeats = 1,
                             .execs = 300,
                             .mebibytes = 40,
                             .pulls = 1};
@@ -125,18 +127,32 @@ void Measure(const std::vector<Peer>& peers, const Amounts& amounts, KernelFloor
     timed = MeasureRounds(peers, amounts.rounds, floor, rootfs, daemon.dir() + "/floor", results);
   });
   checks.Run("pulls", [&] { MeasurePulls(peers, amounts.mebibytes, amounts.pulls, results); });
-  for (size_t runtime = 0; runtime < peers.size(); ++runtime) {
-    const Peer& peer = peers[runtime];
-    const auto run = [&](const char* what, const std::function<void()>& body) {
-      checks.Run(absl::StrCat(peer.name, ": ", what), body);
-    };
-    run("workers",
-        [&] { MeasureWorkers(peer, runtime, amounts.workers, amounts.pods_each, results); });
-    run("burst", [&] { MeasureBurst(peer, runtime, amounts.burst, results); });
-    run("cost of execs", [&] { MeasureExecCost(peer, runtime, amounts.exec_seconds, results); });
-    run("growth by execs", [&] { MeasureExecGrowth(peer, runtime, amounts.execs, results); });
-    run("many pods", [&] { MeasureCrowd(peer, runtime, amounts.crowd, results); });
-  }
+  // One runtime after the other for each, several times for those that are one value.
+  const auto each = [&](const char* what, int times,
+                        const std::function<void(const Peer&, size_t)>& measure) {
+    for (int i = 0; i < times * static_cast<int>(peers.size()); ++i) {
+      const size_t runtime = static_cast<size_t>(i) % peers.size();
+      const Peer& peer = peers[runtime];
+      const std::string name = absl::StrCat(peer.name, ": ", what);
+      if (checks.Run(name, [&] { measure(peer, runtime); })) continue;
+      checks.Run(name + ", removed", [&] { RemovePods(*peer.endpoint); });
+    }
+  };
+  each("workers", amounts.repeats, [&](const Peer& peer, size_t runtime) {
+    MeasureWorkers(peer, runtime, amounts.workers, amounts.pods_each, results);
+  });
+  each("burst", amounts.repeats, [&](const Peer& peer, size_t runtime) {
+    MeasureBurst(peer, runtime, amounts.burst, results);
+  });
+  each("cost of execs", amounts.repeats, [&](const Peer& peer, size_t runtime) {
+    MeasureExecCost(peer, runtime, amounts.exec_seconds, results);
+  });
+  each("growth by execs", 1, [&](const Peer& peer, size_t runtime) {
+    MeasureExecGrowth(peer, runtime, amounts.execs, results);
+  });
+  each("many pods", 1, [&](const Peer& peer, size_t runtime) {
+    MeasureCrowd(peer, runtime, amounts.crowd, results);
+  });
   if (!rounds) return;
   PrintTimeline("host network", timed.host_network);
   PrintTimeline("bridge", timed.bridge);
@@ -167,6 +183,7 @@ void Bench(const std::string& programs, const std::string& output, const Amounts
   Results results({"crisp", "containerd"});
   Measure(peers, amounts, floor, daemon, checks, results);
   results.Print();
+  Continue();
   Must(base::MakeDirs(output, 0755));
   Must(base::WriteFileAtomic(output + "/results.json", results.Json() + "\n", 0644));
   Must(base::WriteFileAtomic(output + "/chart.svg", results.Chart(), 0644));

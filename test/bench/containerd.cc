@@ -15,7 +15,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "base/deadline.h"
 #include "base/file.h"
+#include "bench/peer.h"
 #include "integration/daemon.h"
 #include "linux/spawn.h"
 
@@ -24,6 +27,8 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 using Runtime = v1::RuntimeService::Stub;
+
+constexpr absl::Duration kStartTime = absl::Seconds(60);
 
 constexpr char kConfig[] = R"(version = 3
 root = "DIR/root"
@@ -102,16 +107,30 @@ Containerd::Containerd(const std::string& programs, const std::string& certs,
   Must(linux::Run({"/bin/cp", {"cp", "-a", certs, this->certs()}, {}}, "", {}).status());
   const std::string config = absl::StrReplaceAll(kConfig, {{"DIR", dir()}, {"PROGRAMS", programs}});
   Must(base::WriteFileAtomic(dir() + "/config.toml", config, 0644));
-  Start();
+  try {
+    Start();
+  } catch (...) {
+    RemoveAll();
+    throw;
+  }
 }
 
 Containerd::~Containerd() {
   try {
-    RemovePods();
+    RemovePods(*this);
   } catch (const std::exception& error) {
     fprintf(stderr, "containerd: %s\n", error.what());
   }
+  RemoveAll();
+}
+
+// Containers that could not be removed end with their cgroups.
+void Containerd::RemoveAll() {
   Kill();
+  for (const char* root : {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"}) {
+    const std::string kill_file = root + cgroup_parent() + "/cgroup.kill";
+    (void)base::WriteExisting(kill_file, "1");
+  }
   for (const pid_t shim : Shims(dir())) kill(shim, SIGKILL);
   UnmountBelow(dir());
   test::RemoveBridge(bridge_);
@@ -124,18 +143,6 @@ Containerd::~Containerd() {
   rmdir(absl::StrCat("/sys/fs/cgroup", cgroup_parent()).c_str());
 }
 
-void Containerd::RemovePods() {
-  const v1::ListPodSandboxResponse pods = Call(runtime(), &Runtime::ListPodSandbox, {});
-  for (const v1::PodSandbox& pod : pods.items()) {
-    v1::StopPodSandboxRequest stop;
-    stop.set_pod_sandbox_id(pod.id());
-    Call(runtime(), &Runtime::StopPodSandbox, stop);
-    v1::RemovePodSandboxRequest remove;
-    remove.set_pod_sandbox_id(pod.id());
-    Call(runtime(), &Runtime::RemovePodSandbox, remove);
-  }
-}
-
 void Containerd::Start() {
   const base::UniqueFd log = Must(base::Open(dir() + "/log", O_WRONLY | O_CREAT | O_APPEND, 0644));
   const linux::Child child = Must(linux::Spawn(
@@ -145,10 +152,15 @@ void Containerd::Start() {
       {-1, log.get(), log.get()}));
   pid_ = child.pid;
   Connect();
-  for (int i = 0; i < 60; ++i) {
+  const base::Deadline give_up = base::Deadline::In(kStartTime);
+  while (!give_up.Passed()) {
     v1::VersionResponse response;
     if (Try(runtime(), &Runtime::Version, v1::VersionRequest(), &response, 1).ok()) return;
-    if (waitpid(pid_, nullptr, WNOHANG) == pid_) break;
+    if (waitpid(pid_, nullptr, WNOHANG) == pid_) {
+      pid_ = 0;
+      break;
+    }
+    absl::SleepFor(absl::Milliseconds(5));  // it serves before it has found its pods again
   }
   throw std::runtime_error("containerd does not serve:\n" + LogEnd());
 }

@@ -28,7 +28,7 @@ class Containerd final : public test::Endpoint {
   Containerd(const std::string& programs, const std::string& certs, const std::string& directory);
   void Start();
   void Kill();
-  void RemovePods();
+  void RemoveAll();
   std::string LogEnd() const;
 
   const std::string programs_;

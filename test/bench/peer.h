@@ -21,4 +21,7 @@ struct Peer {
   std::string certs;  // a certs.d tree of its own; empty: plain HTTP on loopback needs none
 };
 
+// Removes all its pods, of a measurement that has failed.
+void RemovePods(test::Endpoint& endpoint);
+
 }  // namespace crisp::bench

@@ -24,7 +24,7 @@ constexpr FigureInfo kFigures[] = {
     {"RemovePodSandbox", "ms"},
     {"CPU per exec", "ms", 12, 20},
     {"growth of the daemon by many execs", "KiB", 0, 0, /*compared=*/false},
-    {"8 workers", "pods/s", 10, 15, /*compared=*/true, /*more_is_better=*/true},
+    {"pods by several workers", "pods/s", 10, 15, /*compared=*/true, /*more_is_better=*/true},
     {"many pods at once, each", "ms"},
     {"pod up beside some pods", "ms"},
     {"pod up beside many pods", "ms"},

@@ -1,11 +1,15 @@
 #include "bench/rounds.h"
 
+#include "absl/time/clock.h"
 #include "bench/interrupt.h"
 
 namespace crisp::bench {
 namespace {
 
 double Millis(int64_t ns) { return static_cast<double>(ns) / 1e6; }
+
+// What a runtime and the kernel have put off must not fall into the other's turn.
+constexpr absl::Duration kRest = absl::Milliseconds(500);
 
 PodTimes Round(const Peer& peer, bool host_network) {
   TimedPod pod(*peer.endpoint, host_network);
@@ -46,6 +50,7 @@ Timed MeasureRounds(const std::vector<Peer>& peers, int rounds, KernelFloor& flo
     if (round >= 0) results.AddFloor(alone);
     for (size_t turn = 0; turn < peers.size(); ++turn) {
       const size_t runtime = round % 2 == 0 ? turn : peers.size() - 1 - turn;
+      absl::SleepFor(kRest);
       const PodTimes host = Round(peers[runtime], /*host_network=*/true);
       const PodTimes bridge = Round(peers[runtime], /*host_network=*/false);
       if (round < 0) continue;
