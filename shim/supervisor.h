@@ -5,9 +5,8 @@
 //
 // At "ended" exit.json is written and crispd is told the same on its tether (not after an abandoned
 // start, which leaves no record), and the shim exits. A detached start ends the shim, without a
-// record, where it would be "running". One thread; everything is an event. All
-// memory is static or in kernel buffers, except for connections, the messages of an operation in
-// progress, and execs.
+// record, where it would be "running". One thread; everything is an event. All memory is static or
+// in kernel buffers, except for connections, the messages of an operation in progress, and execs.
 #pragma once
 
 #include <sys/types.h>

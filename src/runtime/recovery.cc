@@ -28,7 +28,7 @@ using Names = std::vector<std::string>;
 // A shim whose crispd died during Start either finishes the start or kills the child; it needs no
 // longer than this after the death of crispd, so all of them together get no more.
 constexpr absl::Duration kSettleTime = absl::Seconds(2);
-constexpr absl::Duration kWatchPause = absl::Seconds(2);
+constexpr absl::Duration kWatchAgain = absl::Seconds(2);
 
 // What is left of a container: its facts, and the tether of its shim if that lives.
 struct Found {
@@ -265,7 +265,7 @@ void Recovery::WatchLater(const std::string& id, const std::function<absl::Statu
     }
     return true;
   };
-  core_.background.Add(absl::StrCat("watch ", id), again, kWatchPause);
+  core_.background.Add(absl::StrCat("watch ", id), again, kWatchAgain);
 }
 
 absl::Status Recovery::WatchShim(const std::string& id, const std::string& bundle) {
