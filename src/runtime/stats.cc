@@ -195,9 +195,9 @@ absl::StatusOr<std::vector<cni::InterfaceStats>> Stats::Interfaces(
     const sandbox::Sandbox& sandbox) const {
   if (sandbox.Read([](const store::SandboxRecord& record) { return record.netns_path.empty(); }))
     return absl::NotFoundError("the pod uses the host's network");
-  const std::optional<sandbox::Pause> pause = sandbox.pause();
+  const std::optional<linux::ProcessRef> pause = sandbox.launched();
   if (!pause.has_value()) return absl::NotFoundError("the pod has no process");
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd process, pause->process.OpenProcDirectory());
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd process, pause->OpenProcDirectory());
   return cni::ReadInterfaceStats(process.get());
 }
 

@@ -68,7 +68,8 @@ class Sandbox {
   std::optional<Pause> pause() const;
   // The pause is watched, and its end will be reported by PauseGone.
   void MarkLaunched(const linux::ProcessRef& pause);
-  // What was launched, whether it still lives or not.
+  // The process that was seen to live, whether it still does or not; what pause() has may be from
+  // before the host's last start.
   std::optional<linux::ProcessRef> launched() const;
   // What is known of the pause. False when it has ended already.
   bool SetPause(Pause pause);
