@@ -29,6 +29,7 @@ struct BuildContext {
   base::UniqueFd sandbox = {};  // O_PATH of /proc/<pause>, if the container is in a sandbox
   base::UniqueFd target = {};   // the same of the container whose PID namespace it joins
   uint64_t clone_flags = 0;
+  cgroup::JoinFds cgroup = {};  // a container's; an exec's are in the input
 
   bool Fail(absl::string_view what, int error = errno) {
     return input.report->Fail(error, std::string(what).c_str());
@@ -60,6 +61,8 @@ int MakeUserNamespace(const std::vector<oci::IdMapping>& uids,
 
 // mount_sources.cc: what comes from the host, as detached trees; before the private mount namespace
 bool PrepareMountSources(BuildContext& context);
+// The container's own cgroups, once they are there.
+bool PrepareCgroupBinds(BuildContext& context);
 // overlay.cc: in the private mount namespace, where overlays can be mounted unseen
 bool PrepareRootfs(BuildContext& context);
 bool PrepareImageMounts(BuildContext& context);

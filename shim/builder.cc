@@ -33,10 +33,12 @@ using ipc::Step;
 // Nothing else that the shim has open may reach the container: connections of crispd, the log,
 // streams of other processes.
 void CloseInherited(const BuilderInput& input) {
-  std::vector<int> keep = {input.done,       input.stdio[0],       input.stdio[1],
-                           input.stdio[2],   input.console_socket, input.barrier,
-                           input.clone_into, input.args_file,      input.cgroup->v2.get()};
-  for (const base::UniqueFd& tasks : input.cgroup->tasks) keep.push_back(tasks.get());
+  std::vector<int> keep = {input.done,           input.stdio[0],  input.stdio[1],
+                           input.stdio[2],       input.barrier,   input.gate,
+                           input.console_socket, input.args_file, input.clone_into};
+  if (input.cgroup != nullptr) {
+    for (const base::UniqueFd& tasks : input.cgroup->tasks) keep.push_back(tasks.get());
+  }
   std::sort(keep.begin(), keep.end());
   unsigned next = 3;
   for (const int fd : keep) {
@@ -113,6 +115,24 @@ bool CompileProcessToAdd(BuildContext& context) {
   return TakePlan(context, CompileExec(context.spec, exec));
 }
 
+// crispd makes the group while the steps before this one are done.
+bool AwaitCgroup(BuildContext& context) {
+  char go;
+  ssize_t n = 0;
+  do {
+    n = read(context.input.gate, &go, 1);
+  } while (n < 0 && errno == EINTR);
+  if (n != 1) return context.Fail("the start was given up", ECANCELED);
+  const ::shim::v1::Start& start = *context.start;
+  absl::StatusOr<cgroup::JoinFds> group =
+      cgroup::OpenJoin({.v2 = start.cgroup_v2(),
+                        .v1 = {start.cgroup_v1().begin(), start.cgroup_v1().end()},
+                        .oom_file = ""});
+  if (!group.ok()) return context.Fail(group.status());
+  context.cgroup = *std::move(group);
+  return PrepareCgroupBinds(context);
+}
+
 [[noreturn]] void RunChild(const BuildContext& context) {
   Child child = {.process = context.plan.process,
                  .launch = context.exec == nullptr ? &context.plan : nullptr,
@@ -122,6 +142,10 @@ bool CompileProcessToAdd(BuildContext& context) {
 }
 
 bool CloneChild(BuildContext& context) {
+  const cgroup::JoinFds& group =
+      context.input.cgroup != nullptr ? *context.input.cgroup : context.cgroup;
+  for (const base::UniqueFd& tasks : group.tasks)
+    context.plan.process.v1_tasks.push_back(tasks.get());
   clone_args args = {};
   args.flags = CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_INTO_CGROUP | context.clone_flags;
   // The kernel stores the pid before the child runs: the shim can kill the child even if the
@@ -129,7 +153,8 @@ bool CloneChild(BuildContext& context) {
   Report& report = *context.input.report;
   args.parent_tid = reinterpret_cast<uint64_t>(
       context.plan.process.pid_namespace < 0 ? &report.child : &report.helper);
-  args.cgroup = static_cast<uint64_t>(context.input.clone_into);
+  args.cgroup = static_cast<uint64_t>(context.input.clone_into >= 0 ? context.input.clone_into
+                                                                    : group.v2.get());
   const pid_t pid = linux::Clone3(args);
   if (pid == 0) RunChild(context);
   return pid > 0 || context.Fail("clone3");
@@ -150,6 +175,7 @@ constexpr BuildStep kContainerSteps[] = {
     {Step::kRootfs,         PrepareRootfs},
     {Step::kImageMounts,    PrepareImageMounts},
     {Step::kProcess,        PrepareProcess},
+    {Step::kAwaitCgroup,    AwaitCgroup},            // late, so that it need not wait long
     {Step::kJoinNamespaces, JoinNamespaces},         // late: in a user namespace the builder has
                                                      // no rights on the host any more
     {Step::kClone,          CloneChild},

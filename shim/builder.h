@@ -29,10 +29,12 @@ struct BuilderInput {
   int stdio[3] = {-1, -1, -1};  // -1: /dev/null
   int console_socket = -1;      // with a terminal: where the child sends the pty master
   int barrier = -1;             // read end; -1: the child does not wait
-  const cgroup::JoinFds* cgroup = nullptr;
-  int clone_into = -1;          // cgroup2 directory
-  int args_file = -1;           // of an exec: has its arguments, if they did not fit into a packet
-  linux::ProcessRef init = {};  // for an exec: the process whose namespaces it joins
+  int gate = -1;                // of a container, read end: one byte comes when its cgroup is there
+  // Of an exec:
+  const cgroup::JoinFds* cgroup = nullptr;  // the container's
+  int clone_into = -1;                      // cgroup2 directory
+  int args_file = -1;                       // has its arguments, if they did not fit into a packet
+  linux::ProcessRef init = {};              // the process whose namespaces it joins
 };
 
 // Run in the forked process.

@@ -145,15 +145,6 @@ bool PrepareBind(BuildContext& context, MountPlan& mount) {
          context.Fail(absl::StrCat(mount.source, ": mount_setattr"));
 }
 
-bool PrepareCgroupBinds(BuildContext& context, const MountPlan& mount) {
-  for (CgroupBind& bind : context.plan.cgroup_binds) {
-    bind.tree = CloneTree(bind.source.c_str(), false);
-    if (bind.tree < 0 || !SetAttributes(bind.tree, mount.options.top, false))
-      return context.Fail(bind.source);
-  }
-  return true;
-}
-
 // Covers masked files, and is the stdin of containers without stdin. Read-only, because a container
 // could otherwise chmod the host's node through it.
 bool PrepareNull(BuildContext& context) {
@@ -197,6 +188,18 @@ bool IdMapTree(int tree, int user_namespace, bool recursive) {
                        sizeof(attr)) == 0;
 }
 
+bool PrepareCgroupBinds(BuildContext& context) {
+  for (const MountPlan& mount : context.plan.mounts) {
+    if (mount.kind != MountKind::kCgroup) continue;
+    for (CgroupBind& bind : context.plan.cgroup_binds) {
+      bind.tree = CloneTree(bind.source.c_str(), false);
+      if (bind.tree < 0 || !SetAttributes(bind.tree, mount.options.top, false))
+        return context.Fail(bind.source);
+    }
+  }
+  return true;
+}
+
 bool PrepareMountSources(BuildContext& context) {
   if (!CloneFromSandbox(context)) return false;
   for (MountPlan& mount : context.plan.mounts) {
@@ -205,7 +208,6 @@ bool PrepareMountSources(BuildContext& context) {
         context.joins_pid_namespace() && !CloneProc(context, mount)) {
       return false;
     }
-    if (mount.kind == MountKind::kCgroup && !PrepareCgroupBinds(context, mount)) return false;
   }
   if (!PrepareNull(context)) return false;
   if (!context.has_user_namespace()) return true;

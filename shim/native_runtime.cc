@@ -29,11 +29,7 @@ bool MakePipe(base::UniqueFd& read_end, base::UniqueFd& write_end) {
 }
 
 BuilderInput InputOf(const RuntimeHost& host, const LaunchFds& fds) {
-  BuilderInput input = {.bundle = host.bundle,
-                        .cgroup = host.cgroup,
-                        .clone_into = fds.group,
-                        .args_file = fds.args_file,
-                        .init = host.init};
+  BuilderInput input = {.bundle = host.bundle};
   std::copy(std::begin(fds.stdio), std::end(fds.stdio), std::begin(input.stdio));
   return input;
 }
@@ -43,8 +39,9 @@ class NativeLaunch final : public Launch, public EventSource {
   NativeLaunch(EventLoop& loop, LaunchOwner& owner) : loop_(loop), owner_(owner) {}
   ~NativeLaunch() override { Close(); }
 
-  // Completes `input`. False and errno on failure, as Fork().
-  bool Prepare(BuilderInput& input, bool park, bool terminal);
+  // Complete `input`. False and errno on failure, as Fork().
+  bool Prepare(BuilderInput& input, bool terminal);
+  bool PrepareWaits(BuilderInput& input, bool park);
   // `build` runs in the builder and does not return.
   template <typename Build>
   bool Fork(Build build);
@@ -54,8 +51,9 @@ class NativeLaunch final : public Launch, public EventSource {
   bool ok() const override;
   LaunchFailure failure() const override;
   void AddPhases(::shim::v1::Started& started) const override;
+  void CgroupMade() override { LetGo(gate_); }
   bool is_parked() const override { return barrier_.valid(); }
-  void Release() override;
+  void Release() override { LetGo(barrier_); }
   base::UniqueFd TakeTerminal() override;
   void Close() override;
   // The builder, or the helper that it has left (child/inside.cc).
@@ -65,6 +63,7 @@ class NativeLaunch final : public Launch, public EventSource {
   void OnEvent(uint32_t events) override;  // of done_
 
  private:
+  static void LetGo(base::UniqueFd& pipe);
   void FinishIfOver();
 
   EventLoop& loop_;
@@ -75,15 +74,17 @@ class NativeLaunch final : public Launch, public EventSource {
   bool helper_killed_ = false;
   int64_t finished_ns_ = 0;
   base::UniqueFd done_;     // read end
+  base::UniqueFd gate_;     // write end
   base::UniqueFd barrier_;  // write end
   base::UniqueFd console_;
   // The builder's ends, until it is forked.
   base::UniqueFd child_done_;
+  base::UniqueFd child_gate_;
   base::UniqueFd child_barrier_;
   base::UniqueFd child_console_;
 };
 
-bool NativeLaunch::Prepare(BuilderInput& input, bool park, bool terminal) {
+bool NativeLaunch::Prepare(BuilderInput& input, bool terminal) {
   void* page =
       mmap(nullptr, sizeof(Report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return false;
@@ -91,10 +92,6 @@ bool NativeLaunch::Prepare(BuilderInput& input, bool park, bool terminal) {
   if (!MakePipe(done_, child_done_)) return false;
   input.report = report_;
   input.done = child_done_.get();
-  if (park) {
-    if (!MakePipe(child_barrier_, barrier_)) return false;
-    input.barrier = child_barrier_.get();
-  }
   if (terminal) {
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) return false;
@@ -103,6 +100,15 @@ bool NativeLaunch::Prepare(BuilderInput& input, bool park, bool terminal) {
     input.console_socket = fds[1];
   }
   return fcntl(done_.get(), F_SETFL, O_NONBLOCK) == 0;
+}
+
+bool NativeLaunch::PrepareWaits(BuilderInput& input, bool park) {
+  if (!MakePipe(child_gate_, gate_)) return false;
+  input.gate = child_gate_.get();
+  if (!park) return true;
+  if (!MakePipe(child_barrier_, barrier_)) return false;
+  input.barrier = child_barrier_.get();
+  return true;
 }
 
 template <typename Build>
@@ -117,6 +123,7 @@ bool NativeLaunch::Fork(Build build) {
     build();
   }
   child_done_.reset();
+  child_gate_.reset();
   child_barrier_.reset();
   child_console_.reset();
   if (builder_ > 0) return true;
@@ -148,10 +155,10 @@ void NativeLaunch::AddPhases(::shim::v1::Started& started) const {
   }
 }
 
-void NativeLaunch::Release() {
+void NativeLaunch::LetGo(base::UniqueFd& pipe) {
   const char go = 'g';
-  (void)!write(barrier_.get(), &go, 1);  // that the child is gone is seen on done_
-  barrier_.reset();
+  (void)!write(pipe.get(), &go, 1);  // that its reader is gone is seen on done_
+  pipe.reset();
 }
 
 base::UniqueFd NativeLaunch::TakeTerminal() {
@@ -176,6 +183,7 @@ base::UniqueFd NativeLaunch::TakeTerminal() {
 void NativeLaunch::Close() {
   if (done_.valid()) loop_.Remove(done_.get());
   done_.reset();
+  gate_.reset();
   barrier_.reset();
   console_.reset();
   if (report_ != nullptr) munmap(report_, sizeof(Report));
@@ -230,7 +238,8 @@ std::unique_ptr<Launch> NativeRuntime::StartContainer(const RuntimeHost& host, L
   auto launch = std::make_unique<NativeLaunch>(*host.loop, owner);
   BuilderInput input = InputOf(host, fds);
   // Only the builder reads the spec: it is given both pipes and a socket for a terminal.
-  const bool ok = launch->Prepare(input, start.park(), /*terminal=*/true) &&
+  const bool ok = launch->Prepare(input, /*terminal=*/true) &&
+                  launch->PrepareWaits(input, start.park()) &&
                   launch->Fork([&] { BuildContainer(input, start); });
   return ok ? std::move(launch) : GiveUp(std::move(launch));
 }
@@ -240,8 +249,12 @@ std::unique_ptr<Launch> NativeRuntime::StartExec(const RuntimeHost& host, Launch
                                                  const ::shim::v1::Exec& exec) {
   auto launch = std::make_unique<NativeLaunch>(*host.loop, owner);
   BuilderInput input = InputOf(host, fds);
-  const bool ok = launch->Prepare(input, /*park=*/false, exec.tty()) &&
-                  launch->Fork([&] { BuildExec(input, exec); });
+  input.cgroup = host.cgroup;
+  input.clone_into = fds.group;
+  input.args_file = fds.args_file;
+  input.init = host.init;
+  const bool ok =
+      launch->Prepare(input, exec.tty()) && launch->Fork([&] { BuildExec(input, exec); });
   return ok ? std::move(launch) : GiveUp(std::move(launch));
 }
 

@@ -123,8 +123,6 @@ bool PrepareProcess(BuildContext& context) {
   process.envp = Pointers(process.env);
   process.done = context.input.done;
   process.console_socket = context.input.console_socket;
-  for (const base::UniqueFd& tasks : context.input.cgroup->tasks)
-    process.v1_tasks.push_back(tasks.get());
   if (context.joins_pid_namespace() && !AddSeccompGate(process))
     return context.Fail("the seccomp filter has no room for one more rule");
   const char* not_reset = ResetPriorities();

@@ -59,6 +59,9 @@ class Launch {
   // Appends the steps done and their durations.
   virtual void AddPhases(::shim::v1::Started& started) const = 0;
 
+  // The container's cgroup is there, and RuntimeHost::cgroup is open: called once for a container,
+  // which may be prepared before it but has no process yet. Not for an exec.
+  virtual void CgroupMade() = 0;
   // Whether the process waits for Release(), or will.
   virtual bool is_parked() const = 0;
   virtual void Release() = 0;
@@ -79,14 +82,14 @@ class Launch {
 struct RuntimeHost {
   EventLoop* loop = nullptr;
   const char* bundle = nullptr;
-  const cgroup::JoinFds* cgroup = nullptr;
-  linux::ProcessRef init = {};  // once it runs
+  const cgroup::JoinFds* cgroup = nullptr;  // open from Launch::CgroupMade() on
+  linux::ProcessRef init = {};              // once it runs
 };
 
 // Descriptors of the new process, borrowed for the call.
 struct LaunchFds {
   int stdio[3] = {-1, -1, -1};  // -1: /dev/null
-  int group = -1;               // the cgroup2 directory it starts in
+  int group = -1;               // of an exec: the cgroup2 directory it starts in
   int args_file = -1;           // of an Exec with args_in_file
 };
 

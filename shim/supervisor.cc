@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
@@ -38,6 +39,17 @@ constexpr int64_t kLastOutputNs = 2 * kSecond;
   reply.mutable_exited()->set_finished_at_ns(record.finished_at_ns);
   reply.mutable_exited()->set_on_disk(on_disk);
   return reply;
+}
+
+// OOM kills are counted in the hierarchy that has the memory controller, if there is one.
+absl::StatusOr<cgroup::JoinFds> OpenGroup(cgroup::Directories directories) {
+  std::string candidate = absl::StrCat(directories.v2, "/memory.events");
+  for (size_t i = 0; directories.oom_file.empty() && i <= directories.v1.size(); ++i) {
+    if (access(candidate.c_str(), R_OK) == 0) directories.oom_file = candidate;
+    if (i < directories.v1.size())
+      candidate = absl::StrCat(directories.v1[i], "/memory.oom_control");
+  }
+  return cgroup::OpenJoin(directories);
 }
 
 bool WasOomKilled(const cgroup::JoinFds& cgroup, uint64_t kills_before) {
@@ -154,6 +166,7 @@ void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& re
 }
 
 void Supervisor::OnControl(Connection& connection, const ::shim::v1::Control& control) {
+  if (control.has_cgroup_made() && &connection == starter_) OnCgroupMade();
   if (control.has_release() && &connection == starter_) launch_->Release();
   if (control.has_kill_exec()) execs_.Kill(connection);
 }
@@ -174,31 +187,23 @@ void Supervisor::OnHangup(Connection& connection) {
 
 // --- start
 
-bool Supervisor::OpenCgroup(Connection& connection, const ::shim::v1::Start& start) {
-  cgroup::Directories directories = {.v2 = start.cgroup_v2(),
-                                     .v1 = {start.cgroup_v1().begin(), start.cgroup_v1().end()},
-                                     .oom_file = ""};
-  // OOM kills are counted in the hierarchy that has the memory controller, if there is one.
-  std::string candidate = absl::StrCat(directories.v2, "/memory.events");
-  for (size_t i = 0; directories.oom_file.empty() && i <= directories.v1.size(); ++i) {
-    if (access(candidate.c_str(), R_OK) == 0) directories.oom_file = candidate;
-    if (i < directories.v1.size())
-      candidate = absl::StrCat(directories.v1[i], "/memory.oom_control");
-  }
-  absl::StatusOr<cgroup::JoinFds> fds = cgroup::OpenJoin(directories);
-  if (!fds.ok()) {
-    connection.Fail(ipc::Step::kCgroup, 0, std::string(fds.status().message()));
-    return false;
-  }
-  cgroup_ = *std::move(fds);
-  absl::StatusOr<base::UniqueFd> events = cgroup::OpenEvents(cgroup_.v2.get());
+// Until then nothing of the container runs.
+void Supervisor::OnCgroupMade() {
+  if (state_ != State::kStarting || cgroup_.v2.valid()) return;
+  base::Failpoint("shim: cgroup made");
+  absl::StatusOr<cgroup::JoinFds> group = OpenGroup(std::exchange(directories_, {}));
+  absl::StatusOr<base::UniqueFd> events =
+      group.ok() ? cgroup::OpenEvents(group->v2.get()) : group.status();
   if (!events.ok()) {
-    connection.Fail(ipc::Step::kCgroup, 0, std::string(events.status().message()));
-    return false;
+    Connection& starter = *starter_;
+    starter_ = nullptr;
+    starter.Fail(ipc::Step::kCgroup, events.status());
+    return Abandon();
   }
+  cgroup_ = *std::move(group);
   group_events_.fd = *std::move(events);
   if (cgroup_.oom.valid()) oom_kills_before_ = cgroup::OomKills(cgroup_.oom.get()).value_or(0);
-  return true;
+  launch_->CgroupMade();
 }
 
 bool Supervisor::OpenStdio(bool want_stdin, LaunchFds& input) {
@@ -230,8 +235,10 @@ void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
   if (!detached_ && !log_.Open(start.log_path()))
     return connection.Fail(ipc::Step::kLog, errno, start.log_path());
   base::Failpoint("shim: log open");
-  if (!OpenCgroup(connection, start)) return;
-  LaunchFds fds = {.group = cgroup_.v2.get()};
+  directories_ = {.v2 = start.cgroup_v2(),
+                  .v1 = {start.cgroup_v1().begin(), start.cgroup_v1().end()},
+                  .oom_file = ""};
+  LaunchFds fds;
   if (!detached_ && !OpenStdio(start.stdin(), fds))
     return connection.Fail(ipc::Step::kStdio, errno, "");
   stdin_once_ = start.stdin_once();

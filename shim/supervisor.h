@@ -69,7 +69,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   void OnTime();
 
   void Start(Connection& connection, const ::shim::v1::Start& start);
-  bool OpenCgroup(Connection& connection, const ::shim::v1::Start& start);
+  void OnCgroupMade();
   bool OpenStdio(bool want_stdin, LaunchFds& fds);
   void OnRunning();
   bool OpenOutputs();
@@ -100,6 +100,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   int keyring_error_ = 0;
   int64_t deadline_ns_ = 0;  // CLOCK_MONOTONIC; when the state ends by itself. 0: never
 
+  cgroup::Directories directories_;  // of the cgroup, until it is made and opened
   cgroup::JoinFds cgroup_;
   uint64_t oom_kills_before_ = 0;
   std::unique_ptr<Launch> launch_;

@@ -70,6 +70,7 @@ constexpr StepInfo kSteps[] = {
     {Step::kNoNewPrivileges, "no new privileges", Blame::kHost},
     {Step::kExec, "exec", Blame::kClient},
     {Step::kInherited, "inherited attributes", Blame::kHost},
+    {Step::kAwaitCgroup, "wait for cgroup", Blame::kHost},
 };
 
 constexpr bool IsIndexedByStep() {

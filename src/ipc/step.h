@@ -60,8 +60,10 @@ enum class Step : uint8_t {
   kNoNewPrivileges = 42,
   kExec = 43,
   kInherited = 44,
+  // The builder again.
+  kAwaitCgroup = 45,
 };
-inline constexpr uint32_t kLastStep = static_cast<uint32_t>(Step::kInherited);
+inline constexpr uint32_t kLastStep = static_cast<uint32_t>(Step::kAwaitCgroup);
 
 // What users read ("working directory"); empty for kNone. A literal.
 const char* StepName(Step step);

@@ -1,4 +1,5 @@
-// StartContainer: shim -> cgroup with limits -> the container's first process runs.
+// StartContainer: shim, which prepares the container -> cgroup with limits -> the container's first
+// process runs.
 #include <signal.h>
 
 #include "absl/strings/str_cat.h"
@@ -57,17 +58,18 @@ absl::Status Containers::Launch(container::Container& container, base::Deadline 
   CRISP_ASSIGN_OR_RETURN(shim_client::LaunchedShim shim,
                          core_.shims.Launch(bundle, record.id.str()));
   base::Failpoint("start container: shim launched");
-  // While the shim's program is loaded: the two take about as long.
-  const absl::Status made =
-      base::Prefix(core_.cgroups.Create(cgroup_path, limits), "create cgroup");
+  absl::StatusOr<shim_client::PendingStart> pending =
+      shim_client::PendingStart::Ask(std::move(shim.operation), start);
+  // While the shim prepares the container.
+  absl::Status made = pending.status();
+  if (made.ok()) made = base::Prefix(core_.cgroups.Create(cgroup_path, limits), "create cgroup");
   base::Failpoint("start container: cgroup made");
   if (!made.ok()) {
-    (void)linux::SendSignal(shim.pidfd.get(), SIGKILL);  // it has started nothing
+    (void)linux::SendSignal(shim.pidfd.get(), SIGKILL);  // nothing of the container runs yet
     (void)core_.monitor.WatchProcess("", std::move(shim.pidfd));
     return made;
   }
-  const absl::StatusOr<shim::v1::Started> started =
-      shim_client::Start(shim.operation, start, deadline);
+  const absl::StatusOr<shim::v1::Started> started = pending->Run(deadline);
   if (started.ok()) {
     container.MarkStarted(InitOf(*started));
     base::Failpoint("start container: runs");
@@ -75,7 +77,6 @@ absl::Status Containers::Launch(container::Container& container, base::Deadline 
   }
   // Also after a failure: the monitor reaps the shim. A container that ended at once is found by
   // OnGone, which comes after MarkStarted.
-  shim.operation.Close();
   CRISP_RETURN_IF_ERROR(
       core_.monitor.Watch(record.id.str(), std::move(shim.tether), std::move(shim.pidfd)));
   base::Failpoint("start container: shim watched");

@@ -1,4 +1,4 @@
-// RunPodSandbox: record -> bundle -> shim -> cgroup -> the shim clones pause with its namespaces
+// RunPodSandbox: record -> bundle -> shim and cgroup -> the shim clones pause with its namespaces
 // and parks it -> crispd pins the network namespace and runs CNI -> pause is released, the shim
 // ends, and crispd watches pause itself -> the pod's files -> acknowledged.
 #include "runtime/sandboxes.h"
@@ -163,14 +163,16 @@ absl::Status Sandboxes::BringUp(sandbox::Sandbox& sandbox, base::Deadline deadli
   ShimEnd shim_end(core_.monitor, shim);
   timeline.Mark("launch shim");
   base::Failpoint("run sandbox: shim launched");
-  // While the shim's program is loaded: the two take about as long.
+  shim::v1::Start start = StartMessage(core_.cgroups, cgroup_path);
+  start.set_detached(true);
+  start.set_park(true);
+  CRISP_ASSIGN_OR_RETURN(shim_client::PendingStart pending,
+                         shim_client::PendingStart::Ask(std::move(shim.operation), start));
+  // While the shim prepares the pause.
   CRISP_RETURN_IF_ERROR(CreateCgroup(record, cgroup_path, deadline));
   timeline.Mark("cgroup");
   base::Failpoint("run sandbox: cgroup made");
-  shim::v1::Start start = StartMessage(core_.cgroups, cgroup_path);
-  start.set_detached(true);
-  CRISP_ASSIGN_OR_RETURN(shim_client::ParkedStart parked,
-                         shim_client::StartParked(std::move(shim.operation), start, deadline));
+  CRISP_ASSIGN_OR_RETURN(shim_client::ParkedStart parked, pending.Park(deadline));
   timeline.Mark("clone pause");
   base::Failpoint("run sandbox: pause cloned");
   cni::PodNetwork network;

@@ -90,26 +90,32 @@ absl::Status AskKill(const ipc::Channel& channel) {
 
 bool IsOomKilled(const absl::Status& status) { return status.GetPayload(kOomKilled).has_value(); }
 
-absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
-                                        base::Deadline deadline) {
+absl::StatusOr<PendingStart> PendingStart::Ask(ipc::Channel channel, const shim::v1::Start& start) {
   shim::v1::Request request;
   *request.mutable_start() = start;
-  request.mutable_start()->set_park(false);
   CRISP_RETURN_IF_ERROR(channel.Send(request));
   base::Failpoint("launch shim: start asked");
-  return ReceiveStarted(channel, deadline);
+  return PendingStart(std::move(channel));
 }
 
-absl::StatusOr<ParkedStart> StartParked(ipc::Channel channel, const shim::v1::Start& start,
-                                        base::Deadline deadline) {
-  shim::v1::Request request;
-  *request.mutable_start() = start;
-  request.mutable_start()->set_park(true);
-  CRISP_RETURN_IF_ERROR(channel.Send(request));
-  base::Failpoint("launch shim: parked start asked");
-  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel, deadline));
+// A shim that has closed the connection has said before why the start has failed.
+void PendingStart::TellCgroupMade() const {
+  shim::v1::Control made;
+  made.mutable_cgroup_made();
+  channel_.Send(made).IgnoreError();
+  base::Failpoint("launch shim: cgroup told");
+}
+
+absl::StatusOr<shim::v1::Started> PendingStart::Run(base::Deadline deadline) {
+  TellCgroupMade();
+  return ReceiveStarted(channel_, deadline);
+}
+
+absl::StatusOr<ParkedStart> PendingStart::Park(base::Deadline deadline) {
+  TellCgroupMade();
+  CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel_, deadline));
   if (!reply.has_created()) return Unexpected();
-  return ParkedStart(std::move(channel), reply.created().pid());
+  return ParkedStart(std::move(channel_), reply.created().pid());
 }
 
 absl::StatusOr<shim::v1::Started> ParkedStart::Release(base::Deadline deadline) {

@@ -18,11 +18,6 @@
 
 namespace crisp::shim_client {
 
-// Starts the container on a launched shim's operation channel. After an error the shim kills what
-// it has started once the channel is closed.
-absl::StatusOr<shim::v1::Started> Start(const ipc::Channel& channel, const shim::v1::Start& start,
-                                        base::Deadline deadline);
-
 // Whether a start failed with this because the kernel killed the process for lack of memory.
 bool IsOomKilled(const absl::Status& status);
 
@@ -35,15 +30,27 @@ class ParkedStart {
   absl::StatusOr<shim::v1::Started> Release(base::Deadline deadline);
 
  private:
-  friend absl::StatusOr<ParkedStart> StartParked(ipc::Channel channel, const shim::v1::Start& start,
-                                                 base::Deadline deadline);
+  friend class PendingStart;
   ParkedStart(ipc::Channel channel, pid_t pid) : channel_(std::move(channel)), pid_(pid) {}
   ipc::Channel channel_;
   pid_t pid_;
 };
-// As Start, with start.park set whatever the caller has there.
-absl::StatusOr<ParkedStart> StartParked(ipc::Channel channel, const shim::v1::Start& start,
-                                        base::Deadline deadline);
+
+// A start that was asked for. The shim prepares the container while the caller makes its cgroup.
+// Dropping this closes the channel, so the shim ends what it has begun.
+class PendingStart {
+ public:
+  // Does not wait. `channel` is a launched shim's operation channel.
+  static absl::StatusOr<PendingStart> Ask(ipc::Channel channel, const shim::v1::Start& start);
+  // One of the two, once, when the cgroup is made: the container runs, or with start.park waits.
+  absl::StatusOr<shim::v1::Started> Run(base::Deadline deadline);
+  absl::StatusOr<ParkedStart> Park(base::Deadline deadline);
+
+ private:
+  explicit PendingStart(ipc::Channel channel) : channel_(std::move(channel)) {}
+  void TellCgroupMade() const;
+  ipc::Channel channel_;
+};
 
 class ExecSession;
 

@@ -39,6 +39,7 @@ TEST_CASE("numbers on the wire stay what they are") {
   CHECK(StepOf(32, "") == Step::kWorkdir);
   CHECK(StepOf(43, "") == Step::kExec);
   CHECK(StepOf(44, "") == Step::kInherited);
+  CHECK(StepOf(45, "") == Step::kAwaitCgroup);
 }
 
 TEST_CASE("a step this crispd does not know is kNone") {

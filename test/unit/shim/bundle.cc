@@ -204,16 +204,25 @@ shim_client::LaunchedShim Bundle::Launch(const oci::Spec& spec) {
   return *std::move(shim);
 }
 
+absl::StatusOr<shim::v1::Started> Bundle::StartBy(shim_client::LaunchedShim& shim) {
+  absl::StatusOr<shim_client::PendingStart> pending =
+      shim_client::PendingStart::Ask(std::move(shim.operation), request_);
+  if (!pending.ok()) return pending.status();
+  return pending->Run(DeadlineIn(20'000));
+}
+
 absl::StatusOr<shim::v1::Started> Bundle::Start(
     const oci::Spec& spec, const std::function<absl::Status(pid_t)>& on_created) {
   shim_ = Launch(spec);
   absl::StatusOr<shim::v1::Started> started = absl::InternalError("");
   if (on_created == nullptr) {
-    started = shim_client::Start(shim_->operation, request_, DeadlineIn(20'000));
-    shim_->operation.Close();
+    started = StartBy(*shim_);
   } else {
-    absl::StatusOr<shim_client::ParkedStart> parked =
-        shim_client::StartParked(std::move(shim_->operation), request_, DeadlineIn(20'000));
+    request_.set_park(true);
+    absl::StatusOr<shim_client::PendingStart> pending =
+        shim_client::PendingStart::Ask(std::move(shim_->operation), request_);
+    if (!pending.ok()) return pending.status();
+    absl::StatusOr<shim_client::ParkedStart> parked = pending->Park(DeadlineIn(20'000));
     absl::Status status = parked.status();
     if (status.ok()) status = on_created(parked->pid());
     if (!status.ok()) return status;

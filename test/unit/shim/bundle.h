@@ -61,6 +61,8 @@ class Bundle {
       const oci::Spec& spec, const std::function<absl::Status(pid_t)>& on_created = {});
   // Starts a shim; the test sends the requests.
   shim_client::LaunchedShim Launch(const oci::Spec& spec);
+  // Asks a launched shim for a start and says that the cgroup is there.
+  absl::StatusOr<shim::v1::Started> StartBy(shim_client::LaunchedShim& shim);
   // A launcher of its own, which gives the shim this process's limit of open files as it is now.
   void MakeLauncher();
   // Waits at most 20 s for the shim's end, reaps it and reads exit.json.

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "bundle.h"
 #include "linux/process_ref.h"
+#include "linux/syscalls.h"
 #include "unit/eventually.h"
 
 namespace crisp::test {
@@ -22,6 +23,36 @@ namespace {
 // The processes in the container's cgroup, one pid per line.
 std::string Processes(const Bundle& bundle) {
   return base::ReadFile(bundle.group() + "/cgroup.procs").value_or("");
+}
+
+// Asks for the start, and says that the cgroup is there.
+absl::Status SendStart(const ipc::Channel& operation, Bundle& bundle) {
+  shim::v1::Request request;
+  *request.mutable_start() = bundle.request();
+  shim::v1::Control made;
+  made.mutable_cgroup_made();
+  const absl::Status asked = operation.Send(request);
+  return asked.ok() ? operation.Send(made) : asked;
+}
+
+// The builder of a shim that has prepared all and waits for the cgroup; 0 when there is none. Its
+// mounts are its own by then.
+pid_t WaitingBuilder(const shim_client::LaunchedShim& shim) {
+  const std::string info = Slurp(absl::StrCat("/proc/self/fdinfo/", shim.pidfd.get()));
+  const size_t at = info.find("Pid:");
+  REQUIRE(at != std::string::npos);
+  const int pid = atoi(info.c_str() + at + 4);
+  const auto link = [](int process) {
+    char target[64] = {};
+    const std::string path = absl::StrCat("/proc/", process, "/ns/mnt");
+    return readlink(path.c_str(), target, sizeof(target) - 1) < 0 ? "" : std::string(target);
+  };
+  const int builder =
+      atoi(base::ReadFile(absl::StrCat("/proc/", pid, "/task/", pid, "/children"))->c_str());
+  const auto stat = base::ReadFile(absl::StrCat("/proc/", builder, "/stat"));
+  const bool waits = builder != 0 && stat.ok() && absl::StrContains(*stat, ") S ") &&
+                     link(builder) != link(pid) && !link(builder).empty();
+  return waits ? builder : 0;
 }
 
 std::string FailureOf(const oci::Spec& spec, const std::function<void(Bundle&)>& prepare = {}) {
@@ -106,7 +137,7 @@ TEST_CASE("crispd is told how a container ended, also when the exit cannot be re
     Bundle bundle;
     shim_client::LaunchedShim shim = bundle.Launch(ShellSpec("read line; exit 3"));
     bundle.request().set_stdin(true);
-    REQUIRE(shim_client::Start(shim.operation, bundle.request(), DeadlineIn(20'000)).ok());
+    REQUIRE(bundle.StartBy(shim).ok());
     // A second tether, as of a crispd that was restarted.
     absl::StatusOr<ipc::Channel> second = ipc::Connect(bundle.path() + "/shim.sock");
     REQUIRE(second.ok());
@@ -134,7 +165,7 @@ TEST_CASE("crispd is told how a container ended, also when the exit cannot be re
 TEST_CASE("a crispd that is started while a container ends is told how it ended", "[shim]") {
   Bundle bundle;
   shim_client::LaunchedShim shim = bundle.Launch(DefaultSpec({"sleep", "1000"}));
-  const auto started = shim_client::Start(shim.operation, bundle.request(), DeadlineIn(20'000));
+  const auto started = bundle.StartBy(shim);
   REQUIRE(started.ok());
   REQUIRE(kill(started->shim_pid(), SIGSTOP) == 0);
   REQUIRE(kill(started->pid(), SIGKILL) == 0);
@@ -210,9 +241,7 @@ TEST_CASE("a detached start whose connection is closed at any moment is done or 
     Bundle bundle;
     shim_client::LaunchedShim shim = bundle.Launch(DefaultSpec({"sleep", "1000"}));
     bundle.request().set_detached(true);
-    shim::v1::Request request;
-    *request.mutable_start() = bundle.request();
-    REQUIRE(shim.operation.Send(request).ok());
+    REQUIRE(SendStart(shim.operation, bundle).ok());
     timespec pause = {.tv_sec = 0, .tv_nsec = delay_us * 1000};
     nanosleep(&pause, nullptr);
     shim.operation.Close();
@@ -228,9 +257,7 @@ TEST_CASE("a start whose connection is closed at any moment leaves nothing runni
   for (int delay_us = 0; delay_us < 20'000; delay_us += 997) {
     Bundle bundle;
     shim_client::LaunchedShim shim = bundle.Launch(DefaultSpec({"sleep", "1000"}));
-    shim::v1::Request request;
-    *request.mutable_start() = bundle.request();
-    REQUIRE(shim.operation.Send(request).ok());
+    REQUIRE(SendStart(shim.operation, bundle).ok());
     timespec pause = {.tv_sec = 0, .tv_nsec = delay_us * 1000};
     nanosleep(&pause, nullptr);
     // Started may have been sent already: then the container runs and the test kills it.
@@ -245,6 +272,54 @@ TEST_CASE("a start whose connection is closed at any moment leaves nothing runni
     REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
     CHECK(Processes(bundle).empty());
   }
+}
+
+TEST_CASE("a container is prepared before its cgroup is there, and runs only then", "[shim]") {
+  Bundle bundle;
+  shim_client::LaunchedShim shim = bundle.Launch(ShellSpec("echo ran"));
+  auto pending = shim_client::PendingStart::Ask(std::move(shim.operation), bundle.request());
+  REQUIRE(pending.ok());
+  CHECK(Eventually([&] { return WaitingBuilder(shim) != 0; }));
+  CHECK(Processes(bundle).empty());
+  CHECK(bundle.RawLog().empty());
+  const auto started = pending->Run(DeadlineIn(20'000));
+  INFO(started.status());
+  REQUIRE(started.ok());
+  siginfo_t info;
+  REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
+  CHECK(bundle.LogText() == "ran\n");
+}
+
+TEST_CASE("a start that is given up before its cgroup is there leaves nothing", "[shim]") {
+  for (const bool killed : {false, true}) {
+    Bundle bundle;
+    shim_client::LaunchedShim shim = bundle.Launch(ShellSpec("echo ran"));
+    auto pending = shim_client::PendingStart::Ask(std::move(shim.operation), bundle.request());
+    REQUIRE(pending.ok());
+    pid_t builder = 0;
+    CHECK(Eventually([&] { return (builder = WaitingBuilder(shim)) != 0; }));
+    if (killed) {
+      REQUIRE(linux::SendSignal(shim.pidfd.get(), SIGKILL) == 0);
+    } else {
+      pending = absl::CancelledError("given up");
+    }
+    siginfo_t info;
+    REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
+    CHECK(Eventually([&] { return kill(builder, 0) != 0; }));
+    CHECK(Processes(bundle).empty());
+    CHECK(absl::IsNotFound(shim_client::ReadInit(bundle.path()).status()));
+  }
+}
+
+TEST_CASE("a cgroup that is not there though crispd says so is the error of the start", "[shim]") {
+  Bundle bundle;
+  shim_client::LaunchedShim shim = bundle.Launch(ShellSpec("echo ran"));
+  bundle.request().set_cgroup_v2(bundle.group() + "-gone");
+  const auto started = bundle.StartBy(shim);
+  CHECK_THAT(std::string(started.status().message()), Catch::StartsWith("cgroup: "));
+  CHECK_THAT(std::string(started.status().message()), Catch::Contains(bundle.group() + "-gone"));
+  siginfo_t info;
+  REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
 }
 
 TEST_CASE("the error of a failed start names the step, the object and the errno", "[shim]") {

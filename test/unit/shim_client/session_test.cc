@@ -1,6 +1,7 @@
 // crispd's side of each operation, against a shim that answers as the test wants, right or wrong.
 #include "shim_client/session.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -81,6 +82,20 @@ struct Pair {
   ipc::Channel theirs;
 };
 
+// Start, and what the shim is told before it may clone.
+PendingStart Asked(Pair& pair, bool park = false) {
+  shim::Start start;
+  start.set_park(park);
+  absl::StatusOr<PendingStart> pending = PendingStart::Ask(std::move(pair.ours), start);
+  REQUIRE(pending.ok());
+  return *std::move(pending);
+}
+
+bool IsCgroupMade(const ipc::Channel& channel) {
+  const auto control = channel.ReceiveMessage<shim::Control>(nullptr, Soon());
+  return control.ok() && control->has_cgroup_made();
+}
+
 TEST_CASE("a call that meets the end of the container says so") {
   const FakeShim fake([](const ipc::Channel& channel) {
     (void)Next(channel);
@@ -96,7 +111,7 @@ TEST_CASE("a step without room is RESOURCE_EXHAUSTED, and its detail is not chan
     reply.mutable_failed()->set_exhausted(true);
     reply.mutable_failed()->set_detail("reserve exit.json: ENOSPC");
   });
-  CHECK(Start(pair.ours, shim::Start(), Soon()).status() ==
+  CHECK(Asked(pair).Run(Soon()).status() ==
         absl::ResourceExhaustedError("record: reserve exit.json: ENOSPC"));
 }
 
@@ -107,7 +122,7 @@ TEST_CASE("a start that ran out of memory says so, in text and as a fact") {
     reply.mutable_failed()->set_detail("killed for lack of memory");
     reply.mutable_failed()->set_oom_killed(true);
   });
-  const absl::Status status = Start(pair.ours, shim::Start(), Soon()).status();
+  const absl::Status status = Asked(pair).Run(Soon()).status();
   CHECK(absl::IsResourceExhausted(status));
   CHECK(status.message() == "launch: killed for lack of memory");
   CHECK(IsOomKilled(status));
@@ -139,15 +154,31 @@ TEST_CASE("arguments that do not fit into a packet travel in a file") {
 TEST_CASE("a start that is not parked is answered once the container runs") {
   Pair pair;
   bool parked = true;
+  bool made_late = false;
+  std::atomic<bool> made = false;
   std::thread peer([&] {
     parked = Next(pair.theirs).start().park();
+    made_late = IsCgroupMade(pair.theirs) && made;
     Send(pair.theirs, [](shim::Reply& reply) { reply.mutable_started()->set_pid(77); });
   });
-  const auto started = Start(pair.ours, shim::Start(), Soon());
+  PendingStart pending = Asked(pair);
+  made = true;
+  const auto started = pending.Run(Soon());
   peer.join();
   CHECK_FALSE(parked);
+  CHECK(made_late);
   REQUIRE(started.ok());
   CHECK(started->pid() == 77);
+}
+
+TEST_CASE("why a start has failed is known also when the shim has gone before it is told") {
+  Pair pair;
+  PendingStart pending = Asked(pair);
+  Next(pair.theirs);
+  Send(pair.theirs, Failure("rootfs", ENOENT, "/layer"));
+  pair.theirs.Close();
+  CHECK(pending.Run(Soon()).status() ==
+        absl::InternalError("rootfs: /layer: no such file or directory (ENOENT)"));
 }
 
 TEST_CASE("a parked start runs only after it is released") {
@@ -155,13 +186,13 @@ TEST_CASE("a parked start runs only after it is released") {
   std::atomic<bool> acted = false;
   bool released_late = false;
   std::thread peer([&] {
-    if (!Next(pair.theirs).start().park()) return;
+    if (!Next(pair.theirs).start().park() || !IsCgroupMade(pair.theirs)) return;
     Send(pair.theirs, [](shim::Reply& reply) { reply.mutable_created()->set_pid(77); });
     const auto control = pair.theirs.ReceiveMessage<shim::Control>(nullptr, Soon());
     released_late = control.ok() && control->has_release() && acted;
     Send(pair.theirs, [](shim::Reply& reply) { reply.mutable_started()->set_pid(77); });
   });
-  auto parked = StartParked(std::move(pair.ours), shim::Start(), Soon());
+  auto parked = Asked(pair, /*park=*/true).Park(Soon());
   acted = true;
   const auto started = parked.ok() ? parked->Release(Soon()) : parked.status();
   peer.join();
@@ -176,22 +207,23 @@ TEST_CASE("dropping a parked start closes the channel without releasing it") {
   absl::Status after;
   std::thread peer([&] {
     Next(pair.theirs);
+    if (!IsCgroupMade(pair.theirs)) return;
     Send(pair.theirs, [](shim::Reply& reply) { reply.mutable_created()->set_pid(77); });
     after = pair.theirs.Receive(Soon()).status();
   });
-  absl::Status created = StartParked(std::move(pair.ours), shim::Start(), Soon()).status();
+  absl::Status created = Asked(pair, /*park=*/true).Park(Soon()).status();
   peer.join();
   CHECK(created.ok());
   CHECK(absl::IsUnavailable(after));
 }
 
-TEST_CASE("a start that fails before the process exists is an error of StartParked") {
+TEST_CASE("a start that fails before the process exists is an error of Park") {
   Pair pair;
   std::thread peer([&] {
     Next(pair.theirs);
     Send(pair.theirs, Failure("rootfs", ENOENT, "/layer"));
   });
-  const auto parked = StartParked(std::move(pair.ours), shim::Start(), Soon());
+  const auto parked = Asked(pair, /*park=*/true).Park(Soon());
   peer.join();
   CHECK(parked.status() ==
         absl::InternalError("rootfs: /layer: no such file or directory (ENOENT)"));
