@@ -1,7 +1,8 @@
-// crisp-shim <bundle> <container id>: runs one container; see supervisor.h. Descriptor 3 is the
-// listening socket that crispd hands over. The id is there to be seen in ps(1), and names the
-// session keyring. Started by linux/spawn.h, so with default signal actions. crisp-shim
-// --print-plan <bundle>: prints the launch plan of the bundle's config.json.
+// crisp-shim <bundle> <container id>: runs one container; see supervisor.h. It is started before
+// crispd knows which: both arguments are dashes until it is told, on the socket that is descriptor
+// 3, and gets the listening socket. They are there to be seen in ps(1). Started by linux/spawn.h,
+// so with default signal actions. crisp-shim --print-plan <bundle>: prints the launch plan of the
+// bundle's config.json.
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <sys/prctl.h>
@@ -14,20 +15,25 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/failpoint.h"
 #include "base/file.h"
 #include "base/paths.h"
+#include "base/unique_fd.h"
+#include "ipc/channel.h"
 #include "oci/runtime_spec_codec.h"
 #include "shim/native_runtime.h"
 #include "shim/plan_compiler.h"
 #include "shim/plan_printer.h"
 #include "shim/supervisor.h"
+#include "shim/v1/shim.pb.h"
 
 namespace crisp::shim {
 namespace {
 
-constexpr int kListener = 3;
+constexpr int kAdoption = 3;
 
 // Static: pages of it that are never touched cost no memory.
 Supervisor supervisor;
@@ -49,7 +55,7 @@ int PrintBundle(const char* bundle) {
 // Nothing inherited from crispd may reach a container, and no container may ptrace the shim or read
 // its memory.
 void Isolate() {
-  (void)close_range(kListener + 1, ~0u, 0);
+  (void)close_range(kAdoption + 1, ~0u, 0);
   (void)prctl(PR_SET_NAME, "crisp-shim");
   (void)prctl(PR_SET_DUMPABLE, 0);
   (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -71,20 +77,36 @@ int JoinKeyring(const char* id) {
   return errno == ENOSYS || errno == EPERM ? 0 : errno;
 }
 
+// Waits until there is a container, and writes what it is over the arguments. Not valid when crispd
+// has ended first, or has never been there.
+base::UniqueFd AwaitAdoption(char* bundle, char* id) {
+  const ipc::Channel crispd{base::UniqueFd(kAdoption)};
+  std::vector<base::UniqueFd> fds;
+  const auto adopt = crispd.ReceiveMessage<::shim::v1::Adopt>(&fds);
+  if (!adopt.ok() || fds.size() != 1 || adopt->bundle().size() != strlen(bundle) ||
+      adopt->container_id().size() != strlen(id)) {
+    return base::UniqueFd();
+  }
+  memcpy(bundle, adopt->bundle().data(), adopt->bundle().size());
+  memcpy(id, adopt->container_id().data(), adopt->container_id().size());
+  return std::move(fds[0]);
+}
+
 }  // namespace
 }  // namespace crisp::shim
 
 int main(int argc, char** argv) {
   if (argc == 3 && strcmp(argv[1], "--print-plan") == 0) return crisp::shim::PrintBundle(argv[2]);
-  if (argc != 3 || argv[1][0] != '/') {
+  if (argc != 3 || argv[1][0] != '-') {
     fputs("usage: crisp-shim <bundle> <container id>, started by crispd\n", stderr);
     return 2;
   }
   crisp::shim::Isolate();
+  crisp::base::UniqueFd listener = crisp::shim::AwaitAdoption(argv[1], argv[2]);
+  if (!listener.valid()) _exit(1);
   const int keyring_error = crisp::shim::JoinKeyring(argv[2]);
   crisp::base::Failpoint("shim: begins");
-  crisp::shim::supervisor.Run(argv[1], crisp::base::UniqueFd(crisp::shim::kListener),
-                              crisp::shim::runtime, keyring_error);
+  crisp::shim::supervisor.Run(argv[1], std::move(listener), crisp::shim::runtime, keyring_error);
   crisp::base::Failpoint("shim: ends");
   _exit(0);  // without destructors: the kernel closes everything faster
 }

@@ -110,6 +110,7 @@ absl::Status Containers::Start(const ContainerPtr& container, const base::Call& 
     return absl::FailedPreconditionError("it has ended, and a container starts only once");
   const absl::Status status =
       Launch(*container, call.Before(base::Deadline::In(kLongest)).deadline);
+  core_.shims.PrepareNext();
   if (status.ok() || absl::IsFailedPrecondition(status)) return status;  // the latter: not tried
   RecordStartError(container, status);
   return base::Prefix(status,

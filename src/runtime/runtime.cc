@@ -48,6 +48,10 @@ absl::Status Runtime::Start() {
   };
   core_.background.Add("cni gc", collect, absl::ZeroDuration(), Lane::kPlugins);
   CRISP_RETURN_IF_ERROR(stats_.Start());
+  if (const absl::Status spare = core_.shims.Start(); !spare.ok()) {
+    base::Log(base::LogLevel::kWarning, "pods and containers start slower",
+              {{"error", std::string(spare.message())}});
+  }
   return execs_.StartStreaming();
 }
 

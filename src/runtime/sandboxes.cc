@@ -246,6 +246,7 @@ absl::StatusOr<base::SandboxId> Sandboxes::Make(const v1::PodSandboxConfig& conf
 
   absl::MutexLock lock(&sandbox->operation());
   const absl::Status status = BringUp(*sandbox, call.Before(base::Deadline::In(kLongest)).deadline);
+  core_.shims.PrepareNext();
   if (status.ok()) {
     base::Failpoint("run sandbox: ready on record");
     core_.Announce(Change::kCreated, *sandbox);

@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
@@ -17,6 +20,7 @@
 #include "base/status_macros.h"
 #include "linux/reap.h"
 #include "linux/spawn.h"
+#include "shim/v1/shim.pb.h"
 
 namespace crisp::shim_client {
 namespace {
@@ -39,6 +43,31 @@ std::vector<std::string> ShimEnvironment() {
   for (std::string& variable : base::FailpointEnvironment())
     environment.push_back(std::move(variable));
   return environment;
+}
+
+struct Program {
+  base::UniqueFd file;  // sealed, in memory
+  rlimit open_files;    // of the shims
+};
+
+absl::StatusOr<NamelessShim> Spawn(const Program& program, ArgumentSizes sizes) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return base::Errno("socketpair", "");
+  NamelessShim shim = {
+      .process = {}, .adoption = ipc::Channel(base::UniqueFd(ends[0])), .sizes = sizes};
+  const base::UniqueFd theirs(ends[1]);
+  const linux::Command command = {
+      .path = kProgramPath,
+      .args = {"crisp-shim", std::string(sizes.bundle, '-'), std::string(sizes.id, '-')},
+      .env = ShimEnvironment()};
+  CRISP_ASSIGN_OR_RETURN(shim.process,
+                         linux::Spawn(command, {-1, -1, -1, theirs.get(), program.file.get()}));
+  // In time: the shim starts nothing before it is asked to.
+  if (prlimit(shim.process.pid, RLIMIT_NOFILE, &program.open_files, nullptr) == 0) return shim;
+  const absl::Status status = base::Errno("prlimit", "crisp-shim");
+  linux::EndChild(shim.process.pid, shim.process.pidfd.get());
+  return status;
 }
 
 }  // namespace
@@ -65,32 +94,42 @@ absl::StatusOr<Launcher> Launcher::Create(const std::string& program) {
                          base::Open(absl::StrCat("/proc/self/fd/", memory.get()), O_RDONLY));
   rlimit open_files;
   if (getrlimit(RLIMIT_NOFILE, &open_files) != 0) return base::Errno("getrlimit", "");
-  return Launcher(std::move(sealed), open_files);
+  const auto shared = std::make_shared<Program>(std::move(sealed), open_files);
+  return Launcher([shared](ArgumentSizes sizes) { return Spawn(*shared, sizes); });
+}
+
+absl::StatusOr<NamelessShim> Launcher::Adopt(const std::string& bundle,
+                                             const std::string& container_id, int listener) const {
+  shim::v1::Adopt adopt;
+  adopt.set_bundle(bundle);
+  adopt.set_container_id(container_id);
+  const ArgumentSizes sizes = {.bundle = bundle.size(), .id = container_id.size()};
+  if (std::optional<NamelessShim> spare = spare_->Take(sizes)) {
+    if (spare->adoption.Send(adopt, {listener}).ok()) return *std::move(spare);
+    linux::EndChild(spare->process.pid, spare->process.pidfd.get());  // something has killed it
+  }
+  CRISP_ASSIGN_OR_RETURN(NamelessShim shim, spawn_(sizes));
+  const absl::Status sent = shim.adoption.Send(adopt, {listener});
+  // One that has ended already is known by its tether.
+  if (sent.ok() || absl::IsUnavailable(sent)) return shim;
+  linux::EndChild(shim.process.pid, shim.process.pidfd.get());
+  return sent;
 }
 
 absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
                                               const std::string& container_id) const {
   const std::string path = base::JoinPath(bundle, base::kShimSocket);
-  CRISP_ASSIGN_OR_RETURN(base::UniqueFd socket, ipc::Listen(path));
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd socket, ipc::Listen(path));
   base::Failpoint("launch shim: socket bound");
-  const linux::Command command = {
-      .path = kProgramPath, .args = {"crisp-shim", bundle, container_id}, .env = ShimEnvironment()};
-  CRISP_ASSIGN_OR_RETURN(linux::Child child,
-                         linux::Spawn(command, {-1, -1, -1, socket.get(), program_.get()}));
-  base::Failpoint("launch shim: spawned");
+  CRISP_ASSIGN_OR_RETURN(NamelessShim adopted, Adopt(bundle, container_id, socket.get()));
+  base::Failpoint("launch shim: adopted");
   LaunchedShim shim;
-  shim.pidfd = std::move(child.pidfd);
-  // In time: the shim starts nothing before it is asked to.
-  if (prlimit(child.pid, RLIMIT_NOFILE, &open_files_, nullptr) != 0) {
-    const absl::Status status = base::Errno("prlimit", "crisp-shim");
-    linux::EndChild(child.pid, shim.pidfd.get());
-    return status;
-  }
+  shim.pidfd = std::move(adopted.process.pidfd);
   // The socket listens already, so connecting does not wait for the shim.
   for (ipc::Channel* channel : {&shim.tether, &shim.operation}) {
     absl::StatusOr<ipc::Channel> connected = ipc::Connect(path);
     if (!connected.ok()) {
-      linux::EndChild(child.pid, shim.pidfd.get());  // Monitor never gets to know it
+      linux::EndChild(adopted.process.pid, shim.pidfd.get());  // Monitor never gets to know it
       return connected.status();
     }
     *channel = *std::move(connected);

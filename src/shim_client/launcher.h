@@ -1,16 +1,18 @@
 // Starts crisp-shim processes. The program is copied once into a sealed memfd_create(2) file and
 // executed from there, so that no container can overwrite crisp-shim through /proc/<pid>/exe
 // (CVE-2019-5736), and all shims of one crispd are of the same version although an upgrade replaces
-// the file. Thread-safe after Create.
+// the file. One shim is kept ready for the next launch (spare_shim.h). Thread-safe after Create.
 #pragma once
 
 #include <sys/resource.h>
 
+#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
 #include "ipc/channel.h"
+#include "shim_client/spare_shim.h"
 
 namespace crisp::shim_client {
 
@@ -26,17 +28,27 @@ class Launcher {
   // get the limit of open files (RLIMIT_NOFILE) that crispd has now, whatever it is later.
   static absl::StatusOr<Launcher> Create(const std::string& program);
 
-  // Binds <bundle>/shim.sock and spawns `crisp-shim <bundle> <container id>`, with the socket as
-  // descriptor 3, in crispd's cgroup. The shim inherits nothing of crispd's environment. The bundle
-  // directory exists.
+  // From here on a shim can be ready before it is launched. An error leaves launches as they are.
+  absl::Status Start() const { return spare_->Start(); }
+
+  // Binds <bundle>/shim.sock and gives it to a `crisp-shim <bundle> <container id>` in crispd's
+  // cgroup, the one that is ready or a new one. The shim inherits nothing of crispd's environment.
+  // The bundle directory exists.
   absl::StatusOr<LaunchedShim> Launch(const std::string& bundle,
                                       const std::string& container_id) const;
+  // Makes a shim ready for the next launch, without waiting for that. To be called when the
+  // operation is over for which one was launched: both would be slower at once.
+  void PrepareNext() const { spare_->Refill(); }
 
  private:
-  Launcher(base::UniqueFd program, rlimit open_files)
-      : program_(std::move(program)), open_files_(open_files) {}
-  base::UniqueFd program_;
-  rlimit open_files_;
+  explicit Launcher(const SpareShim::Spawn& spawn)
+      : spawn_(spawn), spare_(std::make_unique<SpareShim>(spawn)) {}
+  // A shim that has been told its container, and got the socket.
+  absl::StatusOr<NamelessShim> Adopt(const std::string& bundle, const std::string& container_id,
+                                     int listener) const;
+
+  SpareShim::Spawn spawn_;
+  std::unique_ptr<SpareShim> spare_;
 };
 
 }  // namespace crisp::shim_client

@@ -1,6 +1,7 @@
 // Start and end: exit codes, signals, init.json and exit.json, parked, failed and abandoned starts.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 #include "base/file.h"
 #include "bundle.h"
 #include "linux/process_ref.h"
+#include "linux/reap.h"
+#include "linux/spawn.h"
 #include "linux/syscalls.h"
 #include "unit/eventually.h"
 
@@ -130,6 +133,29 @@ TEST_CASE("a shim ends when crispd goes away before it asked for a start", "[shi
   shim.tether.Close();
   siginfo_t info;
   REQUIRE(waitid(P_PIDFD, static_cast<id_t>(shim.pidfd.get()), &info, WEXITED) == 0);
+}
+
+TEST_CASE("a shim that has no container yet ends with crispd", "[shim]") {
+  int ends[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+  base::UniqueFd ours(ends[0]);
+  base::UniqueFd theirs(ends[1]);
+  const auto shim = linux::Spawn(
+      {.path = CRISP_SHIM, .args = {"crisp-shim", "--", "--"}, .env = {}}, {-1, -1, -1, ends[1]});
+  REQUIRE(shim.ok());
+  theirs.reset();
+  CHECK_FALSE(linux::AwaitEnd(shim->pidfd.get(), DeadlineIn(100)));
+  ours.reset();
+  CHECK(linux::AwaitEnd(shim->pidfd.get(), DeadlineIn(20'000)));
+  linux::EndChild(shim->pid, shim->pidfd.get());
+}
+
+TEST_CASE("a shim shows in ps whose it is", "[shim]") {
+  Bundle bundle;
+  REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
+  const std::string arguments = Slurp(absl::StrCat("/proc/", bundle.shim_pid(), "/cmdline"));
+  CHECK(arguments == absl::StrCat("crisp-shim", std::string(1, '\0'), bundle.path(),
+                                  std::string(1, '\0'), bundle.id(), std::string(1, '\0')));
 }
 
 TEST_CASE("crispd is told how a container ended, also when the exit cannot be recorded", "[shim]") {

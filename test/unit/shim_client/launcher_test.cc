@@ -6,10 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "linux/open_files.h"
 #include "temp_dir.h"
+#include "unit/eventually.h"
 
 namespace crisp::shim_client {
 namespace {
@@ -106,18 +110,12 @@ TEST_CASE("shims get the limit of open files that crispd had, not the one it gav
 
 TEST_CASE("shims get nothing of crispd's environment but where a sanitizer's reports go") {
   const TempDir dir;
-  const std::string fifo = dir.path + "/fifo";
-  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
-  // grep PATTERN FILE, which waits until somebody opens the FIFO for writing.
-  const absl::StatusOr<Launcher> launcher = Launcher::Create(CopyOf(dir, "/bin/grep"));
+  const absl::StatusOr<Launcher> launcher = Launcher::Create(CopyOf(dir, CRISP_ADOPTED));
   REQUIRE(launcher.ok());
   REQUIRE(setenv("CRISPD_OWN", "1", 1) == 0);
   REQUIRE(setenv("TSAN_OPTIONS", "log_path=/reports", 1) == 0);
-  const absl::StatusOr<LaunchedShim> shim = launcher->Launch(dir.path, fifo);
+  absl::StatusOr<LaunchedShim> shim = launcher->Launch(dir.path, "id");
   REQUIRE(shim.ok());
-  // Opened once grep is there to read: before that the process may not be grep yet.
-  base::UniqueFd writer(open(fifo.c_str(), O_WRONLY | O_CLOEXEC));
-  REQUIRE(writer.valid());
   const std::string environment = *base::ReadFile(absl::StrCat("/proc/", PidOf(*shim), "/environ"));
   CHECK_FALSE(absl::StrContains(environment, "CRISPD_OWN"));
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -126,10 +124,67 @@ TEST_CASE("shims get nothing of crispd's environment but where a sanitizer's rep
   constexpr bool kSanitized = false;
 #endif
   CHECK(absl::StrContains(environment, "TSAN_OPTIONS=log_path=/reports") == kSanitized);
-  writer.reset();
+  shim->tether.Close();
   CHECK(ExitCode(*shim) == 1);
   unsetenv("TSAN_OPTIONS");
   unsetenv("CRISPD_OWN");
+}
+
+// A shim that no launch has taken: a child with dashes for arguments. 0: there is none.
+pid_t ReadyShim() {
+  const std::vector<std::string> threads = *base::ListDir("/proc/self/task");
+  for (const std::string& thread : threads) {
+    const auto children = base::ReadFile(absl::StrCat("/proc/self/task/", thread, "/children"));
+    for (const std::string& pid :
+         std::vector<std::string>(absl::StrSplit(children.value_or(""), ' ', absl::SkipEmpty()))) {
+      const auto line = base::ReadFile(absl::StrCat("/proc/", pid, "/cmdline"));
+      if (line.ok() && absl::StrContains(*line, "crisp-shim") && absl::StrContains(*line, "--"))
+        return atoi(pid.c_str());
+    }
+  }
+  return 0;
+}
+
+void End(LaunchedShim& shim) {
+  shim.tether.Close();
+  CHECK(ExitCode(shim) == 1);
+}
+
+TEST_CASE("a launch takes the shim that is ready") {
+  const TempDir dir;
+  const absl::StatusOr<Launcher> launcher = Launcher::Create(CopyOf(dir, CRISP_ADOPTED));
+  REQUIRE(launcher.ok());
+  REQUIRE(launcher->Start().ok());
+  // It is a child for a moment before it can be taken.
+  CHECK(test::Eventually([&] {
+    const pid_t ready = ReadyShim();
+    absl::StatusOr<LaunchedShim> shim = launcher->Launch(dir.path, "id");
+    REQUIRE(shim.ok());
+    const bool taken = PidOf(*shim) == ready;
+    End(*shim);
+    launcher->PrepareNext();
+    return taken;
+  }));
+}
+
+TEST_CASE("a launch does without the shim that was ready and is dead") {
+  const TempDir dir;
+  const absl::StatusOr<Launcher> launcher = Launcher::Create(CopyOf(dir, CRISP_ADOPTED));
+  REQUIRE(launcher.ok());
+  REQUIRE(launcher->Start().ok());
+  absl::StatusOr<LaunchedShim> first = launcher->Launch(dir.path, "id");
+  REQUIRE(first.ok());
+  End(*first);
+  launcher->PrepareNext();
+  pid_t ready = 0;
+  REQUIRE(test::Eventually([&] { return (ready = ReadyShim()) != 0; }));
+  REQUIRE(kill(ready, SIGKILL) == 0);
+  siginfo_t info;
+  REQUIRE(waitid(P_PID, static_cast<id_t>(ready), &info, WEXITED | WNOWAIT) == 0);
+  absl::StatusOr<LaunchedShim> second = launcher->Launch(dir.path, "id");
+  REQUIRE(second.ok());
+  CHECK(PidOf(*second) != ready);
+  End(*second);
 }
 
 TEST_CASE("a missing program or bundle is an error that names it") {
