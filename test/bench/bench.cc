@@ -36,7 +36,7 @@ namespace crisp::bench {
 namespace {
 
 struct Amounts {
-  int rounds = 40;
+  int rounds = 8;  // of several pods
   int workers = 8;
   int pods_each = 10;  // of each worker
   int burst = 100;
@@ -47,7 +47,7 @@ struct Amounts {
   int mebibytes = 430;
   int pulls = 3;
 };
-constexpr Amounts kQuick = {.rounds = 5,
+constexpr Amounts kQuick = {.rounds = 1,
                             .workers = 4,
                             .pods_each = 2,
                             .burst = 10,

@@ -1,4 +1,4 @@
-// One pod at a time, of each runtime in turn. Failures throw std::runtime_error.
+// One pod at a time, some of each runtime in turn. Failures throw std::runtime_error.
 #pragma once
 
 #include <string>
