@@ -111,7 +111,7 @@ struct PodUsage {
 class StatsApi {
  public:
   virtual ~StatsApi() = default;
-  // Reads the counters of these, beginning with the values that are oldest, until 10 ms are over;
+  // Reads the counters of these, beginning with the values that are oldest, until 4 ms are over;
   // those that have no value yet in any case. What was left out is read in the background.
   virtual void Refresh(const std::vector<container::ContainerPtr>& containers,
                        const std::vector<sandbox::SandboxPtr>& sandboxes) = 0;

@@ -27,7 +27,7 @@ constexpr uint64_t kMostAtOnce = 256;
 // someone asks for more than can be read at once.
 constexpr int64_t kWantedNs = 120'000'000'000;
 // Of one call that wants the usage of many.
-constexpr absl::Duration kRefreshTime = absl::Milliseconds(10);
+constexpr absl::Duration kRefreshTime = absl::Milliseconds(4);
 // What is younger is not read in the background.
 constexpr int64_t kYoungNs = 5'000'000'000;
 
