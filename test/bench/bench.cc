@@ -15,6 +15,8 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -150,9 +152,12 @@ void Measure(const std::vector<Peer>& peers, const Amounts& amounts, KernelFloor
   each("growth by execs", 1, [&](const Peer& peer, size_t runtime) {
     MeasureExecGrowth(peer, runtime, amounts.execs, results);
   });
+  std::vector<PodTimes> beside_many;
   each("many pods", 1, [&](const Peer& peer, size_t runtime) {
-    MeasureCrowd(peer, runtime, amounts.crowd, results);
+    std::vector<PodTimes> times = MeasureCrowd(peer, runtime, amounts.crowd, results);
+    if (runtime == 0) beside_many = std::move(times);
   });
+  if (!beside_many.empty()) PrintTimeline("bridge, beside many pods", beside_many);
   if (!rounds) return;
   PrintTimeline("host network", timed.host_network);
   PrintTimeline("bridge", timed.bridge);

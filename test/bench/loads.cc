@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "base/clock.h"
 #include "bench/interrupt.h"
 #include "bench/memory.h"
@@ -76,14 +77,22 @@ class Pods {
   std::deque<TimedPod> pods_;
 };
 
-void MeasureOneMore(const Peer& peer, size_t runtime, int samples, Figure figure,
-                    Results& results) {
+// For some seconds after their start the kernels of all pods ask for routers and neighbours, and
+// the bridge carries each question to each pod.
+constexpr absl::Duration kSettled = absl::Seconds(10);
+
+std::vector<PodTimes> MeasureOneMore(const Peer& peer, size_t runtime, int samples, Figure figure,
+                                     Results& results) {
+  absl::SleepFor(kSettled);
+  std::vector<PodTimes> all;
   for (int i = 0; i < samples; ++i) {
     TimedPod pod(*peer.endpoint, /*host_network=*/false);
     pod.Up();
     results.Add(figure, runtime, static_cast<double>(pod.times().Up()) / 1e6);
     pod.Down();
+    all.push_back(pod.times());
   }
+  return all;
 }
 
 void MeasureMemory(const Peer& peer, size_t runtime, Pods& pods, Results& results) {
@@ -143,12 +152,14 @@ void MeasureBurst(const Peer& peer, size_t runtime, int pods, Results& results) 
   InParallel(kHelpers, pods, [&](int i) { burst[static_cast<size_t>(i)].Down(); });
 }
 
-void MeasureCrowd(const Peer& peer, size_t runtime, const Crowd& crowd, Results& results) {
+std::vector<PodTimes> MeasureCrowd(const Peer& peer, size_t runtime, const Crowd& crowd,
+                                   Results& results) {
   Pods pods(peer);
   pods.GrowTo(static_cast<size_t>(crowd.few));
   MeasureOneMore(peer, runtime, crowd.samples, Figure::kUpBesideFew, results);
   pods.GrowTo(static_cast<size_t>(crowd.many));
-  MeasureOneMore(peer, runtime, crowd.samples, Figure::kUpBesideMany, results);
+  std::vector<PodTimes> beside_many =
+      MeasureOneMore(peer, runtime, crowd.samples, Figure::kUpBesideMany, results);
   const std::vector<double>& alone = results.Values(Figure::kBridgeUp, runtime);
   if (!alone.empty()) {
     results.Add(
@@ -159,6 +170,7 @@ void MeasureCrowd(const Peer& peer, size_t runtime, const Crowd& crowd, Results&
   MeasureLists(peer, runtime, crowd.samples, results);
   MeasureRestart(peer, runtime, pods.all().size(), results);
   pods.Down();
+  return beside_many;
 }
 
 }  // namespace crisp::bench

@@ -1,7 +1,10 @@
 // Many pods of one runtime: at once, and running. Failures throw std::runtime_error.
 #pragma once
 
+#include <vector>
+
 #include "bench/peer.h"
+#include "bench/pod_round.h"
 #include "bench/results.h"
 
 namespace crisp::bench {
@@ -19,6 +22,8 @@ struct Crowd {
   int many = 0;
   int samples = 0;  // of each time
 };
-void MeasureCrowd(const Peer& peer, size_t runtime, const Crowd& crowd, Results& results);
+// Answers the times of the pods beside many.
+std::vector<PodTimes> MeasureCrowd(const Peer& peer, size_t runtime, const Crowd& crowd,
+                                   Results& results);
 
 }  // namespace crisp::bench
