@@ -49,9 +49,22 @@ void CloseInherited(const BuilderInput& input) {
   close_range(next, ~0u, 0);
 }
 
-absl::Status ReadSpec(BuildContext& context) {
+absl::StatusOr<oci::Spec> ReadExecSpec(const std::string& bundle) {
   CRISP_ASSIGN_OR_RETURN(const std::string text,
-                         base::ReadFile(base::JoinPath(context.input.bundle, base::kSpecFile)));
+                         base::ReadFile(base::JoinPath(bundle, base::kExecSpecFile)));
+  return oci::DecodeExecSpec(text);
+}
+
+absl::Status ReadSpec(BuildContext& context) {
+  const std::string bundle = context.input.bundle;
+  if (context.exec != nullptr) {
+    absl::StatusOr<oci::Spec> part = ReadExecSpec(bundle);
+    if (part.ok()) context.spec = *std::move(part);
+    // A container that an older crispd created has only the whole.
+    if (!absl::IsNotFound(part.status())) return part.status();
+  }
+  CRISP_ASSIGN_OR_RETURN(const std::string text,
+                         base::ReadFile(base::JoinPath(bundle, base::kSpecFile)));
   CRISP_ASSIGN_OR_RETURN(context.spec, oci::DecodeRuntimeSpecWithoutSeccomp(text));
   return absl::OkStatus();
 }

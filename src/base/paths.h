@@ -16,6 +16,7 @@
 //   <state> (/run/crisp, gone after reboot)
 //     crisp.sock                      CRI (unless `address` says otherwise)
 //     containers/<id>/config.json     OCI runtime spec                 (crispd writes)
+//     containers/<id>/exec.json       the part of it that execs need   (crispd writes)
 //     containers/<id>/seccomp.bpf     flags and compiled filter, if any (crispd writes)
 //     containers/<id>/shim.sock       SEQPACKET socket of the shim     (crispd binds, shim serves)
 //     containers/<id>/init.json       pid, start time, phases          (shim writes once, at start)
@@ -57,6 +58,7 @@ class Paths {
 inline constexpr char kRecordFile[] = "record.json";
 // Files in a bundle (containers/<id>).
 inline constexpr char kSpecFile[] = "config.json";
+inline constexpr char kExecSpecFile[] = "exec.json";
 inline constexpr char kSeccompFile[] = "seccomp.bpf";
 inline constexpr char kShimSocket[] = "shim.sock";
 inline constexpr char kInitFile[] = "init.json";

@@ -447,6 +447,10 @@ absl::StatusOr<Spec> DecodeRuntimeSpecWithoutSeccomp(absl::string_view text) {
   return DecodeRuntimeSpec(CutSeccomp(text));
 }
 
+absl::StatusOr<Spec> DecodeExecSpec(absl::string_view text) {
+  return base::DecodeJson("exec.json", text, ReadSpec);
+}
+
 std::string EncodeRuntimeSpec(const Spec& spec) {
   Json out = {{"ociVersion", spec.version},
               {"process", WriteProcess(spec.process)},
@@ -456,6 +460,17 @@ std::string EncodeRuntimeSpec(const Spec& spec) {
   Put(out, "annotations", spec.annotations);
   PutList(out, "mounts", spec.mounts, WriteMount);
   return base::DumpJson(out, 1);
+}
+
+std::string EncodeExecSpec(const Spec& spec) {
+  Spec part;
+  part.version = spec.version;
+  part.process = spec.process;
+  part.process.args.clear();
+  part.linux_.namespaces = spec.linux_.namespaces;
+  part.linux_.uid_mappings = spec.linux_.uid_mappings;
+  part.linux_.gid_mappings = spec.linux_.gid_mappings;
+  return EncodeRuntimeSpec(part);
 }
 
 }  // namespace crisp::oci

@@ -23,4 +23,10 @@ absl::StatusOr<Spec> DecodeRuntimeSpecWithoutSeccomp(absl::string_view text);
 // kept in the environment, for Decode; elsewhere they are replaced.
 std::string EncodeRuntimeSpec(const Spec& spec);
 
+// The part of it that a process needs which is added to the container: process without its
+// arguments, namespaces and mappings. For each exec, of which there may be forty a second, to parse
+// the whole would take longer than the rest of its preparation.
+std::string EncodeExecSpec(const Spec& spec);
+absl::StatusOr<Spec> DecodeExecSpec(absl::string_view text);
+
 }  // namespace crisp::oci

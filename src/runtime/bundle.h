@@ -16,9 +16,11 @@ namespace crisp::runtime {
 
 // Writes config.json and, when the spec has a seccomp profile, the compiled filter beside it.
 absl::Status WriteBundle(const std::string& bundle, const oci::Spec& spec);
+// The part of the spec that execs need, beside it. A pause has none.
+absl::Status WriteExecSpec(const std::string& bundle, const oci::Spec& spec);
 
-// kResourceExhausted when it cannot be read now, kInternal when it never can: clients take other
-// codes for their own mistakes, or for a missing container.
+// Without the seccomp profile. kResourceExhausted when it cannot be read now, kInternal when it
+// never can: clients take other codes for their own mistakes, or for a missing container.
 absl::StatusOr<oci::Spec> ReadSpec(const std::string& bundle);
 // linux.cgroupsPath of the bundle's spec.
 absl::StatusOr<std::string> BundleCgroup(const std::string& bundle);

@@ -212,7 +212,9 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
   base::Failpoint("create container: writable layer made");
   CRISP_RETURN_IF_ERROR(layers::MakeVolumes(core_.snapshots, record.id.str(), volumes,
                                             [&] { return CheckNotStopped(sandbox); }));
-  return WriteBundle(core_.paths.Bundle(record.id), result.spec);
+  const std::string bundle = core_.paths.Bundle(record.id);
+  CRISP_RETURN_IF_ERROR(WriteBundle(bundle, result.spec));
+  return WriteExecSpec(bundle, result.spec);
 }
 
 // The first process of namespace_options.target_id, which must run in this sandbox; an empty one

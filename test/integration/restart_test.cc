@@ -262,7 +262,8 @@ TEST_CASE("a container whose init.json is damaged is killed, and its status says
   const std::string container = pod.Run({"sleep", "1000"});
   const int pid = pod.HostPid(container);
   const std::string bundle = daemon.state() + "/containers/" + container;
-  REQUIRE(base::WriteFileAtomic(bundle + "/config.json", "<", 0600).ok());
+  for (const char* file : {"/config.json", "/exec.json"})
+    REQUIRE(base::WriteFileAtomic(bundle + file, "<", 0600).ok());
   v1::ExecSyncRequest exec;
   exec.set_container_id(container);
   exec.add_cmd("true");

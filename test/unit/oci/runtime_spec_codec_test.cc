@@ -96,6 +96,25 @@ TEST_CASE("DecodeRuntimeSpecWithoutSeccomp drops the profile and nothing else") 
   CHECK_FALSE(DecodeRuntimeSpecWithoutSeccomp("{\"linux\":{\"seccomp\":}").ok());
 }
 
+TEST_CASE("exec.json has what an added process needs, and not the rest") {
+  const Spec spec = FullSpec();
+  const std::string text = EncodeExecSpec(spec);
+  const absl::StatusOr<Spec> part = DecodeExecSpec(text);
+  INFO(text << part.status());
+  REQUIRE(part.ok());
+  Spec expected;
+  expected.process = spec.process;
+  expected.process.args.clear();
+  expected.linux_.namespaces = spec.linux_.namespaces;
+  expected.linux_.uid_mappings = spec.linux_.uid_mappings;
+  expected.linux_.gid_mappings = spec.linux_.gid_mappings;
+  expected.version = spec.version;
+  CHECK(EncodeRuntimeSpec(*part) == EncodeRuntimeSpec(expected));
+  for (const char* name : {"\"mounts\"", "\"seccomp\"", "\"resources\"", "\"maskedPaths\""})
+    CHECK(text.find(name) == std::string::npos);
+  CHECK(DecodeExecSpec("{").status().message().find("exec.json: ") == 0);
+}
+
 TEST_CASE("an environment that is not UTF-8 comes back as it was") {
   Spec spec = FullSpec();
   spec.process.env = {"PLAIN=\xc3\xbc", "LATIN=\xfc", "CUT=\xc3", "HALF=\xed\xa0\x80\xff\n"};

@@ -191,6 +191,7 @@ void Bundle::MakeLauncher() { launcher_ = NewLauncher(); }
 
 shim_client::LaunchedShim Bundle::Launch(const oci::Spec& spec) {
   REQUIRE(base::WriteFileAtomic(path_ + "/config.json", oci::EncodeRuntimeSpec(spec), 0600).ok());
+  REQUIRE(base::WriteFileAtomic(path_ + "/exec.json", oci::EncodeExecSpec(spec), 0600).ok());
   const absl::Status created = Groups().Create(cgroup_path_, limits_);
   INFO(created);
   REQUIRE(created.ok());

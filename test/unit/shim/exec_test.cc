@@ -100,6 +100,23 @@ TEST_CASE("an exec runs in the container and gives its exit code and output", "[
   CHECK(bundle.RawLog().empty());
 }
 
+TEST_CASE("an exec is the same in a bundle of an older crispd, which has no exec.json",
+          "[shim][exec]") {
+  Bundle bundle;
+  oci::Spec spec = DefaultSpec({"sleep", "1000"});
+  spec.process.user = {.uid = 1000, .gid = 1000, .umask = {}, .additional_gids = {5, 1000}};
+  REQUIRE(bundle.Start(spec).ok());
+  const std::vector<std::string> facts = {
+      "sh", "-c",
+      "id; pwd; env; grep -E '^(Cap|NoNew|Seccomp)' /proc/self/status; ls -l /proc/$$/ns"};
+  const auto by_part = bundle.Exec(facts);
+  REQUIRE(by_part.ok());
+  REQUIRE(unlink((bundle.path() + "/exec.json").c_str()) == 0);
+  const auto by_whole = bundle.Exec(facts);
+  REQUIRE(by_whole.ok());
+  CHECK(by_part->out == by_whole->out);
+}
+
 TEST_CASE("an exec of a program that does not exist is an invalid argument", "[shim][exec]") {
   Bundle bundle;
   REQUIRE(bundle.Start(DefaultSpec({"sleep", "1000"})).ok());
