@@ -69,10 +69,14 @@ class NoThreads {
     const std::string max = absl::StrCat(ThreadsOf(daemon) + more);
     REQUIRE(base::WriteExisting(group_ + "/pids.max", max).ok());
   }
-  // What crispd has started meanwhile is in the group, too, and leaves it when it ends.
+  // What crispd has started meanwhile is in the group, too.
   ~NoThreads() {
-    Move(before_);
-    for (int i = 0; i < 1000 && rmdir(group_.c_str()) != 0 && errno == EBUSY; ++i) usleep(10'000);
+    for (int i = 0; i < 1000 && rmdir(group_.c_str()) != 0 && errno == EBUSY; ++i) {
+      const std::string pids = base::ReadFile(group_ + "/cgroup.procs").value_or("");
+      for (absl::string_view pid : absl::StrSplit(pids, '\n', absl::SkipEmpty()))
+        (void)base::WriteExisting(before_ + "/cgroup.procs", pid);  // it may have ended
+      usleep(10'000);
+    }
   }
 
  private:
