@@ -159,6 +159,10 @@ bool CloneChild(BuildContext& context) {
       context.input.cgroup != nullptr ? *context.input.cgroup : context.cgroup;
   for (const base::UniqueFd& tasks : group.tasks)
     context.plan.process.v1_tasks.push_back(tasks.get());
+  if (context.exec != nullptr && context.plan.process.pid_namespace >= 0) {
+    context.input.report->builder_is_helper = true;
+    RunChild(context);
+  }
   clone_args args = {};
   args.flags = CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_INTO_CGROUP | context.clone_flags;
   // The kernel stores the pid before the child runs: the shim can kill the child even if the

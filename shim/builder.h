@@ -8,8 +8,8 @@
 // the container, stays small. What the builder unshares and mounts ends with it or belongs to the
 // child. CLONE_PARENT makes the child a child of the shim, which can then wait for it.
 //
-// A process that joins a PID namespace, as every exec does, is cloned by one process more: see
-// child/inside.cc.
+// A process that joins a PID namespace, as every exec does, is cloned by a helper: one process more
+// or, for an exec, the builder itself. See child/inside.cc.
 #pragma once
 
 #include <sys/types.h>

@@ -43,7 +43,7 @@ void ExecSession::Start(ExecHost& host, uint64_t serial, Connection& connection,
     launch_ = host.runtime->StartExec(host.container, *this, given, exec);
   base::Failpoint("shim: exec's builder forked");
   if (launch_ != nullptr) return;
-  connection.Fail(ipc::Step::kFork, errno, "");
+  connection.Fail(ipc::Step::kFork, errno, errno == EAGAIN ? "is the pids limit reached?" : "");
   connection_ = nullptr;
   exited_ = killed_ = true;
   Advance();
@@ -109,8 +109,6 @@ int64_t ExecSession::kill_at_ns() const {
 
 void ExecSession::Kill() {
   killed_ = true;
-  // The helper is not in the group, but the process it starts is.
-  if (helper() != 0) kill(helper(), SIGKILL);
   // Fails only when the group is gone, and with it everything that was in it.
   (void)cgroup::KillGroup(group_.get());
   Advance();
@@ -144,8 +142,6 @@ bool ExecSession::OnExit(pid_t pid, int status) {
   if (!active_ || pid == 0) return false;
   if (pid == helper()) {
     launch_->OnHelperExit(status);
-    // The next helper can have been started after the group was killed.
-    if (killed_ && helper() != 0) kill(helper(), SIGKILL);
     if (active_) Advance();
     return true;
   }
@@ -169,12 +165,7 @@ bool ExecSession::IsEmpty() const {
 void ExecSession::Advance() {
   if (!exited_ || IsLaunching()) return;
   const bool gone = IsEmpty() && helper() == 0;
-  if ((killed_ || !started_) && !gone) {
-    // Killed once more when the helper is gone, for what it started in its last moment. The next
-    // event of the group comes when it is empty.
-    if (killed_ && helper() == 0) (void)cgroup::KillGroup(group_.get());
-    return;
-  }
+  if ((killed_ || !started_) && !gone) return;  // the group's next event comes when it is empty
   Report();
   if (gone && active_) Finish();
 }

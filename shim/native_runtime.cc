@@ -1,6 +1,7 @@
 #include "shim/native_runtime.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include <new>
 
 #include "base/clock.h"
+#include "linux/syscalls.h"
 #include "shim/builder.h"
 #include "shim/report.h"
 
@@ -39,12 +41,12 @@ class NativeLaunch final : public Launch, public EventSource {
   NativeLaunch(EventLoop& loop, LaunchOwner& owner) : loop_(loop), owner_(owner) {}
   ~NativeLaunch() override { Close(); }
 
-  // Complete `input`. False and errno on failure, as Fork().
+  // Complete `input`. False and errno on failure, as Start().
   bool Prepare(BuilderInput& input, bool terminal);
   bool PrepareWaits(BuilderInput& input, bool park);
-  // `build` runs in the builder and does not return.
+  // `build` runs in the builder and does not return. `group`: see Fork() below.
   template <typename Build>
-  bool Fork(Build build);
+  bool Start(int group, Build build);
 
   bool pending() const override { return done_.valid() || helper() != 0; }
   pid_t child() const override { return report_ == nullptr ? 0 : report_->child; }
@@ -111,12 +113,22 @@ bool NativeLaunch::PrepareWaits(BuilderInput& input, bool park) {
   return true;
 }
 
+// The builder of an exec is in the exec's group from the beginning, as it goes on as its helper.
+pid_t Fork(int group) {
+  if (group < 0) return fork();
+  clone_args args = {};
+  args.flags = CLONE_INTO_CGROUP;
+  args.exit_signal = SIGCHLD;
+  args.cgroup = static_cast<uint64_t>(group);
+  return linux::Clone3(args);
+}
+
 template <typename Build>
-bool NativeLaunch::Fork(Build build) {
+bool NativeLaunch::Start(int group, Build build) {
   // Watched before there is a builder: one that was forked cannot be given up before it is reaped.
   if (!loop_.Add(done_.get(), EPOLLIN, *this)) return false;
   const pid_t shim = getpid();
-  builder_ = fork();
+  builder_ = Fork(group);
   if (builder_ == 0) {
     // A builder that outlives the shim would make a container that no shim watches.
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != shim) _exit(1);
@@ -208,7 +220,7 @@ pid_t NativeLaunch::helper() const {
 }
 
 void NativeLaunch::OnHelperExit(int status) {
-  if (builder_ == 0) {
+  if (builder_ == 0 || (report_ != nullptr && report_->builder_is_helper)) {
     reaped_ = true;
     helper_killed_ = WIFSIGNALED(status);
   }
@@ -240,7 +252,7 @@ std::unique_ptr<Launch> NativeRuntime::StartContainer(const RuntimeHost& host, L
   // Only the builder reads the spec: it is given both pipes and a socket for a terminal.
   const bool ok = launch->Prepare(input, /*terminal=*/true) &&
                   launch->PrepareWaits(input, start.park()) &&
-                  launch->Fork([&] { BuildContainer(input, start); });
+                  launch->Start(-1, [&] { BuildContainer(input, start); });
   return ok ? std::move(launch) : GiveUp(std::move(launch));
 }
 
@@ -253,8 +265,8 @@ std::unique_ptr<Launch> NativeRuntime::StartExec(const RuntimeHost& host, Launch
   input.clone_into = fds.group;
   input.args_file = fds.args_file;
   input.init = host.init;
-  const bool ok =
-      launch->Prepare(input, exec.tty()) && launch->Fork([&] { BuildExec(input, exec); });
+  const bool ok = launch->Prepare(input, exec.tty()) &&
+                  launch->Start(fds.group, [&] { BuildExec(input, exec); });
   return ok ? std::move(launch) : GiveUp(std::move(launch));
 }
 

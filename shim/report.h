@@ -2,9 +2,9 @@
 // forked.
 //
 // There is one writer at a time, so no lock is needed: the builder until it has cloned the child or
-// the helper, then that. The shim reads the page after the `done` pipe has reached end of file and
-// a helper has ended: by then the builder has ended, and the child has executed its program or
-// ended.
+// the helper, then that, unless the builder is the helper. The shim reads the page after the `done`
+// pipe has reached end of file and a helper has ended: by then the builder has ended, and the child
+// has executed its program or ended.
 #pragma once
 
 #include <sys/types.h>
@@ -36,6 +36,7 @@ struct Report {
   // Both are set by clone itself (CLONE_PARENT_SETTID), before the process runs.
   pid_t child = 0;
   pid_t helper = 0;  // 0: the child does the steps itself; see child/inside.cc
+  bool builder_is_helper = false;
   bool failed = false;
   int error = 0;  // errno; 0: none
   size_t count = 0;

@@ -9,6 +9,8 @@
 //   builder ──clone3(CLONE_PARENT)──> helper ──clone(CLONE_PARENT | CLONE_VFORK)──> process inside
 //                                        │  <── continues at its execve or exit ──────┘
 //                                        └ reports to the shim and exits
+//
+// An exec's builder, which is in the exec's group, goes on as the helper.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/ioctl.h>
