@@ -94,7 +94,7 @@ absl::StatusOr<Launcher> Launcher::Create(const std::string& program) {
                          base::Open(absl::StrCat("/proc/self/fd/", memory.get()), O_RDONLY));
   rlimit open_files;
   if (getrlimit(RLIMIT_NOFILE, &open_files) != 0) return base::Errno("getrlimit", "");
-  const auto shared = std::make_shared<Program>(std::move(sealed), open_files);
+  const auto shared = std::make_shared<const Program>(Program{std::move(sealed), open_files});
   return Launcher([shared](ArgumentSizes sizes) { return Spawn(*shared, sizes); });
 }
 
