@@ -50,6 +50,12 @@ class Timeline {
   std::vector<sandbox::Phase> phases_;
 };
 
+// The uid first, as there may be hundreds of others, and the differencer compares by reflection.
+bool Equals(const v1::PodSandboxConfig& a, const v1::PodSandboxConfig& b) {
+  return a.metadata().uid() == b.metadata().uid() &&
+         google::protobuf::util::MessageDifferencer::Equals(a, b);
+}
+
 bool HostNetwork(const v1::PodSandboxConfig& config) {
   return config.linux().security_context().namespace_options().network() == v1::NODE;
 }
@@ -231,8 +237,7 @@ absl::StatusOr<base::SandboxId> Sandboxes::Make(const v1::PodSandboxConfig& conf
   // A retry whose first answer got lost: the sandbox is there.
   for (const SandboxPtr& sandbox : core_.objects.sandboxes.List()) {
     const bool same = sandbox->ready() && sandbox->Read([&](const store::SandboxRecord& record) {
-      return record.runtime_handler == handler &&
-             google::protobuf::util::MessageDifferencer::Equals(record.config, config);
+      return record.runtime_handler == handler && Equals(record.config, config);
     });
     if (same) return sandbox->id();
   }
