@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <signal.h>
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/failpoint.h"
@@ -81,20 +83,27 @@ absl::Status Sandboxes::Teardown(sandbox::Sandbox& sandbox, base::Deadline deadl
   CRISP_RETURN_IF_ERROR(containers_.KillOf(record.id, deadline));
   base::Failpoint("teardown: containers ended");
   absl::Status first;
+  std::set<store::Cleanup> done;  // and not struck off yet
   const auto clean = [&](store::Cleanup step, const char* what,
                          const std::function<absl::Status()>& run) {
     if (record.pending_cleanup.count(step) == 0) return;
     const absl::Status status = run();
     if (status.ok()) {
       base::Failpoint("teardown, still pending: ", what);
-      sandbox.CleanupDone(step);
-      base::Failpoint("teardown, struck off: ", what);
+      done.insert(step);
     } else if (first.ok()) {
       first = base::Prefix(status, what);
     }
   };
+  const auto strike_off = [&] {
+    if (!done.empty()) sandbox.CleanupDone(done);
+    done.clear();
+    base::Failpoint("teardown: struck off");
+  };
   clean(store::Cleanup::kNetwork, "detach network",
         [&] { return DetachNetwork(sandbox, record, deadline); });
+  // At once, as plugins may take long to find that nothing is left. The others do not.
+  strike_off();
   clean(store::Cleanup::kProcesses, "stop pause", [&] { return StopPause(sandbox); });
   // The pin outlives a failed DEL, so that the next try finds the interfaces.
   if (record.pending_cleanup.count(store::Cleanup::kNetwork) == 0 || first.ok()) {
@@ -102,6 +111,7 @@ absl::Status Sandboxes::Teardown(sandbox::Sandbox& sandbox, base::Deadline deadl
           [&] { return cni::UnpinNetns(record.netns_path); });
   }
   clean(store::Cleanup::kCgroup, "remove sandbox cgroup", [&] { return RemoveCgroup(record); });
+  strike_off();
   return first;
 }
 

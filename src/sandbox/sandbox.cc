@@ -9,9 +9,10 @@ Sandbox::Sandbox(store::SandboxRecord record, const store::RecordDirectory* dire
   CRISP_CHECK(!id_.empty());
 }
 
-void Sandbox::CleanupDone(store::Cleanup step) {
-  (void)record_.UpdateAnyway(
-      [step](store::SandboxRecord& record) { record.pending_cleanup.erase(step); });
+void Sandbox::CleanupDone(const std::set<store::Cleanup>& steps) {
+  (void)record_.UpdateAnyway([&](store::SandboxRecord& record) {
+    for (const store::Cleanup step : steps) record.pending_cleanup.erase(step);
+  });
 }
 
 void Sandbox::MarkStopped() {

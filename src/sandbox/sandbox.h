@@ -58,9 +58,9 @@ class Sandbox {
   }
   // StopPodSandbox was asked; in memory even if the record cannot be written.
   void MarkStopped();
-  // Strikes a cleanup step off the record. When the record cannot be written the step is only done
-  // once more by the next crispd.
-  void CleanupDone(store::Cleanup step);
+  // Strikes cleanup steps off the record. When the record cannot be written they are only done once
+  // more by the next crispd.
+  void CleanupDone(const std::set<store::Cleanup>& steps);
 
   bool ready() const;
   // Acknowledged once, so clients may know of it: hidden sandboxes are not listed.

@@ -59,7 +59,7 @@ TEST_CASE("cleanup that is done is struck off the record, also when the record c
         return record;
       }(),
       &fix.directory);
-  sandbox.CleanupDone(store::Cleanup::kNetns);
+  sandbox.CleanupDone({store::Cleanup::kNetns});
   CHECK(sandbox.record().pending_cleanup == std::set{store::Cleanup::kCgroup});
 }
 
