@@ -29,6 +29,10 @@ constexpr absl::string_view kOpaqueName = ".wh..wh..opq";
 constexpr char kAufsLinks[] = ".wh..wh.plnk";
 constexpr size_t kMaxDeferredBytes = 16 << 20;
 constexpr size_t kDiskBlock = 4096;
+// Of a file as large as this the disk begins to write what is there, so much at a time. The layer
+// is synced at its end, and until then the disk would have nothing to do.
+constexpr int64_t kWrittenOut = 128 << 10;
+constexpr int64_t kWrittenAtOnce = 4 << 20;
 constexpr size_t kMaxShownName = 200;  // in messages
 constexpr int64_t kMajorBits = 0xfff;  // of the kernel's 32-bit device numbers
 constexpr int64_t kMinorBits = 0xfffff;
@@ -183,6 +187,12 @@ absl::Status TreeWriter::CreateFile(const std::string& name, const TarEntry& ent
 
 absl::Status TreeWriter::WriteContents(int fd, const TarEntry& entry, TarReader& tar) {
   int64_t end = 0;
+  int64_t begun = 0;
+  const auto begin_to_write_out = [&](int64_t least) {
+    if (end - begun < least) return;
+    (void)sync_file_range(fd, begun, end - begun, SYNC_FILE_RANGE_WRITE);  // syncfs(2) tells errors
+    begun = end;
+  };
   while (true) {
     int64_t offset = 0;
     CRISP_ASSIGN_OR_RETURN(absl::Span<const char> block, tar.NextBlock(offset));
@@ -197,7 +207,9 @@ absl::Status TreeWriter::WriteContents(int fd, const TarEntry& entry, TarReader&
       offset += n;
     }
     end = offset;
+    begin_to_write_out(kWrittenAtOnce);
   }
+  begin_to_write_out(kWrittenOut);
   // A hole at the end.
   if (end < entry.size && ftruncate(fd, entry.size) != 0) {
     return base::Errno("truncate", absl::StrCat("to ", entry.size));

@@ -58,12 +58,13 @@ constexpr int kBothCalls[] = {
 // Files, by descriptors. Calls that take none (chdir is missing, and so is every way to another
 // root) work in the directory that fchdir has chosen.
 constexpr int kUntarCalls[] = {
-    SYS_openat,       SYS_openat2,   SYS_newfstatat, SYS_fstat,     SYS_fstatfs,   SYS_getdents64,
-    SYS_lseek,        SYS_fchdir,    SYS_umask,      SYS_pwrite64,  SYS_ftruncate, SYS_sendfile,
-    SYS_readlinkat,   SYS_mkdirat,   SYS_mknodat,    SYS_symlinkat, SYS_linkat,    SYS_unlinkat,
-    SYS_renameat,     SYS_renameat2, SYS_fchown,     SYS_fchownat,  SYS_fchmod,    SYS_fchmodat,
-    SYS_utimensat,    SYS_fsetxattr, SYS_lsetxattr,  SYS_fgetxattr, SYS_lgetxattr, SYS_llistxattr,
-    SYS_lremovexattr,
+    SYS_openat,       SYS_openat2,         SYS_newfstatat, SYS_fstat,     SYS_fstatfs,
+    SYS_getdents64,   SYS_lseek,           SYS_fchdir,     SYS_umask,     SYS_pwrite64,
+    SYS_ftruncate,    SYS_sendfile,        SYS_readlinkat, SYS_mkdirat,   SYS_mknodat,
+    SYS_symlinkat,    SYS_linkat,          SYS_unlinkat,   SYS_renameat,  SYS_renameat2,
+    SYS_fchown,       SYS_fchownat,        SYS_fchmod,     SYS_fchmodat,  SYS_utimensat,
+    SYS_fsetxattr,    SYS_lsetxattr,       SYS_fgetxattr,  SYS_lgetxattr, SYS_llistxattr,
+    SYS_lremovexattr, SYS_sync_file_range,
 #if defined(__x86_64__)  // elsewhere the C library uses unlinkat
     SYS_unlink,       SYS_rmdir,
 #endif
