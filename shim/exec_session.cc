@@ -123,6 +123,7 @@ void ExecSession::Hangup() {
 void ExecSession::OnLaunched() {
   pid_ = launch_->child();
   base::UniqueFd master = launch_->TakeTerminal();
+  if (killed_) (void)cgroup::KillGroup(group_.get());  // as in Advance()
   if (launch_->ok()) {
     started_ = true;
     base::Failpoint("shim: exec runs");
@@ -165,7 +166,12 @@ bool ExecSession::IsEmpty() const {
 void ExecSession::Advance() {
   if (!exited_ || IsLaunching()) return;
   const bool gone = IsEmpty() && helper() == 0;
-  if ((killed_ || !started_) && !gone) return;  // the group's next event comes when it is empty
+  if ((killed_ || !started_) && !gone) {
+    // Once more: before Linux 6.14 a fork could escape cgroup.kill. The group's next event comes
+    // when it is empty.
+    if (killed_) (void)cgroup::KillGroup(group_.get());
+    return;
+  }
   Report();
   if (gone && active_) Finish();
 }
@@ -189,7 +195,12 @@ void ExecSession::Report() {
     connection.Close();
   } else {
     const LaunchFailure failure = launch_->failure();
-    connection.Fail(failure.step, failure.error, failure.killed ? "killed" : failure.detail);
+    if (failure.killed) {
+      connection.Fail(ipc::Step::kLaunch, 0,
+                      absl::StrCat("killed in step ", ipc::StepName(failure.step)));
+    } else {
+      connection.Fail(failure.step, failure.error, failure.detail);
+    }
   }
   connection_ = nullptr;
 }

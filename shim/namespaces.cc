@@ -143,8 +143,8 @@ bool JoinContainer(BuildContext& context) {
   if (!pidfd.ok()) return context.Fail(pidfd.status());
   if ((types & CLONE_NEWCGROUP) != 0) {
     // Joined by the child, not here: with the mount option nsdelegate, which systemd sets, a
-    // process inside the container's cgroup namespace cannot move a child out of the shim's group,
-    // which is outside of that namespace.
+    // process inside the container's cgroup namespace cannot clone into a group from one that is
+    // outside of that namespace.
     types &= ~CLONE_NEWCGROUP;
     const std::string path = absl::StrCat("/proc/", context.input.init.pid, "/ns/cgroup");
     context.plan.process.cgroup_namespace = open(path.c_str(), O_RDONLY | O_CLOEXEC);

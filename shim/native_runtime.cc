@@ -114,6 +114,7 @@ bool NativeLaunch::PrepareWaits(BuilderInput& input, bool park) {
 }
 
 // The builder of an exec is in the exec's group from the beginning, as it goes on as its helper.
+// glibc does not know of that clone, which does not matter in a program with one thread.
 pid_t Fork(int group) {
   if (group < 0) return fork();
   clone_args args = {};
@@ -134,6 +135,8 @@ bool NativeLaunch::Start(int group, Build build) {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != shim) _exit(1);
     build();
   }
+  // No other builder gets this launch's report: what it clones could be made to write there.
+  madvise(report_, sizeof(Report), MADV_DONTFORK);
   child_done_.reset();
   child_gate_.reset();
   child_barrier_.reset();

@@ -37,15 +37,19 @@ std::optional<NamelessShim> SpareShim::Take(ArgumentSizes sizes) {
 
 void SpareShim::Refill() {
   absl::MutexLock lock(&mu_);
-  wanted_ = !spare_.has_value() || !(spare_->sizes == sizes_);
-  if (wanted_) changed_.NotifyAll();
+  wanted_ = true;
+  changed_.NotifyAll();
 }
 
 std::optional<ArgumentSizes> SpareShim::AwaitWanted() {
   absl::MutexLock lock(&mu_);
-  while (!stopping_ && !wanted_) changed_.Wait(mu_, base::Deadline::Never());
-  wanted_ = false;
-  return stopping_ ? std::nullopt : std::optional(sizes_);
+  while (!stopping_) {
+    const bool missing = !spare_.has_value() || !(spare_->sizes == sizes_);
+    // The sizes are not known before the first launch.
+    if (std::exchange(wanted_, false) && missing && sizes_.id != 0) return sizes_;
+    changed_.Wait(mu_, base::Deadline::Never());
+  }
+  return std::nullopt;
 }
 
 void SpareShim::Run() {

@@ -37,7 +37,11 @@ std::string Endpoint::Pull(const std::string& image) {
   if (present.has_image()) return present.image().id();
   v1::PullImageRequest pull;
   pull.mutable_image()->set_image(image);
-  return Call(images(), &v1::ImageService::Stub::PullImage, pull).image_ref();
+  // In the emulated machine a layer takes a third of a second, and one image has 300.
+  constexpr int kSeconds = 600;
+  v1::PullImageResponse pulled;
+  Check(Try(images(), &v1::ImageService::Stub::PullImage, pull, &pulled, kSeconds));
+  return pulled.image_ref();
 }
 
 }  // namespace crisp::test

@@ -116,7 +116,11 @@ TEST_CASE("shims get nothing of crispd's environment but where a sanitizer's rep
   REQUIRE(setenv("TSAN_OPTIONS", "log_path=/reports", 1) == 0);
   absl::StatusOr<LaunchedShim> shim = launcher->Launch(dir.path, "id");
   REQUIRE(shim.ok());
-  const std::string environment = *base::ReadFile(absl::StrCat("/proc/", PidOf(*shim), "/environ"));
+  // For a moment after its start a program does not show it yet.
+  std::string environment;
+  const std::string file = absl::StrCat("/proc/", PidOf(*shim), "/environ");
+  REQUIRE(test::Eventually([&] { return !(environment = *base::ReadFile(file)).empty(); }));
+  CHECK(absl::StrContains(environment, "GLIBC_TUNABLES="));
   CHECK_FALSE(absl::StrContains(environment, "CRISPD_OWN"));
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   constexpr bool kSanitized = true;

@@ -86,7 +86,7 @@ TEST_CASE("a ready shim for arguments of other lengths is not taken, and is repl
     return taken.has_value();
   }));
   CHECK(taken->sizes == kOthers);
-  CHECK(IsGone(first));
+  CHECK(Eventually([&] { return IsGone(first); }));
   linux::EndChild(taken->process.pid, taken->process.pidfd.get());
 }
 
