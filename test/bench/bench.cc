@@ -123,11 +123,14 @@ std::string FloorRootfs(test::Daemon& daemon) {
 
 void Measure(const std::vector<Peer>& peers, const Amounts& amounts, KernelFloor& floor,
              test::Daemon& daemon, Checks& checks, Results& results) {
+  std::string rootfs;
+  if (!checks.Run("kernel floor", [&] { rootfs = FloorRootfs(daemon); })) return;
+  const Floor alone = [&] {
+    return static_cast<double>(floor.Measure(rootfs, daemon.dir() + "/floor")) / 1e6;
+  };
   Timed timed;
-  const bool rounds = checks.Run("rounds", [&] {
-    const std::string rootfs = FloorRootfs(daemon);
-    timed = MeasureRounds(peers, amounts.rounds, floor, rootfs, daemon.dir() + "/floor", results);
-  });
+  const bool rounds =
+      checks.Run("rounds", [&] { timed = MeasureRounds(peers, amounts.rounds, alone, results); });
   checks.Run("pulls", [&] { MeasurePulls(peers, amounts.mebibytes, amounts.pulls, results); });
   // One runtime after the other for each, several times for those that are one value.
   const auto each = [&](const char* what, int times,
@@ -154,7 +157,7 @@ void Measure(const std::vector<Peer>& peers, const Amounts& amounts, KernelFloor
   });
   std::vector<PodTimes> beside_many;
   each("many pods", 1, [&](const Peer& peer, size_t runtime) {
-    std::vector<PodTimes> times = MeasureCrowd(peer, runtime, amounts.crowd, results);
+    std::vector<PodTimes> times = MeasureCrowd(peer, runtime, amounts.crowd, alone, results);
     if (runtime == 0) beside_many = std::move(times);
   });
   if (!beside_many.empty()) PrintTimeline("bridge, beside many pods", beside_many);

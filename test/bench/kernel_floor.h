@@ -6,11 +6,15 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/unique_fd.h"
 
 namespace crisp::bench {
+
+// Measures it once, in milliseconds.
+using Floor = std::function<double()>;
 
 class KernelFloor {
  public:

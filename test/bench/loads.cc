@@ -153,7 +153,7 @@ void MeasureBurst(const Peer& peer, size_t runtime, int pods, Results& results) 
 }
 
 std::vector<PodTimes> MeasureCrowd(const Peer& peer, size_t runtime, const Crowd& crowd,
-                                   Results& results) {
+                                   const Floor& floor, Results& results) {
   Pods pods(peer);
   pods.GrowTo(static_cast<size_t>(crowd.few));
   MeasureOneMore(peer, runtime, crowd.samples, Figure::kUpBesideFew, results);
@@ -166,6 +166,7 @@ std::vector<PodTimes> MeasureCrowd(const Peer& peer, size_t runtime, const Crowd
         Figure::kUpManyToOne, runtime,
         Percentile(results.Values(Figure::kUpBesideMany, runtime), 50) / Percentile(alone, 50));
   }
+  for (int i = 0; i < crowd.samples; ++i) results.Add(Figure::kFloorBesideMany, runtime, floor());
   MeasureMemory(peer, runtime, pods, results);
   MeasureLists(peer, runtime, crowd.samples, results);
   MeasureRestart(peer, runtime, pods.all().size(), results);

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "bench/kernel_floor.h"
 #include "bench/peer.h"
 #include "bench/pod_round.h"
 #include "bench/results.h"
@@ -24,6 +25,6 @@ struct Crowd {
 };
 // Answers the times of the pods beside many.
 std::vector<PodTimes> MeasureCrowd(const Peer& peer, size_t runtime, const Crowd& crowd,
-                                   Results& results);
+                                   const Floor& floor, Results& results);
 
 }  // namespace crisp::bench

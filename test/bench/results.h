@@ -32,6 +32,7 @@ enum class Figure {
   kUpBesideFew,
   kUpBesideMany,
   kUpManyToOne,
+  kFloorBesideMany,
   kPodMemory,
   kDaemonMemory,
   kListPods,

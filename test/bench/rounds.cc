@@ -42,8 +42,8 @@ void AddBridge(const PodTimes& times, size_t runtime, Results& results) {
 
 }  // namespace
 
-Timed MeasureRounds(const std::vector<Peer>& peers, int rounds, KernelFloor& floor,
-                    const std::string& rootfs, const std::string& directory, Results& results) {
+Timed MeasureRounds(const std::vector<Peer>& peers, int rounds, const Floor& floor,
+                    Results& results) {
   Timed timed;
   const auto pods = [&](size_t runtime, bool counts) {
     absl::SleepFor(kRest);
@@ -64,7 +64,7 @@ Timed MeasureRounds(const std::vector<Peer>& peers, int rounds, KernelFloor& flo
     const bool counts = round >= 0;
     absl::SleepFor(kRest);
     for (int i = 0; i < kPodsInTurn; ++i) {
-      const double alone = Millis(floor.Measure(rootfs, directory));
+      const double alone = floor();
       if (counts) results.AddFloor(alone);
     }
     for (size_t turn = 0; turn < peers.size(); ++turn)

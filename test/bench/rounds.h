@@ -1,7 +1,6 @@
 // One pod at a time, some of each runtime in turn. Failures throw std::runtime_error.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "bench/kernel_floor.h"
@@ -17,8 +16,7 @@ struct Timed {
   std::vector<PodTimes> bridge;
 };
 
-// `rootfs` and `directory` are the kernel's: see kernel_floor.h.
-Timed MeasureRounds(const std::vector<Peer>& peers, int rounds, KernelFloor& floor,
-                    const std::string& rootfs, const std::string& directory, Results& results);
+Timed MeasureRounds(const std::vector<Peer>& peers, int rounds, const Floor& floor,
+                    Results& results);
 
 }  // namespace crisp::bench
