@@ -99,20 +99,21 @@ absl::StatusOr<PendingStart> PendingStart::Ask(ipc::Channel channel, const shim:
 }
 
 // A shim that has closed the connection has said before why the start has failed.
-void PendingStart::TellCgroupMade() const {
+absl::Status PendingStart::TellCgroupMade() const {
   shim::v1::Control made;
   made.mutable_cgroup_made();
-  channel_.Send(made).IgnoreError();
+  const absl::Status sent = channel_.Send(made);
   base::Failpoint("launch shim: cgroup told");
+  return absl::IsUnavailable(sent) ? absl::OkStatus() : sent;
 }
 
 absl::StatusOr<shim::v1::Started> PendingStart::Run(base::Deadline deadline) {
-  TellCgroupMade();
+  CRISP_RETURN_IF_ERROR(TellCgroupMade());
   return ReceiveStarted(channel_, deadline);
 }
 
 absl::StatusOr<ParkedStart> PendingStart::Park(base::Deadline deadline) {
-  TellCgroupMade();
+  CRISP_RETURN_IF_ERROR(TellCgroupMade());
   CRISP_ASSIGN_OR_RETURN(shim::v1::Reply reply, ReceiveReply(channel_, deadline));
   if (!reply.has_created()) return Unexpected();
   return ParkedStart(std::move(channel_), reply.created().pid());

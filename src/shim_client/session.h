@@ -48,7 +48,7 @@ class PendingStart {
 
  private:
   explicit PendingStart(ipc::Channel channel) : channel_(std::move(channel)) {}
-  void TellCgroupMade() const;
+  absl::Status TellCgroupMade() const;
   ipc::Channel channel_;
 };
 
