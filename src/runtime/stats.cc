@@ -26,8 +26,10 @@ constexpr uint64_t kMostAtOnce = 256;
 // Descriptors are counted while someone asks for metrics, and usage is read in the background while
 // someone asks for more than can be read at once.
 constexpr int64_t kWantedNs = 120'000'000'000;
-// Of one call that wants the usage of many.
+// Of one call that wants more readings than a few, which are always made: what a call says of one
+// pod is new also where a machine is slow.
 constexpr absl::Duration kRefreshTime = absl::Milliseconds(4);
+constexpr size_t kFewReadings = 16;
 // What is younger is not read in the background.
 constexpr int64_t kYoungNs = 5'000'000'000;
 
@@ -152,8 +154,10 @@ std::vector<Reading> Stats::Readings(const std::vector<ContainerPtr>& containers
 
 void Stats::Refresh(const std::vector<ContainerPtr>& containers,
                     const std::vector<SandboxPtr>& sandboxes) {
-  if (!ReadOldestFirst(Readings(containers, sandboxes), base::Deadline::In(kRefreshTime)))
-    left_out_ns_ = base::MonotonicNanos();
+  std::vector<Reading> readings = Readings(containers, sandboxes);
+  const base::Deadline give_up =
+      readings.size() > kFewReadings ? base::Deadline::In(kRefreshTime) : base::Deadline::Never();
+  if (!ReadOldestFirst(std::move(readings), give_up)) left_out_ns_ = base::MonotonicNanos();
 }
 
 // The group kubelet made for the pod counts on when containers come and go. Where several pods
