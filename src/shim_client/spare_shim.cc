@@ -1,7 +1,12 @@
 #include "shim_client/spare_shim.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include <iterator>
 #include <utility>
 
+#include "base/errno.h"
 #include "base/status_macros.h"
 #include "linux/reap.h"
 
@@ -16,14 +21,16 @@ SpareShim::~SpareShim() {
   {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
-    changed_.NotifyAll();
   }
+  Wake();
   thread_.Join();
   absl::MutexLock lock(&mu_);
   if (spare_.has_value()) End(*spare_);
 }
 
 absl::Status SpareShim::Start() {
+  wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_.valid()) return base::Errno("eventfd", "spare shim");
   CRISP_ASSIGN_OR_RETURN(thread_, base::StartThread("spare shim", [this] { Run(); }));
   return absl::OkStatus();
 }
@@ -36,20 +43,47 @@ std::optional<NamelessShim> SpareShim::Take(ArgumentSizes sizes) {
 }
 
 void SpareShim::Refill() {
-  absl::MutexLock lock(&mu_);
-  wanted_ = true;
-  changed_.NotifyAll();
+  {
+    absl::MutexLock lock(&mu_);
+    wanted_ = true;
+  }
+  Wake();
+}
+
+void SpareShim::Wake() const {
+  if (wake_.valid()) eventfd_write(wake_.get(), 1);
+}
+
+// Another one is made after the next launch: what has killed this one may kill each.
+void SpareShim::ForgetDead() {
+  if (!spare_.has_value()) return;
+  const linux::Child& shim = spare_->process;
+  if (!linux::AwaitEnd(shim.pidfd.get(), base::Deadline::At(0))) return;
+  (void)linux::Reap(shim.pid, shim.pidfd.get(), base::Deadline::At(0));
+  spare_.reset();
 }
 
 std::optional<ArgumentSizes> SpareShim::AwaitWanted() {
-  absl::MutexLock lock(&mu_);
-  while (!stopping_) {
-    const bool missing = !spare_.has_value() || !(spare_->sizes == sizes_);
-    // The sizes are not known before the first launch.
-    if (std::exchange(wanted_, false) && missing && sizes_.id != 0) return sizes_;
-    changed_.Wait(mu_, base::Deadline::Never());
+  while (true) {
+    // A launch that takes the spare shim may close its pidfd meanwhile. What the number is by then
+    // wakes this up once at most, for nothing.
+    int pidfd = -1;
+    {
+      absl::MutexLock lock(&mu_);
+      if (stopping_) return std::nullopt;
+      ForgetDead();
+      const bool missing = !spare_.has_value() || !(spare_->sizes == sizes_);
+      // The sizes are not known before the first launch.
+      if (std::exchange(wanted_, false) && missing && sizes_.id != 0) return sizes_;
+      if (spare_.has_value()) pidfd = spare_->process.pidfd.get();
+    }
+    pollfd events[] = {{.fd = wake_.get(), .events = POLLIN, .revents = 0},
+                       {.fd = pidfd, .events = POLLIN, .revents = 0}};
+    if (poll(events, std::size(events), -1) > 0 && events[0].revents != 0) {
+      eventfd_t unused;
+      (void)eventfd_read(wake_.get(), &unused);
+    }
   }
-  return std::nullopt;
 }
 
 void SpareShim::Run() {

@@ -1,6 +1,6 @@
 // A shim that waits to be told whose it is, so that a launch need not wait until a program is
 // loaded, which takes as long as all else that a pause needs. There is one at most. It ends by
-// itself when crispd does. Thread-safe.
+// itself when crispd does; one that is killed is reaped at once. Thread-safe.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "base/thread.h"
-#include "base/wait.h"
+#include "base/unique_fd.h"
 #include "ipc/channel.h"
 #include "linux/spawn.h"
 
@@ -52,12 +52,14 @@ class SpareShim {
 
  private:
   void Run();
-  // Empty when this is being destroyed.
+  // Empty when this is being destroyed. Reaps the spare shim if it ends meanwhile.
   std::optional<ArgumentSizes> AwaitWanted();
+  void ForgetDead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Wake() const;
 
   const Spawn spawn_;
+  base::UniqueFd wake_;  // eventfd
   absl::Mutex mu_;
-  base::CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool wanted_ ABSL_GUARDED_BY(mu_) = false;
   ArgumentSizes sizes_ ABSL_GUARDED_BY(mu_);

@@ -12,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "linux/open_files.h"
+#include "linux/reap.h"
+#include "linux/syscalls.h"
 #include "temp_dir.h"
 #include "unit/eventually.h"
 
@@ -182,9 +184,9 @@ TEST_CASE("a launch does without the shim that was ready and is dead") {
   launcher->PrepareNext();
   pid_t ready = 0;
   REQUIRE(test::Eventually([&] { return (ready = ReadyShim()) != 0; }));
+  const base::UniqueFd pidfd(linux::PidfdOpen(ready));
   REQUIRE(kill(ready, SIGKILL) == 0);
-  siginfo_t info;
-  REQUIRE(waitid(P_PID, static_cast<id_t>(ready), &info, WEXITED | WNOWAIT) == 0);
+  REQUIRE(linux::AwaitEnd(pidfd.get(), base::Deadline::In(absl::Seconds(30))));
   absl::StatusOr<LaunchedShim> second = launcher->Launch(dir.path, "id");
   REQUIRE(second.ok());
   CHECK(PidOf(*second) != ready);

@@ -90,6 +90,25 @@ TEST_CASE("a ready shim for arguments of other lengths is not taken, and is repl
   linux::EndChild(taken->process.pid, taken->process.pidfd.get());
 }
 
+TEST_CASE("a ready shim that is killed leaves no zombie, and the next one is made when asked for") {
+  Spawner spawner;
+  SpareShim spare(spawner.function());
+  REQUIRE(spare.Start().ok());
+  (void)spare.Take(kSizes);
+  spare.Refill();
+  REQUIRE(Eventually([&] { return spawner.spawned == 1; }));
+  const pid_t killed = spawner.last;
+  REQUIRE(kill(killed, SIGKILL) == 0);
+  CHECK(Eventually([&] { return IsGone(killed); }));
+  CHECK_FALSE(spare.Take(kSizes).has_value());
+  CHECK(spawner.spawned == 1);
+  spare.Refill();
+  std::optional<NamelessShim> taken;
+  REQUIRE(Eventually([&] { return (taken = spare.Take(kSizes)).has_value(); }));
+  CHECK(taken->process.pid == spawner.last);
+  linux::EndChild(taken->process.pid, taken->process.pidfd.get());
+}
+
 TEST_CASE("a ready shim ends with its owner, and one that cannot be made is only missing") {
   Spawner spawner;
   {
