@@ -15,8 +15,7 @@ namespace crisp::cri {
 
 // {"pid", "config", "runtimeSpec", "phases": [{"name", "durationNs"}], ...}; the runtime spec is
 // the bundle's file.
-std::string SandboxInfo(const store::SandboxRecord& record,
-                        const std::optional<sandbox::Pause>& pause, const std::string& bundle);
+std::string SandboxInfo(const sandbox::Sandbox& sandbox, const std::string& bundle);
 std::string ContainerInfo(const store::ContainerRecord& record,
                           const std::optional<container::Init>& init, const std::string& bundle);
 // {"imageSpec": <the image's config document>, "chainIDs": [...]}

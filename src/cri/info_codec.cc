@@ -30,15 +30,12 @@ Json SpecJson(const std::string& bundle) {
 
 }  // namespace
 
-std::string SandboxInfo(const store::SandboxRecord& record,
-                        const std::optional<sandbox::Pause>& pause, const std::string& bundle) {
+std::string SandboxInfo(const sandbox::Sandbox& sandbox, const std::string& bundle) {
+  const store::SandboxRecord record = sandbox.record();
   Json phases = Json::array();
-  if (pause.has_value()) {
-    for (const sandbox::Phase& phase : pause->phases) {
-      phases.push_back({{"name", phase.name}, {"durationNs", phase.duration_ns}});
-    }
-  }
-  return base::DumpJson({{"pid", pause.has_value() ? pause->process.pid : 0},
+  for (const sandbox::Phase& phase : sandbox.phases())
+    phases.push_back({{"name", phase.name}, {"durationNs", phase.duration_ns}});
+  return base::DumpJson({{"pid", sandbox.pause().value_or(linux::ProcessRef()).pid},
                          {"netns", record.netns_path},
                          {"cgroupParent", record.cgroup_parent},
                          {"phases", phases},

@@ -17,8 +17,7 @@ absl::StatusOr<v1::PodSandboxStatusResponse> PodSandboxStatus(
   for (const runtime::ContainerPtr& container : runtime.objects.ContainersOf(sandbox->id()))
     *response.add_containers_statuses() = StatusMessage(*container);
   if (request.verbose()) {
-    (*response.mutable_info())["info"] =
-        SandboxInfo(sandbox->record(), sandbox->pause(), runtime.paths.Bundle(sandbox->id()));
+    (*response.mutable_info())["info"] = SandboxInfo(*sandbox, runtime.paths.Bundle(sandbox->id()));
   }
   return response;
 }

@@ -173,7 +173,7 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
   CRISP_ASSIGN_OR_RETURN(const container::Init target, Target(sandbox.id(), config));
   CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path,
                          core_.cgroups.Path(cgroup_parent, record.id.str()));
-  const linux::ProcessRef pause = sandbox.pause()->process;
+  const linux::ProcessRef pause = *sandbox.pause();
   CRISP_ASSIGN_OR_RETURN(const PodFiles files,
                          FindPodFiles(pause, core_.paths.SandboxDir(sandbox.id())));
   CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(pod));

@@ -26,7 +26,7 @@ absl::StatusOr<shim::v1::Start> Containers::StartRequest(const store::ContainerR
                                                          const std::string& cgroup_path) const {
   CRISP_ASSIGN_OR_RETURN(const SandboxPtr sandbox,
                          core_.objects.sandboxes.Find(record.sandbox_id.str()));
-  const std::optional<sandbox::Pause> pause = sandbox->pause();
+  const std::optional<linux::ProcessRef> pause = sandbox->pause();
   if (!sandbox->ready() || !pause.has_value())
     return absl::FailedPreconditionError("its sandbox is not ready");
   CRISP_ASSIGN_OR_RETURN(const container::Init target, Target(sandbox->id(), record.config));
@@ -40,8 +40,8 @@ absl::StatusOr<shim::v1::Start> Containers::StartRequest(const store::ContainerR
   start.set_log_path(record.log_path);
   start.set_stdin(record.config.stdin());
   start.set_stdin_once(record.config.stdin_once());
-  start.set_sandbox_pid(pause->process.pid);
-  start.set_sandbox_start_ticks(pause->process.start_ticks);
+  start.set_sandbox_pid(pause->pid);
+  start.set_sandbox_start_ticks(pause->start_ticks);
   start.set_target_pid(target.process.pid);
   start.set_target_start_ticks(target.process.start_ticks);
   return start;

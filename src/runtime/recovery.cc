@@ -175,7 +175,6 @@ absl::Status Recovery::RecoverSandbox(store::SandboxRecord record) {
         core_.HasCgroup(*sandbox)) {
       pidfd = *std::move(opened);
     }
-    (void)sandbox->SetPause({.process = pause, .phases = {}});
   }
   const bool alive = pidfd.valid();
   if (alive) sandbox->MarkLaunched(pause);

@@ -20,7 +20,7 @@ namespace {
 // Somebody else has removed the pin, such as a script that cleans /run/netns. The pause, if it
 // still runs, has the namespace.
 absl::Status PinAgain(const sandbox::Sandbox& sandbox, const std::string& path) {
-  const std::optional<linux::ProcessRef> pause = sandbox.launched();
+  const std::optional<linux::ProcessRef> pause = sandbox.pause();
   if (!pause.has_value()) return absl::NotFoundError("pause does not run");
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd process, pause->OpenProcDirectory());
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd netns,
@@ -42,7 +42,7 @@ absl::Status Sandboxes::StopPause(sandbox::Sandbox& sandbox) {
   CRISP_RETURN_IF_ERROR(core_.cgroups.WaitEmpty(path, kKillTime));
   if (sandbox.WaitPauseGone(base::Deadline::In(absl::Seconds(2)))) return absl::OkStatus();
   // Somebody has moved it to another cgroup.
-  const std::optional<linux::ProcessRef> pause = sandbox.launched();
+  const std::optional<linux::ProcessRef> pause = sandbox.pause();
   if (pause.has_value()) CRISP_RETURN_IF_ERROR(pause->Signal(SIGKILL));
   if (sandbox.WaitPauseGone(base::Deadline::In(kKillTime))) return absl::OkStatus();
   return absl::DeadlineExceededError("pause did not end");

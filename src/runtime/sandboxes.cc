@@ -201,9 +201,7 @@ absl::Status Sandboxes::BringUp(sandbox::Sandbox& sandbox, base::Deadline deadli
   timeline.Mark("pod files");
   base::Failpoint("run sandbox: pod files written");
   AddTimings(network.timings, started, timeline);
-  if (!sandbox.SetPause({.process = pause, .phases = timeline.Take()})) {
-    return PauseEnded();
-  }
+  if (!sandbox.SetPhases(timeline.Take())) return PauseEnded();
   return sandbox.Update([&](store::SandboxRecord& next) {
     if (!network.ips.empty()) {
       next.ip.primary = network.ips.front();

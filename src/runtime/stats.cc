@@ -199,7 +199,7 @@ absl::StatusOr<std::vector<cni::InterfaceStats>> Stats::Interfaces(
     const sandbox::Sandbox& sandbox) const {
   if (sandbox.Read([](const store::SandboxRecord& record) { return record.netns_path.empty(); }))
     return absl::NotFoundError("the pod uses the host's network");
-  const std::optional<linux::ProcessRef> pause = sandbox.launched();
+  const std::optional<linux::ProcessRef> pause = sandbox.pause();
   if (!pause.has_value()) return absl::NotFoundError("the pod has no process");
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd process, pause->OpenProcDirectory());
   return cni::ReadInterfaceStats(process.get());

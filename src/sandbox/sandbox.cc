@@ -23,43 +23,43 @@ bool Sandbox::ready() const {
   if (!record_.Read([](const store::SandboxRecord& r) { return r.ready && !r.stopped; }))
     return false;
   absl::ReaderMutexLock lock(&mu_);
-  return pause_alive_ && pause_.has_value();
+  return pause_alive_;
 }
 
 bool Sandbox::visible() const {
   return record_.Read([](const store::SandboxRecord& r) { return r.ready; });
 }
 
-std::optional<Pause> Sandbox::pause() const {
+void Sandbox::MarkLaunched(const linux::ProcessRef& pause) {
+  absl::MutexLock lock(&mu_);
+  CRISP_CHECK(!pause_.has_value());
+  CRISP_CHECK(pause.pid > 0);
+  pause_ = pause;
+  pause_alive_ = true;
+}
+
+std::optional<linux::ProcessRef> Sandbox::pause() const {
   absl::ReaderMutexLock lock(&mu_);
   return pause_;
 }
 
-void Sandbox::MarkLaunched(const linux::ProcessRef& pause) {
+bool Sandbox::SetPhases(std::vector<Phase> phases) {
   absl::MutexLock lock(&mu_);
-  CRISP_CHECK(!launched_.has_value());
-  launched_ = pause;
-  pause_alive_ = true;
-}
-
-std::optional<linux::ProcessRef> Sandbox::launched() const {
-  absl::ReaderMutexLock lock(&mu_);
-  return launched_;
-}
-
-bool Sandbox::SetPause(Pause pause) {
-  absl::MutexLock lock(&mu_);
-  CRISP_CHECK(!pause_.has_value());
-  CRISP_CHECK(pause.process.pid > 0);
-  pause_ = std::move(pause);
+  CRISP_CHECK(pause_.has_value());
+  phases_ = std::move(phases);
   return pause_alive_;
+}
+
+std::vector<Phase> Sandbox::phases() const {
+  absl::ReaderMutexLock lock(&mu_);
+  return phases_;
 }
 
 void Sandbox::PauseGone(const std::function<void()>& announce) {
   bool known = false;
   {
     absl::MutexLock lock(&mu_);
-    CRISP_CHECK(launched_.has_value());
+    CRISP_CHECK(pause_.has_value());
     known = announced_ && pause_alive_;
     pause_alive_ = false;
   }
@@ -81,7 +81,7 @@ void Sandbox::MarkAnnounced(const std::function<void()>& announce_end) {
 bool Sandbox::WaitPauseGone(base::Deadline deadline) const {
   {
     absl::ReaderMutexLock lock(&mu_);
-    if (!launched_.has_value()) return true;
+    if (!pause_.has_value()) return true;
   }
   return pause_gone_.Wait(deadline);
 }

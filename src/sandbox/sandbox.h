@@ -5,9 +5,9 @@
 //       |                                                                                 ^
 //       +------------- RunPodSandbox failed, or crispd died in the middle of it ----------+
 //
-// The state is derived: READY iff the record says ready and not stopped, and the pause process is
-// known and lives. These hold at any time and are checked (base/check.h): a pause is launched at
-// most once, only one that was launched can end, and NOTREADY never becomes READY.
+// The state is derived: READY iff the record says ready and not stopped, and the pause process
+// lives. These hold at any time and are checked (base/check.h): a pause is launched at most once,
+// only one that was launched can end, and NOTREADY never becomes READY.
 #pragma once
 
 #include <cstdint>
@@ -36,11 +36,6 @@ struct Phase {
   int64_t duration_ns = 0;
 };
 
-struct Pause {
-  linux::ProcessRef process;
-  std::vector<Phase> phases;
-};
-
 // Thread-safe. Shared: the index and running operations hold it.
 class Sandbox {
  public:
@@ -65,14 +60,15 @@ class Sandbox {
   bool ready() const;
   // Acknowledged once, so clients may know of it: hidden sandboxes are not listed.
   bool visible() const;
-  std::optional<Pause> pause() const;
   // The pause is watched, and its end will be reported by PauseGone.
   void MarkLaunched(const linux::ProcessRef& pause);
-  // The process that was seen to live, whether it still does or not; what pause() has may be from
-  // before the host's last start.
-  std::optional<linux::ProcessRef> launched() const;
-  // What is known of the pause. False when it has ended already.
-  bool SetPause(Pause pause);
+  // The pause that this crispd has seen alive, whether it still is or not. None of one that ended
+  // before: after a restart of the host its pid may be another process's.
+  std::optional<linux::ProcessRef> pause() const;
+  // RunPodSandbox has done all its parts. False when the pause has ended already.
+  bool SetPhases(std::vector<Phase> phases);
+  // Empty if an earlier crispd has made the sandbox.
+  std::vector<Phase> phases() const;
   // The pause process has ended. `announce` is called when readers see the new state and
   // before WaitPauseGone returns, unless clients do not know the sandbox yet.
   void PauseGone(const std::function<void()>& announce);
@@ -94,9 +90,9 @@ class Sandbox {
   store::Recorded<store::SandboxRecord> record_;
   absl::Mutex operation_;
   mutable absl::Mutex mu_;
-  std::optional<Pause> pause_ ABSL_GUARDED_BY(mu_);
-  std::optional<linux::ProcessRef> launched_ ABSL_GUARDED_BY(mu_);
+  std::optional<linux::ProcessRef> pause_ ABSL_GUARDED_BY(mu_);
   bool pause_alive_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<Phase> phases_ ABSL_GUARDED_BY(mu_);
   bool announced_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<cni::InterfaceStats> interfaces_ ABSL_GUARDED_BY(mu_);
   base::Latch pause_gone_;  // launched, dead, and its end is announced

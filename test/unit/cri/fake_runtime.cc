@@ -93,9 +93,7 @@ runtime::SandboxPtr FakeRuntime::AddSandbox(char id, bool ready,
   record.config.mutable_metadata()->set_name(std::string("pod-") + id);
   *record.config.mutable_labels() = {labels.begin(), labels.end()};
   auto sandbox = std::make_shared<sandbox::Sandbox>(std::move(record), &records_);
-  const linux::ProcessRef pause = {.pid = 7, .start_ticks = 8};
-  sandbox->MarkLaunched(pause);
-  (void)sandbox->SetPause({.process = pause, .phases = {}});
+  sandbox->MarkLaunched({.pid = 7, .start_ticks = 8});
   objects_.sandboxes.Add(sandbox);
   return sandbox;
 }

@@ -6,14 +6,17 @@ namespace crisp::sandbox {
 namespace {
 
 struct Fixture {
+  explicit Fixture(bool acknowledged = true)
+      : sandbox(
+            [&] {
+              store::SandboxRecord record;
+              record.id = base::SandboxId("a");
+              record.ready = acknowledged;
+              return record;
+            }(),
+            &directory) {}
   store::RecordDirectory directory{"/proc/none", "/proc/none"};
-  Sandbox sandbox{[] {
-                    store::SandboxRecord record;
-                    record.id = base::SandboxId("a");
-                    record.ready = true;
-                    return record;
-                  }(),
-                  &directory};
+  Sandbox sandbox;
   int announced = 0;
 };
 
@@ -22,9 +25,8 @@ TEST_CASE(
   Fixture fix;
   CHECK_FALSE(fix.sandbox.ready());
   fix.sandbox.MarkLaunched({.pid = 7, .start_ticks = 8});
-  CHECK_FALSE(fix.sandbox.ready());  // containers could not join it
-  CHECK(fix.sandbox.SetPause({.process = {.pid = 7, .start_ticks = 8}, .phases = {}}));
   CHECK(fix.sandbox.ready());
+  CHECK(fix.sandbox.pause()->pid == 7);
   fix.sandbox.MarkAnnounced([&] { ++fix.announced; });
   CHECK(fix.announced == 0);
   CHECK_FALSE(fix.sandbox.WaitPauseGone(base::Deadline::At(0)));
@@ -32,13 +34,22 @@ TEST_CASE(
   CHECK(fix.announced == 1);
   CHECK(fix.sandbox.WaitPauseGone(base::Deadline::At(0)));
   CHECK_FALSE(fix.sandbox.ready());
+  CHECK(fix.sandbox.pause()->pid == 7);
 }
 
-TEST_CASE("a pause that ends before its pid is known does not come back to life") {
+TEST_CASE("a sandbox that is not acknowledged is not ready, although its pause lives") {
+  Fixture fix(/*acknowledged=*/false);
+  fix.sandbox.MarkLaunched({.pid = 7, .start_ticks = 8});
+  CHECK(fix.sandbox.SetPhases({{.name = "bundle", .duration_ns = 9}}));
+  CHECK(fix.sandbox.phases().size() == 1);
+  CHECK_FALSE(fix.sandbox.ready());
+}
+
+TEST_CASE("a pause that ends before the sandbox is acknowledged does not come back to life") {
   Fixture fix;
   fix.sandbox.MarkLaunched({.pid = 7, .start_ticks = 8});
   fix.sandbox.PauseGone([&] { ++fix.announced; });
-  CHECK_FALSE(fix.sandbox.SetPause({.process = {.pid = 7, .start_ticks = 8}, .phases = {}}));
+  CHECK_FALSE(fix.sandbox.SetPhases({}));
   CHECK_FALSE(fix.sandbox.ready());
   CHECK(fix.sandbox.WaitPauseGone(base::Deadline::At(0)));
   CHECK(fix.announced == 0);  // no client knows of it yet
