@@ -24,7 +24,7 @@ absl::Duration RetryAfter(const HttpResponse& response) {
 }
 
 absl::StatusOr<bool> Backoff::Next(int attempts, absl::Duration asked, const base::Call& call) {
-  if (++failures_ >= attempts) return false;
+  if (++failures_ >= attempts || give_up_.Passed()) return false;
   const absl::Duration pause = std::max(pause_, std::min(asked, options_.max_retry_after));
   pause_ *= 2;
   const base::Latch never;  // only the caller's leaving ends the pause early
@@ -36,6 +36,7 @@ absl::StatusOr<bool> Backoff::Next(int attempts, absl::Duration asked, const bas
 void Backoff::Reset() {
   failures_ = 0;
   pause_ = options_.backoff;
+  give_up_ = base::Deadline::In(options_.silence_timeout);
 }
 
 }  // namespace crisp::image

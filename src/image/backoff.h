@@ -4,6 +4,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/call.h"
+#include "base/deadline.h"
 #include "image/http_client.h"
 #include "image/pull_options.h"
 
@@ -16,20 +17,23 @@ absl::Duration RetryAfter(const HttpResponse& response);
 class Backoff {
  public:
   // Borrows the options.
-  explicit Backoff(const PullOptions& options) : options_(options), pause_(options.backoff) {}
+  explicit Backoff(const PullOptions& options) : options_(options) { Reset(); }
 
-  // False when `attempts` are used up; otherwise waits. `asked` is the server's Retry-After, which
-  // max_retry_after bounds. The error is that of `call`, whose end also ends the pause.
+  // False when `attempts` or silence_timeout are used up; otherwise waits. `asked` is the server's
+  // Retry-After, which max_retry_after bounds. The error is that of `call`, whose end also ends the
+  // pause.
   absl::StatusOr<bool> Next(int attempts, absl::Duration asked, const base::Call& call);
-  // How long the next attempt waits for an answer: longer each time, for registries that fetch what
-  // they are asked for from elsewhere first.
-  absl::Duration Patience() const { return options_.progress_timeout * (failures_ + 1); }
+  // How long the next attempt waits for an answer; see silence_timeout.
+  absl::Duration Patience() const {
+    return failures_ == 0 ? options_.progress_timeout : give_up_.Left();
+  }
   // After progress: as if nothing had failed yet.
   void Reset();
 
  private:
   const PullOptions& options_;
   absl::Duration pause_;
+  base::Deadline give_up_;
   int failures_ = 0;
 };
 

@@ -17,10 +17,14 @@ struct PullOptions {
   // A transfer with less than min_progress_bytes in this time is ended and resumed. The pull fails
   // after `attempts` of that without 1 MiB of progress: a registry cannot occupy it for long with a
   // drip, and over a link of 4 KiB/s an image still comes. (containerd goes on as long as any byte
-  // comes within 5 min.) For the beginning of an answer each attempt waits as much longer: the
-  // first 1 min, the fifth 5 min.
+  // comes within 5 min.)
   absl::Duration progress_timeout = absl::Seconds(60);
   int64_t min_progress_bytes = 1 << 20;
+  // How long a registry may leave a request without an answer, or without 1 MiB of progress, in all
+  // attempts together. The first one ends after progress_timeout, as its connection may be dead.
+  // The second one gets what is left, about 5 min, as a registry may itself have to fetch first
+  // what it is asked for.
+  absl::Duration silence_timeout = absl::Minutes(6);
   // For one request that fails with an error that may go away (connection, 429, 5xx).
   int attempts = 5;
   absl::Duration backoff = absl::Milliseconds(250);  // doubled each time
