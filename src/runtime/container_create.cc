@@ -195,7 +195,7 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
                                               .resolv_conf_path = files.resolv_conf,
                                               .hosts_path = files.hosts,
                                               .cgroup_v2 = core_.cgroups.layout().v2_only(),
-                                              .cdi_directories = core_.config.cdi.spec_dirs,
+                                              .cdi = cdi_,
                                               .volumes = volumes.places}));
   for (const std::string& warning : result.warnings)
     base::Log(base::LogLevel::kWarning, warning, {{"id", record.id.str()}});

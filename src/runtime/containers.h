@@ -9,12 +9,13 @@
 #include "runtime/core.h"
 #include "runtime/joined.h"
 #include "shim/v1/shim.pb.h"
+#include "spec/cdi_files.h"
 
 namespace crisp::runtime {
 
 class Containers final : public ContainerApi {
  public:
-  explicit Containers(Core& core) : core_(core) {}
+  explicit Containers(Core& core) : core_(core), cdi_(core.config.cdi.spec_dirs) {}
 
   absl::StatusOr<base::ContainerId> Create(const SandboxPtr& sandbox,
                                            const v1::PodSandboxConfig& pod,
@@ -48,6 +49,7 @@ class Containers final : public ContainerApi {
 
   Core& core_;
   layers::ImageUsers image_users_;
+  spec::CdiFiles cdi_;
   Joined<base::ContainerId> creates_;
 };
 

@@ -4,16 +4,12 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
-#include <memory>
-#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/errno.h"
-#include "base/file.h"
 #include "base/status_macros.h"
 #include "spec/fields.h"
 
@@ -44,81 +40,6 @@ absl::Status CheckQualifiedName(absl::string_view field, const std::string& name
     return absl::OkStatus();
   }
   return Invalid(field, name, "must have the form vendor.com/class=name");
-}
-
-// The specification that describes a device.
-struct Found {
-  const CdiSpec* spec = nullptr;
-  bool twice = false;  // in two files of one directory
-};
-
-absl::StatusOr<CdiSpec> ReadSpec(const std::string& path, bool is_yaml) {
-  CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path));
-  return is_yaml ? DecodeCdiYaml(text) : DecodeCdiSpec(text);
-}
-
-// All devices that the directories describe.
-class Registry {
- public:
-  explicit Registry(absl::Span<const std::string> directories) {
-    for (const std::string& directory : directories) ReadDirectory(directory);
-  }
-
-  absl::StatusOr<const CdiSpec*> Find(const std::string& name) const {
-    const auto it = devices_.find(name);
-    if (it == devices_.end()) {
-      return Invalid(kDevice, name,
-                     skipped_.empty() ? "no such device on this node"
-                                      : absl::StrCat("no such device on this node (not read: ",
-                                                     absl::StrJoin(skipped_, "; "), ")"));
-    }
-    if (it->second.twice) {
-      return Invalid(kDevice, name, "is described by two files of one directory");
-    }
-    return it->second.spec;
-  }
-
- private:
-  static constexpr char kDevice[] = "CDI device";
-
-  void ReadDirectory(const std::string& directory) {
-    std::map<std::string, Found> here;
-    for (const std::string& file : base::ListDir(directory).value_or(std::vector<std::string>())) {
-      const std::string path = base::JoinPath(directory, file);
-      const bool is_yaml = absl::EndsWith(file, ".yaml");
-      if (!is_yaml && !absl::EndsWith(file, ".json")) continue;
-      absl::StatusOr<CdiSpec> spec = ReadSpec(path, is_yaml);
-      if (!spec.ok()) {
-        skipped_.push_back(absl::StrCat(path, ": ", spec.status().message()));
-        continue;
-      }
-      specs_.push_back(std::make_unique<CdiSpec>(*std::move(spec)));
-      for (const auto& [name, edits] : specs_.back()->devices) {
-        Found& found = here[absl::StrCat(specs_.back()->kind, "=", name)];
-        found.twice = found.spec != nullptr;
-        found.spec = specs_.back().get();
-      }
-    }
-    for (const auto& [name, found] : here) devices_[name] = found;
-  }
-
-  std::vector<std::unique_ptr<CdiSpec>> specs_;
-  std::map<std::string, Found> devices_;
-  std::vector<std::string> skipped_;
-};
-
-absl::Status Append(const std::string& name, const CdiEdits& more, CdiEdits& all) {
-  if (!more.unsupported.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat("CDI device \"", name, "\": needs ",
-                                                      more.unsupported.front(),
-                                                      ", which crisp does not support"));
-  }
-  all.env.insert(all.env.end(), more.env.begin(), more.env.end());
-  all.nodes.insert(all.nodes.end(), more.nodes.begin(), more.nodes.end());
-  all.mounts.insert(all.mounts.end(), more.mounts.begin(), more.mounts.end());
-  all.additional_gids.insert(all.additional_gids.end(), more.additional_gids.begin(),
-                             more.additional_gids.end());
-  return absl::OkStatus();
 }
 
 absl::StatusOr<oci::Device> MakeNode(const CdiNode& node, const oci::User& user) {
@@ -182,20 +103,6 @@ absl::StatusOr<std::vector<std::string>> CdiNames(const v1::ContainerConfig& con
       CRISP_RETURN_IF_ERROR(add(absl::StrCat("annotations[\"", key, "\"]"), std::string(name)));
   }
   return names;
-}
-
-absl::StatusOr<CdiEdits> ResolveCdi(const std::vector<std::string>& names,
-                                    absl::Span<const std::string> directories) {
-  CdiEdits all;
-  if (names.empty()) return all;
-  const Registry registry(directories);
-  std::set<const CdiSpec*> used;
-  for (const std::string& name : names) {
-    CRISP_ASSIGN_OR_RETURN(const CdiSpec* spec, registry.Find(name));
-    if (used.insert(spec).second) CRISP_RETURN_IF_ERROR(Append(name, spec->edits, all));
-    CRISP_RETURN_IF_ERROR(Append(name, spec->devices.at(name.substr(name.find('=') + 1)), all));
-  }
-  return all;
 }
 
 absl::Status ApplyCdi(const CdiEdits& edits, bool privileged, oci::Spec& spec) {

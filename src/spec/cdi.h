@@ -13,7 +13,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "oci/runtime_spec.h"
 #include "runtime/v1/api.pb.h"
 
@@ -55,14 +54,6 @@ absl::StatusOr<CdiSpec> DecodeCdiYaml(const std::string& text);
 // Names in CDI_devices, then those in annotations "cdi.k8s.io/*" (older than the field), each once.
 // kInvalidArgument for a name that is not of the form vendor.com/class=name.
 absl::StatusOr<std::vector<std::string>> CdiNames(const ::runtime::v1::ContainerConfig& config);
-
-// The edits for these devices, in their order. Read from `directories` at each call, so that
-// devices come and go without a restart; a device in a later directory hides one in an earlier.
-// kInvalidArgument names a device that no file describes (and the files that could not be read), or
-// that two files of one directory describe; kFailedPrecondition one that needs a feature that crisp
-// does not support.
-absl::StatusOr<CdiEdits> ResolveCdi(const std::vector<std::string>& names,
-                                    absl::Span<const std::string> directories);
 
 // kFailedPrecondition when a node on the host is missing.
 absl::Status ApplyCdi(const CdiEdits& edits, bool privileged, oci::Spec& spec);

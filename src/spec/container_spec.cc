@@ -119,7 +119,7 @@ absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input) {
   spec.linux_.resources->devices = std::move(devices.rules);
   spec.linux_.cgroups_path = input.cgroup_path;
   CRISP_ASSIGN_OR_RETURN(const std::vector<std::string> cdi_devices, CdiNames(input.config));
-  CRISP_ASSIGN_OR_RETURN(const CdiEdits edits, ResolveCdi(cdi_devices, input.cdi_directories));
+  CRISP_ASSIGN_OR_RETURN(const CdiEdits edits, input.cdi.Resolve(cdi_devices));
   CRISP_RETURN_IF_ERROR(ApplyCdi(edits, IsPrivileged(context), spec));
   return result;
 }

@@ -10,6 +10,7 @@
 #include "oci/image_spec.h"
 #include "oci/runtime_spec.h"
 #include "runtime/v1/api.pb.h"
+#include "spec/cdi_files.h"
 #include "spec/user.h"
 
 namespace crisp::spec {
@@ -35,9 +36,9 @@ struct ContainerInput {
   std::string hostname_path;
   std::string resolv_conf_path;
   std::string hosts_path;
-  bool cgroup_v2 = false;                         // the host has only cgroup v2
-  std::vector<std::string> cdi_directories = {};  // spec/cdi.h
-  std::vector<DeclaredVolume> volumes = {};       // at spec::DeclaredPaths
+  bool cgroup_v2 = false;  // the host has only cgroup v2
+  CdiFiles& cdi;
+  std::vector<DeclaredVolume> volumes = {};  // at spec::DeclaredPaths
 };
 
 struct ContainerSpecResult {

@@ -1,12 +1,15 @@
 #include "spec/cdi.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "spec/cdi_files.h"
 
 namespace crisp::spec {
 namespace {
@@ -55,6 +58,18 @@ oci::Spec Spec() {
   return spec;
 }
 
+absl::StatusOr<CdiEdits> Resolve(const std::vector<std::string>& names,
+                                 const std::vector<std::string>& directories) {
+  return CdiFiles(directories).Resolve(names);
+}
+
+// A device whose variable has this value.
+std::string WithValue(const std::string& value) {
+  return absl::StrCat(R"({"cdiVersion": "0.6.0", "kind": "v.com/x", "devices": [
+      {"name": "0", "containerEdits": {"env": ["X=)",
+                      value, R"("]}}]})");
+}
+
 v1::ContainerConfig Asking(const std::vector<std::string>& names) {
   v1::ContainerConfig config;
   for (const std::string& name : names) config.add_cdi_devices()->set_name(name);
@@ -66,7 +81,7 @@ v1::ContainerConfig Asking(const std::vector<std::string>& names) {
 TEST_CASE("CDI: edits of a file and of its devices are applied once, in the requested order") {
   Directories directories;
   directories.Put("etc/vendor.json", kVendor);
-  const auto edits = ResolveCdi({"vendor.com/gpu=1", "vendor.com/gpu=0"}, directories.list);
+  const auto edits = Resolve({"vendor.com/gpu=1", "vendor.com/gpu=0"}, directories.list);
   REQUIRE(edits.ok());
   CHECK(edits->env == std::vector<std::string>{"ALL=1", "GPU=1", "GPU=0"});
   oci::Spec spec = Spec();
@@ -100,7 +115,7 @@ TEST_CASE("CDI: devices belong to the user of a process that is not root") {
   oci::Spec spec = Spec();
   spec.process.user.uid = 1000;
   spec.process.user.gid = 1001;
-  REQUIRE(ApplyCdi(*ResolveCdi({"vendor.com/gpu=0"}, directories.list), false, spec).ok());
+  REQUIRE(ApplyCdi(*Resolve({"vendor.com/gpu=0"}, directories.list), false, spec).ok());
   CHECK(spec.linux_.devices[0].uid == 1000u);
   CHECK(spec.linux_.devices[0].gid == 1001u);
   CHECK(spec.linux_.devices[1].uid == 5u);
@@ -111,41 +126,82 @@ TEST_CASE("CDI: a later directory wins; two files of one directory are ambiguous
   directories.Put("etc/vendor.json", kVendor);
   directories.Put("run/vendor.json", R"({"cdiVersion": "0.6.0", "kind": "vendor.com/gpu",
       "devices": [{"name": "0", "containerEdits": {"env": ["GPU=run"]}}]})");
-  CHECK(ResolveCdi({"vendor.com/gpu=0"}, directories.list)->env ==
+  CHECK(Resolve({"vendor.com/gpu=0"}, directories.list)->env ==
         std::vector<std::string>{"GPU=run"});
-  CHECK(ResolveCdi({"vendor.com/gpu=1"}, directories.list)->env ==
+  CHECK(Resolve({"vendor.com/gpu=1"}, directories.list)->env ==
         std::vector<std::string>{"ALL=1", "GPU=1"});
   directories.Put("etc/again.json", kVendor);
-  CHECK(ResolveCdi({"vendor.com/gpu=0"}, directories.list).ok());
-  const auto ambiguous = ResolveCdi({"vendor.com/gpu=1"}, directories.list);
+  CHECK(Resolve({"vendor.com/gpu=0"}, directories.list).ok());
+  const auto ambiguous = Resolve({"vendor.com/gpu=1"}, directories.list);
   CHECK(absl::IsInvalidArgument(ambiguous.status()));
   CHECK(absl::StrContains(ambiguous.status().message(), "vendor.com/gpu=1"));
 }
 
+TEST_CASE("CDI: a file is read once, and again after each change") {
+  Directories directories;
+  CdiFiles files(directories.list, /*settled=*/absl::ZeroDuration());
+  const auto value = [&] {
+    const auto edits = files.Resolve({"v.com/x=0"});
+    return edits.ok() ? edits->env.at(0) : std::string(edits.status().message());
+  };
+  directories.Put("etc/x.json", WithValue("one"));
+  directories.Put("etc/other.yaml", "cdiVersion: 0.5.0\nkind: a.com/b\ndevices: []\n");
+  for (int i = 0; i < 3; ++i) CHECK(value() == "X=one");
+  CHECK(files.reads() == 2);
+  directories.Put("etc/x.json", WithValue("two"));  // another file of this name
+  for (int i = 0; i < 3; ++i) CHECK(value() == "X=two");
+  CHECK(files.reads() == 3);
+  REQUIRE(base::WriteExisting(directories.path + "/etc/x.json", WithValue("three")).ok());
+  for (int i = 0; i < 3; ++i) CHECK(value() == "X=three");
+  REQUIRE(base::WriteExisting(directories.path + "/etc/x.json", "{").ok());
+  for (int i = 0; i < 3; ++i) CHECK(absl::StrContains(value(), "/etc/x.json: "));
+  CHECK(files.reads() == 5);
+  REQUIRE(unlink((directories.path + "/etc/x.json").c_str()) == 0);
+  CHECK(value() == "CDI device \"v.com/x=0\": no such device on this node");
+}
+
+TEST_CASE("CDI: a file that was changed a moment ago is read each time") {
+  Directories directories;
+  CdiFiles files(directories.list, /*settled=*/absl::Hours(1));
+  directories.Put("etc/x.json", WithValue("A"));
+  for (const char* value : {"A", "B", "C", "D"}) {  // as long as each other
+    REQUIRE(base::WriteExisting(directories.path + "/etc/x.json", WithValue(value)).ok());
+    CHECK(files.Resolve({"v.com/x=0"})->env.at(0) == absl::StrCat("X=", value));
+  }
+  CHECK(files.reads() == 4);
+}
+
+TEST_CASE("CDI: what is not a file is not waited for") {
+  Directories directories;
+  REQUIRE(mkfifo((directories.path + "/etc/x.json").c_str(), 0600) == 0);
+  const absl::Status status = Resolve({"v.com/x=0"}, directories.list).status();
+  CHECK(absl::StrContains(status.message(), "x.json: is not a regular file"));
+}
+
 TEST_CASE("CDI: an unknown device names itself and what could not be read") {
   Directories directories;
-  const auto none = ResolveCdi({"vendor.com/gpu=0"}, directories.list);
+  const auto none = Resolve({"vendor.com/gpu=0"}, directories.list);
   CHECK(absl::IsInvalidArgument(none.status()));
   CHECK(none.status().message() == "CDI device \"vendor.com/gpu=0\": no such device on this node");
   directories.Put("run/nvidia.yaml", "cdiVersion: 0.5.0\n");
   directories.Put("run/notes.txt", "cdiVersion: 0.5.0\n");
   directories.Put("run/broken.json", R"({"kind": "vendor.com/gpu"})");
-  const auto skipped = ResolveCdi({"vendor.com/gpu=0"}, directories.list);
+  const auto skipped = Resolve({"vendor.com/gpu=0"}, directories.list);
   CHECK(absl::StrContains(skipped.status().message(), "nvidia.yaml: "));
   CHECK_FALSE(absl::StrContains(skipped.status().message(), "notes.txt"));
   CHECK(absl::StrContains(skipped.status().message(), "broken.json: "));
-  CHECK(ResolveCdi({"vendor.com/gpu=0"}, {}).status().code() == absl::StatusCode::kInvalidArgument);
-  CHECK(ResolveCdi({}, directories.list).ok());
+  CHECK(Resolve({"vendor.com/gpu=0"}, {}).status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(Resolve({}, directories.list).ok());
 }
 
 TEST_CASE("CDI: a device that needs an unsupported feature is refused") {
   Directories directories;
   directories.Put("etc/vendor.json", kVendor);
-  const auto hooked = ResolveCdi({"vendor.com/gpu=hooked"}, directories.list);
+  const auto hooked = Resolve({"vendor.com/gpu=hooked"}, directories.list);
   CHECK(absl::IsFailedPrecondition(hooked.status()));
   CHECK(absl::StrContains(hooked.status().message(), "vendor.com/gpu=hooked"));
   CHECK(absl::StrContains(hooked.status().message(), "createContainer /usr/bin/vendor-hook"));
-  CHECK(ResolveCdi({"vendor.com/gpu=1"}, directories.list).ok());
+  CHECK(Resolve({"vendor.com/gpu=1"}, directories.list).ok());
 }
 
 TEST_CASE("CDI: a missing device node refuses the container") {
@@ -156,7 +212,7 @@ TEST_CASE("CDI: a missing device node refuses the container") {
           {"path": "/dev/x", "hostPath": "/etc/passwd"}]}}]})");
   for (const char* name : {"v.com/x=gone", "v.com/x=file"}) {
     oci::Spec spec = Spec();
-    const absl::Status status = ApplyCdi(*ResolveCdi({name}, directories.list), false, spec);
+    const absl::Status status = ApplyCdi(*Resolve({name}, directories.list), false, spec);
     INFO(status);
     CHECK(absl::IsFailedPrecondition(status));
   }
@@ -205,7 +261,7 @@ devices:
 TEST_CASE("CDI: a specification in YAML means what it would mean in JSON") {
   Directories directories;
   directories.Put("etc/vendor.yaml", kYaml);
-  const auto edits = ResolveCdi({"vendor.com/gpu=0", "vendor.com/gpu=1"}, directories.list);
+  const auto edits = Resolve({"vendor.com/gpu=0", "vendor.com/gpu=1"}, directories.list);
   INFO(edits.status().message());
   REQUIRE(edits.ok());
   CHECK(edits->env == std::vector<std::string>{"ALL=void", "ALL=void", "GPU=1"});

@@ -55,6 +55,7 @@ struct Container {
   }
 
   ContainerInput Input() const {
+    static CdiFiles no_devices{std::vector<std::string>()};
     return {.config = config,
             .sandbox_config = sandbox,
             .image = image,
@@ -68,7 +69,8 @@ struct Container {
             .hostname_path = "/run/crisp/sandboxes/s/hostname",
             .resolv_conf_path = "/run/crisp/sandboxes/s/resolv.conf",
             .hosts_path = "/run/crisp/sandboxes/s/hosts",
-            .cgroup_v2 = true};
+            .cgroup_v2 = true,
+            .cdi = no_devices};
   }
 
   absl::StatusOr<ContainerSpecResult> Make() const { return ContainerSpec(Input()); }
