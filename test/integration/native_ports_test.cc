@@ -352,6 +352,22 @@ TEST_CASE(
   CHECK_FALSE(AnythingNames(first));
 }
 
+TEST_CASE("DEL removes host ports also if a rule of somebody else leads to their chain") {
+  PortHost host("");
+  const Pod pod(host, "a1", {{kEveryTcp, kPort, Protocol::kTcp, ""}});
+  REQUIRE(host.Add(By::kEngine, pod).ok());
+  CHECK(AnythingNames(pod));
+  // The kernel does not delete a chain that a rule leads to, nor then anything of the transaction.
+  CHECK(Output("nft add chain ip crisp-ports others && "
+               "nft add rule ip crisp-ports others jump network-10.199.0.0-24 && echo added") ==
+        "added\n");
+  CHECK(host.Del(By::kEngine, pod) == absl::OkStatus());
+  CHECK_FALSE(AnythingNames(pod));
+  CHECK(absl::StrContains(Output("nft list chains"), "network-10.199.0.0-24"));  // it is left
+  host.Stop();
+  CHECK(Tables().empty());
+}
+
 TEST_CASE("an option of portmap that the engine does not have is executed") {
   PortHost host(R"(, "markMasqBit": 14)");
   const Pod pod(host, "a1", {{kEveryTcp, kPort, Protocol::kTcp, ""}});

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "base/deadline.h"
 #include "native_fixture.h"
 
@@ -66,6 +67,34 @@ absl::StatusOr<std::vector<int>> List(const Pair& pair) {
 }
 
 }  // namespace
+
+TEST_CASE("a dump that is larger than the room for one answer is read from several") {
+  const Pair pair;
+  std::vector<int> sent;
+  for (int part = 0; part < 3; ++part) {
+    std::string text;
+    while (text.size() < (30 << 10)) {
+      sent.push_back(static_cast<int>(sent.size()));
+      text += Item(1, sent.back());
+    }
+    pair.Send(text);
+  }
+  pair.Send(Done(1));
+  const auto listed = List(pair);
+  REQUIRE(listed.ok());
+  CHECK(*listed == sent);
+}
+
+TEST_CASE("an answer that is larger than the room for it is an error, and nothing of it is read") {
+  const Pair pair;
+  std::string text;
+  while (text.size() <= (64 << 10)) text += Item(1, 1);
+  pair.Send(text);
+  pair.Send(Done(1));
+  const auto listed = List(pair);
+  CHECK(absl::StrContains(listed.status().message(), "(EMSGSIZE)"));
+  CHECK_FALSE(pair.netlink->usable());
+}
 
 TEST_CASE("a dump that has changed while it was read is read again") {
   const Pair pair;
