@@ -165,6 +165,11 @@ void Daemon::Start() {
   AwaitService();
 }
 
+void Daemon::StartWith(int descriptors, size_t first) {
+  Spawn(absl::StrCat("ulimit -n ", descriptors, "; "), first);
+  AwaitService();
+}
+
 bool Daemon::ServesWith(int descriptors) {
   const size_t before = Log().size();
   // libcgroup 2.0's cgroup_init leaks 40 bytes when it cannot open a file.
@@ -184,7 +189,7 @@ bool Daemon::ServesWith(int descriptors) {
   throw std::runtime_error("crispd does not serve:\n" + Log());
 }
 
-void Daemon::Spawn(const std::string& shell_setup) {
+void Daemon::Spawn(const std::string& shell_setup, size_t first) {
   const std::string program = Env("CRISP_TEST_BIN_DIR") + "/crispd";
   std::vector<std::string> args = {"sh",
                                    "-c",
@@ -218,8 +223,10 @@ void Daemon::Spawn(const std::string& shell_setup) {
        {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "CRISP_FAILPOINT_FILE"}) {
     if (const char* value = getenv(name)) environment.push_back(absl::StrCat(name, "=", value));
   }
-  const absl::StatusOr<linux::Child> child = linux::Spawn(
-      {.path = "/bin/sh", .args = args, .env = environment}, {-1, log->get(), log->get()});
+  std::vector<int> descriptors = {-1, log->get(), log->get()};
+  descriptors.resize(first, -1);
+  const absl::StatusOr<linux::Child> child =
+      linux::Spawn({.path = "/bin/sh", .args = args, .env = environment}, descriptors);
   MustOk(child.status());
   pid_ = child->pid;
 }

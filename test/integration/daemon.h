@@ -30,6 +30,9 @@ class Daemon final : public Endpoint {
   // Starts it with at most so many descriptors and kills it as soon as it serves. Returns false if
   // it ended before, in any way: gRPC aborts without descriptors. Throws if it does neither.
   bool ServesWith(int descriptors);
+  // Starts it with at most so many descriptors. Those below `first` are open already, so that what
+  // it opens has higher numbers.
+  void StartWith(int descriptors, size_t first);
   void Kill9();      // sends SIGKILL and reaps it
   void Terminate();  // SIGTERM, waits; returns its exit status in exit_status
   int exit_status = -1;
@@ -45,7 +48,8 @@ class Daemon final : public Endpoint {
   // The value of a flag that the test gave, or the default.
   std::string Flag(const std::string& name, const std::string& otherwise) const;
   void AwaitService();
-  void Spawn(const std::string& shell_setup);
+  // With descriptors up to `first`, exclusive.
+  void Spawn(const std::string& shell_setup, size_t first = 3);
   std::string bridge_;
   std::vector<std::string> flags_;
   pid_t pid_ = 0;

@@ -40,6 +40,17 @@ void WarmUp(Pod& pod) {
   pod.StopContainer(std::string(64, '0'), 1);
 }
 
+// Whether crispd keeps a descriptor of the process.
+bool HasPidfd(const Daemon& daemon, int pid) {
+  const std::string directory = absl::StrCat("/proc/", daemon.pid(), "/fdinfo/");
+  const std::string line = absl::StrCat("Pid:\t", pid, "\n");
+  for (const std::string& name : base::ListDir(directory).value()) {
+    const auto info = base::ReadFile(directory + name);  // it may be closed by now
+    if (info.ok() && info->find(line) != std::string::npos) return true;
+  }
+  return false;
+}
+
 std::string RunTrap(Pod& pod) {
   std::string container = pod.Run({"sh", "-c", "trap 'exit 7' TERM; echo set; sleep 1000 & wait"});
   REQUIRE(Eventually([&] { return pod.LogText(container) == "set\n"; }));
@@ -71,6 +82,19 @@ TEST_CASE("nothing is lost if descriptors run out at any point of a start") {
     CHECK(pod.Exec(container, {"echo", "alive"}).out == "alive\n");
   }
   CHECK(access((daemon.root() + "/quarantine").c_str(), F_OK) != 0);  // nothing was put there
+}
+
+TEST_CASE("the end of a pause is noticed also if there was no descriptor to watch it") {
+  Daemon daemon;
+  Pod pod(daemon);
+  const int pause = pod.HostPid(pod.id());
+  daemon.Kill9();
+  // It watches nothing with the last quarter of its descriptors.
+  daemon.StartWith(/*descriptors=*/480, /*first=*/360);
+  CHECK(pod.Status().state() == v1::SANDBOX_READY);
+  CHECK_FALSE(HasPidfd(daemon, pause));
+  REQUIRE(kill(pause, SIGKILL) == 0);
+  CHECK(Eventually([&] { return pod.Status().state() == v1::SANDBOX_NOTREADY; }));
 }
 
 TEST_CASE("an exit is reported also without descriptors, and written down once there are some") {
