@@ -69,7 +69,8 @@ class NoThreads {
     const std::string max = absl::StrCat(ThreadsOf(daemon) + more);
     REQUIRE(base::WriteExisting(group_ + "/pids.max", max).ok());
   }
-  // What crispd has started meanwhile is in the group, too.
+  // What crispd has started meanwhile is in the group, too, and may start more. On v1 no event
+  // tells that a group is empty.
   ~NoThreads() {
     for (int i = 0; i < 1000 && rmdir(group_.c_str()) != 0 && errno == EBUSY; ++i) {
       const std::string pids = base::ReadFile(group_ + "/cgroup.procs").value_or("");

@@ -316,7 +316,7 @@ void CutAtEveryMoment(Operation prepare, Operation cut) {
     if (prepare != nullptr) (node.*prepare)(before);
     {
       const std::jthread worker([&] { (node.*cut)(answers); });
-      usleep(static_cast<useconds_t>(whole / 1000 * moment / kMoments));
+      usleep(static_cast<useconds_t>(whole / 1000 * moment / kMoments));  // what is tried
       node.CutPower(answers);
     }
     node.Boot();

@@ -298,7 +298,7 @@ int Chat(char**) {
   Ready();
   while (ended == 0) {
     dprintf(1, "a line\n");
-    usleep(200);
+    usleep(200);  // the pace of a container that logs much, not a wait
   }
   return 0;
 }

@@ -58,13 +58,16 @@ bool IsOfNativeNetwork(const std::string& name) {
          absl::StartsWith(name, "cni pod: ");
 }
 
-// Until no point has been passed for so long: what follows an answer is over.
+// Until no point has been passed for so long: what follows an answer is over. Nothing tells that a
+// point was passed, or that none will be.
 void AwaitQuiet(const Node& node, int milliseconds) {
+  const base::Deadline give_up = base::Deadline::In(absl::Minutes(1));
   size_t passed = 0;
   for (int quiet = 0; quiet < milliseconds; quiet += 5, usleep(5000)) {
     const size_t now = node.standstill().count();
     if (now != passed) quiet = 0;
     passed = now;
+    Promise(!give_up.Passed(), "what follows an answer does not end");
   }
 }
 
