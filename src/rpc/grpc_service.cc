@@ -27,6 +27,14 @@ namespace v1 = ::runtime::v1;
 // As clients and other runtimes have it; larger requests are refused by gRPC.
 constexpr int kMaxMessage = 16 << 20;
 
+// gRPC would only cancel the call.
+absl::Status CheckSize(size_t bytes) {
+  if (bytes <= size_t{kMaxMessage}) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("the answer has ", bytes,
+                                                   " bytes, clients take at most ", kMaxMessage,
+                                                   ": the Stream calls send it in parts"));
+}
+
 // What every call needs.
 struct Front {
   const runtime::Api runtime;
@@ -64,12 +72,12 @@ using Handler = absl::StatusOr<Response> (*)(const runtime::Api&, const Request&
                                              const base::Call&);
 
 // Runs one RPC: its arguments to the handler if it has a place among the calls of its kind, its
-// result or error to the wire, one log line.
+// result or error to the wire, one log line. `one_message`: the result must fit into one.
 template <typename Request, typename Response>
 grpc::Status Handle(const char* name, grpc::ServerContext* context, const Request& request,
                     Response* response, Front& front,
                     const absl::StatusOr<CallBudget::Place>& place,
-                    Handler<Request, Response> handler) {
+                    Handler<Request, Response> handler, bool one_message) {
   const int64_t begin = base::MonotonicNanos();
   const base::Call call = CallOf(*context);
   absl::StatusOr<Response> result = absl::InternalError("");
@@ -81,6 +89,9 @@ grpc::Status Handle(const char* name, grpc::ServerContext* context, const Reques
     base::Failpoint(name, ": asked");
     result = handler(front.runtime, request, call);
     base::Failpoint(name, ": to be answered");
+    const absl::Status fits =
+        result.ok() && one_message ? CheckSize(result->ByteSizeLong()) : absl::OkStatus();
+    if (!fits.ok()) result = fits;
   }
   const std::string took = absl::StrCat((base::MonotonicNanos() - begin) / 1000, "us");
   const std::string object = ObjectOf(request);
@@ -103,8 +114,9 @@ grpc::Status Handle(const char* name, grpc::ServerContext* context, const Reques
 #define CRISP_RPC(Name, budget)                                                                 \
   grpc::Status Name(grpc::ServerContext* context, const v1::Name##Request* request,             \
                     v1::Name##Response* response) override {                                    \
-    return Handle<v1::Name##Request, v1::Name##Response>(                                       \
-        #Name, context, *request, response, front_, front_.budgets.budget.Enter(), &cri::Name); \
+    return Handle<v1::Name##Request, v1::Name##Response>(#Name, context, *request, response,    \
+                                                         front_, front_.budgets.budget.Enter(), \
+                                                         &cri::Name, /*one_message=*/true);     \
   }
 
 // A Stream call: the answer of its List twin, in batches.
@@ -122,7 +134,8 @@ grpc::Status HandleStream(const char* name, grpc::ServerContext* context, const 
   ListResponse all;
   // Held while the batches are sent: that takes as long as the client takes to read them.
   const absl::StatusOr<CallBudget::Place> place = front.budgets.others.Enter();
-  const grpc::Status status = Handle(name, context, list_request, &all, front, place, list);
+  const grpc::Status status =
+      Handle(name, context, list_request, &all, front, place, list, /*one_message=*/false);
   if (!status.ok()) return status;
   SendBatches(*(all.*items)(), [&](google::protobuf::RepeatedPtrField<Item> batch) {
     Response response;

@@ -19,6 +19,27 @@ TEST_CASE(
   CHECK(budget.Enter().ok());
 }
 
+TEST_CASE("an answer that is too large for one message is an error that says so, and is streamed") {
+  ServerFixture fixture;
+  for (const char id : {'d', 'e'})
+    fixture.fake.AddContainer(id, 'a', {{"label", std::string(9 << 20, 'x')}});
+  v1::ListContainersResponse list;
+  const grpc::Status refused =
+      client::CriClient::Call(fixture.client->runtime(), &Runtime::ListContainers,
+                              v1::ListContainersRequest(), &list, absl::Seconds(60));
+  CHECK(refused.error_code() == Code::RESOURCE_EXHAUSTED);
+  CHECK_THAT(refused.error_message(), Catch::Contains("clients take at most 16777216"));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  const auto stream =
+      fixture.client->runtime().StreamContainers(&context, v1::StreamContainersRequest());
+  int containers = 0;
+  v1::StreamContainersResponse part;
+  while (stream->Read(&part)) containers += part.containers_size();
+  CHECK(stream->Finish().ok());
+  CHECK(containers == 3);
+}
+
 TEST_CASE("ExecSync beyond its budget leaves stops, starts and short calls alone") {
   ServerFixture fixture({.execs = 20});
   test::AsyncCalls<v1::ExecSyncResponse> execs;
