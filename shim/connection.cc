@@ -1,6 +1,21 @@
 #include "shim/connection.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/clock.h"
+
 namespace crisp::shim {
+namespace {
+
+// Until accept4(2) is tried again after an error, as without a descriptor: no event tells of a free
+// one.
+constexpr int64_t kAcceptRestNs = 100'000'000;
+
+}  // namespace
 
 bool Connection::Open(EventLoop& loop, ConnectionOwner& owner, base::UniqueFd fd) {
   loop_ = &loop;
@@ -77,6 +92,57 @@ void Connection::OnEvent(uint32_t) {
   }
   Close();
   owner_->OnHangup(*this);
+}
+
+bool Connections::Open(EventLoop& loop, ConnectionOwner& owner, base::UniqueFd listener,
+                       size_t most) {
+  loop_ = &loop;
+  owner_ = &owner;
+  listener_ = std::move(listener);
+  most_ = most;
+  accepting_ = fcntl(listener_.get(), F_SETFL, O_NONBLOCK) == 0 &&
+               fcntl(listener_.get(), F_SETFD, FD_CLOEXEC) == 0 &&
+               loop.Add(listener_.get(), EPOLLIN, *this);
+  return accepting_;
+}
+
+bool Connections::AnyOpen() const {
+  return std::any_of(all_.begin(), all_.end(), [](const auto& each) { return each.is_open(); });
+}
+
+base::UniqueFd Connections::Accept() const {
+  return base::UniqueFd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
+
+void Connections::OnEvent(uint32_t) {
+  const bool room = all_.size() < most_;
+  base::UniqueFd fd = room ? Accept() : base::UniqueFd();
+  if (fd.valid()) {
+    (void)all_.emplace_back().Open(*loop_, *owner_, std::move(fd));
+  } else if (!room || (errno != EAGAIN && errno != ECONNABORTED)) {
+    // Until one is closed or, without a descriptor, for a while.
+    loop_->Remove(listener_.get());
+    accepting_ = false;
+    if (room) accept_again_ns_ = base::MonotonicNanos() + kAcceptRestNs;
+  }
+}
+
+void Connections::FreeClosed() {
+  const bool freed = all_.remove_if([](const auto& each) { return !each.is_open(); }) != 0;
+  if (accepting_ || (!freed && accept_again_ns_ > base::MonotonicNanos())) return;
+  accepting_ = loop_->Add(listener_.get(), EPOLLIN, *this);
+  accept_again_ns_ = accepting_ ? INT64_MAX : base::MonotonicNanos() + kAcceptRestNs;
+}
+
+void Connections::Tell(const ::shim::v1::Reply& reply) {
+  for (Connection& connection : all_) {
+    if (connection.is_idle()) (void)connection.Send(reply);
+  }
+  while (true) {
+    const ipc::Channel waiting(Accept());
+    if (!waiting.valid()) return;
+    (void)waiting.Send(reply);
+  }
 }
 
 }  // namespace crisp::shim

@@ -1,6 +1,8 @@
-// One connection from crispd: a Request, then any number of Controls. The owner decides what they
-// do. One thread, event-driven.
+// The connections of crispd: on each a Request, then any number of Controls. The owner decides what
+// they do. One thread, event-driven.
 #pragma once
+
+#include <list>
 
 #include "ipc/channel.h"
 #include "ipc/step.h"
@@ -50,6 +52,33 @@ class Connection final : public EventSource {
   ConnectionOwner* owner_ = nullptr;
   ipc::Channel channel_;
   bool has_request_ = false;
+};
+
+// A listening socket and what was accepted on it.
+class Connections final : public EventSource {
+ public:
+  // At most `most` at a time; more wait in the socket's queue. False and errno on failure.
+  bool Open(EventLoop& loop, ConnectionOwner& owner, base::UniqueFd listener, size_t most);
+  bool AnyOpen() const;
+  // Not within an event: a connection does not delete itself.
+  void FreeClosed();
+  // When FreeClosed() is due without an event: CLOCK_MONOTONIC, INT64_MAX for never.
+  int64_t deadline_ns() const { return accept_again_ns_; }
+  // Sends to all idle ones, also to those that were not accepted yet.
+  void Tell(const ::shim::v1::Reply& reply);
+
+  void OnEvent(uint32_t events) override;  // of the listener
+
+ private:
+  base::UniqueFd Accept() const;
+
+  EventLoop* loop_ = nullptr;
+  ConnectionOwner* owner_ = nullptr;
+  base::UniqueFd listener_;
+  size_t most_ = 0;
+  bool accepting_ = false;  // the loop watches the listener
+  int64_t accept_again_ns_ = INT64_MAX;
+  std::list<Connection> all_;
 };
 
 }  // namespace crisp::shim

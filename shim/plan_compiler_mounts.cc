@@ -97,6 +97,7 @@ absl::StatusOr<MountPlan> CompileImageMount(const ::shim::v1::ImageMount& mount)
     return Invalid(plan.destination, "sub_path must not contain a NUL byte");
   plan.sub_path = mount.sub_path();
   plan.options.top.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  if (mount.noexec()) plan.options.top.set |= MOUNT_ATTR_NOEXEC;
   CRISP_RETURN_IF_ERROR(CheckDestination(plan));
   return plan;
 }

@@ -4,7 +4,6 @@
 #include <malloc.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -73,7 +72,6 @@ void AnswerAbandoned(Connection& starter, const LaunchFailure& failure, int init
 
 bool Supervisor::Prepare(const char* bundle, base::UniqueFd listener) {
   exec_host_.container = {.loop = &loop_, .bundle = bundle, .cgroup = &cgroup_};
-  listener_ = std::move(listener);
   bundle_fd_.reset(open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC));
   sigset_t child;
   sigemptyset(&child);
@@ -82,9 +80,7 @@ bool Supervisor::Prepare(const char* bundle, base::UniqueFd listener) {
   child_signal_.fd.reset(signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
   deadline_ns_ = base::MonotonicNanos() + kConnectTimeoutNs;
   return bundle_fd_.valid() && child_signal_.fd.valid() && loop_.Open() &&
-         fcntl(listener_.get(), F_SETFL, O_NONBLOCK) == 0 &&
-         fcntl(listener_.get(), F_SETFD, FD_CLOEXEC) == 0 &&
-         loop_.Add(listener_.get(), EPOLLIN, *this) &&
+         connections_.Open(loop_, *this, std::move(listener), kMaxConnections) &&
          loop_.Add(child_signal_.fd.get(), EPOLLIN, child_signal_);
 }
 
@@ -98,7 +94,7 @@ void Supervisor::Run(const char* bundle, base::UniqueFd listener, Runtime& runti
     const bool event = loop_.RunOnce(TimeoutMs());
     if (!event || execs_.deadline_ns() != INT64_MAX) OnTime();
     if (reap_) Reap();
-    FreeConnections();
+    connections_.FreeClosed();
     if (execs_.FreeEnded()) trim_ = true;
     if (trim_) (void)malloc_trim(0);
     trim_ = false;
@@ -108,7 +104,7 @@ void Supervisor::Run(const char* bundle, base::UniqueFd listener, Runtime& runti
 int Supervisor::TimeoutMs() const {
   int64_t deadline = deadline_ns_ == 0 ? INT64_MAX : deadline_ns_;
   for (const Output& output : outputs_) deadline = std::min(deadline, output.deadline_ns());
-  deadline = std::min(deadline, execs_.deadline_ns());
+  deadline = std::min({deadline, execs_.deadline_ns(), connections_.deadline_ns()});
   if (deadline == INT64_MAX) return -1;
   const int64_t left = (deadline - base::MonotonicNanos() + 999'999) / 1'000'000;
   return static_cast<int>(std::clamp<int64_t>(left, 0, 60'000));
@@ -122,32 +118,12 @@ void Supervisor::OnTime() {
   execs_.OnTime(now);
   if (deadline_ns_ == 0 || deadline_ns_ > now) return;
   deadline_ns_ = 0;
-  if (state_ == State::kIdle || state_ == State::kAbandoning) state_ = State::kEnded;
+  const bool no_crispd = state_ == State::kIdle && !connections_.AnyOpen();
+  if (no_crispd || state_ == State::kAbandoning) state_ = State::kEnded;
   if (state_ == State::kEnding) End();
 }
 
 // --- connections
-
-// Not within an event: a connection does not delete itself.
-void Supervisor::FreeConnections() {
-  const auto is_closed = [](const Connection& connection) { return !connection.is_open(); };
-  const bool room = connections_.remove_if(is_closed) != 0;
-  if (room && !accepting_) accepting_ = loop_.Add(listener_.get(), EPOLLIN, *this);
-}
-
-void Supervisor::OnEvent(uint32_t) {
-  const bool room = connections_.size() < kMaxConnections;
-  base::UniqueFd fd(room ? accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)
-                         : -1);
-  if (fd.valid()) {
-    const bool open = connections_.emplace_back().Open(loop_, *this, std::move(fd));
-    if (open && state_ == State::kIdle) deadline_ns_ = 0;
-  } else if (!room || (errno != EAGAIN && errno != ECONNABORTED)) {
-    // No connection is left, or no descriptor, until one is closed.
-    loop_.Remove(listener_.get());
-    accepting_ = false;
-  }
-}
 
 void Supervisor::OnRequest(Connection& connection, const ::shim::v1::Request& request,
                            std::vector<base::UniqueFd> fds) {
@@ -178,11 +154,7 @@ void Supervisor::OnHangup(Connection& connection) {
   }
   execs_.OnHangup(connection);
   for (Output& output : outputs_) output.Forget(&connection);
-  const auto is_open = [](const Connection& other) { return other.is_open(); };
-  if (state_ == State::kIdle &&
-      std::none_of(std::begin(connections_), std::end(connections_), is_open)) {
-    state_ = State::kEnded;
-  }
+  if (state_ == State::kIdle && !connections_.AnyOpen()) state_ = State::kEnded;
 }
 
 // --- start
@@ -224,6 +196,7 @@ bool Supervisor::OpenStdio(bool want_stdin, LaunchFds& input) {
 
 void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
   base::Failpoint("shim: start asked");
+  deadline_ns_ = 0;
   state_ = State::kEnded;  // in case anything below fails
   RaiseOpenFiles();        // not before: crispd sets the limit after it has started the shim
   if (keyring_error_ != 0)
@@ -482,18 +455,9 @@ void Supervisor::End() {
   // the file cannot be written, a crispd that runs now still learns the exit code.
   const bool on_disk = exit_file_.Write(bundle_fd_.get(), record).ok();
   base::Failpoint("shim: exit on record");
-  const ::shim::v1::Reply exited = ExitedReply(record, on_disk);
-  for (Connection& connection : connections_) {
-    if (connection.is_idle()) (void)connection.Send(exited);
-  }
+  // Also to a crispd that was started while the container ended and was not accepted yet.
+  connections_.Tell(ExitedReply(record, on_disk));
   base::Failpoint("shim: exit told");
-  // A crispd that was started while the container ended has connected, but was not accepted yet.
-  while (true) {
-    const ipc::Channel tether(
-        base::UniqueFd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)));
-    if (!tether.valid()) return;
-    (void)tether.Send(exited);
-  }
 }
 
 }  // namespace crisp::shim

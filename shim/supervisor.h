@@ -11,7 +11,6 @@
 
 #include <sys/types.h>
 
-#include <list>
 #include <memory>
 #include <vector>
 
@@ -26,14 +25,13 @@
 
 namespace crisp::shim {
 
-class Supervisor final : public EventSource, public ConnectionOwner, public LaunchOwner {
+class Supervisor final : public ConnectionOwner, public LaunchOwner {
  public:
   // Serves connections of crispd on `listener` until the container has ended, or crispd has gone
   // away before it started one. `bundle` and `runtime` are borrowed.
   // `keyring_error`: why the container has no session keyring of its own; its start then fails.
   void Run(const char* bundle, base::UniqueFd listener, Runtime& runtime, int keyring_error);
 
-  void OnEvent(uint32_t events) override;  // of the listener
   void OnRequest(Connection& connection, const ::shim::v1::Request& request,
                  std::vector<base::UniqueFd> fds) override;
   void OnControl(Connection& connection, const ::shim::v1::Control& control) override;
@@ -64,7 +62,6 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   bool Prepare(const char* bundle, base::UniqueFd listener);
   bool IsLaunching() const { return launch_ != nullptr && launch_->pending(); }
   bool HasHelper() const { return launch_ != nullptr && launch_->helper() != 0; }
-  void FreeConnections();
   int TimeoutMs() const;
   void OnTime();
 
@@ -89,8 +86,6 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   void End();
 
   EventLoop loop_;
-  base::UniqueFd listener_;
-  bool accepting_ = true;  // false: no room for one more connection, new ones wait in the backlog
   base::UniqueFd bundle_fd_;
   ChildSignal child_signal_;
   GroupEvents group_events_;
@@ -122,7 +117,7 @@ class Supervisor final : public EventSource, public ConnectionOwner, public Laun
   base::UniqueFd child_stdio_[3];
   ExecHost exec_host_;
 
-  std::list<Connection> connections_;
+  Connections connections_;
   ExecTable execs_;
   Output outputs_[2];
   CopyingTime copying_;

@@ -2,12 +2,14 @@
 // itself. Both directories are locked (flock(2)) by the crispd that uses them. Immutable, so
 // thread-safe.
 //
-//   <root>  (/var/lib/crisp, survives reboot; written by crispd only)
+//   <root>  (/var/lib/crisp, survives reboot; written by crispd, and by crisp-unpack in staging/)
 //     sandboxes/<id>/record.json      what was asked, cleanup pending, addresses
 //     containers/<id>/record.json     what was asked
 //     images/<image id>.json          one record per image: references, manifest, config, layers
 //     snapshots/layers/<n>/fs         unpacked layer; numbered, as overlay's options are limited
+//     snapshots/staging/<n>/fs        a layer that is being unpacked
 //     snapshots/containers/<id>/{fs,work}   upper and work directory of a container
+//     snapshots/containers/<id>/volumes/<n> a volume that its image declares
 //     snapshots/trash/                what is being removed, in the background
 //     snapshots/quarantine/           damaged layers, moved here at start
 //     pods/<id>/{resolv.conf,hostname,hosts}   of pods that an older crispd made

@@ -19,7 +19,8 @@ void AddConfigFlags(CLI::App& app, Config& config) {
   app.add_option("--cni-conf-dir", config.cni.conf_dir, "Directory of CNI configurations");
   app.add_option("--cni-bin-dir", config.cni.bin_dirs, "Directory of CNI plugins; may be repeated")
       ->allow_extra_args(false);
-  app.add_option("--cni-native", config.cni.native, "Do bridge and loopback inside crispd");
+  app.add_option("--cni-native", config.cni.native,
+                 "Do bridge, loopback and portmap inside crispd");
   app.add_option("--cdi-spec-dir", config.cdi.spec_dirs,
                  "Directory of CDI specifications; may be repeated, later ones override")
       ->allow_extra_args(false);

@@ -23,7 +23,8 @@ absl::StatusOr<store::ImageVolume> FindImageVolume(const image::ImageStore& imag
   return store::ImageVolume{.container_path = asked.container_path,
                             .image_id = image->id.str(),
                             .chain_ids = ChainIds(*image),
-                            .sub_path = asked.sub_path};
+                            .sub_path = asked.sub_path,
+                            .noexec = asked.noexec};
 }
 
 // `image` is what the manifest calls it.
@@ -105,6 +106,7 @@ absl::Status AddImageMounts(const snapshot::SnapshotStore& snapshots,
     shim::v1::ImageMount& mount = *start.add_image_mounts();
     mount.set_destination(volume.container_path);
     mount.set_sub_path(volume.sub_path);
+    mount.set_noexec(volume.noexec);
     FillRootfs(view, *mount.mutable_rootfs());
   }
   return absl::OkStatus();

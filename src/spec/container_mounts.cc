@@ -96,7 +96,7 @@ absl::StatusOr<std::vector<oci::IdMapping>> IdRanges(
   constexpr int kMaxRanges = 340;  // user_namespaces(7)
   if (mappings.size() > kMaxRanges) {
     return Invalid(field, mappings.size(), absl::StrCat("too many ranges, at most ", kMaxRanges));
-  };
+  }
   std::vector<oci::IdMapping> ranges;
   for (const v1::IDMapping& mapping : mappings) {
     CRISP_ASSIGN_OR_RETURN(ranges.emplace_back(), IdRange(field, mapping));
@@ -187,6 +187,10 @@ absl::StatusOr<ImageVolume> ImageMount(absl::string_view field, const v1::Mount&
   if (!mount.readonly()) return Invalid(member("readOnly"), "false", "must be true for an image");
   if (mount.propagation() != v1::PROPAGATION_PRIVATE) {
     return Invalid(member("mountPropagation"), mount.propagation(), "must be private for an image");
+  }
+  for (const std::string& option : mount.mount_options()) {
+    CRISP_RETURN_IF_ERROR(CheckMountOption(member("mountOptions"), option));
+    if (option == "noexec") result.noexec = true;
   }
   result.image = mount.image().image().empty() ? mount.image().image_ref() : mount.image().image();
   if (result.image.empty()) return Invalid(member("image.image"), "", "must not be empty");

@@ -19,6 +19,7 @@ struct ImageVolume {
   std::string container_path;
   std::string image;  // id or reference, as the mount has it
   std::string sub_path;
+  bool noexec = false;  // nodev and nosuid are set in any case
 };
 
 struct ContainerMounts {

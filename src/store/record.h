@@ -61,6 +61,7 @@ struct ImageVolume {
   std::string image_id;
   std::vector<oci::ChainId> chain_ids;  // bottom first: kept while the container exists
   std::string sub_path;                 // a directory inside the image; empty: all of it
+  bool noexec = false;
 };
 
 struct ContainerRecord {

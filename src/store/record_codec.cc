@@ -76,7 +76,8 @@ Json VolumesJson(const std::vector<ImageVolume>& volumes) {
     json.push_back({{"container_path", volume.container_path},
                     {"image_id", volume.image_id},
                     {"chain_ids", ChainIdsJson(volume.chain_ids)},
-                    {"sub_path", volume.sub_path}});
+                    {"sub_path", volume.sub_path},
+                    {"noexec", volume.noexec}});
   }
   return json;
 }
@@ -87,7 +88,8 @@ std::vector<ImageVolume> ParseVolumes(const Json& json) {
     volumes.push_back({.container_path = volume.at("container_path"),
                        .image_id = volume.at("image_id"),
                        .chain_ids = ParseChainIds(volume.at("chain_ids")),
-                       .sub_path = volume.at("sub_path")});
+                       .sub_path = volume.at("sub_path"),
+                       .noexec = volume.value("noexec", false)});
   }
   return volumes;
 }

@@ -240,9 +240,11 @@ void Leftovers::Reboot() {
     bool any = false;
     for (const Process& process : Processes()) {
       const bool shim = absl::StrContains(process.command, "crisp-shim " + bundles);
-      const bool in_pod =
-          absl::StrContains(Read(absl::StrCat("/proc/", process.pid, "/cgroup")), cgroup_parent_);
-      if (!shim && !in_pod) continue;
+      const std::string groups = Read(absl::StrCat("/proc/", process.pid, "/cgroup"));
+      const bool of_plugin = std::any_of(ids_.begin(), ids_.end(), [&](const std::string& id) {
+        return absl::StrContains(groups, absl::StrCat("/cni-", id));
+      });
+      if (!shim && !of_plugin && !absl::StrContains(groups, cgroup_parent_)) continue;
       if (process.state == 'Z') continue;
       kill(process.pid, SIGKILL);
       any = true;

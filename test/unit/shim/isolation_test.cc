@@ -275,14 +275,16 @@ TEST_CASE("an image mount is read-only, executable and stays inside the image",
   add("/one", {"a"}, "");
   add("/two", {"b", "a"}, "");
   add("/sub", {"b", "a"}, "sub");
+  add("/strict", {"a"}, "");
+  bundle.request().mutable_image_mounts(3)->set_noexec(true);
   const std::string text = bundle.Run(
       ShellSpec("exec 2>&1; /one/sub/tool; cat /two/top; /two/sub/tool; /sub/tool; touch /one/x "
-                "/two/x; ls -d /two/escape/passwd"),
+                "/two/x; ls -d /two/escape/passwd; /strict/sub/tool 2>/dev/null || echo refused"),
       0);
   CHECK(text ==
         "tool\ntop\ntool\ntool\ntouch: /one/x: Read-only file system\ntouch: /two/x: Read-only "
         "file system\n"
-        "/two/escape/passwd\n");
+        "/two/escape/passwd\nrefused\n");
   Bundle second;
   *second.request().mutable_image_mounts() = bundle.request().image_mounts();
   second.request().mutable_image_mounts(0)->set_sub_path("escape");

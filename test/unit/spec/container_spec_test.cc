@@ -238,6 +238,10 @@ TEST_CASE("configured mounts replace defaults, and deeper ones come later") {
   CHECK(volume->container_path == "/i");
   CHECK(volume->image == "img");
   CHECK(volume->sub_path == "x/y");
+  CHECK_FALSE(volume->noexec);
+  ::runtime::v1::Mount strict = container.config.mounts(6);
+  for (const char* option : {"nodev", "nosuid", "noexec"}) strict.add_mount_options(option);
+  CHECK(ImageMount("volumeMounts[6]", strict)->noexec);
 
   CHECK(DestinationsOf(Container("mounts { container_path: '/dev/' host_path: '/dev' }").Spec()) ==
         Strings{"/proc", "/sys", "/sys/fs/cgroup", "/dev", "/etc/hostname", "/etc/hosts",

@@ -179,6 +179,11 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
        "mountPropagation 7"},
       {[](C& c) { c.mutable_mounts(0)->set_image_sub_path("a"); }, "subPath"},
       {[](C& c) { c.mutable_mounts(0)->add_mount_options("exec"); }, "mountOptions \"exec\""},
+      {[](C& c) {
+         *c.mutable_mounts(0) = Proto<::runtime::v1::Mount>(
+             "image { image: 'i' } container_path: '/i' readonly: true mount_options: 'exec'");
+       },
+       "mountOptions \"exec\""},
       {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(1); },
        "volumeMounts[0]: uidMappings and gidMappings"},
       {[](C& c) { c.mutable_mounts(0)->add_uidmappings()->set_length(0); }, "length 0"},
