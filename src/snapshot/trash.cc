@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,10 @@
 
 namespace crisp::snapshot {
 namespace {
+
+// Until what could not be removed is tried again; doubled each time. No event tells that it can be.
+constexpr absl::Duration kFirstRest = absl::Seconds(1);
+constexpr absl::Duration kLongestRest = absl::Minutes(5);
 
 // A container with CAP_LINUX_IMMUTABLE can set these on its own files.
 void ClearFlags(int fd) {
@@ -52,6 +57,7 @@ Trash::~Trash() {
   {
     absl::MutexLock lock(&mu_);
     stop_ = true;
+    changed_.NotifyAll();
   }
   thread_.Join();
 }
@@ -69,36 +75,43 @@ absl::Status Trash::Throw(const std::string& path) {
   if (!moved) return base::Errno("rename to trash", path);
   absl::MutexLock lock(&mu_);
   full_ = true;
+  changed_.NotifyAll();
   return absl::OkStatus();
 }
 
 void Trash::Run() {
-  while (true) {
-    {
-      absl::MutexLock lock(&mu_);
-      auto wake = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stop_ || full_; };
-      mu_.Await(absl::Condition(&wake));
-      if (stop_) return;
-      full_ = false;  // before the directory is listed: later trees need another pass
-    }
-    EmptyOnce();
+  absl::Duration rest = kFirstRest;
+  base::Deadline again = base::Deadline::Never();
+  while (AwaitWork(again)) {
+    const bool empty = EmptyOnce();
+    again = empty ? base::Deadline::Never() : base::Deadline::In(rest);
+    rest = empty ? kFirstRest : std::min(2 * rest, kLongestRest);
   }
 }
 
-void Trash::EmptyOnce() {
+bool Trash::AwaitWork(base::Deadline again) {
+  absl::MutexLock lock(&mu_);
+  while (!stop_ && !full_ && !again.Passed()) changed_.Wait(mu_, again);
+  full_ = false;  // before the directory is listed: later trees need another pass
+  return !stop_;
+}
+
+bool Trash::EmptyOnce() {
   const auto names = base::ListDir(directory_);
-  if (!names.ok()) return;
+  if (!names.ok()) return absl::IsNotFound(names.status());
+  bool empty = true;
   for (const std::string& name : *names) {
     {
       absl::MutexLock lock(&mu_);
-      if (stop_) return;
+      if (stop_) return true;
     }
     const std::string path = base::JoinPath(directory_, name);
     base::Failpoint("trash: not empty");
     if (base::RemoveTree(path).ok()) continue;
     ClearFlagsBelow(path);
-    (void)base::RemoveTree(path);  // stays for the next start if it fails again
+    if (!base::RemoveTree(path).ok()) empty = false;
   }
+  return empty;
 }
 
 }  // namespace crisp::snapshot

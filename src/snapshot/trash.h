@@ -2,7 +2,7 @@
 // same time for any size; a thread empties the directory, also of trees from an earlier process.
 // Memory is bounded for any depth and width (base::RemoveTree); links are not followed; immutable
 // and append-only flags are cleared if necessary. A tree that cannot be removed (because something
-// is mounted in it) stays until the next start. Thread-safe.
+// is mounted in it, or for lack of descriptors) is tried again, later and later. Thread-safe.
 #pragma once
 
 #include <string>
@@ -10,7 +10,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "base/deadline.h"
 #include "base/thread.h"
+#include "base/wait.h"
 
 namespace crisp::snapshot {
 
@@ -29,10 +31,14 @@ class Trash {
 
  private:
   void Run();
-  void EmptyOnce();
+  // Until something was thrown away, or `again` has passed. False: the thread is to end.
+  bool AwaitWork(base::Deadline again);
+  // Whether nothing stays.
+  bool EmptyOnce();
 
   const std::string directory_;
   absl::Mutex mu_;
+  base::CondVar changed_;
   bool full_ ABSL_GUARDED_BY(mu_) = true;  // at start: with trees of an earlier process
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   base::Thread thread_;
