@@ -94,15 +94,19 @@ void Connection::OnEvent(uint32_t) {
   owner_->OnHangup(*this);
 }
 
-bool Connections::Open(EventLoop& loop, ConnectionOwner& owner, base::UniqueFd listener,
+bool Connections::Open(EventLoop& loop, ConnectionOwner& owner, std::vector<base::UniqueFd> sockets,
                        size_t most) {
   loop_ = &loop;
   owner_ = &owner;
-  listener_ = std::move(listener);
   most_ = most;
-  accepting_ = fcntl(listener_.get(), F_SETFL, O_NONBLOCK) == 0 &&
-               fcntl(listener_.get(), F_SETFD, FD_CLOEXEC) == 0 &&
-               loop.Add(listener_.get(), EPOLLIN, *this);
+  listener_ = std::move(sockets[0]);
+  if (fcntl(listener_.get(), F_SETFL, O_NONBLOCK) != 0) return false;
+  for (size_t i = 1; i < sockets.size(); ++i) {
+    if (fcntl(sockets[i].get(), F_SETFL, O_NONBLOCK) != 0 ||
+        !all_.emplace_back().Open(loop, owner, std::move(sockets[i])))
+      return false;
+  }
+  accepting_ = loop.Add(listener_.get(), EPOLLIN, *this);
   return accepting_;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <list>
+#include <vector>
 
 #include "ipc/channel.h"
 #include "ipc/step.h"
@@ -57,8 +58,10 @@ class Connection final : public EventSource {
 // A listening socket and what was accepted on it.
 class Connections final : public EventSource {
  public:
-  // At most `most` at a time; more wait in the socket's queue. False and errno on failure.
-  bool Open(EventLoop& loop, ConnectionOwner& owner, base::UniqueFd listener, size_t most);
+  // `sockets`: the listening one, and those that are connected already. At most `most` at a time;
+  // more wait in the listening socket's queue. False and errno on failure.
+  bool Open(EventLoop& loop, ConnectionOwner& owner, std::vector<base::UniqueFd> sockets,
+            size_t most);
   bool AnyOpen() const;
   // Not within an event: a connection does not delete itself.
   void FreeClosed();

@@ -1,6 +1,6 @@
 // crisp-shim <bundle> <container id>: runs one container; see supervisor.h. It is started before
 // crispd knows which: both arguments are dashes until it is told, on the socket that is descriptor
-// 3, and gets the listening socket. They are there to be seen in ps(1). Started by linux/spawn.h,
+// 3, and gets its sockets. They are there to be seen in ps(1). Started by linux/spawn.h,
 // so with default signal actions. crisp-shim --print-plan <bundle>: prints the launch plan of the
 // bundle's config.json.
 #include <linux/close_range.h>
@@ -77,19 +77,20 @@ int JoinKeyring(const char* id) {
   return errno == ENOSYS || errno == EPERM ? 0 : errno;
 }
 
-// Waits until there is a container, and writes what it is over the arguments. Not valid when crispd
-// has ended first, or has never been there.
-base::UniqueFd AwaitAdoption(char* bundle, char* id) {
+// Waits until there is a container, and writes what it is over the arguments. Returns the listening
+// socket and the connections that crispd has made already; nothing when crispd has ended first, has
+// never been there, or there were no descriptors for them.
+std::vector<base::UniqueFd> AwaitAdoption(char* bundle, char* id) {
   const ipc::Channel crispd{base::UniqueFd(kAdoption)};
   std::vector<base::UniqueFd> fds;
   const auto adopt = crispd.ReceiveMessage<::shim::v1::Adopt>(&fds);
-  if (!adopt.ok() || fds.size() != 1 || adopt->bundle().size() != strlen(bundle) ||
+  if (!adopt.ok() || fds.size() != 3 || adopt->bundle().size() != strlen(bundle) ||
       adopt->container_id().size() != strlen(id)) {
-    return base::UniqueFd();
+    return {};
   }
   memcpy(bundle, adopt->bundle().data(), adopt->bundle().size());
   memcpy(id, adopt->container_id().data(), adopt->container_id().size());
-  return std::move(fds[0]);
+  return fds;
 }
 
 }  // namespace
@@ -102,11 +103,11 @@ int main(int argc, char** argv) {
     return 2;
   }
   crisp::shim::Isolate();
-  crisp::base::UniqueFd listener = crisp::shim::AwaitAdoption(argv[1], argv[2]);
-  if (!listener.valid()) _exit(1);
+  std::vector<crisp::base::UniqueFd> sockets = crisp::shim::AwaitAdoption(argv[1], argv[2]);
+  if (sockets.empty()) _exit(1);
   const int keyring_error = crisp::shim::JoinKeyring(argv[2]);
   crisp::base::Failpoint("shim: begins");
-  crisp::shim::supervisor.Run(argv[1], std::move(listener), crisp::shim::runtime, keyring_error);
+  crisp::shim::supervisor.Run(argv[1], std::move(sockets), crisp::shim::runtime, keyring_error);
   crisp::base::Failpoint("shim: ends");
   _exit(0);  // without destructors: the kernel closes everything faster
 }

@@ -23,8 +23,6 @@ namespace crisp::shim {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
-// How long the shim waits for its first connection: crispd may have died before it could connect.
-constexpr int64_t kConnectTimeoutNs = 30 * kSecond;
 // How long killed processes that do not die (uninterruptible sleep) may delay the exit record.
 constexpr int64_t kKillTimeoutNs = 10 * kSecond;
 // How long attached clients may take to read the last output. crispd waits longer than that before
@@ -70,7 +68,7 @@ void AnswerAbandoned(Connection& starter, const LaunchFailure& failure, int init
 
 }  // namespace
 
-bool Supervisor::Prepare(const char* bundle, base::UniqueFd listener) {
+bool Supervisor::Prepare(const char* bundle, std::vector<base::UniqueFd> sockets) {
   exec_host_.container = {.loop = &loop_, .bundle = bundle, .cgroup = &cgroup_};
   bundle_fd_.reset(open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC));
   sigset_t child;
@@ -78,17 +76,16 @@ bool Supervisor::Prepare(const char* bundle, base::UniqueFd listener) {
   sigaddset(&child, SIGCHLD);
   child_signal_.supervisor = group_events_.supervisor = this;
   child_signal_.fd.reset(signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
-  deadline_ns_ = base::MonotonicNanos() + kConnectTimeoutNs;
   return bundle_fd_.valid() && child_signal_.fd.valid() && loop_.Open() &&
-         connections_.Open(loop_, *this, std::move(listener), kMaxConnections) &&
+         connections_.Open(loop_, *this, std::move(sockets), kMaxConnections) &&
          loop_.Add(child_signal_.fd.get(), EPOLLIN, child_signal_);
 }
 
-void Supervisor::Run(const char* bundle, base::UniqueFd listener, Runtime& runtime,
+void Supervisor::Run(const char* bundle, std::vector<base::UniqueFd> sockets, Runtime& runtime,
                      int keyring_error) {
   keyring_error_ = keyring_error;
   exec_host_.runtime = &runtime;
-  if (!Prepare(bundle, std::move(listener))) return;
+  if (!Prepare(bundle, std::move(sockets))) return;
   while (state_ != State::kEnded) {
     // Events of a busy container would put off the end of an exec for ever.
     const bool event = loop_.RunOnce(TimeoutMs());
@@ -118,8 +115,7 @@ void Supervisor::OnTime() {
   execs_.OnTime(now);
   if (deadline_ns_ == 0 || deadline_ns_ > now) return;
   deadline_ns_ = 0;
-  const bool no_crispd = state_ == State::kIdle && !connections_.AnyOpen();
-  if (no_crispd || state_ == State::kAbandoning) state_ = State::kEnded;
+  if (state_ == State::kAbandoning) state_ = State::kEnded;
   if (state_ == State::kEnding) End();
 }
 
@@ -196,7 +192,6 @@ bool Supervisor::OpenStdio(bool want_stdin, LaunchFds& input) {
 
 void Supervisor::Start(Connection& connection, const ::shim::v1::Start& start) {
   base::Failpoint("shim: start asked");
-  deadline_ns_ = 0;
   state_ = State::kEnded;  // in case anything below fails
   RaiseOpenFiles();        // not before: crispd sets the limit after it has started the shim
   if (keyring_error_ != 0)

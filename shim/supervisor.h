@@ -27,10 +27,11 @@ namespace crisp::shim {
 
 class Supervisor final : public ConnectionOwner, public LaunchOwner {
  public:
-  // Serves connections of crispd on `listener` until the container has ended, or crispd has gone
-  // away before it started one. `bundle` and `runtime` are borrowed.
+  // Serves crispd on `sockets` (Connections::Open) until the container has ended, or crispd has
+  // gone away before it started one. `bundle` and `runtime` are borrowed.
   // `keyring_error`: why the container has no session keyring of its own; its start then fails.
-  void Run(const char* bundle, base::UniqueFd listener, Runtime& runtime, int keyring_error);
+  void Run(const char* bundle, std::vector<base::UniqueFd> sockets, Runtime& runtime,
+           int keyring_error);
 
   void OnRequest(Connection& connection, const ::shim::v1::Request& request,
                  std::vector<base::UniqueFd> fds) override;
@@ -59,7 +60,7 @@ class Supervisor final : public ConnectionOwner, public LaunchOwner {
     bool watched = false;
   };
 
-  bool Prepare(const char* bundle, base::UniqueFd listener);
+  bool Prepare(const char* bundle, std::vector<base::UniqueFd> sockets);
   bool IsLaunching() const { return launch_ != nullptr && launch_->pending(); }
   bool HasHelper() const { return launch_ != nullptr && launch_->helper() != 0; }
   int TimeoutMs() const;

@@ -50,19 +50,28 @@ struct Program {
   rlimit open_files;    // of the shims
 };
 
-absl::StatusOr<NamelessShim> Spawn(const Program& program, ArgumentSizes sizes) {
+struct Connection {
+  ipc::Channel ours;
+  base::UniqueFd theirs;
+};
+
+absl::StatusOr<Connection> Connect() {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     return base::Errno("socketpair", "");
-  NamelessShim shim = {
-      .process = {}, .adoption = ipc::Channel(base::UniqueFd(ends[0])), .sizes = sizes};
-  const base::UniqueFd theirs(ends[1]);
+  return Connection{.ours = ipc::Channel(base::UniqueFd(ends[0])),
+                    .theirs = base::UniqueFd(ends[1])};
+}
+
+absl::StatusOr<NamelessShim> Spawn(const Program& program, ArgumentSizes sizes) {
+  CRISP_ASSIGN_OR_RETURN(Connection adoption, Connect());
+  NamelessShim shim = {.process = {}, .adoption = std::move(adoption.ours), .sizes = sizes};
   const linux::Command command = {
       .path = kProgramPath,
       .args = {"crisp-shim", std::string(sizes.bundle, '-'), std::string(sizes.id, '-')},
       .env = ShimEnvironment()};
-  CRISP_ASSIGN_OR_RETURN(shim.process,
-                         linux::Spawn(command, {-1, -1, -1, theirs.get(), program.file.get()}));
+  CRISP_ASSIGN_OR_RETURN(
+      shim.process, linux::Spawn(command, {-1, -1, -1, adoption.theirs.get(), program.file.get()}));
   // In time: the shim starts nothing before it is asked to.
   if (prlimit(shim.process.pid, RLIMIT_NOFILE, &program.open_files, nullptr) == 0) return shim;
   const absl::Status status = base::Errno("prlimit", "crisp-shim");
@@ -99,17 +108,18 @@ absl::StatusOr<Launcher> Launcher::Create(const std::string& program) {
 }
 
 absl::StatusOr<NamelessShim> Launcher::Adopt(const std::string& bundle,
-                                             const std::string& container_id, int listener) const {
+                                             const std::string& container_id,
+                                             const std::vector<int>& sockets) const {
   shim::v1::Adopt adopt;
   adopt.set_bundle(bundle);
   adopt.set_container_id(container_id);
   const ArgumentSizes sizes = {.bundle = bundle.size(), .id = container_id.size()};
   if (std::optional<NamelessShim> spare = spare_->Take(sizes)) {
-    if (spare->adoption.Send(adopt, {listener}).ok()) return *std::move(spare);
+    if (spare->adoption.Send(adopt, sockets).ok()) return *std::move(spare);
     linux::EndChild(spare->process.pid, spare->process.pidfd.get());  // something has killed it
   }
   CRISP_ASSIGN_OR_RETURN(NamelessShim shim, spawn_(sizes));
-  const absl::Status sent = shim.adoption.Send(adopt, {listener});
+  const absl::Status sent = shim.adoption.Send(adopt, sockets);
   // One that has ended already is known by its tether.
   if (sent.ok() || absl::IsUnavailable(sent)) return shim;
   linux::EndChild(shim.process.pid, shim.process.pidfd.get());
@@ -121,21 +131,15 @@ absl::StatusOr<LaunchedShim> Launcher::Launch(const std::string& bundle,
   const std::string path = base::JoinPath(bundle, base::kShimSocket);
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd socket, ipc::Listen(path));
   base::Failpoint("launch shim: socket bound");
-  CRISP_ASSIGN_OR_RETURN(NamelessShim adopted, Adopt(bundle, container_id, socket.get()));
+  CRISP_ASSIGN_OR_RETURN(Connection tether, Connect());
+  CRISP_ASSIGN_OR_RETURN(Connection operation, Connect());
+  CRISP_ASSIGN_OR_RETURN(
+      NamelessShim adopted,
+      Adopt(bundle, container_id, {socket.get(), tether.theirs.get(), operation.theirs.get()}));
   base::Failpoint("launch shim: adopted");
-  LaunchedShim shim;
-  shim.pidfd = std::move(adopted.process.pidfd);
-  // The socket listens already, so connecting does not wait for the shim.
-  for (ipc::Channel* channel : {&shim.tether, &shim.operation}) {
-    absl::StatusOr<ipc::Channel> connected = ipc::Connect(path);
-    if (!connected.ok()) {
-      linux::EndChild(adopted.process.pid, shim.pidfd.get());  // Monitor never gets to know it
-      return connected.status();
-    }
-    *channel = *std::move(connected);
-  }
-  base::Failpoint("launch shim: connected");
-  return shim;
+  return LaunchedShim{.pidfd = std::move(adopted.process.pidfd),
+                      .operation = std::move(operation.ours),
+                      .tether = std::move(tether.ours)};
 }
 
 }  // namespace crisp::shim_client

@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
@@ -31,9 +32,9 @@ class Launcher {
   // From here on a shim can be ready before it is launched. An error leaves launches as they are.
   absl::Status Start() const { return spare_->Start(); }
 
-  // Binds <bundle>/shim.sock and gives it to a `crisp-shim <bundle> <container id>` in crispd's
-  // cgroup, the one that is ready or a new one. The shim inherits nothing of crispd's environment.
-  // The bundle directory exists.
+  // Binds <bundle>/shim.sock and gives it, with both connections, to a `crisp-shim <bundle>
+  // <container id>` in crispd's cgroup, the one that is ready or a new one. The shim inherits
+  // nothing of crispd's environment. The bundle directory exists.
   absl::StatusOr<LaunchedShim> Launch(const std::string& bundle,
                                       const std::string& container_id) const;
   // Makes a shim ready for the next launch, without waiting for that. To be called when the
@@ -43,9 +44,9 @@ class Launcher {
  private:
   explicit Launcher(const SpareShim::Spawn& spawn)
       : spawn_(spawn), spare_(std::make_unique<SpareShim>(spawn)) {}
-  // A shim that has been told its container, and got the socket.
+  // A shim that has been told its container, and got the sockets.
   absl::StatusOr<NamelessShim> Adopt(const std::string& bundle, const std::string& container_id,
-                                     int listener) const;
+                                     const std::vector<int>& sockets) const;
 
   SpareShim::Spawn spawn_;
   std::unique_ptr<SpareShim> spare_;
