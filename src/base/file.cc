@@ -209,4 +209,9 @@ std::string JoinPath(absl::string_view a, absl::string_view b) {
   return absl::StrCat(a, a == "/" || a.empty() ? "" : "/", b);
 }
 
+absl::Status SyncDirectory(const std::string& path) {
+  CRISP_ASSIGN_OR_RETURN(const UniqueFd fd, Open(path, O_RDONLY | O_DIRECTORY));
+  return fsync(fd.get()) == 0 ? absl::OkStatus() : Errno("fsync directory", path);
+}
+
 }  // namespace crisp::base

@@ -46,6 +46,8 @@ absl::Status WriteFileAtomic(const std::string& path, absl::string_view data, mo
 
 // mkdir -p; directories that exist are left as they are.
 absl::Status MakeDirs(const std::string& path, mode_t mode);
+// What was renamed in or out of the directory is there after a power cut.
+absl::Status SyncDirectory(const std::string& path);
 // Names in a directory, without "." and "..", sorted.
 absl::StatusOr<std::vector<std::string>> ListDir(const std::string& path);
 // Removes a tree without following symbolic links. It does not recurse, so that a tree of any depth

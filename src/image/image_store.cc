@@ -260,9 +260,7 @@ absl::Status ImageStore::Remove(const oci::Digest& id) {
   const std::string path = RecordPath(id);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("remove image record", path);
   base::Failpoint("remove image: record gone");
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd directory,
-                         base::Open(directory_, O_RDONLY | O_DIRECTORY));
-  if (fsync(directory.get()) != 0) return base::Errno("fsync", directory_);
+  CRISP_RETURN_IF_ERROR(base::SyncDirectory(directory_));
   base::Failpoint("remove image: synced");
   {
     absl::MutexLock lock(&mu_);

@@ -22,6 +22,7 @@
 #include "digest/hasher.h"
 #include "snapshot/damaged_layers.h"
 #include "snapshot/layer_record.h"
+#include "snapshot/layer_removal.h"
 #include "snapshot/layer_staging.h"
 #include "snapshot/trash.h"
 
@@ -39,11 +40,6 @@ absl::Status CheckContainerId(absl::string_view id) {
   if (base::IsId(id)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("container id \"", id, "\": must be 64 lower-case hexadecimal digits"));
-}
-
-absl::Status SyncDirectory(const std::string& path) {
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd fd, base::Open(path, O_RDONLY | O_DIRECTORY));
-  return fsync(fd.get()) == 0 ? absl::OkStatus() : base::Errno("fsync directory", path);
 }
 
 absl::Status Rename(const std::string& from, const std::string& to) {
@@ -102,6 +98,7 @@ struct SnapshotStore::State {
         layers_dir(base::JoinPath(options.root, "layers")),
         staging_dir(base::JoinPath(options.root, "staging")),
         containers_dir(base::JoinPath(options.root, "containers")),
+        removal(layers_dir, staging_dir, change_mu, trash),
         trash(base::JoinPath(options.root, "trash")),
         damaged(base::JoinPath(options.root, "quarantine"), trash) {}
 
@@ -130,13 +127,14 @@ struct SnapshotStore::State {
   const std::string layers_dir;
   const std::string staging_dir;
   const std::string containers_dir;
-  Trash trash;
-  DamagedLayers damaged;
-  std::atomic<bool> made = false;  // the directories
-
   // Held while the set of layers on disk changes. Taken before mu, which is never held during a
   // system call, so that readers do not wait for the disk.
   absl::Mutex change_mu ABSL_ACQUIRED_BEFORE(mu);
+  LayerRemoval removal;
+  Trash trash;  // after what its thread uses
+  DamagedLayers damaged;
+  std::atomic<bool> made = false;  // the directories
+
   mutable absl::Mutex mu;
   absl::flat_hash_map<oci::ChainId, Layer> layers ABSL_GUARDED_BY(mu);
   uint64_t next_number ABSL_GUARDED_BY(mu) = 1;
@@ -156,7 +154,8 @@ absl::StatusOr<std::unique_ptr<SnapshotStore>> SnapshotStore::Open(
   auto state = std::make_unique<State>(std::move(options));
   state->made = made.ok();
   CRISP_RETURN_IF_ERROR(state->Load(*problems));
-  CRISP_RETURN_IF_ERROR(state->trash.Start());
+  CRISP_RETURN_IF_ERROR(
+      state->trash.Start([&removal = state->removal] { return removal.Finish(); }));
   return std::unique_ptr<SnapshotStore>(new SnapshotStore(std::move(state)));
 }
 
@@ -331,7 +330,7 @@ absl::Status SnapshotStore::State::Publish(uint64_t number, const LayerRecord& r
   if (Has(info.chain_id)) return trash.Throw(StagingDir(number));
   CRISP_RETURN_IF_ERROR(Rename(StagingDir(number), LayerDir(number)));
   base::Failpoint("layer: renamed");
-  if (absl::Status status = SyncDirectory(layers_dir); !status.ok())
+  if (absl::Status status = base::SyncDirectory(layers_dir); !status.ok())
     return Withdraw(number, std::move(status));
   base::Failpoint("layer: renamed and synced");
   {
@@ -387,24 +386,8 @@ std::vector<uint64_t> SnapshotStore::Unlist(absl::Span<const oci::ChainId> chain
   return numbers;
 }
 
-// In the order given, children first: cut short at any moment, it leaves no layer without its
-// parent, which the next start would take for damage.
 absl::Status SnapshotStore::DeleteUnlisted(absl::Span<const uint64_t> numbers) {
-  State& state = *state_;
-  absl::MutexLock change(&state.change_mu);
-  if (numbers.empty()) return absl::OkStatus();
-  // The renames are synced before the first file is deleted: after a power cut every layer below
-  // layers/ must be complete.
-  for (const uint64_t number : numbers) {
-    CRISP_RETURN_IF_ERROR(Rename(state.LayerDir(number), state.StagingDir(number)));
-    base::Failpoint("layers: one back in staging");
-  }
-  CRISP_RETURN_IF_ERROR(SyncDirectory(state.layers_dir));
-  for (const uint64_t number : numbers) {
-    CRISP_RETURN_IF_ERROR(state.trash.Throw(state.StagingDir(number)));
-    base::Failpoint("layers: one in the trash");
-  }
-  return absl::OkStatus();
+  return state_->removal.Delete(numbers);
 }
 
 absl::StatusOr<std::vector<std::string>> SnapshotStore::State::Lowers(

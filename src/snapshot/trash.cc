@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
@@ -48,7 +49,8 @@ void ClearFlagsBelow(const std::string& path) {
 
 }  // namespace
 
-absl::Status Trash::Start() {
+absl::Status Trash::Start(std::function<bool()> before) {
+  before_ = std::move(before);
   CRISP_ASSIGN_OR_RETURN(thread_, base::StartThread("trash", [this] { Run(); }));
   return absl::OkStatus();
 }
@@ -73,17 +75,22 @@ absl::Status Trash::Throw(const std::string& path) {
     moved = rename(path.c_str(), to.c_str()) == 0;
   }
   if (!moved) return base::Errno("rename to trash", path);
+  Wake();
+  return absl::OkStatus();
+}
+
+void Trash::Wake() {
   absl::MutexLock lock(&mu_);
   full_ = true;
   changed_.NotifyAll();
-  return absl::OkStatus();
 }
 
 void Trash::Run() {
   absl::Duration rest = kFirstRest;
   base::Deadline again = base::Deadline::Never();
   while (AwaitWork(again)) {
-    const bool empty = EmptyOnce();
+    const bool done = before_();  // may throw away more
+    const bool empty = EmptyOnce() && done;
     again = empty ? base::Deadline::Never() : base::Deadline::In(rest);
     rest = empty ? kFirstRest : std::min(2 * rest, kLongestRest);
   }

@@ -5,6 +5,7 @@
 // is mounted in it, or for lack of descriptors) is tried again, later and later. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -23,11 +24,14 @@ class Trash {
   // Finishes the tree that is being removed; the others stay until the next start.
   ~Trash();
 
-  // Starts the thread, once. What was thrown away before is removed then.
-  absl::Status Start();
+  // Starts the thread, once. What was thrown away before is removed then. `before` is called before
+  // each look at the directory; false: the thread is to look again.
+  absl::Status Start(std::function<bool()> before = [] { return true; });
 
   // `path` must not come from an image, as its links would be followed. A missing path is OK.
   absl::Status Throw(const std::string& path);
+  // The thread is to look.
+  void Wake();
 
  private:
   void Run();
@@ -39,6 +43,7 @@ class Trash {
   const std::string directory_;
   absl::Mutex mu_;
   base::CondVar changed_;
+  std::function<bool()> before_;
   bool full_ ABSL_GUARDED_BY(mu_) = true;  // at start: with trees of an earlier process
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   base::Thread thread_;

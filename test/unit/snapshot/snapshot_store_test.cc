@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 
 #include <thread>
 
@@ -230,6 +231,23 @@ TEST_CASE("a quarantine that cannot be read stops no start") {
   REQUIRE(base::WriteFileAtomic(fix.root() + "/quarantine", "a file", 0600).ok());
   CHECK_FALSE(fix.Reopen().empty());
   CHECK(fix.store->Has(layer));
+}
+
+TEST_CASE("layers that cannot be removed for want of a descriptor are removed once there is one") {
+  StoreFixture fix;
+  const oci::ChainId layer = *fix.Unpack(Tar("a"));
+  REQUIRE(AwaitEmpty(fix.root() + "/trash"));
+  const std::vector<uint64_t> numbers = fix.store->Unlist({layer});
+  rlimit given = {};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &given) == 0);
+  const rlimit none = {3, given.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const absl::Status deleted = fix.store->DeleteUnlisted(numbers);
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &given) == 0);
+  CHECK_FALSE(deleted.ok());
+  CHECK(AwaitEmpty(fix.root() + "/staging"));
+  CHECK(AwaitEmpty(fix.root() + "/trash"));
+  CHECK(base::ListDir(fix.root() + "/layers")->empty());
 }
 
 TEST_CASE("removing layers keeps the parents of layers that stay") {
