@@ -23,10 +23,9 @@ class Backoff {
   // Retry-After, which max_retry_after bounds. The error is that of `call`, whose end also ends the
   // pause.
   absl::StatusOr<bool> Next(int attempts, absl::Duration asked, const base::Call& call);
-  // How long the next attempt waits for an answer; see silence_timeout.
-  absl::Duration Patience() const {
-    return failures_ == 0 ? options_.progress_timeout : give_up_.Left();
-  }
+  // When the next attempt's answer must have begun, unless progress_timeout ends later; see
+  // silence_timeout. The same for each of its requests, as after redirects.
+  base::Deadline AnswerBy() const { return failures_ == 0 ? base::Deadline::At(0) : give_up_; }
   // After progress: as if nothing had failed yet.
   void Reset();
 

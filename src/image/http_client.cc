@@ -65,11 +65,9 @@ struct Exchange {
     window_start = base::MonotonicNanos();
     window_bytes = 0;
   }
-  absl::Duration Window() const {
-    return header_bytes == 0 ? std::max(pace.window, request.answer_within) : pace.window;
-  }
   base::Deadline WindowEnd() const {
-    return base::Deadline::At(window_start + absl::ToInt64Nanoseconds(Window()));
+    const auto end = base::Deadline::At(window_start + absl::ToInt64Nanoseconds(pace.window));
+    return header_bytes == 0 ? std::max(end, request.answer_by) : end;
   }
 
   bool OnHeader(absl::string_view line);
@@ -321,9 +319,10 @@ CURLcode HttpClient::Curl::Transfer(Exchange& exchange) const {
     }
     const base::Deadline end = exchange.WindowEnd();
     if (end.Passed()) {
-      exchange.failure =
-          absl::UnavailableError(absl::StrCat("less than ", exchange.pace.bytes, " bytes in ",
-                                              absl::FormatDuration(exchange.Window())));
+      const auto window = absl::Nanoseconds(end.monotonic_ns() - exchange.window_start);
+      exchange.failure = absl::UnavailableError(
+          absl::StrCat("less than ", exchange.pace.bytes, " bytes in ",
+                       absl::FormatDuration(absl::Trunc(window, absl::Milliseconds(1)))));
       return CURLE_OPERATION_TIMEDOUT;
     }
     if (curl_multi_perform(multi, &running) != CURLM_OK) return CURLE_FAILED_INIT;

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/call.h"
+#include "base/deadline.h"
 #include "image/url.h"
 
 namespace crisp::image {
@@ -60,9 +61,9 @@ struct HttpRequest {
   // kInvalidArgument.
   bool decode_gzip = false;
   size_t max_body_bytes = 1 << 20;  // of a body without reader
-  // Until the answer begins; the window of the client's pace if that is longer. A registry may
-  // itself have to fetch first what it is asked for.
-  absl::Duration answer_within;
+  // When the answer must have begun, unless the window of the client's pace ends later. A registry
+  // may itself have to fetch first what it is asked for.
+  base::Deadline answer_by = base::Deadline::At(0);
 };
 
 struct HttpResponse {

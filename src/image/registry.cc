@@ -176,7 +176,7 @@ absl::StatusOr<HttpRequest> Registry::RequestOf(const Host& host, const Question
   request.connect_timeout = host.config().connect_timeout;
   request.max_body_bytes = question.max_body_bytes;
   request.decode_gzip = question.decode_gzip;
-  request.answer_within = question.answer_within;
+  request.answer_by = question.answer_by;
   request.digest_decides = question.digest_decides;
   request.allow_link_local = host.config().configured;
   CRISP_ASSIGN_OR_RETURN(request.url, UrlOf(host.config(), question.path));
@@ -295,7 +295,7 @@ absl::StatusOr<Registry::Host*> Registry::HostElsewhere(const HttpRequest& reque
 absl::StatusOr<HttpResponse> Registry::Ask(Host& host, Question question, const base::Call& call) {
   Backoff backoff(options_);
   while (true) {
-    question.answer_within = backoff.Patience();
+    question.answer_by = backoff.AnswerBy();
     absl::StatusOr<HttpResponse> response = Exchange(host, question, call, nullptr);
     if (response.ok() && response->status / 100 == 2) return response;
     const absl::Status status =
@@ -434,7 +434,7 @@ absl::Status Registry::FetchBlobFrom(Host& host, const oci::Descriptor& descript
   bool by_range = !reader.decode_gzip();  // else the server counts other bytes than the reader
   while (true) {
     question.headers.clear();
-    question.answer_within = backoff.Patience();
+    question.answer_by = backoff.AnswerBy();
     const bool rest = by_range && reader.offset() > 0;
     if (rest) question.headers.push_back(absl::StrCat("Range: bytes=", reader.offset(), "-"));
     absl::StatusOr<HttpResponse> response = Exchange(host, question, call, &reader);

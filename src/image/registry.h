@@ -18,6 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "base/call.h"
+#include "base/deadline.h"
 #include "image/blob_reader.h"
 #include "image/credentials.h"
 #include "image/http_client.h"
@@ -82,7 +83,7 @@ class Registry {
     std::vector<std::string> headers;
     size_t max_body_bytes = 0;
     bool decode_gzip = false;
-    absl::Duration answer_within = absl::ZeroDuration();
+    base::Deadline answer_by = base::Deadline::At(0);
     bool digest_decides = false;  // the body is checked against a digest that is known before
   };
 

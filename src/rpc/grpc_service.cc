@@ -32,7 +32,8 @@ absl::Status CheckSize(size_t bytes) {
   if (bytes <= size_t{kMaxMessage}) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat("the answer has ", bytes,
                                                    " bytes, clients take at most ", kMaxMessage,
-                                                   ": the Stream calls send it in parts"));
+                                                   ": a Stream call, where there is one, sends"
+                                                   " it in parts"));
 }
 
 // What every call needs.

@@ -1,5 +1,6 @@
 #include "shim_client/spare_shim.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 
@@ -65,9 +66,9 @@ void SpareShim::ForgetDead() {
 
 std::optional<ArgumentSizes> SpareShim::AwaitWanted() {
   while (true) {
-    // A launch that takes the spare shim may close its pidfd meanwhile. What the number is by then
-    // wakes this up once at most, for nothing.
-    int pidfd = -1;
+    // A duplicate: a launch that takes the spare shim may close its pidfd meanwhile, and poll(2)
+    // would hold open what has the number by then. Without a descriptor the end is seen later.
+    base::UniqueFd pidfd;
     {
       absl::MutexLock lock(&mu_);
       if (stopping_) return std::nullopt;
@@ -75,10 +76,10 @@ std::optional<ArgumentSizes> SpareShim::AwaitWanted() {
       const bool missing = !spare_.has_value() || !(spare_->sizes == sizes_);
       // The sizes are not known before the first launch.
       if (std::exchange(wanted_, false) && missing && sizes_.id != 0) return sizes_;
-      if (spare_.has_value()) pidfd = spare_->process.pidfd.get();
+      if (spare_.has_value()) pidfd.reset(fcntl(spare_->process.pidfd.get(), F_DUPFD_CLOEXEC, 0));
     }
     pollfd events[] = {{.fd = wake_.get(), .events = POLLIN, .revents = 0},
-                       {.fd = pidfd, .events = POLLIN, .revents = 0}};
+                       {.fd = pidfd.get(), .events = POLLIN, .revents = 0}};
     if (poll(events, std::size(events), -1) > 0 && events[0].revents != 0) {
       eventfd_t unused;
       (void)eventfd_read(wake_.get(), &unused);

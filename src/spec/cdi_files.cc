@@ -88,7 +88,7 @@ class CdiFiles::Registry {
     if (it->second.twice) {
       return Invalid(kDevice, name, "is described by two files of one directory");
     }
-    return it->second.spec;
+    return &*it->second.file->spec;
   }
 
   const std::map<std::string, FilePtr>& files() const { return files_; }
@@ -96,9 +96,10 @@ class CdiFiles::Registry {
  private:
   static constexpr char kDevice[] = "CDI device";
 
-  // The specification that describes a device.
+  // The specification that describes a device. Owns it: the same directory may be given twice, and
+  // the file may have changed in between.
   struct Found {
-    const CdiSpec* spec = nullptr;
+    FilePtr file;
     bool twice = false;  // in two files of one directory
   };
 
@@ -120,15 +121,15 @@ class CdiFiles::Registry {
       const CdiSpec& spec = *(*file)->spec;
       for (const auto& [device, edits] : spec.devices) {
         Found& found = here[absl::StrCat(spec.kind, "=", device)];
-        found.twice = found.spec != nullptr;
-        found.spec = &spec;
+        found.twice = found.file != nullptr;
+        found.file = *file;
       }
     }
     for (const auto& [device, found] : here) devices_[device] = found;
   }
 
   std::map<std::string, FilePtr> files_;
-  std::map<std::string, Found> devices_;  // of what files_ has
+  std::map<std::string, Found> devices_;
   std::vector<std::string> skipped_;
 };
 

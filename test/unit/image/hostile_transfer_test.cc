@@ -152,6 +152,20 @@ TEST_CASE("a registry that stays silent is given up in time, whatever attempts a
   CHECK(f.registry.requests().size() == 2);
 }
 
+TEST_CASE("a registry that is slow at each of many redirects is given up in time") {
+  PullFixture f;
+  f.options.progress_timeout = absl::Milliseconds(500);
+  f.options.silence_timeout = absl::Milliseconds(2000);
+  EvilReply loop;
+  loop.status = 307;
+  loop.headers = {"Location: /v2/repo/manifests/v1"};
+  loop.before_reply = [] { absl::SleepFor(absl::Milliseconds(700)); };
+  f.registry.Serve("/v2/repo/manifests/v1", loop);
+  CHECK(f.Refused().code() == absl::StatusCode::kUnavailable);
+  // The first attempt's, and those that begin before 2 s have passed.
+  CHECK(f.registry.requests().size() <= 4);
+}
+
 TEST_CASE("a registry that has to fetch an image first gets more time at the second attempt") {
   PullFixture f;
   f.options.progress_timeout = absl::Milliseconds(200);

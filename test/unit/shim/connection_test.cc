@@ -26,10 +26,16 @@ size_t WatchedBy(pid_t pid) {
   return count;
 }
 
+bool IsAsleep(pid_t pid) {
+  const auto status = base::ReadFile(absl::StrCat("/proc/", pid, "/status"));
+  return status.ok() && absl::StrContains(*status, "State:\tS");
+}
+
 TEST_CASE("a connection for which the shim has no descriptor is served once it has one") {
   Bundle bundle;
   REQUIRE(bundle.Start(ShellSpec("sleep 1000")).ok());
   const pid_t shim = bundle.shim_pid();
+  REQUIRE(Eventually([&] { return IsAsleep(shim); }));  // it has closed the start's connection
   rlimit given = {};
   REQUIRE(prlimit(shim, RLIMIT_NOFILE, nullptr, &given) == 0);
   const rlimit none = {3, given.rlim_max};
