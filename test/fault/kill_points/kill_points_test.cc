@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "fault/kill_points/scenario.h"
 #include "fault/kill_points/source_points.h"
+#include "unit/eventually.h"
 
 using namespace crisp;
 using namespace crisp::test;
@@ -156,6 +157,8 @@ std::string Do(Node& node, const ScenarioKind& kind, const Point& point, Fault f
   }
   node.standstill().Release();
   const int64_t released = base::MonotonicNanos();
+  // A crispd that could do no more than accept serves once there are descriptors.
+  if (scenario->Starts() && !Eventually([&] { return ended.load(); }, 5)) node.GiveDescriptors();
   act.join();
   if (base::MonotonicNanos() - released > kLongestCall) wrong += "the call did not end in time";
   node.Recover(struck ? fault : Fault::kNone, scenario->Starts());

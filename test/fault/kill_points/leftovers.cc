@@ -208,12 +208,17 @@ std::set<std::string> Leftovers::List() {
 // The kernel's rules do not outlive a restart, and without the network namespace no plugin finds
 // the pod's own.
 void Leftovers::RemoveRules() const {
+  // By name, as a plugin makes a chain before it has rules.
   constexpr char kScript[] = R"sh(
-    rules="$(iptables-save -t nat | grep -F "\"$0\\\"")"
-    grep "^-A POSTROUTING" <<<"$rules" | while read -r _ rule; do
+    network="$1"
+    shift
+    rules="$(iptables-save -t nat)"
+    grep -F "\"$network\\\"" <<<"$rules" | grep "^-A POSTROUTING" | while read -r _ rule; do
       eval "iptables -w -t nat -D $rule"
     done
-    for chain in $(grep -oE "CNI-[0-9a-f]+" <<<"$rules" | sort -u); do
+    for id; do
+      chain="CNI-$(printf %s%s "$network" "$id" | sha512sum | cut -c1-24)"
+      grep -q "^:$chain " <<<"$rules" || continue
       iptables -w -t nat -F "$chain" && iptables -w -t nat -X "$chain"
     done)sh";
   constexpr char kElements[] = R"sh(
@@ -222,10 +227,11 @@ void Leftovers::RemoveRules() const {
       address="$(grep -oE "[0-9.]+ comment \"$id\"" <<<"$map" | cut -d" " -f1)"
       if [[ -n "$address" ]]; then nft delete element ip crisp pods "{ $address }"; fi
     done)sh";
+  std::vector<std::string> rules = {"bash", "-c", kScript, "bash", network_};
   std::vector<std::string> elements = {"bash", "-c", kElements, "bash"};
-  elements.insert(elements.end(), ids_.begin(), ids_.end());
-  for (const std::vector<std::string>& args :
-       {std::vector<std::string>{"bash", "-c", kScript, network_}, elements}) {
+  for (std::vector<std::string>* args : {&rules, &elements})
+    args->insert(args->end(), ids_.begin(), ids_.end());
+  for (const std::vector<std::string>& args : {rules, elements}) {
     const auto done = linux::Run(
         {.path = "/bin/bash", .args = args, .env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}}, "", {});
     if (!done.ok()) throw std::runtime_error(std::string(done.status().message()));

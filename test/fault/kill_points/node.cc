@@ -204,9 +204,13 @@ void Node::TakeDescriptors(const std::string& point) {
   }
 }
 
-void Node::Recover(Fault fault, bool starting) {
+void Node::GiveDescriptors() {
   for (const auto& [pid, limit] : taken_) (void)prlimit(pid, RLIMIT_NOFILE, &limit, nullptr);
   taken_.clear();
+}
+
+void Node::Recover(Fault fault, bool starting) {
+  GiveDescriptors();
   if (full_) {
     root_disk_.Free();
     state_disk_.Free();

@@ -58,6 +58,8 @@ class Node {
   // host ends these too). `point` says whose descriptors are taken. False when it needs a shim and
   // there is none: then nothing is done.
   bool Strike(Fault fault, const std::string& point);
+  // What Strike() took; for a call that waits for them.
+  void GiveDescriptors();
   // After the call: gives back what was taken, and starts crispd if it was ended. It may have ended
   // by itself only while it was `starting` without descriptors.
   void Recover(Fault fault, bool starting);
