@@ -1,5 +1,5 @@
-// crispd: reads the configuration, makes the parts, serves CRI until SIGTERM or SIGINT. Containers
-// outlive it.
+// crispd: reads the configuration, makes the parts, serves CRI until SIGTERM or SIGINT. SIGHUP has
+// it read the configuration again. Containers outlive it.
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
@@ -9,6 +9,9 @@
 
 #include <cstdio>
 #include <cstring>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +22,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/status_macros.h"
+#include "client/answers.h"
 #include "config/config.h"
 #include "cri/event_announcer.h"
 #include "digest/hasher.h"
@@ -30,6 +34,9 @@
 #include "linux/open_files.h"
 #include "rpc/grpc_service.h"
 #include "runtime/runtime.h"
+#include "service/journal.h"
+#include "service/notify.h"
+#include "service/watchdog.h"
 #include "snapshot/unpack_processes.h"
 #include "spec/apparmor_default.h"
 
@@ -130,20 +137,67 @@ absl::StatusOr<std::unique_ptr<image::ImageStore>> OpenImages(const base::Paths&
   return images;
 }
 
-void ServeUntil(const sigset_t& stop_signals, rpc::GrpcServer& server, runtime::Runtime& runtime) {
+// Reads the file and the flags again.
+using ReadConfig = std::function<absl::StatusOr<config::CommandLine>()>;
+
+// crispd goes on without systemd's attention as it does without systemd.
+void TellSystemd(service::State state) {
+  const absl::Status told = service::Tell(state);
+  if (!told.ok())
+    base::Log(LogLevel::kWarning, "systemd is not told", {{"error", std::string(told.message())}});
+}
+
+// All of it or, when something in it is wrong, nothing. crisp-config(5) says what it changes.
+void Reload(const config::Config& running, const ReadConfig& read, runtime::Runtime& runtime) {
+  TellSystemd(service::State::kReloading);
+  const absl::StatusOr<config::CommandLine> line = read();
+  if (line.ok()) {
+    base::SetLogLevel(*base::ParseLogLevel(line->config.log_level));
+    runtime.Reload(line->config);
+    base::Log(LogLevel::kInfo, "configuration reloaded");
+    for (const std::string& key : config::KeysForNextStart(running, line->config))
+      base::Log(LogLevel::kWarning, "a changed key counts from the next start on", {{"key", key}});
+  } else {
+    base::Log(LogLevel::kError, "configuration not reloaded, going on as before",
+              {{"error", std::string(line.status().message())}});
+  }
+  TellSystemd(service::State::kReady);
+}
+
+// Null when systemd does not ask for it.
+std::unique_ptr<service::Watchdog> StartWatchdog(const std::string& address) {
+  const std::optional<absl::Duration> time = service::WatchdogTime();
+  if (!time.has_value()) return nullptr;
+  const auto client = std::make_shared<client::CriClient>(address);
+  auto watchdog = service::Watchdog::Start(
+      *time, [client](base::Deadline deadline) { return client::Answers(*client, deadline); },
+      [] { TellSystemd(service::State::kAlive); });
+  if (watchdog.ok()) return *std::move(watchdog);
+  base::Log(LogLevel::kError, "systemd will end crispd, which cannot say that it works",
+            {{"error", std::string(watchdog.status().message())}});
+  return nullptr;
+}
+
+// Until SIGTERM or SIGINT.
+void ServeUntil(const sigset_t& signals, const config::Config& config, const ReadConfig& read,
+                rpc::GrpcServer& server, runtime::Runtime& runtime) {
+  TellSystemd(service::State::kReady);
+  std::unique_ptr<service::Watchdog> watchdog = StartWatchdog(config.address);
   int signal = 0;
-  sigwait(&stop_signals, &signal);
+  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) Reload(config, read, runtime);
   base::Log(LogLevel::kInfo, "stopping; containers run on", {{"signal", absl::StrCat(signal)}});
   // A call may wait for minutes, for a container's grace period or a CNI plugin, and cannot be told
   // to end. What it was asked for is on disk.
   ::signal(SIGALRM, [](int) { _exit(0); });
   alarm(kStopSeconds);
+  TellSystemd(service::State::kStopping);
+  watchdog.reset();
   runtime.BeginStop();
   server.Stop();
   runtime.Stop();
 }
 
-absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
+absl::Status Serve(const config::Config& config, const sigset_t& signals, const ReadConfig& read) {
   const base::Paths paths(config.root, config.state);
   CRISP_RETURN_IF_ERROR(linux::OpenNull().status());  // what every exec needs, before the first
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root_lock, Claim(config.root, 0700));
@@ -193,7 +247,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& stop_signals) {
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<rpc::GrpcServer> server,
                          rpc::GrpcServer::Start(config.address, runtime.api(), hub));
   base::Log(LogLevel::kInfo, "serving", {{"address", config.address}, {"version", CRISP_VERSION}});
-  ServeUntil(stop_signals, *server, runtime);
+  ServeUntil(signals, config, read, *server, runtime);
   cgroups->RemoveDefaultParent();
   return absl::OkStatus();
 }
@@ -208,6 +262,7 @@ int Main(int argc, char** argv) {
   if (line->print_version) return printf("crispd %s\n", CRISP_VERSION), 0;
   if (line->print_config) return printf("%s", config::ToToml(line->config).c_str()), 0;
   base::SetLogLevel(*base::ParseLogLevel(line->config.log_level));
+  if (service::StderrIsJournal()) base::SetLogSink(service::SendToJournal);
   // Descriptors that crispd inherited must not reach programs it starts, and writing to a client
   // that has hung up must not end crispd.
   close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
@@ -217,14 +272,14 @@ int Main(int argc, char** argv) {
   // large answer took would stay with every thread's arena from then on (mallopt(3)).
   mallopt(M_MMAP_THRESHOLD, 128 << 10);
   // Blocked before any thread exists, so that only sigwait gets them.
-  sigset_t stop_signals;
-  sigemptyset(&stop_signals);
-  sigaddset(&stop_signals, SIGTERM);
-  sigaddset(&stop_signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr);
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   WarnOfMissingRights();
   LoadDefaultAppArmorProfile();
-  const absl::Status status = Serve(line->config, stop_signals);
+  const absl::Status status =
+      Serve(line->config, signals, [=] { return config::ParseCommandLine(argc, argv); });
   if (!status.ok()) {
     base::Log(LogLevel::kError, "crispd cannot run", {{"error", std::string(status.message())}});
     return 1;

@@ -15,6 +15,7 @@ namespace crisp::base {
 namespace {
 
 std::atomic<LogLevel> g_level{LogLevel::kInfo};
+std::atomic<LogSink> g_sink{nullptr};
 
 constexpr absl::string_view kNames[] = {"debug", "info", "warn", "error"};
 
@@ -38,13 +39,17 @@ absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name) {
 
 void SetLogLevel(LogLevel level) { g_level.store(level, std::memory_order_relaxed); }
 
+void SetLogSink(LogSink sink) { g_sink.store(sink, std::memory_order_relaxed); }
+
 void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields) {
   if (level < g_level.load(std::memory_order_relaxed)) return;
-  std::string line =
+  std::string text = Printable(message);
+  for (const auto& [key, value] : fields) absl::StrAppend(&text, " ", key, "=", Quoted(value));
+  const LogSink sink = g_sink.load(std::memory_order_relaxed);
+  if (sink != nullptr && sink(level, text, fields)) return;
+  const std::string line =
       absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone()), " ",
-                   kNames[static_cast<size_t>(level)], " ", Printable(message));
-  for (const auto& [key, value] : fields) absl::StrAppend(&line, " ", key, "=", Quoted(value));
-  line += '\n';
+                   kNames[static_cast<size_t>(level)], " ", text, "\n");
   // crispd goes on when stderr is full or closed, so the result is ignored.
   (void)!write(STDERR_FILENO, line.data(), line.size());
 }

@@ -1,5 +1,6 @@
-// A CRI client: the stubs of RuntimeService and ImageService on a runtime's socket. For the tests
-// and for the command line; it works with any CRI runtime. Thread-safe, as gRPC's stubs are.
+// A CRI client: the stubs of RuntimeService and ImageService on a runtime's socket. For the tests,
+// the command line and crispd's watchdog; it works with any CRI runtime. Thread-safe, as gRPC's
+// stubs are.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

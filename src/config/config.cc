@@ -120,6 +120,23 @@ absl::Status Validate(const Config& config) {
   return base::ParseLogLevel(config.log_level).status();
 }
 
+std::vector<std::string> KeysForNextStart(const Config& running, const Config& read) {
+  std::vector<std::string> keys;
+  const auto compare = [&keys](const char* key, const auto& before, const auto& after) {
+    if (before != after) keys.push_back(key);
+  };
+  compare("address", running.address, read.address);
+  compare("root", running.root, read.root);
+  compare("state", running.state, read.state);
+  compare("cgroup.driver", running.cgroup.driver, read.cgroup.driver);
+  compare("cni.conf_dir", running.cni.conf_dir, read.cni.conf_dir);
+  compare("cni.bin_dirs", running.cni.bin_dirs, read.cni.bin_dirs);
+  compare("cni.native", running.cni.native, read.cni.native);
+  compare("registry.config_path", running.registry.config_path, read.registry.config_path);
+  compare("streaming.address", running.streaming.address, read.streaming.address);
+  return keys;
+}
+
 std::string ToToml(const Config& config) {
   toml::array bin_dirs;
   for (const std::string& dir : config.cni.bin_dirs) bin_dirs.push_back(dir);

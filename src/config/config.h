@@ -1,6 +1,6 @@
 // crispd's configuration: the defaults here, overridden by the TOML file, overridden by the flags.
-// Read once at start and immutable afterwards, so thread-safe. deploy/config.toml documents the
-// keys for operators.
+// Immutable, so thread-safe: a reload (SIGHUP) reads another one. deploy/config.toml and
+// crisp-config(5) document the keys for operators.
 #pragma once
 
 #include <string>
@@ -64,6 +64,10 @@ struct CommandLine {
 // Reads the file of --config, applies the flags and validates. The default file may be missing, a
 // file named by --config may not. kInvalidArgument names the unknown flag or key.
 absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv);
+
+// The keys whose values differ and that crispd reads only when it starts ("cni.native"). The others
+// are log_level and cdi.spec_dirs, which a reload changes.
+std::vector<std::string> KeysForNextStart(const Config& running, const Config& read);
 
 // The effective configuration as a TOML document that ApplyToml reads back.
 std::string ToToml(const Config& config);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "layers/image_users.h"
 #include "runtime/api.h"
@@ -33,6 +35,10 @@ class Containers final : public ContainerApi {
   absl::Status KillOf(const base::SandboxId& sandbox, base::Deadline deadline);
   // Makes the running container's cgroup have the limits on record.
   absl::Status ApplyResources(const container::Container& container);
+  // Where the CDI specifications of containers that are created from now on are.
+  void SetCdiDirectories(std::vector<std::string> directories) {
+    cdi_.SetDirectories(std::move(directories));
+  }
 
  private:
   absl::StatusOr<base::ContainerId> Make(const SandboxPtr& sandbox, const v1::PodSandboxConfig& pod,

@@ -66,6 +66,10 @@ std::vector<std::string> Runtime::AttachedSandboxes() const {
   return ids;
 }
 
+void Runtime::Reload(const config::Config& config) {
+  containers_.SetCdiDirectories(config.cdi.spec_dirs);
+}
+
 void Runtime::BeginStop() { execs_.BeginStopStreaming(); }
 
 void Runtime::Stop() {

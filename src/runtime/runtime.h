@@ -31,6 +31,8 @@ class Runtime {
   // Starts the threads, reads the records, finds what runs, finishes what a dead crispd left
   // pending, then listens for exec, attach and port-forward clients. Call once, before serving.
   absl::Status Start();
+  // Takes over what `config` may change while crispd runs: the directories of CDI specifications.
+  void Reload(const config::Config& config);
   // Begins to end exec, attach and port-forward, whose clients are told.
   void BeginStop();
   // Stops the threads; containers run on.

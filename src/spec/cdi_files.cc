@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <set>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -73,8 +74,9 @@ absl::StatusOr<CdiFiles::FilePtr> CdiFiles::Read(const std::string& path, const 
 // All devices that the directories describe now.
 class CdiFiles::Registry {
  public:
-  Registry(CdiFiles& owner, const std::map<std::string, FilePtr>& known) {
-    for (const std::string& directory : owner.directories_) ReadDirectory(owner, directory, known);
+  Registry(CdiFiles& owner, const std::vector<std::string>& directories,
+           const std::map<std::string, FilePtr>& known) {
+    for (const std::string& directory : directories) ReadDirectory(owner, directory, known);
   }
 
   absl::StatusOr<const CdiSpec*> Find(const std::string& name) const {
@@ -133,15 +135,22 @@ class CdiFiles::Registry {
   std::vector<std::string> skipped_;
 };
 
+void CdiFiles::SetDirectories(std::vector<std::string> directories) {
+  absl::MutexLock lock(&mu_);
+  directories_ = std::move(directories);
+}
+
 absl::StatusOr<CdiEdits> CdiFiles::Resolve(const std::vector<std::string>& names) {
   CdiEdits all;
   if (names.empty()) return all;
+  std::vector<std::string> directories;
   std::map<std::string, FilePtr> known;
   {
     absl::MutexLock lock(&mu_);
+    directories = directories_;
     known = files_;
   }
-  const Registry registry(*this, known);
+  const Registry registry(*this, directories, known);
   {
     absl::MutexLock lock(&mu_);
     files_ = registry.files();

@@ -24,9 +24,12 @@ class CdiFiles {
   // `settled` ago may change once more without another time of change, as the kernel's clock for
   // that is coarse: it is read each time.
   explicit CdiFiles(std::vector<std::string> directories, absl::Duration settled = absl::Seconds(2))
-      : directories_(std::move(directories)), settled_(settled) {}
+      : settled_(settled), directories_(std::move(directories)) {}
   CdiFiles(const CdiFiles&) = delete;
   CdiFiles& operator=(const CdiFiles&) = delete;
+
+  // Counts from the next Resolve() on.
+  void SetDirectories(std::vector<std::string> directories);
 
   // The edits for these devices, in their order. kInvalidArgument names a device that no file
   // describes (and the files that could not be read), or that two files of one directory describe;
@@ -44,10 +47,10 @@ class CdiFiles {
   // `known`: what was read of it before, or nullptr.
   absl::StatusOr<FilePtr> Read(const std::string& path, const FilePtr& known);
 
-  const std::vector<std::string> directories_;
   const absl::Duration settled_;
   std::atomic<int> reads_ = 0;
-  absl::Mutex mu_;                                             // not held while files are read
+  absl::Mutex mu_;  // not held while files are read
+  std::vector<std::string> directories_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, FilePtr> files_ ABSL_GUARDED_BY(mu_);  // by path
 };
 

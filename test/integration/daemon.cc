@@ -195,8 +195,6 @@ void Daemon::Spawn(const std::string& shell_setup, size_t first) {
                                    "-c",
                                    shell_setup + "exec \"$0\" \"$@\"",
                                    program,
-                                   "--config",
-                                   "/dev/null",
                                    "--address",
                                    socket(),
                                    "--log-level",
@@ -207,7 +205,8 @@ void Daemon::Spawn(const std::string& shell_setup, size_t first) {
                                    "/usr/lib/cni"};
   // Flags that a test may want to override.
   for (const auto& [flag, value] :
-       {std::pair<std::string, std::string>{"--root", root()},
+       {std::pair<std::string, std::string>{"--config", "/dev/null"},
+        {"--root", root()},
         {"--state", state()},
         {"--cni-native", getenv("CRISP_TEST_NATIVE") ? "true" : "false"},
         {"--registry-config-path", Env("CRISP_TEST_CERTS_DIR")}}) {
@@ -219,8 +218,8 @@ void Daemon::Spawn(const std::string& shell_setup, size_t first) {
       base::Open(dir() + "/crispd.log", O_WRONLY | O_CREAT | O_APPEND, 0644);
   MustOk(log.status());
   std::vector<std::string> environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
-  for (const char* name :
-       {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "CRISP_FAILPOINT_FILE"}) {
+  for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "CRISP_FAILPOINT_FILE",
+                           "NOTIFY_SOCKET", "WATCHDOG_USEC"}) {
     if (const char* value = getenv(name)) environment.push_back(absl::StrCat(name, "=", value));
   }
   std::vector<int> descriptors = {-1, log->get(), log->get()};

@@ -143,6 +143,25 @@ TEST_CASE("a log message is one line, and its text stays readable") {
   CHECK(message("a\n2026-01-01T00:00:00Z error b") == "warn a\\n2026-01-01T00:00:00Z error b\n");
 }
 
+TEST_CASE("a sink takes entries instead of stderr, unless it says that it cannot") {
+  static std::string seen;
+  static bool takes = true;
+  base::SetLogSink([](base::LogLevel level, const std::string& text,
+                      std::initializer_list<base::LogField> fields) {
+    seen = absl::StrCat(static_cast<int>(level), " ", text, " ", fields.size());
+    return takes;
+  });
+  const auto log = [] { base::Log(base::LogLevel::kWarning, "m", {{"key", "a b"}}); };
+  log();
+  CHECK(seen == "2 m key=\"a b\" 1");
+  takes = false;
+  CHECK(Logged(log) == "warn m key=\"a b\"\n");
+  base::SetLogSink(nullptr);
+  seen.clear();
+  CHECK(Logged(log) == "warn m key=\"a b\"\n");
+  CHECK(seen.empty());
+}
+
 TEST_CASE("log levels are parsed by name, and other names are refused") {
   CHECK(base::ParseLogLevel("warn").value() == base::LogLevel::kWarning);
   CHECK_FALSE(base::ParseLogLevel("loud").ok());

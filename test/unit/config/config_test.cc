@@ -1,8 +1,10 @@
 #include "config/config.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <regex>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
 
@@ -81,11 +83,81 @@ TEST_CASE("--print-config prints a file that gives the same configuration") {
   CHECK(config::ToToml(again) == config::ToToml(config));
 }
 
+namespace {
+
+// The configuration as TOML with another value than `defaults` has for every key.
+std::string OtherValues(const std::string& defaults) {
+  const std::string others = std::regex_replace(defaults, std::regex("'([^']*)'"), "'$1/other'");
+  return std::regex_replace(others, std::regex("false"), "true");
+}
+
+// Every key with its table: "cni.native".
+std::vector<std::string> AllKeys() {
+  std::vector<std::string> keys;
+  std::string table;
+  const std::vector<std::string> lines = absl::StrSplit(config::ToToml(config::Config()), '\n');
+  for (const std::string& line : lines) {
+    std::smatch parts;
+    if (std::regex_match(line, parts, std::regex(R"( *\[(\w+)\])"))) {
+      table = parts[1].str() + ".";
+    } else if (std::regex_match(line, parts, std::regex(R"( *(\w+) = .*)"))) {
+      keys.push_back(table + parts[1].str());
+    }
+  }
+  return keys;
+}
+
+}  // namespace
+
+TEST_CASE("a reload names each changed key that counts only from the next start on") {
+  config::Config running, read;
+  CHECK(config::KeysForNextStart(running, read).empty());
+  read.log_level = "debug";
+  read.cdi.spec_dirs = {"/other"};
+  CHECK(config::KeysForNextStart(running, read).empty());
+  read.root = "/other";
+  read.cni.native = true;
+  CHECK(config::KeysForNextStart(running, read) == std::vector<std::string>{"root", "cni.native"});
+
+  REQUIRE(config::ApplyToml(OtherValues(config::ToToml(config::Config())), read).ok());
+  std::vector<std::string> named = config::KeysForNextStart(running, read);
+  named.insert(named.end(), {"log_level", "cdi.spec_dirs"});
+  CHECK_THAT(named, Catch::UnorderedEquals(AllKeys()));
+}
+
+TEST_CASE("crisp-config(5) has every key and says which a reload changes") {
+  const absl::StatusOr<std::string> page = base::ReadFile(CRISP_CONFIG_PAGE);
+  REQUIRE(page.ok());
+  config::Config other;
+  REQUIRE(config::ApplyToml(OtherValues(config::ToToml(config::Config())), other).ok());
+  const std::vector<std::string> next = config::KeysForNextStart(config::Config(), other);
+  for (const std::string& key : AllKeys()) {
+    INFO(key);
+    const size_t begin = page->find("\n.B " + key + "\n");
+    REQUIRE(begin != std::string::npos);
+    const std::string entry = page->substr(begin, page->find("\n.TP", begin) - begin);
+    const bool reloaded = std::find(next.begin(), next.end(), key) == next.end();
+    CHECK_THAT(entry, Catch::Contains(reloaded ? "Reloaded: yes" : "Reloaded: no"));
+  }
+}
+
+TEST_CASE("--help names the flag of every key, which bash completes from it") {
+  const auto line = Parse({"--help"});
+  REQUIRE(line.ok());
+  for (const char* flag :
+       {"--config", "--print-config", "--version", "--help", "--address", "--root", "--state",
+        "--log-level", "--cgroup-driver", "--cni-conf-dir", "--cni-bin-dir", "--cni-native",
+        "--cdi-spec-dir", "--registry-config-path", "--streaming-address"}) {
+    // A flag begins its line, or follows -h.
+    CHECK_THAT(line->help, Catch::Contains(absl::StrCat("\n  ", flag, " ")) ||
+                               Catch::Contains(absl::StrCat(",", flag, " ")));
+  }
+}
+
 // Every value is another one than the default first, so a key the file leaves out shows, too.
 TEST_CASE("deploy/config.toml has every key with its default") {
   const std::string defaults = config::ToToml(config::Config());
-  std::string others = std::regex_replace(defaults, std::regex("'([^']*)'"), "'$1/other'");
-  others = std::regex_replace(others, std::regex("false"), "true");
+  const std::string others = OtherValues(defaults);
   const std::vector<std::string> before = absl::StrSplit(defaults, '\n');
   const std::vector<std::string> after = absl::StrSplit(others, '\n');
   REQUIRE(before.size() == after.size());

@@ -171,6 +171,18 @@ TEST_CASE("CDI: a file that was changed a moment ago is read each time") {
   CHECK(files.reads() == 4);
 }
 
+TEST_CASE("CDI: devices are those of the directories that were set last") {
+  Directories directories;
+  directories.Put("etc/x.json", WithValue("etc"));
+  directories.Put("run/x.json", WithValue("run"));
+  CdiFiles files({directories.list[0]});
+  CHECK(files.Resolve({"v.com/x=0"})->env.at(0) == "X=etc");
+  files.SetDirectories({directories.list[1]});
+  CHECK(files.Resolve({"v.com/x=0"})->env.at(0) == "X=run");
+  files.SetDirectories({});
+  CHECK(absl::IsInvalidArgument(files.Resolve({"v.com/x=0"}).status()));
+}
+
 TEST_CASE("CDI: what is not a file is not waited for") {
   Directories directories;
   REQUIRE(mkfifo((directories.path + "/etc/x.json").c_str(), 0600) == 0);
