@@ -16,13 +16,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "base/errno.h"
 #include "base/failpoint.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/status_macros.h"
 #include "cgroup/device_program.h"
+#include "cgroup/group_path.h"
 #include "cgroup/join.h"
 #include "cgroup/libcgroup.h"
 #include "cgroup/settings.h"
@@ -161,10 +161,7 @@ absl::StatusOr<std::string> Cgroups::Path(absl::string_view cgroup_parent,
         "cgroup_parent \"", cgroup_parent,
         "\": must not be a systemd slice, because crispd runs with the cgroupfs driver"));
   }
-  // "pods", "/pods" and "/pods/" are the same; "/" alone is the root.
-  absl::ConsumePrefix(&cgroup_parent, "/");
-  absl::ConsumeSuffix(&cgroup_parent, "/");
-  std::string path = absl::StrCat(cgroup_parent.empty() ? "" : "/", cgroup_parent, "/", id);
+  std::string path = GroupPath(cgroup_parent, id);
   CRISP_RETURN_IF_ERROR(CheckPath(path));
   return path;
 }
@@ -178,9 +175,10 @@ absl::StatusOr<std::string> Cgroups::Find(absl::string_view id) const {
   std::vector<std::string> seen;
   if (base::IsId(id)) seen = SubGroups(root);  // other names may be those of the host's groups
   for (size_t i = 0; i < seen.size(); ++i) {
-    const std::string name = seen[i].substr(seen[i].rfind('/') + 1);
-    if (name == id) return seen[i].substr(root.size());
-    if (base::IsId(name)) continue;
+    const absl::string_view named =
+        IdOfGroup(absl::string_view(seen[i]).substr(seen[i].rfind('/') + 1));
+    if (named == id) return seen[i].substr(root.size());
+    if (base::IsId(named)) continue;
     for (std::string& child : SubGroups(seen[i])) seen.push_back(std::move(child));
   }
   return absl::NotFoundError(absl::StrCat("no cgroup is named ", id));
@@ -227,9 +225,9 @@ absl::Status Cgroups::MakeParents(absl::string_view path) {
   parents.pop_back();
   if (parents.empty()) return EnableControllers("");
   if (!ExistsEverywhere(layout_, parents.back())) {
-    if (absl::EndsWith(parents.back(), ".scope")) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("create cgroup ", path, ": the pod's systemd scope does not exist"));
+    if (options_.driver == Driver::kSystemd) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "create cgroup ", path, ": the pod's systemd scope or slice does not exist"));
     }
     for (const std::string& parent : parents) {
       std::vector<std::string> missing;

@@ -6,8 +6,7 @@
 // siblings
 //   <cgroup_parent>/<sandbox id>   <cgroup_parent>/<container id>
 // where kubelet made <cgroup_parent>, the pod's group with the pod's limits. Without a
-// cgroup_parent it is Options::default_parent. cAdvisor and kubelet find containers by the leaf's
-// name of 64 hexadecimal characters.
+// cgroup_parent it is Options::default_parent.
 //
 // Parents that exist are left as they are, except that on v2 the controllers crisp needs are
 // enabled in them. Missing parents are made, marked with the extended attribute trusted.crisp, and
@@ -16,7 +15,8 @@
 // it.
 //
 // With the systemd driver a sandbox's PodParent is a scope (pod_scope.h), made by CreatePod and
-// removed by RemovePod; the groups in it are the same as with cgroupfs.
+// removed by RemovePod; the groups in it and beside it are the same as with cgroupfs. group_path.h
+// has the names of all of them.
 //
 // Thread-safe: operations on different paths run in parallel, except while parents are made or
 // removed. The caller serializes operations on one path (the container's operation lock). Kill,
@@ -60,7 +60,7 @@ class Cgroups {
 
   const Layout& layout() const { return layout_; }
 
-  // The parent of all groups of a pod, which the sandbox's record keeps. `cgroup_parent` is CRI's
+  // Where the groups of a pod are, which the sandbox's record keeps. `cgroup_parent` is CRI's
   // and may be empty or relative. InvalidArgument for "..", for control characters, for a slice
   // ("x.slice") with the cgroupfs driver, and for anything but a slice with the systemd driver.
   absl::StatusOr<std::string> PodParent(absl::string_view cgroup_parent,
@@ -76,7 +76,7 @@ class Cgroups {
   // The path of a leaf. `parent` is a PodParent; InvalidArgument as there.
   absl::StatusOr<std::string> Path(absl::string_view parent, absl::string_view id) const;
 
-  // The `cgroup_parent` of a path: the inverse of Path.
+  // The `cgroup_parent` of pause's path: the inverse of Path.
   std::string ParentOf(absl::string_view path) const;
 
   // Makes the group in every hierarchy and sets its limits. On failure nothing is left behind, and
@@ -84,8 +84,8 @@ class Cgroups {
   // it first); InvalidArgument for values that the kernel refuses.
   absl::Status Create(absl::string_view path, const Resources& resources);
 
-  // The path of the group that is named `id`, wherever it is; kNotFound. For an object of which
-  // nothing else is known. Groups that containers made in their own do not count.
+  // The path of the group that is named after `id`, wherever it is; kNotFound. For an object of
+  // which nothing else is known. Groups that containers made in their own do not count.
   absl::StatusOr<std::string> Find(absl::string_view id) const;
 
   // Changes the given limits, all or none: after a failure the old values are written back, and the

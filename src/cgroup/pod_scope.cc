@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/file.h"
@@ -18,10 +17,6 @@
 namespace crisp::cgroup {
 namespace {
 
-std::string ScopeUnit(absl::string_view sandbox_id) {
-  return absl::StrCat("crisp-", sandbox_id, ".scope");
-}
-
 // The unit's name is the last component.
 std::string UnitOf(absl::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
 
@@ -32,14 +27,6 @@ std::string SliceOf(absl::string_view scope_path) {
 }
 
 }  // namespace
-
-std::string PodScopePath(absl::string_view slice, absl::string_view sandbox_id) {
-  return absl::StrCat(SlicePath(slice), "/", ScopeUnit(sandbox_id));
-}
-
-bool IsPodScope(absl::string_view path, absl::string_view sandbox_id) {
-  return absl::EndsWith(path, absl::StrCat("/", ScopeUnit(sandbox_id)));
-}
 
 absl::Status PodScopes::Create(const std::string& path, base::Deadline deadline) {
   if (access(layout_.At(path).v2.c_str(), F_OK) == 0) {

@@ -1,13 +1,16 @@
-// The systemd driver: one delegated scope per pod. The groups in it are made in the same way as
-// with the cgroupfs driver.
+// The systemd driver: one delegated scope per pod. The groups of pause and of the containers are
+// made in the same way as with the cgroupfs driver.
 //
-//   <slice of the pod>/crisp-<sandbox id>.scope     systemd's: transient, Delegate=yes, no limit
+//   <slice of the pod>/crisp-pod-<...>.scope        systemd's: transient, Delegate=yes, no limit
 //     holder/                                       one idle process
-//     <sandbox id>/, <container id>/ ...            crispd's: limits, stats, kill
+//     <sandbox id>/                                 pause
+//   <slice of the pod>/cri-containerd-<id>.scope    crispd's: limits, stats, kill
 //
-// systemd does not write below a delegated group, so a daemon-reload undoes no limit. A scope needs
-// a process from its start and ends with its last one: the holder lets crispd make it before pause,
-// and keeps it and its counters when the last container exits. Private to src/cgroup.
+// systemd writes neither below a delegated group nor to one that it has not made, so a
+// daemon-reload undoes no limit. While a delegated scope lives, systemd keeps all controllers
+// enabled in its slice, also for the containers' groups beside it. A scope needs a process from its
+// start and ends with its last one: the holder lets crispd make it before pause, and keeps it when
+// pause has ended. Private to src/cgroup.
 #pragma once
 
 #include <map>
@@ -16,7 +19,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "base/deadline.h"
 #include "cgroup/layout.h"
@@ -25,12 +27,7 @@
 
 namespace crisp::cgroup {
 
-// "/a.slice/a-b.slice/crisp-<id>.scope" for a valid slice.
-std::string PodScopePath(absl::string_view slice, absl::string_view sandbox_id);
-// Whether `path` is what PodScopePath made for this sandbox.
-bool IsPodScope(absl::string_view path, absl::string_view sandbox_id);
-
-// Thread-safe.
+// Takes paths of group_path.h. Thread-safe.
 class PodScopes {
  public:
   // `layout` must outlive this object. `holder_program` must idle until SIGTERM.

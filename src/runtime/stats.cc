@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "cgroup/group_path.h"
 #include "cgroup/kept_files.h"
 #include "cgroup/processes.h"
 #include "cni/netns.h"
@@ -49,6 +50,12 @@ metrics::MetricFilesystem FilesystemAt(const std::string& directory) {
     filesystem.inodes_free = numbers.f_ffree;
   }
   return filesystem;
+}
+
+// What the client asked for; empty for the default, which pods share.
+std::string AskedParent(const sandbox::Sandbox& sandbox) {
+  return sandbox.Read(
+      [](const store::SandboxRecord& record) { return record.config.linux().cgroup_parent(); });
 }
 
 void FillLabels(const container::Container& container, metrics::ContainerReadings& readings) {
@@ -136,16 +143,13 @@ std::vector<Reading> Stats::Readings(const std::vector<ContainerPtr>& containers
                                                   Meter::Processes::kCount);
                         }});
   }
-  const auto parent = [](const SandboxPtr& sandbox) {
-    return sandbox->Read([](const store::SandboxRecord& record) { return record.cgroup_parent; });
-  };
   std::map<std::string, int> pods;
   if (!sandboxes.empty()) {
-    for (const SandboxPtr& sandbox : core_.objects.sandboxes.List()) ++pods[parent(sandbox)];
+    for (const SandboxPtr& sandbox : core_.objects.sandboxes.List()) ++pods[AskedParent(*sandbox)];
   }
   for (const SandboxPtr& sandbox : sandboxes) {
-    const std::string above = parent(sandbox);
-    const bool own_parent = !above.empty() && pods[above] == 1;
+    const std::string parent = AskedParent(*sandbox);
+    const bool own_parent = !parent.empty() && pods[parent] == 1;
     readings.push_back({sandbox->meter().read_at_ns(),
                         [this, sandbox, own_parent] { ReadPod(*sandbox, own_parent); }});
   }
@@ -164,7 +168,7 @@ void Stats::Refresh(const std::vector<ContainerPtr>& containers,
 // share a parent (crictl's have none of their own) the pod is the sum of its groups.
 void Stats::ReadPod(sandbox::Sandbox& sandbox, bool own_parent) const {
   const std::string pause = core_.CgroupPath(sandbox);
-  const std::string above = pause.substr(0, pause.rfind('/'));
+  const std::string above = cgroup::GroupAbove(pause);
   sandbox.meter().Read(core_.cgroups.layout(), own_parent && !above.empty() ? above : pause,
                        Meter::Processes::kLeaveOut);
   sandbox.SetInterfaces(Interfaces(sandbox).value_or(std::vector<cni::InterfaceStats>()));
@@ -180,7 +184,7 @@ PodUsage Stats::Pod(sandbox::Sandbox& sandbox,
   PodUsage pod;
   pod.interfaces = sandbox.interfaces();
   const std::string pause = core_.CgroupPath(sandbox);
-  std::optional<cgroup::Usage> whole = sandbox.meter().last(pause.substr(0, pause.rfind('/')));
+  std::optional<cgroup::Usage> whole = sandbox.meter().last(cgroup::GroupAbove(pause));
   const std::optional<cgroup::Usage> own = whole.has_value() ? whole : sandbox.meter().last(pause);
   if (!own.has_value()) return pod;  // the sandbox has ended
   std::vector<cgroup::Usage> groups = {*own};

@@ -49,7 +49,7 @@ std::string ReadGroup(const std::string& path, const std::string& file) {
 void InSlice(v1::PodSandboxConfig& config) { config.mutable_linux()->set_cgroup_parent(kSlice); }
 
 std::string ScopeOf(const Pod& pod) {
-  return absl::StrCat(kSlicePath, "/crisp-", pod.id(), ".scope");
+  return absl::StrCat(kSlicePath, "/crisp-pod-", pod.id().substr(0, 32), ".scope");
 }
 
 bool Exists(const std::string& path) {
@@ -74,7 +74,7 @@ TEST_CASE("systemd driver: refused with a clear error where systemd is not PID 1
   CHECK(base::RemoveTree(dir).ok());
 }
 
-TEST_CASE("systemd driver: a pod's groups are in its scope and keep their limits") {
+TEST_CASE("systemd driver: a pod's groups are in and beside its scope and keep their limits") {
   if (!HasSystemd("systemd driver: groups")) return;
   Daemon daemon({"--cgroup-driver", "systemd"});
   CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::RuntimeConfig, {})
@@ -93,7 +93,7 @@ TEST_CASE("systemd driver: a pod's groups are in its scope and keep their limits
       limits.set_cpu_shares(512);
     });
     const std::string group = CgroupOf(pod.HostPid(container));
-    CHECK(group == scope + "/" + container);
+    CHECK(group == absl::StrCat(kSlicePath, "/cri-containerd-", container, ".scope"));
     ReloadSystemd();
     CHECK(ReadGroup(group, "memory.max") == "67108864");
     CHECK(ReadGroup(group, "cpu.max") == "20000 100000");
@@ -111,6 +111,8 @@ TEST_CASE("systemd driver: a pod's groups are in its scope and keep their limits
     CHECK(pod.WaitExited(container).exit_code() == 137);
     pod.Stop();
     CHECK_FALSE(Exists(scope));
+    pod.RemoveContainer(container);
+    CHECK_FALSE(Exists(group));
   }
   CHECK(Run({"env", "systemctl", "is-active", scope.substr(scope.rfind('/') + 1)}).exit_code != 0);
 }
@@ -154,5 +156,5 @@ TEST_CASE("systemd driver: a cgroup_parent that is not a slice is refused") {
   Pod pod(daemon,
           [](v1::PodSandboxConfig& config) { config.mutable_linux()->clear_cgroup_parent(); });
   CHECK(CgroupOf(pod.HostPid(pod.id())) ==
-        absl::StrCat("/crisp.slice/crisp-", pod.id(), ".scope/", pod.id()));
+        absl::StrCat("/crisp.slice/crisp-pod-", pod.id().substr(0, 32), ".scope/", pod.id()));
 }

@@ -50,6 +50,10 @@ std::string Read(const cgroup::Cgroups& groups, const std::string& path, const s
   return text.ok() ? std::string(absl::StripSuffix(*text, "\n")) : "<missing>";
 }
 
+std::string ScopeUnit(const std::string& sandbox_id) {
+  return absl::StrCat("crisp-pod-", sandbox_id.substr(0, 32), ".scope");
+}
+
 // systemd stops a slice some time after its last scope has ended.
 bool GoesAway(const cgroup::Cgroups& groups, const std::string& path) {
   const absl::Time give_up = absl::Now() + absl::Seconds(20);
@@ -87,17 +91,20 @@ TEST_CASE(
   const std::string slice = absl::StrCat(top, "-pods.slice");
   const auto parent = groups->PodParent(slice, id);
   REQUIRE(parent.ok());
-  CHECK(*parent == absl::StrCat("/", top, ".slice/", slice, "/crisp-", id, ".scope"));
+  const std::string unit = ScopeUnit(id);
+  const std::string slice_path = absl::StrCat("/", top, ".slice/", slice);
+  CHECK(*parent == absl::StrCat(slice_path, "/", unit));
   const absl::Status created = groups->CreatePod(*parent, id, Soon());
   INFO(created);
   REQUIRE(created.ok());
-  const std::string unit = absl::StrCat("crisp-", id, ".scope");
   CHECK(Systemctl({"show", "--value", "-p", "Slice", unit}) == slice);
   CHECK(Systemctl({"show", "--value", "-p", "Delegate", unit}) == "yes");
   CHECK(Read(*groups, *parent, "pids.max") == "max");
 
-  const auto leaf = groups->Path(*parent, base::NewId());
+  const std::string container = base::NewId();
+  const auto leaf = groups->Path(*parent, container);
   REQUIRE(leaf.ok());
+  CHECK(*leaf == absl::StrCat(slice_path, "/cri-containerd-", container, ".scope"));
   cgroup::Resources limits;
   limits.cpu_shares = 512;
   limits.cpu_quota_us = 20000;
@@ -109,6 +116,10 @@ TEST_CASE(
   INFO(limited);
   REQUIRE(limited.ok());
   Systemctl({"daemon-reload"});
+  // Makes systemd write down anew what it has for the slice.
+  Systemctl({"set-property", "--runtime", slice, "CPUWeight=50"});
+  CHECK(Read(*groups, slice_path, "cpu.weight") == "50");
+  CHECK(*groups->Find(container) == *leaf);
   CHECK(Read(*groups, *leaf, "cpu.weight") == "59");
   CHECK(Read(*groups, *leaf, "cpu.max") == "20000 100000");
   CHECK(Read(*groups, *leaf, "memory.max") == "67108864");
@@ -131,7 +142,7 @@ TEST_CASE(
   CHECK(GoesAway(*groups, absl::StrCat("/", top, ".slice")));
 }
 
-TEST_CASE("an existing slice stays, and no container can be made in a scope that has ended") {
+TEST_CASE("an existing slice stays, and nothing can be made in a scope or slice that has ended") {
   const auto groups = Open("a slice that was there");
   if (groups == nullptr) return;
   const std::string slice = absl::StrCat("crispkept", getpid(), ".slice");
@@ -141,14 +152,14 @@ TEST_CASE("an existing slice stays, and no container can be made in a scope that
   REQUIRE(groups->CreatePod(parent, id, Soon()).ok());
   CHECK(absl::IsAlreadyExists(groups->CreatePod(parent, id, Soon())));
   CHECK(Exists(*groups, parent));
-  Systemctl({"stop", absl::StrCat("crisp-", id, ".scope")});
-  const absl::Status orphan = groups->Create(*groups->Path(parent, base::NewId()), {});
-  CHECK(absl::IsFailedPrecondition(orphan));
+  Systemctl({"stop", ScopeUnit(id)});
+  CHECK(absl::IsFailedPrecondition(groups->Create(*groups->Path(parent, id), {})));
   CHECK(groups->RemovePod(parent, id, Soon()).ok());
   CHECK(Systemctl({"is-active", slice}) == "active");
   CHECK(Exists(*groups, absl::StrCat("/", slice)));
   Systemctl({"stop", slice});
   CHECK(GoesAway(*groups, absl::StrCat("/", slice)));
+  CHECK(absl::IsFailedPrecondition(groups->Create(*groups->Path(parent, base::NewId()), {})));
 }
 
 TEST_CASE("many pods at once are made and removed through systemd") {

@@ -2,8 +2,6 @@
 
 #include <catch2/catch.hpp>
 
-#include "cgroup/pod_scope.h"
-
 using namespace crisp::cgroup;
 
 TEST_CASE("the systemd driver accepts slices as cgroup_parent and refuses everything else") {
@@ -23,17 +21,10 @@ TEST_CASE("the systemd driver accepts slices as cgroup_parent and refuses everyt
   CHECK_FALSE(ParseSlice(std::string(250, 'a') + ".slice").ok());
 }
 
-TEST_CASE("slices and scopes have the paths that systemd gives them") {
+TEST_CASE("slices have the paths that systemd gives them") {
   using Slices = std::vector<std::string>;
   CHECK(SliceChain("a-b-c.slice") == Slices{"a.slice", "a-b.slice", "a-b-c.slice"});
   CHECK(SliceChain("-.slice").empty());
   CHECK(SlicePath("a-b.slice") == "/a.slice/a-b.slice");
   CHECK(SlicePath("-.slice").empty());
-  CHECK(PodScopePath("a-b.slice", "1f") == "/a.slice/a-b.slice/crisp-1f.scope");
-  CHECK(PodScopePath("-.slice", "1f") == "/crisp-1f.scope");
-  CHECK(IsPodScope("/a.slice/crisp-1f.scope", "1f"));
-  // Not the scope of another sandbox.
-  CHECK_FALSE(IsPodScope("/a.slice/crisp-1f.scope", "2f"));
-  CHECK_FALSE(IsPodScope("/a.slice", "1f"));
-  CHECK_FALSE(IsPodScope("/crisp-1f.scope/x", "1f"));
 }
