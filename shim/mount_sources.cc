@@ -20,9 +20,12 @@
 namespace crisp::shim {
 namespace {
 
-int CloneTree(const char* path, bool recursive, int flags = 0) {
-  return open_tree(AT_FDCWD, path,
-                   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | flags);
+constexpr unsigned CloneFlags(bool recursive) {
+  return OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U);
+}
+
+int CloneTree(const char* path, bool recursive) {
+  return open_tree(AT_FDCWD, path, CloneFlags(recursive));
 }
 
 bool SetAttributes(int tree, const linux::MountAttributes& attributes, bool recursive) {
@@ -111,8 +114,8 @@ bool CloneProc(BuildContext& context, MountPlan& mount) {
 }
 
 // Sources "/proc/<sandbox pid>/root/..." (the pod's /dev/shm and its files) are mounts in the
-// sandbox's mount namespace. A container that sees pause may replace what is mounted there by a
-// link.
+// sandbox's mount namespace. A container that sees pause may replace what is mounted there, or a
+// directory on the way to it, by a link.
 bool CloneFromSandbox(BuildContext& context) {
   const auto path_of = [&](const MountPlan& mount) {
     return mount.kind == MountKind::kBind ? context.InSandbox(mount.source, "root") : nullptr;
@@ -123,11 +126,11 @@ bool CloneFromSandbox(BuildContext& context) {
     for (MountPlan& mount : mounts) {
       const char* path = path_of(mount);
       if (path == nullptr) continue;
-      mount.tree =
-          CloneTree(absl::StrCat("/", path).c_str(), mount.options.recursive, AT_SYMLINK_NOFOLLOW);
-      struct stat info;
-      if (mount.tree < 0 || fstat(mount.tree, &info) != 0) return context.Fail(mount.source);
-      if (S_ISLNK(info.st_mode)) return context.Fail(mount.source, ELOOP);
+      const base::UniqueFd place(linux::OpenAt2(AT_FDCWD, absl::StrCat("/", path).c_str(),
+                                                O_PATH | O_CLOEXEC, RESOLVE_NO_SYMLINKS));
+      if (!place.valid()) return context.Fail(mount.source);
+      mount.tree = open_tree(place.get(), "", CloneFlags(mount.options.recursive) | AT_EMPTY_PATH);
+      if (mount.tree < 0) return context.Fail(mount.source);
     }
     return true;
   });

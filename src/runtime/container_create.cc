@@ -136,6 +136,7 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   // The commit: without a record everything made so far is an orphan that the next start removes.
   if (status.ok()) status = core_.container_records.Write(record.id.str(), store::Encode(record));
   if (!status.ok()) {
+    RemoveContainerLink(*sandbox, core_.paths, record.id);
     const auto undo = [this, id = record.id] {  // fails without descriptors
       return core_.snapshots.RemoveContainer(id.str()).ok() &&
              base::RemoveTree(core_.paths.Bundle(id)).ok();
@@ -174,8 +175,8 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
   CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path,
                          core_.cgroups.Path(cgroup_parent, record.id.str()));
   const linux::ProcessRef pause = *sandbox.pause();
-  CRISP_ASSIGN_OR_RETURN(const PodFiles files,
-                         FindPodFiles(pause, core_.paths.SandboxDir(sandbox.id())));
+  CRISP_ASSIGN_OR_RETURN(const PodFiles files, PlacePodFiles(sandbox, core_.paths, record.id));
+  base::Failpoint("create container: link to the hostname made");
   CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(pod));
   CRISP_ASSIGN_OR_RETURN(
       const layers::DeclaredVolumes volumes,

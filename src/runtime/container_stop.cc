@@ -10,7 +10,8 @@
 #include "layers/image_volumes.h"
 #include "runtime/bundle.h"
 #include "runtime/containers.h"
-#include "spec/signal.h"
+#include "runtime/pod_files.h"
+#include "spec/container_spec.h"
 
 namespace crisp::runtime {
 namespace {
@@ -99,6 +100,9 @@ absl::Status Containers::Remove(const ContainerPtr& container, const base::Call&
   CRISP_RETURN_IF_ERROR(core_.cgroups.Kill(cgroup_path));
   CRISP_RETURN_IF_ERROR(core_.cgroups.Remove(cgroup_path, kKillTime));
   base::Failpoint("remove container: cgroup gone");
+  const absl::StatusOr<SandboxPtr> sandbox =
+      core_.objects.sandboxes.Find(container->sandbox_id().str());
+  if (sandbox.ok()) RemoveContainerLink(**sandbox, core_.paths, container->id());
   CRISP_RETURN_IF_ERROR(core_.snapshots.RemoveContainer(id));
   base::Failpoint("remove container: writable layer gone");
   // The record first: how the container ended may so far be only in the bundle.

@@ -8,8 +8,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/id.h"
 #include "base/paths.h"
 #include "linux/process_ref.h"
+#include "sandbox/sandbox.h"
 #include "snapshot/snapshot_store.h"
 #include "store/record.h"
 
@@ -30,7 +32,14 @@ struct PodFiles {
   std::string hosts;
   std::string resolv_conf;
 };
-// Where a container mounts them from. Pods of an older crispd have them in `directory`.
-absl::StatusOr<PodFiles> FindPodFiles(const linux::ProcessRef& pause, const std::string& directory);
+// Where a container mounts them from, with a link of its own to the hostname (spec/pod_files.h).
+// Where no link can be made, for one because a container has filled the tmpfs, it is the pod's
+// file, and the container does not show its id to tracers. Pods of an older crispd have the files
+// on disk.
+absl::StatusOr<PodFiles> PlacePodFiles(const sandbox::Sandbox& sandbox, const base::Paths& paths,
+                                       const base::ContainerId& container);
+// Removes the link; of a container that runs the mount stays. What is left ends with the pod.
+void RemoveContainerLink(const sandbox::Sandbox& sandbox, const base::Paths& paths,
+                         const base::ContainerId& container);
 
 }  // namespace crisp::runtime

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/file.h"
 
 namespace crisp::spec {
 
@@ -23,6 +24,10 @@ std::string ResolvConf(const v1::PodSandboxConfig& config, absl::string_view hos
 
 std::string Hostname(const v1::PodSandboxConfig& config, absl::string_view node_name) {
   return config.hostname().empty() ? std::string(node_name) : config.hostname();
+}
+
+std::string ContainerHostname(absl::string_view directory, absl::string_view container_id) {
+  return base::JoinPath(directory, kContainerLinks, container_id, kHostnameFile);
 }
 
 }  // namespace crisp::spec

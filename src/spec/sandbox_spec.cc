@@ -71,12 +71,13 @@ void AddMounts(const v1::NamespaceOption& options, oci::Spec& spec) {
   proc.destination = "/proc";
   proc.type = proc.source = "proc";
   proc.options = {"nosuid", "noexec", "nodev"};
-  // Containers write to the files in it: they can fill this much, and make no other files.
+  // Containers write to the files in it: they can fill this much, and make no other files. The
+  // links of each container (spec/pod_files.h) take two inodes.
   oci::Mount& files = spec.mounts.emplace_back();
   files.destination = kPodFilesMount;
   files.type = "tmpfs";
   files.source = "pod-files";
-  files.options = {"nosuid", "noexec", "nodev", "mode=755", "size=4m", "nr_inodes=16"};
+  files.options = {"nosuid", "noexec", "nodev", "mode=755", "size=4m", "nr_inodes=1024"};
   if (options.ipc() == v1::NODE) return;
   oci::Mount& shm = spec.mounts.emplace_back();
   shm.destination = "/dev/shm";

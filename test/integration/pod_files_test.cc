@@ -33,6 +33,19 @@ std::set<std::string> HostMounts() {
   return mounts;
 }
 
+// For a pod whose containers see pause, and a container that can change pause's files.
+void SharedProcesses(v1::PodSandboxConfig& config) {
+  config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(v1::POD);
+}
+void SeesPause(v1::ContainerConfig& config) {
+  v1::LinuxContainerSecurityContext& context = *config.mutable_linux()->mutable_security_context();
+  context.mutable_namespace_options()->set_pid(v1::POD);
+  for (const char* capability : {"SYS_PTRACE", "SYS_ADMIN", "DAC_OVERRIDE"})
+    context.mutable_capabilities()->add_add_capabilities(capability);
+  // The default profile keeps it from pause's files.
+  context.mutable_apparmor()->set_profile_type(v1::SecurityProfile::Unconfined);
+}
+
 }  // namespace
 
 TEST_CASE("what a container can write into the pod's files is bounded, and fills no disk") {
@@ -102,6 +115,37 @@ TEST_CASE("a pod's files need no mount on the host") {
   }
 }
 
+TEST_CASE("a container's mountinfo has its own id, until it is removed") {
+  Daemon& daemon = Daemon::Shared();
+  const bool userns = GENERATE(false, true);
+  CAPTURE(userns);
+  Pod pod(daemon, userns ? OwnUsers : nullptr);
+  const std::string one = pod.Run(kIdle), two = pod.Run(kIdle);
+  for (const std::string& container : {one, two}) {
+    CHECK_THAT(
+        Shell(pod, container, "cat /proc/1/mountinfo").out,
+        Catch::Contains(absl::StrCat(" /containers/", container, "/hostname /etc/hostname ")));
+  }
+  REQUIRE(Shell(pod, one, "echo other > /etc/hostname").exit_code == 0);
+  CHECK(Shell(pod, two, "cat /etc/hostname").out == "other\n");
+  const std::string links = absl::StrCat("/proc/", pod.HostPid(pod.id()), "/root/etc/containers");
+  CHECK(base::ListDir(links)->size() == 2);
+  pod.RemoveContainer(one);
+  CHECK(*base::ListDir(links) == std::vector<std::string>{two});
+}
+
+TEST_CASE("a pod whose files have no room for another link starts containers all the same") {
+  Pod pod(Daemon::Shared(), SharedProcesses);
+  const std::string greedy = pod.Run(kIdle, SeesPause);
+  const ExecResult filled =
+      Shell(pod, greedy, "cd /proc/1/root/etc && i=0; while touch x$i 2>&1; do i=$((i + 1)); done");
+  REQUIRE_THAT(filled.out, Catch::Contains("No space left"));
+  const std::string next = pod.Run(kIdle);
+  CHECK_THAT(Shell(pod, next, "cat /proc/self/mountinfo").out,
+             Catch::Contains(" /hostname /etc/hostname "));
+  CHECK(Shell(pod, next, "cat /etc/hostname").out == Shell(pod, next, "hostname").out);
+}
+
 TEST_CASE("kubelet's /etc/hosts takes the place of the pod's") {
   Daemon& daemon = Daemon::Shared();
   const std::string hosts = daemon.dir() + "/kubelet-hosts";
@@ -118,23 +162,17 @@ TEST_CASE("kubelet's /etc/hosts takes the place of the pod's") {
 }
 
 TEST_CASE("a container that replaces a pod's file by a link does not lead the next one astray") {
-  Daemon& daemon = Daemon::Shared();
-  Pod pod(daemon, [](v1::PodSandboxConfig& config) {
-    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_pid(
-        v1::POD);
-  });
-  const std::string container = pod.Run(kIdle, [](v1::ContainerConfig& config) {
-    v1::LinuxContainerSecurityContext& context =
-        *config.mutable_linux()->mutable_security_context();
-    context.mutable_namespace_options()->set_pid(v1::POD);
-    for (const char* capability : {"SYS_PTRACE", "SYS_ADMIN", "DAC_OVERRIDE"})
-      context.mutable_capabilities()->add_add_capabilities(capability);
-    // The default profile keeps it from pause's files.
-    context.mutable_apparmor()->set_profile_type(v1::SecurityProfile::Unconfined);
-  });
-  const ExecResult replaced = Shell(
-      pod, container, "cd /proc/1/root/etc && rm hosts && ln -s /proc/1/root/pause hosts && ls -l");
+  const std::string replace =
+      GENERATE(as<std::string>{}, "rm hosts && ln -s /proc/1/root/pause hosts",
+               "mv containers away && ln -s /etc/away containers",
+               "cd containers && for i in *; do rm -r $i && ln -s /proc/sys/kernel $i; done");
+  CAPTURE(replace);
+  Pod pod(Daemon::Shared(), SharedProcesses);
+  const std::string container = pod.Run(kIdle, SeesPause);
+  const std::string made = pod.Create(pod.ContainerConfig(kIdle));
+  const ExecResult replaced =
+      Shell(pod, container, absl::StrCat("cd /proc/1/root/etc && ", replace, " && ls -l"));
   INFO(replaced.err);
   REQUIRE(replaced.exit_code == 0);
-  CHECK_FALSE(pod.TryStart(pod.Create(pod.ContainerConfig(kIdle))).ok());
+  CHECK_FALSE(pod.TryStart(made).ok());
 }
