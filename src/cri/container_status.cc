@@ -12,8 +12,8 @@ absl::StatusOr<v1::ContainerStatusResponse> ContainerStatus(
   v1::ContainerStatusResponse response;
   *response.mutable_status() = StatusMessage(*container);
   if (request.verbose()) {
-    (*response.mutable_info())["info"] = ContainerInfo(container->record(), container->init(),
-                                                       runtime.paths.Bundle(container->id()));
+    (*response.mutable_info())["info"] =
+        ContainerInfo(*container, runtime.paths.Bundle(container->id()));
   }
   return response;
 }

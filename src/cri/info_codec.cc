@@ -28,6 +28,16 @@ Json SpecJson(const std::string& bundle) {
   return text.ok() ? ParseOrNull(*text) : Json(nullptr);
 }
 
+// The bundle's spec asks for a new network namespace; what it has become is at `netns`.
+Json WithNetns(Json spec, const std::string& netns) {
+  const Json::json_pointer namespaces("/linux/namespaces");
+  if (netns.empty() || !spec.contains(namespaces)) return spec;
+  for (Json& each : spec.at(namespaces)) {
+    if (each.is_object() && each.value("type", Json()) == "network") each["path"] = netns;
+  }
+  return spec;
+}
+
 }  // namespace
 
 std::string SandboxInfo(const sandbox::Sandbox& sandbox, const std::string& bundle) {
@@ -35,24 +45,29 @@ std::string SandboxInfo(const sandbox::Sandbox& sandbox, const std::string& bund
   Json phases = Json::array();
   for (const sandbox::Phase& phase : sandbox.phases())
     phases.push_back({{"name", phase.name}, {"durationNs", phase.duration_ns}});
-  return base::DumpJson({{"pid", sandbox.pause().value_or(linux::ProcessRef()).pid},
+  return base::DumpJson({{"pid", sandbox.ready() ? sandbox.pause()->pid : 0},
                          {"netns", record.netns_path},
                          {"cgroupParent", record.cgroup_parent},
                          {"phases", phases},
                          {"config", MessageJson(record.config)},
-                         {"runtimeSpec", SpecJson(bundle)}});
+                         {"runtimeSpec", WithNetns(SpecJson(bundle), record.netns_path)}});
 }
 
-std::string ContainerInfo(const store::ContainerRecord& record,
-                          const std::optional<container::Init>& init, const std::string& bundle) {
+std::string ContainerInfo(const container::Container& container, const std::string& bundle) {
+  const store::ContainerRecord record = container.record();
+  const std::optional<container::Init> init = container.init();
   Json phases = Json::array();
   if (init.has_value()) {
     for (const auto& [name, nanos] : init->phases)
       phases.push_back({{"name", name}, {"durationNs", nanos}});
   }
+  const bool runs = init.has_value() && !record.outcome.has_value();
   return base::DumpJson({{"sandboxID", record.sandbox_id.str()},
-                         {"pid", init.has_value() ? init->process.pid : 0},
-                         {"startTicks", init.has_value() ? init->process.start_ticks : 0},
+                         {"pid", runs ? init->process.pid : 0},
+                         {"startTicks", runs ? init->process.start_ticks : 0},
+                         {"privileged", record.config.linux().security_context().privileged()},
+                         {"snapshotter", "overlayfs"},
+                         {"snapshotKey", record.id.str()},
                          {"phases", phases},
                          {"config", MessageJson(record.config)},
                          {"runtimeSpec", SpecJson(bundle)}});

@@ -1,9 +1,12 @@
 // CreateContainer, StartContainer, StopContainer, RemoveContainer, ContainerStatus, ListContainers,
 // UpdateContainerResources, ReopenContainerLog, ContainerStats, ListContainerStats.
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/match.h"
 #include "fake_runtime.h"
+#include "oci/runtime_spec.h"
+#include "runtime/bundle.h"
 
 namespace crisp::cri {
 namespace {
@@ -151,10 +154,36 @@ TEST_CASE("ContainerStatus follows the container through its life") {
   CHECK(status().exit_code() == 3);
   CHECK(status().reason() == "Error");
   CHECK(status().finished_at() == 12);
-  request.set_verbose(true);
-  CHECK(ContainerStatus(fake.api(), request, fake.call)->info().count("info") == 1);
   request.set_container_id(Id('9'));
   CHECK(absl::IsNotFound(ContainerStatus(fake.api(), request, fake.call).status()));
+}
+
+TEST_CASE("verbose ContainerStatus has what node agents read, and no pid of a process that ended") {
+  FakeRuntime fake;
+  const runtime::ContainerPtr container = fake.AddContainer('c', 'a');
+  oci::Spec spec;
+  spec.linux_.cgroups_path = "/pod/ccc";
+  spec.process.apparmor_profile = "crisp-default";
+  REQUIRE(runtime::WriteBundle(fake.api().paths.Bundle(container->id()), spec).ok());
+  v1::ContainerStatusRequest request;
+  request.set_container_id(Id('c'));
+  request.set_verbose(true);
+  const auto info = [&] {
+    return nlohmann::json::parse(
+        ContainerStatus(fake.api(), request, fake.call)->info().at("info"));
+  };
+  CHECK(info()["pid"] == 0);
+  FakeRuntime::Start(*container);
+  const nlohmann::json running = info();
+  CHECK(running["pid"] == 9);
+  CHECK(running["sandboxID"] == Id('a'));
+  CHECK(running["privileged"] == false);
+  CHECK(running["snapshotter"] == "overlayfs");
+  CHECK(running["config"]["metadata"]["name"] == "container-c");
+  CHECK(running["runtimeSpec"]["linux"]["cgroupsPath"] == "/pod/ccc");
+  CHECK(running["runtimeSpec"]["process"]["apparmorProfile"] == "crisp-default");
+  FakeRuntime::Exit(*container);
+  CHECK(info()["pid"] == 0);
 }
 
 TEST_CASE("ListContainers and ListContainerStats: every field of the filter must match") {

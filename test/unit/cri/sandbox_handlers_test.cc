@@ -1,8 +1,11 @@
 // RunPodSandbox, StopPodSandbox, RemovePodSandbox, PodSandboxStatus, ListPodSandbox,
 // UpdatePodSandboxResources, PodSandboxStats, ListPodSandboxStats, ListPodSandboxMetrics.
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
 #include "fake_runtime.h"
+#include "oci/runtime_spec.h"
+#include "runtime/bundle.h"
 
 namespace crisp::cri {
 namespace {
@@ -98,6 +101,31 @@ TEST_CASE("PodSandboxStatus shows the sandbox and its containers, and hides one 
     request.set_pod_sandbox_id(id);
     CHECK(absl::IsNotFound(PodSandboxStatus(fake.api(), request, fake.call).status()));
   }
+}
+
+TEST_CASE("verbose PodSandboxStatus has the network namespace, and no pid of a pause that ended") {
+  FakeRuntime fake;
+  const runtime::SandboxPtr sandbox = fake.AddSandbox('a');
+  REQUIRE(sandbox->Update([](store::SandboxRecord& record) { record.netns_path = "/run/netns/a"; })
+              .ok());
+  oci::Spec spec;
+  spec.linux_.namespaces = {{.type = "mount", .path = ""}, {.type = "network", .path = ""}};
+  REQUIRE(runtime::WriteBundle(fake.api().paths.Bundle(sandbox->id()), spec).ok());
+  v1::PodSandboxStatusRequest request;
+  request.set_pod_sandbox_id(Id('a'));
+  request.set_verbose(true);
+  const auto info = [&] {
+    return nlohmann::json::parse(
+        PodSandboxStatus(fake.api(), request, fake.call)->info().at("info"));
+  };
+  const nlohmann::json ready = info();
+  CHECK(ready["pid"] == 7);
+  const nlohmann::json& namespaces = ready["runtimeSpec"]["linux"]["namespaces"];
+  REQUIRE(namespaces.size() == 2);
+  CHECK(namespaces[0].value("path", "") == "");
+  CHECK(namespaces[1]["path"] == "/run/netns/a");
+  sandbox->PauseGone([] {});
+  CHECK(info()["pid"] == 0);
 }
 
 TEST_CASE("ListPodSandbox: every field of the filter must match") {
