@@ -15,6 +15,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/deadline.h"
 #include "base/errno.h"
 #include "base/failpoint.h"
@@ -182,7 +183,7 @@ std::unique_ptr<service::Watchdog> StartWatchdog(const std::string& address) {
 void ServeUntil(const sigset_t& signals, const config::Config& config, const ReadConfig& read,
                 rpc::GrpcServer& server, runtime::Runtime& runtime) {
   TellSystemd(service::State::kReady);
-  std::unique_ptr<service::Watchdog> watchdog = StartWatchdog(config.address);
+  std::unique_ptr<service::Watchdog> watchdog = StartWatchdog(config.address.front());
   int signal = 0;
   while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) Reload(config, read, runtime);
   base::Log(LogLevel::kInfo, "stopping; containers run on", {{"signal", absl::StrCat(signal)}});
@@ -246,7 +247,8 @@ absl::Status Serve(const config::Config& config, const sigset_t& signals, const 
   base::Failpoint("crispd starts: not serving yet");
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<rpc::GrpcServer> server,
                          rpc::GrpcServer::Start(config.address, runtime.api(), hub));
-  base::Log(LogLevel::kInfo, "serving", {{"address", config.address}, {"version", CRISP_VERSION}});
+  base::Log(LogLevel::kInfo, "serving",
+            {{"address", absl::StrJoin(config.address, " ")}, {"version", CRISP_VERSION}});
   ServeUntil(signals, config, read, *server, runtime);
   cgroups->RemoveDefaultParent();
   return absl::OkStatus();

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
@@ -44,7 +45,12 @@ bool SetStrings(const toml::node& node, std::vector<std::string>& target) {
 
 const std::map<std::string, Setter>& Setters() {
   static const auto* setters = new std::map<std::string, Setter>{
-      {"address", String(&Config::address)},
+      {"address",
+       [](const toml::node& n, Config& c) {
+         if (!n.is_string()) return SetStrings(n, c.address);
+         c.address = {n.as_string()->get()};
+         return true;
+       }},
       {"root", String(&Config::root)},
       {"state", String(&Config::state)},
       {"log_level", String(&Config::log_level)},
@@ -91,6 +97,17 @@ absl::Status CheckPath(absl::string_view key, const std::string& path) {
   return absl::InvalidArgumentError(absl::StrCat(key, " \"", path, "\": must be an absolute path"));
 }
 
+absl::Status CheckAddresses(const std::vector<std::string>& addresses) {
+  if (addresses.empty()) return absl::InvalidArgumentError("address: must name a socket");
+  std::set<std::string> seen;
+  for (const std::string& address : addresses) {
+    CRISP_RETURN_IF_ERROR(CheckPath("address", address));
+    if (!seen.insert(address).second)
+      return absl::InvalidArgumentError(absl::StrCat("address \"", address, "\": is given twice"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ApplyToml(absl::string_view text, Config& config) {
@@ -104,7 +121,7 @@ absl::Status ApplyToml(absl::string_view text, Config& config) {
 }
 
 absl::Status Validate(const Config& config) {
-  CRISP_RETURN_IF_ERROR(CheckPath("address", config.address));
+  CRISP_RETURN_IF_ERROR(CheckAddresses(config.address));
   CRISP_RETURN_IF_ERROR(CheckPath("root", config.root));
   CRISP_RETURN_IF_ERROR(CheckPath("state", config.state));
   CRISP_RETURN_IF_ERROR(CheckPath("cni.conf_dir", config.cni.conf_dir));
@@ -138,12 +155,14 @@ std::vector<std::string> KeysForNextStart(const Config& running, const Config& r
 }
 
 std::string ToToml(const Config& config) {
+  toml::array addresses;
+  for (const std::string& address : config.address) addresses.push_back(address);
   toml::array bin_dirs;
   for (const std::string& dir : config.cni.bin_dirs) bin_dirs.push_back(dir);
   toml::array cdi_dirs;
   for (const std::string& dir : config.cdi.spec_dirs) cdi_dirs.push_back(dir);
   const toml::table table{
-      {"address", config.address},
+      {"address", addresses},
       {"root", config.root},
       {"state", config.state},
       {"log_level", config.log_level},

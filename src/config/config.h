@@ -16,9 +16,9 @@ inline constexpr char kCgroupfsDriver[] = "cgroupfs";
 inline constexpr char kSystemdDriver[] = "systemd";
 
 struct Config {
-  std::string address = "/run/crisp/crisp.sock";  // CRI socket
-  std::string root = "/var/lib/crisp";            // survives reboot
-  std::string state = "/run/crisp";               // gone after reboot
+  std::vector<std::string> address = {"/run/crisp/crisp.sock"};  // CRI sockets, at least one
+  std::string root = "/var/lib/crisp";                           // survives reboot
+  std::string state = "/run/crisp";                              // gone after reboot
   std::string log_level = "info";
 
   struct Cgroup {
@@ -49,8 +49,8 @@ inline constexpr char kDefaultFile[] = "/etc/crisp/config.toml";
 
 // Applies a TOML document. Unknown keys and wrong types are kInvalidArgument naming key and line.
 absl::Status ApplyToml(absl::string_view text, Config& config);
-// Checks the values: absolute paths, a known driver, a known log level. kInvalidArgument naming key
-// and value.
+// Checks the values: absolute paths, no socket twice, a known driver, a known log level.
+// kInvalidArgument naming key and value.
 absl::Status Validate(const Config& config);
 
 // The configuration and what else the command line asked for.

@@ -10,7 +10,8 @@ namespace {
 
 // CLI11 writes only the members whose flag is on the command line, so the file's other values stay.
 void AddConfigFlags(CLI::App& app, Config& config) {
-  app.add_option("--address", config.address, "Unix socket to serve CRI on");
+  app.add_option("--address", config.address, "Unix socket to serve CRI on; may be repeated")
+      ->allow_extra_args(false);
   app.add_option("--root", config.root,
                  "Directory of images, layers and records; survives a reboot");
   app.add_option("--state", config.state, "Directory of sockets and exit records; may be on tmpfs");

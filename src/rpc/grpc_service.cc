@@ -230,7 +230,7 @@ class GrpcServer::Impl {
         runtime_(front_),
         image_(front_) {}
 
-  absl::Status Start(const std::string& address) {
+  absl::Status Start(const std::vector<std::string>& addresses) {
     CRISP_RETURN_IF_ERROR(front_.watch.Start());
     grpc::ServerBuilder builder;
     // The budgets bound the number of threads. gRPC's own limit (ResourceQuota's threads) knows no
@@ -239,15 +239,18 @@ class GrpcServer::Impl {
     builder.SetMaxSendMessageSize(kMaxMessage);
     builder.RegisterService(&runtime_);
     builder.RegisterService(&image_);
-    CRISP_ASSIGN_OR_RETURN(listener_, Listener::Open(address));
+    for (const std::string& address : addresses) {
+      CRISP_ASSIGN_OR_RETURN(listeners_.emplace_back(), Listener::Open(address));
+    }
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) return absl::UnavailableError("gRPC does not start");
-    return listener_->Serve(*server_);
+    for (const auto& listener : listeners_) CRISP_RETURN_IF_ERROR(listener->Serve(*server_));
+    return absl::OkStatus();
   }
 
   void Stop() {
     if (server_ == nullptr) return;
-    listener_->Stop();
+    for (const auto& listener : listeners_) listener->Stop();
     front_.events.Close();
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
@@ -259,19 +262,18 @@ class GrpcServer::Impl {
   RuntimeRpcs runtime_;
   ImageRpcs image_;
   std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<Listener> listener_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
 };
 
 GrpcServer::GrpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 GrpcServer::~GrpcServer() { Stop(); }
 void GrpcServer::Stop() { impl_->Stop(); }
 
-absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& address,
-                                                              const runtime::Api& runtime,
-                                                              events::Hub& events,
-                                                              const CallLimits& limits) {
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
+    const std::vector<std::string>& addresses, const runtime::Api& runtime, events::Hub& events,
+    const CallLimits& limits) {
   auto impl = std::make_unique<Impl>(runtime, events, limits);
-  CRISP_RETURN_IF_ERROR(impl->Start(address));
+  CRISP_RETURN_IF_ERROR(impl->Start(addresses));
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(impl)));
 }
 

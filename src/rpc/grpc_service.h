@@ -1,10 +1,11 @@
-// gRPC in front of the CRI handlers. Serves RuntimeService and ImageService of runtime.v1 on a unix
-// socket, synchronously; RPCs without a handler answer UNIMPLEMENTED. Only rpc/ knows gRPC's server
-// side.
+// gRPC in front of the CRI handlers. Serves RuntimeService and ImageService of runtime.v1 on unix
+// sockets, synchronously; RPCs without a handler answer UNIMPLEMENTED. Only rpc/ knows gRPC's
+// server side.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "events/hub.h"
@@ -15,12 +16,11 @@ namespace crisp::rpc {
 
 class GrpcServer {
  public:
-  // Listens on `address` (mode 0600; a stale socket is replaced, one that answers is an error).
-  // What `runtime` refers to and `events` outlive it.
-  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const std::string& address,
-                                                           const runtime::Api& runtime,
-                                                           events::Hub& events,
-                                                           const CallLimits& limits = {});
+  // Listens on all of `addresses` (listener.h), or on none. What `runtime` refers to and `events`
+  // outlive it.
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(
+      const std::vector<std::string>& addresses, const runtime::Api& runtime, events::Hub& events,
+      const CallLimits& limits = {});
   ~GrpcServer();
 
   // Takes no new call, cancels those that do not end by themselves within a second, waits for all

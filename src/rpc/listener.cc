@@ -10,9 +10,11 @@
 
 #include <cerrno>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno.h"
 #include "base/file.h"
+#include "base/printable.h"
 #include "base/status_macros.h"
 
 namespace crisp::rpc {
@@ -24,6 +26,28 @@ constexpr int kRestMs = 100;
 
 base::UniqueFd StreamSocket() {
   return base::UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+// " (containerd, pid 812)": who listens at the other end of a connected socket, if that is known.
+std::string Peer(int fd) {
+  ucred peer = {};
+  socklen_t size = sizeof(peer);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return "";
+  absl::StatusOr<std::string> name = base::ReadFile(absl::StrCat("/proc/", peer.pid, "/comm"));
+  if (!name.ok()) return "";
+  absl::StripTrailingAsciiWhitespace(&*name);
+  return absl::StrCat(" (", base::Printable(*name), ", pid ", peer.pid, ")");
+}
+
+// Removes what an earlier process has left. Only a socket: the path may be a mistake.
+absl::Status RemoveStale(const std::string& path) {
+  struct stat info;
+  if (lstat(path.c_str(), &info) != 0)
+    return errno == ENOENT ? absl::OkStatus() : base::Errno("stat", path);
+  if (!S_ISSOCK(info.st_mode))
+    return absl::InvalidArgumentError(absl::StrCat("address \"", path, "\": is not a socket"));
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return base::Errno("unlink", path);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -45,11 +69,12 @@ absl::Status Listener::Listen() {
   const auto* generic = reinterpret_cast<const sockaddr*>(&address);
   const base::UniqueFd probe = StreamSocket();
   if (!probe.valid()) return base::Errno("socket", path_);
-  // A socket file that another crispd serves must not be taken over; its queue may be full.
+  // A socket that another process serves must not be taken over; its queue may be full.
   if (connect(probe.get(), generic, sizeof(address)) == 0 || errno == EAGAIN) {
-    return absl::AlreadyExistsError(absl::StrCat("another process serves ", path_));
+    return absl::AlreadyExistsError(
+        absl::StrCat("another process serves ", path_, Peer(probe.get())));
   }
-  if (unlink(path_.c_str()) != 0 && errno != ENOENT) return base::Errno("unlink", path_);
+  CRISP_RETURN_IF_ERROR(RemoveStale(path_));
   CRISP_RETURN_IF_ERROR(base::MakeDirs(path_.substr(0, path_.rfind('/')), 0711));
   stop_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop_.valid()) return base::Errno("eventfd", path_);

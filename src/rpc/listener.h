@@ -1,4 +1,4 @@
-// The CRI socket: makes it, accepts its connections, and hands them to gRPC. gRPC's own listener
+// A CRI socket: makes it, accepts its connections, and hands them to gRPC. gRPC's own listener
 // (1.51) never accepts again once it was refused a descriptor (CVE-2023-4785). Used by one thread;
 // it accepts on a thread of its own.
 #pragma once
@@ -18,7 +18,8 @@ namespace crisp::rpc {
 class Listener {
  public:
   // Listens on `path`, mode 0600 from its first moment (unix(7)). A stale socket is replaced; when
-  // one answers, kAlreadyExists. Nobody accepts before Serve().
+  // one answers, kAlreadyExists naming who serves it. kInvalidArgument for any other file. Nobody
+  // accepts before Serve().
   static absl::StatusOr<std::unique_ptr<Listener>> Open(const std::string& path);
   ~Listener() { Stop(); }
 

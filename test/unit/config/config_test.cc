@@ -30,9 +30,30 @@ TEST_CASE("a flag overrides the file, the file overrides the default") {
   REQUIRE(line.ok());
   CHECK(line->config.root == "/a");
   CHECK(line->config.state == "/c");
-  CHECK(line->config.address == "/run/crisp/crisp.sock");
+  CHECK(line->config.address == std::vector<std::string>{"/run/crisp/crisp.sock"});
   CHECK(line->config.cni.bin_dirs == std::vector<std::string>{"/x", "/y"});
   CHECK(base::RemoveTree(file).ok());
+}
+
+TEST_CASE("address is a socket or a list of them, in the file and by flags") {
+  using Sockets = std::vector<std::string>;
+  config::Config config;
+  REQUIRE(config::ApplyToml("address = '/a'", config).ok());
+  CHECK(config.address == Sockets{"/a"});
+  REQUIRE(config::ApplyToml("address = ['/a', '/run/containerd/containerd.sock']", config).ok());
+  CHECK(config.address == Sockets{"/a", "/run/containerd/containerd.sock"});
+  CHECK(config::Validate(config).ok());
+  config::Config again;
+  REQUIRE(config::ApplyToml(config::ToToml(config), again).ok());
+  CHECK(again.address == config.address);
+  CHECK(Parse({"--address", "/b", "--address", "/c"})->config.address == Sockets{"/b", "/c"});
+  CHECK(Message(config::ApplyToml("address = [3]", config)) == "line 1: address: wrong type");
+  config.address = {"/a", "/a"};
+  CHECK(Message(config::Validate(config)) == "address \"/a\": is given twice");
+  config.address = {"/a", "b"};
+  CHECK(Message(config::Validate(config)) == "address \"b\": must be an absolute path");
+  config.address.clear();
+  CHECK(Message(config::Validate(config)) == "address: must name a socket");
 }
 
 TEST_CASE("plugins are executed unless the native engine is switched on, in the file or by flag") {

@@ -53,23 +53,30 @@ TEST_CASE("connections are accepted again after a time without descriptors") {
   }
 }
 
-TEST_CASE("the socket has mode 0600, and its file goes with the server") {
-  std::string path;
-  {
-    ServerFixture fixture;
-    path = fixture.directory + "/socket";
+TEST_CASE("every socket is served, has mode 0600, and its file goes with the server") {
+  ServerFixture fixture;
+  const std::string paths[] = {fixture.directory + "/socket", fixture.directory + "/second"};
+  for (const std::string& path : paths) {
     struct stat info;
     REQUIRE(stat(path.c_str(), &info) == 0);
     CHECK((info.st_mode & 07777) == 0600);
-    fixture.server->Stop();
-    CHECK(access(path.c_str(), F_OK) != 0);
+    const Client client;
+    REQUIRE(client.Connect(path));
+    CHECK(client.IsServed());
   }
+  fixture.server->Stop();
+  for (const std::string& path : paths) CHECK(access(path.c_str(), F_OK) != 0);
 }
 
 TEST_CASE("a socket that another process serves is not taken over, a stale one is") {
   ServerFixture fixture;
   const std::string path = fixture.directory + "/socket";
-  CHECK(absl::IsAlreadyExists(Listener::Open(path).status()));
+  const absl::Status taken = Listener::Open(path).status();
+  CHECK(absl::IsAlreadyExists(taken));
+  // This process: its name is the test program's, cut off at 15 bytes.
+  CHECK_THAT(std::string(taken.message()),
+             Catch::StartsWith("another process serves " + path + " (") &&
+                 Catch::EndsWith(", pid " + std::to_string(getpid()) + ")"));
   const std::string stale = fixture.directory + "/stale";
   {
     const auto first = Listener::Open(stale);
@@ -77,6 +84,27 @@ TEST_CASE("a socket that another process serves is not taken over, a stale one i
     REQUIRE(link(stale.c_str(), (stale + "2").c_str()) == 0);
   }
   CHECK(Listener::Open(stale + "2").ok());
+}
+
+TEST_CASE("a server with one address that is taken listens on none") {
+  ServerFixture fixture;
+  const std::string mine = fixture.directory + "/mine";
+  const absl::Status refused =
+      GrpcServer::Start({mine, fixture.directory + "/socket"}, fixture.fake.api(), fixture.hub)
+          .status();
+  CHECK(absl::IsAlreadyExists(refused));
+  CHECK(access(mine.c_str(), F_OK) != 0);
+  CHECK(fixture.Version().ok());
+}
+
+TEST_CASE("a file that is not a socket is refused and stays") {
+  ServerFixture fixture;
+  const std::string path = fixture.directory + "/file";
+  REQUIRE(base::WriteFileAtomic(path, "precious", 0600).ok());
+  const absl::Status refused = Listener::Open(path).status();
+  CHECK(absl::IsInvalidArgument(refused));
+  CHECK(refused.message() == "address \"" + path + "\": is not a socket");
+  CHECK(*base::ReadFile(path) == "precious");
 }
 
 }  // namespace crisp::rpc

@@ -99,7 +99,7 @@ struct ServerFixture {
                                .images = real.images,
                                .stats = real.stats};
     absl::StatusOr<std::unique_ptr<GrpcServer>> started =
-        GrpcServer::Start(directory + "/socket", slow, hub, limits);
+        GrpcServer::Start({directory + "/socket", directory + "/second"}, slow, hub, limits);
     INFO(started.status().message());
     REQUIRE(started.ok());
     server = *std::move(started);
