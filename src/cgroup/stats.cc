@@ -96,7 +96,9 @@ CpuStats ReadCpuV1(const Reading& reading) {
   Files bandwidth = reading.Of("cpu");
   ReadFields(bandwidth.Read("cpu.stat"), {{"nr_periods", &cpu.periods},
                                           {"nr_throttled", &cpu.throttled_periods},
-                                          {"throttled_time", &cpu.throttled_ns}});
+                                          {"throttled_time", &cpu.throttled_ns},
+                                          {"nr_bursts", &cpu.burst_periods},
+                                          {"burst_time", &cpu.burst_ns}});
   return cpu;
 }
 
@@ -108,11 +110,13 @@ CpuStats ReadCpuV2(const Reading& reading) {
                                       {"system_usec", &cpu.system_ns, 1000},
                                       {"nr_periods", &cpu.periods},
                                       {"nr_throttled", &cpu.throttled_periods},
-                                      {"throttled_usec", &cpu.throttled_ns, 1000}});
+                                      {"throttled_usec", &cpu.throttled_ns, 1000},
+                                      {"nr_bursts", &cpu.burst_periods},
+                                      {"burst_usec", &cpu.burst_ns, 1000}});
   return cpu;
 }
 
-MemoryStats ReadMemoryV1(Files& files, bool all, Count* inactive_file) {
+MemoryStats ReadMemoryV1(Files& files, bool all) {
   constexpr uint64_t kUnlimitedBytes =
       0x7fff'ffff'0000'0000;  // and above: the page counter's maximum
   MemoryStats memory;
@@ -129,7 +133,8 @@ MemoryStats ReadMemoryV1(Files& files, bool all, Count* inactive_file) {
                                          {"total_swap", &memory.swap_bytes},
                                          {"total_pgfault", &memory.page_faults},
                                          {"total_pgmajfault", &memory.major_page_faults},
-                                         {"total_inactive_file", inactive_file}});
+                                         {"total_active_file", &memory.active_file_bytes},
+                                         {"total_inactive_file", &memory.inactive_file_bytes}});
   if (!all) return memory;
   memory.max_usage_bytes = files.Number("memory.max_usage_in_bytes");
   memory.failures = files.Number("memory.failcnt");
@@ -138,7 +143,7 @@ MemoryStats ReadMemoryV1(Files& files, bool all, Count* inactive_file) {
   return memory;
 }
 
-MemoryStats ReadMemoryV2(Files& files, bool all, Count* inactive_file) {
+MemoryStats ReadMemoryV2(Files& files, bool all) {
   MemoryStats memory;
   memory.usage_bytes = files.Number("memory.current");
   memory.limit_bytes = files.Number("memory.max");
@@ -150,24 +155,30 @@ MemoryStats ReadMemoryV2(Files& files, bool all, Count* inactive_file) {
                                          {"file_mapped", &memory.mapped_file_bytes},
                                          {"pgfault", &memory.page_faults},
                                          {"pgmajfault", &memory.major_page_faults},
-                                         {"inactive_file", inactive_file}});
+                                         {"active_file", &memory.active_file_bytes},
+                                         {"inactive_file", &memory.inactive_file_bytes},
+                                         {"file_dirty", &memory.file_dirty_bytes},
+                                         {"file_writeback", &memory.file_writeback_bytes},
+                                         {"pgscan", &memory.pages_scanned},
+                                         {"pgsteal", &memory.pages_stolen},
+                                         {"workingset_refault_file", &memory.file_refaults},
+                                         {"workingset_refault_anon", &memory.anon_refaults}});
   if (!all) return memory;
   memory.max_usage_bytes = files.Number("memory.peak");
-  ReadFields(files.Read("memory.events"),
-             {{"max", &memory.failures}, {"oom_kill", &memory.oom_kills}});
+  ReadFields(
+      files.Read("memory.events"),
+      {{"high", &memory.high_events}, {"max", &memory.failures}, {"oom_kill", &memory.oom_kills}});
   return memory;
 }
 
 MemoryStats ReadMemory(const Reading& reading) {
   const Hierarchy* hierarchy = reading.layout.Find("memory");
-  Count inactive_file;
   Files files = reading.Of(hierarchy);
-  MemoryStats memory = hierarchy == &reading.layout.v2
-                           ? ReadMemoryV2(files, reading.all(), &inactive_file)
-                           : ReadMemoryV1(files, reading.all(), &inactive_file);
+  MemoryStats memory = hierarchy == &reading.layout.v2 ? ReadMemoryV2(files, reading.all())
+                                                       : ReadMemoryV1(files, reading.all());
   if (memory.usage_bytes) {
     const uint64_t usage = *memory.usage_bytes;
-    memory.working_set_bytes = usage - std::min(usage, inactive_file.value_or(0));
+    memory.working_set_bytes = usage - std::min(usage, memory.inactive_file_bytes.value_or(0));
     if (memory.limit_bytes) {
       memory.available_bytes =
           *memory.limit_bytes - std::min(*memory.limit_bytes, *memory.working_set_bytes);

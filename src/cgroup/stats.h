@@ -24,24 +24,36 @@ struct CpuStats {           // v1 file                 v2 file
   Count periods;            // cpu.stat nr_periods     same
   Count throttled_periods;  // cpu.stat nr_throttled   same
   Count throttled_ns;       // cpu.stat throttled_time cpu.stat throttled_usec
+  Count burst_periods;      // cpu.stat nr_bursts      same
+  Count burst_ns;           // cpu.stat burst_time     cpu.stat burst_usec
 };
 
-struct MemoryStats {        // v1 file                     v2 file
-  Count usage_bytes;        // memory.usage_in_bytes       memory.current
-  Count working_set_bytes;  // usage - inactive file pages, at least 0
-  Count available_bytes;    // limit - working set, at least 0; absent without a limit
-  Count limit_bytes;        // memory.limit_in_bytes       memory.max; absent without a limit
-  Count max_usage_bytes;    // memory.max_usage_in_bytes   memory.peak (Linux 5.19)
-  Count failures;           // memory.failcnt              memory.events max
-  Count rss_bytes;          // memory.stat total_rss       memory.stat anon
-  Count cache_bytes;        // memory.stat total_cache     memory.stat file
-  Count mapped_file_bytes;  // total_mapped_file           file_mapped
-  Count swap_bytes;         // total_swap                  memory.swap.current
-  Count swap_limit_bytes;   // memsw.limit - limit             memory.swap.max; absent without
-  Count kernel_bytes;       // memory.kmem.usage_in_bytes  memory.stat kernel (Linux 5.18)
-  Count page_faults;        // total_pgfault               pgfault
-  Count major_page_faults;  // total_pgmajfault            pgmajfault
-  Count oom_kills;          // memory.oom_control oom_kill memory.events oom_kill
+struct MemoryStats {          // v1 file                     v2 file
+  Count usage_bytes;          // memory.usage_in_bytes       memory.current
+  Count working_set_bytes;    // usage - inactive file pages, at least 0
+  Count available_bytes;      // limit - working set, at least 0; absent without a limit
+  Count limit_bytes;          // memory.limit_in_bytes       memory.max; absent without a limit
+  Count max_usage_bytes;      // memory.max_usage_in_bytes   memory.peak (Linux 5.19)
+  Count failures;             // memory.failcnt              memory.events max
+  Count rss_bytes;            // memory.stat total_rss       memory.stat anon
+  Count cache_bytes;          // memory.stat total_cache     memory.stat file
+  Count mapped_file_bytes;    // total_mapped_file           file_mapped
+  Count swap_bytes;           // total_swap                  memory.swap.current
+  Count swap_limit_bytes;     // memsw.limit - limit             memory.swap.max; absent without
+  Count kernel_bytes;         // memory.kmem.usage_in_bytes  memory.stat kernel (Linux 5.18)
+  Count page_faults;          // total_pgfault               pgfault
+  Count major_page_faults;    // total_pgmajfault            pgmajfault
+  Count oom_kills;            // memory.oom_control oom_kill memory.events oom_kill
+  Count active_file_bytes;    // total_active_file         active_file
+  Count inactive_file_bytes;  // total_inactive_file       inactive_file
+  // v2 only, of memory.events (high) and memory.stat.
+  Count high_events;
+  Count file_dirty_bytes;
+  Count file_writeback_bytes;
+  Count pages_scanned;  // pgscan
+  Count pages_stolen;   // pgsteal
+  Count file_refaults;  // workingset_refault_file
+  Count anon_refaults;  // workingset_refault_anon
 };
 
 struct HugetlbStats {

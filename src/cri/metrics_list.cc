@@ -38,6 +38,8 @@ absl::StatusOr<v1::ListPodSandboxMetricsResponse> ListPodSandboxMetrics(
         runtime.stats.Interfaces(*sandbox);
     if (interfaces.ok())
       metrics::AddNetworkMetrics(runtime.stats.PodLabels(record), *interfaces, pod);
+    const absl::StatusOr<metrics::ContainerReadings> whole = runtime.stats.PodMetrics(*sandbox);
+    if (whole.ok()) metrics::AddPodMetrics(runtime.stats.Host(), *whole, pod);
     for (const runtime::ContainerPtr& container : containers[record.id]) {
       if (container->running())
         *pod.add_container_metrics() = MetricsOf(runtime, *container, record);

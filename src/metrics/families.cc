@@ -34,6 +34,7 @@ class Samples {
 };
 
 enum class Need { kNothing, kHugepages, kPressure };
+enum class Of { kContainersAndPods, kContainers };
 
 struct Family {
   const char* name;
@@ -41,6 +42,7 @@ struct Family {
   v1::MetricType type;
   std::vector<const char*> extra_keys;
   void (*read)(const ContainerReadings& c, Samples& to);
+  Of of = Of::kContainersAndPods;
   Need need = Need::kNothing;
 };
 
@@ -100,6 +102,11 @@ void AddFailures(R c, Samples& to) {
   }
 }
 
+// As in cAdvisor, only of groups with a quota.
+void AddOfQuota(R c, const cgroup::Count& value, Samples& to, uint64_t unit = 1) {
+  if (Limit(c.resources.cpu_quota()) != 0) to.Add(value.value_or(0) / unit);
+}
+
 void AddPressure(const std::optional<cgroup::Pressure>& pressure,
                  cgroup::PressureLine cgroup::Pressure::*line, Samples& to) {
   if (pressure.has_value()) to.Add(((*pressure).*line).total_ns / kNanos);
@@ -117,18 +124,22 @@ using Keys = std::vector<const char*>;
 
 std::vector<Family> CpuFamilies() {
   return {
-      COUNTER("cpu_usage_seconds_total", "CPU time consumed, in seconds.", {},
-              to.Add(c.stats.cpu.usage_ns, kNanos)),
+      COUNTER("cpu_usage_seconds_total", "CPU time consumed, in seconds.", Keys{"cpu"},
+              to.Add(c.stats.cpu.usage_ns, kNanos, {"total"})),
       COUNTER("cpu_user_seconds_total", "CPU time in user mode, in seconds.", {},
               to.Add(c.stats.cpu.user_ns, kNanos)),
       COUNTER("cpu_system_seconds_total", "CPU time in the kernel, in seconds.", {},
               to.Add(c.stats.cpu.system_ns, kNanos)),
       COUNTER("cpu_cfs_periods_total", "Enforcement periods of the CPU quota.", {},
-              to.Add(c.stats.cpu.periods)),
+              AddOfQuota(c, c.stats.cpu.periods, to)),
       COUNTER("cpu_cfs_throttled_periods_total", "Periods in which the quota was used up.", {},
-              to.Add(c.stats.cpu.throttled_periods)),
+              AddOfQuota(c, c.stats.cpu.throttled_periods, to)),
       COUNTER("cpu_cfs_throttled_seconds_total", "Time spent throttled, in seconds.", {},
-              to.Add(c.stats.cpu.throttled_ns, kNanos)),
+              AddOfQuota(c, c.stats.cpu.throttled_ns, to, kNanos)),
+      COUNTER("cpu_cfs_burst_periods_total", "Periods that took more than the quota.", {},
+              AddOfQuota(c, c.stats.cpu.burst_periods, to)),
+      COUNTER("cpu_cfs_burst_seconds_total", "Time above the quota, in seconds.", {},
+              AddOfQuota(c, c.stats.cpu.burst_ns, to, kNanos)),
   };
 }
 
@@ -157,6 +168,32 @@ std::vector<Family> MemoryFamilies() {
   };
 }
 
+// cAdvisor has 0 on cgroup v1, which does not count them.
+std::vector<Family> ReclaimFamilies() {
+  return {
+      GAUGE("memory_total_active_file_bytes", "Page cache in active use, in bytes.", {},
+            to.Add(c.stats.memory.active_file_bytes.value_or(0))),
+      GAUGE("memory_total_inactive_file_bytes", "Page cache that is not in active use, in bytes.",
+            {}, to.Add(c.stats.memory.inactive_file_bytes.value_or(0))),
+      COUNTER("memory_events_high_total", "Times memory.high was exceeded.", {},
+              to.Add(c.stats.memory.high_events.value_or(0))),
+      COUNTER("memory_events_max_total", "Times memory.max was about to be exceeded.", {},
+              to.Add(c.cgroup_v2 ? c.stats.memory.failures.value_or(0) : 0)),
+      GAUGE("memory_file_dirty_bytes", "Page cache that is to be written, in bytes.", {},
+            to.Add(c.stats.memory.file_dirty_bytes.value_or(0))),
+      GAUGE("memory_file_writeback_bytes", "Page cache that is being written, in bytes.", {},
+            to.Add(c.stats.memory.file_writeback_bytes.value_or(0))),
+      COUNTER("memory_pgscan_total", "Pages looked at to reclaim memory.", {},
+              to.Add(c.stats.memory.pages_scanned.value_or(0))),
+      COUNTER("memory_pgsteal_total", "Pages reclaimed.", {},
+              to.Add(c.stats.memory.pages_stolen.value_or(0))),
+      COUNTER("memory_workingset_refault_file_total", "File pages read again after reclaim.", {},
+              to.Add(c.stats.memory.file_refaults.value_or(0))),
+      COUNTER("memory_workingset_refault_anon_total", "Anonymous pages read again after reclaim.",
+              {}, to.Add(c.stats.memory.anon_refaults.value_or(0))),
+  };
+}
+
 std::vector<Family> DiskFamilies() {
   return {
       COUNTER("blkio_device_usage_total", "Bytes read and written, by block device.",
@@ -169,6 +206,11 @@ std::vector<Family> DiskFamilies() {
               AddDevices(c, &cgroup::BlockDeviceStats::writes, to)),
       COUNTER("fs_writes_bytes_total", "Bytes written.", Keys{"device"},
               AddDevices(c, &cgroup::BlockDeviceStats::write_bytes, to)),
+  };
+}
+
+std::vector<Family> LayerFamilies() {
+  std::vector<Family> families = {
       GAUGE("fs_usage_bytes", "Bytes in the writable layer.", Keys{"device"},
             to.Add(c.filesystem.used_bytes, {c.filesystem.device})),
       GAUGE("fs_limit_bytes", "Size of the file system of the writable layer, in bytes.",
@@ -178,18 +220,29 @@ std::vector<Family> DiskFamilies() {
       GAUGE("fs_inodes_free", "Inodes free on the file system of the writable layer.",
             Keys{"device"}, to.Add(c.filesystem.inodes_free, {c.filesystem.device})),
   };
+  for (Family& family : families) family.of = Of::kContainers;
+  return families;
 }
 
 std::vector<Family> ProcessFamilies() {
-  return {
+  std::vector<Family> families = {
       GAUGE("processes", "Processes.", {}, to.Add(c.processes)),
-      GAUGE("threads", "Threads.", {}, to.Add(c.stats.pids)),
-      GAUGE("threads_max", "Limit of threads; 0: none.", {},
-            to.Add(c.stats.pids_limit.value_or(0))),
       GAUGE("file_descriptors", "Open file descriptors.", {}, to.Add(c.file_descriptors)),
       GAUGE("sockets", "Open sockets.", {}, to.Add(c.sockets)),
       GAUGE("ulimits_soft", "Soft limits of the first process.", Keys{"ulimit"},
             to.Add(c.max_open_files, 1, {"max_open_files"})),
+  };
+  for (Family& family : families) family.of = Of::kContainers;
+  return families;
+}
+
+std::vector<Family> LifeFamilies() {
+  return {
+      GAUGE("threads", "Threads.", {}, to.Add(c.stats.pids)),
+      GAUGE("threads_max", "Limit of threads; 0: none.", {},
+            to.Add(c.stats.pids_limit.value_or(0))),
+      GAUGE("creation_time_seconds", "Creation of the container since the epoch, in seconds.", {},
+            to.Add(static_cast<uint64_t>(c.created_at_ns) / kNanos)),
       GAUGE("start_time_seconds", "Start of the container since the epoch, in seconds.", {},
             to.Add(static_cast<uint64_t>(c.started_at_ns) / kNanos)),
       GAUGE("last_seen", "Time of this sample since the epoch, in seconds.", {},
@@ -201,8 +254,8 @@ std::vector<Family> SpecFamilies() {
   return {
       GAUGE("spec_cpu_period", "CPU period, in microseconds.", {},
             to.Add(c.resources.cpu_period() > 0 ? Limit(c.resources.cpu_period()) : 100'000)),
-      GAUGE("spec_cpu_quota", "CPU quota per period, in microseconds; 0: none.", {},
-            to.Add(Limit(c.resources.cpu_quota()))),
+      GAUGE("spec_cpu_quota", "CPU quota per period, in microseconds.", {},
+            AddOfQuota(c, Limit(c.resources.cpu_quota()), to)),
       GAUGE("spec_cpu_shares", "CPU shares.", {},
             to.Add(c.resources.cpu_shares() > 0 ? Limit(c.resources.cpu_shares()) : 1024)),
       GAUGE("spec_memory_limit_bytes", "Memory limit, in bytes; 0: none.", {},
@@ -249,8 +302,8 @@ std::vector<Family> HostDependentFamilies() {
 const std::vector<Family>& ContainerFamilies() {
   static const auto* const all = [] {
     auto* families = new std::vector<Family>;
-    for (auto make : {CpuFamilies, MemoryFamilies, DiskFamilies, ProcessFamilies, SpecFamilies,
-                      HostDependentFamilies}) {
+    for (auto make : {CpuFamilies, MemoryFamilies, ReclaimFamilies, DiskFamilies, LayerFamilies,
+                      ProcessFamilies, LifeFamilies, SpecFamilies, HostDependentFamilies}) {
       for (Family& family : make()) families->push_back(std::move(family));
     }
     return families;
@@ -311,6 +364,15 @@ void AddContainerMetrics(const MetricHost& host, const ContainerReadings& readin
                          v1::ContainerMetrics& metrics) {
   for (const Family& family : ContainerFamilies()) {
     if (!Offered(family, host)) continue;
+    Samples samples(family, readings.labels, *metrics.mutable_metrics());
+    family.read(readings, samples);
+  }
+}
+
+void AddPodMetrics(const MetricHost& host, const ContainerReadings& readings,
+                   v1::PodSandboxMetrics& metrics) {
+  for (const Family& family : ContainerFamilies()) {
+    if (!Offered(family, host) || family.of == Of::kContainers) continue;
     Samples samples(family, readings.labels, *metrics.mutable_metrics());
     family.read(readings, samples);
   }

@@ -1,5 +1,7 @@
 // The metrics of cAdvisor that kubelet passes on when the runtime gives them (KEP-2371): names,
 // labels and meanings are cAdvisor's, so that dashboards and alerts go on working. Pure.
+// Sources: cAdvisor's lib/metrics/prometheus.go v0.60.5, and which of them kubelet 1.37.2 wants of
+// it: pkg/kubelet/server/server.go. ARCHITECTURE.md has the differences ("Metrics").
 //
 // CRI's values are whole numbers: seconds are rounded down.
 #pragma once
@@ -15,7 +17,8 @@
 
 namespace crisp::metrics {
 
-// The label values every sample begins with.
+// The label values every sample begins with. As with cAdvisor, the network is that of the sandbox,
+// whose `name` is its id, and the other samples of a pod are of kubelet's group, which has none.
 struct MetricLabels {
   std::string id;         // cgroup path, as cAdvisor has it
   std::string name;       // of the container or sandbox, 64 hex digits
@@ -40,7 +43,7 @@ struct MetricDevice {
   std::string name;
 };
 
-// Everything that is known of one container at one moment.
+// Everything that is known of one container, or of a pod's group, at one moment.
 struct ContainerReadings {
   MetricLabels labels;
   cgroup::Stats stats;
@@ -48,6 +51,7 @@ struct ContainerReadings {
   MetricFilesystem filesystem;
   ::runtime::v1::LinuxContainerResources resources;
   bool cgroup_v2 = false;
+  int64_t created_at_ns = 0;
   int64_t started_at_ns = 0;
   int64_t now_ns = 0;
   uint64_t processes = 0;
@@ -65,6 +69,10 @@ struct MetricHost {
 std::vector<::runtime::v1::MetricDescriptor> DescribeMetrics(const MetricHost& host);
 void AddContainerMetrics(const MetricHost& host, const ContainerReadings& readings,
                          ::runtime::v1::ContainerMetrics& metrics);
+// Of a pod's group: what `readings` has only of containers (file systems, open files, processes) is
+// left out.
+void AddPodMetrics(const MetricHost& host, const ContainerReadings& readings,
+                   ::runtime::v1::PodSandboxMetrics& metrics);
 // Of the pod's interfaces; `lo` is left out.
 void AddNetworkMetrics(const MetricLabels& labels,
                        const std::vector<cni::InterfaceStats>& interfaces,

@@ -124,6 +124,8 @@ class StatsApi {
   // kNotFound for a container that ends at this moment.
   virtual absl::StatusOr<metrics::ContainerReadings> Metrics(container::Container& container,
                                                              const store::SandboxRecord& pod) = 0;
+  // Of the group that kubelet has made for the pod; kNotFound for a pod in another one.
+  virtual absl::StatusOr<metrics::ContainerReadings> PodMetrics(sandbox::Sandbox& sandbox) = 0;
   virtual metrics::MetricLabels PodLabels(const store::SandboxRecord& pod) const = 0;
   virtual metrics::MetricHost Host() const = 0;
   // Of all image layers, and the directory they are in.

@@ -5,7 +5,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "cgroup/group_path.h"
@@ -58,6 +60,11 @@ std::string AskedParent(const sandbox::Sandbox& sandbox) {
       [](const store::SandboxRecord& record) { return record.config.linux().cgroup_parent(); });
 }
 
+void FillDevices(metrics::ContainerReadings& readings) {
+  for (const cgroup::BlockDeviceStats& device : readings.stats.block_devices)
+    readings.devices.push_back({device, linux::BlockDeviceName(device.major, device.minor)});
+}
+
 void FillLabels(const container::Container& container, metrics::ContainerReadings& readings) {
   readings.labels.name = container.id().str();
   container.Read([&](const store::ContainerRecord& record) {
@@ -66,10 +73,18 @@ void FillLabels(const container::Container& container, metrics::ContainerReading
         image.user_specified_image().empty() ? image.image() : image.user_specified_image();
     readings.labels.container = record.config.metadata().name();
     readings.resources = record.resources;
+    readings.created_at_ns = record.created_at_ns;
   });
 }
 
 }  // namespace
+
+bool IsPodGroup(absl::string_view group, absl::string_view uid) {
+  return !uid.empty() &&
+         (absl::EndsWith(group, absl::StrCat("/pod", uid)) ||
+          absl::EndsWith(group,
+                         absl::StrCat("-pod", absl::StrReplaceAll(uid, {{"-", "_"}}), ".slice")));
+}
 
 cgroup::Usage SumUsage(const std::vector<cgroup::Usage>& groups) {
   cgroup::Usage sum;
@@ -226,6 +241,25 @@ metrics::MetricLabels Stats::PodLabels(const store::SandboxRecord& pod) const {
           .pod_namespace = pod.config.metadata().namespace_()};
 }
 
+absl::StatusOr<metrics::ContainerReadings> Stats::PodMetrics(sandbox::Sandbox& sandbox) {
+  const store::SandboxRecord pod = sandbox.record();
+  const std::string group = cgroup::GroupAbove(core_.CgroupPath(sandbox));
+  if (!IsPodGroup(group, pod.config.metadata().uid()))
+    return absl::NotFoundError("the pod has no group of its own");
+  metrics::ContainerReadings readings;
+  CRISP_ASSIGN_OR_RETURN(readings.stats, core_.cgroups.ReadStats(group, cgroup::Detail::kAll,
+                                                                 &sandbox.meter().files()));
+  readings.labels = PodLabels(pod);
+  readings.labels.id = group;
+  readings.labels.name.clear();
+  FillDevices(readings);
+  readings.resources = pod.config.linux().resources();
+  readings.cgroup_v2 = core_.cgroups.layout().v2_only();
+  readings.created_at_ns = readings.started_at_ns = pod.created_at_ns;
+  readings.now_ns = base::WallNanos();
+  return readings;
+}
+
 absl::StatusOr<metrics::ContainerReadings> Stats::Metrics(container::Container& container,
                                                           const store::SandboxRecord& pod) {
   metrics_asked_ns_ = base::MonotonicNanos();
@@ -239,9 +273,8 @@ absl::StatusOr<metrics::ContainerReadings> Stats::Metrics(container::Container& 
   readings.labels = PodLabels(pod);
   readings.labels.id = cgroup_path;
   FillLabels(container, readings);
-  for (const cgroup::BlockDeviceStats& device : stats.block_devices)
-    readings.devices.push_back({device, linux::BlockDeviceName(device.major, device.minor)});
   readings.stats = std::move(stats);
+  FillDevices(readings);
   {
     absl::ReaderMutexLock lock(&mu_);
     readings.filesystem = filesystem_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "runtime/api.h"
 #include "runtime/core.h"
@@ -33,6 +34,7 @@ class Stats final : public StatsApi {
       const sandbox::Sandbox& sandbox) const override;
   absl::StatusOr<metrics::ContainerReadings> Metrics(container::Container& container,
                                                      const store::SandboxRecord& pod) override;
+  absl::StatusOr<metrics::ContainerReadings> PodMetrics(sandbox::Sandbox& sandbox) override;
   metrics::MetricLabels PodLabels(const store::SandboxRecord& pod) const override;
   metrics::MetricHost Host() const override;
   snapshot::Usage Layers() const override { return core_.snapshots.LayersUsage(); }
@@ -53,6 +55,10 @@ class Stats final : public StatsApi {
   metrics::MetricFilesystem filesystem_ ABSL_GUARDED_BY(mu_);  // of the snapshots
   Measurer measurer_;
 };
+
+// Whether kubelet has made the group for this pod alone, by its name: ".../pod<uid>" or, as a
+// slice, "...-pod<uid with _>.slice".
+bool IsPodGroup(absl::string_view group, absl::string_view uid);
 
 // Of several cgroups together, at least one, the numbers that have a sum, as old as the oldest.
 // Pressure is a share of time and has none.

@@ -188,12 +188,15 @@ TEST_CASE("every described metric exists for a container that has just started")
   size_t found = 0;
   for (const v1::MetricDescriptor& descriptor : described.descriptors()) {
     INFO(descriptor.name());
-    // Samples of block devices, and of huge pages on hosts without any, appear with the first use.
+    // Samples of block devices, and of huge pages on hosts without any, appear with the first use,
+    // those of a CPU quota with a quota.
     if (samples[descriptor.name()].empty()) {
       const bool may = descriptor.name().find("blkio") != std::string::npos ||
                        descriptor.name().find("container_fs_reads") == 0 ||
                        descriptor.name().find("container_fs_writes") == 0 ||
                        descriptor.name().find("hugetlb") != std::string::npos ||
+                       descriptor.name().find("container_cpu_cfs_") == 0 ||
+                       descriptor.name() == "container_spec_cpu_quota" ||
                        descriptor.name() == "container_ulimits_soft";
       CHECK(may);
       continue;
@@ -255,6 +258,23 @@ TEST_CASE("metrics have the kernel's values") {
   CHECK(sample.label_values(5) == "test");
   REQUIRE(samples["container_network_receive_bytes_total"].size() == 1);
   CHECK(samples["container_network_receive_bytes_total"][0].label_values(6) == "eth0");
+}
+
+TEST_CASE("kubelet's group of a pod has metrics of its own, with the pod's labels") {
+  Pod pod(Daemon::Shared(), OwnParent);
+  const std::string container = pod.Run(Burner());
+  pod.AwaitLog(container, "ready");
+  Samples samples = MetricsOf(pod);
+  const std::vector<v1::Metric>& memory = samples["container_memory_working_set_bytes"];
+  REQUIRE(memory.size() == 2);  // the pod's come first
+  CHECK(memory[0].label_values(0) == pod.config().linux().cgroup_parent());
+  CHECK(memory[0].label_values(1).empty());
+  CHECK(memory[0].label_values(3).empty());
+  CHECK(memory[0].label_values(4) == pod.config().metadata().name());
+  CHECK(memory[0].label_values(5) == "test");
+  CHECK(memory[0].value().value() > 0);
+  CHECK(memory[1].label_values(1) == container);
+  CHECK(samples["container_processes"].size() == 1);
 }
 
 TEST_CASE("containers that vanish meanwhile do not make a list of stats or metrics fail") {

@@ -34,15 +34,17 @@ TEST_CASE("stats are read from the files of a v2 group") {
   FakeMount mount;
   mount.Put("cpu.stat",
             "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnice_usec 0\nnr_periods 7\n"
-            "nr_throttled 3\nthrottled_usec 9\nnr_bursts 0\nburst_usec 0\n");
+            "nr_throttled 3\nthrottled_usec 9\nnr_bursts 2\nburst_usec 6\n");
   mount.Put("memory.current", "10000\n");
   mount.Put("memory.max", "16384\n");
   mount.Put("memory.peak", "12000\n");
   mount.Put("memory.swap.current", "4096\n");
   mount.Put("memory.stat",
             "anon 5000\nfile 4000\nkernel 300\nfile_mapped 200\ninactive_anon 1\n"
-            "inactive_file 2500\npgfault 11\npgmajfault 2\n");
-  mount.Put("memory.events", "low 0\nhigh 0\nmax 5\noom 1\noom_kill 1\noom_group_kill 0\n");
+            "inactive_file 2500\nactive_file 1500\nfile_dirty 31\nfile_writeback 32\n"
+            "workingset_refault_anon 33\nworkingset_refault_file 34\npgscan 35\npgsteal 36\n"
+            "pgfault 11\npgmajfault 2\n");
+  mount.Put("memory.events", "low 0\nhigh 4\nmax 5\noom 1\noom_kill 1\noom_group_kill 0\n");
   mount.Put("pids.current", "4\n");
   mount.Put("pids.max", "max\n");
   mount.Put("hugetlb.2MB.current", "2097152\n");
@@ -64,6 +66,8 @@ TEST_CASE("stats are read from the files of a v2 group") {
   CHECK(stats->cpu.periods == 7);
   CHECK(stats->cpu.throttled_periods == 3);
   CHECK(stats->cpu.throttled_ns == 9000);
+  CHECK(stats->cpu.burst_periods == 2);
+  CHECK(stats->cpu.burst_ns == 6000);
   CHECK(stats->memory.usage_bytes == 10000);
   CHECK(stats->memory.working_set_bytes == 7500);
   CHECK(stats->memory.available_bytes == 16384 - 7500);
@@ -77,6 +81,15 @@ TEST_CASE("stats are read from the files of a v2 group") {
   CHECK(stats->memory.page_faults == 11);
   CHECK(stats->memory.major_page_faults == 2);
   CHECK(stats->memory.oom_kills == 1);
+  CHECK(stats->memory.active_file_bytes == 1500);
+  CHECK(stats->memory.inactive_file_bytes == 2500);
+  CHECK(stats->memory.high_events == 4);
+  CHECK(stats->memory.file_dirty_bytes == 31);
+  CHECK(stats->memory.file_writeback_bytes == 32);
+  CHECK(stats->memory.anon_refaults == 33);
+  CHECK(stats->memory.file_refaults == 34);
+  CHECK(stats->memory.pages_scanned == 35);
+  CHECK(stats->memory.pages_stolen == 36);
   CHECK(stats->pids == 4);
   CHECK_FALSE(stats->pids_limit.has_value());
   REQUIRE(stats->hugetlb.size() == 1);
@@ -97,12 +110,14 @@ TEST_CASE("stats are read from the files of a v1 group beside cgroup2") {
   FakeMount v1, v2;
   v1.Put("cpuacct.usage", "123456\n");
   v1.Put("cpuacct.stat", "user 2\nsystem 1\n");
-  v1.Put("cpu.stat", "nr_periods 7\nnr_throttled 3\nthrottled_time 900\n");
+  v1.Put("cpu.stat",
+         "nr_periods 7\nnr_throttled 3\nthrottled_time 900\nnr_bursts 1\nburst_time 20\n");
   v1.Put("memory.usage_in_bytes", "1000\n");
   v1.Put("memory.limit_in_bytes", "9223372036854771712\n");
   v1.Put("memory.stat",
          "cache 1\nrss 2\ninactive_file 3\ntotal_cache 10\ntotal_rss 20\ntotal_mapped_file 5\n"
-         "total_swap 6\ntotal_pgfault 7\ntotal_pgmajfault 8\ntotal_inactive_file 3000\n");
+         "total_swap 6\ntotal_pgfault 7\ntotal_pgmajfault 8\ntotal_inactive_file 3000\n"
+         "total_active_file 9\n");
   v1.Put("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
   v1.Put("pids.max", "100\n");
   v1.Put("blkio.throttle.io_service_bytes_recursive",
@@ -117,12 +132,17 @@ TEST_CASE("stats are read from the files of a v1 group beside cgroup2") {
   CHECK(stats->cpu.usage_ns == 123456);
   CHECK(stats->cpu.user_ns == 20'000'000);  // USER_HZ is 100 everywhere
   CHECK(stats->cpu.throttled_ns == 900);
+  CHECK(stats->cpu.burst_periods == 1);
+  CHECK(stats->cpu.burst_ns == 20);
   CHECK(stats->memory.working_set_bytes == 0);  // never less than 0
   CHECK_FALSE(stats->memory.limit_bytes.has_value());
   CHECK_FALSE(stats->memory.available_bytes.has_value());
   CHECK(stats->memory.rss_bytes == 20);
   CHECK(stats->memory.cache_bytes == 10);
   CHECK(stats->memory.oom_kills == 2);
+  CHECK(stats->memory.active_file_bytes == 9);
+  CHECK(stats->memory.inactive_file_bytes == 3000);
+  CHECK_FALSE(stats->memory.high_events.has_value());
   CHECK_FALSE(stats->memory.kernel_bytes.has_value());
   CHECK(stats->pids_limit == 100);
   REQUIRE(stats->block_devices.size() == 1);

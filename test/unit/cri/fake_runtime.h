@@ -144,6 +144,14 @@ class FakeStats final : public runtime::StatsApi {
     readings.stats = cgroup->stats;
     return readings;
   }
+  absl::StatusOr<metrics::ContainerReadings> PodMetrics(sandbox::Sandbox& sandbox) override {
+    if (!cgroup.has_value()) return absl::NotFoundError("cgroup");
+    metrics::ContainerReadings readings;
+    readings.stats = cgroup->stats;
+    readings.labels.pod =
+        sandbox.Read([](const store::SandboxRecord& r) { return r.config.metadata().name(); });
+    return readings;
+  }
   metrics::MetricLabels PodLabels(const store::SandboxRecord&) const override { return {}; }
   metrics::MetricHost Host() const override { return {}; }
   snapshot::Usage Layers() const override { return {.bytes = 100, .inodes = 10}; }

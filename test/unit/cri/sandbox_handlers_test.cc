@@ -211,6 +211,8 @@ TEST_CASE("ListPodSandboxStats and ListPodSandboxMetrics show ready sandboxes on
   REQUIRE(metrics->pod_metrics_size() == 1);
   CHECK(metrics->pod_metrics(0).container_metrics_size() == 1);  // the one that runs
   CHECK(metrics->pod_metrics(0).container_metrics(0).container_id() == Id('e'));
+  REQUIRE(metrics->pod_metrics(0).metrics_size() > 10);  // of the pod's group
+  CHECK(metrics->pod_metrics(0).metrics(0).label_values(4) == "pod-a");
   CHECK(ListMetricDescriptors(fake.api(), {}, fake.call)->descriptors_size() > 10);
 }
 

@@ -21,6 +21,15 @@ TEST_CASE("in the sum of several cgroups, a number that none of them has is abse
   CHECK(sum.taken_at_ns == 8);
 }
 
+TEST_CASE("kubelet's group of a pod is known by its name") {
+  CHECK(IsPodGroup("/kubepods/burstable/pod1a-2b", "1a-2b"));
+  CHECK(IsPodGroup("/kubepods.slice/kubepods-pod1a_2b.slice", "1a-2b"));
+  CHECK_FALSE(IsPodGroup("/kubepods/burstable/pod1a-2b", "2b"));
+  CHECK_FALSE(IsPodGroup("/kubepods.slice/kubepods-pod1a_2b.slice/crisp-1f.scope", "1a-2b"));
+  CHECK_FALSE(IsPodGroup("/crisp", "1a-2b"));
+  CHECK_FALSE(IsPodGroup("/pod", ""));
+}
+
 TEST_CASE("a call without time reads what has no value yet, a later one what is oldest") {
   std::vector<int> read;
   const auto make = [&](int64_t last_ns) {
