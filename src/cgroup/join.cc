@@ -17,8 +17,6 @@
 namespace crisp::cgroup {
 namespace {
 
-std::string ExecGroup(uint64_t serial) { return absl::StrCat("exec-", serial); }
-
 // Reads a small file like cgroup.events from its start and returns the number after "<key> ".
 absl::StatusOr<uint64_t> ReadCounter(int fd, absl::string_view key) {
   std::array<char, 512> buffer;
@@ -79,8 +77,14 @@ absl::Status JoinSelf(const std::vector<base::UniqueFd>& tasks) {
 
 absl::StatusOr<uint64_t> OomKills(int oom_fd) { return ReadCounter(oom_fd, "oom_kill"); }
 
+std::string ExecGroupName(uint64_t serial) {
+  std::string letters = absl::StrCat(serial);
+  for (char& digit : letters) digit = static_cast<char>(digit - '0' + 'a');
+  return "exec" + letters;
+}
+
 absl::StatusOr<base::UniqueFd> MakeExecGroup(int container_v2_fd, uint64_t serial) {
-  const std::string name = ExecGroup(serial);
+  const std::string name = ExecGroupName(serial);
   if (mkdirat(container_v2_fd, name.c_str(), 0755) != 0) return base::Errno("make cgroup", name);
   return base::OpenAt(container_v2_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
@@ -91,7 +95,7 @@ absl::Status KillGroup(int v2_fd) {
 }
 
 absl::Status RemoveExecGroup(int container_v2_fd, uint64_t serial) {
-  const std::string name = ExecGroup(serial);
+  const std::string name = ExecGroupName(serial);
   if (unlinkat(container_v2_fd, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) {
     return absl::OkStatus();
   }

@@ -48,9 +48,12 @@ absl::Status JoinSelf(const std::vector<base::UniqueFd>& tasks);
 // was reaped.
 absl::StatusOr<uint64_t> OomKills(int oom_fd);
 
-// Makes an exec's own cgroup2 group `exec-<serial>` below the container's, so that all processes of
-// a probe that times out can be killed. Returns the directory for CLONE_INTO_CGROUP. On v1 the exec
-// joins the container's groups.
+// The name of an exec's group, of letters: agents that read a container's id from the path of a
+// process's group pass over such a part (test/unit/agents).
+std::string ExecGroupName(uint64_t serial);
+// Makes an exec's own cgroup2 group below the container's, so that all processes of a probe that
+// times out can be killed. Returns the directory for CLONE_INTO_CGROUP. On v1 the exec joins the
+// container's groups.
 absl::StatusOr<base::UniqueFd> MakeExecGroup(int container_v2_fd, uint64_t serial);
 // Sends SIGKILL to every process in a cgroup2 group and below, atomically (cgroup.kill, Linux
 // 5.14). Returns before they have died: wait for that with OpenEvents.

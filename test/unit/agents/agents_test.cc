@@ -11,6 +11,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "cgroup/group_path.h"
+#include "cgroup/join.h"
 #include "fake_runtime.h"
 #include "fakes/node_agents.h"
 #include "runtime/bundle.h"
@@ -161,6 +162,28 @@ TEST_CASE("ten node agents find the container's id, on every kind of host") {
   std::set<std::string> tools;
   for (const NodeAgent& agent : test::NodeAgents()) tools.insert(agent.tool);
   CHECK(tools.size() == 10);
+}
+
+TEST_CASE(
+    "agents that look for an id in the path of a process's group find it for an exec's, too") {
+  const Host host = GENERATE(Host::kV2, Host::kV2Systemd);
+  CAPTURE(host);
+  Shown shown = PodShown(host, ScopeOf(cri::Id('1'))).shown();
+  shown.host_cgroup = absl::StrCat(absl::StripSuffix(shown.host_cgroup, "\n"), "/",
+                                   cgroup::ExecGroupName(4711), "\n");
+  std::set<std::string> right = {"Tracee, group of an event", "OpenTelemetry, eBPF profiler"};
+  if (host == Host::kV2Systemd) {
+    right.insert("Datadog, a process's group");
+    right.insert("Falco, container plugin");  // with cgroupfs it looks at the last part only
+  }
+  for (const NodeAgent& agent : test::NodeAgents()) {
+    const std::string name = absl::StrCat(agent.tool, ", ", agent.part);
+    INFO(name);
+    if (right.erase(name) == 0) continue;
+    const std::string found = agent.find(shown);
+    CHECK((found.size() >= 12 && absl::StartsWith(shown.id, found)));
+  }
+  CHECK(right.empty());
 }
 
 TEST_CASE("the names of crisp 0.1 misled agents: the table notices wrong names") {

@@ -37,7 +37,7 @@ bool HasAtMostFds(pid_t pid, size_t limit) {
 size_t ExecGroups(const Bundle& bundle) {
   size_t count = 0;
   for (const std::string& name : Names(bundle.group()))
-    count += absl::StartsWith(name, "exec-") ? 1 : 0;
+    count += absl::StartsWith(name, "exec") ? 1 : 0;
   return count;
 }
 
@@ -46,7 +46,7 @@ std::vector<pid_t> Pids(const Bundle& bundle, const std::string& word) {
   std::vector<pid_t> found;
   std::vector<std::string> groups = {bundle.group()};
   for (const std::string& name : Names(bundle.group())) {
-    if (absl::StartsWith(name, "exec-")) groups.push_back(bundle.group() + "/" + name);
+    if (absl::StartsWith(name, "exec")) groups.push_back(bundle.group() + "/" + name);
   }
   for (const std::string& group : groups) {
     const std::string pids = base::ReadFile(group + "/cgroup.procs").value_or("");
