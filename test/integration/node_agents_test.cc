@@ -73,6 +73,29 @@ TEST_CASE("node agents find each container of a pod by its real files") {
   }
 }
 
+TEST_CASE("agents that know only another socket find crispd and its containers there") {
+  const std::string directory = absl::StrCat("/tmp/crisp-agents-", getpid());
+  const std::string socket = directory + "/containerd/containerd.sock";
+  {
+    Daemon daemon({"--address", socket});
+    Pod pod(daemon);
+    const std::string container = pod.Run({"sleep", "1000"});
+    client::CriClient agent(socket);
+    v1::ListContainersResponse containers;
+    const grpc::Status listed =
+        client::CriClient::Call(agent.runtime(), &v1::RuntimeService::Stub::ListContainers,
+                                v1::ListContainersRequest(), &containers, absl::Seconds(20));
+    INFO(listed.error_message());
+    REQUIRE(listed.ok());
+    REQUIRE(containers.containers_size() == 1);
+    CHECK(containers.containers(0).id() == container);
+    daemon.Terminate();
+    CHECK(access(socket.c_str(), F_OK) != 0);
+    daemon.Start();
+  }
+  CHECK(base::RemoveTree(directory).ok());
+}
+
 TEST_CASE("systemd driver: node agents find each container of a pod by its real files") {
   if (access("/run/systemd/system", F_OK) != 0) {
     printf("skipped: node agents: systemd is not PID 1\n");
