@@ -56,7 +56,7 @@ struct Place {
   std::string path;
 };
 
-absl::StatusOr<Place> Find(const sandbox::Sandbox& sandbox, const base::Paths& paths) {
+absl::StatusOr<Place> FindFiles(const sandbox::Sandbox& sandbox, const base::Paths& paths) {
   const std::optional<linux::ProcessRef> pause = sandbox.pause();
   if (!pause.has_value()) return absl::NotFoundError("the pod has no process");
   absl::StatusOr<base::UniqueFd> mounted = OpenDirectory(*pause);
@@ -140,7 +140,7 @@ absl::Status WritePodFiles(const linux::ProcessRef& pause, const v1::PodSandboxC
 
 absl::StatusOr<PodFiles> PlacePodFiles(const sandbox::Sandbox& sandbox, const base::Paths& paths,
                                        const base::ContainerId& container) {
-  CRISP_ASSIGN_OR_RETURN(const Place place, Find(sandbox, paths));
+  CRISP_ASSIGN_OR_RETURN(const Place place, FindFiles(sandbox, paths));
   PodFiles files = {.hostname = base::JoinPath(place.path, spec::kHostnameFile),
                     .hosts = base::JoinPath(place.path, kHosts),
                     .resolv_conf = base::JoinPath(place.path, kResolvConf)};
@@ -158,7 +158,7 @@ absl::StatusOr<PodFiles> PlacePodFiles(const sandbox::Sandbox& sandbox, const ba
 
 void RemoveContainerLink(const sandbox::Sandbox& sandbox, const base::Paths& paths,
                          const base::ContainerId& container) {
-  const absl::StatusOr<Place> place = Find(sandbox, paths);
+  const absl::StatusOr<Place> place = FindFiles(sandbox, paths);
   if (!place.ok() || !place->directory.valid()) return;
   const AsPodRoot owner = AsRootOf(sandbox);
   UnlinkHostname(place->directory.get(), container.str());

@@ -54,12 +54,6 @@ metrics::MetricFilesystem FilesystemAt(const std::string& directory) {
   return filesystem;
 }
 
-// What the client asked for; empty for the default, which pods share.
-std::string AskedParent(const sandbox::Sandbox& sandbox) {
-  return sandbox.Read(
-      [](const store::SandboxRecord& record) { return record.config.linux().cgroup_parent(); });
-}
-
 void FillDevices(metrics::ContainerReadings& readings) {
   for (const cgroup::BlockDeviceStats& device : readings.stats.block_devices)
     readings.devices.push_back({device, linux::BlockDeviceName(device.major, device.minor)});
@@ -158,16 +152,8 @@ std::vector<Reading> Stats::Readings(const std::vector<ContainerPtr>& containers
                                                   Meter::Processes::kCount);
                         }});
   }
-  std::map<std::string, int> pods;
-  if (!sandboxes.empty()) {
-    for (const SandboxPtr& sandbox : core_.objects.sandboxes.List()) ++pods[AskedParent(*sandbox)];
-  }
-  for (const SandboxPtr& sandbox : sandboxes) {
-    const std::string parent = AskedParent(*sandbox);
-    const bool own_parent = !parent.empty() && pods[parent] == 1;
-    readings.push_back({sandbox->meter().read_at_ns(),
-                        [this, sandbox, own_parent] { ReadPod(*sandbox, own_parent); }});
-  }
+  for (const SandboxPtr& sandbox : sandboxes)
+    readings.push_back({sandbox->meter().read_at_ns(), [this, sandbox] { ReadPod(*sandbox); }});
   return readings;
 }
 
@@ -179,14 +165,20 @@ void Stats::Refresh(const std::vector<ContainerPtr>& containers,
   if (!ReadOldestFirst(std::move(readings), give_up)) left_out_ns_ = base::MonotonicNanos();
 }
 
-// The group kubelet made for the pod counts on when containers come and go. Where several pods
-// share a parent (crictl's have none of their own) the pod is the sum of its groups.
-void Stats::ReadPod(sandbox::Sandbox& sandbox, bool own_parent) const {
-  const std::string pause = core_.CgroupPath(sandbox);
-  const std::string above = cgroup::GroupAbove(pause);
-  sandbox.meter().Read(core_.cgroups.layout(), own_parent && !above.empty() ? above : pause,
+// The group kubelet made for the pod counts on when containers come and go. Another pod (crictl's)
+// is the sum of its groups.
+void Stats::ReadPod(sandbox::Sandbox& sandbox) const {
+  const std::string group = PodGroup(sandbox);
+  sandbox.meter().Read(core_.cgroups.layout(), group.empty() ? core_.CgroupPath(sandbox) : group,
                        Meter::Processes::kLeaveOut);
   sandbox.SetInterfaces(Interfaces(sandbox).value_or(std::vector<cni::InterfaceStats>()));
+}
+
+std::string Stats::PodGroup(const sandbox::Sandbox& sandbox) const {
+  const std::string uid = sandbox.Read(
+      [](const store::SandboxRecord& record) { return record.config.metadata().uid(); });
+  std::string group = cgroup::GroupAbove(core_.CgroupPath(sandbox));
+  return IsPodGroup(group, uid) ? group : "";
 }
 
 ContainerUsage Stats::Container(container::Container& container) const {
@@ -243,9 +235,8 @@ metrics::MetricLabels Stats::PodLabels(const store::SandboxRecord& pod) const {
 
 absl::StatusOr<metrics::ContainerReadings> Stats::PodMetrics(sandbox::Sandbox& sandbox) {
   const store::SandboxRecord pod = sandbox.record();
-  const std::string group = cgroup::GroupAbove(core_.CgroupPath(sandbox));
-  if (!IsPodGroup(group, pod.config.metadata().uid()))
-    return absl::NotFoundError("the pod has no group of its own");
+  const std::string group = PodGroup(sandbox);
+  if (group.empty()) return absl::NotFoundError("kubelet has made no group for the pod");
   metrics::ContainerReadings readings;
   CRISP_ASSIGN_OR_RETURN(readings.stats, core_.cgroups.ReadStats(group, cgroup::Detail::kAll,
                                                                  &sandbox.meter().files()));

@@ -44,7 +44,9 @@ class Stats final : public StatsApi {
   void MeasureHost();
   std::vector<Reading> Readings(const std::vector<ContainerPtr>& containers,
                                 const std::vector<SandboxPtr>& sandboxes);
-  void ReadPod(sandbox::Sandbox& sandbox, bool own_parent) const;
+  void ReadPod(sandbox::Sandbox& sandbox) const;
+  // The one that kubelet has made for the pod; empty when it is in another one.
+  std::string PodGroup(const sandbox::Sandbox& sandbox) const;
   linux::OpenFiles CountOpenFiles(const container::Container& container, uint64_t most) const;
 
   Core& core_;
