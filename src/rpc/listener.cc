@@ -69,8 +69,10 @@ absl::Status Listener::Listen() {
   const auto* generic = reinterpret_cast<const sockaddr*>(&address);
   const base::UniqueFd probe = StreamSocket();
   if (!probe.valid()) return base::Errno("socket", path_);
-  // A socket that another process serves must not be taken over; its queue may be full.
-  if (connect(probe.get(), generic, sizeof(address)) == 0 || errno == EAGAIN) {
+  // A socket that another process serves must not be taken over. Its queue may be full, and it may
+  // be of another type.
+  if (connect(probe.get(), generic, sizeof(address)) == 0 || errno == EAGAIN ||
+      errno == EPROTOTYPE) {
     return absl::AlreadyExistsError(
         absl::StrCat("another process serves ", path_, Peer(probe.get())));
   }
@@ -83,7 +85,10 @@ absl::Status Listener::Listen() {
   // Before bind(2), which gives the file the socket's mode.
   if (fchmod(made.get(), 0600) != 0) return base::Errno("fchmod", path_);
   if (bind(made.get(), generic, sizeof(address)) != 0) return base::Errno("bind", path_);
-  socket_ = std::move(made);  // only now: Stop() removes the file, which must be this socket's
+  socket_ = std::move(made);
+  struct stat info;
+  if (lstat(path_.c_str(), &info) != 0) return base::Errno("stat", path_);
+  file_ = {info.st_dev, info.st_ino};
   if (listen(socket_.get(), SOMAXCONN) != 0) return base::Errno("listen", path_);
   return absl::OkStatus();
 }
@@ -110,7 +115,12 @@ void Listener::Run(grpc::Server& server) {
 
 void Listener::Stop() {
   if (!socket_.valid()) return;
-  (void)unlink(path_.c_str());  // before it is closed: a new crispd may make its own then
+  struct stat info;
+  // Another program may have put its own socket there (containerd does so when it starts). The
+  // number of the file stays taken as long as the socket is open. It is removed before that is
+  // closed: a new crispd may make its own then.
+  if (lstat(path_.c_str(), &info) == 0 && file_ == std::pair(info.st_dev, info.st_ino))
+    (void)unlink(path_.c_str());
   if (stop_.valid()) (void)eventfd_write(stop_.get(), 1);
   thread_.Join();
   socket_.reset();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <grpcpp/grpcpp.h>
+#include <sys/types.h>
 
 #include <memory>
 #include <string>
@@ -25,7 +26,8 @@ class Listener {
 
   // Accepts for `server`, which outlives Stop(). Called once.
   absl::Status Serve(grpc::Server& server);
-  // Removes the socket's file; connections that are open stay so.
+  // Removes the socket's file, unless another one has taken its place; connections that are open
+  // stay so.
   void Stop();
 
  private:
@@ -35,7 +37,8 @@ class Listener {
 
   const std::string path_;
   base::UniqueFd socket_;
-  base::UniqueFd stop_;  // an eventfd(2)
+  std::pair<dev_t, ino_t> file_;  // that bind(2) has made
+  base::UniqueFd stop_;           // an eventfd(2)
   base::Thread thread_;
 };
 

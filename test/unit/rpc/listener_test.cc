@@ -16,15 +16,28 @@
 namespace crisp::rpc {
 namespace {
 
+sockaddr_un AddressOf(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  return address;
+}
+
+// Another program's socket at `path`.
+base::UniqueFd Bind(const std::string& path, int type) {
+  base::UniqueFd fd(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+  const sockaddr_un address = AddressOf(path);
+  REQUIRE(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+  return fd;
+}
+
 // A client's sockets, made before the descriptors are taken away, which connect afterwards.
 struct Client {
   base::UniqueFd fd{socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
 
   bool Connect(const std::string& path) const {
-    sockaddr_un address = {};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    return connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+    const sockaddr_un address = AddressOf(path);
+    return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
   }
   // gRPC speaks first, with its SETTINGS (RFC 9113, 3.4).
   bool IsServed() const {
@@ -84,6 +97,26 @@ TEST_CASE("a socket that another process serves is not taken over, a stale one i
     REQUIRE(link(stale.c_str(), (stale + "2").c_str()) == 0);
   }
   CHECK(Listener::Open(stale + "2").ok());
+}
+
+TEST_CASE("a socket of another type that a process has open is not taken over") {
+  ServerFixture fixture;
+  const std::string path = fixture.directory + "/datagrams";
+  const base::UniqueFd other = Bind(path, SOCK_DGRAM);
+  const absl::Status taken = Listener::Open(path).status();
+  CHECK(absl::IsAlreadyExists(taken));
+  CHECK(taken.message() == "another process serves " + path);
+  CHECK(access(path.c_str(), F_OK) == 0);
+}
+
+TEST_CASE("a socket that another process has put in the place of this one stays") {
+  ServerFixture fixture;
+  const std::string path = fixture.directory + "/socket";
+  REQUIRE(unlink(path.c_str()) == 0);
+  const base::UniqueFd other = Bind(path, SOCK_STREAM);
+  fixture.server->Stop();
+  CHECK(access(path.c_str(), F_OK) == 0);
+  CHECK(access((fixture.directory + "/second").c_str(), F_OK) != 0);
 }
 
 TEST_CASE("a server with one address that is taken listens on none") {
