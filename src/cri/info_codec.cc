@@ -66,8 +66,6 @@ std::string ContainerInfo(const container::Container& container, const std::stri
                          {"pid", runs ? init->process.pid : 0},
                          {"startTicks", runs ? init->process.start_ticks : 0},
                          {"privileged", record.config.linux().security_context().privileged()},
-                         {"snapshotter", "overlayfs"},
-                         {"snapshotKey", record.id.str()},
                          {"phases", phases},
                          {"config", MessageJson(record.config)},
                          {"runtimeSpec", SpecJson(bundle)}});

@@ -178,7 +178,6 @@ TEST_CASE("verbose ContainerStatus has what node agents read, and no pid of a pr
   CHECK(running["pid"] == 9);
   CHECK(running["sandboxID"] == Id('a'));
   CHECK(running["privileged"] == false);
-  CHECK(running["snapshotter"] == "overlayfs");
   CHECK(running["config"]["metadata"]["name"] == "container-c");
   CHECK(running["runtimeSpec"]["linux"]["cgroupsPath"] == "/pod/ccc");
   CHECK(running["runtimeSpec"]["process"]["apparmorProfile"] == "crisp-default");
