@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "base/file.h"
 #include "cgroup/group_path.h"
 #include "cgroup/join.h"
 #include "fake_runtime.h"
@@ -202,11 +203,15 @@ TEST_CASE("the names of crisp 0.1 misled agents: the table notices wrong names")
             "OpenTelemetry, Java: ", "OpenTelemetry, JavaScript: "});
 }
 
-TEST_CASE("agents with a fixed list of sockets find crispd where it listens for them") {
+TEST_CASE("agents with a fixed list of sockets find crispd at the address that is shown for them") {
+  // A comment of deploy/config.toml.
+  constexpr absl::string_view kShown = "# address = [";
+  const std::string text = base::ReadFile(CRISP_DEPLOY_CONFIG).value();
+  const size_t start = text.find(std::string(kShown));
+  REQUIRE(start != std::string::npos);
   config::Config config;
-  REQUIRE(config::ApplyToml(
-              "address = ['/run/crisp/crisp.sock', '/run/containerd/containerd.sock']", config)
-              .ok());
+  REQUIRE(
+      config::ApplyToml(text.substr(start + 2, text.find('\n', start) - start - 2), config).ok());
   for (const NodeAgent& agent : test::NodeAgents()) {
     CAPTURE(agent.tool, agent.part);
     CHECK((agent.sockets.empty() ||
