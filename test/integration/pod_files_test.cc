@@ -134,6 +134,19 @@ TEST_CASE("a container's mountinfo has its own id, until it is removed") {
   CHECK(*base::ListDir(links) == std::vector<std::string>{two});
 }
 
+TEST_CASE("a container that cannot be made leaves no link in the pod's files") {
+  Pod pod(Daemon::Shared());
+  const std::string made = pod.Run(kIdle);
+  const v1::ContainerConfig bad = pod.ContainerConfig(kIdle, [](v1::ContainerConfig& config) {
+    v1::Mount& mount = *config.add_mounts();
+    mount.set_host_path("/dev/null/below");  // found out after the link is made
+    mount.set_container_path("/data");
+  });
+  CHECK(pod.TryCreate(bad).error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  const std::string links = absl::StrCat("/proc/", pod.HostPid(pod.id()), "/root/etc/containers");
+  CHECK(*base::ListDir(links) == std::vector<std::string>{made});
+}
+
 TEST_CASE("a pod whose files have no room for another link starts containers all the same") {
   Pod pod(Daemon::Shared(), SharedProcesses);
   const std::string greedy = pod.Run(kIdle, SeesPause);
