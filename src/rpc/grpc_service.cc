@@ -154,6 +154,13 @@ grpc::Status HandleStream(const char* name, grpc::ServerContext* context, const 
         &v1::List##Response::mutable_##items, &v1::Name##Response::mutable_##batch_items); \
   }
 
+// An RPC that crisp does not have. `what` follows "crisp does not".
+#define CRISP_UNIMPLEMENTED(Name, what)                                                  \
+  grpc::Status Name(grpc::ServerContext*, const v1::Name##Request*, v1::Name##Response*) \
+      override {                                                                         \
+    return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "crisp does not " what);        \
+  }
+
 // Everything on gRPC's synchronous interface but the events, whose streams may stay open for ever.
 using RuntimeBase =
     v1::RuntimeService::WithCallbackMethod_GetContainerEvents<v1::RuntimeService::Service>;
@@ -165,10 +172,9 @@ class RuntimeRpcs final : public RuntimeBase {
       grpc::CallbackServerContext*, const v1::GetEventsRequest*) override {
     return NewEventStream(front_.events);
   }
-  grpc::Status CheckpointContainer(grpc::ServerContext*, const v1::CheckpointContainerRequest*,
-                                   v1::CheckpointContainerResponse*) override {
-    return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "crisp does not checkpoint containers");
-  }
+  CRISP_UNIMPLEMENTED(CheckpointContainer, "checkpoint containers")
+  CRISP_UNIMPLEMENTED(CheckpointPod, "checkpoint pods")
+  CRISP_UNIMPLEMENTED(RestorePod, "restore pods from checkpoints")
   CRISP_RPC(Version, others)
   CRISP_RPC(Status, others)
   CRISP_RPC(RuntimeConfig, others)
@@ -216,6 +222,9 @@ class ImageRpcs final : public v1::ImageService::Service {
   CRISP_RPC(RemoveImage, stops)
   CRISP_RPC(ImageFsInfo, others)
   CRISP_STREAM(StreamImages, ListImages, images, images)
+  CRISP_UNIMPLEMENTED(PullSecurityProfile, "pull security profiles")
+  CRISP_UNIMPLEMENTED(ListSecurityProfiles, "pull security profiles")
+  CRISP_UNIMPLEMENTED(RemoveSecurityProfile, "pull security profiles")
 
  private:
   Front& front_;

@@ -14,6 +14,7 @@ namespace {
 namespace v1 = ::runtime::v1;
 
 constexpr char kUserns[] = "namespace_options.userns_options";
+constexpr char kCgroupns[] = "namespace_options.cgroupns_options";
 
 using Ranges = google::protobuf::RepeatedPtrField<v1::IDMapping>;
 
@@ -77,6 +78,10 @@ absl::StatusOr<std::optional<UserNamespace>> PodUserNamespace(const v1::Namespac
 }
 
 absl::Status CheckNamespaces(const v1::NamespaceOption& sandbox) {
+  if (sandbox.has_cgroupns_options()) {
+    return Invalid(kCgroupns, sandbox.cgroupns_options().ShortDebugString(),
+                   "is only possible for a container");
+  }
   CRISP_RETURN_IF_ERROR(CheckMode("namespace_options.network", sandbox.network(), false));
   CRISP_RETURN_IF_ERROR(CheckMode("namespace_options.ipc", sandbox.ipc(), false));
   CRISP_RETURN_IF_ERROR(CheckMode("namespace_options.pid", sandbox.pid(), false));

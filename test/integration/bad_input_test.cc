@@ -221,6 +221,14 @@ TEST_CASE("calls that are not built yet answer UNIMPLEMENTED") {
   Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::CheckpointContainer,
                     v1::CheckpointContainerRequest(), &response),
          Code::UNIMPLEMENTED, {"checkpoint"});
+  v1::CheckpointPodResponse pod;
+  Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::CheckpointPod,
+                    v1::CheckpointPodRequest(), &pod),
+         Code::UNIMPLEMENTED, {"checkpoint pods"});
+  v1::RestorePodResponse restored;
+  Expect(daemon.Try(daemon.runtime(), &v1::RuntimeService::Stub::RestorePod,
+                    v1::RestorePodRequest(), &restored),
+         Code::UNIMPLEMENTED, {"restore pods"});
 }
 
 TEST_CASE("a sysctl that is not namespaced and a value that the kernel refuses are errors") {

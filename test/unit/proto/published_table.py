@@ -2,8 +2,8 @@
 """Prints the published CRI contract as one sorted line per message, field, enum value and rpc.
 
 To regenerate (Go module proxy; needs protoc):
-    go mod download -json k8s.io/cri-api@v0.36.3    # in a temporary module; note "Dir"
-    ./published_table.py $Dir/pkg/apis/runtime/v1/api.proto > published_v0_36_3.txt
+    go mod download -json k8s.io/cri-api@v0.38.0-beta.0    # in a temporary module; note "Dir"
+    ./published_table.py $Dir/pkg/apis/runtime/v1/api.proto > published_v0_38_0.txt
 descriptor_test.cc prints our descriptor in the same form and wants no difference.
 """
 import pathlib

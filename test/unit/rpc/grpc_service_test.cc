@@ -1,4 +1,5 @@
 // How many calls of each kind a real gRPC server takes at once.
+#include "absl/strings/match.h"
 #include "server_fixture.h"
 
 namespace crisp::rpc {
@@ -82,6 +83,31 @@ TEST_CASE(
   fixture.gate.Open();
   CHECK(stops.Finish() == kStops);
   CHECK(execs.Finish() == 1);
+}
+
+// Answers UNIMPLEMENTED with a text that has `what`.
+template <typename Stub, typename Request, typename Response>
+bool IsUnimplemented(Stub& stub,
+                     grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                     const char* what) {
+  Response response;
+  const grpc::Status status =
+      client::CriClient::Call(stub, method, Request(), &response, absl::Seconds(20));
+  return status.error_code() == Code::UNIMPLEMENTED &&
+         absl::StrContains(status.error_message(), what);
+}
+
+TEST_CASE("calls that crisp does not have answer UNIMPLEMENTED and say what is missing") {
+  ServerFixture fixture;
+  Runtime& runtime = fixture.client->runtime();
+  CHECK(IsUnimplemented(runtime, &Runtime::CheckpointContainer, "checkpoint containers"));
+  CHECK(IsUnimplemented(runtime, &Runtime::CheckpointPod, "checkpoint pods"));
+  CHECK(IsUnimplemented(runtime, &Runtime::RestorePod, "restore pods"));
+  using Images = v1::ImageService::Stub;
+  Images& images = fixture.client->images();
+  CHECK(IsUnimplemented(images, &Images::PullSecurityProfile, "security profiles"));
+  CHECK(IsUnimplemented(images, &Images::ListSecurityProfiles, "security profiles"));
+  CHECK(IsUnimplemented(images, &Images::RemoveSecurityProfile, "security profiles"));
 }
 
 }  // namespace

@@ -130,6 +130,13 @@ TEST_CASE("a sandbox configuration with a bad field is refused, naming the field
          c.mutable_linux()->mutable_security_context()->add_supplemental_groups(1LL << 32);
        },
        "supplementalGroups[0]"},
+      {[](C& c) {
+         c.mutable_linux()
+             ->mutable_security_context()
+             ->mutable_namespace_options()
+             ->mutable_cgroupns_options();
+       },
+       "cgroupns_options"},
   };
   for (const SandboxCase& test : cases) {
     auto config = Proto<PodSandboxConfig>(kSandbox);
@@ -269,6 +276,12 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
        "namespace_options.pid"},
       {[](C& c) { SecurityOf(c).mutable_namespace_options()->set_pid(::runtime::v1::TARGET); },
        "targetContainerName"},
+      {[](C& c) { SecurityOf(c).mutable_namespace_options()->mutable_cgroupns_options(); },
+       "cgroupns_options"},
+      {[](C& c) {
+         SecurityOf(c).set_cgroup_mount_mode(::runtime::v1::CGROUP_MOUNT_MODE_READ_ONLY);
+       },
+       "cgroup_mount_mode"},
   };
   const auto sandbox = Proto<PodSandboxConfig>(kSandbox);
   for (const ContainerCase& test : cases) {
