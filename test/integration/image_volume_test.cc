@@ -1,4 +1,4 @@
-// Images as volumes, as critest (cri-tools main, pkg/validate/image_volume.go) and kubelet use
+// Images as volumes, as critest (cri-tools v1.37.0, pkg/validate/image_volume.go) and kubelet use
 // them.
 #include <unistd.h>
 

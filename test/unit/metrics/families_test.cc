@@ -10,7 +10,7 @@ namespace {
 
 namespace v1 = ::runtime::v1;
 
-// What critest (cri-tools main, pkg/validate/pod.go) wants described.
+// What critest (cri-tools v1.37.0, pkg/validate/pod.go) wants described.
 const std::set<std::string> kNames = {"container_blkio_device_usage_total",
                                       "container_cpu_cfs_periods_total",
                                       "container_cpu_cfs_throttled_periods_total",
