@@ -81,6 +81,26 @@ TEST_CASE("a sub-directory of an image is mounted alone") {
   CHECK(pod.ContainerStatus(container).mounts(0).image_sub_path() == "etc");
 }
 
+TEST_CASE("noexec of an image volume takes effect, and other options than its three are refused") {
+  Pod pod(Daemon::Shared());
+  pod.daemon().Pull(kVolume);
+  const auto with = [](const std::string& option) {
+    return [option](v1::ContainerConfig& config) {
+      WithVolume(kVolume)(config);
+      config.mutable_mounts(0)->add_mount_options(option);
+    };
+  };
+  const std::string container = pod.Run({"sleep", "1000"}, with("noexec"));
+  const ExecResult run = pod.Exec(container, {"sh", "-c", "/volume/bin/ls /volume"});
+  CHECK(run.exit_code == 126);
+  CHECK(absl::StrContains(run.err, "Permission denied"));
+  CHECK(pod.Exec(container, {"ls", "/volume/bin/ls"}).exit_code == 0);
+  CHECK(pod.ContainerStatus(container).mounts(0).mount_options(0) == "noexec");
+  const grpc::Status refused = pod.TryCreate(pod.ContainerConfig({"true"}, with("exec")));
+  CHECK(refused.error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  CHECK(absl::StrContains(refused.error_message(), "volumeMounts[0].mountOptions \"exec\""));
+}
+
 TEST_CASE("images are mounted below each other, and an image of a single layer works") {
   Pod pod(Daemon::Shared());
   pod.daemon().Pull(kVolume);

@@ -1,6 +1,8 @@
 // Specs to launch plans. The specs are the golden files of src/spec (test/unit/spec/golden/
 // <case>.json), their plans are golden/<case>.txt here, so that a review shows what a change means
 // from the CRI request to the child's steps. UPDATE_GOLDEN=1 writes the plans again.
+#include <sys/mount.h>
+
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
@@ -133,6 +135,10 @@ TEST_CASE("image mounts come before what is mounted below them") {
   std::string order;
   for (const MountPlan& entry : plan->mounts) absl::StrAppend(&order, entry.destination, " ");
   CHECK(order == "/a /image /image/sub /z ");
+  constexpr uint64_t kAlways = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  CHECK(plan->mounts[1].options.top.set == kAlways);
+  mount.set_noexec(true);
+  CHECK(CompileLaunch(spec, start)->mounts[1].options.top.set == (kAlways | MOUNT_ATTR_NOEXEC));
   mount.mutable_rootfs()->set_upper("u");
   CHECK(Refusal(spec, start) == "/image: an image mount must not have an upper directory");
 }

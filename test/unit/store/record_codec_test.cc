@@ -101,6 +101,26 @@ TEST_CASE("a container's record reads back as it was, with and without an outcom
   CHECK_FALSE(running.outcome.has_value());
 }
 
+TEST_CASE("an image volume reads back as it was, also one of a crispd that knew no noexec") {
+  ContainerRecord before = Container();
+  before.image_volumes = {{.container_path = "/i",
+                           .image_id = "sha256:4",
+                           .chain_ids = {oci::ChainId("sha256:5")},
+                           .sub_path = "x",
+                           .noexec = true}};
+  ContainerRecord after;
+  REQUIRE(Decode(Encode(before), after).ok());
+  REQUIRE(after.image_volumes.size() == 1);
+  CHECK(after.image_volumes[0].noexec);
+  CHECK(after.image_volumes[0].sub_path == "x");
+  CHECK(after.image_volumes[0].chain_ids == before.image_volumes[0].chain_ids);
+  const std::string old = absl::StrReplaceAll(Encode(before), {{"\"noexec\":true,", ""}});
+  REQUIRE(old.size() < Encode(before).size());
+  ContainerRecord of_old;
+  REQUIRE(Decode(old, of_old).ok());
+  CHECK_FALSE(of_old.image_volumes.at(0).noexec);
+}
+
 TEST_CASE("what a newer crispd added inside is passed over, another version is not") {
   const std::string text = Encode(Sandbox());
   SandboxRecord record;
