@@ -74,5 +74,9 @@ bool IdMapTree(int tree, int user_namespace, bool recursive);
 // The host's id for an id of the container; the same number where no mapping covers it.
 uint32_t HostId(const std::vector<oci::IdMapping>& mappings, uint32_t id);
 bool PrepareProcess(BuildContext& context);
+// The user that the container's program runs as gets the group that it may divide, and of its files
+// those that the kernel lists for that. The limits stay root's (OCI runtime-spec, config-linux.md,
+// "Cgroup ownership").
+bool GiveCgroup(BuildContext& context);
 
 }  // namespace crisp::shim

@@ -143,7 +143,7 @@ bool AwaitCgroup(BuildContext& context) {
                         .oom_file = ""});
   if (!group.ok()) return context.Fail(group.status());
   context.cgroup = *std::move(group);
-  return PrepareCgroupBinds(context);
+  return GiveCgroup(context) && PrepareCgroupBinds(context);
 }
 
 [[noreturn]] void RunChild(const BuildContext& context) {

@@ -109,9 +109,14 @@ int64_t ExecSession::kill_at_ns() const {
 
 void ExecSession::Kill() {
   killed_ = true;
+  SendKill();
+  Advance();
+}
+
+void ExecSession::SendKill() const {
+  if (pid_ > 0 && !exited_) kill(pid_, SIGKILL);
   // Fails only when the group is gone, and with it everything that was in it.
   (void)cgroup::KillGroup(group_.get());
-  Advance();
 }
 
 void ExecSession::Hangup() {
@@ -123,7 +128,7 @@ void ExecSession::Hangup() {
 void ExecSession::OnLaunched() {
   pid_ = launch_->child();
   base::UniqueFd master = launch_->TakeTerminal();
-  if (killed_) (void)cgroup::KillGroup(group_.get());  // as in Advance()
+  if (killed_) SendKill();  // as in Advance()
   if (launch_->ok()) {
     started_ = true;
     base::Failpoint("shim: exec runs");
@@ -133,8 +138,7 @@ void ExecSession::OnLaunched() {
     if (connection_ != nullptr && !connection_->Send(reply, master.get())) Hangup();
   } else {
     exited_ = pid_ == 0;
-    (void)cgroup::KillGroup(
-        group_.get());  // a process whose helper was killed, or that said it failed, goes on
+    SendKill();  // a process whose helper was killed, or that said it failed, goes on
   }
   Advance();
 }
@@ -169,7 +173,7 @@ void ExecSession::Advance() {
   if ((killed_ || !started_) && !gone) {
     // Once more: before Linux 6.14 a fork could escape cgroup.kill. The group's next event comes
     // when it is empty.
-    if (killed_) (void)cgroup::KillGroup(group_.get());
+    if (killed_) SendKill();
     return;
   }
   Report();

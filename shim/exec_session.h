@@ -74,6 +74,9 @@ class ExecSession final : public EventSource, public LaunchOwner {
   // What a process without crispd writes; then rests, as it may write without end.
   void Discard(Reader& reader);
   int64_t kill_at_ns() const;
+  // To the group, and to the process, which may have moved itself out of it where the container has
+  // writable cgroups.
+  void SendKill() const;
   void Advance();
   void Report();
   bool IsEmpty() const;

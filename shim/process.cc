@@ -1,6 +1,7 @@
 // What only root on the host can give a process: a lower OOM score, higher limits and priorities,
-// the ownership of its pipes.
+// the ownership of its pipes and of its cgroup.
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -9,7 +10,9 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "base/file.h"
 #include "base/unique_fd.h"
 #include "shim/build_context.h"
 #include "shim/child/step.h"
@@ -87,6 +90,16 @@ bool GiveStdio(BuildContext& context) {
   return true;
 }
 
+// Whether the container may make groups below its own: its cgroup2 mount is writable, and shows
+// nothing but that group.
+bool HasOwnCgroups(const LaunchPlan& plan) {
+  const auto writable = [](const MountPlan& mount) {
+    return mount.kind == MountKind::kCgroup && (mount.options.top.set & MOUNT_ATTR_RDONLY) == 0;
+  };
+  return plan.IsNew(CLONE_NEWCGROUP) && plan.cgroup_binds.empty() &&
+         std::any_of(plan.mounts.begin(), plan.mounts.end(), writable);
+}
+
 // A detached procfs of the builder's own: no mount can hide its files, and no other process can
 // reach it.
 bool OpenPrivateProc(BuildContext& context) {
@@ -115,6 +128,24 @@ uint32_t HostId(const std::vector<oci::IdMapping>& mappings, uint32_t id) {
       return map.host_id + (id - map.container_id);
   }
   return id;
+}
+
+bool GiveCgroup(BuildContext& context) {
+  if (!HasOwnCgroups(context.plan)) return true;
+  const uid_t uid = HostId(context.plan.uid_mappings, context.plan.process.uid);
+  if (uid == 0) return true;
+  const int group = context.cgroup.v2.get();
+  constexpr gid_t kSame = static_cast<gid_t>(-1);
+  if (fchown(group, uid, kSame) != 0) return context.Fail("chown the cgroup");
+  const absl::StatusOr<std::string> names = base::ReadFile("/sys/kernel/cgroup/delegate");
+  if (!names.ok()) return context.Fail(names.status());
+  for (const absl::string_view name : absl::StrSplit(*names, '\n', absl::SkipEmpty())) {
+    // Of a controller that the group does not have there are no files.
+    if (fchownat(group, std::string(name).c_str(), uid, kSame, AT_SYMLINK_NOFOLLOW) != 0 &&
+        errno != ENOENT)
+      return context.Fail(absl::StrCat("chown ", name, " of the cgroup"));
+  }
+  return true;
 }
 
 bool PrepareProcess(BuildContext& context) {

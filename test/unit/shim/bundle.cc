@@ -197,7 +197,9 @@ shim_client::LaunchedShim Bundle::Launch(const oci::Spec& spec) {
   REQUIRE(created.ok());
   const cgroup::Directories directories = Groups().layout().At(cgroup_path_);
   request_.set_cgroup_v2(directories.v2);
-  for (const std::string& directory : directories.v1) request_.add_cgroup_v1(directory);
+  if (!only_cgroup2_) {
+    for (const std::string& directory : directories.v1) request_.add_cgroup_v1(directory);
+  }
   const shim_client::Launcher& launcher = launcher_.has_value() ? *launcher_ : Shims();
   absl::StatusOr<shim_client::LaunchedShim> shim = launcher.Launch(path_, id_);
   INFO(shim.status());

@@ -52,6 +52,9 @@ class Bundle {
   shim::v1::Start& request() { return request_; }
   cgroup::Resources& limits() { return limits_; }
 
+  // The container is put into its cgroup2 group only, as on a host without cgroup v1; before the
+  // start.
+  void UseOnlyCgroup2() { only_cgroup2_ = true; }
   // Adds a file to the rootfs; before the start.
   void AddFile(const std::string& name, const std::string& text, mode_t mode = 0755);
 
@@ -94,6 +97,7 @@ class Bundle {
   std::string cgroup_path_;
   shim::v1::Start request_;
   cgroup::Resources limits_;
+  bool only_cgroup2_ = false;
   std::optional<shim_client::Launcher> launcher_;
   std::optional<shim_client::LaunchedShim> shim_;
   pid_t shim_pid_ = 0;

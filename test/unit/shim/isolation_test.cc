@@ -357,6 +357,85 @@ TEST_CASE("files of rootfs and idmapped volumes have their owners in a user name
   REQUIRE(base::RemoveTree(volume).ok());
 }
 
+// Prints the owner of its group, of a file for processes and of a limit; then it divides the group.
+constexpr char kDivide[] =
+    "exec 2>&1; cd /sys/fs/cgroup; stat -c %u . cgroup.procs cgroup.max.depth; "
+    "mkdir own && echo 0 >own/cgroup.procs && grep ^0:: /proc/self/cgroup; "
+    "(echo 1 >cgroup.max.depth) 2>/dev/null || echo refused";
+
+oci::Spec WithWritableCgroups(uint32_t uid) {
+  oci::Spec spec = ShellSpec(kDivide);
+  spec.process.user = {.uid = uid, .gid = uid, .umask = {}, .additional_gids = {}};
+  for (oci::Mount& mount : spec.mounts) {
+    if (mount.type == "cgroup") mount.options.back() = "rw";
+  }
+  return spec;
+}
+
+TEST_CASE("a writable mount of its own cgroup2 group is the user's to divide, its limits are not",
+          "[shim][isolation]") {
+  Bundle bundle;
+  bundle.UseOnlyCgroup2();
+  CHECK(bundle.Run(WithWritableCgroups(1000)) == "1000\n1000\n0\n0::/own\nrefused\n");
+
+  // A user namespace has no id for root of the host.
+  for (const uint32_t uid : {0, 1000}) {
+    Bundle mapped;
+    mapped.UseOnlyCgroup2();
+    oci::Spec spec = WithWritableCgroups(uid);
+    spec.linux_.namespaces.push_back({"user", ""});
+    spec.linux_.uid_mappings = {{0, 200000, 65536}};
+    spec.linux_.gid_mappings = {{0, 200000, 65536}};
+    CHECK(mapped.Run(spec) == absl::StrCat(uid, "\n", uid, "\n65534\n0::/own\nrefused\n"));
+    struct stat info;
+    REQUIRE(stat(mapped.group().c_str(), &info) == 0);
+    CHECK(info.st_uid == 200'000 + uid);
+  }
+}
+
+TEST_CASE("an exec that moves itself out of its cgroup is killed all the same",
+          "[shim][isolation]") {
+  Bundle bundle;
+  bundle.UseOnlyCgroup2();
+  oci::Spec spec = WithWritableCgroups(0);
+  spec.process.args = {"sleep", "1000"};
+  REQUIRE(bundle.Start(spec).ok());
+  const base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  const auto session = shim_client::ExecSession::Open(
+      bundle.path(),
+      {"sh", "-c", "cd /sys/fs/cgroup; mkdir own; echo 0 >own/cgroup.procs; exec sleep 1000"},
+      false, {null.get(), null.get(), null.get()}, DeadlineIn(20'000));
+  INFO(session.status());
+  REQUIRE(session.ok());
+  const std::string moved = bundle.group() + "/own/cgroup.procs";
+  Await(moved, [](const std::string& pids) { return !pids.empty(); });
+  REQUIRE(session->Kill().ok());
+  CHECK(session->Wait(DeadlineIn(20'000)).value_or(-1) == 137);
+  CHECK(Slurp(moved).empty());
+}
+
+TEST_CASE("a read-only mount of its cgroups, or the host's cgroups, leave the group root's",
+          "[shim][isolation]") {
+  for (const bool own_namespace : {true, false}) {
+    CAPTURE(own_namespace);
+    Bundle bundle;
+    bundle.UseOnlyCgroup2();
+    oci::Spec spec = WithWritableCgroups(1000);
+    spec.process.args = {"true"};
+    if (own_namespace) {
+      for (oci::Mount& mount : spec.mounts) {
+        if (mount.type == "cgroup") mount.options.back() = "ro";
+      }
+    } else {
+      spec.linux_.namespaces.pop_back();  // "cgroup"
+    }
+    bundle.Run(spec);
+    struct stat info;
+    REQUIRE(stat(bundle.group().c_str(), &info) == 0);
+    CHECK(info.st_uid == 0);
+  }
+}
+
 TEST_CASE("execs and terminals work in a user namespace", "[shim][isolation]") {
   Bundle bundle;
   oci::Spec spec = DefaultSpec({"sleep", "1000"});
