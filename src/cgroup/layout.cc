@@ -94,6 +94,20 @@ std::string FindV2Mount(absl::string_view mountinfo) {
   return "";
 }
 
+bool HasNsdelegate(absl::string_view mountinfo) {
+  for (const MountLine& mount : CgroupMounts(mountinfo)) {
+    if (mount.type != "cgroup2") continue;
+    const std::vector<absl::string_view> options = absl::StrSplit(mount.super_options, ',');
+    return std::find(options.begin(), options.end(), "nsdelegate") != options.end();
+  }
+  return false;
+}
+
+absl::StatusOr<bool> HasNsdelegateNow() {
+  CRISP_ASSIGN_OR_RETURN(const std::string mountinfo, base::ReadFile("/proc/self/mountinfo"));
+  return HasNsdelegate(mountinfo);
+}
+
 std::string HugepageSize(absl::string_view directory_name) {
   uint64_t kib = 0;
   if (!absl::ConsumePrefix(&directory_name, "hugepages-") ||

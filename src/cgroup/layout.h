@@ -55,6 +55,11 @@ struct Layout {
 absl::StatusOr<Layout> ParseLayout(absl::string_view mountinfo, absl::string_view v2_controllers);
 // Mount point of the first cgroup2 mount in the text of /proc/self/mountinfo, or empty.
 std::string FindV2Mount(absl::string_view mountinfo);
+// Whether that mount has the option nsdelegate: a process cannot change the limits of the group at
+// the root of its cgroup namespace, and moves no process over that root. Pure.
+bool HasNsdelegate(absl::string_view mountinfo);
+// The same of the host at this moment: whoever mounts cgroup2 anew without the option ends it.
+absl::StatusOr<bool> HasNsdelegateNow();
 // Turns "hugepages-2048kB", a name in /sys/kernel/mm/hugepages, into "2MB", as hugetlb's files are
 // named. Empty for another name.
 std::string HugepageSize(absl::string_view directory_name);

@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "cgroup/layout.h"
 #include "layers/declared_volumes.h"
 #include "layers/image_names.h"
 #include "layers/image_volumes.h"
@@ -90,6 +91,17 @@ absl::Status MakeLogDirectory(const std::string& log_path) {
   if (log_path.empty()) return absl::OkStatus();
   return base::Prefix(base::MakeDirs(log_path.substr(0, log_path.rfind('/')), 0755),
                       "make log directory");
+}
+
+// Reads the host's mounts, which takes milliseconds beside hundreds of pods, only for those that
+// need the answer.
+absl::StatusOr<spec::CgroupHost> FindCgroupHost(const cgroup::Layout& layout,
+                                                const v1::ContainerConfig& config) {
+  spec::CgroupHost host = {.v2 = layout.v2_only(), .nsdelegate = false};
+  if (config.linux().security_context().cgroup_mount_mode() == v1::CGROUP_MOUNT_MODE_READ_WRITE) {
+    CRISP_ASSIGN_OR_RETURN(host.nsdelegate, cgroup::HasNsdelegateNow());
+  }
+  return host;
 }
 
 // Also ends a long copy of volumes. A caller that leaves does not end it: kubelet comes again, and
@@ -178,6 +190,8 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
   CRISP_ASSIGN_OR_RETURN(const PodFiles files, PlacePodFiles(sandbox, core_.paths, record.id));
   base::Failpoint("create container: link to the hostname made");
   CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(pod));
+  CRISP_ASSIGN_OR_RETURN(const spec::CgroupHost cgroup_host,
+                         FindCgroupHost(core_.cgroups.layout(), config));
   CRISP_ASSIGN_OR_RETURN(
       const layers::DeclaredVolumes volumes,
       layers::PlaceVolumes(core_.snapshots, record.id.str(), config, image.config, layers));
@@ -195,7 +209,7 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
                                               .hostname_path = files.hostname,
                                               .resolv_conf_path = files.resolv_conf,
                                               .hosts_path = files.hosts,
-                                              .cgroup_v2 = core_.cgroups.layout().v2_only(),
+                                              .cgroup_host = cgroup_host,
                                               .cdi = cdi_,
                                               .volumes = volumes.places}));
   for (const std::string& warning : result.warnings)

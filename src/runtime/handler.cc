@@ -5,7 +5,8 @@
 namespace crisp::runtime {
 
 Handlers::Handlers() {
-  const HandlerFeatures native = {.recursive_read_only_mounts = true, .user_namespaces = true};
+  const HandlerFeatures native = {
+      .recursive_read_only_mounts = true, .user_namespaces = true, .cgroup_namespaces = true};
   for (const char* name : {"", "crisp"})
     all_.push_back({.name = name, .kind = HandlerKind::kNative, .features = native});
 }

@@ -18,6 +18,7 @@ enum class HandlerKind {
 struct HandlerFeatures {
   bool recursive_read_only_mounts = false;
   bool user_namespaces = false;
+  bool cgroup_namespaces = false;
 };
 
 struct Handler {

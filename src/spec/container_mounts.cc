@@ -34,7 +34,7 @@ oci::Mount MakeMount(std::string destination, const char* type, std::string sour
 }
 
 // The defaults of containerd and Docker, in their order.
-std::vector<oci::Mount> DefaultMounts(bool privileged) {
+std::vector<oci::Mount> DefaultMounts(bool privileged, const CgroupView& cgroups) {
   const char* access = privileged ? "rw" : "ro";
   return {MakeMount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
           MakeMount(kDev, "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}),
@@ -43,7 +43,7 @@ std::vector<oci::Mount> DefaultMounts(bool privileged) {
           MakeMount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
           MakeMount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}),
           MakeMount("/sys/fs/cgroup", "cgroup", "cgroup",
-                    {"nosuid", "noexec", "nodev", "relatime", access})};
+                    {"nosuid", "noexec", "nodev", "relatime", cgroups.writable ? "rw" : "ro"})};
 }
 
 // The sandbox's files, from where runtime/pod_files.h has put them.
@@ -261,7 +261,9 @@ absl::StatusOr<ContainerMounts> MakeContainerMounts(const ContainerInput& input,
     return std::find(taken.begin(), taken.end(), path) != taken.end();
   };
   const bool own_dev = is_taken(kDev);
-  for (oci::Mount& mount : DefaultMounts(IsPrivileged(input.config.linux().security_context()))) {
+  const v1::LinuxContainerSecurityContext& context = input.config.linux().security_context();
+  CRISP_ASSIGN_OR_RETURN(const CgroupView cgroups, MakeCgroupView(context, input.cgroup_host));
+  for (oci::Mount& mount : DefaultMounts(IsPrivileged(context), cgroups)) {
     if (is_taken(mount.destination) || (own_dev && IsBelow(mount.destination, kDev))) continue;
     const bool host_network =
         input.sandbox_config.linux().security_context().namespace_options().network() == v1::NODE;

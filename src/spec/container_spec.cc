@@ -49,9 +49,8 @@ absl::StatusOr<std::vector<oci::Namespace>> ContainerNamespaces(const ContainerI
     result.push_back({"pid", of(input.sandbox_pid, "pid")});
   }
   if (userns) result.push_back({"user", of(input.sandbox_pid, "user")});
-  // A privileged container sees the host's cgroups, which its tools expect. On cgroup v1 the shim
-  // binds the container's own cgroup directories instead.
-  if (input.cgroup_v2 && !IsPrivileged(context)) result.push_back({"cgroup", ""});
+  CRISP_ASSIGN_OR_RETURN(const CgroupView cgroups, MakeCgroupView(context, input.cgroup_host));
+  if (cgroups.own_namespace) result.push_back({"cgroup", ""});
   return result;
 }
 

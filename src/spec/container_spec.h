@@ -11,6 +11,7 @@
 #include "oci/runtime_spec.h"
 #include "runtime/v1/api.pb.h"
 #include "spec/cdi_files.h"
+#include "spec/cgroup_view.h"
 #include "spec/user.h"
 
 namespace crisp::spec {
@@ -36,7 +37,7 @@ struct ContainerInput {
   std::string hostname_path;
   std::string resolv_conf_path;
   std::string hosts_path;
-  bool cgroup_v2 = false;  // the host has only cgroup v2
+  CgroupHost cgroup_host = {};
   CdiFiles& cdi;
   std::vector<DeclaredVolume> volumes = {};  // at spec::DeclaredPaths
 };

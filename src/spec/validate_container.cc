@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "spec/cdi.h"
+#include "spec/cgroup_view.h"
 #include "spec/container_mounts.h"
 #include "spec/devices.h"
 #include "spec/fields.h"
@@ -74,15 +75,7 @@ absl::Status CheckSecurityContext(const v1::LinuxContainerSecurityContext& conte
   CRISP_RETURN_IF_ERROR(CheckUser(context));
   CRISP_RETURN_IF_ERROR(CheckPaths("masked_paths", context.masked_paths()));
   CRISP_RETURN_IF_ERROR(CheckPaths("readonly_paths", context.readonly_paths()));
-  if (context.namespace_options().has_cgroupns_options()) {
-    return Invalid("namespace_options.cgroupns_options",
-                   context.namespace_options().cgroupns_options().ShortDebugString(),
-                   "is not supported");
-  }
-  if (context.cgroup_mount_mode() != v1::CGROUP_MOUNT_MODE_UNSPECIFIED) {
-    return Invalid("cgroup_mount_mode", v1::CgroupMountMode_Name(context.cgroup_mount_mode()),
-                   "is not supported");
-  }
+  CRISP_RETURN_IF_ERROR(CheckCgroupView(context));
   return CheckNamespaces(context.namespace_options(), sandbox.namespace_options());
 }
 

@@ -94,7 +94,7 @@ class PodShown {
                                        .hostname_path = spec::ContainerHostname(files, container_),
                                        .resolv_conf_path = files + "/resolv.conf",
                                        .hosts_path = files + "/hosts",
-                                       .cgroup_v2 = !v1_,
+                                       .cgroup_host = {.v2 = !v1_, .nsdelegate = false},
                                        .cdi = no_devices});
     INFO(result.status());
     REQUIRE(result.ok());

@@ -108,6 +108,20 @@ TEST_CASE("mount points with spaces are decoded") {
   CHECK(cgroup::FindV2Mount("1 2 0:3 / /a\\04 rw - cgroup2 none rw\n") == "/a\\04");
 }
 
+TEST_CASE("nsdelegate is an option of the first cgroup2 mount, and a whole word") {
+  const auto has = [](const char* options) {
+    return cgroup::HasNsdelegate(
+        absl::StrCat("1 2 0:2 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,nsdelegate\n"
+                     "1 2 0:3 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 ",
+                     options, "\n1 2 0:4 / /other rw - cgroup2 none rw,nsdelegate\n"));
+  };
+  CHECK(has("rw,nsdelegate,memory_recursiveprot"));
+  CHECK(has("nsdelegate"));
+  CHECK_FALSE(has("rw,memory_recursiveprot"));
+  CHECK_FALSE(has("rw,nsdelegate2"));
+  CHECK_FALSE(cgroup::HasNsdelegate(""));
+}
+
 TEST_CASE("huge page sizes are written as in hugetlb's file names") {
   CHECK(cgroup::HugepageSize("hugepages-2048kB") == "2MB");
   CHECK(cgroup::HugepageSize("hugepages-1048576kB") == "1GB");

@@ -129,9 +129,9 @@ TEST_CASE("Status tells whether the network is ready, and every handler's featur
   CHECK(response->runtime_handlers(1).features().user_namespaces());
   // What kubelet is told must be what CreateContainer takes: all that is not named here is false.
   CHECK(response->features().ShortDebugString() ==
-        "supplemental_groups_policy: true mount_options: true");
+        "supplemental_groups_policy: true mount_options: true cgroup_mount_mode: true");
   CHECK(response->runtime_handlers(0).features().ShortDebugString() ==
-        "recursive_read_only_mounts: true user_namespaces: true");
+        "recursive_read_only_mounts: true user_namespaces: true cgroup_namespaces: true");
   CHECK(response->info().empty());
   request.set_verbose(true);
   CHECK(Status(fake.api(), request, fake.call)->info().count("config") == 1);

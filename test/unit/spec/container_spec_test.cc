@@ -147,9 +147,8 @@ TEST_CASE("a container joins its sandbox's namespaces; its pid namespace may be 
   CheckRefused(Container(Options("pid: 9"), "").Make().status(), "pid 9");
 
   Container v1("");
-  ContainerInput input = v1.Input();
-  input.cgroup_v2 = false;
-  CHECK_THAT(NamespacesOf(ContainerSpec(input)->spec), !Catch::Contains("cgroup"));
+  v1.cgroup_host = {};
+  CHECK_THAT(NamespacesOf(v1.Spec()), !Catch::Contains("cgroup"));
 }
 
 TEST_CASE("a container has the user namespace of its pod, and may not ask for another") {

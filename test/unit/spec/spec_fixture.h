@@ -69,7 +69,7 @@ struct Container {
             .hostname_path = "/run/crisp/sandboxes/s/hostname",
             .resolv_conf_path = "/run/crisp/sandboxes/s/resolv.conf",
             .hosts_path = "/run/crisp/sandboxes/s/hosts",
-            .cgroup_v2 = true,
+            .cgroup_host = cgroup_host,
             .cdi = no_devices};
   }
 
@@ -86,6 +86,7 @@ struct Container {
   oci::ImageConfig image;
   ResolvedUser user = {.uid = 0, .gid = 0, .additional_gids = {0}, .home = "/root"};
   int32_t target_pid = 0;
+  CgroupHost cgroup_host = {.v2 = true, .nsdelegate = true};
 };
 
 }  // namespace crisp::spec

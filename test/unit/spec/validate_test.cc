@@ -276,12 +276,11 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
        "namespace_options.pid"},
       {[](C& c) { SecurityOf(c).mutable_namespace_options()->set_pid(::runtime::v1::TARGET); },
        "targetContainerName"},
+      // The empty message means POD.
       {[](C& c) { SecurityOf(c).mutable_namespace_options()->mutable_cgroupns_options(); },
-       "cgroupns_options"},
-      {[](C& c) {
-         SecurityOf(c).set_cgroup_mount_mode(::runtime::v1::CGROUP_MOUNT_MODE_READ_ONLY);
-       },
-       "cgroup_mount_mode"},
+       "namespace_options.cgroupns_options.mode \"POD\": must be CONTAINER or NODE"},
+      {[](C& c) { SecurityOf(c).set_cgroup_mount_mode(::runtime::v1::CgroupMountMode(7)); },
+       "cgroup_mount_mode 7"},
   };
   const auto sandbox = Proto<PodSandboxConfig>(kSandbox);
   for (const ContainerCase& test : cases) {
