@@ -35,6 +35,7 @@ absl::StatusOr<v1::StatusResponse> Status(const Api& runtime, const v1::StatusRe
     message->mutable_features()->set_cgroup_namespaces(handler.features.cgroup_namespaces);
   }
   response.mutable_features()->set_supplemental_groups_policy(true);
+  response.mutable_features()->set_user_namespaces_host_network(true);
   response.mutable_features()->set_mount_options(true);
   // Says that the field is known; whether the host can give READ_WRITE kubelet finds out itself.
   response.mutable_features()->set_cgroup_mount_mode(true);

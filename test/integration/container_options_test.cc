@@ -303,6 +303,29 @@ TEST_CASE("huge pages: kubelet's zero for every size is set where the host can l
   CHECK(absl::StrContains(status.error_message(), "page_size \"2 MB\""));
 }
 
+TEST_CASE("a pod on the host's network may have users of its own, as Status tells") {
+  Daemon& daemon = Daemon::Shared();
+  CHECK(daemon.Call(daemon.runtime(), &v1::RuntimeService::Stub::Status, {})
+            .features()
+            .user_namespaces_host_network());
+  Pod pod(daemon, [](v1::PodSandboxConfig& config) {
+    OwnUsers(config);
+    config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->set_network(
+        v1::NODE);
+  });
+  const std::string container = pod.Run({"sleep", "1000"});
+  const auto has_hosts = [pid = pod.HostPid(container)](const std::string& type) {
+    struct stat own, hosts;
+    REQUIRE(stat(absl::StrCat("/proc/", pid, "/ns/", type).c_str(), &own) == 0);
+    REQUIRE(stat(("/proc/self/ns/" + type).c_str(), &hosts) == 0);
+    return own.st_ino == hosts.st_ino;
+  };
+  CHECK(has_hosts("net"));
+  CHECK_FALSE(has_hosts("user"));
+  CHECK(pod.Exec(container, {"ls", "/sys/class/net/lo/address"}).exit_code == 0);
+  CHECK(absl::StrContains(pod.Exec(container, {"touch", "/sys/new"}).err, "Read-only file system"));
+}
+
 TEST_CASE("a dual-stack pod reports both addresses, IPv4 first, and both work") {
   if (access("/proc/sys/net/ipv6", F_OK) != 0) {
     printf("skipped: dual stack: this kernel has no IPv6\n");

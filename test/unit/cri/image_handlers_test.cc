@@ -129,7 +129,8 @@ TEST_CASE("Status tells whether the network is ready, and every handler's featur
   CHECK(response->runtime_handlers(1).features().user_namespaces());
   // What kubelet is told must be what CreateContainer takes: all that is not named here is false.
   CHECK(response->features().ShortDebugString() ==
-        "supplemental_groups_policy: true mount_options: true cgroup_mount_mode: true");
+        "supplemental_groups_policy: true user_namespaces_host_network: true mount_options: true "
+        "cgroup_mount_mode: true");
   CHECK(response->runtime_handlers(0).features().ShortDebugString() ==
         "recursive_read_only_mounts: true user_namespaces: true cgroup_namespaces: true");
   CHECK(response->info().empty());
