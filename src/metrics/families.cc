@@ -20,14 +20,22 @@ class Samples {
   Samples(const Family& family, const MetricLabels& labels, List& list)
       : family_(family), labels_(labels), list_(list) {}
 
-  void Add(uint64_t value, const std::vector<std::string>& extra = {});
+  void Add(uint64_t value, const std::vector<std::string>& extra = {}) { AddOne(value, extra); }
   // Nothing for a number the kernel does not give.
-  void Add(const cgroup::Count& value, uint64_t unit = 1,
-           const std::vector<std::string>& extra = {}) {
-    if (value.has_value()) Add(*value / unit, extra);
+  void Add(const cgroup::Count& value, const std::vector<std::string>& extra = {}) {
+    if (value.has_value()) AddOne(*value, extra);
+  }
+  // Of a time in nanoseconds.
+  void AddSeconds(const cgroup::Count& nanos, const std::vector<std::string>& extra = {}) {
+    if (!nanos.has_value()) return;
+    AddOne(*nanos / kNanos, extra)
+        .mutable_double_value()
+        ->set_value(static_cast<double>(*nanos) / kNanos);
   }
 
  private:
+  v1::Metric& AddOne(uint64_t value, const std::vector<std::string>& extra);
+
   const Family& family_;
   const MetricLabels& labels_;
   List& list_;
@@ -51,7 +59,7 @@ struct NetworkFamily {
   uint64_t cni::InterfaceStats::*value;
 };
 
-void Samples::Add(uint64_t value, const std::vector<std::string>& extra) {
+v1::Metric& Samples::AddOne(uint64_t value, const std::vector<std::string>& extra) {
   v1::Metric& metric = *list_.Add();
   metric.set_name(family_.name);
   metric.set_metric_type(family_.type);
@@ -61,6 +69,7 @@ void Samples::Add(uint64_t value, const std::vector<std::string>& extra) {
   }
   for (const std::string& label : extra) metric.add_label_values(label);
   metric.mutable_value()->set_value(value);
+  return metric;
 }
 
 using R = const ContainerReadings&;
@@ -97,19 +106,23 @@ uint64_t Reservation(R c) {
 
 void AddFailures(R c, Samples& to) {
   for (const char* scope : {"container", "hierarchy"}) {
-    to.Add(c.stats.memory.page_faults, 1, {"pgfault", scope});
-    to.Add(c.stats.memory.major_page_faults, 1, {"pgmajfault", scope});
+    to.Add(c.stats.memory.page_faults, {"pgfault", scope});
+    to.Add(c.stats.memory.major_page_faults, {"pgmajfault", scope});
   }
 }
 
 // As in cAdvisor, only of groups with a quota.
-void AddOfQuota(R c, const cgroup::Count& value, Samples& to, uint64_t unit = 1) {
-  if (Limit(c.resources.cpu_quota()) != 0) to.Add(value.value_or(0) / unit);
+void AddOfQuota(R c, const cgroup::Count& value, Samples& to) {
+  if (Limit(c.resources.cpu_quota()) != 0) to.Add(value.value_or(0));
+}
+
+void AddSecondsOfQuota(R c, const cgroup::Count& nanos, Samples& to) {
+  if (Limit(c.resources.cpu_quota()) != 0) to.AddSeconds(nanos.value_or(0));
 }
 
 void AddPressure(const std::optional<cgroup::Pressure>& pressure,
                  cgroup::PressureLine cgroup::Pressure::*line, Samples& to) {
-  if (pressure.has_value()) to.Add(((*pressure).*line).total_ns / kNanos);
+  if (pressure.has_value()) to.AddSeconds(((*pressure).*line).total_ns);
 }
 
 #define COUNTER(name, help, extra, ...)                                                \
@@ -125,21 +138,21 @@ using Keys = std::vector<const char*>;
 std::vector<Family> CpuFamilies() {
   return {
       COUNTER("cpu_usage_seconds_total", "CPU time consumed, in seconds.", Keys{"cpu"},
-              to.Add(c.stats.cpu.usage_ns, kNanos, {"total"})),
+              to.AddSeconds(c.stats.cpu.usage_ns, {"total"})),
       COUNTER("cpu_user_seconds_total", "CPU time in user mode, in seconds.", {},
-              to.Add(c.stats.cpu.user_ns, kNanos)),
+              to.AddSeconds(c.stats.cpu.user_ns)),
       COUNTER("cpu_system_seconds_total", "CPU time in the kernel, in seconds.", {},
-              to.Add(c.stats.cpu.system_ns, kNanos)),
+              to.AddSeconds(c.stats.cpu.system_ns)),
       COUNTER("cpu_cfs_periods_total", "Enforcement periods of the CPU quota.", {},
               AddOfQuota(c, c.stats.cpu.periods, to)),
       COUNTER("cpu_cfs_throttled_periods_total", "Periods in which the quota was used up.", {},
               AddOfQuota(c, c.stats.cpu.throttled_periods, to)),
       COUNTER("cpu_cfs_throttled_seconds_total", "Time spent throttled, in seconds.", {},
-              AddOfQuota(c, c.stats.cpu.throttled_ns, to, kNanos)),
+              AddSecondsOfQuota(c, c.stats.cpu.throttled_ns, to)),
       COUNTER("cpu_cfs_burst_periods_total", "Periods that took more than the quota.", {},
               AddOfQuota(c, c.stats.cpu.burst_periods, to)),
       COUNTER("cpu_cfs_burst_seconds_total", "Time above the quota, in seconds.", {},
-              AddOfQuota(c, c.stats.cpu.burst_ns, to, kNanos)),
+              AddSecondsOfQuota(c, c.stats.cpu.burst_ns, to)),
   };
 }
 
@@ -230,7 +243,7 @@ std::vector<Family> ProcessFamilies() {
       GAUGE("file_descriptors", "Open file descriptors.", {}, to.Add(c.file_descriptors)),
       GAUGE("sockets", "Open sockets.", {}, to.Add(c.sockets)),
       GAUGE("ulimits_soft", "Soft limits of the first process.", Keys{"ulimit"},
-            to.Add(c.max_open_files, 1, {"max_open_files"})),
+            to.Add(c.max_open_files, {"max_open_files"})),
   };
   for (Family& family : families) family.of = Of::kContainers;
   return families;
@@ -291,7 +304,7 @@ std::vector<Family> HostDependentFamilies() {
   families.push_back(
       GAUGE("hugetlb_max_usage_bytes", "Most huge pages in use so far, in bytes.", Keys{"pagesize"},
             for (const cgroup::HugetlbStats& pages
-                 : c.stats.hugetlb) to.Add(pages.max_usage_bytes, 1, {pages.page_size})));
+                 : c.stats.hugetlb) to.Add(pages.max_usage_bytes, {pages.page_size})));
   families.end()[-1].need = families.end()[-2].need = Need::kHugepages;
   return families;
 }

@@ -3,7 +3,8 @@
 // Sources: cAdvisor's lib/metrics/prometheus.go v0.60.5, and which of them kubelet 1.37.2 wants of
 // it: pkg/kubelet/server/server.go. ARCHITECTURE.md has the differences ("Metrics").
 //
-// CRI's values are whole numbers: seconds are rounded down.
+// Seconds have their fraction in double_value. `value` is rounded down, for kubelets before 1.38,
+// which know no other.
 #pragma once
 
 #include <cstdint>

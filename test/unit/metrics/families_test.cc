@@ -254,6 +254,22 @@ TEST_CASE("of a pod's group all but what only a container has") {
   CHECK(of_pod.at("container_memory_working_set_bytes") == 90);
 }
 
+TEST_CASE("times have a fraction, and beside it the whole seconds that kubelet 1.37 reads") {
+  v1::ContainerMetrics metrics;
+  AddContainerMetrics(kEverything, Readings(), metrics);
+  std::map<std::string, double> fractions;
+  for (const v1::Metric& metric : metrics.metrics()) {
+    CHECK(metric.has_value());
+    if (metric.has_double_value()) fractions[metric.name()] = metric.double_value().value();
+  }
+  CHECK(fractions.size() == 11);
+  CHECK(fractions["container_cpu_usage_seconds_total"] == Approx(3.9));
+  CHECK(fractions["container_cpu_user_seconds_total"] == Approx(2));
+  CHECK(fractions["container_cpu_cfs_throttled_seconds_total"] == Approx(1.5));
+  CHECK(fractions["container_cpu_cfs_burst_seconds_total"] == Approx(2.5));
+  CHECK(fractions["container_pressure_io_stalled_seconds_total"] == Approx(999e-9));
+}
+
 TEST_CASE("limits: what was asked, else the kernel's default; none is 0") {
   ContainerReadings readings = Readings();
   auto values = ValuesOf(readings);
