@@ -151,6 +151,9 @@ struct Linux {
   std::vector<Namespace> namespaces;
   std::vector<Device> devices;
   std::optional<Seccomp> seccomp;
+  // Counts together with `seccomp`: what one of the two denies is denied. Not in config.json, as
+  // the document has one profile; only in the filter beside it (ipc/seccomp_file.h).
+  std::optional<Seccomp> artifact_seccomp;
   std::string rootfs_propagation;
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;

@@ -17,7 +17,9 @@ namespace crisp::runtime {
 absl::Status WriteBundle(const std::string& bundle, const oci::Spec& spec) {
   CRISP_RETURN_IF_ERROR(base::MakeDirs(bundle, 0700));
   if (spec.linux_.seccomp.has_value()) {
-    CRISP_ASSIGN_OR_RETURN(const std::string filter, spec::CompileSeccomp(*spec.linux_.seccomp));
+    CRISP_ASSIGN_OR_RETURN(
+        const std::string filter,
+        spec::CompileSeccomp(*spec.linux_.seccomp, spec.linux_.artifact_seccomp));
     CRISP_RETURN_IF_ERROR(
         base::WriteFileAtomic(base::JoinPath(bundle, base::kSeccompFile), filter, 0600));
     base::Failpoint("bundle: seccomp filter written");

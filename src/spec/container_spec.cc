@@ -66,8 +66,8 @@ absl::StatusOr<std::vector<std::string>> Paths(
 }
 
 // Capabilities, profiles, masked and read-only paths.
-absl::Status AddConfinement(const v1::LinuxContainerSecurityContext& context,
-                            ContainerSpecResult& result) {
+absl::Status AddConfinement(const ContainerInput& input, ContainerSpecResult& result) {
+  const v1::LinuxContainerSecurityContext& context = input.config.linux().security_context();
   oci::Spec& spec = result.spec;
   ContainerCapabilities capabilities = CapabilitiesOf(context, HeldCapabilities());
   spec.process.capabilities = std::move(capabilities.sets);
@@ -85,6 +85,9 @@ absl::Status AddConfinement(const v1::LinuxContainerSecurityContext& context,
   CRISP_ASSIGN_OR_RETURN(spec.linux_.seccomp,
                          SelectSeccomp(context.has_seccomp() ? &context.seccomp() : nullptr,
                                        SeccompProfilePath(context), *spec.process.capabilities));
+  CRISP_ASSIGN_OR_RETURN(
+      spec.linux_.artifact_seccomp,
+      ArtifactSeccomp(context.seccomp(), input.seccomp_artifact, *spec.process.capabilities));
   return absl::OkStatus();
 }
 
@@ -102,7 +105,7 @@ absl::StatusOr<ContainerSpecResult> ContainerSpec(const ContainerInput& input) {
                          StopSignal(input.config, input.image, result.warnings));
   oci::Spec& spec = result.spec;
   CRISP_ASSIGN_OR_RETURN(spec.process, MakeContainerProcess(input));
-  CRISP_RETURN_IF_ERROR(AddConfinement(context, result));
+  CRISP_RETURN_IF_ERROR(AddConfinement(input, result));
   spec.root = {.path = "rootfs", .readonly = context.readonly_rootfs()};
   CRISP_ASSIGN_OR_RETURN(ContainerMounts mounts, MakeContainerMounts(input, userns.has_value()));
   spec.mounts = std::move(mounts.mounts);

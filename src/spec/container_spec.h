@@ -3,6 +3,7 @@
 // kInvalidArgument names field and value.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,8 @@ struct ContainerInput {
   std::string resolv_conf_path;
   std::string hosts_path;
   CgroupHost cgroup_host = {};
+  // The document that security_context.seccomp names, if its type is OCI and it was pulled.
+  std::optional<std::string> seccomp_artifact = {};
   CdiFiles& cdi;
   std::vector<DeclaredVolume> volumes = {};  // at spec::DeclaredPaths
 };

@@ -107,6 +107,9 @@ absl::StatusOr<oci::Spec> SandboxSpec(const SandboxInput& input) {
     CRISP_ASSIGN_OR_RETURN(spec.linux_.seccomp,
                            SelectSeccomp(context.has_seccomp() ? &context.seccomp() : nullptr,
                                          SeccompProfilePath(context), *spec.process.capabilities));
+    CRISP_ASSIGN_OR_RETURN(
+        spec.linux_.artifact_seccomp,
+        ArtifactSeccomp(context.seccomp(), input.seccomp_artifact, *spec.process.capabilities));
   }
   spec.linux_.cgroups_path = input.cgroup_path;
   return spec;

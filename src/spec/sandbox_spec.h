@@ -2,6 +2,7 @@
 // a Localhost seccomp profile. Thread-safe. kInvalidArgument names field and value.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -21,6 +22,7 @@ struct SandboxInput {
   // A directory with the file `pause` and the empty directories dev/shm and proc.
   std::string pause_root;
   std::string cgroup_path;
+  std::optional<std::string> seccomp_artifact = {};  // as ContainerInput has it
 };
 
 // New namespaces except those of mode NODE. /dev/shm is a tmpfs of 64 MiB in the mount namespace of

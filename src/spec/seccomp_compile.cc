@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -32,6 +33,7 @@
 #include "ipc/seccomp_file.h"
 #include "spec/fields.h"
 #include "spec/seccomp.h"
+#include "spec/seccomp_merge.h"
 
 namespace crisp::spec {
 namespace {
@@ -324,19 +326,46 @@ absl::StatusOr<uint64_t> SeccompFlags(const oci::Seccomp& profile) {
   return flags;
 }
 
-absl::StatusOr<std::string> CompileSeccomp(const oci::Seccomp& profile) {
+namespace {
+
+absl::StatusOr<std::string> CompileOnce(const oci::Seccomp& profile) {
   static Cache& cache = *new Cache;
-  ipc::SeccompHead head;
-  CRISP_ASSIGN_OR_RETURN(head.flags, SeccompFlags(profile));
-  const absl::string_view first(reinterpret_cast<const char*>(&head), sizeof(head));
   std::string key = Key(profile);
-  if (std::optional<std::string> known = cache.Find(key); known.has_value()) {
-    return absl::StrCat(first, *known);
-  }
-  const absl::StatusOr<std::string> filter = Compile(profile);
+  if (std::optional<std::string> known = cache.Find(key); known.has_value())
+    return *std::move(known);
+  absl::StatusOr<std::string> filter = Compile(profile);
   if (!filter.ok()) return base::Prefix(filter.status(), "compile seccomp profile");
   cache.Add(std::move(key), *filter);
-  return absl::StrCat(first, *filter);
+  return filter;
+}
+
+std::vector<sock_filter> Instructions(const std::string& bytes) {
+  std::vector<sock_filter> filter(bytes.size() / sizeof(sock_filter));
+  memcpy(filter.data(), bytes.data(), filter.size() * sizeof(sock_filter));
+  return filter;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CompileSeccomp(const oci::Seccomp& profile,
+                                           const std::optional<oci::Seccomp>& artifact) {
+  ipc::SeccompHead head;
+  const absl::string_view first(reinterpret_cast<const char*>(&head), sizeof(head));
+  CRISP_ASSIGN_OR_RETURN(head.flags, SeccompFlags(profile));
+  CRISP_ASSIGN_OR_RETURN(const std::string filter, CompileOnce(profile));
+  if (!artifact.has_value()) return absl::StrCat(first, filter);
+  CRISP_ASSIGN_OR_RETURN(const uint64_t more, SeccompFlags(*artifact));
+  // One makes it stricter, the other one laxer.
+  head.flags = ((head.flags | more) & SECCOMP_FILTER_FLAG_LOG) |
+               (head.flags & more & SECCOMP_FILTER_FLAG_SPEC_ALLOW);
+  oci::Seccomp other = *artifact;
+  // None means for an artifact: those of whatever it is merged with.
+  if (other.architectures.empty()) other.architectures = profile.architectures;
+  CRISP_ASSIGN_OR_RETURN(const std::string of_artifact, CompileOnce(other));
+  CRISP_ASSIGN_OR_RETURN(const std::vector<sock_filter> both,
+                         MergeFilters(Instructions(filter), Instructions(of_artifact)));
+  return absl::StrCat(first, absl::string_view(reinterpret_cast<const char*>(both.data()),
+                                               both.size() * sizeof(sock_filter)));
 }
 
 }  // namespace crisp::spec

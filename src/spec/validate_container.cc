@@ -12,6 +12,7 @@
 #include "spec/namespaces.h"
 #include "spec/privileged.h"
 #include "spec/resources.h"
+#include "spec/security_profile.h"
 #include "spec/validate.h"
 
 namespace crisp::spec {
@@ -76,6 +77,8 @@ absl::Status CheckSecurityContext(const v1::LinuxContainerSecurityContext& conte
   CRISP_RETURN_IF_ERROR(CheckPaths("masked_paths", context.masked_paths()));
   CRISP_RETURN_IF_ERROR(CheckPaths("readonly_paths", context.readonly_paths()));
   CRISP_RETURN_IF_ERROR(CheckCgroupView(context));
+  CRISP_RETURN_IF_ERROR(CheckSeccompField(context.seccomp()));
+  CRISP_RETURN_IF_ERROR(CheckAppArmorField(context.apparmor()));
   return CheckNamespaces(context.namespace_options(), sandbox.namespace_options());
 }
 

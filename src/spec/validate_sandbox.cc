@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "spec/fields.h"
 #include "spec/namespaces.h"
+#include "spec/security_profile.h"
 #include "spec/sysctls.h"
 #include "spec/validate.h"
 
@@ -130,6 +131,8 @@ absl::Status ValidateSandboxConfig(const v1::PodSandboxConfig& config) {
   const v1::LinuxSandboxSecurityContext& context = config.linux().security_context();
   CRISP_RETURN_IF_ERROR(CheckNamespaces(context.namespace_options()));
   CRISP_RETURN_IF_ERROR(CheckUser(context));
+  CRISP_RETURN_IF_ERROR(CheckSeccompField(context.seccomp()));
+  CRISP_RETURN_IF_ERROR(CheckAppArmorField(context.apparmor()));
   return PodSysctls(config).status();
 }
 

@@ -257,6 +257,84 @@ TEST_CASE("a system call that a profile names with its default action is not tak
                   .empty());
 }
 
+// The filter of the default profile and an artifact.
+std::string MergedFilter(const std::string& artifact) {
+  const absl::StatusOr<oci::Seccomp> profile =
+      DecodeSeccompProfile(artifact, oci::Capabilities(), ThisSeccompHost());
+  INFO(profile.status());
+  REQUIRE(profile.ok());
+  const absl::StatusOr<std::string> file = CompileSeccomp(DefaultWith({}), *profile);
+  INFO(file.status());
+  REQUIRE(file.ok());
+  return file->substr(sizeof(ipc::SeccompHead));
+}
+
+TEST_CASE("what the default profile or the artifact denies is denied, and nothing else") {
+  constexpr long kNewest = 5000;
+  const std::vector<Call> calls = {{SYS_umask, {022}},
+                                   {SYS_umask, {027}},
+                                   {SYS_unshare, {0}},
+                                   {SYS_socket, {AF_UNIX, SOCK_STREAM}},
+                                   {SYS_socket, {AF_VSOCK, SOCK_STREAM}},
+                                   {kNewest}};
+  const auto tried = [&](const std::string& text) { return Try(MergedFilter(text), calls); };
+  using Errors = std::vector<int>;
+  const Errors alone = Try(FilterOf(DefaultWith({})), calls);
+  CHECK(alone == Errors{0, 0, EPERM, 0, EPERM, ENOSYS});
+  // A laxer artifact changes nothing.
+  CHECK(tried(R"({"defaultAction": "SCMP_ACT_ALLOW"})") == alone);
+  // One that denies some calls, also by their arguments.
+  CHECK(tried(R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+      {"names": ["umask"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5,
+       "args": [{"index": 0, "value": 18, "op": "SCMP_CMP_EQ"}]},
+      {"names": ["unshare"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5}]})") ==
+        Errors{EIO, 0, EPERM, 0, EPERM, ENOSYS});
+  // One that allows some: the default profile's own denials keep their error.
+  CHECK(tried(R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 13, "syscalls": [
+      {"names": ["getpid", "write", "exit_group", "unshare"], "action": "SCMP_ACT_ALLOW"},
+      {"names": ["umask"], "action": "SCMP_ACT_ALLOW",
+       "args": [{"index": 0, "value": 18, "op": "SCMP_CMP_EQ"}]}]})") ==
+        Errors{0, EACCES, EPERM, EACCES, EPERM, ENOSYS});
+  // An action above the default profile's counts also where that denies.
+  CHECK(tried(R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+      {"names": ["unshare"], "action": "SCMP_ACT_KILL_PROCESS"}]})")
+            .empty());
+  CHECK(tried(R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+      {"names": ["umask"], "action": "SCMP_ACT_LOG"}]})") == alone);
+}
+
+TEST_CASE("an artifact is for the architectures of the profile that it is merged with") {
+  oci::Seccomp base = DefaultWith({});
+  oci::Seccomp artifact;
+  artifact.default_action = "SCMP_ACT_ALLOW";
+  oci::Seccomp named = artifact;
+  named.architectures = base.architectures;
+  CHECK(*CompileSeccomp(base, artifact) == *CompileSeccomp(base, named));
+  base.architectures = {};
+  CHECK(CompileSeccomp(base, artifact).ok());
+}
+
+TEST_CASE("of two profiles' flags both must have the laxer one, either the stricter one") {
+  const auto flags = [](const std::vector<std::string>& of_base,
+                        const std::vector<std::string>& of_artifact) {
+    oci::Seccomp base = DefaultWith({});
+    base.flags = of_base;
+    oci::Seccomp artifact;
+    artifact.default_action = "SCMP_ACT_ALLOW";
+    artifact.flags = of_artifact;
+    const absl::StatusOr<std::string> file = CompileSeccomp(base, artifact);
+    REQUIRE(file.ok());
+    ipc::SeccompHead head;
+    memcpy(&head, file->data(), sizeof(head));
+    return head.flags;
+  };
+  const char kLog[] = "SECCOMP_FILTER_FLAG_LOG";
+  const char kSpec[] = "SECCOMP_FILTER_FLAG_SPEC_ALLOW";
+  CHECK(flags({}, {kLog, kSpec}) == SECCOMP_FILTER_FLAG_LOG);
+  CHECK(flags({kLog, kSpec}, {}) == SECCOMP_FILTER_FLAG_LOG);
+  CHECK(flags({kSpec}, {kSpec}) == SECCOMP_FILTER_FLAG_SPEC_ALLOW);
+}
+
 TEST_CASE("the flags of a profile are written before its filter") {
   oci::Seccomp profile = DefaultWith({});
   const auto flags = [&](const std::vector<std::string>& names) {

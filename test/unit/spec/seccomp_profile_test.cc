@@ -161,6 +161,47 @@ TEST_CASE("the profile field wins over the deprecated path") {
   CheckRefused(select("profile_type: 8", "").status(), "seccompProfile.type 8");
 }
 
+TEST_CASE("an artifact is merged with the default profile, or with the one that it names") {
+  using ::runtime::v1::SecurityProfile;
+  char name[] = "/tmp/crisp-spec-XXXXXX";
+  REQUIRE(mkdtemp(name) != nullptr);
+  const std::string file = std::string(name) + "/base.json";
+  REQUIRE(base::WriteFileAtomic(file, R"({"defaultAction": "SCMP_ACT_LOG"})", 0600).ok());
+  const std::string kOci = "profile_type: OCI oci_ref: 'host/repo@sha256:0' ";
+  const oci::Capabilities none;
+  const auto select = [&](const std::string& text) {
+    const auto profile = Proto<SecurityProfile>(text);
+    return SelectSeccomp(&profile, "", none);
+  };
+  CHECK((*select(kOci))->default_action == "SCMP_ACT_ERRNO");
+  CHECK((*select(kOci + "base_profile {}"))->syscalls.size() > 1);
+  const std::string localhost =
+      absl::StrCat(kOci, "base_profile { type: Localhost localhost_ref: '", file, "' }");
+  CHECK((*select(localhost))->default_action == "SCMP_ACT_LOG");
+  CheckRefused(select(kOci + "base_profile { type: Localhost localhost_ref: 'x' }").status(),
+               "seccompProfile.oci.baseProfile.localhostProfile \"x\"");
+
+  const auto artifact = Proto<SecurityProfile>(kOci);
+  const std::string document = R"({"defaultAction": "SCMP_ACT_ALLOW"})";
+  CHECK((*ArtifactSeccomp(artifact, document, none))->default_action == "SCMP_ACT_ALLOW");
+  const absl::Status missing = ArtifactSeccomp(artifact, std::nullopt, none).status();
+  CHECK(absl::IsFailedPrecondition(missing));
+  CHECK(missing.message() ==
+        "seccompProfile.oci.reference \"host/repo@sha256:0\": the profile was not pulled");
+  CheckRefused(ArtifactSeccomp(artifact, "{", none).status(), "host/repo@sha256:0");
+  CHECK_FALSE(ArtifactSeccomp(SecurityProfile(), document, none)->has_value());
+  CHECK(base::RemoveTree(name).ok());
+}
+
+TEST_CASE("an artifact's document that no container could use is refused when it is pulled") {
+  CHECK(CheckSeccompArtifact(R"({"defaultAction": "SCMP_ACT_ERRNO"})").ok());
+  CheckRefused(CheckSeccompArtifact("not JSON"), "seccomp profile");
+  CheckRefused(CheckSeccompArtifact(R"({"defaultAction": "SCMP_ACT_NOTIFY"})"), "SCMP_ACT_NOTIFY");
+  CheckRefused(CheckSeccompArtifact(
+                   R"({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_FLY"]})"),
+               "SCMP_ARCH_FLY");
+}
+
 TEST_CASE("a Localhost profile is a regular file below 1 MiB at an absolute path") {
   using ::runtime::v1::SecurityProfile;
   char name[] = "/tmp/crisp-spec-XXXXXX";

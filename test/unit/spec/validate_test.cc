@@ -291,6 +291,37 @@ TEST_CASE("a container configuration with a bad field is refused, naming the fie
   }
 }
 
+TEST_CASE("the members of a security profile go together, in pods and in containers") {
+  const std::string digest = "sha256:" + std::string(64, 'a');
+  const std::string oci = absl::StrCat("profile_type: OCI oci_ref: 'host:5000/repo@", digest, "' ");
+  const auto check = [](const std::string& text) {
+    auto sandbox = Proto<PodSandboxConfig>(kSandbox);
+    sandbox.mutable_linux()->mutable_security_context()->MergeFrom(
+        Proto<::runtime::v1::LinuxSandboxSecurityContext>(text));
+    auto container = Proto<ContainerConfig>(kContainer);
+    SecurityOf(container).MergeFrom(Proto<::runtime::v1::LinuxContainerSecurityContext>(text));
+    const absl::Status status = ValidateSandboxConfig(sandbox);
+    CHECK(ValidateContainerConfig(container, Proto<PodSandboxConfig>(kSandbox)) == status);
+    return status;
+  };
+  const auto seccomp = [&](const std::string& text) { return check("seccomp { " + text + " }"); };
+  CHECK(seccomp(oci) == absl::OkStatus());
+  CHECK(seccomp(oci + "base_profile {}") == absl::OkStatus());
+  CHECK(seccomp(oci + "base_profile { type: Localhost localhost_ref: '/p' }") == absl::OkStatus());
+  CheckRefused(seccomp("profile_type: OCI"), "seccompProfile.oci.reference");
+  CheckRefused(
+      seccomp("profile_type: OCI oci_ref: 'host/repo:v1'"),
+      "seccompProfile.oci.reference \"host/repo:v1\": must name the profile by its digest");
+  CheckRefused(seccomp("oci_ref: 'x'"), "seccompProfile.oci.reference \"x\"");
+  CheckRefused(seccomp("profile_type: Localhost localhost_ref: '/p' base_profile {}"),
+               "seccompProfile.oci.baseProfile");
+  CheckRefused(seccomp(oci + "base_profile { localhost_ref: '/p' }"),
+               "seccompProfile.oci.baseProfile.localhostProfile \"/p\"");
+  CheckRefused(seccomp(oci + "base_profile { type: 7 }"), "seccompProfile.oci.baseProfile.type 7");
+  CheckRefused(check("apparmor { " + oci + " }"), "appArmorProfile.type \"OCI\"");
+  CheckRefused(check("apparmor { oci_ref: 'x' }"), "appArmorProfile.oci.reference");
+}
+
 struct ImageMountCase {
   const char* mount;
   const char* part;

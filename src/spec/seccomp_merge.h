@@ -1,0 +1,19 @@
+// Two seccomp filters as one. Pure, thread-safe.
+#pragma once
+
+#include <linux/filter.h>
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace crisp::spec {
+
+// For each system call the more restrictive of the actions that the two have for it, as the kernel
+// does with two that are installed (seccomp(2), "Return value"); of equal ones that of `base`. A
+// process cannot install both itself: the first may forbid it. kInvalidArgument when the result has
+// more instructions than the kernel takes.
+absl::StatusOr<std::vector<sock_filter>> MergeFilters(std::vector<sock_filter> base,
+                                                      const std::vector<sock_filter>& other);
+
+}  // namespace crisp::spec
