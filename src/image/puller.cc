@@ -15,39 +15,14 @@
 #include "image/image_record_codec.h"
 #include "image/layer_fetch.h"
 #include "image/layer_leases.h"
+#include "image/memory_sink.h"
 #include "image/platform.h"
+#include "image/pull_error.h"
 #include "image/registry.h"
 #include "image/registry_hosts.h"
 #include "oci/image_spec_codec.h"
 
 namespace crisp::image {
-namespace {
-
-// For a blob that must be small enough for memory: the image config.
-class MemorySink final : public LayerSink {
- public:
-  explicit MemorySink(std::string& bytes) : bytes_(bytes) { bytes_.clear(); }
-  absl::Status Write(absl::string_view bytes) override {
-    if (bytes.size() > oci::kMaxDocumentBytes - bytes_.size())
-      return absl::InvalidArgumentError(
-          absl::StrCat("longer than ", oci::kMaxDocumentBytes, " bytes"));
-    bytes_.append(bytes.data(), bytes.size());
-    return absl::OkStatus();
-  }
-  absl::Status Seal() override { return absl::OkStatus(); }
-  absl::Status Finish() override { return absl::OkStatus(); }
-
- private:
-  std::string& bytes_;
-};
-
-absl::Status ForCaller(const absl::Status& status, const oci::Reference& reference) {
-  const std::string message = absl::StrCat("pull ", reference.ToString(), ": ", status.message());
-  if (!absl::IsUnavailable(status)) return absl::Status(status.code(), message);
-  return absl::UnavailableError(absl::StrCat("RegistryUnavailable: ", message));
-}
-
-}  // namespace
 
 // One pull, shared by all callers that wait for it. Its thread holds a shared_ptr to it.
 struct Puller::Flight {
@@ -207,7 +182,7 @@ absl::Status Pull::FetchConfig(const oci::Manifest& manifest, Image& image) {
   }
   std::atomic<int64_t> bytes_done = 0;
   const auto make_sink = [&]() -> absl::StatusOr<std::unique_ptr<LayerSink>> {
-    return std::make_unique<MemorySink>(image.config_json);
+    return std::make_unique<MemorySink>(image.config_json, oci::kMaxDocumentBytes);
   };
   const absl::Status fetched =
       registry_.FetchBlob(manifest.config, make_sink, bytes_done, call_).status();
@@ -307,7 +282,7 @@ void Puller::Run(const std::shared_ptr<Flight>& flight) {
   };
   absl::StatusOr<ImagePtr> result = pull();
   if (!result.ok()) {
-    result = ForCaller(result.status(), flight->reference);
+    result = PullError(result.status(), flight->reference);
     if (after_failure_) after_failure_();
   }
   absl::MutexLock lock(&mu_);
@@ -339,13 +314,13 @@ absl::StatusOr<std::shared_ptr<Puller::Flight>> Puller::Join(const oci::Referenc
 
 absl::StatusOr<ImagePtr> Puller::Pull(const oci::Reference& reference,
                                       const Credentials& credentials, const base::Call& call) {
-  if (absl::Status status = call.Check(); !status.ok()) return ForCaller(status, reference);
+  if (absl::Status status = call.Check(); !status.ok()) return PullError(status, reference);
   CRISP_ASSIGN_OR_RETURN(const std::shared_ptr<Flight> flight, Join(reference, credentials));
   const absl::Status waited = flight->finished.Wait(call);
   absl::MutexLock lock(&mu_);
   if (flight->done) return flight->result;
   if (--flight->waiters == 0) flight->call.cancel->Cancel();
-  return ForCaller(waited, reference);
+  return PullError(waited, reference);
 }
 
 std::vector<PullProgress> Puller::Progress() const {

@@ -49,6 +49,7 @@ struct Descriptor {
 // At most kMaxLayers layers, base layer first; none if the image has nothing but its config.
 struct Manifest {
   std::string media_type;
+  std::string artifact_type;  // of something else than an image; not checked
   Descriptor config;
   std::vector<Descriptor> layers;
 };

@@ -121,6 +121,8 @@ absl::StatusOr<const Json*> ListMember(const Json& document, const char* member,
 absl::StatusOr<Manifest> DecodeManifest(const Json& document, std::string media_type) {
   Manifest manifest;
   manifest.media_type = std::move(media_type);
+  const Json* type = Member(document, "artifactType");  // nothing of an image
+  if (type != nullptr && type->is_string()) manifest.artifact_type = type->get<std::string>();
   const Json* of_config = Member(document, "config");
   if (of_config == nullptr) return Invalid("config", "must be given");
   absl::StatusOr<Descriptor> config = DecodeDescriptor(*of_config);

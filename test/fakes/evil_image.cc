@@ -98,6 +98,23 @@ std::string MakeManifest(const std::string& config, const std::vector<std::strin
                       R"(,"layers":[)", absl::StrJoin(descriptors, ","), "]}");
 }
 
+std::string MakeArtifactManifest(const std::string& config_type,
+                                 const std::vector<std::string>& layers, const std::string& more) {
+  std::vector<std::string> descriptors;
+  for (const std::string& layer : layers) descriptors.push_back(DescriptorOf(LayerType(""), layer));
+  return absl::StrCat(R"({"schemaVersion":2,"mediaType":")", oci::kOciManifestType,
+                      R"(","config":)", DescriptorOf(config_type, "{}"), R"(,"layers":[)",
+                      absl::StrJoin(descriptors, ","), "]", more, "}");
+}
+
+std::string ServeSeccompProfile(EvilRegistry& registry, const std::string& document,
+                                const std::string& repository) {
+  const std::string manifest = MakeArtifactManifest(kSeccompArtifactType, {document});
+  ServeManifest(registry, "v1", manifest, oci::kOciManifestType, repository);
+  ServeBlob(registry, document, repository);
+  return absl::StrCat(registry.host(), "/", repository, "@", Sha256(manifest).str());
+}
+
 TestImage MakeImage(std::vector<std::string> layers, const std::string& run) {
   TestImage image;
   image.config = MakeConfig(layers, run);

@@ -32,6 +32,17 @@ TestImage MakeImage(std::vector<std::string> layers, const std::string& run = "{
 std::string MakeConfig(const std::vector<std::string>& layers, const std::string& run = "{}");
 std::string MakeManifest(const std::string& config, const std::vector<std::string>& layers);
 
+// The manifest of an artifact. Its layers say that they are tar, as tools write of any file; `more`
+// are further members: R"(,"artifactType":"x")".
+std::string MakeArtifactManifest(const std::string& config_type,
+                                 const std::vector<std::string>& layers,
+                                 const std::string& more = "");
+// Serves a seccomp profile as an artifact; its reference, "<host>/<repository>@<digest>".
+inline constexpr char kSeccompArtifactType[] =
+    "application/vnd.cncf.seccomp-profile.config.v1+json";
+std::string ServeSeccompProfile(EvilRegistry& registry, const std::string& document,
+                                const std::string& repository = "repo");
+
 // Serves manifest (by `object` and by digest), config and layers of the repository "repo".
 void Serve(EvilRegistry& registry, const TestImage& image, const std::string& object = "v1",
            const std::string& repository = "repo");

@@ -42,6 +42,18 @@ std::string ConfigText(absl::string_view run) {
 
 }  // namespace
 
+TEST_CASE("artifactType is taken as it is, and of no matter for images") {
+  const auto type = [](absl::string_view more) {
+    const auto decoded = DecodeManifestOrIndex(ManifestText(kLayer, kConfig, more), "");
+    REQUIRE(decoded.ok());
+    return std::get<Manifest>(*decoded).artifact_type;
+  };
+  CHECK(type("").empty());
+  CHECK(type(R"(,"artifactType":"a/b")") == "a/b");
+  CHECK(type(R"(,"artifactType":7)").empty());
+  CHECK(type(R"(,"artifactType":null)").empty());
+}
+
 TEST_CASE("OCI's and Docker's manifests decode to the same struct") {
   struct Row {
     const char* manifest;
