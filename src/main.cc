@@ -220,8 +220,8 @@ absl::Status Serve(const config::Config& config, const sigset_t& signals, const 
   layers::LayerStore layers(*snapshots);
   CRISP_ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> images, OpenImages(paths, layers));
   layers::LayerUse layer_use(*images, *snapshots);
-  image::Puller puller({.registry_config_dirs = {config.registry.config_path}}, *images, layers,
-                       [&] { layer_use.DeleteUnused(); });
+  const image::PullOptions pull_options = {.registry_config_dirs = {config.registry.config_path}};
+  image::Puller puller(pull_options, *images, layers, [&] { layer_use.DeleteUnused(); });
   const std::unique_ptr<cni::Network> network =
       cni::NewNetwork({.conf_dir = config.cni.conf_dir,
                        .plugin_dirs = config.cni.bin_dirs,
@@ -236,6 +236,7 @@ absl::Status Serve(const config::Config& config, const sigset_t& signals, const 
                             .snapshots = *snapshots,
                             .images = *images,
                             .puller = puller,
+                            .pull_options = pull_options,
                             .layer_use = layer_use,
                             .network = *network,
                             .shims = shims,

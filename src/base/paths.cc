@@ -6,6 +6,7 @@ namespace crisp::base {
 
 std::string Paths::SandboxRecords() const { return JoinPath(root_, "sandboxes"); }
 std::string Paths::ContainerRecords() const { return JoinPath(root_, "containers"); }
+std::string Paths::ProfileRecords() const { return JoinPath(root_, "profiles"); }
 std::string Paths::Images() const { return JoinPath(root_, "images"); }
 std::string Paths::Snapshots() const { return JoinPath(root_, "snapshots"); }
 std::string Paths::Quarantine() const { return JoinPath(root_, "quarantine"); }

@@ -6,6 +6,7 @@
 //     sandboxes/<id>/record.json      what was asked, cleanup pending, addresses
 //     containers/<id>/record.json     what was asked
 //     images/<image id>.json          one record per image: references, manifest, config, layers
+//     profiles/<id>/record.json       a pulled security profile: references, document
 //     snapshots/layers/<n>/fs         unpacked layer; numbered, as overlay's options are limited
 //     snapshots/staging/<n>/fs        a layer that is being unpacked
 //     snapshots/containers/<id>/{fs,work}   upper and work directory of a container
@@ -41,6 +42,7 @@ class Paths {
 
   std::string SandboxRecords() const;
   std::string ContainerRecords() const;
+  std::string ProfileRecords() const;
   std::string Images() const;
   std::string Snapshots() const;
   std::string Quarantine() const;

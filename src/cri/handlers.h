@@ -91,6 +91,12 @@ absl::StatusOr<v1::ListImagesResponse> ListImages(const Api&, const v1::ListImag
                                                   const Call&);
 absl::StatusOr<v1::RemoveImageResponse> RemoveImage(const Api&, const v1::RemoveImageRequest&,
                                                     const Call&);
+absl::StatusOr<v1::PullSecurityProfileResponse> PullSecurityProfile(
+    const Api&, const v1::PullSecurityProfileRequest&, const Call&);
+absl::StatusOr<v1::ListSecurityProfilesResponse> ListSecurityProfiles(
+    const Api&, const v1::ListSecurityProfilesRequest&, const Call&);
+absl::StatusOr<v1::RemoveSecurityProfileResponse> RemoveSecurityProfile(
+    const Api&, const v1::RemoveSecurityProfileRequest&, const Call&);
 absl::StatusOr<v1::ImageFsInfoResponse> ImageFsInfo(const Api&, const v1::ImageFsInfoRequest&,
                                                     const Call&);
 

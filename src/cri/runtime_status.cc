@@ -39,6 +39,7 @@ absl::StatusOr<v1::StatusResponse> Status(const Api& runtime, const v1::StatusRe
   response.mutable_features()->set_mount_options(true);
   // Says that the field is known; whether the host can give READ_WRITE kubelet finds out itself.
   response.mutable_features()->set_cgroup_mount_mode(true);
+  response.mutable_features()->set_seccomp_profile_oci(true);
   if (request.verbose()) {
     (*response.mutable_info())["config"] = ConfigInfo(runtime.config);
     (*response.mutable_info())["network"] = NetworkInfo(network);

@@ -222,9 +222,9 @@ class ImageRpcs final : public v1::ImageService::Service {
   CRISP_RPC(RemoveImage, stops)
   CRISP_RPC(ImageFsInfo, others)
   CRISP_STREAM(StreamImages, ListImages, images, images)
-  CRISP_UNIMPLEMENTED(PullSecurityProfile, "pull security profiles")
-  CRISP_UNIMPLEMENTED(ListSecurityProfiles, "pull security profiles")
-  CRISP_UNIMPLEMENTED(RemoveSecurityProfile, "pull security profiles")
+  CRISP_RPC(PullSecurityProfile, pulls)
+  CRISP_RPC(ListSecurityProfiles, others)
+  CRISP_RPC(RemoveSecurityProfile, stops)
 
  private:
   Front& front_;

@@ -94,6 +94,26 @@ class ImageApi {
   virtual absl::Status Remove(const image::ImagePtr& image) = 0;
 };
 
+// A pulled security profile.
+struct ProfileInfo {
+  std::string digest;
+  std::vector<std::string> names;  // every reference that it was pulled by, as given
+  uint64_t bytes = 0;              // on disk
+};
+
+class ProfileApi {
+ public:
+  virtual ~ProfileApi() = default;
+  // Of seccomp. True when it was there already: then no registry is asked. What will not change is
+  // kInvalidArgument with a message that begins with "SecurityProfileInvalid: ", which kubelet
+  // looks for: do not prefix it. Other errors are those of ImageApi::Pull.
+  virtual absl::StatusOr<bool> Pull(const std::string& name, const image::Credentials& credentials,
+                                    const base::Call& call) = 0;
+  virtual std::vector<ProfileInfo> List() const = 0;
+  // Containers that were made with it keep it. OK when it is gone already.
+  virtual absl::Status Remove(const std::string& digest) = 0;
+};
+
 // What a container used when it was read and measured last; each part may be missing by itself, as
 // when it ends meanwhile.
 struct ContainerUsage {
@@ -144,6 +164,7 @@ struct Api {
   ContainerApi& containers;
   ExecApi& exec;
   ImageApi& images;
+  ProfileApi& profiles;
   StatsApi& stats;
 };
 

@@ -93,6 +93,14 @@ absl::Status MakeLogDirectory(const std::string& log_path) {
                       "make log directory");
 }
 
+absl::Status MakeHostDirectories(const v1::ContainerConfig& config, const std::string& log_path) {
+  CRISP_RETURN_IF_ERROR(MakeMountSources(config));
+  base::Failpoint("create container: mount sources made");
+  CRISP_RETURN_IF_ERROR(MakeLogDirectory(log_path));
+  base::Failpoint("create container: log directory made");
+  return absl::OkStatus();
+}
+
 // Reads the host's mounts, which takes milliseconds beside hundreds of pods, only for those that
 // need the answer.
 absl::StatusOr<spec::CgroupHost> FindCgroupHost(const cgroup::Layout& layout,
@@ -135,6 +143,7 @@ absl::StatusOr<base::ContainerId> Containers::Make(const SandboxPtr& sandbox,
   record.sandbox_id = sandbox->id();
   record.created_at_ns = base::WallNanos();
   record.config = config;
+  record.log_path = LogPath(pod, config);
   record.image_id = image->id.str();
   layers::ImageNames names = layers::NamesFor(*image, config.image());
   record.image_name = std::move(names.name);
@@ -182,14 +191,14 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
                          spec::ResolveUser(config.linux().security_context(), image.config.user,
                                            users->passwd, users->group));
   record.user = UserMessage(user);
-  record.log_path = LogPath(pod, config);
   CRISP_ASSIGN_OR_RETURN(const container::Init target, Target(sandbox.id(), config));
   CRISP_ASSIGN_OR_RETURN(const std::string cgroup_path,
                          core_.cgroups.Path(cgroup_parent, record.id.str()));
-  const linux::ProcessRef pause = *sandbox.pause();
   CRISP_ASSIGN_OR_RETURN(const PodFiles files, PlacePodFiles(sandbox, core_.paths, record.id));
   base::Failpoint("create container: link to the hostname made");
   CRISP_ASSIGN_OR_RETURN(const std::string hostname, PodHostname(pod));
+  CRISP_ASSIGN_OR_RETURN(std::optional<std::string> seccomp_artifact,
+                         profiles_.Document(config.linux().security_context().seccomp()));
   CRISP_ASSIGN_OR_RETURN(const spec::CgroupHost cgroup_host,
                          FindCgroupHost(core_.cgroups.layout(), config));
   CRISP_ASSIGN_OR_RETURN(
@@ -202,7 +211,7 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
                                               .user = std::move(user),
                                               .id = record.id.str(),
                                               .sandbox_id = sandbox.id().str(),
-                                              .sandbox_pid = pause.pid,
+                                              .sandbox_pid = sandbox.pause()->pid,
                                               .target_pid = target.process.pid,
                                               .cgroup_path = cgroup_path,
                                               .hostname = hostname,
@@ -210,15 +219,13 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
                                               .resolv_conf_path = files.resolv_conf,
                                               .hosts_path = files.hosts,
                                               .cgroup_host = cgroup_host,
+                                              .seccomp_artifact = std::move(seccomp_artifact),
                                               .cdi = cdi_,
                                               .volumes = volumes.places}));
   for (const std::string& warning : result.warnings)
     base::Log(base::LogLevel::kWarning, warning, {{"id", record.id.str()}});
   record.stop_signal = result.stop_signal;
-  CRISP_RETURN_IF_ERROR(MakeMountSources(config));
-  base::Failpoint("create container: mount sources made");
-  CRISP_RETURN_IF_ERROR(MakeLogDirectory(record.log_path));
-  base::Failpoint("create container: log directory made");
+  CRISP_RETURN_IF_ERROR(MakeHostDirectories(config, record.log_path));
   CRISP_RETURN_IF_ERROR(layers::CheckImageVolumes(core_.snapshots, config, record.image_volumes));
   // Limits the host cannot give are the caller's error now, not StartContainer's later.
   CRISP_RETURN_IF_ERROR(spec::CgroupResources(record.resources, result.spec.linux_).status());

@@ -10,6 +10,7 @@
 #include "runtime/api.h"
 #include "runtime/core.h"
 #include "runtime/joined.h"
+#include "runtime/security_profiles.h"
 #include "shim/v1/shim.pb.h"
 #include "spec/cdi_files.h"
 
@@ -17,7 +18,8 @@ namespace crisp::runtime {
 
 class Containers final : public ContainerApi {
  public:
-  explicit Containers(Core& core) : core_(core), cdi_(core.config.cdi.spec_dirs) {}
+  Containers(Core& core, const SecurityProfiles& profiles)
+      : core_(core), profiles_(profiles), cdi_(core.config.cdi.spec_dirs) {}
 
   absl::StatusOr<base::ContainerId> Create(const SandboxPtr& sandbox,
                                            const v1::PodSandboxConfig& pod,
@@ -54,6 +56,7 @@ class Containers final : public ContainerApi {
   absl::Status Kill(container::Container& container, base::Deadline deadline);
 
   Core& core_;
+  const SecurityProfiles& profiles_;
   layers::ImageUsers image_users_;
   spec::CdiFiles cdi_;
   Joined<base::ContainerId> creates_;

@@ -39,6 +39,7 @@ struct Parts {
   snapshot::SnapshotStore& snapshots;
   image::ImageStore& images;
   image::Puller& puller;
+  const image::PullOptions& pull_options;  // the puller's
   layers::LayerUse& layer_use;
   cni::Network& network;
   const shim_client::Launcher& shims;

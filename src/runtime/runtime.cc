@@ -16,9 +16,10 @@ Runtime::Runtime(const Parts& parts)
             [this](const std::string& id, const std::optional<shim_client::ToldExit>& told) {
               exits_.OnGone(id, told);
             }),
+      profiles_(core_.paths, core_.pull_options),
       exits_(core_),
-      containers_(core_),
-      sandboxes_(core_, containers_),
+      containers_(core_, profiles_),
+      sandboxes_(core_, containers_, profiles_),
       execs_(core_),
       images_(core_),
       stats_(core_),
@@ -35,6 +36,7 @@ absl::Status Runtime::Start() {
   (void)core_.network.State();
   CRISP_RETURN_IF_ERROR(core_.monitor.Start());
   CRISP_RETURN_IF_ERROR(core_.background.Start());
+  CRISP_RETURN_IF_ERROR(profiles_.Load());
   CRISP_RETURN_IF_ERROR(recovery_.Run());
   // Not awaited: a plugin that hangs must not keep crispd from serving.
   const auto collect = [this] {
@@ -89,6 +91,7 @@ Api Runtime::api() {
           .containers = containers_,
           .exec = execs_,
           .images = images_,
+          .profiles = profiles_,
           .stats = stats_};
 }
 

@@ -18,6 +18,7 @@
 #include "runtime/images.h"
 #include "runtime/recovery.h"
 #include "runtime/sandboxes.h"
+#include "runtime/security_profiles.h"
 #include "runtime/stats.h"
 
 namespace crisp::runtime {
@@ -45,6 +46,7 @@ class Runtime {
   std::vector<std::string> AttachedSandboxes() const;
 
   Core core_;
+  SecurityProfiles profiles_;
   Exits exits_;
   Containers containers_;
   Sandboxes sandboxes_;

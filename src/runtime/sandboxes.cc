@@ -132,11 +132,15 @@ absl::StatusOr<std::string> Sandboxes::PrepareBundle(const store::SandboxRecord&
   CRISP_ASSIGN_OR_RETURN(std::string cgroup_path,
                          core_.cgroups.Path(record.cgroup_parent, record.id.str()));
   CRISP_ASSIGN_OR_RETURN(const std::string pause_root, core_.pause_root.Get());
-  CRISP_ASSIGN_OR_RETURN(oci::Spec spec, spec::SandboxSpec({.config = record.config,
-                                                            .id = record.id.str(),
-                                                            .hostname = hostname,
-                                                            .pause_root = pause_root,
-                                                            .cgroup_path = cgroup_path}));
+  CRISP_ASSIGN_OR_RETURN(std::optional<std::string> seccomp_artifact,
+                         profiles_.Document(record.config.linux().security_context().seccomp()));
+  CRISP_ASSIGN_OR_RETURN(oci::Spec spec,
+                         spec::SandboxSpec({.config = record.config,
+                                            .id = record.id.str(),
+                                            .hostname = hostname,
+                                            .pause_root = pause_root,
+                                            .cgroup_path = cgroup_path,
+                                            .seccomp_artifact = std::move(seccomp_artifact)}));
   CRISP_RETURN_IF_ERROR(WriteBundle(core_.paths.Bundle(record.id), spec));
   return cgroup_path;
 }

@@ -9,12 +9,14 @@
 #include "runtime/containers.h"
 #include "runtime/core.h"
 #include "runtime/joined.h"
+#include "runtime/security_profiles.h"
 
 namespace crisp::runtime {
 
 class Sandboxes final : public SandboxApi {
  public:
-  Sandboxes(Core& core, Containers& containers) : core_(core), containers_(containers) {}
+  Sandboxes(Core& core, Containers& containers, const SecurityProfiles& profiles)
+      : core_(core), containers_(containers), profiles_(profiles) {}
 
   absl::StatusOr<base::SandboxId> Run(const v1::PodSandboxConfig& config,
                                       const std::string& handler, const base::Call& call) override;
@@ -47,6 +49,7 @@ class Sandboxes final : public SandboxApi {
 
   Core& core_;
   Containers& containers_;
+  const SecurityProfiles& profiles_;
   Joined<base::SandboxId> runs_;
 };
 

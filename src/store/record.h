@@ -12,6 +12,7 @@
 
 #include "base/id.h"
 #include "oci/chain_id.h"
+#include "oci/digest.h"
 #include "runtime/v1/api.pb.h"
 
 namespace crisp::store {
@@ -81,6 +82,13 @@ struct ContainerRecord {
   ::runtime::v1::ContainerUser user;                 // resolved, for ContainerStatus
   ::runtime::v1::LinuxContainerResources resources;  // as asked, then as updated
   std::optional<Outcome> outcome;
+};
+
+// A security profile that was pulled.
+struct ProfileRecord {
+  oci::Digest digest;              // of its manifest, as in the references
+  std::vector<std::string> names;  // every reference that it was pulled by, as given
+  std::string document;
 };
 
 }  // namespace crisp::store

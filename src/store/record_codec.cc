@@ -135,6 +135,18 @@ bool ParseContainer(const Json& json, ContainerRecord& record) {
   return true;
 }
 
+bool ParseProfile(const Json& json, ProfileRecord& record) {
+  CheckVersion(json);
+  absl::StatusOr<oci::Digest> digest = oci::Digest::Parse(json.at("digest").get<std::string>());
+  if (!digest.ok())
+    throw Json::other_error::create(599, std::string(digest.status().message()),
+                                    static_cast<const Json*>(nullptr));
+  record.digest = *std::move(digest);
+  record.names = json.at("names").get<std::vector<std::string>>();
+  record.document = json.at("document");
+  return true;
+}
+
 }  // namespace
 
 std::string Encode(const SandboxRecord& record) {
@@ -176,6 +188,13 @@ std::string Encode(const ContainerRecord& record) {
   return base::DumpJson(json);
 }
 
+std::string Encode(const ProfileRecord& record) {
+  return base::DumpJson({{"version", kVersion},
+                         {"digest", record.digest.str()},
+                         {"names", record.names},
+                         {"document", record.document}});
+}
+
 absl::Status Decode(absl::string_view text, SandboxRecord& record) {
   return base::DecodeJson("sandbox record", text,
                           [&](const Json& json) { return ParseSandbox(json, record); })
@@ -185,6 +204,12 @@ absl::Status Decode(absl::string_view text, SandboxRecord& record) {
 absl::Status Decode(absl::string_view text, ContainerRecord& record) {
   return base::DecodeJson("container record", text,
                           [&](const Json& json) { return ParseContainer(json, record); })
+      .status();
+}
+
+absl::Status Decode(absl::string_view text, ProfileRecord& record) {
+  return base::DecodeJson("security profile record", text,
+                          [&](const Json& json) { return ParseProfile(json, record); })
       .status();
 }
 

@@ -12,8 +12,10 @@ namespace crisp::store {
 
 std::string Encode(const SandboxRecord& record);
 std::string Encode(const ContainerRecord& record);
+std::string Encode(const ProfileRecord& record);
 // kInvalidArgument for text that is not a record of this version.
 absl::Status Decode(absl::string_view text, SandboxRecord& record);
 absl::Status Decode(absl::string_view text, ContainerRecord& record);
+absl::Status Decode(absl::string_view text, ProfileRecord& record);
 
 }  // namespace crisp::store

@@ -80,6 +80,7 @@ Api FakeRuntime::api() {
           .containers = containers,
           .exec = exec_,
           .images = images,
+          .profiles = profiles,
           .stats = stats};
 }
 

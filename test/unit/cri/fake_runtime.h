@@ -114,6 +114,27 @@ class FakeImages final : public runtime::ImageApi {
   FakeActions& actions_;
 };
 
+class FakeProfiles final : public runtime::ProfileApi {
+ public:
+  explicit FakeProfiles(FakeActions& actions) : actions_(actions) {}
+  bool present = false;
+  std::vector<runtime::ProfileInfo> all;
+
+  absl::StatusOr<bool> Pull(const std::string& name, const image::Credentials& credentials,
+                            const Call&) override {
+    const absl::Status status = actions_.Note("pull profile " + name + " " + credentials.username);
+    if (!status.ok()) return status;
+    return present;
+  }
+  std::vector<runtime::ProfileInfo> List() const override { return all; }
+  absl::Status Remove(const std::string& digest) override {
+    return actions_.Note("remove profile " + digest);
+  }
+
+ private:
+  FakeActions& actions_;
+};
+
 class FakeStats final : public runtime::StatsApi {
  public:
   std::optional<cgroup::Usage> cgroup;
@@ -195,6 +216,7 @@ class FakeRuntime {
   FakeActions actions;
   FakeContainers containers{actions};
   FakeImages images{actions};
+  FakeProfiles profiles{actions};
   FakeStats stats;
   FakeNetwork network;
   config::Config config;

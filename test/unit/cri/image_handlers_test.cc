@@ -95,6 +95,61 @@ TEST_CASE("RemoveImage removes what is there and succeeds for what is not") {
   CHECK(fake.actions.calls == Calls{"remove sha256:" + Id('a')});
 }
 
+TEST_CASE("PullSecurityProfile passes reference and credentials on, and says what was there") {
+  FakeRuntime fake;
+  v1::PullSecurityProfileRequest request;
+  request.mutable_image()->set_image("host/x@sha256:0");
+  request.mutable_auth()->set_username("me");
+  request.set_profile_kind(v1::Seccomp);
+  for (const bool present : {false, true}) {
+    fake.profiles.present = present;
+    const auto response = PullSecurityProfile(fake.api(), request, fake.call);
+    REQUIRE(response.ok());
+    CHECK(response->cached() == present);
+  }
+  CHECK(fake.actions.calls ==
+        Calls{"pull profile host/x@sha256:0 me", "pull profile host/x@sha256:0 me"});
+  fake.actions.result = absl::InvalidArgumentError("SecurityProfileInvalid: why");
+  // Its beginning is what kubelet goes by.
+  CHECK(PullSecurityProfile(fake.api(), request, fake.call).status() == fake.actions.result);
+}
+
+TEST_CASE("PullSecurityProfile refuses other kinds, unknown handlers and bad credentials") {
+  FakeRuntime fake;
+  v1::PullSecurityProfileRequest request;
+  request.mutable_image()->set_image("host/x@sha256:0");
+  const auto refused = [&](const std::string& text) {
+    const absl::Status status = PullSecurityProfile(fake.api(), request, fake.call).status();
+    INFO(status);
+    CHECK(absl::IsInvalidArgument(status));
+    CHECK(absl::StrContains(status.message(), text));
+  };
+  refused("SecurityProfileInvalid: profile_kind \"SecurityProfileKindUnspecified\"");
+  request.set_profile_kind(v1::SecurityProfileKind(9));
+  refused("SecurityProfileInvalid: profile_kind \"9\"");
+  request.set_profile_kind(v1::Seccomp);
+  request.mutable_image()->set_runtime_handler("kata");
+  refused("kata");
+  request.mutable_image()->clear_runtime_handler();
+  request.mutable_auth()->set_auth("!");
+  refused("auth.auth");
+  CHECK(fake.actions.calls.empty());
+}
+
+TEST_CASE("security profiles are listed with all their references, and removed by digest") {
+  FakeRuntime fake;
+  CHECK(ListSecurityProfiles(fake.api(), {}, fake.call)->profiles().empty());
+  fake.profiles.all = {{.digest = "sha256:1", .names = {"a@sha256:1", "b@sha256:1"}, .bytes = 7}};
+  const auto listed = ListSecurityProfiles(fake.api(), {}, fake.call);
+  REQUIRE(listed->profiles_size() == 1);
+  CHECK(listed->profiles(0).ShortDebugString() ==
+        R"(digest: "sha256:1" refs: "a@sha256:1" refs: "b@sha256:1" size: 7)");
+  v1::RemoveSecurityProfileRequest request;
+  request.set_digest("sha256:1");
+  CHECK(RemoveSecurityProfile(fake.api(), request, fake.call).ok());
+  CHECK(fake.actions.calls == Calls{"remove profile sha256:1"});
+}
+
 TEST_CASE("ImageFsInfo gives the file system of layers in both of kubelet's lists") {
   FakeRuntime fake;
   const auto info = ImageFsInfo(fake.api(), {}, fake.call);
@@ -130,7 +185,7 @@ TEST_CASE("Status tells whether the network is ready, and every handler's featur
   // What kubelet is told must be what CreateContainer takes: all that is not named here is false.
   CHECK(response->features().ShortDebugString() ==
         "supplemental_groups_policy: true user_namespaces_host_network: true mount_options: true "
-        "cgroup_mount_mode: true");
+        "cgroup_mount_mode: true seccomp_profile_oci: true");
   CHECK(response->runtime_handlers(0).features().ShortDebugString() ==
         "recursive_read_only_mounts: true user_namespaces: true cgroup_namespaces: true");
   CHECK(response->info().empty());

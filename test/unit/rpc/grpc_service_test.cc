@@ -103,11 +103,6 @@ TEST_CASE("calls that crisp does not have answer UNIMPLEMENTED and say what is m
   CHECK(IsUnimplemented(runtime, &Runtime::CheckpointContainer, "checkpoint containers"));
   CHECK(IsUnimplemented(runtime, &Runtime::CheckpointPod, "checkpoint pods"));
   CHECK(IsUnimplemented(runtime, &Runtime::RestorePod, "restore pods"));
-  using Images = v1::ImageService::Stub;
-  Images& images = fixture.client->images();
-  CHECK(IsUnimplemented(images, &Images::PullSecurityProfile, "security profiles"));
-  CHECK(IsUnimplemented(images, &Images::ListSecurityProfiles, "security profiles"));
-  CHECK(IsUnimplemented(images, &Images::RemoveSecurityProfile, "security profiles"));
 }
 
 }  // namespace

@@ -97,6 +97,7 @@ struct ServerFixture {
                                .containers = containers,
                                .exec = exec,
                                .images = real.images,
+                               .profiles = real.profiles,
                                .stats = real.stats};
     absl::StatusOr<std::unique_ptr<GrpcServer>> started =
         GrpcServer::Start({directory + "/socket", directory + "/second"}, slow, hub, limits);

@@ -121,6 +121,25 @@ TEST_CASE("an image volume reads back as it was, also one of a crispd that knew 
   CHECK_FALSE(of_old.image_volumes.at(0).noexec);
 }
 
+TEST_CASE("a security profile's record reads back as it was; without a digest it is damaged") {
+  const ProfileRecord before = {.digest = *oci::Digest::Parse("sha256:" + std::string(64, 'a')),
+                                .names = {"host/a@sha256:0", "host/b@sha256:0"},
+                                .document = "{\n \"x\": \"\xc3\xa4\"}"};
+  ProfileRecord after;
+  REQUIRE(Decode(Encode(before), after).ok());
+  CHECK(after.digest == before.digest);
+  CHECK(after.names == before.names);
+  CHECK(after.document == before.document);
+  const std::string text = Encode(before);
+  for (const auto& [from, to] : {std::pair<const char*, const char*>{"sha256:aa", "sha256:zz"},
+                                 {"\"version\":1", "\"version\":2"},
+                                 {"\"document\"", "\"other\""}}) {
+    CAPTURE(from);
+    ProfileRecord damaged;
+    CHECK(absl::IsInvalidArgument(Decode(absl::StrReplaceAll(text, {{from, to}}), damaged)));
+  }
+}
+
 TEST_CASE("what a newer crispd added inside is passed over, another version is not") {
   const std::string text = Encode(Sandbox());
   SandboxRecord record;
