@@ -239,7 +239,20 @@ absl::StatusOr<std::string> Export(scmp_filter_ctx context) {
   return base::ReadAll(file.get());
 }
 
+// The time that libseccomp needs grows with the square of the rules. More would be too many
+// instructions, too, unless they are repeated.
+absl::Status CheckNumberOfRules(const oci::Seccomp& profile) {
+  constexpr size_t kMaxRules = BPF_MAXINSNS;
+  size_t rules = 0;
+  for (const oci::SeccompSyscall& rule : profile.syscalls)
+    rules += rule.names.size() * std::max<size_t>(rule.args.size(), 1);
+  if (rules <= kMaxRules) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("profile has ", rules, " rules, at most ", kMaxRules));
+}
+
 absl::StatusOr<std::string> Compile(const oci::Seccomp& profile) {
+  CRISP_RETURN_IF_ERROR(CheckNumberOfRules(profile));
   CRISP_ASSIGN_OR_RETURN(const uint32_t fallback,
                          Action(profile.default_action, profile.default_errno_ret));
   const Context context(seccomp_init(fallback));

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "test/fault/hostile/attack.h"
@@ -220,6 +221,10 @@ Outcome SeccompProfiles(Target& target) {
       {"unknown-architecture",
        R"({"defaultAction":"SCMP_ACT_ERRNO","architectures":["SCMP_ARCH_FLY"]})"},
       {"number", R"({"defaultAction":5})"},
+      // Each rule costs libseccomp time.
+      {"repeated", absl::StrCat(R"({"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":[)",
+                                absl::StrJoin(std::vector<std::string>(100'000, "\"read\""), ","),
+                                R"(],"action":"SCMP_ACT_ALLOW"}]})")},
       {"large", "{\"defaultAction\":\"" + std::string(8 * kMebibyte, 'x') + "\"}"}};
   std::vector<ContainerInput> inputs;
   for (const auto& [name, text] : texts) {

@@ -381,12 +381,18 @@ TEST_CASE("profiles that cannot be compiled") {
   rule.names = {"mseal"};
   rule.args = {{.index = 0, .value = 0, .value_two = 0, .op = "SCMP_CMP_EQ"}};
   CheckRefused(CompileSeccomp(profile).status(), "\"mseal\": arguments need");
-  // More instructions than the kernel accepts.
+  // More instructions than the kernel accepts, and more rules than libseccomp gets through soon.
   rule.names = {"umask"};
   const oci::SeccompSyscall one = rule;
-  profile.syscalls.assign(5000, one);
+  profile.syscalls.assign(4096, one);
   for (uint64_t i = 0; i < profile.syscalls.size(); ++i) profile.syscalls[i].args[0].value = i;
   CheckRefused(CompileSeccomp(profile).status(), "instructions, at most 4096");
+  profile.syscalls.push_back(one);
+  CheckRefused(CompileSeccomp(profile).status(), "4097 rules, at most 4096");
+  profile.syscalls = {one};
+  profile.syscalls[0].names.assign(1000, "umask");
+  profile.syscalls[0].args.assign(1000, one.args[0]);
+  CheckRefused(CompileSeccomp(profile).status(), "1000000 rules, at most 4096");
 }
 
 TEST_CASE("equal profiles have the same filter, different ones do not") {
