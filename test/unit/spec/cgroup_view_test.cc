@@ -11,18 +11,18 @@ constexpr CgroupHost kV1 = {};
 constexpr CgroupHost kV2 = {.v2 = true, .nsdelegate = false};
 constexpr CgroupHost kDelegated = {.v2 = true, .nsdelegate = true};
 
-::runtime::v1::LinuxContainerSecurityContext Context(const std::string& text) {
+::runtime::v1::LinuxContainerSecurityContext Asked(const std::string& text) {
   return Proto<::runtime::v1::LinuxContainerSecurityContext>(text);
 }
 
 // "own ro", "host rw", ... or the error.
 std::string View(const std::string& text, const CgroupHost& host) {
-  const absl::StatusOr<CgroupView> view = MakeCgroupView(Context(text), host);
+  const absl::StatusOr<CgroupView> view = MakeCgroupView(Asked(text), host);
   if (!view.ok()) return view.status().ToString();
   return absl::StrCat(view->own_namespace ? "own" : "host", view->writable ? " rw" : " ro");
 }
 
-constexpr char kContainer[] = " namespace_options { cgroupns_options { mode: CONTAINER } } ";
+constexpr char kOwn[] = " namespace_options { cgroupns_options { mode: CONTAINER } } ";
 constexpr char kNode[] = " namespace_options { cgroupns_options { mode: NODE } } ";
 constexpr char kPrivileged[] = " privileged: true ";
 constexpr char kReadOnly[] = " cgroup_mount_mode: CGROUP_MOUNT_MODE_READ_ONLY ";
@@ -38,9 +38,9 @@ TEST_CASE("without a mode a container sees its own cgroups on v2, a privileged o
 TEST_CASE("CONTAINER and NODE count for every container on every host, and no other mode does") {
   for (const CgroupHost& host : {kV1, kV2}) {
     CAPTURE(host.v2);
-    CHECK(View(kContainer, host) == "own ro");
+    CHECK(View(kOwn, host) == "own ro");
     CHECK(View(kNode, host) == "host ro");
-    CHECK(View(absl::StrCat(kPrivileged, kContainer), host) == "own rw");
+    CHECK(View(absl::StrCat(kPrivileged, kOwn), host) == "own rw");
     CHECK(View(absl::StrCat(kPrivileged, kNode), host) == "host rw");
   }
   for (const char* mode : {"POD", "TARGET", "9"}) {
@@ -48,8 +48,8 @@ TEST_CASE("CONTAINER and NODE count for every container on every host, and no ot
         absl::StrCat("namespace_options { cgroupns_options { mode: ", mode, " } }");
     const std::string why = absl::StrCat("namespace_options.cgroupns_options.mode \"", mode,
                                          "\": must be CONTAINER or NODE");
-    CheckRefused(CheckCgroupView(Context(text)), why);
-    CheckRefused(CheckCgroupView(Context(absl::StrCat(kPrivileged, text))), why);
+    CheckRefused(CheckCgroupView(Asked(text)), why);
+    CheckRefused(CheckCgroupView(Asked(absl::StrCat(kPrivileged, text))), why);
   }
 }
 
@@ -58,21 +58,21 @@ TEST_CASE("READ_ONLY is what a container has anyway, and a privileged one cannot
     CHECK(View(kReadOnly, host) == (host.v2 ? "own ro" : "host ro"));
     CHECK(View(absl::StrCat(kReadOnly, kNode), host) == "host ro");
   }
-  CheckRefused(CheckCgroupView(Context(absl::StrCat(kReadOnly, kPrivileged))),
+  CheckRefused(CheckCgroupView(Asked(absl::StrCat(kReadOnly, kPrivileged))),
                "cgroup_mount_mode \"CGROUP_MOUNT_MODE_READ_ONLY\": is not possible for a "
                "privileged container");
 }
 
 TEST_CASE("READ_WRITE needs cgroup v2 with nsdelegate, and a namespace or privileges") {
   CHECK(View(kReadWrite, kDelegated) == "own rw");
-  CHECK(View(absl::StrCat(kReadWrite, kContainer), kDelegated) == "own rw");
+  CHECK(View(absl::StrCat(kReadWrite, kOwn), kDelegated) == "own rw");
   CHECK(View(absl::StrCat(kReadWrite, kPrivileged), kDelegated) == "host rw");
   CHECK(View(absl::StrCat(kReadWrite, kPrivileged, kNode), kDelegated) == "host rw");
-  CheckRefused(CheckCgroupView(Context(absl::StrCat(kReadWrite, kNode))),
+  CheckRefused(CheckCgroupView(Asked(absl::StrCat(kReadWrite, kNode))),
                "cgroup_mount_mode \"CGROUP_MOUNT_MODE_READ_WRITE\": is not possible with the "
                "host's cgroup namespace");
-  for (const char* more : {"", kContainer, kPrivileged}) {
-    const auto context = Context(absl::StrCat(kReadWrite, more));
+  for (const char* more : {"", kOwn, kPrivileged}) {
+    const auto context = Asked(absl::StrCat(kReadWrite, more));
     const absl::Status undelegated = MakeCgroupView(context, kV2).status();
     CHECK(absl::IsFailedPrecondition(undelegated));
     CHECK_THAT(std::string(undelegated.message()),
@@ -104,7 +104,7 @@ TEST_CASE("the specification has the namespace and the mount that were asked for
   const oci::Spec node = made(kNode);
   CHECK_FALSE(has_namespace(node));
   CHECK(access(node) == "ro");
-  const oci::Spec privileged = made(absl::StrCat(kPrivileged, kContainer));
+  const oci::Spec privileged = made(absl::StrCat(kPrivileged, kOwn));
   CHECK(has_namespace(privileged));
   CHECK(access(privileged) == "rw");
 }
