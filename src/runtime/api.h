@@ -97,7 +97,7 @@ class ImageApi {
 // A pulled security profile.
 struct ProfileInfo {
   std::string digest;
-  std::vector<std::string> names;  // every reference that it was pulled by, as given
+  std::vector<std::string> names;  // the references that it was pulled by, as given: up to 1,000
   uint64_t bytes = 0;              // on disk
 };
 

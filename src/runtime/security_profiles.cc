@@ -16,10 +16,13 @@ namespace {
 
 constexpr char kSeccompType[] = "application/vnd.cncf.seccomp-profile.config.v1+json";
 constexpr size_t kMaxProfileBytes = 1 << 20;  // as of a profile on the node
+constexpr size_t kMaxNames = 1000;            // of one profile: its record is read as a whole
 
-// Of its record.
+// Of its record: 64 hexadecimal digits, as records are found by at a start (store/record_store.h).
+// Of SHA-512 the first half, which nobody can make equal to another profile's either.
 std::string IdOf(const oci::Digest& digest) {
-  return absl::StrCat(digest.algorithm(), "-", digest.hex());
+  constexpr size_t kDigits = 64;
+  return std::string(digest.hex().substr(0, kDigits));
 }
 
 // kubelet looks for the word at the beginning, and does not ask again.
@@ -36,6 +39,13 @@ absl::StatusOr<oci::Reference> Parse(const std::string& name) {
 
 bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Of too many the oldest goes: kubelet has a profile pulled by each name that a pod uses, again and
+// again.
+void AddNewest(const std::string& name, std::vector<std::string>& names) {
+  if (names.size() >= kMaxNames) names.erase(names.begin());
+  names.push_back(name);
 }
 
 }  // namespace
@@ -99,7 +109,7 @@ absl::StatusOr<bool> SecurityProfiles::AddName(const oci::Digest& digest, const 
   if (absl::IsResourceExhausted(record.status())) return record.status();
   if (!record.ok()) return false;  // pulled again
   if (Contains(record->names, name)) return true;
-  record->names.push_back(name);
+  AddNewest(name, record->names);
   CRISP_RETURN_IF_ERROR(Write(*record));
   return true;
 }
@@ -110,9 +120,11 @@ absl::Status SecurityProfiles::Put(store::ProfileRecord record) {
     absl::ReaderMutexLock reading(&mu_);
     const auto found = profiles_.find(record.digest);
     if (found != profiles_.end()) {
-      for (const std::string& name : found->second.names) {
-        if (!Contains(record.names, name)) record.names.push_back(name);
+      std::vector<std::string> names = found->second.names;
+      for (const std::string& name : record.names) {
+        if (!Contains(names, name)) AddNewest(name, names);
       }
+      record.names = std::move(names);
     }
   }
   return Write(record);

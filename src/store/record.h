@@ -87,7 +87,7 @@ struct ContainerRecord {
 // A security profile that was pulled.
 struct ProfileRecord {
   oci::Digest digest;              // of its manifest, as in the references
-  std::vector<std::string> names;  // every reference that it was pulled by, as given
+  std::vector<std::string> names;  // the references that it was pulled by, as given; newest last
   std::string document;
 };
 

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "digest/hasher.h"
 #include "fakes/evil_image.h"
 
 namespace crisp::runtime {
@@ -88,6 +89,38 @@ TEST_CASE("another name of a profile asks no registry, and counts only once it w
   CHECK(f.Document(other) == kAllow);
   REQUIRE(f.profiles->List().size() == 1);
   CHECK(f.profiles->List()[0].names == std::vector<std::string>{name, other});
+}
+
+TEST_CASE("a profile that is named by its SHA-512 digest is there after a restart, too") {
+  ProfilesFixture f;
+  const std::string manifest = image::MakeArtifactManifest(image::kSeccompArtifactType, {kAllow});
+  digest::Hasher hasher(digest::Algorithm::kSha512);
+  hasher.Update(manifest);
+  const std::string digest = hasher.Finish();
+  f.registry.Serve(absl::StrCat("/v2/repo/manifests/", digest), image::EvilReply{.body = manifest});
+  image::ServeBlob(f.registry, kAllow);
+  const std::string name = absl::StrCat(f.registry.host(), "/repo@", digest);
+  const absl::StatusOr<bool> pulled = f.Pull(name);
+  INFO(pulled.status());
+  REQUIRE(pulled.ok());
+  f.Restart();
+  REQUIRE(f.profiles->List().size() == 1);
+  CHECK(f.profiles->List()[0].digest == digest);
+  CHECK(f.Document(name) == kAllow);
+}
+
+TEST_CASE("of the names of a profile the newest thousand count") {
+  ProfilesFixture f;
+  const std::string name = ServeSeccompProfile(f.registry, kAllow);
+  REQUIRE(f.Pull(name).ok());
+  for (int i = 0; i < 1000; ++i)
+    REQUIRE(f.Pull(absl::StrCat("host.invalid/r", i, "@", DigestOf(name))).value_or(false));
+  CHECK(f.profiles->List()[0].names.size() == 1000);
+  CHECK(f.Document(name) == "not pulled");
+  CHECK(f.Document(absl::StrCat("host.invalid/r0@", DigestOf(name))) == kAllow);
+  CHECK(f.Pull(name).value_or(false));
+  CHECK(f.Document(name) == kAllow);
+  CHECK(f.Document(absl::StrCat("host.invalid/r0@", DigestOf(name))) == "not pulled");
 }
 
 TEST_CASE("a removed profile is gone for new containers, and can be removed again") {
