@@ -76,7 +76,9 @@ uint32_t HostId(const std::vector<oci::IdMapping>& mappings, uint32_t id);
 bool PrepareProcess(BuildContext& context);
 // The user that the container's program runs as gets the group that it may divide, and of its files
 // those that the kernel lists for that. The limits stay root's (OCI runtime-spec, config-linux.md,
-// "Cgroup ownership").
+// "Cgroup ownership"). With a user namespace they get its group 0, too: the builder clones into the
+// group when it is in that namespace, where root's rights are none over files of an id that it does
+// not map (kernel/capability.c, capable_wrt_inode_uidgid).
 bool GiveCgroup(BuildContext& context);
 
 }  // namespace crisp::shim

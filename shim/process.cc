@@ -133,15 +133,15 @@ uint32_t HostId(const std::vector<oci::IdMapping>& mappings, uint32_t id) {
 bool GiveCgroup(BuildContext& context) {
   if (!HasOwnCgroups(context.plan)) return true;
   const uid_t uid = HostId(context.plan.uid_mappings, context.plan.process.uid);
+  const gid_t gid = HostId(context.plan.gid_mappings, 0);
   if (uid == 0) return true;
   const int group = context.cgroup.v2.get();
-  constexpr gid_t kSame = static_cast<gid_t>(-1);
-  if (fchown(group, uid, kSame) != 0) return context.Fail("chown the cgroup");
+  if (fchown(group, uid, gid) != 0) return context.Fail("chown the cgroup");
   const absl::StatusOr<std::string> names = base::ReadFile("/sys/kernel/cgroup/delegate");
   if (!names.ok()) return context.Fail(names.status());
   for (const absl::string_view name : absl::StrSplit(*names, '\n', absl::SkipEmpty())) {
     // Of a controller that the group does not have there are no files.
-    if (fchownat(group, std::string(name).c_str(), uid, kSame, AT_SYMLINK_NOFOLLOW) != 0 &&
+    if (fchownat(group, std::string(name).c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0 &&
         errno != ENOENT)
       return context.Fail(absl::StrCat("chown ", name, " of the cgroup"));
   }

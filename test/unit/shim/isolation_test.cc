@@ -390,6 +390,7 @@ TEST_CASE("a writable mount of its own cgroup2 group is the user's to divide, it
     struct stat info;
     REQUIRE(stat(mapped.group().c_str(), &info) == 0);
     CHECK(info.st_uid == 200'000 + uid);
+    CHECK(info.st_gid == 200'000);
   }
 }
 
