@@ -212,8 +212,7 @@ void ExecSession::Report() {
 void ExecSession::Finish() {
   if (launch_ != nullptr) launch_->Close();
   CloseReaders();
-  if (events_.valid()) host_->container.loop->Remove(events_.get());
-  events_.reset();
+  StopWatchingGroup();
   group_.reset();
   // Only processes that the exec left running keep the group from being removed.
   const absl::Status removed = cgroup::RemoveExecGroup(host_->container.cgroup->v2.get(), serial_);
@@ -223,8 +222,15 @@ void ExecSession::Finish() {
 }
 
 void ExecSession::OnEvent(uint32_t) {
-  (void)IsEmpty();  // reading the file acknowledges the event
+  // Reading the file acknowledges the event. Of a group that its container has removed, as one with
+  // writable cgroups can, the file cannot be read, and has an event for ever.
+  if (!cgroup::Populated(events_.get()).ok()) StopWatchingGroup();
   Advance();
+}
+
+void ExecSession::StopWatchingGroup() {
+  if (events_.valid()) host_->container.loop->Remove(events_.get());
+  events_.reset();
 }
 
 }  // namespace crisp::shim

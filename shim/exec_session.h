@@ -79,6 +79,7 @@ class ExecSession final : public EventSource, public LaunchOwner {
   void SendKill() const;
   void Advance();
   void Report();
+  void StopWatchingGroup();
   bool IsEmpty() const;
   void Finish();
 
