@@ -215,7 +215,8 @@ void ExecSession::Finish() {
   StopWatchingGroup();
   group_.reset();
   // Only processes that the exec left running keep the group from being removed.
-  const absl::Status removed = cgroup::RemoveExecGroup(host_->container.cgroup->v2.get(), serial_);
+  const absl::Status removed = cgroup::RemoveExecGroup(host_->container.cgroup->v2.get(), serial_,
+                                                       base::Deadline::In(kRemoveTime));
   base::Failpoint("shim: exec's group gone");
   if (absl::IsFailedPrecondition(removed)) host_->leftover_groups.push_back(serial_);
   active_ = false;

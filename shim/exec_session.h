@@ -18,6 +18,10 @@
 
 namespace crisp::shim {
 
+// How long groups of ended execs may keep the shim from all else. What is left then is removed when
+// the next exec starts, or by crispd with the container's group.
+inline constexpr absl::Duration kRemoveTime = absl::Milliseconds(10);
+
 // What all sessions of a container share.
 struct ExecHost {
   Runtime* runtime = nullptr;

@@ -9,9 +9,10 @@ namespace crisp::shim {
 
 void ExecTable::Start(ExecHost& host, Connection& connection, const ::shim::v1::Exec& exec,
                       const std::vector<base::UniqueFd>& fds) {
-  const auto is_gone = [&host](uint64_t serial) {
+  const base::Deadline deadline = base::Deadline::In(kRemoveTime);
+  const auto is_gone = [&host, deadline](uint64_t serial) {
     return !absl::IsFailedPrecondition(
-        cgroup::RemoveExecGroup(host.container.cgroup->v2.get(), serial));
+        cgroup::RemoveExecGroup(host.container.cgroup->v2.get(), serial, deadline));
   };
   std::vector<uint64_t>& leftover = host.leftover_groups;
   leftover.erase(std::remove_if(leftover.begin(), leftover.end(), is_gone), leftover.end());

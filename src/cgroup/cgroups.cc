@@ -99,21 +99,6 @@ std::vector<std::string> SubGroups(const std::string& directory) {
   return children;
 }
 
-// Removes a group and all below it. rmdir(2) removes a cgroup's files along with the directory, and
-// fails with EBUSY while a process or a sub-group is left.
-absl::Status RemoveGroupTree(const std::string& directory) {
-  if (rmdir(directory.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
-  if (errno != EBUSY) return base::Errno("remove cgroup", directory);
-  std::vector<std::string> tree = {directory};
-  for (size_t i = 0; i < tree.size(); ++i) {
-    for (std::string& child : SubGroups(tree[i])) tree.push_back(std::move(child));
-  }
-  for (auto it = tree.rbegin(); it != tree.rend(); ++it) {
-    if (rmdir(it->c_str()) != 0 && errno != ENOENT) return base::Errno("remove cgroup", *it);
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Cgroups>> Cgroups::Open(Options options) {
@@ -422,8 +407,10 @@ void Cgroups::RemoveDefaultParent() {
 }
 
 absl::Status Cgroups::RemoveDirectories(absl::string_view path) {
+  // Thousands of groups, should a container have made so many; what is left comes with a retry.
+  const base::Deadline deadline = base::Deadline::In(absl::Seconds(5));
   for (const std::string& directory : AllDirectories(layout_, path)) {
-    CRISP_RETURN_IF_ERROR(RemoveGroupTree(directory));
+    CRISP_RETURN_IF_ERROR(RemoveGroupTree(AT_FDCWD, directory, deadline));
     base::Failpoint("cgroup: removed from one hierarchy");
   }
   return absl::OkStatus();

@@ -1,5 +1,6 @@
 #include "cgroup/join.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -7,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -42,6 +44,35 @@ std::string NameOf(int fd) {
   const std::string link = absl::StrCat("/proc/self/fd/", fd);
   const ssize_t n = readlink(link.c_str(), buffer.data(), buffer.size());
   return n > 0 ? std::string(buffer.data(), static_cast<size_t>(n)) : absl::StrCat("fd ", fd);
+}
+
+absl::StatusOr<base::UniqueFd> OpenGroup(int directory_fd, const std::string& name) {
+  return base::OpenAt(directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
+// FailedPrecondition while a process or a group is in it, OK when it does not exist.
+absl::Status RemoveGroup(int directory_fd, const std::string& name) {
+  if (unlinkat(directory_fd, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT)
+    return absl::OkStatus();
+  if (errno != EBUSY) return base::Errno("remove cgroup", name);
+  return absl::FailedPreconditionError(
+      absl::StrCat("remove cgroup ", name, ": ", base::ErrnoText(EBUSY)));
+}
+
+// The name of a group in an open one, or "".
+absl::StatusOr<std::string> AnySubGroup(int group_fd) {
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd fd, base::OpenAt(group_fd, ".", O_RDONLY | O_DIRECTORY));
+  DIR* const directory = fdopendir(fd.get());
+  if (directory == nullptr) return base::Errno("list cgroup", NameOf(group_fd));
+  (void)fd.release();  // closedir() closes it
+  std::string name;
+  while (const dirent* entry = readdir(directory)) {
+    const absl::string_view found = entry->d_name;
+    if (entry->d_type == DT_DIR && found != "." && found != "..") name = std::string(found);
+    if (!name.empty()) break;
+  }
+  closedir(directory);
+  return name;
 }
 
 }  // namespace
@@ -86,7 +117,7 @@ std::string ExecGroupName(uint64_t serial) {
 absl::StatusOr<base::UniqueFd> MakeExecGroup(int container_v2_fd, uint64_t serial) {
   const std::string name = ExecGroupName(serial);
   if (mkdirat(container_v2_fd, name.c_str(), 0755) != 0) return base::Errno("make cgroup", name);
-  return base::OpenAt(container_v2_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  return OpenGroup(container_v2_fd, name);
 }
 
 absl::Status KillGroup(int v2_fd) {
@@ -94,16 +125,45 @@ absl::Status KillGroup(int v2_fd) {
   return base::Prefix(base::WriteAll(fd.get(), "1"), "cgroup.kill");
 }
 
-absl::Status RemoveExecGroup(int container_v2_fd, uint64_t serial) {
+absl::Status RemoveExecGroup(int container_v2_fd, uint64_t serial, base::Deadline deadline) {
   const std::string name = ExecGroupName(serial);
-  if (unlinkat(container_v2_fd, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) {
-    return absl::OkStatus();
+  const absl::Status removed = RemoveGroup(container_v2_fd, name);
+  if (!absl::IsFailedPrecondition(removed)) return removed;
+  // Of a group in use those below stay, too: their maker may only not have filled them yet.
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd group, OpenGroup(container_v2_fd, name));
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd events, OpenEvents(group.get()));
+  CRISP_ASSIGN_OR_RETURN(const bool populated, Populated(events.get()));
+  if (populated) return removed;
+  const absl::Status all = RemoveGroupTree(container_v2_fd, name, deadline);
+  return absl::IsDeadlineExceeded(all) ? absl::FailedPreconditionError(all.message()) : all;
+}
+
+absl::Status RemoveGroupTree(int directory_fd, const std::string& name, base::Deadline deadline) {
+  const absl::Status removed = RemoveGroup(directory_fd, name);
+  if (!absl::IsFailedPrecondition(removed)) return removed;
+  // Step by step, as a path can be longer than the kernel takes.
+  std::vector<std::string> way = {name};
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd group, OpenGroup(directory_fd, name));
+  while (!way.empty()) {
+    if (deadline.Passed()) {
+      return absl::DeadlineExceededError(
+          absl::StrCat("remove cgroup ", name, ": there are too many groups below it"));
+    }
+    CRISP_ASSIGN_OR_RETURN(std::string below, AnySubGroup(group.get()));
+    if (!below.empty()) {
+      CRISP_ASSIGN_OR_RETURN(group, OpenGroup(group.get(), below));
+      way.push_back(std::move(below));
+      continue;
+    }
+    base::UniqueFd parent;
+    if (way.size() > 1) {
+      CRISP_ASSIGN_OR_RETURN(parent, base::OpenAt(group.get(), "..", O_RDONLY | O_DIRECTORY));
+    }
+    CRISP_RETURN_IF_ERROR(RemoveGroup(parent.valid() ? parent.get() : directory_fd, way.back()));
+    way.pop_back();
+    group = std::move(parent);
   }
-  if (errno == EBUSY) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("remove cgroup ", name, ": ", base::ErrnoText(EBUSY)));
-  }
-  return base::Errno("remove cgroup", name);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<base::UniqueFd> OpenEvents(int v2_fd) {

@@ -58,9 +58,13 @@ absl::StatusOr<base::UniqueFd> MakeExecGroup(int container_v2_fd, uint64_t seria
 // Sends SIGKILL to every process in a cgroup2 group and below, atomically (cgroup.kill, Linux
 // 5.14). Returns before they have died: wait for that with OpenEvents.
 absl::Status KillGroup(int v2_fd);
-// Removes an exec's group. FailedPrecondition while processes live in it, OK when it does not
-// exist.
-absl::Status RemoveExecGroup(int container_v2_fd, uint64_t serial);
+// Removes an exec's group and what was made below it. FailedPrecondition while a process lives in
+// it, and when the deadline ends that; OK when it does not exist.
+absl::Status RemoveExecGroup(int container_v2_fd, uint64_t serial, base::Deadline deadline);
+// Removes the group `name` of a directory (AT_FDCWD: a path) and all below it, from the innermost
+// outwards, whatever their number, depth and names: a container can make them. DeadlineExceeded
+// when some are left: the next call goes on. FailedPrecondition when a process lives in one.
+absl::Status RemoveGroupTree(int directory_fd, const std::string& name, base::Deadline deadline);
 
 // A cgroup2 group for one program that crispd runs, at `directory`, so that all it has started can
 // be ended, also by the next crispd. Ends and removes first what is there already: a new group, as

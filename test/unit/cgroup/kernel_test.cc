@@ -372,14 +372,17 @@ TEST_CASE("all processes of an exec are killed and the container keeps running")
   REQUIRE(detached.Hear());
   CHECK(Wait(probe) == 0);
   CHECK(*cgroup::Populated(events->get()));
-  CHECK(absl::IsFailedPrecondition(cgroup::RemoveExecGroup(join->v2.get(), 7)));
+  const auto remove = [&] {
+    return cgroup::RemoveExecGroup(join->v2.get(), 7, base::Deadline::In(kPatience));
+  };
+  CHECK(absl::IsFailedPrecondition(remove()));
   CHECK(cgroup::KillGroup(exec->get()).ok());
   while (*cgroup::Populated(events->get())) {
     pollfd poll_fd = {events->get(), POLLPRI, 0};
     REQUIRE(poll(&poll_fd, 1, 20'000) == 1);
   }
-  CHECK(cgroup::RemoveExecGroup(join->v2.get(), 7).ok());
-  CHECK(cgroup::RemoveExecGroup(join->v2.get(), 7).ok());  // gone already
+  CHECK(remove().ok());
+  CHECK(remove().ok());  // gone already
   CHECK(waitpid(init, nullptr, WNOHANG) == 0);
   // One that is not removed: removing the container's group removes it too.
   REQUIRE(cgroup::MakeExecGroup(join->v2.get(), 8).ok());
