@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <iterator>
 
+#include "ipc/seccomp_file.h"
 #include "linux/audit_architecture.h"
 
 namespace crisp::shim {
@@ -58,6 +59,7 @@ bool AddSeccompGate(ProcessPlan& process) {
       /* 16: the container's own filter */
   };
   // clang-format on
+  static_assert(std::size(rules) + ipc::kMaxSeccompInstructions <= BPF_MAXINSNS);
   if (process.seccomp.size() + std::size(rules) > BPF_MAXINSNS) {
     errno = E2BIG;
     return false;

@@ -276,10 +276,10 @@ absl::StatusOr<std::string> Compile(const oci::Seccomp& profile) {
   std::string filter(reinterpret_cast<const char*>(first.data()),
                      first.size() * sizeof(sock_filter));
   filter += rest;
-  if (filter.size() / sizeof(sock_filter) > BPF_MAXINSNS) {
-    return absl::InvalidArgumentError(absl::StrCat("filter has ",
-                                                   filter.size() / sizeof(sock_filter),
-                                                   " instructions, at most ", BPF_MAXINSNS));
+  const size_t instructions = filter.size() / sizeof(sock_filter);
+  if (instructions > ipc::kMaxSeccompInstructions) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "filter has ", instructions, " instructions, at most ", ipc::kMaxSeccompInstructions));
   }
   return filter;
 }

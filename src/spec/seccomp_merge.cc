@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "ipc/seccomp_file.h"
 
 namespace crisp::spec {
 namespace {
@@ -107,9 +108,10 @@ absl::StatusOr<std::vector<sock_filter>> MergeFilters(const std::vector<sock_fil
       const std::vector<sock_filter> rest = After(base[at].k, other);
       merged.insert(merged.end(), rest.begin(), rest.end());
     }
-    if (merged.size() > BPF_MAXINSNS) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the two seccomp profiles together have more than ", BPF_MAXINSNS, " instructions"));
+    if (merged.size() > ipc::kMaxSeccompInstructions) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("two seccomp profiles together have more than ",
+                       ipc::kMaxSeccompInstructions, " instructions"));
     }
     merged[at] = {BPF_JMP | BPF_JA, 0, 0, static_cast<uint32_t>(copy->second - at - 1)};
   }
