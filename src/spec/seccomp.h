@@ -33,7 +33,7 @@ absl::Status CheckSeccompArtifact(absl::string_view document);
 absl::StatusOr<uint64_t> SeccompFlags(const oci::Seccomp& profile);
 
 // The content of a bundle's seccomp.bpf, see ipc/seccomp_file.h: what `profile` and, if there is
-// one, `artifact` both permit. Each distinct profile is compiled once and cached.
+// one, `artifact` both permit. Distinct profiles are compiled once and cached.
 absl::StatusOr<std::string> CompileSeccomp(
     const oci::Seccomp& profile, const std::optional<oci::Seccomp>& artifact = std::nullopt);
 

@@ -310,6 +310,8 @@ class Cache {
     return found->second;
   }
   void Add(std::string key, std::string filter) {
+    // One with thousands of names that do not exist would only take memory.
+    if (key.size() > kMaxKeyBytes) return;
     absl::MutexLock lock(&mu_);
     // A node uses few profiles: with more, some are compiled again.
     if (filters_.size() >= kMaxFilters) filters_.clear();
@@ -318,6 +320,7 @@ class Cache {
 
  private:
   static constexpr size_t kMaxFilters = 64;
+  static constexpr size_t kMaxKeyBytes = 128 << 10;
   absl::Mutex mu_;
   std::map<std::string, std::string> filters_ ABSL_GUARDED_BY(mu_);
 };
