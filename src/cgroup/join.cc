@@ -59,12 +59,14 @@ absl::Status RemoveGroup(int directory_fd, const std::string& name) {
       absl::StrCat("remove cgroup ", name, ": ", base::ErrnoText(EBUSY)));
 }
 
-// The name of a group in an open one, or "".
+// The name of a group in an open one; "" when it has none or was removed meanwhile.
 absl::StatusOr<std::string> AnySubGroup(int group_fd) {
-  CRISP_ASSIGN_OR_RETURN(base::UniqueFd fd, base::OpenAt(group_fd, ".", O_RDONLY | O_DIRECTORY));
-  DIR* const directory = fdopendir(fd.get());
+  absl::StatusOr<base::UniqueFd> fd = base::OpenAt(group_fd, ".", O_RDONLY | O_DIRECTORY);
+  if (absl::IsNotFound(fd.status())) return std::string();
+  CRISP_RETURN_IF_ERROR(fd.status());
+  DIR* const directory = fdopendir(fd->get());
   if (directory == nullptr) return base::Errno("list cgroup", NameOf(group_fd));
-  (void)fd.release();  // closedir() closes it
+  (void)fd->release();  // closedir() closes it
   std::string name;
   while (const dirent* entry = readdir(directory)) {
     const absl::string_view found = entry->d_name;
@@ -141,9 +143,12 @@ absl::Status RemoveExecGroup(int container_v2_fd, uint64_t serial, base::Deadlin
 absl::Status RemoveGroupTree(int directory_fd, const std::string& name, base::Deadline deadline) {
   const absl::Status removed = RemoveGroup(directory_fd, name);
   if (!absl::IsFailedPrecondition(removed)) return removed;
+  absl::StatusOr<base::UniqueFd> top = OpenGroup(directory_fd, name);
+  if (absl::IsNotFound(top.status())) return absl::OkStatus();  // another call removes it, too
+  CRISP_RETURN_IF_ERROR(top.status());
   // Step by step, as a path can be longer than the kernel takes.
+  base::UniqueFd group = *std::move(top);
   std::vector<std::string> way = {name};
-  CRISP_ASSIGN_OR_RETURN(base::UniqueFd group, OpenGroup(directory_fd, name));
   while (!way.empty()) {
     if (deadline.Passed()) {
       return absl::DeadlineExceededError(
@@ -151,7 +156,10 @@ absl::Status RemoveGroupTree(int directory_fd, const std::string& name, base::De
     }
     CRISP_ASSIGN_OR_RETURN(std::string below, AnySubGroup(group.get()));
     if (!below.empty()) {
-      CRISP_ASSIGN_OR_RETURN(group, OpenGroup(group.get(), below));
+      absl::StatusOr<base::UniqueFd> inner = OpenGroup(group.get(), below);
+      if (absl::IsNotFound(inner.status())) continue;
+      CRISP_RETURN_IF_ERROR(inner.status());
+      group = *std::move(inner);
       way.push_back(std::move(below));
       continue;
     }

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "kernel_fixture.h"
 
@@ -35,6 +36,20 @@ TEST_CASE("a group is removed with all that its container has made in it, in sev
   const absl::Status removed = kernel.groups->Remove(path, kPatience);
   INFO(removed);
   CHECK(removed.ok());
+  CHECK_FALSE(kernel.ExistsAnywhere(path));
+}
+
+TEST_CASE("calls that remove the same groups at once all succeed") {
+  Kernel kernel;
+  const std::string path = kernel.NewPath();
+  REQUIRE(kernel.groups->Create(path, {}).ok());
+  MakeDeepGroups(kernel.layout().At(path).v2);
+  std::vector<absl::Status> removed(4);
+  std::vector<std::thread> threads;
+  for (absl::Status& status : removed)
+    threads.emplace_back([&] { status = kernel.groups->Remove(path, kPatience); });
+  for (std::thread& thread : threads) thread.join();
+  for (const absl::Status& status : removed) CHECK(status == absl::OkStatus());
   CHECK_FALSE(kernel.ExistsAnywhere(path));
 }
 
