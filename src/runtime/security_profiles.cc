@@ -63,8 +63,11 @@ absl::Status SecurityProfiles::Load() {
   };
   CRISP_ASSIGN_OR_RETURN(const std::vector<store::Damaged> damaged, records_.Load(load));
   for (const store::Damaged& profile : damaged) {
-    base::Log(base::LogLevel::kError, "damaged security profile, to be pulled again",
-              {{"id", profile.id}, {"error", std::string(profile.why.message())}});
+    // Without a record: its first write or its removal was cut short.
+    if (!absl::IsNotFound(profile.why)) {
+      base::Log(base::LogLevel::kError, "damaged security profile, to be pulled again",
+                {{"id", profile.id}, {"error", std::string(profile.why.message())}});
+    }
     const absl::Status aside = records_.SetAside(profile);
     if (!aside.ok()) {
       base::Log(base::LogLevel::kWarning, "a damaged security profile stays where it is",

@@ -59,7 +59,7 @@ absl::StatusOr<CgroupView> MakeCgroupView(const v1::LinuxContainerSecurityContex
     view.own_namespace = options.cgroupns_options().mode() == v1::CONTAINER;
   if (context.cgroup_mount_mode() != v1::CGROUP_MOUNT_MODE_READ_WRITE) return view;
   // Without the option root of the container could raise its own limits.
-  if (!host.v2) return HostCannot("this host has cgroup v1, which nothing may be delegated of");
+  if (!host.v2) return HostCannot("this host has cgroup v1, of which nothing may be given away");
   if (!host.nsdelegate) {
     return HostCannot(
         "this host has mounted cgroup2 without nsdelegate: "
