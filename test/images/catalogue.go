@@ -234,6 +234,7 @@ func catalogue() []image {
 			config: shell()})
 	}
 	images = append(images, popular()...)
+	images = append(images, kubernetes()...)
 	for i := range images {
 		if images[i].form == dockerOne || images[i].form == dockerList {
 			for j := range images[i].layers {

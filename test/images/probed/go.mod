@@ -1,0 +1,3 @@
+module example.invalid/test/images/probed
+
+go 1.26.0
