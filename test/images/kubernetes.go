@@ -97,7 +97,7 @@ func kubernetes() []image {
 			config: config{Env: []string{javaPath, "CATALINA_HOME=/usr/share/tomcat10",
 				"CATALINA_BASE=" + base, "JRE_HOME=/usr/lib/jvm/java-17-openjdk-amd64",
 				"CATALINA_OPTS=-Xmx96m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"},
-				Entrypoint: []string{"/usr/share/tomcat10/bin/catalina.sh"}, Cmd: []string{"run"},
+				Entrypoint: []string{"sh", "/usr/share/tomcat10/bin/catalina.sh"}, Cmd: []string{"run"},
 				ExposedPorts: map[string]struct{}{"8080/tcp": {}}}},
 	}
 }
