@@ -16,11 +16,6 @@ fail() {
   echo "FAILED: $*" >&2
   exit 1
 }
-# skip WHY: for what cannot run here.
-skip() {
-  echo "$*"
-  exit 77
-}
 # same WHAT GOT WANTED
 same() { [[ "$2" == "$3" ]] || fail "$1: '$2' instead of '$3'"; }
 # has WHAT TEXT PART
