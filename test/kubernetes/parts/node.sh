@@ -17,11 +17,11 @@ make_nodes() {
     touch "$lab/made-kubelet"
   }
   for node in 1 2; do
-    mkdir -p "$lab/node-$node"/{pki,logs,manifests,volumes,plugins,sysctl}
+    mkdir -p "$lab/node-$node"/{pki,logs,manifests,volumes,plugins,roots,sysctl}
     launch "node-$node" unshare --mount --net --propagation private sleep infinity
     pids[node]="$(running "node-$node")"
     wait_for 10 own_namespaces "${pids[node]}"
-    in_node "$node" /bin/bash "$here/parts/node_mounts" "$lab/node-$node/sysctl"
+    in_node "$node" "$here/parts/node_mounts" "$lab/node-$node/roots"
   done
   ip link add eth0 netns "${pids[1]}" type veth peer name eth0 netns "${pids[2]}"
   for node in 1 2; do
@@ -124,7 +124,8 @@ launch_kubelet() {
   local node="$1" program="$2" dir="$lab/node-$1"
   shift 2
   launch "kubelet-$node" nsenter --target "$(running "node-$node")" --mount --net -- \
-    "$root/build/tools/$program" --config="$dir/config.json" --root-dir="$dir/$program" \
+    unshare --mount --propagation unchanged "$here/parts/node_mounts" kubelet "$dir/sysctl" \
+    "$root/build/tools/$program" --config="$dir/config.json" --root-dir="$dir/roots/$program" \
     --cert-dir="$dir/pki" --hostname-override="node-$node" --node-ip="$(address_of "$node")" \
     --v=2 "$@"
 }
