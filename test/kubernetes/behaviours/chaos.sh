@@ -23,7 +23,7 @@ chaos() {
   busybox new -- sleep 3600 # kubelet goes on with its work
   wait_pod new 60 ready
   kubectl delete pod new --grace-period=1
-  kill "$watcher"
+  kill "$watcher" # fails if it has ended before: then it did not see everything
   ready="$(sort --unique "$dir/ready")"
   same "the node's condition Ready" "$ready" True
   kubectl wait --for=condition=Ready pod --all --timeout=60s
