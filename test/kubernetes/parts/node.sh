@@ -23,7 +23,8 @@ make_nodes() {
     wait_for 10 own_namespaces "${pids[node]}"
     in_node "$node" "$here/parts/node_mounts" "$lab/node-$node/roots"
   done
-  ip link add eth0 netns "${pids[1]}" type veth peer name eth0 netns "${pids[2]}"
+  # From inside: before Linux 6.15 a name that the host has is refused for another namespace, too.
+  in_node 1 ip link add eth0 type veth peer name eth0 netns "${pids[2]}"
   for node in 1 2; do
     in_node "$node" ip link set lo up
     in_node "$node" ip address add "$(address_of "$node")/24" dev eth0
@@ -156,7 +157,12 @@ remove_node() {
   local node="$1" name instance where=() status=0
   name="$(instance_of "$node")"
   end "kubelet-$node" || status=1
-  ! running "node-$node" >/dev/null || where=(in_node "$node") # else a reboot has ended it
+  if running "node-$node" >/dev/null; then
+    where=(in_node "$node")
+  else
+    # A reboot has ended it, and with it the settings to restore; the host's are others.
+    rm -f "/var/lib/$name/before"
+  fi
   cp "/var/lib/$name/crispd.log" "$logs/crispd-$node.log" 2>/dev/null || true
   crispd_instance "$node"
   "${where[@]}" "$root/deploy/instance" down "$name" "${instance[@]}" || status=1
