@@ -80,8 +80,8 @@ image_gc() {
   cleanup=forget
   has_image library/busybox || crictl_on 2 pull busybox
   has_image library/nginx || crictl_on 2 pull nginx
-  manifest keeps-address >"$lab/node-2/manifests/keeps-address.yaml"
   second_kubelet alone
+  manifest keeps-address >"$lab/node-2/manifests/keeps-address.yaml"
   wait_for 60 sandbox_ready
   second_kubelet alone evictionHard '{"nodefs.available": "99.9%", "imagefs.available": "99.9%"}' \
     imageMinimumGCAge '"1s"'
