@@ -1,0 +1,157 @@
+// What crisp play does not know it refuses, with file, line and field.
+#include "manifest_fixture.h"
+
+namespace crisp::cli {
+namespace {
+
+struct Case {
+  const char* what;
+  std::string text;
+  std::string refusal;
+};
+
+void CheckAll(const std::vector<Case>& cases) {
+  for (const Case& one : cases) {
+    CAPTURE(one.what);
+    CHECK(Refusal(one.text) == one.refusal);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("unknown fields are refused by path and line, never ignored") {
+  const std::string unknown = ": is not a field that crisp play knows";
+  CheckAll({
+      {"of a pod", PodText("nodeName: x\n"), "pod.yaml:9: nodeName" + unknown},
+      {"of a spec", PodText("  tolerations: []\n"), "pod.yaml:9: spec.tolerations" + unknown},
+      {"of a container", PodText("    imagePullpolicy: Never\n"),
+       "pod.yaml:9: spec.containers[0].imagePullpolicy" + unknown},
+      {"of an item", PodText("    env:\n    - name: A\n      val: x\n"),
+       "pod.yaml:11: spec.containers[0].env[0].val" + unknown},
+      {"with null", PodText("  affinity:\n"), "pod.yaml:9: spec.affinity" + unknown},
+      {"two of them", PodText("  a: 1\n  b: 2\n"),
+       "pod.yaml:9: spec.a" + unknown + "\npod.yaml:10: spec.b" + unknown},
+  });
+}
+
+TEST_CASE("values of a wrong type are refused with what was expected") {
+  CheckAll({
+      {"a number for text", PodText("    workingDir: 7\n"),
+       "pod.yaml:9: spec.containers[0].workingDir: 7 is not text: put it in quotes"},
+      {"yes for text", PodText("    command: [yes]\n"),
+       "pod.yaml:9: spec.containers[0].command[0]: yes is not text: put it in quotes"},
+      {"text for a number", PodText("  terminationGracePeriodSeconds: \"5\"\n"),
+       "pod.yaml:9: spec.terminationGracePeriodSeconds: must be a number from 0 to 31536000, not "
+       "\"5\""},
+      {"text for a bool", PodText("  hostNetwork: \"true\"\n"),
+       "pod.yaml:9: spec.hostNetwork: must be true or false, not \"true\""},
+      {"an object for a list", PodText("  volumes: {}\n"),
+       "pod.yaml:9: spec.volumes: must be a list, not an object"},
+      {"a quantity", PodText("    resources: {limits: {memory: 1Gb}}\n"),
+       "pod.yaml:9: spec.containers[0].resources.limits.memory: \"1Gb\" must be a quantity such as "
+       "500m, 1.5 or 64Mi, at most 2^63-1"},
+      {"a word", PodText("  restartPolicy: Sometimes\n"),
+       "pod.yaml:9: spec.restartPolicy: must be one of Always, OnFailure, Never"},
+  });
+}
+
+TEST_CASE("values that contradict each other are refused") {
+  CheckAll({
+      {"a volume that is not there", PodText("    volumeMounts: [{name: v, mountPath: /v}]\n"),
+       "pod.yaml:6: spec.containers: c mounts volume \"v\", which is not in volumes"},
+      {"a volume of two kinds",
+       PodText("  volumes:\n  - name: v\n    emptyDir: {}\n    hostPath:\n"
+               "      path: /x\n"),
+       "pod.yaml:10: spec.volumes[0]: must have exactly one of hostPath, emptyDir, configMap, "
+       "secret, image, downwardAPI, projected"},
+      {"a sub path that leads out",
+       PodText("    volumeMounts: [{name: v, mountPath: /v, subPath: a/../..}]\n"
+               "  volumes: [{name: v, emptyDir: {}}]\n"),
+       "pod.yaml:9: spec.containers[0].volumeMounts[0].subPath: \"a/../..\" must be a relative "
+       "path "
+       "without \"..\""},
+      {"a request above its limit",
+       PodText("    resources: {limits: {cpu: 1}, requests: {cpu: 1001m}}\n"),
+       "pod.yaml:9: spec.containers[0].resources.requests: cpu must not be more than its limit"},
+      {"a size that nobody measures",
+       PodText("  volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}]\n"),
+       "pod.yaml:9: spec.volumes[0].emptyDir.sizeLimit: is only for medium Memory"},
+      {"two process namespaces", PodText("  hostPID: true\n  shareProcessNamespace: true\n"),
+       "pod.yaml:10: spec.shareProcessNamespace: must not be given together with hostPID"},
+      {"service links", PodText("  enableServiceLinks: true\n"),
+       "pod.yaml:9: spec.enableServiceLinks: must be false: there are no services without a "
+       "cluster"},
+      {"restartPolicy of a container", PodText("    restartPolicy: Always\n"),
+       "pod.yaml:9: spec.containers[0].restartPolicy: is not a field that crisp play knows"},
+  });
+}
+
+TEST_CASE("references to what is not in the files are refused, unless they are optional") {
+  const std::string env =
+      "    env:\n    - name: A\n      valueFrom:\n        configMapKeyRef: {name: m, key: k";
+  const std::string map = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n";
+  CheckAll({
+      {"no object", PodText(env + "}\n"),
+       "pod.yaml:12: spec.containers[0].env[0].valueFrom.configMapKeyRef: ConfigMap \"m\" of "
+       "namespace default is not in the given files"},
+      {"no key", PodText(env + "}\n") + map,
+       "pod.yaml:12: spec.containers[0].env[0].valueFrom.configMapKeyRef: ConfigMap \"m\" has no "
+       "key \"k\""},
+      {"optional", PodText(env + ", optional: true}\n"), ""},
+      {"there", PodText(env + "}\n") + map + "data: {k: v}\n", ""},
+      {"a pull secret", PodText("  imagePullSecrets: [{name: s}]\n"),
+       "pod.yaml:9: spec.imagePullSecrets[0]: Secret \"s\" of namespace default is not in the "
+       "given files"},
+      {"the same pod again", PodText("") + "---\n" + PodText(""),
+       "pod.yaml:12: metadata: a second pod is named p"},
+  });
+}
+
+TEST_CASE("documents that are not understood are refused by line") {
+  const std::string job =
+      "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\nspec:\n  template:\n    spec:\n"
+      "      containers: [{name: c, image: i}]\n";
+  CheckAll({
+      {"an unknown kind", "apiVersion: v1\nkind: Service\nspec: {}\n",
+       "pod.yaml:2: kind: \"Service\" must be one of ConfigMap, DaemonSet, Deployment, Job, Pod, "
+       "Secret"},
+      {"a wrong version", "apiVersion: v1beta1\nkind: ConfigMap\nmetadata: {name: m}\n",
+       "pod.yaml:1: apiVersion: must be v1 for ConfigMap"},
+      {"a Job that never ends", job,
+       "pod.yaml:5: spec.template: restartPolicy must be OnFailure or Never in a Job"},
+      {"a Job that ends", job + "      restartPolicy: Never\n", ""},
+      {"the same key twice", "kind: Pod\nkind: Pod\n", "pod.yaml:2: kind is given twice"},
+      {"a merge key", "a: &x {b: c}\nd:\n  <<: *x\n", "pod.yaml:3: merge keys are not supported"},
+      {"a list", "- a\n", "pod.yaml:1: must be an object, not a list"},
+      {"a secret that is not base64",
+       "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {k: \"*\"}\n",
+       "pod.yaml:4: data: the value of k must be base64"},
+  });
+}
+
+TEST_CASE("a selector must match the labels of the template") {
+  const std::string text =
+      "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n"
+      "  selector: {matchLabels: {app: a}}\n  template:\n    metadata: {labels: {app: b}}\n"
+      "    spec:\n      containers: [{name: c, image: i}]\n";
+  CHECK(Refusal(text) == "pod.yaml:5: spec.selector: app=a is not among the template's labels");
+}
+
+TEST_CASE("a document of aliases that grows without end is refused") {
+  std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 9; ++i) {
+    const std::string last = absl::StrCat("*a", i - 1);
+    absl::StrAppend(&text, "a", i, ": &a", i, " [", last);
+    for (int n = 1; n < 10; ++n) absl::StrAppend(&text, ", ", last);
+    text += "]\n";
+  }
+  CHECK_THAT(Refusal(text), Catch::Contains("more than 100000 values or 64 levels"));
+}
+
+TEST_CASE("what kubectl create --dry-run writes is taken") {
+  CHECK(Refusal("apiVersion: v1\nkind: Pod\nmetadata:\n  creationTimestamp: null\n  name: p\n"
+                "spec:\n  containers:\n  - image: i\n    name: c\n    resources: {}\n"
+                "  dnsPolicy: ClusterFirst\n  restartPolicy: Always\nstatus: {}\n") == "");
+}
+
+}  // namespace crisp::cli
