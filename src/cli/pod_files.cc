@@ -1,0 +1,155 @@
+#include "cli/pod_files.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "cli/environment.h"
+#include "cli/pod_dns.h"
+#include "cli/pod_messages.h"
+#include "cli/pod_resources.h"
+#include "cli/sub_path.h"
+#include "cli/volume_files.h"
+
+namespace crisp::cli {
+namespace {
+
+constexpr mode_t kPodMode = 0700;  // it has secrets
+constexpr mode_t kLogMode = 0755;
+
+struct HostPathRule {
+  HostPathType type;
+  mode_t format;  // S_IFDIR, ...
+  bool is_made;   // when it is missing
+  const char* name;
+};
+constexpr HostPathRule kHostPathRules[] = {
+    {HostPathType::kDirectoryOrCreate, S_IFDIR, true, "a directory"},
+    {HostPathType::kDirectory, S_IFDIR, false, "a directory"},
+    {HostPathType::kFileOrCreate, S_IFREG, true, "a file"},
+    {HostPathType::kFile, S_IFREG, false, "a file"},
+    {HostPathType::kSocket, S_IFSOCK, false, "a socket"},
+    {HostPathType::kCharDevice, S_IFCHR, false, "a character device"},
+    {HostPathType::kBlockDevice, S_IFBLK, false, "a block device"}};
+
+absl::Status MakeMissing(const std::string& path, mode_t format) {
+  if (format == S_IFDIR) return base::MakeDirs(path, 0755);
+  // As for kubelet, the directory of a file must be there.
+  return base::Open(path, O_WRONLY | O_CREAT, 0644).status();
+}
+
+absl::Status CheckHostPath(const HostPath& host) {
+  for (const HostPathRule& rule : kHostPathRules) {
+    if (rule.type != host.type) continue;
+    struct stat found;
+    int result = stat(host.path.c_str(), &found);
+    if (result != 0 && errno == ENOENT && rule.is_made) {
+      CRISP_RETURN_IF_ERROR(MakeMissing(host.path, rule.format));
+      result = stat(host.path.c_str(), &found);
+    }
+    if (result != 0) return base::Errno("stat", host.path);
+    if ((found.st_mode & S_IFMT) != rule.format)
+      return absl::FailedPreconditionError(absl::StrCat(host.path, " is not ", rule.name));
+  }
+  return absl::OkStatus();
+}
+
+// Of a directory: it is in another file system than the one above.
+bool IsMountPoint(const std::string& path) {
+  struct stat own, above;
+  return stat(path.c_str(), &own) == 0 && stat((path + "/..").c_str(), &above) == 0 &&
+         own.st_dev != above.st_dev;
+}
+
+absl::Status WriteWith(const std::string& path, absl::string_view text, mode_t mode) {
+  CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(path, text, mode));
+  // Whatever the umask is.
+  return chmod(path.c_str(), mode) == 0 ? absl::OkStatus() : base::Errno("chmod", path);
+}
+
+}  // namespace
+
+absl::Status HostPodFiles::MakeEmptyDir(const Volume& volume) {
+  constexpr mode_t kMode = 0777;
+  const std::string path = VolumePath(volume, instance_);
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(path, 0755));
+  if (volume.empty_dir->in_memory && !IsMountPoint(path)) {
+    // The smallest limit counts, as for kubelet.
+    int64_t size = node_.memory_bytes;
+    if (const int64_t pods = PodMemoryLimit(pod_.spec); pods > 0) size = std::min(size, pods);
+    if (const auto& limit = volume.empty_dir->size_limit; limit.has_value() && !limit->IsZero())
+      size = std::min(size, limit->Value());
+    const std::string options = absl::StrCat("size=", size);
+    if (mount("tmpfs", path.c_str(), "tmpfs", 0, options.c_str()) != 0)
+      return base::Errno("mount tmpfs", path);
+  }
+  const std::optional<int64_t>& group = pod_.spec.security.fs_group;
+  if (group.has_value() &&
+      chown(path.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(*group)) != 0)
+    return base::Errno("chown", path);
+  if (chmod(path.c_str(), group.has_value() ? kMode | S_ISGID : kMode) != 0)
+    return base::Errno("chmod", path);
+  return absl::OkStatus();
+}
+
+absl::Status HostPodFiles::MakeVolume(const Volume& volume) {
+  if (volume.host_path.has_value()) return CheckHostPath(*volume.host_path);
+  if (volume.empty_dir.has_value()) return MakeEmptyDir(volume);
+  if (!volume.is_files) return absl::OkStatus();
+  return WriteVolumeFiles(VolumeFiles(volume, pod_, objects_, instance_, node_),
+                          {.group = pod_.spec.security.fs_group}, VolumePath(volume, instance_));
+}
+
+absl::Status HostPodFiles::MakeVolumes() {
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(instance_.directory, kPodMode));
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(instance_.disk_directory, kPodMode));
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(LogDirectory(pod_, instance_), kLogMode));
+  for (const Volume& volume : pod_.spec.volumes) {
+    if (absl::Status made = MakeVolume(volume); !made.ok())
+      return base::Prefix(made, absl::StrCat("volume ", volume.name));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HostPodFiles::MakeForContainer(const Container& container, uint32_t attempt,
+                                            const PodInstance& instance) {
+  CRISP_RETURN_IF_ERROR(WriteWith(HostsPath(instance), HostsFile(pod_, instance, node_), 0644));
+  CRISP_RETURN_IF_ERROR(
+      base::MakeDirs(base::JoinPath(LogDirectory(pod_, instance), container.name), kLogMode));
+  const std::string message = TerminationLog(container, attempt, instance);
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(message.substr(0, message.rfind('/')), kPodMode));
+  CRISP_RETURN_IF_ERROR(WriteWith(message, "", 0666));
+  const Environment environment = EnvironmentOf(pod_, container, objects_, instance, node_);
+  for (size_t i = 0; i < container.volume_mounts.size(); ++i) {
+    const VolumeMount& mount = container.volume_mounts[i];
+    const Volume& volume = VolumeOf(pod_.spec, mount.name);
+    CRISP_ASSIGN_OR_RETURN(const std::string sub_path, SubPathOf(mount, environment));
+    if (sub_path.empty() || volume.image.has_value()) continue;
+    const absl::Status bound =
+        BindSubPath(VolumePath(volume, instance), sub_path, SubPathTarget(container, i, instance));
+    if (!bound.ok()) return base::Prefix(bound, absl::StrCat("volume ", volume.name));
+  }
+  return absl::OkStatus();
+}
+
+void HostPodFiles::Forget(const Container& container, uint32_t attempt) {
+  // What stays goes with the pod.
+  (void)unlink(TerminationLog(container, attempt, instance_).c_str());
+  (void)unlink(base::JoinPath(LogDirectory(pod_, instance_), LogFile(container, attempt)).c_str());
+}
+
+absl::Status HostPodFiles::Remove() {
+  CRISP_RETURN_IF_ERROR(DetachMounts(instance_.directory));
+  CRISP_RETURN_IF_ERROR(base::RemoveTree(instance_.disk_directory));
+  CRISP_RETURN_IF_ERROR(base::RemoveTree(LogDirectory(pod_, instance_)));
+  return base::RemoveTree(instance_.directory);
+}
+
+}  // namespace crisp::cli

@@ -1,0 +1,311 @@
+#include "cli/pod_supervisor.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/errno.h"
+#include "base/status_macros.h"
+#include "base/thread.h"
+
+namespace crisp::cli {
+namespace {
+
+// kubelet looks this often, too; events make it sooner.
+constexpr absl::Duration kLookAgain = absl::Seconds(10);
+
+Observed ObservedOf(const ContainerInfo& info) {
+  constexpr int kUnknownExit = 137;  // its shim died: it was killed
+  Observed out;
+  out.state = info.state == ContainerInfo::State::kRunning ? Observed::State::kRunning
+                                                           : Observed::State::kExited;
+  out.exit_code = info.state == ContainerInfo::State::kExited ? info.exit_code : kUnknownExit;
+  out.finished = info.finished;
+  return out;
+}
+
+}  // namespace
+
+PodSupervisor::PodSupervisor(const Pod& pod, const Manifest& objects, PodInstance instance,
+                             const Node& node, std::vector<RegistryCredential> credentials,
+                             Runtime& runtime, PodFiles& files)
+    : pod_(pod),
+      objects_(objects),
+      instance_(std::move(instance)),
+      node_(node),
+      credentials_(std::move(credentials)),
+      runtime_(runtime),
+      files_(files),
+      members_(MembersOf(pod.spec)),
+      plan_(members_, pod.spec.restart_policy) {}
+
+::runtime::v1::PodSandboxConfig PodSupervisor::SandboxConfig() const {
+  return SandboxMessage(pod_, instance_, node_);
+}
+
+absl::StatusOr<PodSupervisor::View> PodSupervisor::Look() {
+  View view;
+  CRISP_ASSIGN_OR_RETURN(view.sandboxes, runtime_.Sandboxes(instance_.uid));
+  CRISP_ASSIGN_OR_RETURN(std::vector<ContainerInfo> containers, runtime_.Containers(instance_.uid));
+  for (const SandboxInfo& sandbox : view.sandboxes) {
+    if (sandbox.is_ready) view.sandbox = sandbox.id;
+  }
+  for (ContainerInfo& info : containers) {
+    // An earlier supervisor was killed between creating it and starting it.
+    if (info.state == ContainerInfo::State::kCreated) {
+      CRISP_RETURN_IF_ERROR(runtime_.RemoveContainer(info.id));
+    } else {
+      view.containers.push_back(std::move(info));
+    }
+  }
+  return view;
+}
+
+const ContainerInfo* PodSupervisor::LastRun(const View& view, size_t index,
+                                            bool any_sandbox) const {
+  const ContainerInfo* last = nullptr;
+  for (const ContainerInfo& info : view.containers) {
+    if (info.name != members_[index].container->name) continue;
+    if (!any_sandbox && info.sandbox_id != view.sandbox) continue;
+    if (last == nullptr || info.attempt >= last->attempt) last = &info;
+  }
+  return last;
+}
+
+std::vector<Observed> PodSupervisor::Observe(const View& view, bool any_sandbox) const {
+  std::vector<Observed> observed(members_.size());
+  for (size_t i = 0; i < members_.size(); ++i) {
+    const ContainerInfo* last = LastRun(view, i, any_sandbox);
+    if (last != nullptr) observed[i] = ObservedOf(*last);
+    // What has succeeded for good in an earlier sandbox does not run again.
+    const ContainerInfo* earlier = LastRun(view, i, true);
+    if (last == nullptr && earlier != nullptr && members_[i].role == Role::kMain &&
+        pod_.spec.restart_policy == RestartPolicy::kOnFailure &&
+        earlier->state == ContainerInfo::State::kExited && earlier->exit_code == 0)
+      observed[i] = ObservedOf(*earlier);
+    const auto failure = failures_.find(i);
+    if (failure == failures_.end()) continue;
+    // A start that left a run behind is an exit like others.
+    const bool has_run = earlier != nullptr && earlier->attempt >= failure->second.attempt;
+    if (has_run) continue;
+    observed[i] = Observed();
+    observed[i].failed = failure->second.at;
+  }
+  return observed;
+}
+
+bool PodSupervisor::MayReplaceSandbox(const View& view) const {
+  return pod_.spec.restart_policy != RestartPolicy::kNever || view.containers.empty();
+}
+
+absl::Status PodSupervisor::MakeSandbox(View& view) {
+  uint32_t attempt = 0;
+  for (const SandboxInfo& sandbox : view.sandboxes) {
+    // Gives its address back and ends what may still run in it.
+    CRISP_RETURN_IF_ERROR(runtime_.StopSandbox(sandbox.id));
+    attempt = std::max(attempt, sandbox.attempt + 1);
+  }
+  instance_.attempt = attempt;
+  CRISP_RETURN_IF_ERROR(files_.MakeVolumes());
+  CRISP_ASSIGN_OR_RETURN(view.sandbox, runtime_.RunSandbox(SandboxConfig()));
+  view.sandboxes.push_back({.id = view.sandbox, .attempt = attempt, .is_ready = true});
+  return absl::OkStatus();
+}
+
+absl::Status PodSupervisor::UseSandbox(const View& view) {
+  for (const SandboxInfo& sandbox : view.sandboxes) {
+    if (sandbox.id == view.sandbox) instance_.attempt = sandbox.attempt;
+  }
+  if (pod_.spec.host_network) {
+    instance_.ips = node_.ips;
+    return absl::OkStatus();
+  }
+  CRISP_ASSIGN_OR_RETURN(instance_.ips, runtime_.SandboxIps(view.sandbox));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ImageInfo> PodSupervisor::EnsureImage(const std::string& image, PullPolicy policy) {
+  absl::StatusOr<ImageInfo> found = runtime_.FindImage(image);
+  if (!found.ok() && !absl::IsNotFound(found.status())) return found.status();
+  if (found.ok() && policy != PullPolicy::kAlways) return found;
+  if (policy == PullPolicy::kNever) {
+    return absl::NotFoundError(
+        absl::StrCat("image ", image, " is not present, and imagePullPolicy is Never"));
+  }
+  const std::vector<::runtime::v1::AuthConfig> auths = CredentialsFor(image, credentials_);
+  absl::Status pulled = absl::UnknownError("");
+  for (size_t i = 0; i < std::max<size_t>(auths.size(), 1) && !pulled.ok(); ++i)
+    pulled = runtime_.PullImage(image, auths.empty() ? nullptr : &auths[i], SandboxConfig());
+  CRISP_RETURN_IF_ERROR(pulled);
+  return runtime_.FindImage(image);
+}
+
+absl::Status PodSupervisor::RemoveOldRuns(const View& view, size_t index) {
+  // The last one stays: its log and its exit are what people look at.
+  const ContainerInfo* last = LastRun(view, index, true);
+  for (const ContainerInfo& info : view.containers) {
+    if (last == nullptr || info.name != last->name || info.id == last->id) continue;
+    CRISP_RETURN_IF_ERROR(runtime_.RemoveContainer(info.id));
+    files_.Forget(*members_[index].container, info.attempt);
+  }
+  return absl::OkStatus();
+}
+
+uint32_t PodSupervisor::NextAttempt(const View& view, size_t index) const {
+  const ContainerInfo* last = LastRun(view, index, true);
+  return last == nullptr ? 0 : last->attempt + 1;
+}
+
+absl::Status PodSupervisor::Start(const View& view, size_t index) {
+  const Container& container = *members_[index].container;
+  const uint32_t attempt = NextAttempt(view, index);
+  CRISP_RETURN_IF_ERROR(UseSandbox(view));
+  CRISP_RETURN_IF_ERROR(RemoveOldRuns(view, index));
+  CRISP_ASSIGN_OR_RETURN(const ImageInfo image,
+                         EnsureImage(container.image, container.pull_policy));
+  ContainerInput input = {.pod = pod_,
+                          .container = container,
+                          .objects = objects_,
+                          .instance = instance_,
+                          .node = node_,
+                          .attempt = attempt,
+                          .image_id = image.id,
+                          .image_user = image.user,
+                          .volume_image_ids = {}};
+  for (const VolumeMount& mount : container.volume_mounts) {
+    const Volume& volume = VolumeOf(pod_.spec, mount.name);
+    if (!volume.image.has_value()) continue;
+    CRISP_ASSIGN_OR_RETURN(const ImageInfo content,
+                           EnsureImage(volume.image->reference, volume.image->pull_policy));
+    input.volume_image_ids[volume.name] = content.id;
+  }
+  CRISP_ASSIGN_OR_RETURN(const auto config, ContainerMessage(input));
+  CRISP_RETURN_IF_ERROR(files_.MakeForContainer(container, attempt, instance_));
+  CRISP_ASSIGN_OR_RETURN(const std::string id,
+                         runtime_.CreateContainer(view.sandbox, config, SandboxConfig()));
+  return runtime_.StartContainer(id);
+}
+
+void PodSupervisor::Act(const View& view, const Actions& actions, absl::Time now,
+                        PodReport& report) {
+  for (const size_t index : actions.stop) {
+    const ContainerInfo* last = LastRun(view, index, false);
+    const absl::Status stopped =
+        runtime_.StopContainer(last->id, absl::Seconds(pod_.spec.termination_grace_period));
+    if (!stopped.ok()) report.message = std::string(stopped.message());
+  }
+  for (const size_t index : actions.start) {
+    const absl::Status started = Start(view, index);
+    if (started.ok()) {
+      failures_.erase(index);
+    } else {
+      failures_[index] = {.at = now,
+                          .attempt = NextAttempt(view, index),
+                          .message = std::string(started.message())};
+    }
+  }
+  // What was just done has changed what comes next.
+  if (!actions.stop.empty() || !actions.start.empty()) report.wake = now;
+}
+
+void PodSupervisor::Describe(const View& view, PodReport& report) const {
+  for (size_t i = 0; i < members_.size(); ++i) {
+    ContainerReport& out = report.containers.emplace_back();
+    out.name = members_[i].container->name;
+    out.state = "Waiting";
+    const ContainerInfo* last = LastRun(view, i, true);
+    if (last != nullptr) {
+      out.state = last->state == ContainerInfo::State::kRunning ? "Running" : "Exited";
+      out.attempt = last->attempt;
+      out.exit_code = ObservedOf(*last).exit_code;
+      out.message = absl::StrCat(last->reason, last->message.empty() ? "" : ": ", last->message);
+    }
+    const auto failure = failures_.find(i);
+    if (failure == failures_.end()) continue;
+    if (last == nullptr || last->attempt < failure->second.attempt) out.state = "Waiting";
+    out.message = failure->second.message;
+  }
+}
+
+bool PodSupervisor::EnsureSandbox(View& view, absl::Time now, PodReport& report) {
+  if (!view.sandbox.empty()) return true;
+  if (sandbox_back_off_.Until(sandbox_failed_) <= now) {
+    const absl::Status made = MakeSandbox(view);
+    if (made.ok()) return true;
+    sandbox_message_ = std::string(made.message());
+    sandbox_back_off_.Restarted(now, now);
+    sandbox_failed_ = now;
+  }
+  report.message = sandbox_message_;
+  report.wake = sandbox_back_off_.Until(sandbox_failed_);
+  return false;
+}
+
+PodReport PodSupervisor::Sync(absl::Time now) {
+  PodReport report;
+  report.wake = now + kLookAgain;
+  absl::StatusOr<View> view = Look();
+  if (!view.ok()) {
+    report.message = std::string(view.status().message());
+    return report;
+  }
+  if (view->sandbox.empty() && !MayReplaceSandbox(*view)) {
+    const Actions left = plan_.Next(Observe(*view, true), now);
+    report.phase = left.phase == Phase::kSucceeded ? Phase::kSucceeded : Phase::kFailed;
+    report.message = "its sandbox has ended";
+    report.is_over = true;
+  } else if (EnsureSandbox(*view, now, report)) {
+    const Actions actions = plan_.Next(Observe(*view, false), now);
+    report.phase = actions.phase;
+    report.is_over = actions.is_over;
+    report.wake = std::min(report.wake, actions.wake);
+    Act(*view, actions, now, report);
+  }
+  Describe(*view, report);
+  return report;
+}
+
+absl::Status PodSupervisor::Finish() {
+  CRISP_ASSIGN_OR_RETURN(const View view, Look());
+  for (const SandboxInfo& sandbox : view.sandboxes)
+    CRISP_RETURN_IF_ERROR(runtime_.StopSandbox(sandbox.id));
+  return absl::OkStatus();
+}
+
+absl::Status PodSupervisor::Stop(const std::vector<std::string>& ids, absl::Duration grace) {
+  std::vector<absl::Status> results(ids.size());
+  {
+    std::vector<base::Thread> threads;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      auto thread = base::StartThread("stop", [this, &results, &ids, i, grace] {
+        results[i] = runtime_.StopContainer(ids[i], grace);
+      });
+      CRISP_RETURN_IF_ERROR(thread.status());
+      threads.push_back(*std::move(thread));
+    }
+  }
+  for (const absl::Status& result : results) CRISP_RETURN_IF_ERROR(result);
+  return absl::OkStatus();
+}
+
+absl::Status PodSupervisor::TearDown() {
+  // What kubelet leaves the last ones when the others have used up the time.
+  constexpr absl::Duration kLeast = absl::Seconds(2);
+  CRISP_ASSIGN_OR_RETURN(const View view, Look());
+  const absl::Time end = absl::Now() + absl::Seconds(pod_.spec.termination_grace_period);
+  for (const std::vector<size_t>& group : StopOrder(members_)) {
+    std::vector<std::string> ids;
+    for (const size_t index : group) {
+      const ContainerInfo* last = LastRun(view, index, true);
+      if (last != nullptr && last->state == ContainerInfo::State::kRunning) ids.push_back(last->id);
+    }
+    CRISP_RETURN_IF_ERROR(Stop(ids, std::max(end - absl::Now(), kLeast)));
+  }
+  for (const SandboxInfo& sandbox : view.sandboxes) {
+    CRISP_RETURN_IF_ERROR(runtime_.StopSandbox(sandbox.id));
+    CRISP_RETURN_IF_ERROR(runtime_.RemoveSandbox(sandbox.id));
+  }
+  return files_.Remove();
+}
+
+}  // namespace crisp::cli
