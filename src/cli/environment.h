@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "cli/manifest.h"
+#include "cli/manifest/manifest.h"
 #include "cli/pod_instance.h"
 
 namespace crisp::cli {

@@ -146,7 +146,9 @@ void HostPodFiles::Forget(const Container& container, uint32_t attempt) {
 }
 
 absl::Status HostPodFiles::Remove() {
+  // Also what a container has mounted in a volume and passed on to the host.
   CRISP_RETURN_IF_ERROR(DetachMounts(instance_.directory));
+  CRISP_RETURN_IF_ERROR(DetachMounts(instance_.disk_directory));
   CRISP_RETURN_IF_ERROR(base::RemoveTree(instance_.disk_directory));
   CRISP_RETURN_IF_ERROR(base::RemoveTree(LogDirectory(pod_, instance_)));
   return base::RemoveTree(instance_.directory);

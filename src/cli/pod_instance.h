@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/manifest.h"
+#include "cli/manifest/manifest.h"
 
 namespace crisp::cli {
 
@@ -31,8 +31,9 @@ struct Node {
 // One run of a pod.
 struct PodInstance {
   std::string uid;
-  uint32_t attempt = 0;           // of the sandbox
-  std::string directory;          // of the pod's files, in memory: volumes, hosts, state
+  uint32_t attempt = 0;   // of the sandbox
+  std::string directory;  // of the pod's files, in memory: volumes, hosts, state
+  std::string logs = "/var/log/pods";
   std::string disk_directory;     // of its volumes that are on disk
   std::optional<uint32_t> users;  // with hostUsers false: the first of 65536 ids of the host
   std::vector<std::string> ips;   // once the sandbox runs

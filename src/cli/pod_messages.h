@@ -10,15 +10,12 @@
 
 #include "absl/status/statusor.h"
 #include "cli/environment.h"
-#include "cli/manifest.h"
+#include "cli/manifest/manifest.h"
 #include "cli/pod_instance.h"
 #include "cli/pod_security.h"
 #include "runtime/v1/api.pb.h"
 
 namespace crisp::cli {
-
-// <pod logs>/<namespace>_<name>_<uid>, as kubelet has it: log collectors know it.
-inline constexpr char kPodLogs[] = "/var/log/pods";
 
 ::runtime::v1::PodSandboxConfig SandboxMessage(const Pod& pod, const PodInstance& instance,
                                                const Node& node);
@@ -38,7 +35,8 @@ struct ContainerInput {
 // Errors name the field: variables of subPathExpr that are not set, runAsNonRoot.
 absl::StatusOr<::runtime::v1::ContainerConfig> ContainerMessage(const ContainerInput& input);
 
-// Where things of a pod are on the host.
+// Where things of a pod are on the host. Logs: <logs>/<namespace>_<name>_<uid>/<container>/<n>.log,
+// as kubelet has them and log collectors expect them.
 std::string LogDirectory(const Pod& pod, const PodInstance& instance);
 std::string LogFile(const Container& container, uint32_t attempt);  // in the log directory
 std::string HostsPath(const PodInstance& instance);

@@ -9,7 +9,7 @@
 namespace crisp::cli {
 
 std::string LogDirectory(const Pod& pod, const PodInstance& instance) {
-  return absl::StrCat(kPodLogs, "/", pod.metadata.namespace_, "_", pod.metadata.name, "_",
+  return absl::StrCat(instance.logs, "/", pod.metadata.namespace_, "_", pod.metadata.name, "_",
                       instance.uid);
 }
 

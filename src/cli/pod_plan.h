@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "cli/manifest.h"
+#include "cli/manifest/manifest.h"
 
 namespace crisp::cli {
 

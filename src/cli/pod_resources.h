@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "cli/manifest.h"
+#include "cli/manifest/manifest.h"
 #include "cli/pod_instance.h"
 #include "runtime/v1/api.pb.h"
 

@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "cli/manifest.h"
+#include "cli/manifest/manifest.h"
 #include "runtime/v1/api.pb.h"
 
 namespace crisp::cli {

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "cli/manifest.h"
+#include "cli/manifest/manifest.h"
 #include "cli/pod_instance.h"
 
 namespace crisp::cli {

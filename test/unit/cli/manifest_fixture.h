@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "cli/manifest.h"
+#include "cli/manifest/manifest.h"
 #include "cli/pod_instance.h"
 
 namespace crisp::cli {

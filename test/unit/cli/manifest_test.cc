@@ -1,6 +1,6 @@
+#include "cli/manifest/quantity.h"
+#include "cli/manifest/yaml_document.h"
 #include "cli/pod_messages.h"
-#include "cli/quantity.h"
-#include "cli/yaml_document.h"
 #include "manifest_fixture.h"
 
 namespace crisp::cli {

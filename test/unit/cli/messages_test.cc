@@ -1,5 +1,5 @@
-// Manifests (manifests/*.yaml) against the messages that kubelet would send for them
-// (golden/<manifest>.sandbox.textproto and golden/<manifest>.<container>.textproto).
+// Manifests (manifests/*.yaml, deploy/pods/*.yaml) against the messages that kubelet would send
+// for them (golden/<manifest>.sandbox.textproto and golden/<manifest>.<container>.textproto).
 // After a wanted change: CRISP_UPDATE_GOLDEN=1 <this program> "manifests become*".
 #include <google/protobuf/text_format.h>
 #include <google/protobuf/util/message_differencer.h>
@@ -56,13 +56,18 @@ void CheckContainer(const std::string& name, const Pod& pod, const Container& co
 }  // namespace
 
 TEST_CASE("manifests become the messages that kubelet sends") {
-  const absl::StatusOr<std::vector<std::string>> files = base::ListDir(kDirectory + "/manifests");
-  REQUIRE(files.ok());
+  std::vector<std::string> files = {CRISP_PODS_DIR "/two-containers.yaml"};
+  const auto names = base::ListDir(kDirectory + "/manifests");
+  REQUIRE(names.ok());
+  for (const std::string& name : *names) files.push_back(kDirectory + "/manifests/" + name);
   size_t containers = 0;
-  for (const std::string& file : *files) {
+  for (const std::string& file : files) {
     CAPTURE(file);
-    const std::string name = file.substr(0, file.rfind('.'));
-    const Manifest manifest = Decoded(*base::ReadFile(kDirectory + "/manifests/" + file));
+    const std::string name =
+        file.substr(file.rfind('/') + 1, file.rfind('.') - file.rfind('/') - 1);
+    const absl::StatusOr<std::string> text = base::ReadFile(file);
+    REQUIRE(text.ok());
+    const Manifest manifest = Decoded(*text);
     REQUIRE(manifest.pods.size() == 1);
     const Pod& pod = manifest.pods[0];
     CheckGolden(name + ".sandbox", SandboxMessage(pod, TestInstance(pod), TestNode()));
@@ -73,7 +78,7 @@ TEST_CASE("manifests become the messages that kubelet sends") {
       }
     }
   }
-  CHECK(files->size() == 5);
+  CHECK(files.size() == 5);
   CHECK(containers == 8);
 }
 

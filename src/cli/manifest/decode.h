@@ -1,8 +1,8 @@
 // The parts of DecodeManifest, one file each. Internal to the decoder.
 #pragma once
 
-#include "cli/fields.h"
-#include "cli/manifest.h"
+#include "cli/manifest/fields.h"
+#include "cli/manifest/manifest.h"
 
 namespace crisp::cli {
 

@@ -2,7 +2,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_split.h"
 #include "base/printable.h"
-#include "cli/manifest_decode.h"
+#include "cli/manifest/decode.h"
 
 namespace crisp::cli {
 namespace {

@@ -1,7 +1,7 @@
 // One volume of a manifest.
 #include <set>
 
-#include "cli/manifest_decode.h"
+#include "cli/manifest/decode.h"
 
 namespace crisp::cli {
 namespace {

@@ -15,8 +15,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "cli/quantity.h"
-#include "cli/yaml_document.h"
+#include "cli/manifest/quantity.h"
+#include "cli/manifest/yaml_document.h"
 
 namespace crisp::cli {
 

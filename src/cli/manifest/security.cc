@@ -1,5 +1,5 @@
 // securityContext of pods and containers.
-#include "cli/manifest_decode.h"
+#include "cli/manifest/decode.h"
 
 namespace crisp::cli {
 namespace {

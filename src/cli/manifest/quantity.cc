@@ -1,4 +1,4 @@
-#include "cli/quantity.h"
+#include "cli/manifest/quantity.h"
 
 #include <map>
 #include <string>

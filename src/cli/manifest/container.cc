@@ -2,7 +2,7 @@
 #include <set>
 
 #include "absl/strings/match.h"
-#include "cli/manifest_decode.h"
+#include "cli/manifest/decode.h"
 
 namespace crisp::cli {
 namespace {

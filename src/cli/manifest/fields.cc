@@ -1,4 +1,4 @@
-#include "cli/fields.h"
+#include "cli/manifest/fields.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/fields.h"
-#include "cli/quantity.h"
+#include "cli/manifest/fields.h"
+#include "cli/manifest/quantity.h"
 
 namespace crisp::cli {
 

@@ -1,4 +1,4 @@
-#include "cli/defaults.h"
+#include "cli/manifest/defaults.h"
 
 namespace crisp::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "cli/manifest.h"
+#include "cli/manifest/manifest.h"
 
 #include <set>
 
@@ -7,8 +7,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "cli/defaults.h"
-#include "cli/manifest_decode.h"
+#include "cli/manifest/decode.h"
+#include "cli/manifest/defaults.h"
 
 namespace crisp::cli {
 namespace {

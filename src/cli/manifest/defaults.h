@@ -2,7 +2,7 @@
 // by tag, requests from limits, host ports of the host's network. Pure.
 #pragma once
 
-#include "cli/manifest.h"
+#include "cli/manifest/manifest.h"
 
 namespace crisp::cli {
 

@@ -1,4 +1,4 @@
-#include "cli/yaml_document.h"
+#include "cli/manifest/yaml_document.h"
 
 #include <yaml-cpp/yaml.h>
 

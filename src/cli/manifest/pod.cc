@@ -3,7 +3,7 @@
 
 #include <set>
 
-#include "cli/manifest_decode.h"
+#include "cli/manifest/decode.h"
 
 namespace crisp::cli {
 namespace {

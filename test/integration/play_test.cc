@@ -1,0 +1,179 @@
+// crisp play with a real crispd: what a pod sees, how it ends, and what is left of it.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "integration/pod.h"
+#include "linux/spawn.h"
+
+using namespace crisp;
+using namespace crisp::test;
+
+namespace {
+
+class Play {
+ public:
+  explicit Play(Daemon& daemon) : daemon_(daemon) { daemon.Pull(kBusybox); }
+  ~Play() { Run({"down", File()}); }
+
+  // crisp play with these arguments.
+  linux::RunResult Run(const std::vector<std::string>& arguments) {
+    std::vector<std::string> args = {"crisp",
+                                     "--endpoint",
+                                     "unix://" + daemon_.socket(),
+                                     "play",
+                                     "--state",
+                                     daemon_.dir() + "/play",
+                                     "--data",
+                                     daemon_.dir() + "/play-data",
+                                     "--logs",
+                                     daemon_.dir() + "/logs"};
+    args.insert(args.end(), arguments.begin(), arguments.end());
+    const absl::StatusOr<linux::RunResult> result =
+        linux::Run({.path = std::string(getenv("CRISP_TEST_BIN_DIR")) + "/crisp",
+                    .args = args,
+                    .env = {},
+                    .cgroup = -1},
+                   "", {.deadline = base::Deadline::In(absl::Seconds(120))});
+    REQUIRE(result.ok());
+    INFO(result->err);
+    CHECK(result->signal == 0);
+    return *result;
+  }
+  std::string File() const { return daemon_.dir() + "/pod.yaml"; }
+  // A pod "played" with this spec, indented by two.
+  void Write(const std::string& spec, const std::string& more = "") {
+    const std::string text =
+        absl::StrCat("apiVersion: v1\nkind: Pod\nmetadata: {name: played}\nspec:\n", spec, more);
+    REQUIRE(base::WriteFileAtomic(File(), text, 0644).ok());
+  }
+  std::string Directory() const { return daemon_.dir() + "/play/default_played"; }
+  size_t CountSandboxes() {
+    v1::ListPodSandboxRequest request;
+    (*request.mutable_filter()->mutable_label_selector())["io.kubernetes.pod.name"] = "played";
+    return static_cast<size_t>(
+        daemon_.Call(daemon_.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, request)
+            .items_size());
+  }
+  // Ids of its running containers.
+  std::vector<std::string> Running() {
+    v1::ListContainersRequest request;
+    (*request.mutable_filter()->mutable_label_selector())["io.kubernetes.pod.name"] = "played";
+    request.mutable_filter()->mutable_state()->set_state(v1::ContainerState::CONTAINER_RUNNING);
+    const auto response =
+        daemon_.Call(daemon_.runtime(), &v1::RuntimeService::Stub::ListContainers, request);
+    std::vector<std::string> ids;
+    for (const auto& container : response.containers()) ids.push_back(container.id());
+    return ids;
+  }
+
+ private:
+  Daemon& daemon_;
+};
+
+// A container of busybox that runs `script`; `more` are further fields, indented by four.
+std::string Busybox(const std::string& name, const std::string& script,
+                    const std::string& more = "") {
+  return absl::StrCat("  - name: ", name, "\n    image: ", kBusybox,
+                      "\n    imagePullPolicy: IfNotPresent\n    command: [sh, -c]\n    args:\n"
+                      "    - |\n      ",
+                      script, "\n", more);
+}
+
+}  // namespace
+
+TEST_CASE("a pod is played to its end: init container, volumes, environment, logs") {
+  Play play(Daemon::Shared());
+  const std::string mount = "    volumeMounts:\n    - {name: shared, mountPath: /shared}\n";
+  play.Write(
+      absl::StrCat("  restartPolicy: Never\n"
+                   "  hostAliases: [{ip: 10.1.2.3, hostnames: [alias.example]}]\n"
+                   "  volumes:\n  - {name: shared, emptyDir: {}}\n"
+                   "  - {name: words, configMap: {name: words}}\n",
+                   "  initContainers:\n", Busybox("first", "echo from init >/shared/file", mount),
+                   "  containers:\n",
+                   Busybox("main",
+                           "cat /shared/file /words/a /etc/b; echo $WORD; grep -c alias.example "
+                           "/etc/hosts; echo end",
+                           absl::StrCat(mount,
+                                        "    - {name: words, mountPath: /words}\n"
+                                        "    - {name: words, mountPath: /etc/b, subPath: b}\n"
+                                        "    env:\n    - name: WORD\n      valueFrom:\n"
+                                        "        configMapKeyRef: {name: words, key: c}\n"))),
+      "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: words}\n"
+      "data: {a: \"of a\\n\", b: \"of b\\n\", c: of c}\n");
+  const linux::RunResult result = play.Run({"--follow", play.File()});
+  INFO(result.err);
+  CHECK(result.exit_code == 0);
+  CHECK(result.out ==
+        "main  | from init\nmain  | of a\nmain  | of b\nmain  | of c\nmain  | 1\nmain  | end\n");
+  CHECK_THAT(result.err, Catch::Contains("pod default/played: Succeeded"));
+  CHECK(play.Run({"down", "played"}).exit_code == 0);
+  CHECK(play.CountSandboxes() == 0);
+  CHECK(access(play.Directory().c_str(), F_OK) != 0);
+}
+
+TEST_CASE("a pod that fails makes the command fail") {
+  Play play(Daemon::Shared());
+  play.Write("  restartPolicy: Never\n  containers:\n" + Busybox("main", "exit 3"));
+  CHECK(play.Run({"--follow", play.File()}).exit_code == 1);
+  const linux::RunResult again = play.Run({play.File()});
+  CHECK(again.exit_code == 1);
+  CHECK_THAT(again.err, Catch::Contains("has ended: use --replace, or crisp play down"));
+}
+
+TEST_CASE("when its supervisor was killed the pod runs on, and another one goes on with it") {
+  Play play(Daemon::Shared());
+  play.Write("  containers:\n" + Busybox("main", "exec sleep 1000"));
+  REQUIRE(play.Run({"--wait", play.File()}).exit_code == 0);
+  const std::vector<std::string> running = play.Running();
+  CHECK(running.size() == 1);
+  CHECK(play.Run({play.File()}).exit_code == 1);  // it runs already
+  int pid = 0;
+  const std::string lock = base::ReadFile(play.Directory() + "/lock").value();
+  REQUIRE(absl::SimpleAtoi(lock.substr(0, lock.find(' ')), &pid));
+  REQUIRE(kill(pid, SIGKILL) == 0);
+  // The lock is free once the process has ended.
+  {
+    const auto file = base::Open(play.Directory() + "/lock", O_RDONLY);
+    REQUIRE(file.ok());
+    REQUIRE(flock(file->get(), LOCK_EX) == 0);
+  }
+  const linux::RunResult again = play.Run({"--wait", play.File()});
+  INFO(again.err);
+  CHECK(again.exit_code == 0);
+  CHECK(play.Running() == running);
+  CHECK(play.Run({"down", play.File()}).exit_code == 0);
+  CHECK(play.CountSandboxes() == 0);
+}
+
+TEST_CASE("--replace runs the new manifest instead of the old one") {
+  Play play(Daemon::Shared());
+  play.Write("  containers:\n" + Busybox("old", "exec sleep 1000"));
+  REQUIRE(play.Run({"--wait", play.File()}).exit_code == 0);
+  const std::vector<std::string> before = play.Running();
+  play.Write("  terminationGracePeriodSeconds: 0\n  containers:\n" +
+             Busybox("new", "exec sleep 1000"));
+  CHECK(play.Run({play.File()}).exit_code == 1);
+  CHECK(play.Run({"--wait", "--replace", play.File()}).exit_code == 0);
+  CHECK(play.CountSandboxes() == 1);
+  CHECK(play.Running().size() == 1);
+  CHECK(play.Running() != before);
+}
+
+TEST_CASE("a manifest with a field that is not known starts nothing") {
+  Play play(Daemon::Shared());
+  play.Write("  nodeSelector: {a: b}\n  containers:\n" + Busybox("main", "exit 0"));
+  const linux::RunResult result = play.Run({play.File()});
+  CHECK(result.exit_code == 2);
+  CHECK(result.err ==
+        absl::StrCat("crisp: ", play.File(),
+                     ":5: spec.nodeSelector: is not a field that crisp play knows\n"));
+  CHECK(play.CountSandboxes() == 0);
+}
