@@ -1,5 +1,7 @@
 #include "cli/cri_runtime.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/errno.h"
@@ -16,8 +18,9 @@ using client::CriClient;
 // As kubelet waits (runtimeRequestTimeout); a pod's network may take longer.
 constexpr absl::Duration kPatience = absl::Minutes(2);
 constexpr absl::Duration kSandboxPatience = absl::Minutes(4);
-// A pull ends by itself when nothing arrives any more; this only keeps a broken one from staying.
-constexpr absl::Duration kPullPatience = absl::Hours(24);
+// A pull ends by itself when nothing arrives any more, and a hook may take as long as it takes:
+// this only keeps a broken call from staying for ever.
+constexpr absl::Duration kEndlessPatience = absl::Hours(24);
 
 absl::Status FromGrpc(absl::string_view what, const grpc::Status& status) {
   return base::Prefix(
@@ -191,7 +194,7 @@ absl::Status CriRuntime::PullImage(const std::string& image, const v1::AuthConfi
   v1::PullImageResponse response;
   return FromGrpc("PullImage",
                   CriClient::Call(connection_->client.images(), &v1::ImageService::Stub::PullImage,
-                                  request, &response, kPullPatience));
+                                  request, &response, kEndlessPatience));
 }
 
 absl::StatusOr<std::string> CriRuntime::CreateContainer(const std::string& sandbox_id,
@@ -228,6 +231,21 @@ absl::Status CriRuntime::RemoveContainer(const std::string& id) {
   request.set_container_id(id);
   v1::RemoveContainerResponse response;
   return Gone(connection_->Call("RemoveContainer", &Service::RemoveContainer, request, response));
+}
+
+absl::StatusOr<ExecResult> CriRuntime::ExecSync(const std::string& id,
+                                                const std::vector<std::string>& command,
+                                                absl::Duration timeout) {
+  const bool is_endless = timeout == absl::InfiniteDuration();
+  v1::ExecSyncRequest request;
+  request.set_container_id(id);
+  for (const std::string& word : command) request.add_cmd(word);
+  request.set_timeout(is_endless ? 0 : std::max<int64_t>(absl::ToInt64Seconds(timeout), 1));
+  v1::ExecSyncResponse response;
+  CRISP_RETURN_IF_ERROR(connection_->Call("ExecSync", &Service::ExecSync, request, response,
+                                          is_endless ? kEndlessPatience : kPatience + timeout));
+  return ExecResult{.exit_code = response.exit_code(),
+                    .output = absl::StrCat(response.stdout(), response.stderr())};
 }
 
 void CriRuntime::WatchEvents(const std::function<void()>& changed) {

@@ -30,6 +30,9 @@ class CriRuntime final : public Runtime {
   absl::Status StartContainer(const std::string& id) override;
   absl::Status StopContainer(const std::string& id, absl::Duration grace) override;
   absl::Status RemoveContainer(const std::string& id) override;
+  absl::StatusOr<ExecResult> ExecSync(const std::string& id,
+                                      const std::vector<std::string>& command,
+                                      absl::Duration timeout) override;
 
   // Calls `changed` for every event of the runtime, until the stream ends, because the runtime did
   // or CancelWatch() was called, also before. Blocks; for a thread of its own.

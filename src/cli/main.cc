@@ -28,7 +28,7 @@ int Main(int argc, char** argv) {
       "run the pods of manifests: v1 Pod, one pod of a Deployment, DaemonSet or Job, with the "
       "ConfigMaps and Secrets that they name");
   play->add_option("FILE", options.files, "YAML with any number of documents; - is standard input");
-  play->add_flag("--wait", options.wait, "until each pod runs or has ended");
+  play->add_flag("--wait", options.wait, "until each pod is ready or has ended");
   play->add_flag("--follow,-f", options.follow, "print the logs of all containers until the end");
   play->add_flag("--replace", options.replace, "tear down running pods of the same names first");
   play->add_option("--state", options.paths.state, "what is kept of running pods")

@@ -76,7 +76,7 @@ absl::Status TearDown(const PodDirectory& directory, const std::string& socket_p
     CRISP_ASSIGN_OR_RETURN(lock, directory.TryLock());
     if (!lock.has_value()) return absl::AbortedError("another supervisor was started meanwhile");
   }
-  CRISP_ASSIGN_OR_RETURN(const auto pod, SupervisedPod::Open(directory, socket_path));
+  CRISP_ASSIGN_OR_RETURN(const auto pod, SupervisedPod::Open(directory, socket_path, [] {}));
   return pod->supervisor().TearDown();
 }
 

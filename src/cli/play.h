@@ -17,7 +17,7 @@ struct PlayOptions {
   PlayPaths paths;
   std::string endpoint = "unix:///run/crisp/crisp.sock";
   std::vector<std::string> files;  // "-": standard input
-  bool wait = false;               // until each pod runs or has ended
+  bool wait = false;               // until each pod is ready or has ended
   bool follow = false;             // the logs, until each pod has ended
   bool replace = false;            // pods of these names are torn down first
 };

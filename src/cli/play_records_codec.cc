@@ -39,10 +39,12 @@ std::string EncodePodReport(const PodReport& report) {
                           {"state", one.state},
                           {"attempt", one.attempt},
                           {"exitCode", one.exit_code},
-                          {"message", one.message}});
+                          {"message", one.message},
+                          {"isReady", one.is_ready}});
   }
   const Json out = {{"phase", std::string(PhaseName(report.phase))},
                     {"isOver", report.is_over},
+                    {"isReady", report.is_ready},
                     {"message", report.message},
                     {"containers", std::move(containers)}};
   return base::DumpJson(out) + "\n";
@@ -53,6 +55,7 @@ absl::StatusOr<PodReport> DecodePodReport(absl::string_view text) {
     PodReport report;
     report.phase = PhaseOf(value.at("phase").get<std::string>());
     value.at("isOver").get_to(report.is_over);
+    value.at("isReady").get_to(report.is_ready);
     value.at("message").get_to(report.message);
     for (const Json& item : value.at("containers")) {
       ContainerReport& one = report.containers.emplace_back();
@@ -61,6 +64,7 @@ absl::StatusOr<PodReport> DecodePodReport(absl::string_view text) {
       item.at("attempt").get_to(one.attempt);
       item.at("exitCode").get_to(one.exit_code);
       item.at("message").get_to(one.message);
+      item.at("isReady").get_to(one.is_ready);
     }
     return report;
   });

@@ -89,7 +89,7 @@ bool PlaySessions::IsDone(const Session& session) const {
   if (!session.reports.valid()) return true;
   if (!session.report.has_value()) return false;
   if (options_.follow) return session.report->is_over;
-  return !options_.wait || session.report->phase != Phase::kPending;
+  return !options_.wait || session.report->is_ready || session.report->is_over;
 }
 
 void PlaySessions::Tell(Session& session) {

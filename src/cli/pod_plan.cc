@@ -79,7 +79,7 @@ bool PodPlan::Initialize(const std::vector<Observed>& observed, absl::Time now, 
     if (members_[i].role == Role::kSidecar) {
       // One that ran already is brought back at once; a new one waits for its turn.
       if (!is_running && (go_on || one.state == State::kExited)) Want(i, one, now, actions);
-      go_on = go_on && is_running;
+      go_on = go_on && is_running && one.has_started;
       continue;
     }
     if (!go_on || (one.state == State::kExited && one.exit_code == 0)) continue;

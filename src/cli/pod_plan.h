@@ -28,6 +28,7 @@ struct Observed {
   enum class State { kNone, kRunning, kExited };
 
   State state = State::kNone;
+  bool has_started = true;  // of one that runs: its startup probe has succeeded
   int exit_code = 0;
   absl::Time finished = absl::InfinitePast();
   // When it could not be started at all: an image that cannot be pulled, a refused configuration.

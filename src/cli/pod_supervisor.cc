@@ -13,6 +13,8 @@ namespace {
 
 // kubelet looks this often, too; events make it sooner.
 constexpr absl::Duration kLookAgain = absl::Seconds(10);
+// What is left of a grace period when hooks or others have used it up.
+constexpr absl::Duration kLeastGrace = absl::Seconds(2);
 
 Observed ObservedOf(const ContainerInfo& info) {
   constexpr int kUnknownExit = 137;  // its shim died: it was killed
@@ -28,14 +30,16 @@ Observed ObservedOf(const ContainerInfo& info) {
 
 PodSupervisor::PodSupervisor(const Pod& pod, const Manifest& objects, PodInstance instance,
                              const Node& node, std::vector<RegistryCredential> credentials,
-                             Runtime& runtime, PodFiles& files)
+                             const Hands& hands)
     : pod_(pod),
       objects_(objects),
       instance_(std::move(instance)),
       node_(node),
       credentials_(std::move(credentials)),
-      runtime_(runtime),
-      files_(files),
+      runtime_(hands.runtime),
+      files_(hands.files),
+      handlers_(hands.handlers),
+      probes_(hands.probes),
       members_(MembersOf(pod.spec)),
       plan_(members_, pod.spec.restart_policy) {}
 
@@ -76,7 +80,10 @@ std::vector<Observed> PodSupervisor::Observe(const View& view, bool any_sandbox)
   std::vector<Observed> observed(members_.size());
   for (size_t i = 0; i < members_.size(); ++i) {
     const ContainerInfo* last = LastRun(view, i, any_sandbox);
-    if (last != nullptr) observed[i] = ObservedOf(*last);
+    if (last != nullptr) {
+      observed[i] = ObservedOf(*last);
+      observed[i].has_started = probes_.Of(*members_[i].container, last->id).has_started;
+    }
     // What has succeeded for good in an earlier sandbox does not run again.
     const ContainerInfo* earlier = LastRun(view, i, true);
     if (last == nullptr && earlier != nullptr && members_[i].role == Role::kMain &&
@@ -113,14 +120,16 @@ absl::Status PodSupervisor::MakeSandbox(View& view) {
 }
 
 absl::Status PodSupervisor::UseSandbox(const View& view) {
+  if (view.sandbox == used_sandbox_) return absl::OkStatus();
   for (const SandboxInfo& sandbox : view.sandboxes) {
     if (sandbox.id == view.sandbox) instance_.attempt = sandbox.attempt;
   }
   if (pod_.spec.host_network) {
     instance_.ips = node_.ips;
-    return absl::OkStatus();
+  } else {
+    CRISP_ASSIGN_OR_RETURN(instance_.ips, runtime_.SandboxIps(view.sandbox));
   }
-  CRISP_ASSIGN_OR_RETURN(instance_.ips, runtime_.SandboxIps(view.sandbox));
+  used_sandbox_ = view.sandbox;
   return absl::OkStatus();
 }
 
@@ -183,15 +192,23 @@ absl::Status PodSupervisor::Start(const View& view, size_t index) {
   CRISP_RETURN_IF_ERROR(files_.MakeForContainer(container, attempt, instance_));
   CRISP_ASSIGN_OR_RETURN(const std::string id,
                          runtime_.CreateContainer(view.sandbox, config, SandboxConfig()));
-  return runtime_.StartContainer(id);
+  CRISP_RETURN_IF_ERROR(runtime_.StartContainer(id));
+  if (!container.post_start.has_value()) return absl::OkStatus();
+  ContainerInfo run;
+  run.id = id;
+  const absl::Status hook =
+      handlers_.Run(*container.post_start, TargetOf(run, container), absl::InfiniteDuration());
+  if (hook.ok()) return absl::OkStatus();
+  // As for kubelet: it ends, and the restart policy decides what follows.
+  CRISP_RETURN_IF_ERROR(StopRun(run, container, Grace()));
+  return base::Prefix(hook, "postStart hook");
 }
 
 void PodSupervisor::Act(const View& view, const Actions& actions, absl::Time now,
                         PodReport& report) {
   for (const size_t index : actions.stop) {
     const ContainerInfo* last = LastRun(view, index, false);
-    const absl::Status stopped =
-        runtime_.StopContainer(last->id, absl::Seconds(pod_.spec.termination_grace_period));
+    const absl::Status stopped = StopRun(*last, *members_[index].container, Grace());
     if (!stopped.ok()) report.message = std::string(stopped.message());
   }
   for (const size_t index : actions.start) {
@@ -209,6 +226,7 @@ void PodSupervisor::Act(const View& view, const Actions& actions, absl::Time now
 }
 
 void PodSupervisor::Describe(const View& view, PodReport& report) const {
+  report.is_ready = report.phase == Phase::kRunning;
   for (size_t i = 0; i < members_.size(); ++i) {
     ContainerReport& out = report.containers.emplace_back();
     out.name = members_[i].container->name;
@@ -217,13 +235,26 @@ void PodSupervisor::Describe(const View& view, PodReport& report) const {
     if (last != nullptr) {
       out.state = last->state == ContainerInfo::State::kRunning ? "Running" : "Exited";
       out.attempt = last->attempt;
+      const Health health = probes_.Of(*members_[i].container, last->id);
+      out.is_ready = last->state == ContainerInfo::State::kRunning && health.is_ready;
       out.exit_code = ObservedOf(*last).exit_code;
       out.message = absl::StrCat(last->reason, last->message.empty() ? "" : ": ", last->message);
+      if (out.state == "Running") out.message = health.message;
     }
     const auto failure = failures_.find(i);
     if (failure == failures_.end()) continue;
     if (last == nullptr || last->attempt < failure->second.attempt) out.state = "Waiting";
     out.message = failure->second.message;
+  }
+  for (size_t i = 0; i < members_.size(); ++i) {
+    const ContainerInfo* last = LastRun(view, i, true);
+    const bool has_ended =
+        last != nullptr && last->state == ContainerInfo::State::kExited &&
+        (pod_.spec.restart_policy == RestartPolicy::kNever ||
+         (pod_.spec.restart_policy == RestartPolicy::kOnFailure && last->exit_code == 0));
+    const bool counts =
+        members_[i].role == Role::kSidecar || (members_[i].role == Role::kMain && !has_ended);
+    report.is_ready = report.is_ready && (!counts || report.containers[i].is_ready);
   }
 }
 
@@ -255,6 +286,12 @@ PodReport PodSupervisor::Sync(absl::Time now) {
     report.message = "its sandbox has ended";
     report.is_over = true;
   } else if (EnsureSandbox(*view, now, report)) {
+    const absl::Status used = UseSandbox(*view);
+    if (!used.ok()) report.message = std::string(used.message());
+    if (used.ok() && Probe(*view, report)) {
+      report.wake = now;
+      return report;
+    }
     const Actions actions = plan_.Next(Observe(*view, false), now);
     report.phase = actions.phase;
     report.is_over = actions.is_over;
@@ -272,13 +309,51 @@ absl::Status PodSupervisor::Finish() {
   return absl::OkStatus();
 }
 
-absl::Status PodSupervisor::Stop(const std::vector<std::string>& ids, absl::Duration grace) {
-  std::vector<absl::Status> results(ids.size());
+HandlerTarget PodSupervisor::TargetOf(const ContainerInfo& run, const Container& container) const {
+  return {.container = &container,
+          .container_id = run.id,
+          .ip = instance_.ips.empty() ? "" : instance_.ips[0]};
+}
+
+bool PodSupervisor::Probe(const View& view, PodReport& report) {
+  std::set<std::string> running;
+  bool has_stopped = false;
+  for (size_t i = 0; i < members_.size(); ++i) {
+    const ContainerInfo* last = LastRun(view, i, false);
+    if (last == nullptr || last->state != ContainerInfo::State::kRunning) continue;
+    running.insert(last->id);
+    const Container& container = *members_[i].container;
+    probes_.Begin(TargetOf(*last, container));
+    const Health health = probes_.Of(container, last->id);
+    if (health.is_alive) continue;
+    report.message = absl::StrCat(container.name, ": ", health.message);
+    const absl::Status stopped = StopRun(*last, container, health.grace.value_or(Grace()));
+    if (!stopped.ok()) report.message = std::string(stopped.message());
+    has_stopped = true;
+  }
+  probes_.Keep(running);
+  return has_stopped;
+}
+
+absl::Status PodSupervisor::StopRun(const ContainerInfo& run, const Container& container,
+                                    absl::Duration grace) {
+  absl::Duration left = grace;
+  if (container.pre_stop.has_value() && grace > absl::ZeroDuration()) {
+    const absl::Time begin = absl::Now();
+    // What it answers changes nothing: the container is stopped in any case.
+    (void)handlers_.Run(*container.pre_stop, TargetOf(run, container), grace);
+    left = std::max(grace - (absl::Now() - begin), kLeastGrace);
+  }
+  return runtime_.StopContainer(run.id, left);
+}
+
+absl::Status PodSupervisor::StopTogether(const Runs& runs, absl::Duration grace) {
+  std::vector<absl::Status> results(runs.size());
   {
     std::vector<base::Thread> threads;
-    for (size_t i = 0; i < ids.size(); ++i) {
-      auto thread = base::StartThread("stop", [this, &results, &ids, i, grace] {
-        results[i] = runtime_.StopContainer(ids[i], grace);
+    for (size_t i = 0; i < runs.size(); ++i) {
+      auto thread = base::StartThread("stop", [this, &results, &runs, i, grace] {
+        results[i] = StopRun(*runs[i].first, *runs[i].second, grace);
       });
       CRISP_RETURN_IF_ERROR(thread.status());
       threads.push_back(*std::move(thread));
@@ -289,17 +364,21 @@ absl::Status PodSupervisor::Stop(const std::vector<std::string>& ids, absl::Dura
 }
 
 absl::Status PodSupervisor::TearDown() {
-  // What kubelet leaves the last ones when the others have used up the time.
-  constexpr absl::Duration kLeast = absl::Seconds(2);
   CRISP_ASSIGN_OR_RETURN(const View view, Look());
-  const absl::Time end = absl::Now() + absl::Seconds(pod_.spec.termination_grace_period);
+  // Hooks need the pod's address. Without it they fail, and the pod goes all the same.
+  if (!view.sandbox.empty()) (void)UseSandbox(view);
+  probes_.Keep({});
+  const absl::Time end = absl::Now() + Grace();
   for (const std::vector<size_t>& group : StopOrder(members_)) {
-    std::vector<std::string> ids;
+    Runs runs;
     for (const size_t index : group) {
       const ContainerInfo* last = LastRun(view, index, true);
-      if (last != nullptr && last->state == ContainerInfo::State::kRunning) ids.push_back(last->id);
+      if (last != nullptr && last->state == ContainerInfo::State::kRunning)
+        runs.emplace_back(last, members_[index].container);
     }
-    CRISP_RETURN_IF_ERROR(Stop(ids, std::max(end - absl::Now(), kLeast)));
+    const absl::Duration left = end - absl::Now();
+    // Zero was asked for, or the others have used up the time.
+    CRISP_RETURN_IF_ERROR(StopTogether(runs, std::max(left, std::min(Grace(), kLeastGrace))));
   }
   for (const SandboxInfo& sandbox : view.sandboxes) {
     CRISP_RETURN_IF_ERROR(runtime_.StopSandbox(sandbox.id));

@@ -13,6 +13,7 @@
 #include "cli/pod_instance.h"
 #include "cli/pod_messages.h"
 #include "cli/pod_plan.h"
+#include "cli/probes.h"
 #include "cli/pull_credentials.h"
 #include "cli/runtime.h"
 
@@ -23,22 +24,31 @@ struct ContainerReport {
   std::string state;  // Waiting, Running, Exited
   uint32_t attempt = 0;
   int exit_code = 0;
-  std::string message;  // why it waits
+  std::string message;  // why it waits or is not ready
+  bool is_ready = false;
 };
 
 struct PodReport {
   Phase phase = Phase::kPending;
   bool is_over = false;
-  std::string message;  // why the pod waits
+  bool is_ready = false;  // what has not ended for good runs, and its readiness probe succeeds
+  std::string message;    // why the pod waits
   std::vector<ContainerReport> containers;
   absl::Time wake = absl::InfiniteFuture();  // when to look again although nothing happened
 };
 
 class PodSupervisor {
  public:
+  // How it acts on the world; all are borrowed.
+  struct Hands {
+    Runtime& runtime;
+    PodFiles& files;
+    Handlers& handlers;
+    Probes& probes;
+  };
   // Borrows all but the instance and the credentials.
   PodSupervisor(const Pod& pod, const Manifest& objects, PodInstance instance, const Node& node,
-                std::vector<RegistryCredential> credentials, Runtime& runtime, PodFiles& files);
+                std::vector<RegistryCredential> credentials, const Hands& hands);
 
   // One round. What fails is reported and tried again later; nothing ends the supervision but
   // is_over.
@@ -72,7 +82,14 @@ class PodSupervisor {
   absl::Status Start(const View& view, size_t index);
   absl::StatusOr<ImageInfo> EnsureImage(const std::string& image, PullPolicy policy);
   absl::Status RemoveOldRuns(const View& view, size_t index);
-  absl::Status Stop(const std::vector<std::string>& ids, absl::Duration grace);
+  absl::Duration Grace() const { return absl::Seconds(pod_.spec.termination_grace_period); }
+  HandlerTarget TargetOf(const ContainerInfo& run, const Container& container) const;
+  // Probes what runs. Stops what its probes have given up; returns whether there was any.
+  bool Probe(const View& view, PodReport& report);
+  // The preStop hook and the signal, within `grace`.
+  absl::Status StopRun(const ContainerInfo& run, const Container& container, absl::Duration grace);
+  using Runs = std::vector<std::pair<const ContainerInfo*, const Container*>>;
+  absl::Status StopTogether(const Runs& runs, absl::Duration grace);
   void Act(const View& view, const Actions& actions, absl::Time now, PodReport& report);
   void Describe(const View& view, PodReport& report) const;
   ::runtime::v1::PodSandboxConfig SandboxConfig() const;
@@ -84,6 +101,8 @@ class PodSupervisor {
   const std::vector<RegistryCredential> credentials_;
   Runtime& runtime_;
   PodFiles& files_;
+  Handlers& handlers_;
+  Probes& probes_;
   const std::vector<Member> members_;
   PodPlan plan_;
   // Of members that could not be started, until they could.
@@ -96,6 +115,7 @@ class PodSupervisor {
   BackOff sandbox_back_off_;
   absl::Time sandbox_failed_ = absl::InfinitePast();
   std::string sandbox_message_;
+  std::string used_sandbox_;  // whose addresses the instance has
 };
 
 }  // namespace crisp::cli

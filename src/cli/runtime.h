@@ -41,6 +41,11 @@ struct ImageInfo {
   ImageUser user;
 };
 
+struct ExecResult {
+  int exit_code = 0;
+  std::string output;  // of both streams
+};
+
 struct RuntimeFacts {
   bool has_systemd_cgroups = false;
   bool has_recursive_read_only = false;
@@ -72,6 +77,10 @@ class Runtime {
   // Waits until it has ended.
   virtual absl::Status StopContainer(const std::string& id, absl::Duration grace) = 0;
   virtual absl::Status RemoveContainer(const std::string& id) = 0;
+  // A `timeout` of absl::InfiniteDuration(): however long it takes.
+  virtual absl::StatusOr<ExecResult> ExecSync(const std::string& id,
+                                              const std::vector<std::string>& command,
+                                              absl::Duration timeout) = 0;
 };
 
 }  // namespace crisp::cli

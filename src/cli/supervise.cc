@@ -86,8 +86,6 @@ class Reporter {
     if (!written.ok())
       base::Log(base::LogLevel::kError, "the status cannot be written",
                 {{"error", std::string(written.message())}});
-    if (!report.message.empty())
-      base::Log(base::LogLevel::kWarning, "the pod waits", {{"reason", report.message}});
     if (listener_ >= 0 && !base::WriteAll(listener_, text).ok()) listener_ = -1;
   }
 
@@ -100,10 +98,14 @@ class Reporter {
 // Returns whether the pod is over; false: it is to be torn down.
 bool KeepRunning(PodSupervisor& supervisor, Mailbox& mailbox, Reporter& reporter) {
   absl::Time wake = absl::InfinitePast();
+  std::string message;
   while (mailbox.Wait(wake)) {
     const absl::Time now = absl::Now();
     const PodReport report = supervisor.Sync(now);
     wake = report.wake;
+    if (!report.message.empty() && report.message != message)
+      base::Log(base::LogLevel::kWarning, "all is not well", {{"reason", report.message}});
+    message = report.message;
     // In the middle of doing something: the next round knows how it went.
     if (wake > now || report.is_over) reporter.Tell(report);
     if (report.is_over) return true;
@@ -114,10 +116,11 @@ bool KeepRunning(PodSupervisor& supervisor, Mailbox& mailbox, Reporter& reporter
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SupervisedPod>> SupervisedPod::Open(const PodDirectory& directory,
-                                                                   const std::string& socket_path) {
+                                                                   const std::string& socket_path,
+                                                                   std::function<void()> changed) {
   CRISP_ASSIGN_OR_RETURN(const PodRecord record, directory.ReadRecord());
   CRISP_ASSIGN_OR_RETURN(const std::string documents, directory.ReadDocuments());
-  auto pod = std::unique_ptr<SupervisedPod>(new SupervisedPod(socket_path));
+  auto pod = std::unique_ptr<SupervisedPod>(new SupervisedPod(socket_path, std::move(changed)));
   Problems problems;
   DecodeManifest(kManifestFile, documents, pod->manifest_, problems);
   if (!problems.empty()) return absl::InvalidArgumentError(problems.Lines()[0]);
@@ -145,9 +148,12 @@ absl::StatusOr<std::unique_ptr<SupervisedPod>> SupervisedPod::Open(const PodDire
   }
   pod->files_ =
       std::make_unique<HostPodFiles>(*pod->pod_, pod->manifest_, pod->instance_, pod->node_);
-  pod->supervisor_ =
-      std::make_unique<PodSupervisor>(*pod->pod_, pod->manifest_, pod->instance_, pod->node_,
-                                      std::move(credentials), pod->runtime_, *pod->files_);
+  pod->supervisor_ = std::make_unique<PodSupervisor>(
+      *pod->pod_, pod->manifest_, pod->instance_, pod->node_, std::move(credentials),
+      PodSupervisor::Hands{.runtime = pod->runtime_,
+                           .files = *pod->files_,
+                           .handlers = pod->handlers_,
+                           .probes = pod->probes_});
   return pod;
 }
 
@@ -157,8 +163,9 @@ absl::Status Supervise(const PodDirectory& directory, const std::string& socket_
   CRISP_ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> lock, directory.TryLock());
   if (!lock.has_value())
     return absl::AlreadyExistsError(absl::StrCat(directory.path(), " has a supervisor already"));
-  CRISP_ASSIGN_OR_RETURN(const auto pod, SupervisedPod::Open(directory, socket_path));
   Mailbox mailbox;
+  CRISP_ASSIGN_OR_RETURN(const auto pod, SupervisedPod::Open(directory, socket_path,
+                                                             [&mailbox] { mailbox.Changed(); }));
   CRISP_ASSIGN_OR_RETURN(base::Thread waiter, base::StartThread("signals", [&] {
                            int signal = 0;
                            sigwait(&signals, &signal);

@@ -1,6 +1,7 @@
 // The process that supervises one pod: crisp play --supervise.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,22 +17,26 @@ namespace crisp::cli {
 class SupervisedPod {
  public:
   // Reads the directory and asks the runtime on `socket_path` what it can do. The caller has the
-  // lock.
+  // lock. Other threads call `changed` when a probe has an answer.
   static absl::StatusOr<std::unique_ptr<SupervisedPod>> Open(const PodDirectory& directory,
-                                                             const std::string& socket_path);
+                                                             const std::string& socket_path,
+                                                             std::function<void()> changed);
 
   PodSupervisor& supervisor() { return *supervisor_; }
   CriRuntime& runtime() { return runtime_; }
 
  private:
-  explicit SupervisedPod(const std::string& socket_path) : runtime_(socket_path) {}
+  SupervisedPod(const std::string& socket_path, std::function<void()> changed)
+      : runtime_(socket_path), handlers_(runtime_), probes_(handlers_, std::move(changed)) {}
 
   CriRuntime runtime_;
+  HostHandlers handlers_;
   Manifest manifest_;
   const Pod* pod_ = nullptr;
   PodInstance instance_;
   Node node_;
   std::unique_ptr<HostPodFiles> files_;
+  ProbeThreads probes_;
   std::unique_ptr<PodSupervisor> supervisor_;
 };
 

@@ -167,6 +167,27 @@ TEST_CASE("--replace runs the new manifest instead of the old one") {
   CHECK(play.Running() != before);
 }
 
+TEST_CASE("--wait returns when the readiness probe succeeds, and hooks run at start and end") {
+  Daemon& daemon = Daemon::Shared();
+  Play play(daemon);
+  const std::string out = daemon.dir() + "/hooks";
+  play.Write(absl::StrCat(
+      "  terminationGracePeriodSeconds: 10\n  volumes:\n  - name: out\n    hostPath: {path: ", out,
+      ", type: DirectoryOrCreate}\n  containers:\n",
+      Busybox("main", "trap 'exit 0' TERM; sleep 1000 & wait",
+              "    volumeMounts: [{name: out, mountPath: /out}]\n"
+              "    readinessProbe:\n      periodSeconds: 1\n"
+              "      exec: {command: [test, -e, /out/hello]}\n"
+              "    lifecycle:\n"
+              "      postStart: {exec: {command: [touch, /out/hello]}}\n"
+              "      preStop: {exec: {command: [touch, /out/bye]}}\n")));
+  CHECK(play.Run({"--wait", play.File()}).exit_code == 0);
+  CHECK(access((out + "/hello").c_str(), F_OK) == 0);
+  CHECK(access((out + "/bye").c_str(), F_OK) != 0);
+  CHECK(play.Run({"down", "default/played"}).exit_code == 0);
+  CHECK(access((out + "/bye").c_str(), F_OK) == 0);
+}
+
 TEST_CASE("a manifest with a field that is not known starts nothing") {
   Play play(Daemon::Shared());
   play.Write("  nodeSelector: {a: b}\n  containers:\n" + Busybox("main", "exit 0"));

@@ -114,10 +114,16 @@ void DecodeContainer(Fields& fields, bool is_init, Container& container) {
       "terminationMessagePolicy", container.termination_message_policy,
       {{"File", "File"}, {"FallbackToLogsOnError", "FallbackToLogsOnError"}});
   DecodePullPolicy(fields, "imagePullPolicy", container.pull_policy);
+  DecodeProbes(fields, container);
   fields.Bool("stdin", container.is_stdin);
   fields.Bool("stdinOnce", container.is_stdin_once);
   fields.Bool("tty", container.is_tty);
   if (is_init) fields.Choice("restartPolicy", container.is_sidecar, {{"Always", true}});
+  if (!is_init || container.is_sidecar) return;
+  for (const char* name : {"startupProbe", "livenessProbe", "readinessProbe", "lifecycle"}) {
+    if (fields.Has(name))
+      fields.Add(name, "is not for init containers without restartPolicy Always");
+  }
 }
 
 }  // namespace crisp::cli

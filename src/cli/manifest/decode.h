@@ -11,6 +11,8 @@ void DecodePodSpec(Fields& fields, PodSpec& spec);
 void DecodeContainer(Fields& fields, bool is_init, Container& container);
 void DecodeContainerSecurity(Fields& fields, SecurityContext& security);
 void DecodePodSecurity(Fields& fields, PodSecurity& security);
+// Probes and lifecycle hooks; after the ports, which they may name.
+void DecodeProbes(Fields& fields, Container& container);
 void DecodeEnv(Fields& fields, Container& container);
 void DecodeVolume(Fields& fields, Volume& volume);
 // fieldRef and resourceFieldRef; `in_volume` decides which fields and whether a container is named.

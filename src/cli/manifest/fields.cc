@@ -236,6 +236,12 @@ void Fields::AmountMap(absl::string_view name, std::map<std::string, Quantity>& 
   }
 }
 
+void Fields::IntOrText(absl::string_view name, std::string& out) {
+  const YamlValue* value = Take(name);
+  if (value != nullptr && IsKind(*value, PlaceOf(name), YamlValue::Kind::kScalar, problems_))
+    out = value->text;
+}
+
 void Fields::Object(absl::string_view name, const std::function<void(Fields&)>& read) {
   const YamlValue* value = Take(name);
   if (value == nullptr || !IsKind(*value, PlaceOf(name), YamlValue::Kind::kMap, problems_)) return;

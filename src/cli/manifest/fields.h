@@ -74,6 +74,8 @@ class Fields {
   void Ints(absl::string_view name, std::vector<int64_t>& out, int64_t max);
   void TextMap(absl::string_view name, std::map<std::string, std::string>& out);
   void AmountMap(absl::string_view name, std::map<std::string, Quantity>& out);
+  // A number or a name, as ports of probes are.
+  void IntOrText(absl::string_view name, std::string& out);
 
   // One of `words`; the error lists them.
   template <typename E>

@@ -107,6 +107,44 @@ struct SecurityContext {
   std::vector<std::string> capabilities_drop;
 };
 
+struct HttpGet {
+  std::string host;  // empty: the pod's address
+  std::string path;
+  std::string port;  // a number, or the name of a port of the container
+  bool is_https = false;
+  std::vector<std::pair<std::string, std::string>> headers;
+};
+
+struct TcpSocket {
+  std::string host;  // empty: the pod's address
+  std::string port;
+};
+
+struct GrpcHealth {
+  int64_t port = 0;
+  std::string service;
+};
+
+// Exactly one of them.
+struct Handler {
+  std::optional<std::vector<std::string>> exec;
+  std::optional<HttpGet> http_get;
+  std::optional<TcpSocket> tcp_socket;  // of probes only
+  std::optional<GrpcHealth> grpc;       // of probes only
+  std::optional<int64_t> sleep;         // seconds; of hooks only
+};
+
+// Times in seconds.
+struct Probe {
+  Handler handler;
+  int64_t initial_delay = 0;
+  int64_t period = 10;
+  int64_t timeout = 1;
+  int64_t success_threshold = 1;
+  int64_t failure_threshold = 3;
+  std::optional<int64_t> grace_period;  // of what it ends; unset: the pod's
+};
+
 enum class PullPolicy { kUnset, kAlways, kIfNotPresent, kNever };
 
 struct Container {
@@ -124,6 +162,11 @@ struct Container {
   std::string termination_message_policy = "File";
   PullPolicy pull_policy = PullPolicy::kUnset;
   SecurityContext security;
+  std::optional<Probe> startup_probe;
+  std::optional<Probe> liveness_probe;
+  std::optional<Probe> readiness_probe;
+  std::optional<Handler> post_start;
+  std::optional<Handler> pre_stop;
   bool is_sidecar = false;  // an init container with restartPolicy Always
   bool is_stdin = false;
   bool is_stdin_once = false;

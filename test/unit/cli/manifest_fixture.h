@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "cli/manifest/manifest.h"
 #include "cli/pod_instance.h"
 
@@ -44,6 +45,8 @@ inline std::string PodText(const std::string& spec) {
 }
 
 inline Pod PodOf(const std::string& spec) { return Decoded(PodText(spec)).pods.at(0); }
+
+inline absl::Time At(double seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
 
 inline Node TestNode() {
   Node node;

@@ -78,8 +78,8 @@ TEST_CASE("manifests become the messages that kubelet sends") {
       }
     }
   }
-  CHECK(files.size() == 5);
-  CHECK(containers == 8);
+  CHECK(files.size() == 6);
+  CHECK(containers == 9);
 }
 
 TEST_CASE("with hostUsers false ids are mapped in the sandbox and in every mount of files") {

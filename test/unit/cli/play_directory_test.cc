@@ -86,8 +86,12 @@ TEST_CASE("how a pod is survives being written and read") {
   report.phase = Phase::kFailed;
   report.is_over = true;
   report.message = "why \"so\"\n";
-  report.containers.push_back(
-      {.name = "c", .state = "Exited", .attempt = 3, .exit_code = 137, .message = "OOMKilled"});
+  report.containers.push_back({.name = "c",
+                               .state = "Exited",
+                               .attempt = 3,
+                               .exit_code = 137,
+                               .message = "OOMKilled",
+                               .is_ready = true});
   const std::string text = EncodePodReport(report);
   CHECK(text.find('\n') == text.size() - 1);  // a line
   const auto read = DecodePodReport(text);
@@ -96,6 +100,8 @@ TEST_CASE("how a pod is survives being written and read") {
   CHECK(read->is_over);
   CHECK(read->message == report.message);
   REQUIRE(read->containers.size() == 1);
+  CHECK_FALSE(read->is_ready);
+  CHECK(read->containers[0].is_ready);
   CHECK(read->containers[0].attempt == 3);
   CHECK(read->containers[0].exit_code == 137);
   CHECK(read->containers[0].message == "OOMKilled");

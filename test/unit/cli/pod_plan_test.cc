@@ -7,8 +7,6 @@ namespace {
 
 using State = Observed::State;
 
-absl::Time At(double seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
-
 Observed Running() {
   Observed one;
   one.state = State::kRunning;
@@ -39,8 +37,8 @@ constexpr char kFull[] =
     "  - {name: sidecar, image: i, restartPolicy: Always}\n"
     "  - {name: second, image: i}\n";
 
-struct Fixture {
-  explicit Fixture(const std::string& spec)
+struct Planned {
+  explicit Planned(const std::string& spec)
       : pod(PodOf(spec)), plan(MembersOf(pod.spec), pod.spec.restart_policy) {}
   Actions Next(const std::vector<Observed>& observed, double seconds = 0) {
     return plan.Next(observed, At(seconds));
@@ -83,7 +81,7 @@ TEST_CASE("init containers run one after the other, sidecars beside them, then t
   };
   for (const Case& one : cases) {
     CAPTURE(one.what);
-    Fixture fixture(kFull);
+    Planned fixture(kFull);
     const Actions actions = fixture.Next(one.observed);
     CHECK(actions.start == one.start);
     CHECK(actions.stop.empty());
@@ -112,7 +110,7 @@ TEST_CASE("the restart policy decides which exits end the pod") {
   };
   for (const Case& one : cases) {
     CAPTURE(one.policy, one.start);
-    Fixture fixture(absl::StrCat("  - {name: d, image: i}\n  restartPolicy: ", one.policy, "\n"));
+    Planned fixture(absl::StrCat("  - {name: d, image: i}\n  restartPolicy: ", one.policy, "\n"));
     const Actions actions = fixture.Next(one.observed);
     CHECK(actions.start == one.start);
     CHECK(actions.phase == one.phase);
@@ -122,9 +120,9 @@ TEST_CASE("the restart policy decides which exits end the pod") {
 
 TEST_CASE("an init container that fails is tried again, unless the policy is Never") {
   const std::string init = "  initContainers: [{name: first, image: i}]\n";
-  Fixture again(init + "  restartPolicy: OnFailure\n");
+  Planned again(init + "  restartPolicy: OnFailure\n");
   CHECK(again.Next({Exited(1), {}}).start == Indices{0});
-  Fixture never(init + "  restartPolicy: Never\n");
+  Planned never(init + "  restartPolicy: Never\n");
   const Actions actions = never.Next({Exited(1), {}});
   CHECK(actions.start.empty());
   CHECK(actions.phase == Phase::kFailed);
@@ -132,7 +130,7 @@ TEST_CASE("an init container that fails is tried again, unless the policy is Nev
 }
 
 TEST_CASE("sidecars are stopped in reverse order once the others have ended") {
-  Fixture fixture(
+  Planned fixture(
       "  restartPolicy: Never\n"
       "  initContainers:\n"
       "  - {name: a, image: i, restartPolicy: Always}\n"
@@ -148,8 +146,16 @@ TEST_CASE("sidecars are stopped in reverse order once the others have ended") {
         std::vector<Indices>{Indices{2}, Indices{1}, Indices{0}});
 }
 
+TEST_CASE("what comes after a sidecar waits for its startup probe") {
+  Planned fixture("  initContainers: [{name: a, image: i, restartPolicy: Always}]\n");
+  Observed starting = Running();
+  starting.has_started = false;
+  CHECK(fixture.Next({starting, {}}).start.empty());
+  CHECK(fixture.Next({Running(), {}}).start == Indices{1});
+}
+
 TEST_CASE("restarts back off from 10 seconds to 5 minutes") {
-  Fixture fixture("");
+  Planned fixture("");
   double ended = 100;
   CHECK(fixture.Next({Exited(1, ended)}, ended).start == Indices{0});  // the first at once
   double last = ended;
@@ -166,14 +172,14 @@ TEST_CASE("restarts back off from 10 seconds to 5 minutes") {
 }
 
 TEST_CASE("a container that ran for more than ten minutes starts again at once") {
-  Fixture fixture("");
+  Planned fixture("");
   CHECK(fixture.Next({Exited(1, 0)}, 0).start == Indices{0});
   CHECK(fixture.Next({Exited(1, 601)}, 601).start == Indices{0});
   CHECK(fixture.Next({Exited(1, 602)}, 602).wake == At(612));
 }
 
 TEST_CASE("what could not be started is tried again whatever the policy, with the same back-off") {
-  Fixture fixture("  restartPolicy: Never\n");
+  Planned fixture("  restartPolicy: Never\n");
   CHECK(fixture.Next({Failed(0)}, 0).start == Indices{0});
   const Actions actions = fixture.Next({Failed(1)}, 1);
   CHECK(actions.start.empty());

@@ -82,6 +82,10 @@ class FakeRuntime final : public Runtime {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<ExecResult> ExecSync(const std::string&, const Texts&, absl::Duration) override {
+    return ExecResult();
+  }
+
   ContainerInfo& Of(const std::string& id) {
     for (ContainerInfo& info : containers) {
       if (info.id == id) return info;
@@ -124,10 +128,37 @@ class FakeFiles final : public PodFiles {
   bool is_removed = false;
 };
 
+// Writes hooks down among the calls of the runtime.
+class FakeHandlers final : public Handlers {
+ public:
+  explicit FakeHandlers(Texts& calls) : calls_(calls) {}
+  absl::Status Run(const Handler& handler, const HandlerTarget& target, absl::Duration) override {
+    calls_.push_back(
+        absl::StrCat("hook ", handler.exec->at(0), " ", target.container_id, " ", target.ip));
+    return error;
+  }
+  absl::Status error;
+
+ private:
+  Texts& calls_;
+};
+
+class FakeProbes final : public Probes {
+ public:
+  void Begin(const HandlerTarget& target) override { begun.insert(target.container_id); }
+  void Keep(const std::set<std::string>& container_ids) override { begun = container_ids; }
+  Health Of(const Container&, const std::string& container_id) const override {
+    const auto found = healths.find(container_id);
+    return found == healths.end() ? Health() : found->second;
+  }
+  std::set<std::string> begun;
+  std::map<std::string, Health> healths;
+};
+
 struct Fixture {
   explicit Fixture(const std::string& spec, std::vector<RegistryCredential> credentials = {})
       : pod(PodOf(spec)),
-        supervisor(pod, objects, TestInstance(pod), node, std::move(credentials), runtime, files) {}
+        supervisor(pod, objects, TestInstance(pod), node, std::move(credentials), hands) {}
   PodReport Sync(int seconds = 0) {
     return supervisor.Sync(absl::UnixEpoch() + absl::Seconds(seconds));
   }
@@ -136,10 +167,12 @@ struct Fixture {
   const Node node = TestNode();
   FakeRuntime runtime;
   FakeFiles files;
+  FakeHandlers handlers{runtime.calls};
+  FakeProbes probes;
+  const PodSupervisor::Hands hands = {
+      .runtime = runtime, .files = files, .handlers = handlers, .probes = probes};
   PodSupervisor supervisor;
 };
-
-absl::Time At(int seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
 
 }  // namespace
 
@@ -177,7 +210,7 @@ TEST_CASE("another supervisor goes on where one was killed") {
   fixture.runtime.containers[1].state = ContainerInfo::State::kCreated;  // before its start
   fixture.runtime.Calls();
   PodSupervisor next(fixture.pod, fixture.objects, TestInstance(fixture.pod), fixture.node, {},
-                     fixture.runtime, fixture.files);
+                     fixture.hands);
   next.Sync(At(5));
   CHECK(fixture.runtime.Calls() == Texts{"remove d0", "start d0"});
 }
@@ -286,6 +319,65 @@ TEST_CASE("when a pod is over its sidecars are stopped, and its sandbox by Finis
   CHECK(fixture.Sync(1).is_over);
   CHECK(fixture.supervisor.Finish() == absl::OkStatus());
   CHECK(fixture.runtime.Calls() == Texts{"stop s0"});
+}
+
+TEST_CASE("a container whose liveness probe fails is stopped and started again") {
+  Fixture fixture("");
+  fixture.Sync();
+  fixture.Sync();
+  CHECK(fixture.probes.begun == std::set<std::string>{"c0"});
+  fixture.probes.healths["c0"].is_alive = false;
+  fixture.runtime.Calls();
+  CHECK(fixture.Sync(1).wake == At(1));
+  CHECK(fixture.runtime.Calls() == Texts{"stop c0"});
+  fixture.Sync(1);
+  CHECK(fixture.runtime.Calls() == Texts{"start c1"});
+  fixture.Sync(1);
+  CHECK(fixture.probes.begun == std::set<std::string>{"c1"});
+}
+
+TEST_CASE("containers wait for the startup probe of the sidecar before them") {
+  Fixture fixture("  initContainers: [{name: side, image: \"i:1\", restartPolicy: Always}]\n");
+  fixture.probes.healths["side0"].has_started = false;
+  fixture.Sync();
+  fixture.Sync();
+  CHECK(fixture.runtime.Calls() == Texts{"run 0", "start side0"});
+  fixture.probes.healths["side0"].has_started = true;
+  fixture.Sync();
+  CHECK(fixture.runtime.Calls() == Texts{"start c0"});
+}
+
+TEST_CASE("a pod is ready when what has not ended for good is") {
+  Fixture fixture("  - {name: d, image: \"i:1\"}\n  restartPolicy: OnFailure\n");
+  fixture.Sync();
+  fixture.probes.healths["c0"].is_ready = false;
+  CHECK_FALSE(fixture.Sync().is_ready);
+  fixture.probes.healths["c0"].is_ready = true;
+  CHECK(fixture.Sync().is_ready);
+  fixture.runtime.End("d0", 0, At(1));
+  CHECK(fixture.Sync(1).is_ready);
+}
+
+TEST_CASE("hooks run after the start and before the stop, and know the pod's address") {
+  const std::string hooks =
+      "    lifecycle: {postStart: {exec: {command: [hello]}}, preStop: {exec: {command: [bye]}}}\n";
+  Fixture fixture(hooks);
+  fixture.Sync();
+  CHECK(fixture.runtime.Calls() == Texts{"run 0", "start c0", "hook hello c0 10.0.0.2"});
+  CHECK(fixture.supervisor.TearDown() == absl::OkStatus());
+  CHECK(fixture.runtime.Calls() ==
+        Texts{"hook bye c0 10.0.0.2", "stop c0", "stop s0", "remove s0"});
+}
+
+TEST_CASE("a postStart hook that fails ends the container, and the restart policy decides") {
+  Fixture fixture(
+      "    lifecycle: {postStart: {exec: {command: [hello]}}}\n  restartPolicy: Never\n");
+  fixture.handlers.error = absl::FailedPreconditionError("exit code 1");
+  fixture.Sync();
+  CHECK(fixture.runtime.Calls() == Texts{"run 0", "start c0", "hook hello c0 10.0.0.2", "stop c0"});
+  const PodReport report = fixture.Sync();
+  CHECK(report.phase == Phase::kFailed);
+  CHECK(report.containers[0].message == "postStart hook: exit code 1");
 }
 
 }  // namespace crisp::cli

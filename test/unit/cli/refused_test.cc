@@ -4,14 +4,14 @@
 namespace crisp::cli {
 namespace {
 
-struct Case {
+struct Refused {
   const char* what;
   std::string text;
   std::string refusal;
 };
 
-void CheckAll(const std::vector<Case>& cases) {
-  for (const Case& one : cases) {
+void CheckAll(const std::vector<Refused>& cases) {
+  for (const Refused& one : cases) {
     CAPTURE(one.what);
     CHECK(Refusal(one.text) == one.refusal);
   }
@@ -83,6 +83,34 @@ TEST_CASE("values that contradict each other are refused") {
        "cluster"},
       {"restartPolicy of a container", PodText("    restartPolicy: Always\n"),
        "pod.yaml:9: spec.containers[0].restartPolicy: is not a field that crisp play knows"},
+  });
+}
+
+TEST_CASE("probes and hooks that cannot work are refused") {
+  const std::string probe = "    livenessProbe: ";
+  const std::string path = "pod.yaml:9: spec.containers[0].livenessProbe";
+  CheckAll({
+      {"two handlers", PodText(probe + "{exec: {command: [a]}, grpc: {port: 1}}\n"),
+       path + ": must have exactly one of exec, httpGet, tcpSocket, grpc"},
+      {"no handler", PodText(probe + "{periodSeconds: 1}\n"),
+       path + ": must have exactly one of exec, httpGet, tcpSocket, grpc"},
+      {"a port that is not there", PodText(probe + "{tcpSocket: {port: web}}\n"),
+       path + ".tcpSocket.port: \"web\" is not the name of a port of the container"},
+      {"a port that is",
+       PodText("    ports: [{name: web, containerPort: 80}]\n" + probe +
+               "{httpGet: {port: web, path: /x}}\n"),
+       ""},
+      {"a number of none", PodText(probe + "{tcpSocket: {port: 0}}\n"),
+       path + ".tcpSocket.port: must be from 1 to 65535 or a name"},
+      {"two successes", PodText(probe + "{exec: {command: [a]}, successThreshold: 2}\n"),
+       path + ".successThreshold: must be a number from 1 to 1, not \"2\""},
+      {"of an init container",
+       PodText("  initContainers:\n  - {name: d, image: i, lifecycle: {}}\n"),
+       "pod.yaml:10: spec.initContainers[0].lifecycle: is not for init containers without "
+       "restartPolicy Always"},
+      {"a socket in a hook", PodText("    lifecycle: {preStop: {tcpSocket: {port: 1}}}\n"),
+       "pod.yaml:9: spec.containers[0].lifecycle.preStop.tcpSocket: is not a field that crisp play "
+       "knows"},
   });
 }
 

@@ -1,0 +1,42 @@
+// What probes and lifecycle hooks do: a command in the container, an HTTP request, a TCP
+// connection, the health service of gRPC, or a pause. Thread-safe.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "cli/manifest/manifest.h"
+#include "cli/runtime.h"
+
+namespace crisp::cli {
+
+struct HandlerTarget {
+  const Container* container = nullptr;
+  std::string container_id;
+  std::string ip;  // of the pod
+};
+
+// What the supervisor and the probes need of them; tests have a fake.
+class Handlers {
+ public:
+  virtual ~Handlers() = default;
+  // OK for success. Errors say what was answered, or that nothing was within `timeout`.
+  virtual absl::Status Run(const Handler& handler, const HandlerTarget& target,
+                           absl::Duration timeout) = 0;
+};
+
+class HostHandlers final : public Handlers {
+ public:
+  explicit HostHandlers(Runtime& runtime) : runtime_(runtime) {}
+  absl::Status Run(const Handler& handler, const HandlerTarget& target,
+                   absl::Duration timeout) override;
+
+ private:
+  Runtime& runtime_;
+};
+
+// The number of a port that is given as a number or by its name in the container.
+std::string PortNumber(const std::string& port, const Container& container);
+
+}  // namespace crisp::cli
