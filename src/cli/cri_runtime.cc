@@ -1,6 +1,8 @@
 #include "cli/cri_runtime.h"
 
 #include <algorithm>
+#include <chrono>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
@@ -57,10 +59,35 @@ struct CriRuntime::Connection {
     return FromGrpc(what, CriClient::Call(client.runtime(), method, request, &response, patience));
   }
 
+  // The same for what may take very long: Interrupt() ends it.
+  template <typename Stub, typename Request, typename Response, typename Method>
+  absl::Status CallLong(absl::string_view what, Stub& stub, Method method, const Request& request,
+                        Response& response) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         absl::ToChronoNanoseconds(kEndlessPatience));
+    context.set_wait_for_ready(true);
+    if (!Enter(context)) return absl::CancelledError(absl::StrCat(what, ": interrupted"));
+    const grpc::Status status = (stub.*method)(&context, request, &response);
+    Leave(context);
+    return FromGrpc(what, status);
+  }
+
+  // False once interrupted; otherwise Leave() is owed.
+  bool Enter(grpc::ClientContext& context) {
+    const absl::MutexLock lock(&mutex);
+    if (!is_interrupted) running.insert(&context);
+    return !is_interrupted;
+  }
+  void Leave(grpc::ClientContext& context) {
+    const absl::MutexLock lock(&mutex);
+    running.erase(&context);
+  }
+
   CriClient client;
   absl::Mutex mutex;
-  grpc::ClientContext* watch ABSL_GUARDED_BY(mutex) = nullptr;
-  bool is_cancelled ABSL_GUARDED_BY(mutex) = false;
+  std::set<grpc::ClientContext*> running ABSL_GUARDED_BY(mutex);
+  bool is_interrupted ABSL_GUARDED_BY(mutex) = false;
 };
 
 using Service = v1::RuntimeService::Stub;
@@ -192,9 +219,8 @@ absl::Status CriRuntime::PullImage(const std::string& image, const v1::AuthConfi
   if (auth != nullptr) *request.mutable_auth() = *auth;
   *request.mutable_sandbox_config() = sandbox;
   v1::PullImageResponse response;
-  return FromGrpc("PullImage",
-                  CriClient::Call(connection_->client.images(), &v1::ImageService::Stub::PullImage,
-                                  request, &response, kEndlessPatience));
+  return connection_->CallLong("PullImage", connection_->client.images(),
+                               &v1::ImageService::Stub::PullImage, request, response);
 }
 
 absl::StatusOr<std::string> CriRuntime::CreateContainer(const std::string& sandbox_id,
@@ -242,32 +268,34 @@ absl::StatusOr<ExecResult> CriRuntime::ExecSync(const std::string& id,
   for (const std::string& word : command) request.add_cmd(word);
   request.set_timeout(is_endless ? 0 : std::max<int64_t>(absl::ToInt64Seconds(timeout), 1));
   v1::ExecSyncResponse response;
-  CRISP_RETURN_IF_ERROR(connection_->Call("ExecSync", &Service::ExecSync, request, response,
-                                          is_endless ? kEndlessPatience : kPatience + timeout));
+  CRISP_RETURN_IF_ERROR(is_endless
+                            ? connection_->CallLong("ExecSync", connection_->client.runtime(),
+                                                    &Service::ExecSync, request, response)
+                            : connection_->Call("ExecSync", &Service::ExecSync, request, response,
+                                                kPatience + timeout));
   return ExecResult{.exit_code = response.exit_code(),
                     .output = absl::StrCat(response.stdout(), response.stderr())};
 }
 
-void CriRuntime::WatchEvents(const std::function<void()>& changed) {
+void CriRuntime::WatchEvents(const std::string& uid, const std::function<void()>& changed) {
   grpc::ClientContext context;
-  {
-    const absl::MutexLock lock(&connection_->mutex);
-    if (connection_->is_cancelled) return;
-    connection_->watch = &context;
-  }
+  if (!connection_->Enter(context)) return;
   const auto reader =
       connection_->client.runtime().GetContainerEvents(&context, v1::GetEventsRequest());
   v1::ContainerEventResponse event;
-  while (reader->Read(&event)) changed();
+  while (reader->Read(&event)) {
+    const auto& pod = event.pod_sandbox_status();
+    // A runtime may leave it out.
+    if (!event.has_pod_sandbox_status() || pod.metadata().uid() == uid) changed();
+  }
   reader->Finish();
-  const absl::MutexLock lock(&connection_->mutex);
-  connection_->watch = nullptr;
+  connection_->Leave(context);
 }
 
-void CriRuntime::CancelWatch() {
+void CriRuntime::Interrupt() {
   const absl::MutexLock lock(&connection_->mutex);
-  connection_->is_cancelled = true;
-  if (connection_->watch != nullptr) connection_->watch->TryCancel();
+  connection_->is_interrupted = true;
+  for (grpc::ClientContext* context : connection_->running) context->TryCancel();
 }
 
 }  // namespace crisp::cli

@@ -34,10 +34,12 @@ class CriRuntime final : public Runtime {
                                       const std::vector<std::string>& command,
                                       absl::Duration timeout) override;
 
-  // Calls `changed` for every event of the runtime, until the stream ends, because the runtime did
-  // or CancelWatch() was called, also before. Blocks; for a thread of its own.
-  void WatchEvents(const std::function<void()>& changed);
-  void CancelWatch();
+  // Calls `changed` for every event of the pod with this uid, until the stream ends, because the
+  // runtime did or Interrupt() was called, also before. Blocks; for a thread of its own.
+  void WatchEvents(const std::string& uid, const std::function<void()>& changed);
+  // From now on nothing is waited for that has no end of its own: events, pulls, commands without a
+  // timeout. They fail with kCancelled, those that are running as well.
+  void Interrupt();
 
  private:
   struct Connection;

@@ -18,6 +18,7 @@ int Main(int argc, char** argv) {
   CLI::App app("crisp runs Kubernetes pods on this machine, without a cluster.", "crisp");
   app.failure_message(ErrorLine);
   app.require_subcommand(1);
+  app.fallthrough();  // --endpoint may also come last
   app.set_version_flag("--version", "crisp " CRISP_VERSION);
   app.add_option("--endpoint", options.endpoint, "socket of the CRI runtime")
       ->envname("CONTAINER_RUNTIME_ENDPOINT")

@@ -81,15 +81,16 @@ absl::Status PlaySessions::Start(const Pod& pod, const PodDirectory& directory) 
     CRISP_ASSIGN_OR_RETURN(session.logs, LogFollower::Open(LogDirectory(pod, instance),
                                                            std::move(names), HasColors()));
   }
+  // Until its supervisor says more, which an image that is pulled may take long to allow.
+  (void)base::WriteAll(STDERR_FILENO, absl::StrCat("pod ", session.name, ": starting\n"));
   sessions_.push_back(std::move(session));
   return absl::OkStatus();
 }
 
 bool PlaySessions::IsDone(const Session& session) const {
   if (!session.reports.valid()) return true;
-  if (!session.report.has_value()) return false;
-  if (options_.follow) return session.report->is_over;
-  return !options_.wait || session.report->is_ready || session.report->is_over;
+  if (options_.follow || !session.report.has_value()) return false;
+  return !options_.wait || session.report->is_ready;
 }
 
 void PlaySessions::Tell(Session& session) {

@@ -64,10 +64,10 @@ absl::StatusOr<sigset_t> BlockSignals() {
 }
 
 // The events only say that it is time to look: a runtime that has none costs latency, nothing else.
-void WatchRuntime(CriRuntime& runtime, Mailbox& mailbox) {
+void WatchRuntime(CriRuntime& runtime, const std::string& uid, Mailbox& mailbox) {
   constexpr absl::Duration kRetry = absl::Seconds(1);
   do {
-    runtime.WatchEvents([&mailbox] { mailbox.Changed(); });
+    runtime.WatchEvents(uid, [&mailbox] { mailbox.Changed(); });
     mailbox.Changed();
   } while (!mailbox.AwaitStop(kRetry));
 }
@@ -170,10 +170,10 @@ absl::Status Supervise(const PodDirectory& directory, const std::string& socket_
                            int signal = 0;
                            sigwait(&signals, &signal);
                            mailbox.Stop();
-                           pod->runtime().CancelWatch();
+                           pod->runtime().Interrupt();
                          }));
   absl::StatusOr<base::Thread> watcher =
-      base::StartThread("events", [&] { WatchRuntime(pod->runtime(), mailbox); });
+      base::StartThread("events", [&] { WatchRuntime(pod->runtime(), pod->uid(), mailbox); });
   Reporter reporter(directory, listener);
   const bool is_over = watcher.ok() && KeepRunning(pod->supervisor(), mailbox, reporter);
   // Ends both threads, when no signal has come yet.

@@ -24,6 +24,7 @@ class SupervisedPod {
 
   PodSupervisor& supervisor() { return *supervisor_; }
   CriRuntime& runtime() { return runtime_; }
+  const std::string& uid() const { return instance_.uid; }
 
  private:
   SupervisedPod(const std::string& socket_path, std::function<void()> changed)

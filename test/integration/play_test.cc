@@ -77,6 +77,9 @@ class Play {
   Daemon& daemon_;
 };
 
+// For what ignores SIGTERM.
+const std::string kQuick = "  terminationGracePeriodSeconds: 0\n";
+
 // A container of busybox that runs `script`; `more` are further fields, indented by four.
 std::string Busybox(const std::string& name, const std::string& script,
                     const std::string& more = "") {
@@ -130,7 +133,7 @@ TEST_CASE("a pod that fails makes the command fail") {
 
 TEST_CASE("when its supervisor was killed the pod runs on, and another one goes on with it") {
   Play play(Daemon::Shared());
-  play.Write("  containers:\n" + Busybox("main", "exec sleep 1000"));
+  play.Write(kQuick + "  containers:\n" + Busybox("main", "exec sleep 1000"));
   REQUIRE(play.Run({"--wait", play.File()}).exit_code == 0);
   const std::vector<std::string> running = play.Running();
   CHECK(running.size() == 1);
@@ -155,11 +158,10 @@ TEST_CASE("when its supervisor was killed the pod runs on, and another one goes 
 
 TEST_CASE("--replace runs the new manifest instead of the old one") {
   Play play(Daemon::Shared());
-  play.Write("  containers:\n" + Busybox("old", "exec sleep 1000"));
+  play.Write(kQuick + "  containers:\n" + Busybox("old", "exec sleep 1000"));
   REQUIRE(play.Run({"--wait", play.File()}).exit_code == 0);
   const std::vector<std::string> before = play.Running();
-  play.Write("  terminationGracePeriodSeconds: 0\n  containers:\n" +
-             Busybox("new", "exec sleep 1000"));
+  play.Write(kQuick + "  containers:\n" + Busybox("new", "exec sleep 1000"));
   CHECK(play.Run({play.File()}).exit_code == 1);
   CHECK(play.Run({"--wait", "--replace", play.File()}).exit_code == 0);
   CHECK(play.CountSandboxes() == 1);

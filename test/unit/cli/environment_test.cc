@@ -39,14 +39,14 @@ TEST_CASE("env wins over envFrom, and later sources over earlier ones") {
 
 TEST_CASE("fields of the pod and of the machine are read") {
   Pod pod = PodOf("");
-  pod.metadata.labels = {{"b", "2"}, {"a", "x\"y\n"}};
+  pod.metadata.labels = {{"b", "2"}, {"a", "x\"y\n\x01"}};
   pod.metadata.annotations = {{"k", "v"}};
   const PodInstance instance = TestInstance(pod);
   const auto value = [&](const char* path) { return FieldValue(path, pod, instance, TestNode()); };
   CHECK(value("metadata.name") == "p");
   CHECK(value("metadata.namespace") == "default");
   CHECK(value("metadata.uid") == instance.uid);
-  CHECK(value("metadata.labels") == "a=\"x\\\"y\\n\"\nb=\"2\"");
+  CHECK(value("metadata.labels") == "a=\"x\\\"y\\n\\x01\"\nb=\"2\"");
   CHECK(value("metadata.labels['b']") == "2");
   CHECK(value("metadata.labels['c']") == "");
   CHECK(value("metadata.annotations['k']") == "v");
