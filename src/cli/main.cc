@@ -30,7 +30,8 @@ int Main(int argc, char** argv) {
       "ConfigMaps and Secrets that they name");
   play->add_option("FILE", options.files, "YAML with any number of documents; - is standard input");
   play->add_flag("--wait", options.wait, "until each pod is ready or has ended");
-  play->add_flag("--follow,-f", options.follow, "print the logs of all containers until the end");
+  play->add_flag("--follow,-f", options.follow,
+                 "print the logs of all containers until the end; Ctrl-C leaves the pods running");
   play->add_flag("--replace", options.replace, "tear down running pods of the same names first");
   play->add_option("--state", options.paths.state, "what is kept of running pods")
       ->capture_default_str();

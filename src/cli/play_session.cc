@@ -45,8 +45,11 @@ std::string Line(const std::string& name, const PodReport& report) {
   std::string line = absl::StrCat("pod ", name, ": ", PhaseName(report.phase));
   if (!report.message.empty()) absl::StrAppend(&line, ": ", base::Printable(report.message));
   for (const ContainerReport& one : report.containers) {
-    if (one.state != "Waiting" || one.message.empty()) continue;
-    absl::StrAppend(&line, ": ", one.name, ": ", base::Printable(one.message));
+    const bool has_failed = one.state == "Exited" && one.exit_code != 0;
+    if (has_failed) absl::StrAppend(&line, ": ", one.name, ": exit code ", one.exit_code);
+    if (one.message.empty() || (one.state == "Exited" && !has_failed)) continue;
+    absl::StrAppend(&line, ": ", has_failed ? "" : absl::StrCat(one.name, ": "),
+                    base::Printable(one.message));
   }
   return line;
 }

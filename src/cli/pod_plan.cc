@@ -30,7 +30,7 @@ absl::Time BackOff::Until(absl::Time ended) const {
 }
 
 void BackOff::Restarted(absl::Time ended, absl::Time now) {
-  delay_ = IsForgotten(ended) ? kFirstDelay : std::min(delay_ * 2, kLongestDelay);
+  delay_ = IsForgotten(ended) ? kFirstDelay : std::clamp(delay_ * 2, kFirstDelay, kLongestDelay);
   last_ = now;
 }
 

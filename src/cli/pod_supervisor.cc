@@ -206,10 +206,12 @@ absl::Status PodSupervisor::Start(const View& view, size_t index) {
 
 void PodSupervisor::Act(const View& view, const Actions& actions, absl::Time now,
                         PodReport& report) {
+  bool has_acted = !actions.start.empty();
   for (const size_t index : actions.stop) {
     const ContainerInfo* last = LastRun(view, index, false);
     const absl::Status stopped = StopRun(*last, *members_[index].container, Grace());
     if (!stopped.ok()) report.message = std::string(stopped.message());
+    has_acted = has_acted || stopped.ok();
   }
   for (const size_t index : actions.start) {
     const absl::Status started = Start(view, index);
@@ -222,7 +224,7 @@ void PodSupervisor::Act(const View& view, const Actions& actions, absl::Time now
     }
   }
   // What was just done has changed what comes next.
-  if (!actions.stop.empty() || !actions.start.empty()) report.wake = now;
+  if (has_acted) report.wake = now;
 }
 
 void PodSupervisor::Describe(const View& view, PodReport& report) const {
@@ -329,7 +331,7 @@ bool PodSupervisor::Probe(const View& view, PodReport& report) {
     report.message = absl::StrCat(container.name, ": ", health.message);
     const absl::Status stopped = StopRun(*last, container, health.grace.value_or(Grace()));
     if (!stopped.ok()) report.message = std::string(stopped.message());
-    has_stopped = true;
+    has_stopped = has_stopped || stopped.ok();
   }
   probes_.Keep(running);
   return has_stopped;

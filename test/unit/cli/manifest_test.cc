@@ -71,12 +71,12 @@ TEST_CASE("defaults are those of the API server") {
 
 TEST_CASE("a workload becomes one pod of its name and namespace") {
   const Manifest manifest = Decoded(
-      "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: d, namespace: n}\nspec:\n"
+      "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: d, namespace: space}\nspec:\n"
       "  selector: {matchLabels: {app: a}}\n  template:\n    metadata: {labels: {app: a}}\n"
       "    spec:\n      containers: [{name: c, image: i}]\n");
   REQUIRE(manifest.pods.size() == 1);
   CHECK(manifest.pods[0].metadata.name == "d");
-  CHECK(manifest.pods[0].metadata.namespace_ == "n");
+  CHECK(manifest.pods[0].metadata.namespace_ == "space");
   CHECK(manifest.pods[0].metadata.labels.at("app") == "a");
 }
 

@@ -78,8 +78,8 @@ TEST_CASE("a sandbox asks for the most that runs at once") {
       "  initContainers:\n"
       "  - {name: x, image: i, resources: {requests: {cpu: 2}}}\n"
       "  - {name: s, image: i, restartPolicy: Always, resources: {requests: {cpu: 1}}}\n"
-      "  - {name: y, image: i, resources: {requests: {cpu: 3}}}\n");
-  CHECK(SandboxResources(pod.spec, TestNode()).cpu_shares() == 4096);  // s and y
+      "  - {name: z, image: i, resources: {requests: {cpu: 3}}}\n");
+  CHECK(SandboxResources(pod.spec, TestNode()).cpu_shares() == 4096);  // s and z
 }
 
 TEST_CASE("runAsNonRoot is checked against what is known of the image's user") {

@@ -53,11 +53,11 @@ TEST_CASE("of a projected volume the later source wins") {
   const auto files = FilesOf(
       "    projected:\n      sources:\n      - configMap: {name: m}\n"
       "      - secret: {name: s, items: [{key: p, path: a}]}\n"
-      "      - downwardAPI: {items: [{path: n, fieldRef: {fieldPath: metadata.name}}]}\n");
+      "      - downwardAPI: {items: [{path: name, fieldRef: {fieldPath: metadata.name}}]}\n");
   CHECK(files.size() == 3);
   CHECK(files.at("a").bytes == "secret");
   CHECK(files.at("b").bytes == "2");
-  CHECK(files.at("n").bytes == "p");
+  CHECK(files.at("name").bytes == "p");
 }
 
 TEST_CASE("files are reached by links through ..data, so that a reader sees all or none") {
