@@ -99,8 +99,10 @@ CriRuntime::~CriRuntime() = default;
 absl::StatusOr<RuntimeFacts> CriRuntime::Facts() {
   RuntimeFacts facts;
   v1::RuntimeConfigResponse config;
-  CRISP_RETURN_IF_ERROR(connection_->Call("RuntimeConfig", &Service::RuntimeConfig,
-                                          v1::RuntimeConfigRequest(), config));
+  const absl::Status answer = connection_->Call("RuntimeConfig", &Service::RuntimeConfig,
+                                                v1::RuntimeConfigRequest(), config);
+  // Of an older runtime: cgroupfs then, as for kubelet without a configuration.
+  if (!absl::IsUnimplemented(answer)) CRISP_RETURN_IF_ERROR(answer);
   facts.has_systemd_cgroups =
       config.has_linux() && config.linux().cgroup_driver() == v1::CgroupDriver::SYSTEMD;
   v1::StatusResponse status;

@@ -279,6 +279,7 @@ PodReport PodSupervisor::Sync(absl::Time now) {
   report.wake = now + kLookAgain;
   absl::StatusOr<View> view = Look();
   if (!view.ok()) {
+    report.phase = phase_;
     report.message = std::string(view.status().message());
     return report;
   }
@@ -291,6 +292,7 @@ PodReport PodSupervisor::Sync(absl::Time now) {
     const absl::Status used = UseSandbox(*view);
     if (!used.ok()) report.message = std::string(used.message());
     if (used.ok() && Probe(*view, report)) {
+      report.phase = phase_;
       report.wake = now;
       return report;
     }
@@ -300,6 +302,7 @@ PodReport PodSupervisor::Sync(absl::Time now) {
     report.wake = std::min(report.wake, actions.wake);
     Act(*view, actions, now, report);
   }
+  phase_ = report.phase;
   Describe(*view, report);
   return report;
 }

@@ -115,7 +115,8 @@ class PodSupervisor {
   BackOff sandbox_back_off_;
   absl::Time sandbox_failed_ = absl::InfinitePast();
   std::string sandbox_message_;
-  std::string used_sandbox_;  // whose addresses the instance has
+  Phase phase_ = Phase::kPending;  // when it was last known
+  std::string used_sandbox_;       // whose addresses the instance has
 };
 
 }  // namespace crisp::cli

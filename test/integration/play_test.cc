@@ -122,6 +122,28 @@ TEST_CASE("a pod is played to its end: init container, volumes, environment, log
   CHECK(access(play.Directory().c_str(), F_OK) != 0);
 }
 
+TEST_CASE("a subPath does not lead out of its volume, and a volume in memory goes with the pod") {
+  Play play(Daemon::Shared());
+  play.Write(absl::StrCat(
+      "  restartPolicy: Never\n  volumes:\n  - {name: shared, emptyDir: {}}\n"
+      "  - {name: memory, emptyDir: {medium: Memory, sizeLimit: 1Mi}}\n  initContainers:\n",
+      Busybox("first", "ln -s /etc /shared/out; ln -s ../../../../etc /shared/up",
+              "    volumeMounts: [{name: shared, mountPath: /shared}]\n"),
+      "  containers:\n",
+      Busybox("main", "ls -A /out /up; grep -c '^tmpfs /memory tmpfs.*size=1024k' /proc/mounts",
+              "    volumeMounts:\n"
+              "    - {name: shared, mountPath: /out, subPath: out}\n"
+              "    - {name: shared, mountPath: /up, subPath: up}\n"
+              "    - {name: memory, mountPath: /memory}\n")));
+  const linux::RunResult result = play.Run({"--follow", play.File()});
+  INFO(result.err);
+  CHECK(result.exit_code == 0);
+  CHECK(result.out == "main  | /out:\nmain  | \nmain  | /up:\nmain  | 1\n");
+  CHECK(play.Run({"down", "played"}).exit_code == 0);
+  const std::string mounts = base::ReadFile("/proc/self/mountinfo").value();
+  CHECK(mounts.find(play.Directory()) == std::string::npos);
+}
+
 TEST_CASE("a pod that fails makes the command fail") {
   Play play(Daemon::Shared());
   play.Write("  restartPolicy: Never\n  containers:\n" + Busybox("main", "exit 3"));

@@ -16,7 +16,7 @@ class FakeRuntime final : public Runtime {
  public:
   absl::StatusOr<RuntimeFacts> Facts() override { return RuntimeFacts(); }
   absl::StatusOr<std::vector<SandboxInfo>> Sandboxes(const std::string&) override {
-    return sandboxes;
+    return list_error.ok() ? absl::StatusOr<std::vector<SandboxInfo>>(sandboxes) : list_error;
   }
   absl::StatusOr<std::vector<ContainerInfo>> Containers(const std::string&) override {
     return containers;
@@ -106,7 +106,7 @@ class FakeRuntime final : public Runtime {
   std::vector<ContainerInfo> containers;
   std::set<std::string> images = {"i", "i:1"};
   bool is_private = false;
-  absl::Status sandbox_error, start_error;
+  absl::Status list_error, sandbox_error, start_error;
 };
 
 class FakeFiles final : public PodFiles {
@@ -225,6 +225,18 @@ TEST_CASE("a sandbox that has died is replaced, and its containers run again") {
   pods.Sync(2);
   // c has succeeded and does not run again.
   CHECK(pods.runtime.Calls() == Texts{"stop s0", "run 1", "start d1"});
+}
+
+TEST_CASE("while the runtime does not answer a pod is what it was, and the reason is told") {
+  Fixture fixture("");
+  fixture.Sync();
+  CHECK(fixture.Sync().phase == Phase::kRunning);
+  fixture.runtime.list_error = absl::UnavailableError("connection refused");
+  const PodReport report = fixture.Sync(1);
+  CHECK(report.phase == Phase::kRunning);
+  CHECK(report.message == "connection refused");
+  CHECK_FALSE(report.is_over);
+  CHECK(report.wake == At(11));
 }
 
 TEST_CASE("a pod that never restarts ends with its sandbox") {
