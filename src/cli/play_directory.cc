@@ -66,6 +66,8 @@ absl::Status PodDirectory::Make(const Pod& pod, const std::string& documents) co
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd state,
                          base::Open(paths_.state, O_RDONLY | O_DIRECTORY));
   if (flock(state.get(), LOCK_EX) != 0) return base::Errno("lock", paths_.state);
+  // Another command may have been faster.
+  if (Exists()) return absl::AlreadyExistsError("was started by another command meanwhile");
   PodRecord record;
   record.namespace_ = pod.metadata.namespace_;
   record.name = pod.metadata.name;

@@ -43,6 +43,17 @@ TEST_CASE("a pod's directory has its documents and a uid, and nobody else may re
   CHECK((found.st_mode & 0777) == 0700);
 }
 
+TEST_CASE("of two commands that make the same pod at once the second leaves it alone") {
+  const Directories directories;
+  const Pod pod = PodOf("");
+  const PodDirectory directory = directories.Of(pod);
+  REQUIRE(directory.Make(pod, "first") == absl::OkStatus());
+  const std::string uid = directory.ReadRecord()->uid;
+  CHECK(absl::IsAlreadyExists(directory.Make(pod, "second")));
+  CHECK(directory.ReadRecord()->uid == uid);
+  CHECK(directory.ReadDocuments().value() == "first");
+}
+
 TEST_CASE("a new pod does not get the volumes of one that a reboot has ended") {
   const Directories directories;
   const Pod pod = PodOf("");
