@@ -96,8 +96,10 @@ absl::Status HostHandlers::Run(const Handler& handler, const HandlerTarget& targ
                     PortNumber(handler.tcp_socket->port, *target.container), limit);
   }
   if (handler.grpc.has_value()) {
-    return client::CheckHealth(absl::StrCat(target.ip, ":", handler.grpc->port),
-                               handler.grpc->service, limit);
+    const bool is_ipv6 = absl::StrContains(target.ip, ':');
+    const std::string host = is_ipv6 ? absl::StrCat("[", target.ip, "]") : target.ip;
+    return client::CheckHealth(absl::StrCat(host, ":", handler.grpc->port), handler.grpc->service,
+                               limit);
   }
   absl::SleepFor(std::min(absl::Seconds(handler.sleep.value_or(0)), timeout));
   return absl::OkStatus();

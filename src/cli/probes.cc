@@ -52,7 +52,8 @@ void ProbeState::Record(Kind kind, const absl::Status& result, absl::Time now) {
     if (kind == kStartup) health_.has_started = true;
     if (kind == kReadiness) health_.is_ready = true;
     if (kind == kStartup && ones_[kReadiness].probe == nullptr) health_.is_ready = true;
-    health_.message.clear();
+    // One that lives may be unready all the same.
+    if (kind != kLiveness) health_.message.clear();
   }
   if (one.failures < probe.failure_threshold) return;
   health_.is_ready = false;
@@ -95,16 +96,15 @@ void ProbeThreads::Begin(const HandlerTarget& target) {
 }
 
 void ProbeThreads::Keep(const std::set<std::string>& container_ids) {
+  // All are told before the first is waited for, so that they end together.
+  for (const auto& [id, run] : runs_) {
+    if (container_ids.count(id) > 0) continue;
+    const absl::MutexLock lock(&run->mu);
+    run->is_ended = true;
+  }
   for (auto at = runs_.begin(); at != runs_.end();) {
-    if (container_ids.count(at->first) > 0) {
-      ++at;
-      continue;
-    }
-    {
-      const absl::MutexLock lock(&at->second->mu);
-      at->second->is_ended = true;
-    }
-    at = runs_.erase(at);  // waits for its thread
+    const bool is_kept = container_ids.count(at->first) > 0;
+    at = is_kept ? std::next(at) : runs_.erase(at);  // waits for its thread
   }
 }
 

@@ -104,6 +104,18 @@ TEST_CASE("readiness comes and goes with its thresholds") {
   CHECK(ready_after(kGood));
 }
 
+TEST_CASE("a liveness probe that succeeds does not hide why a container is not ready") {
+  const Container container = WithProbes(
+      "    livenessProbe: {exec: {command: [a]}}\n"
+      "    readinessProbe: {exec: {command: [b]}, failureThreshold: 1}\n");
+  ProbeState state(container, At(0));
+  state.Record(ProbeState::kReadiness, kBad, At(0));
+  state.Record(ProbeState::kLiveness, kGood, At(0));
+  CHECK(state.health().message == "readiness probe failed: refused");
+  state.Record(ProbeState::kReadiness, kGood, At(10));
+  CHECK(state.health().message.empty());
+}
+
 TEST_CASE("threads ask, tell of changes, and end with the run or the object") {
   const Container container =
       WithProbes("    livenessProbe: {exec: {command: [a]}, failureThreshold: 1}\n");
