@@ -71,7 +71,8 @@ void PodPlan::Want(size_t index, const Observed& observed, absl::Time now, Actio
   actions.start.push_back(index);
 }
 
-bool PodPlan::Initialize(const std::vector<Observed>& observed, absl::Time now, Actions& actions) {
+bool PodPlan::Initialize(const std::vector<Observed>& observed, bool was_initialized,
+                         absl::Time now, Actions& actions) {
   bool go_on = true;
   for (size_t i = 0; i < members_.size() && members_[i].role != Role::kMain; ++i) {
     const Observed& one = observed[i];
@@ -82,6 +83,8 @@ bool PodPlan::Initialize(const std::vector<Observed>& observed, absl::Time now, 
       go_on = go_on && is_running && one.has_started;
       continue;
     }
+    // A main container ran: a run that somebody has removed since is not repeated.
+    if (was_initialized) continue;
     if (!go_on || (one.state == State::kExited && one.exit_code == 0)) continue;
     go_on = false;
     if (is_running) continue;
@@ -120,7 +123,8 @@ Actions PodPlan::Next(const std::vector<Observed>& observed, absl::Time now) {
     if (members_[i].role == Role::kMain && observed[i].state != State::kNone)
       was_initialized = true;
   }
-  if (Initialize(observed, now, actions) || was_initialized) RunMain(observed, now, actions);
+  if (Initialize(observed, was_initialized, now, actions) || was_initialized)
+    RunMain(observed, now, actions);
   if (!IsOver(actions.phase)) return actions;
   // Only sidecars still run.
   actions.start.clear();

@@ -75,7 +75,8 @@ class PodPlan {
   // Wants to start `index` at once or after its back-off.
   void Want(size_t index, const Observed& observed, absl::Time now, Actions& actions);
   // Returns whether the main containers may run; sets the phase when an init container has failed.
-  bool Initialize(const std::vector<Observed>& observed, absl::Time now, Actions& actions);
+  bool Initialize(const std::vector<Observed>& observed, bool was_initialized, absl::Time now,
+                  Actions& actions);
   void RunMain(const std::vector<Observed>& observed, absl::Time now, Actions& actions);
   bool IsRestarted(const Observed& observed) const;
 

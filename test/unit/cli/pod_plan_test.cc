@@ -78,6 +78,10 @@ TEST_CASE("init containers run one after the other, sidecars beside them, then t
        {Exited(0), Exited(0), Exited(0), Exited(1), Running()},
        {1, 3},
        Phase::kRunning},
+      {"a run of an init container was removed beside the main ones",
+       {none, Running(), Exited(0), Running(), Running()},
+       {},
+       Phase::kRunning},
   };
   for (const Case& one : cases) {
     CAPTURE(one.what);
