@@ -21,13 +21,16 @@ Quantity AmountOf(const Amounts& amounts, const std::string& name) {
 
 int64_t SharesFor(int64_t milli_cpus) {
   constexpr int64_t kMin = 2, kMax = 262144;
-  return std::clamp(milli_cpus * 1024 / 1000, kMin, kMax);
+  // More than kMax thousandths are more than kMax shares: cut first, so that nothing overflows.
+  return std::clamp(std::min(milli_cpus, kMax) * 1024 / 1000, kMin, kMax);
 }
 
 // 0 without a limit.
 int64_t QuotaFor(int64_t milli_cpus) {
   constexpr int64_t kMinMicros = 1000;
-  return milli_cpus == 0 ? 0 : std::max(milli_cpus * kPeriodMicros / 1000, kMinMicros);
+  constexpr int64_t kMost = INT64_MAX / kPeriodMicros;
+  if (milli_cpus == 0) return 0;
+  return std::max(std::min(milli_cpus, kMost) * kPeriodMicros / 1000, kMinMicros);
 }
 
 // The most that ever runs at once: all containers with the sidecars, or an init container with the
@@ -70,7 +73,8 @@ LinuxResources CpuAndMemory(bool has_cpu_request, const Quantity& cpu_request,
 }
 
 int64_t OomScore(int64_t request, const Node& node) {
-  return 1000 - 1000 * request / std::max<int64_t>(node.memory_bytes, 1);
+  const int64_t memory = std::max<int64_t>(node.memory_bytes, 1);
+  return 1000 - 1000 * std::min(request, memory) / memory;
 }
 
 // Guaranteed pods are killed last, BestEffort first, others by how much they asked for. A sidecar

@@ -4,6 +4,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
@@ -16,7 +17,8 @@ namespace {
 // Keys become file names and names of variables.
 bool IsDataKey(absl::string_view key) {
   constexpr size_t kMaxKey = 253;
-  if (key.empty() || key.size() > kMaxKey || key == "." || key == "..") return false;
+  if (key.empty() || key.size() > kMaxKey || key == "." || absl::StartsWith(key, ".."))
+    return false;
   for (const char c : key) {
     if (!absl::ascii_isalnum(c) && c != '-' && c != '_' && c != '.') return false;
   }

@@ -84,6 +84,9 @@ void CheckContainerRefs(Fields& fields, const PodSpec& spec, const std::set<std:
     if (spec.host_network && port.host_port != 0 && port.host_port != port.container_port)
       fields.Add(list, absl::StrCat(container.name, " has hostPort ", port.host_port,
                                     ", which must be the containerPort with hostNetwork"));
+    if (!port.host_ip.empty() && !IsIp(port.host_ip))
+      fields.Add(list, absl::StrCat(container.name, " has hostIP \"", port.host_ip,
+                                    "\", which must be an IP address"));
   }
 }
 

@@ -34,7 +34,11 @@ class Quantity {
   static constexpr int64_t kOne = 1'000'000'000;
 
   explicit Quantity(Nanos nanos) : nanos_(nanos) {}
-  int64_t Round(Nanos unit) const { return static_cast<int64_t>((nanos_ + unit - 1) / unit); }
+  // INT64_MAX for what is larger, as sums and thousandths of large amounts are.
+  int64_t Round(Nanos unit) const {
+    const Nanos whole = (nanos_ + unit - 1) / unit;
+    return whole > INT64_MAX ? INT64_MAX : static_cast<int64_t>(whole);
+  }
 
   Nanos nanos_ = 0;
 };

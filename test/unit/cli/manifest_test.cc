@@ -36,6 +36,13 @@ TEST_CASE("quantities are exact and rounded up") {
   }
 }
 
+TEST_CASE("amounts that do not fit into 64 bits are the largest that does") {
+  const Quantity most = Quantity::Of(INT64_MAX);
+  CHECK((most + most).Value() == INT64_MAX);
+  CHECK(most.MilliValue() == INT64_MAX);
+  CHECK(most.Per(Quantity::Parse("1n").value()) == INT64_MAX);
+}
+
 TEST_CASE("plain scalars have the types that they have for kubectl") {
   for (const char* text : {"yes", "No", "on", "TRUE", "y"})
     CHECK(TypeOfPlain(text) == PlainType::kBool);

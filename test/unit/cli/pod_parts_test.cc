@@ -47,7 +47,8 @@ TEST_CASE("cpu, memory and the oom score are computed as kubelet computes them")
                         {"{limits: {cpu: 5m}}", 5, 1000, 0, 999},
                         {"{limits: {cpu: 2, memory: 1Gi}}", 2048, 200000, 1073741824, -997},
                         {"{requests: {memory: 16Gi}}", 2, 0, 0, 3},
-                        {"{requests: {cpu: 1000}}", 262144, 0, 0, 999}};
+                        {"{requests: {cpu: 1000}}", 262144, 0, 0, 999},
+                        {"{requests: {cpu: 1E, memory: 1E}}", 262144, 0, 0, 3}};
   for (const Case& one : cases) {
     CAPTURE(one.resources);
     const Pod pod = PodOf(absl::StrCat("    resources: ", one.resources, "\n"));
