@@ -72,6 +72,15 @@ std::string TextOf(const char* path) {
   return text.ok() ? *text : "";
 }
 
+// systemd-resolved listens on the machine's loopback only, which pods cannot reach; what it asks
+// itself is in a file of its own.
+std::string ResolvConf() {
+  const std::string text = TextOf("/etc/resolv.conf");
+  if (text.find("nameserver 127.0.0.53") == text.npos) return text;
+  const std::string upstream = TextOf("/run/systemd/resolve/resolv.conf");
+  return upstream.empty() ? text : upstream;
+}
+
 bool HasSwapAccounting(bool has_cgroup2) {
   // The root group has no such file on v2, each other group has it.
   return IsThere(has_cgroup2 ? "/sys/fs/cgroup/*/memory.swap.max"
@@ -100,7 +109,7 @@ absl::StatusOr<Node> ReadNode(const RuntimeFacts& runtime) {
     node.storage_bytes = static_cast<int64_t>(disk.f_blocks * disk.f_frsize);
   node.huge_page_sizes = HugePageSizes();
   node.thermal_throttle = Matching("/sys/devices/system/cpu/cpu*/thermal_throttle");
-  node.resolv_conf = TextOf("/etc/resolv.conf");
+  node.resolv_conf = ResolvConf();
   node.hosts = TextOf("/etc/hosts");
   return node;
 }

@@ -19,11 +19,20 @@ namespace crisp::cli {
 absl::Status BindSubPath(const std::string& volume, const std::string& sub_path,
                          const std::string& target) {
   constexpr mode_t kMode = 0755;
+  constexpr mode_t kPermissions = 0777;
   CRISP_RETURN_IF_ERROR(DetachMounts(target));
   CRISP_RETURN_IF_ERROR(base::RemoveTree(target));
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root, base::Open(volume, O_PATH | O_DIRECTORY));
   absl::StatusOr<base::UniqueFd> found = linux::OpenInRoot(root.get(), sub_path, O_PATH);
-  if (absl::IsNotFound(found.status())) found = linux::MakeDirsInRoot(root.get(), sub_path, kMode);
+  if (absl::IsNotFound(found.status())) {
+    // Who may write to the volume may write there, too, as with kubelet and whatever the umask is.
+    struct stat above;
+    if (fstat(root.get(), &above) != 0) return base::Errno("stat", volume);
+    found = linux::MakeDirsInRoot(root.get(), sub_path, kMode);
+    if (found.ok() && chmod(absl::StrCat("/proc/self/fd/", found->get()).c_str(),
+                            above.st_mode & kPermissions) != 0)
+      return base::Errno("chmod", sub_path);
+  }
   CRISP_RETURN_IF_ERROR(found.status());
   struct stat status;
   if (fstat(found->get(), &status) != 0) return base::Errno("stat", sub_path);
