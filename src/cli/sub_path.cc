@@ -12,6 +12,7 @@
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "linux/mount_point.h"
 #include "linux/rootfs_path.h"
 
 namespace crisp::cli {
@@ -19,7 +20,7 @@ namespace crisp::cli {
 absl::Status BindSubPath(const std::string& volume, const std::string& sub_path,
                          const std::string& target) {
   constexpr mode_t kMode = 0755;
-  constexpr mode_t kPermissions = 0777;
+  constexpr mode_t kPermissions = 02777;  // with fsGroup the volume hands its group on
   CRISP_RETURN_IF_ERROR(DetachMounts(target));
   CRISP_RETURN_IF_ERROR(base::RemoveTree(target));
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root, base::Open(volume, O_PATH | O_DIRECTORY));
@@ -53,10 +54,10 @@ absl::Status DetachMounts(const std::string& directory) {
   CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile("/proc/self/mountinfo"));
   std::vector<std::string> found;
   for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
-    const std::vector<std::string> words = absl::StrSplit(line, ' ');
+    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
     constexpr size_t kMountPoint = 4;  // proc_pid_mountinfo(5)
     if (words.size() <= kMountPoint) continue;
-    const std::string& point = words[kMountPoint];
+    const std::string point = linux::DecodeMountPoint(words[kMountPoint]);
     if (point == directory || absl::StartsWith(point, directory + "/")) found.push_back(point);
   }
   // The last mounted first: it may be on another.
