@@ -15,15 +15,23 @@ const std::string* Find(const Environment& environment, absl::string_view name) 
   return nullptr;
 }
 
-void Put(const std::string& name, const std::string& value, Environment& environment) {
-  for (auto& [key, old] : environment) {
-    if (key == name) {
-      old = value;
-      return;
+// Puts an environment together; a ConfigMap may have very many keys.
+class Builder {
+ public:
+  void Put(const std::string& name, const std::string& value) {
+    const auto [known, is_new] = index_.emplace(name, made_.size());
+    if (is_new) {
+      made_.emplace_back(name, value);
+    } else {
+      made_[known->second].second = value;
     }
   }
-  environment.emplace_back(name, value);
-}
+  Environment& made() { return made_; }
+
+ private:
+  Environment made_;
+  std::map<std::string, size_t> index_;
+};
 
 // Like Go's %q: one line, whatever is in it.
 std::string Quoted(absl::string_view text) {
@@ -64,18 +72,18 @@ const DataObject* FindObject(const DataObjects& objects, const Pod& pod, const s
   return found == objects.end() ? nullptr : &found->second;
 }
 
-void AddFrom(const EnvFrom& from, const Pod& pod, const Manifest& objects, Environment& out) {
+void AddFrom(const EnvFrom& from, const Pod& pod, const Manifest& objects, Builder& out) {
   const DataObject* object =
       FindObject(from.is_secret ? objects.secrets : objects.config_maps, pod, from.ref.name);
   if (object == nullptr) return;
-  for (const auto& [key, value] : object->data) Put(absl::StrCat(from.prefix, key), value, out);
+  for (const auto& [key, value] : object->data) out.Put(absl::StrCat(from.prefix, key), value);
 }
 
 void AddKey(const std::string& name, const KeyRef& ref, const DataObjects& objects, const Pod& pod,
-            Environment& out) {
+            Builder& out) {
   const DataObject* object = FindObject(objects, pod, ref.name);
   const auto* data = object == nullptr ? nullptr : &object->data;
-  if (data != nullptr && data->count(ref.key) > 0) Put(name, data->at(ref.key), out);
+  if (data != nullptr && data->count(ref.key) > 0) out.Put(name, data->at(ref.key));
 }
 
 // The machine's own, for a limit that a container does not have.
@@ -142,28 +150,28 @@ std::string ResourceValue(const ResourceFieldRef& ref, const Container& containe
 
 Environment EnvironmentOf(const Pod& pod, const Container& container, const Manifest& objects,
                           const PodInstance& instance, const Node& node) {
-  Environment out;
+  Builder out;
   for (const EnvFrom& from : container.env_from) AddFrom(from, pod, objects, out);
   for (const EnvVar& variable : container.env) {
     const std::string& name = variable.name;
     if (variable.field_ref.has_value()) {
-      Put(name, FieldValue(*variable.field_ref, pod, instance, node), out);
+      out.Put(name, FieldValue(*variable.field_ref, pod, instance, node));
     } else if (variable.resource_field_ref.has_value()) {
       const ResourceFieldRef& ref = *variable.resource_field_ref;
       const Container* of = &container;
       for (const auto* list : {&pod.spec.init_containers, &pod.spec.containers}) {
         for (const Container& other : *list) of = other.name == ref.container_name ? &other : of;
       }
-      Put(name, ResourceValue(ref, *of, node), out);
+      out.Put(name, ResourceValue(ref, *of, node));
     } else if (variable.config_map_key_ref.has_value()) {
       AddKey(name, *variable.config_map_key_ref, objects.config_maps, pod, out);
     } else if (variable.secret_key_ref.has_value()) {
       AddKey(name, *variable.secret_key_ref, objects.secrets, pod, out);
     } else {
-      Put(name, Expand(variable.value, out, false).value(), out);
+      out.Put(name, Expand(variable.value, out.made(), false).value());
     }
   }
-  return out;
+  return std::move(out.made());
 }
 
 }  // namespace crisp::cli

@@ -51,22 +51,42 @@ void DecodeMount(Fields& fields, VolumeMount& mount) {
   CheckMount(fields, mount);
 }
 
+void CheckPortNames(Fields& fields, const Container& container) {
+  std::set<std::string> names;
+  for (const ContainerPort& port : container.ports) {
+    if (!port.name.empty() && !names.insert(port.name).second)
+      fields.Add("ports", absl::StrCat("two ports are named ", port.name));
+  }
+}
+
+bool IsHugePages(absl::string_view name) { return absl::StartsWith(name, "hugepages-"); }
+
 bool IsKnownResource(absl::string_view name) {
-  return name == "cpu" || name == "memory" || name == "ephemeral-storage" ||
-         absl::StartsWith(name, "hugepages-");
+  return name == "cpu" || name == "memory" || name == "ephemeral-storage" || IsHugePages(name);
 }
 
 void DecodeResources(Fields& fields, Resources& resources) {
   fields.AmountMap("limits", resources.limits);
   fields.AmountMap("requests", resources.requests);
+  bool has_huge_pages = false;
   for (const auto& [name, amount] : resources.limits) {
+    has_huge_pages = has_huge_pages || IsHugePages(name);
     if (!IsKnownResource(name))
       fields.Add("limits", absl::StrCat(name, " is not a resource that crisp play knows"));
   }
+  // A limit is a request, too.
+  const auto& [limits, requests] = resources;
+  if (has_huge_pages && limits.count("cpu") + limits.count("memory") + requests.count("cpu") +
+                                requests.count("memory") ==
+                            0)
+    fields.Add("limits", "hugepages need cpu or memory beside them");
   for (const auto& [name, amount] : resources.requests) {
     const auto limit = resources.limits.find(name);
+    const bool has_limit = limit != resources.limits.end() && limit->second == amount;
     if (!IsKnownResource(name))
       fields.Add("requests", absl::StrCat(name, " is not a resource that crisp play knows"));
+    else if (IsHugePages(name) && !has_limit)
+      fields.Add("requests", absl::StrCat(name, " must have an equal limit"));
     else if (limit != resources.limits.end() && limit->second < amount)
       fields.Add("requests", absl::StrCat(name, " must not be more than its limit"));
   }
@@ -102,6 +122,7 @@ void DecodeContainer(Fields& fields, bool is_init, Container& container) {
   fields.Texts("args", container.args);
   fields.Text("workingDir", container.working_dir);
   fields.List("ports", [&](Fields& port) { DecodePort(port, container.ports.emplace_back()); });
+  CheckPortNames(fields, container);
   DecodeEnv(fields, container);
   fields.Object("resources", [&](Fields& object) { DecodeResources(object, container.resources); });
   fields.Object("securityContext",

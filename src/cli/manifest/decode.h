@@ -25,5 +25,7 @@ bool CheckDnsLabel(Fields& fields, absl::string_view name, const std::string& va
 bool CheckDnsSubdomain(Fields& fields, absl::string_view name, const std::string& value);
 // A path below a volume: relative and without "..".
 bool CheckRelativePath(Fields& fields, absl::string_view name, const std::string& value);
+// That of a file in a volume of files.
+bool CheckFilePath(Fields& fields, absl::string_view name, const std::string& value);
 
 }  // namespace crisp::cli

@@ -50,4 +50,10 @@ bool CheckRelativePath(Fields& fields, absl::string_view name, const std::string
   return Check(fields, name, value, is_good, "must be a relative path without \"..\"");
 }
 
+bool CheckFilePath(Fields& fields, absl::string_view name, const std::string& value) {
+  return CheckRelativePath(fields, name, value) &&
+         Check(fields, name, value, value.substr(0, 2) != "..",
+               "must not begin with \"..\": such names are the volume's own");
+}
+
 }  // namespace crisp::cli

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 
 #include <set>
+#include <tuple>
 
 #include "cli/manifest/decode.h"
 
@@ -25,6 +26,7 @@ void DecodeHostAlias(Fields& fields, HostAlias& alias) {
   if (fields.Require("ip")) fields.Text("ip", alias.ip);
   if (!alias.ip.empty() && !IsIp(alias.ip)) fields.Add("ip", "must be an IP address");
   fields.Texts("hostnames", alias.hostnames);
+  for (const std::string& name : alias.hostnames) CheckDnsSubdomain(fields, "hostnames", name);
 }
 
 void DecodeDns(Fields& fields, PodSpec& spec) {
@@ -69,8 +71,9 @@ void DecodeNamespaces(Fields& fields, PodSpec& spec) {
   if (spec.host_network) fields.Add("hostNetwork", "must not be true with hostUsers false");
 }
 
-void CheckContainerRefs(Fields& fields, const PodSpec& spec, const std::set<std::string>& volumes,
-                        const Container& container) {
+void CheckContainerRefs(Fields& fields, const PodSpec& spec,
+                        const std::set<std::string>& containers,
+                        const std::set<std::string>& volumes, const Container& container) {
   const char* list = "containers";
   for (const Container& init : spec.init_containers) {
     if (&init == &container) list = "initContainers";
@@ -80,6 +83,13 @@ void CheckContainerRefs(Fields& fields, const PodSpec& spec, const std::set<std:
       fields.Add(list, absl::StrCat(container.name, " mounts volume \"", mount.name,
                                     "\", which is not in volumes"));
   }
+  for (const EnvVar& variable : container.env) {
+    if (!variable.resource_field_ref.has_value()) continue;
+    const std::string& name = variable.resource_field_ref->container_name;
+    if (!name.empty() && containers.count(name) == 0)
+      fields.Add(list, absl::StrCat(container.name, " reads container \"", name,
+                                    "\", which is not in the pod"));
+  }
   for (const ContainerPort& port : container.ports) {
     if (spec.host_network && port.host_port != 0 && port.host_port != port.container_port)
       fields.Add(list, absl::StrCat(container.name, " has hostPort ", port.host_port,
@@ -87,6 +97,22 @@ void CheckContainerRefs(Fields& fields, const PodSpec& spec, const std::set<std:
     if (!port.host_ip.empty() && !IsIp(port.host_ip))
       fields.Add(list, absl::StrCat(container.name, " has hostIP \"", port.host_ip,
                                     "\", which must be an IP address"));
+  }
+}
+
+// The host has each port once. What is not a sidecar does not run beside the others.
+void CheckHostPorts(Fields& fields, const PodSpec& spec) {
+  std::set<std::tuple<int64_t, std::string, Protocol>> taken;
+  for (const auto* list : {&spec.init_containers, &spec.containers}) {
+    for (const Container& container : *list) {
+      if (list == &spec.init_containers && !container.is_sidecar) continue;
+      for (const ContainerPort& port : container.ports) {
+        const int64_t number = spec.host_network ? port.container_port : port.host_port;
+        if (number != 0 && !taken.emplace(number, port.host_ip, port.protocol).second)
+          fields.Add(list == &spec.containers ? "containers" : "initContainers",
+                     absl::StrCat("hostPort ", number, " is given twice"));
+      }
+    }
   }
 }
 
@@ -114,8 +140,10 @@ void CheckNames(Fields& fields, const PodSpec& spec) {
     }
   }
   for (const auto* list : {&spec.init_containers, &spec.containers}) {
-    for (const Container& container : *list) CheckContainerRefs(fields, spec, volumes, container);
+    for (const Container& container : *list)
+      CheckContainerRefs(fields, spec, containers, volumes, container);
   }
+  CheckHostPorts(fields, spec);
 }
 
 }  // namespace

@@ -63,6 +63,8 @@ void DecodePodSecurity(Fields& fields, PodSecurity& security) {
   fields.Choice("supplementalGroupsPolicy", security.strict_supplemental_groups,
                 {{"Merge", false}, {"Strict", true}});
   fields.Int("fsGroup", security.fs_group, 0, kMaxId);
+  bool is_always = true;  // the volumes that it is for are always new here
+  fields.Choice("fsGroupChangePolicy", is_always, {{"Always", true}, {"OnRootMismatch", false}});
   fields.List("sysctls", [&](Fields& sysctl) {
     std::string name, value;
     if (sysctl.Require("name")) sysctl.Text("name", name);

@@ -1,6 +1,7 @@
 // One volume of a manifest.
-#include <set>
+#include <algorithm>
 
+#include "absl/strings/str_split.h"
 #include "cli/manifest/decode.h"
 
 namespace crisp::cli {
@@ -16,7 +17,7 @@ void DecodeItems(Fields& fields, std::vector<KeyToPath>& items) {
     if (item.Require("key")) item.Text("key", out.key);
     if (item.Require("path")) {
       item.Text("path", out.path);
-      CheckRelativePath(item, "path", out.path);
+      CheckFilePath(item, "path", out.path);
     }
     item.Int("mode", out.mode, 0, kMaxMode);
   });
@@ -38,7 +39,7 @@ std::vector<DownwardFile> DecodeDownward(Fields& fields) {
     DownwardFile& file = files.emplace_back();
     if (item.Require("path")) {
       item.Text("path", file.path);
-      CheckRelativePath(item, "path", file.path);
+      CheckFilePath(item, "path", file.path);
     }
     item.Int("mode", file.mode, 0, kMaxMode);
     if (item.Has("fieldRef") == item.Has("resourceFieldRef"))
@@ -69,6 +70,9 @@ void DecodeProjected(Fields& fields, Volume& volume) {
 void DecodeHostPath(Fields& fields, HostPath& path) {
   if (fields.Require("path")) fields.Text("path", path.path);
   if (path.path.empty() || path.path[0] != '/') fields.Add("path", "must be an absolute path");
+  const std::vector<absl::string_view> parts = absl::StrSplit(path.path, '/');
+  if (std::find(parts.begin(), parts.end(), "..") != parts.end())
+    fields.Add("path", "must not contain \"..\"");
   fields.Choice("type", path.type,
                 {{"", HostPathType::kUnset},
                  {"DirectoryOrCreate", HostPathType::kDirectoryOrCreate},

@@ -2,6 +2,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/ascii.h"
@@ -32,7 +33,14 @@ class Converter {
       for (const YAML::Node& item : node) value.items.push_back(Convert(item, depth + 1));
     } else if (node.IsMap()) {
       value.kind = YamlValue::Kind::kMap;
-      for (const auto& member : node) AddMember(member.first, member.second, depth, value);
+      std::set<std::string> names;
+      for (const auto& member : node) {
+        AddMember(member.first, member.second, depth, value);
+        if (!names.insert(value.members.back().name).second) {
+          throw YAML::Exception(member.first.Mark(),
+                                absl::StrCat(value.members.back().name, " is given twice"));
+        }
+      }
     }
     return value;
   }
@@ -54,10 +62,6 @@ class Converter {
     if (!name.IsScalar()) throw YAML::Exception(name.Mark(), "a name must be text");
     const std::string& text = name.Scalar();
     if (text == "<<") throw YAML::Exception(name.Mark(), "merge keys are not supported");
-    for (const YamlMember& other : map.members) {
-      if (other.name == text)
-        throw YAML::Exception(name.Mark(), absl::StrCat(text, " is given twice"));
-    }
     map.members.push_back(
         {.name = text, .line = name.Mark().line + 1, .value = Convert(node, depth + 1)});
   }
@@ -79,6 +83,13 @@ absl::StatusOr<std::vector<YamlValue>> ParseYaml(const std::string& text) {
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(absl::StrCat(error.mark.line + 1, ": ", error.msg));
   }
+}
+
+std::string WithoutDirectives(const std::string& text) {
+  size_t begin = 0;
+  while (begin < text.size() && absl::string_view("%#\r\n").find(text[begin]) != text.npos)
+    begin = std::min(text.find('\n', begin), text.size() - 1) + 1;
+  return text.substr(begin);
 }
 
 PlainType TypeOfPlain(absl::string_view text) {

@@ -1,4 +1,5 @@
 // What crisp play does not know it refuses, with file, line and field.
+#include "cli/manifest/yaml_document.h"
 #include "manifest_fixture.h"
 
 namespace crisp::cli {
@@ -79,6 +80,42 @@ TEST_CASE("values that contradict each other are refused") {
       {"an address of the host that is none",
        PodText("    ports: [{containerPort: 1, hostIP: here}]\n"),
        "pod.yaml:6: spec.containers: c has hostIP \"here\", which must be an IP address"},
+      {"a container whose resources are read",
+       PodText("    env:\n    - name: A\n      valueFrom:\n"
+               "        resourceFieldRef: {containerName: d, resource: limits.cpu}\n"),
+       "pod.yaml:6: spec.containers: c reads container \"d\", which is not in the pod"},
+      {"a port of the host twice",
+       PodText("    ports: [{containerPort: 1, hostPort: 80}]\n  - name: d\n    image: i\n"
+               "    ports: [{containerPort: 2, hostPort: 80}]\n"),
+       "pod.yaml:6: spec.containers: hostPort 80 is given twice"},
+      {"a port of the host for two protocols",
+       PodText("    ports:\n    - {containerPort: 1, hostPort: 80}\n"
+               "    - {containerPort: 1, hostPort: 80, protocol: UDP}\n"),
+       ""},
+      {"a port of the host's network twice",
+       PodText("    ports: [{containerPort: 80}]\n  - name: d\n    image: i\n"
+               "    ports: [{containerPort: 80}]\n  hostNetwork: true\n"),
+       "pod.yaml:6: spec.containers: hostPort 80 is given twice"},
+      {"a name of two ports",
+       PodText("    ports: [{name: web, containerPort: 1}, {name: web, containerPort: 2}]\n"),
+       "pod.yaml:9: spec.containers[0].ports: two ports are named web"},
+      {"huge pages without a limit",
+       PodText("    resources: {requests: {cpu: 1, hugepages-2Mi: 2Mi}}\n"),
+       "pod.yaml:9: spec.containers[0].resources.requests: hugepages-2Mi must have an equal limit"},
+      {"huge pages alone", PodText("    resources: {limits: {hugepages-2Mi: 2Mi}}\n"),
+       "pod.yaml:9: spec.containers[0].resources.limits: hugepages need cpu or memory beside them"},
+      {"a host path that leads up",
+       PodText("  volumes: [{name: v, hostPath: {path: /a/../b, type: Directory}}]\n"),
+       "pod.yaml:9: spec.volumes[0].hostPath.path: must not contain \"..\""},
+      {"a file in the place of the volume's own",
+       PodText("  volumes: [{name: v, configMap: {name: m, optional: true, items: [{key: k, path: "
+               "..data/x}]}}]\n"),
+       "pod.yaml:9: spec.volumes[0].configMap.items[0].path: \"..data/x\" must not begin with "
+       "\"..\": such names are the volume's own"},
+      {"a name that would add lines",
+       PodText("  hostAliases: [{ip: 10.1.2.3, hostnames: [\"a b\"]}]\n"),
+       "pod.yaml:9: spec.hostAliases[0].hostnames: \"a b\" must be lower-case letters, digits, '-' "
+       "and '.', at most 253, as in a DNS name"},
       {"two process namespaces", PodText("  hostPID: true\n  shareProcessNamespace: true\n"),
        "pod.yaml:10: spec.shareProcessNamespace: must not be given together with hostPID"},
       {"service links", PodText("  enableServiceLinks: true\n"),
@@ -183,6 +220,19 @@ TEST_CASE("what kubectl create --dry-run writes is taken") {
   CHECK(Refusal("apiVersion: v1\nkind: Pod\nmetadata:\n  creationTimestamp: null\n  name: p\n"
                 "spec:\n  containers:\n  - image: i\n    name: c\n    resources: {}\n"
                 "  dnsPolicy: ClusterFirst\n  restartPolicy: Always\nstatus: {}\n") == "");
+}
+
+TEST_CASE("when files get their group is not asked for: they are always new") {
+  CHECK(Refusal(PodText(
+            "  securityContext: {fsGroup: 1, fsGroupChangePolicy: OnRootMismatch}\n")) == "");
+}
+
+TEST_CASE("a document with directives can follow others") {
+  const std::string text = "# a pod\n%YAML 1.2\n---\n" + PodText("");
+  CHECK(WithoutDirectives(text) == "---\n" + PodText(""));
+  CHECK(WithoutDirectives("%YAML 1.2") == "");
+  CHECK(WithoutDirectives(PodText("")) == PodText(""));
+  CHECK(Refusal(text) == "");
 }
 
 }  // namespace crisp::cli
