@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,14 @@
 #include "base/status_macros.h"
 
 namespace crisp::cli {
+namespace {
+
+bool IsSameFile(int fd, const std::string& path) {
+  struct stat own, named;
+  return fstat(fd, &own) == 0 && stat(path.c_str(), &named) == 0 && own.st_ino == named.st_ino;
+}
+
+}  // namespace
 
 LogFollower::LogFollower(std::string directory, std::vector<std::string> names, bool has_colors)
     : directory_(std::move(directory)), format_(names, has_colors) {
@@ -43,37 +52,42 @@ absl::Status LogFollower::Watch() {
   return absl::OkStatus();
 }
 
-bool LogFollower::NextRun(Source& source) const {
+bool LogFollower::OpenNext(Source& source) const {
   const std::string directory = base::JoinPath(directory_, source.name);
   const absl::StatusOr<std::vector<std::string>> names = base::ListDir(directory);
   if (!names.ok()) return false;
   int64_t next = INT64_MAX;
   for (absl::string_view name : *names) {
+    const std::string path = base::JoinPath(directory, name);
     int64_t attempt = 0;
-    if (absl::ConsumeSuffix(&name, ".log") && absl::SimpleAtoi(name, &attempt) &&
-        attempt > source.attempt)
-      next = std::min(next, attempt);
+    if (!absl::ConsumeSuffix(&name, ".log") || !absl::SimpleAtoi(name, &attempt)) continue;
+    const bool is_rotated = attempt == source.attempt && !IsSameFile(source.file.get(), path);
+    if (attempt > source.attempt || is_rotated) next = std::min(next, attempt);
   }
   if (next == INT64_MAX) return false;
   absl::StatusOr<base::UniqueFd> file =
       base::Open(base::JoinPath(directory, absl::StrCat(next, ".log")), O_RDONLY);
   if (!file.ok()) return false;  // removed meanwhile
   source.attempt = next;
-  source.rest.clear();  // the end of a line that was never written
-  source.file = *std::move(file);
+  source.next = *std::move(file);
   return true;
 }
 
 absl::Status LogFollower::ReadSource(size_t index, std::string& out) {
   Source& source = sources_[index];
-  if (!source.file.valid() && !NextRun(source)) return absl::OkStatus();
   char buffer[16384];
   while (true) {
-    const ssize_t n = read(source.file.get(), buffer, sizeof(buffer));
+    const ssize_t n = source.file.valid() ? read(source.file.get(), buffer, sizeof(buffer)) : 0;
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return base::Errno("read", absl::StrCat("log of ", source.name));
-    if (n == 0 && !NextRun(source)) return absl::OkStatus();
-    if (n <= 0) continue;
+    if (n == 0 && source.next.valid()) {
+      source.file = std::move(source.next);
+      source.rest.clear();  // the end of a line that was never written
+      continue;
+    }
+    // The end counts once the next file is there: until then there may be more.
+    if (n == 0 && !OpenNext(source)) return absl::OkStatus();
+    if (n == 0) continue;
     source.rest.append(buffer, static_cast<size_t>(n));
     size_t from = 0;
     for (size_t end = source.rest.find('\n'); end != source.rest.npos;

@@ -1,5 +1,5 @@
-// Follows the logs of all containers of a pod: run after run, from the first line. Used by one
-// thread.
+// Follows the logs of all containers of a pod: run after run, from the first line, also when they
+// are rotated. Used by one thread.
 #pragma once
 
 #include <string>
@@ -26,13 +26,15 @@ class LogFollower {
  private:
   struct Source {
     std::string name;
-    base::UniqueFd file;  // of the run that is being read
+    base::UniqueFd file;  // that is being read
+    base::UniqueFd next;  // that follows it, once there is one; then `file` grows no more
     int64_t attempt = -1;
     std::string rest;  // of a line that is not complete
   };
   LogFollower(std::string directory, std::vector<std::string> names, bool has_colors);
-  // Opens the log of the next run, if there is one.
-  bool NextRun(Source& source) const;
+  // Opens the next file, if there is one: that of the same run after its log was rotated, or of the
+  // next run.
+  bool OpenNext(Source& source) const;
   absl::Status ReadSource(size_t index, std::string& out);
   absl::Status Watch();
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace crisp::cli {
 namespace {
@@ -27,6 +28,18 @@ std::optional<LogLine> ParseLogLine(absl::string_view line) {
     return std::nullopt;
   if (tag.empty() || (tag[0] != 'F' && tag[0] != 'P')) return std::nullopt;
   return LogLine{.is_part = tag[0] == 'P', .text = rest};
+}
+
+std::string LastLines(absl::string_view log, size_t max_lines, size_t max_bytes) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(log, '\n', absl::SkipEmpty());
+  std::string out;
+  for (size_t i = lines.size() - std::min(lines.size(), max_lines); i < lines.size(); ++i) {
+    const std::optional<LogLine> line = ParseLogLine(lines[i]);
+    if (line.has_value()) absl::StrAppend(&out, line->text, line->is_part ? "" : "\n");
+  }
+  if (!out.empty() && out.back() == '\n') out.pop_back();
+  if (out.size() > max_bytes) out.erase(0, out.size() - max_bytes);
+  return out;
 }
 
 LogFormat::LogFormat(std::vector<std::string> names, bool has_colors) : parts_(names.size()) {

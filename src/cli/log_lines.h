@@ -18,6 +18,10 @@ struct LogLine {
 // "2026-11-29T00:17:09.669794202Z stdout F text"; nothing for what is not such a line.
 std::optional<LogLine> ParseLogLine(absl::string_view line);
 
+// The text of the last lines of a log, as its container wrote it, of at most so many lines and
+// bytes. What is not a line of a log, such as the rest of one at the beginning, is left out.
+std::string LastLines(absl::string_view log, size_t max_lines, size_t max_bytes);
+
 class LogFormat {
  public:
   // With `has_colors` each name has a colour of its own.

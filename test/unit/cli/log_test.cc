@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <catch2/catch.hpp>
+#include <cstdio>
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
@@ -78,6 +79,30 @@ TEST_CASE("logs are followed from run to run, and a line once it is complete") {
   logs.Write("web/1.log", Line("again\n"));
   logs.Write("x/0.log", Line("other\n"));
   CHECK(follower->Read().value() == "web | three\nweb | again\nx   | other\n");
+}
+
+TEST_CASE("a log that is rotated is followed to its end, and then in its new file") {
+  Logs logs;
+  auto follower = LogFollower::Open(logs.directory, {"web"}, false);
+  REQUIRE(follower.ok());
+  logs.Write("web/0.log", Line("one\n"));
+  CHECK(follower->Read().value() == "one\n");
+  logs.Write("web/0.log", Line("two\n"));
+  const std::string path = logs.directory + "/web/0.log";
+  REQUIRE(rename(path.c_str(), (path + ".20261129-001709").c_str()) == 0);
+  logs.Write("web/0.log", Line("three\n"));
+  logs.Write("web/1.log", Line("four\n"));
+  CHECK(follower->Read().value() == "two\nthree\nfour\n");
+  CHECK(follower->Read().value() == "");
+}
+
+TEST_CASE("the end of a log is its last lines as they were written") {
+  const std::string log =
+      absl::StrCat("rest of a line\n", Line("a\n"), Line("b", "P"), "\n", Line("c\n"), Line("d\n"));
+  CHECK(LastLines(log, 10, 100) == "a\nbc\nd");
+  CHECK(LastLines(log, 1, 100) == "d");
+  CHECK(LastLines(log, 10, 3) == "c\nd");
+  CHECK(LastLines("", 10, 100) == "");
 }
 
 }  // namespace crisp::cli
