@@ -248,7 +248,7 @@ absl::Status CriRuntime::StartContainer(const std::string& id) {
 absl::Status CriRuntime::StopContainer(const std::string& id, absl::Duration grace) {
   v1::StopContainerRequest request;
   request.set_container_id(id);
-  request.set_timeout(absl::ToInt64Seconds(grace));
+  request.set_timeout(absl::ToInt64Seconds(absl::Ceil(grace, absl::Seconds(1))));
   v1::StopContainerResponse response;
   return Gone(connection_->Call("StopContainer", &Service::StopContainer, request, response,
                                 kPatience + grace));
@@ -259,6 +259,13 @@ absl::Status CriRuntime::RemoveContainer(const std::string& id) {
   request.set_container_id(id);
   v1::RemoveContainerResponse response;
   return Gone(connection_->Call("RemoveContainer", &Service::RemoveContainer, request, response));
+}
+
+absl::Status CriRuntime::ReopenLog(const std::string& id) {
+  v1::ReopenContainerLogRequest request;
+  request.set_container_id(id);
+  v1::ReopenContainerLogResponse response;
+  return connection_->Call("ReopenContainerLog", &Service::ReopenContainerLog, request, response);
 }
 
 absl::StatusOr<ExecResult> CriRuntime::ExecSync(const std::string& id,

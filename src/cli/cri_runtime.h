@@ -30,6 +30,7 @@ class CriRuntime final : public Runtime {
   absl::Status StartContainer(const std::string& id) override;
   absl::Status StopContainer(const std::string& id, absl::Duration grace) override;
   absl::Status RemoveContainer(const std::string& id) override;
+  absl::Status ReopenLog(const std::string& id) override;
   absl::StatusOr<ExecResult> ExecSync(const std::string& id,
                                       const std::vector<std::string>& command,
                                       absl::Duration timeout) override;

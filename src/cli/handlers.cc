@@ -76,7 +76,22 @@ std::string PortNumber(const std::string& port, const Container& container) {
   return port;
 }
 
-absl::Status HostHandlers::Run(const Handler& handler, const HandlerTarget& target,
+void HostHandlers::Interrupt() {
+  const absl::MutexLock lock(&mu_);
+  is_interrupted_ = true;
+}
+
+absl::Status HostHandlers::Sleep(absl::Duration span, absl::Duration timeout) {
+  if (timeout != absl::InfiniteDuration()) {
+    absl::SleepFor(std::min(span, timeout));
+    return absl::OkStatus();
+  }
+  const absl::MutexLock lock(&mu_);
+  if (!mu_.AwaitWithTimeout(absl::Condition(&is_interrupted_), span)) return absl::OkStatus();
+  return absl::CancelledError("sleep: interrupted");
+}
+
+absl::Status HostHandlers::Run(const Handler& handler, const HandlerTarget& target, Purpose purpose,
                                absl::Duration timeout) {
   if (handler.exec.has_value()) {
     const absl::StatusOr<ExecResult> result =
@@ -89,8 +104,13 @@ absl::Status HostHandlers::Run(const Handler& handler, const HandlerTarget& targ
                                                       base::Printable(result->output, kShown)));
   }
   const absl::Duration limit = std::min(timeout, kLongest);
-  if (handler.http_get.has_value())
-    return HttpProbe(UrlOf(*handler.http_get, target), handler.http_get->headers, limit);
+  if (handler.http_get.has_value()) {
+    const std::string url = UrlOf(*handler.http_get, target);
+    const absl::StatusOr<long> code = HttpStatus(url, handler.http_get->headers, limit);
+    if (!code.ok()) return code.status();
+    if (purpose == Purpose::kHook || (*code >= 200 && *code < 400)) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat(url, ": HTTP status ", *code));
+  }
   if (handler.tcp_socket.has_value()) {
     return TcpProbe(HostOr(handler.tcp_socket->host, target),
                     PortNumber(handler.tcp_socket->port, *target.container), limit);
@@ -101,8 +121,7 @@ absl::Status HostHandlers::Run(const Handler& handler, const HandlerTarget& targ
     return client::CheckHealth(absl::StrCat(host, ":", handler.grpc->port), handler.grpc->service,
                                limit);
   }
-  absl::SleepFor(std::min(absl::Seconds(handler.sleep.value_or(0)), timeout));
-  return absl::OkStatus();
+  return Sleep(absl::Seconds(handler.sleep.value_or(0)), timeout);
 }
 
 }  // namespace crisp::cli

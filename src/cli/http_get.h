@@ -1,19 +1,20 @@
-// One HTTP request, as kubelet's probes make it. Thread-safe.
+// HTTP requests as kubelet's probes and hooks make them. Thread-safe.
 #pragma once
 
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace crisp::cli {
 
-// OK for a status from 200 to 399. Certificates are not checked, proxies not used, redirects not
-// followed (kubelet follows those to the same host; the answer is a success either way).
-absl::Status HttpProbe(const std::string& url,
-                       const std::vector<std::pair<std::string, std::string>>& headers,
-                       absl::Duration timeout);
+// The status of GET `url`. Certificates are not checked, proxies not used. Redirects are followed
+// on the same host, at most ten; of one to another host its own status counts, as for kubelet.
+// kUnavailable when there is none within `timeout`, which all requests share.
+absl::StatusOr<long> HttpStatus(const std::string& url,
+                                const std::vector<std::pair<std::string, std::string>>& headers,
+                                absl::Duration timeout);
 
 }  // namespace crisp::cli

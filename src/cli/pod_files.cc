@@ -6,12 +6,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "cli/environment.h"
+#include "cli/log_lines.h"
 #include "cli/pod_dns.h"
 #include "cli/pod_messages.h"
 #include "cli/pod_resources.h"
@@ -23,6 +28,9 @@ namespace {
 
 constexpr mode_t kPodMode = 0700;  // it has secrets
 constexpr mode_t kLogMode = 0755;
+// kubelet's containerLogMaxSize and containerLogMaxFiles, less the one that is being written.
+constexpr off_t kMaxLogBytes = 10 << 20;
+constexpr size_t kMaxOldLogs = 4;
 
 struct HostPathRule {
   HostPathType type;
@@ -72,6 +80,29 @@ absl::Status WriteWith(const std::string& path, absl::string_view text, mode_t m
   CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(path, text, mode));
   // Whatever the umask is.
   return chmod(path.c_str(), mode) == 0 ? absl::OkStatus() : base::Errno("chmod", path);
+}
+
+// The last bytes of a file, at most; empty for what cannot be read.
+std::string TailOf(const std::string& path, size_t max_bytes) {
+  const absl::StatusOr<base::UniqueFd> fd = base::Open(path, O_RDONLY);
+  struct stat found;
+  if (!fd.ok() || fstat(fd->get(), &found) != 0) return "";
+  const off_t from = std::max<off_t>(found.st_size - static_cast<off_t>(max_bytes), 0);
+  if (lseek(fd->get(), from, SEEK_SET) < 0) return "";
+  return base::ReadAll(fd->get(), max_bytes).value_or("");
+}
+
+// The files that a log was renamed to, the oldest first.
+std::vector<std::string> OldLogs(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  std::vector<std::string> old;
+  const auto names = base::ListDir(path.substr(0, slash));
+  if (!names.ok()) return old;
+  for (const std::string& name : *names) {
+    if (absl::StartsWith(name, path.substr(slash + 1) + "."))
+      old.push_back(base::JoinPath(path.substr(0, slash), name));
+  }
+  return old;
 }
 
 }  // namespace
@@ -139,10 +170,43 @@ absl::Status HostPodFiles::MakeForContainer(const Container& container, uint32_t
   return absl::OkStatus();
 }
 
+std::string HostPodFiles::LogPath(const Container& container, uint32_t attempt) const {
+  return base::JoinPath(LogDirectory(pod_, instance_), LogFile(container, attempt));
+}
+
 void HostPodFiles::Forget(const Container& container, uint32_t attempt) {
   // What stays goes with the pod.
   (void)unlink(TerminationLog(container, attempt, instance_).c_str());
-  (void)unlink(base::JoinPath(LogDirectory(pod_, instance_), LogFile(container, attempt)).c_str());
+  const std::string log = LogPath(container, attempt);
+  (void)unlink(log.c_str());
+  for (const std::string& old : OldLogs(log)) (void)unlink(old.c_str());
+}
+
+std::string HostPodFiles::EndMessage(const Container& container, uint32_t attempt,
+                                     bool has_failed) const {
+  // Kubernetes' limits.
+  constexpr size_t kMaxMessage = 4096, kMaxLogMessage = 2048, kMaxLogLines = 80;
+  constexpr size_t kMaxLogTail = 64 << 10;  // with the time of each line, and the longest line
+  std::string message = TailOf(TerminationLog(container, attempt, instance_), kMaxMessage);
+  const bool may_be_log = container.termination_message_policy == "FallbackToLogsOnError";
+  if (!message.empty() || !has_failed || !may_be_log) return message;
+  return LastLines(TailOf(LogPath(container, attempt), kMaxLogTail), kMaxLogLines, kMaxLogMessage);
+}
+
+absl::Status HostPodFiles::RotateLog(const Container& container, uint32_t attempt,
+                                     const std::function<absl::Status()>& reopen) {
+  const std::string path = LogPath(container, attempt);
+  struct stat found;
+  if (stat(path.c_str(), &found) != 0 || found.st_size < kMaxLogBytes) return absl::OkStatus();
+  const std::vector<std::string> old = OldLogs(path);
+  for (size_t i = 0; i + kMaxOldLogs <= old.size(); ++i) (void)unlink(old[i].c_str());
+  const std::string renamed = absl::StrCat(
+      path, ".", absl::FormatTime("%Y%m%d-%H%M%E6S", absl::Now(), absl::UTCTimeZone()));
+  if (rename(path.c_str(), renamed.c_str()) != 0) return base::Errno("rename", path);
+  absl::Status reopened = reopen();
+  // It still writes to the old file, which must have its name then.
+  if (!reopened.ok()) (void)rename(renamed.c_str(), path.c_str());
+  return reopened;
 }
 
 absl::Status HostPodFiles::Remove() {

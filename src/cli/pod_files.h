@@ -2,6 +2,7 @@
 // Used by one thread.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -21,7 +22,16 @@ class PodFiles {
                                         const PodInstance& instance) = 0;
   // After a container was removed.
   virtual void Forget(const Container& container, uint32_t attempt) = 0;
-  // Everything, mounts first: nothing below a mount is removed.
+  // What a run that has ended says of its end: its termination message or, when it has failed and
+  // its terminationMessagePolicy says so, the end of its log.
+  virtual std::string EndMessage(const Container& container, uint32_t attempt,
+                                 bool has_failed) const = 0;
+  // Renames the log of a run that has grown too long, as kubelet does, and calls `reopen`, with
+  // which the runtime goes on in a new one.
+  virtual absl::Status RotateLog(const Container& container, uint32_t attempt,
+                                 const std::function<absl::Status()>& reopen) = 0;
+  // Everything, mounts first: nothing below a mount is removed. A removal that is cut short leaves
+  // a whole pod, which can be removed again, or none.
   virtual absl::Status Remove() = 0;
 };
 
@@ -36,11 +46,16 @@ class HostPodFiles final : public PodFiles {
   absl::Status MakeForContainer(const Container& container, uint32_t attempt,
                                 const PodInstance& instance) override;
   void Forget(const Container& container, uint32_t attempt) override;
+  std::string EndMessage(const Container& container, uint32_t attempt,
+                         bool has_failed) const override;
+  absl::Status RotateLog(const Container& container, uint32_t attempt,
+                         const std::function<absl::Status()>& reopen) override;
   absl::Status Remove() override;
 
  private:
   absl::Status MakeVolume(const Volume& volume);
   absl::Status MakeEmptyDir(const Volume& volume);
+  std::string LogPath(const Container& container, uint32_t attempt) const;
 
   const Pod& pod_;
   const Manifest& objects_;

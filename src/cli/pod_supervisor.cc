@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "absl/synchronization/mutex.h"
 #include "base/errno.h"
 #include "base/status_macros.h"
 #include "base/thread.h"
@@ -15,6 +15,9 @@ namespace {
 constexpr absl::Duration kLookAgain = absl::Seconds(10);
 // What is left of a grace period when hooks or others have used it up.
 constexpr absl::Duration kLeastGrace = absl::Seconds(2);
+
+// For what is stopped by itself.
+constexpr auto kAtOnce = [](base::Deadline) {};
 
 Observed ObservedOf(const ContainerInfo& info) {
   constexpr int kUnknownExit = 137;  // its shim died: it was killed
@@ -40,6 +43,7 @@ PodSupervisor::PodSupervisor(const Pod& pod, const Manifest& objects, PodInstanc
       files_(hands.files),
       handlers_(hands.handlers),
       probes_(hands.probes),
+      clock_(hands.clock),
       members_(MembersOf(pod.spec)),
       plan_(members_, pod.spec.restart_policy) {}
 
@@ -196,20 +200,20 @@ absl::Status PodSupervisor::Start(const View& view, size_t index) {
   if (!container.post_start.has_value()) return absl::OkStatus();
   ContainerInfo run;
   run.id = id;
-  const absl::Status hook =
-      handlers_.Run(*container.post_start, TargetOf(run, container), absl::InfiniteDuration());
+  const absl::Status hook = handlers_.Run(*container.post_start, TargetOf(run, container),
+                                          Purpose::kHook, absl::InfiniteDuration());
   if (hook.ok()) return absl::OkStatus();
   // As for kubelet: it ends, and the restart policy decides what follows.
-  CRISP_RETURN_IF_ERROR(StopRun(run, container, Grace()));
+  CRISP_RETURN_IF_ERROR(StopRun(run, container, Grace(), kAtOnce));
   return base::Prefix(hook, "postStart hook");
 }
 
-void PodSupervisor::Act(const View& view, const Actions& actions, absl::Time now,
-                        PodReport& report) {
+void PodSupervisor::Act(const View& view, const Actions& actions, PodReport& report) {
   bool has_acted = !actions.start.empty();
-  for (const size_t index : actions.stop) {
-    const ContainerInfo* last = LastRun(view, index, false);
-    const absl::Status stopped = StopRun(*last, *members_[index].container, Grace());
+  if (!actions.stop.empty()) {
+    std::vector<std::vector<size_t>> groups;
+    for (const size_t index : actions.stop) groups.push_back({index});
+    const absl::Status stopped = StopInTurn(view, groups, false);
     if (!stopped.ok()) report.message = std::string(stopped.message());
     has_acted = has_acted || stopped.ok();
   }
@@ -218,13 +222,41 @@ void PodSupervisor::Act(const View& view, const Actions& actions, absl::Time now
     if (started.ok()) {
       failures_.erase(index);
     } else {
-      failures_[index] = {.at = now,
+      // A pull may have taken long: the back-off begins now.
+      failures_[index] = {.at = clock_(),
                           .attempt = NextAttempt(view, index),
                           .message = std::string(started.message())};
     }
   }
   // What was just done has changed what comes next.
-  if (has_acted) report.wake = now;
+  if (has_acted) report.wake = absl::InfinitePast();
+}
+
+void PodSupervisor::Tidy(const View& view, PodReport& report) {
+  absl::Status tidied;
+  for (const SandboxInfo& sandbox : view.sandboxes) {
+    bool is_used = sandbox.id == view.sandbox;
+    for (const ContainerInfo& info : view.containers)
+      is_used = is_used || info.sandbox_id == sandbox.id;
+    if (!is_used) tidied.Update(runtime_.RemoveSandbox(sandbox.id));
+  }
+  for (size_t i = 0; i < members_.size(); ++i) {
+    const ContainerInfo* last = LastRun(view, i, false);
+    if (last == nullptr || last->state != ContainerInfo::State::kRunning) continue;
+    tidied.Update(files_.RotateLog(*members_[i].container, last->attempt,
+                                   [&] { return runtime_.ReopenLog(last->id); }));
+  }
+  if (!tidied.ok()) report.message = std::string(tidied.message());
+}
+
+std::string PodSupervisor::WhyEnded(const ContainerInfo& run, size_t index) const {
+  const std::string own =
+      files_.EndMessage(*members_[index].container, run.attempt, ObservedOf(run).exit_code != 0);
+  std::string why;
+  for (const std::string& part : {run.reason, run.message, own}) {
+    if (!part.empty()) absl::StrAppend(&why, why.empty() ? "" : ": ", part);
+  }
+  return why;
 }
 
 void PodSupervisor::Describe(const View& view, PodReport& report) const {
@@ -240,8 +272,7 @@ void PodSupervisor::Describe(const View& view, PodReport& report) const {
       const Health health = probes_.Of(*members_[i].container, last->id);
       out.is_ready = last->state == ContainerInfo::State::kRunning && health.is_ready;
       out.exit_code = ObservedOf(*last).exit_code;
-      out.message = absl::StrCat(last->reason, last->message.empty() ? "" : ": ", last->message);
-      if (out.state == "Running") out.message = health.message;
+      out.message = out.state == "Running" ? health.message : WhyEnded(*last, i);
     }
     const auto failure = failures_.find(i);
     if (failure == failures_.end()) continue;
@@ -260,23 +291,23 @@ void PodSupervisor::Describe(const View& view, PodReport& report) const {
   }
 }
 
-bool PodSupervisor::EnsureSandbox(View& view, absl::Time now, PodReport& report) {
+bool PodSupervisor::EnsureSandbox(View& view, PodReport& report) {
   if (!view.sandbox.empty()) return true;
-  if (sandbox_back_off_.Until(sandbox_failed_) <= now) {
+  if (sandbox_back_off_.Until(sandbox_failed_) <= clock_()) {
     const absl::Status made = MakeSandbox(view);
     if (made.ok()) return true;
     sandbox_message_ = std::string(made.message());
-    sandbox_back_off_.Restarted(now, now);
-    sandbox_failed_ = now;
+    sandbox_failed_ = clock_();
+    sandbox_back_off_.Restarted(sandbox_failed_, sandbox_failed_);
   }
   report.message = sandbox_message_;
   report.wake = sandbox_back_off_.Until(sandbox_failed_);
   return false;
 }
 
-PodReport PodSupervisor::Sync(absl::Time now) {
+PodReport PodSupervisor::Sync() {
   PodReport report;
-  report.wake = now + kLookAgain;
+  report.wake = clock_() + kLookAgain;
   absl::StatusOr<View> view = Look();
   if (!view.ok()) {
     report.phase = phase_;
@@ -284,23 +315,24 @@ PodReport PodSupervisor::Sync(absl::Time now) {
     return report;
   }
   if (view->sandbox.empty() && !MayReplaceSandbox(*view)) {
-    const Actions left = plan_.Next(Observe(*view, true), now);
+    const Actions left = plan_.Next(Observe(*view, true), clock_());
     report.phase = left.phase == Phase::kSucceeded ? Phase::kSucceeded : Phase::kFailed;
     report.message = "its sandbox has ended";
     report.is_over = true;
-  } else if (EnsureSandbox(*view, now, report)) {
+  } else if (EnsureSandbox(*view, report)) {
     const absl::Status used = UseSandbox(*view);
     if (!used.ok()) report.message = std::string(used.message());
     if (used.ok() && Probe(*view, report)) {
       report.phase = phase_;
-      report.wake = now;
+      report.wake = absl::InfinitePast();
       return report;
     }
-    const Actions actions = plan_.Next(Observe(*view, false), now);
+    const Actions actions = plan_.Next(Observe(*view, false), clock_());
     report.phase = actions.phase;
     report.is_over = actions.is_over;
     report.wake = std::min(report.wake, actions.wake);
-    Act(*view, actions, now, report);
+    Act(*view, actions, report);
+    Tidy(*view, report);
   }
   phase_ = report.phase;
   Describe(*view, report);
@@ -332,7 +364,7 @@ bool PodSupervisor::Probe(const View& view, PodReport& report) {
     const Health health = probes_.Of(container, last->id);
     if (health.is_alive) continue;
     report.message = absl::StrCat(container.name, ": ", health.message);
-    const absl::Status stopped = StopRun(*last, container, health.grace.value_or(Grace()));
+    const absl::Status stopped = StopRun(*last, container, health.grace.value_or(Grace()), kAtOnce);
     if (!stopped.ok()) report.message = std::string(stopped.message());
     has_stopped = has_stopped || stopped.ok();
   }
@@ -341,30 +373,57 @@ bool PodSupervisor::Probe(const View& view, PodReport& report) {
 }
 
 absl::Status PodSupervisor::StopRun(const ContainerInfo& run, const Container& container,
-                                    absl::Duration grace) {
-  absl::Duration left = grace;
-  if (container.pre_stop.has_value() && grace > absl::ZeroDuration()) {
-    const absl::Time begin = absl::Now();
-    // What it answers changes nothing: the container is stopped in any case.
-    (void)handlers_.Run(*container.pre_stop, TargetOf(run, container), grace);
-    left = std::max(grace - (absl::Now() - begin), kLeastGrace);
-  }
-  return runtime_.StopContainer(run.id, left);
+                                    absl::Duration grace,
+                                    const std::function<void(base::Deadline)>& await_turn) {
+  const base::Deadline end = base::Deadline::In(grace);
+  // What the hook answers changes nothing: the container is stopped in any case.
+  if (container.pre_stop.has_value() && grace > absl::ZeroDuration())
+    (void)handlers_.Run(*container.pre_stop, TargetOf(run, container), Purpose::kHook, grace);
+  await_turn(end);
+  return runtime_.StopContainer(run.id, std::max(end.Left(), std::min(grace, kLeastGrace)));
 }
 
-absl::Status PodSupervisor::StopTogether(const Runs& runs, absl::Duration grace) {
-  std::vector<absl::Status> results(runs.size());
+absl::Status PodSupervisor::StopInTurn(const View& view,
+                                       const std::vector<std::vector<size_t>>& groups,
+                                       bool any_sandbox) {
+  struct Stop {
+    const ContainerInfo* run;
+    const Container* container;
+    size_t group;
+    absl::Status result;
+  };
+  std::vector<Stop> stops;
+  std::vector<size_t> left(groups.size());  // how many of each group have not ended
+  for (size_t group = 0; group < groups.size(); ++group) {
+    for (const size_t index : groups[group]) {
+      const ContainerInfo* last = LastRun(view, index, any_sandbox);
+      if (last == nullptr || last->state != ContainerInfo::State::kRunning) continue;
+      stops.push_back({last, members_[index].container, group, absl::OkStatus()});
+      ++left[group];
+    }
+  }
+  absl::Mutex mu;
+  const auto stop_one = [&](Stop& stop) {
+    const auto is_turn = [&] {
+      return std::all_of(left.begin(), left.begin() + static_cast<ptrdiff_t>(stop.group),
+                         [](size_t running) { return running == 0; });
+    };
+    stop.result = StopRun(*stop.run, *stop.container, Grace(), [&](base::Deadline end) {
+      const absl::MutexLock lock(&mu);
+      mu.AwaitWithTimeout(absl::Condition(&is_turn), end.Left());
+    });
+    const absl::MutexLock lock(&mu);
+    --left[stop.group];
+  };
   {
     std::vector<base::Thread> threads;
-    for (size_t i = 0; i < runs.size(); ++i) {
-      auto thread = base::StartThread("stop", [this, &results, &runs, i, grace] {
-        results[i] = StopRun(*runs[i].first, *runs[i].second, grace);
-      });
+    for (Stop& stop : stops) {
+      auto thread = base::StartThread("stop", [&stop_one, &stop] { stop_one(stop); });
       CRISP_RETURN_IF_ERROR(thread.status());
       threads.push_back(*std::move(thread));
     }
   }
-  for (const absl::Status& result : results) CRISP_RETURN_IF_ERROR(result);
+  for (const Stop& stop : stops) CRISP_RETURN_IF_ERROR(stop.result);
   return absl::OkStatus();
 }
 
@@ -373,18 +432,7 @@ absl::Status PodSupervisor::TearDown() {
   // Hooks need the pod's address. Without it they fail, and the pod goes all the same.
   if (!view.sandbox.empty()) (void)UseSandbox(view);
   probes_.Keep({});
-  const absl::Time end = absl::Now() + Grace();
-  for (const std::vector<size_t>& group : StopOrder(members_)) {
-    Runs runs;
-    for (const size_t index : group) {
-      const ContainerInfo* last = LastRun(view, index, true);
-      if (last != nullptr && last->state == ContainerInfo::State::kRunning)
-        runs.emplace_back(last, members_[index].container);
-    }
-    const absl::Duration left = end - absl::Now();
-    // Zero was asked for, or the others have used up the time.
-    CRISP_RETURN_IF_ERROR(StopTogether(runs, std::max(left, std::min(Grace(), kLeastGrace))));
-  }
+  CRISP_RETURN_IF_ERROR(StopInTurn(view, StopOrder(members_), true));
   for (const SandboxInfo& sandbox : view.sandboxes) {
     CRISP_RETURN_IF_ERROR(runtime_.StopSandbox(sandbox.id));
     CRISP_RETURN_IF_ERROR(runtime_.RemoveSandbox(sandbox.id));

@@ -1,14 +1,16 @@
 // Keeps one pod as its manifest says: looks at what the runtime has, asks the plan what to do, does
 // it. It keeps nothing that the runtime could tell, so that another one can go on where this one
-// was killed. Time comes in as a value. Used by one thread.
+// was killed. Used by one thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/deadline.h"
 #include "cli/pod_files.h"
 #include "cli/pod_instance.h"
 #include "cli/pod_messages.h"
@@ -34,7 +36,9 @@ struct PodReport {
   bool is_ready = false;  // what has not ended for good runs, and its readiness probe succeeds
   std::string message;    // why the pod waits
   std::vector<ContainerReport> containers;
-  absl::Time wake = absl::InfiniteFuture();  // when to look again although nothing happened
+  // When to look again although nothing happened; absl::InfinitePast(): at once, in the middle of
+  // doing something.
+  absl::Time wake = absl::InfiniteFuture();
 };
 
 class PodSupervisor {
@@ -45,6 +49,8 @@ class PodSupervisor {
     PodFiles& files;
     Handlers& handlers;
     Probes& probes;
+    // The wall clock, as the times that the runtime tells are.
+    std::function<absl::Time()> clock;
   };
   // Borrows all but the instance and the credentials.
   PodSupervisor(const Pod& pod, const Manifest& objects, PodInstance instance, const Node& node,
@@ -52,13 +58,13 @@ class PodSupervisor {
 
   // One round. What fails is reported and tried again later; nothing ends the supervision but
   // is_over.
-  PodReport Sync(absl::Time now);
+  PodReport Sync();
 
   // After is_over: stops the sandbox, so that its address is free. Exits and logs stay.
   absl::Status Finish();
 
-  // Stops the containers (at most the pod's grace period for all together), then removes the
-  // sandboxes and the files. May be called again after an error.
+  // Stops the containers, then removes the sandboxes and the files. May be called again after an
+  // error.
   absl::Status TearDown();
 
  private:
@@ -75,7 +81,7 @@ class PodSupervisor {
   // Whether the pod goes on in a new sandbox after its own has died.
   bool MayReplaceSandbox(const View& view) const;
   // Makes a sandbox where there is none, with a back-off. Returns whether there is one.
-  bool EnsureSandbox(View& view, absl::Time now, PodReport& report);
+  bool EnsureSandbox(View& view, PodReport& report);
   absl::Status MakeSandbox(View& view);
   absl::Status UseSandbox(const View& view);
   uint32_t NextAttempt(const View& view, size_t index) const;
@@ -86,11 +92,18 @@ class PodSupervisor {
   HandlerTarget TargetOf(const ContainerInfo& run, const Container& container) const;
   // Probes what runs. Stops what its probes have given up; returns whether there was any.
   bool Probe(const View& view, PodReport& report);
-  // The preStop hook and the signal, within `grace`.
-  absl::Status StopRun(const ContainerInfo& run, const Container& container, absl::Duration grace);
-  using Runs = std::vector<std::pair<const ContainerInfo*, const Container*>>;
-  absl::Status StopTogether(const Runs& runs, absl::Duration grace);
-  void Act(const View& view, const Actions& actions, absl::Time now, PodReport& report);
+  // The preStop hook and the signal, within `grace`; `await_turn` is called between them.
+  absl::Status StopRun(const ContainerInfo& run, const Container& container, absl::Duration grace,
+                       const std::function<void(base::Deadline)>& await_turn);
+  // Stops what runs of these members within one grace period: the hooks of all at once, then the
+  // signals, group by group.
+  absl::Status StopInTurn(const View& view, const std::vector<std::vector<size_t>>& groups,
+                          bool any_sandbox);
+  void Act(const View& view, const Actions& actions, PodReport& report);
+  // Removes sandboxes of which nothing is left, and rotates logs.
+  void Tidy(const View& view, PodReport& report);
+  // The runtime's words and those of the container itself.
+  std::string WhyEnded(const ContainerInfo& run, size_t index) const;
   void Describe(const View& view, PodReport& report) const;
   ::runtime::v1::PodSandboxConfig SandboxConfig() const;
 
@@ -103,6 +116,7 @@ class PodSupervisor {
   PodFiles& files_;
   Handlers& handlers_;
   Probes& probes_;
+  const std::function<absl::Time()> clock_;
   const std::vector<Member> members_;
   PodPlan plan_;
   // Of members that could not be started, until they could.

@@ -75,7 +75,7 @@ void ProbeThreads::Ask(Run& run) {
       probe = &run.state.probe(next->kind);
     }
     const absl::Status result =
-        handlers_.Run(probe->handler, run.target, absl::Seconds(probe->timeout));
+        handlers_.Run(probe->handler, run.target, Purpose::kProbe, absl::Seconds(probe->timeout));
     {
       const absl::MutexLock lock(&run.mu);
       if (run.is_ended) return;

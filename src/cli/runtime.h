@@ -77,6 +77,8 @@ class Runtime {
   // Waits until it has ended.
   virtual absl::Status StopContainer(const std::string& id, absl::Duration grace) = 0;
   virtual absl::Status RemoveContainer(const std::string& id) = 0;
+  // After the log file of a running container was renamed: it goes on in a new one.
+  virtual absl::Status ReopenLog(const std::string& id) = 0;
   // A `timeout` of absl::InfiniteDuration(): however long it takes.
   virtual absl::StatusOr<ExecResult> ExecSync(const std::string& id,
                                               const std::vector<std::string>& command,

@@ -30,10 +30,10 @@ class Mailbox {
     const absl::MutexLock lock(&mu_);
     is_stopped_ = true;
   }
-  // Until something changes or the time comes. Returns false once stopped.
-  bool Wait(absl::Time until) {
+  // Until something changes, for at most `span`. Returns false once stopped.
+  bool Wait(absl::Duration span) {
     const absl::MutexLock lock(&mu_);
-    mu_.AwaitWithDeadline(absl::Condition(this, &Mailbox::HasNews), until);
+    mu_.AwaitWithTimeout(absl::Condition(this, &Mailbox::HasNews), span);
     has_changed_ = false;
     return !is_stopped_;
   }
@@ -99,15 +99,14 @@ class Reporter {
 bool KeepRunning(PodSupervisor& supervisor, Mailbox& mailbox, Reporter& reporter) {
   absl::Time wake = absl::InfinitePast();
   std::string message;
-  while (mailbox.Wait(wake)) {
-    const absl::Time now = absl::Now();
-    const PodReport report = supervisor.Sync(now);
+  while (mailbox.Wait(wake - absl::Now())) {
+    const PodReport report = supervisor.Sync();
     wake = report.wake;
     if (!report.message.empty() && report.message != message)
       base::Log(base::LogLevel::kWarning, "all is not well", {{"reason", report.message}});
     message = report.message;
     // In the middle of doing something: the next round knows how it went.
-    if (wake > now || report.is_over) reporter.Tell(report);
+    if (wake != absl::InfinitePast() || report.is_over) reporter.Tell(report);
     if (report.is_over) return true;
   }
   return false;
@@ -153,7 +152,8 @@ absl::StatusOr<std::unique_ptr<SupervisedPod>> SupervisedPod::Open(const PodDire
       PodSupervisor::Hands{.runtime = pod->runtime_,
                            .files = *pod->files_,
                            .handlers = pod->handlers_,
-                           .probes = pod->probes_});
+                           .probes = pod->probes_,
+                           .clock = absl::Now});
   return pod;
 }
 
@@ -170,7 +170,7 @@ absl::Status Supervise(const PodDirectory& directory, const std::string& socket_
                            int signal = 0;
                            sigwait(&signals, &signal);
                            mailbox.Stop();
-                           pod->runtime().Interrupt();
+                           pod->Interrupt();
                          }));
   absl::StatusOr<base::Thread> watcher =
       base::StartThread("events", [&] { WatchRuntime(pod->runtime(), pod->uid(), mailbox); });

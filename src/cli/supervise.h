@@ -24,6 +24,11 @@ class SupervisedPod {
 
   PodSupervisor& supervisor() { return *supervisor_; }
   CriRuntime& runtime() { return runtime_; }
+  // From now on nothing without an end of its own is waited for. Thread-safe.
+  void Interrupt() {
+    runtime_.Interrupt();
+    handlers_.Interrupt();
+  }
   const std::string& uid() const { return instance_.uid; }
 
  private:

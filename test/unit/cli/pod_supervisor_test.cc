@@ -1,113 +1,12 @@
 #include "cli/pod_supervisor.h"
 
-#include <algorithm>
-#include <functional>
+#include <memory>
 
+#include "fake_runtime.h"
 #include "manifest_fixture.h"
 
 namespace crisp::cli {
 namespace {
-
-namespace v1 = ::runtime::v1;
-using Texts = std::vector<std::string>;
-
-// A runtime that does what it is told and writes it down. Containers end when the test says so.
-class FakeRuntime final : public Runtime {
- public:
-  absl::StatusOr<RuntimeFacts> Facts() override { return RuntimeFacts(); }
-  absl::StatusOr<std::vector<SandboxInfo>> Sandboxes(const std::string&) override {
-    return list_error.ok() ? absl::StatusOr<std::vector<SandboxInfo>>(sandboxes) : list_error;
-  }
-  absl::StatusOr<std::vector<ContainerInfo>> Containers(const std::string&) override {
-    return containers;
-  }
-  absl::StatusOr<std::string> RunSandbox(const v1::PodSandboxConfig& config) override {
-    calls.push_back(absl::StrCat("run ", config.metadata().attempt()));
-    if (!sandbox_error.ok()) return sandbox_error;
-    const std::string id = absl::StrCat("s", config.metadata().attempt());
-    sandboxes.push_back({.id = id, .attempt = config.metadata().attempt(), .is_ready = true});
-    return id;
-  }
-  absl::StatusOr<Texts> SandboxIps(const std::string&) override { return Texts{"10.0.0.2"}; }
-  absl::Status StopSandbox(const std::string& id) override {
-    calls.push_back(absl::StrCat("stop ", id));
-    for (SandboxInfo& sandbox : sandboxes) sandbox.is_ready &= sandbox.id != id;
-    return absl::OkStatus();
-  }
-  absl::Status RemoveSandbox(const std::string& id) override {
-    calls.push_back(absl::StrCat("remove ", id));
-    return absl::OkStatus();
-  }
-  absl::StatusOr<ImageInfo> FindImage(const std::string& image) override {
-    if (images.count(image) == 0) return absl::NotFoundError("none");
-    return ImageInfo{.id = "sha256:" + image, .user = {}};
-  }
-  absl::Status PullImage(const std::string& image, const v1::AuthConfig* auth,
-                         const v1::PodSandboxConfig&) override {
-    calls.push_back(absl::StrCat("pull ", image, " ", auth == nullptr ? "" : auth->username()));
-    if (auth == nullptr ? is_private : auth->username() != "good")
-      return absl::PermissionDeniedError("denied");
-    images.insert(image);
-    return absl::OkStatus();
-  }
-  absl::StatusOr<std::string> CreateContainer(const std::string& sandbox,
-                                              const v1::ContainerConfig& config,
-                                              const v1::PodSandboxConfig&) override {
-    ContainerInfo info;
-    info.name = config.metadata().name();
-    info.attempt = config.metadata().attempt();
-    info.id = absl::StrCat(info.name, info.attempt);
-    info.sandbox_id = sandbox;
-    info.state = ContainerInfo::State::kCreated;
-    containers.push_back(info);
-    return info.id;
-  }
-  absl::Status StartContainer(const std::string& id) override {
-    calls.push_back(absl::StrCat("start ", id));
-    Of(id).state =
-        start_error.ok() ? ContainerInfo::State::kRunning : ContainerInfo::State::kExited;
-    if (!start_error.ok()) Of(id).exit_code = 128;
-    return start_error;
-  }
-  absl::Status StopContainer(const std::string& id, absl::Duration) override {
-    calls.push_back(absl::StrCat("stop ", id));
-    End(id, 143, absl::UnixEpoch());
-    return absl::OkStatus();
-  }
-  absl::Status RemoveContainer(const std::string& id) override {
-    calls.push_back(absl::StrCat("remove ", id));
-    containers.erase(std::remove_if(containers.begin(), containers.end(),
-                                    [&](const ContainerInfo& info) { return info.id == id; }),
-                     containers.end());
-    return absl::OkStatus();
-  }
-
-  absl::StatusOr<ExecResult> ExecSync(const std::string&, const Texts&, absl::Duration) override {
-    return ExecResult();
-  }
-
-  ContainerInfo& Of(const std::string& id) {
-    for (ContainerInfo& info : containers) {
-      if (info.id == id) return info;
-    }
-    FAIL("container " << id << " is not there");
-    return containers[0];
-  }
-  void End(const std::string& id, int code, absl::Time at) {
-    Of(id).state = ContainerInfo::State::kExited;
-    Of(id).exit_code = code;
-    Of(id).finished = at;
-  }
-  // The calls since the last time.
-  Texts Calls() { return std::exchange(calls, {}); }
-
-  Texts calls;
-  std::vector<SandboxInfo> sandboxes;
-  std::vector<ContainerInfo> containers;
-  std::set<std::string> images = {"i", "i:1"};
-  bool is_private = false;
-  absl::Status list_error, sandbox_error, start_error;
-};
 
 class FakeFiles final : public PodFiles {
  public:
@@ -119,28 +18,45 @@ class FakeFiles final : public PodFiles {
   void Forget(const Container& container, uint32_t attempt) override {
     forgotten.push_back(absl::StrCat(container.name, attempt));
   }
+  std::string EndMessage(const Container& container, uint32_t attempt,
+                         bool has_failed) const override {
+    const auto found = messages.find(absl::StrCat(container.name, attempt));
+    return found == messages.end() || !has_failed ? "" : found->second;
+  }
+  absl::Status RotateLog(const Container& container, uint32_t attempt,
+                         const std::function<absl::Status()>& reopen) override {
+    const bool is_long = long_logs.erase(absl::StrCat(container.name, attempt)) > 0;
+    return is_long ? reopen() : absl::OkStatus();
+  }
   absl::Status Remove() override {
     is_removed = true;
     return absl::OkStatus();
   }
   absl::Status error;
   Texts ips, forgotten;
+  std::map<std::string, std::string> messages;  // by name and attempt
+  std::set<std::string> long_logs;
   bool is_removed = false;
 };
+
+constexpr absl::Time kAtOnce = absl::InfinitePast();
 
 // Writes hooks down among the calls of the runtime.
 class FakeHandlers final : public Handlers {
  public:
-  explicit FakeHandlers(Texts& calls) : calls_(calls) {}
-  absl::Status Run(const Handler& handler, const HandlerTarget& target, absl::Duration) override {
-    calls_.push_back(
-        absl::StrCat("hook ", handler.exec->at(0), " ", target.container_id, " ", target.ip));
+  explicit FakeHandlers(FakeRuntime& runtime) : runtime_(runtime) {}
+  absl::Status Run(const Handler& handler, const HandlerTarget& target, Purpose purpose,
+                   absl::Duration) override {
+    runtime_.Say(absl::StrCat(purpose == Purpose::kHook ? "hook " : "probe ", handler.exec->at(0),
+                              " ", target.container_id, " ", target.ip));
+    on_hook();
     return error;
   }
   absl::Status error;
+  std::function<void()> on_hook = [] {};
 
  private:
-  Texts& calls_;
+  FakeRuntime& runtime_;
 };
 
 class FakeProbes final : public Probes {
@@ -160,19 +76,37 @@ struct Fixture {
       : pod(PodOf(spec)),
         supervisor(pod, objects, TestInstance(pod), node, std::move(credentials), hands) {}
   PodReport Sync(int seconds = 0) {
-    return supervisor.Sync(absl::UnixEpoch() + absl::Seconds(seconds));
+    now = At(seconds);
+    return supervisor.Sync();
   }
   const Pod pod;
   const Manifest objects;
   const Node node = TestNode();
   FakeRuntime runtime;
   FakeFiles files;
-  FakeHandlers handlers{runtime.calls};
+  FakeHandlers handlers{runtime};
   FakeProbes probes;
+  absl::Time now;
   const PodSupervisor::Hands hands = {
-      .runtime = runtime, .files = files, .handlers = handlers, .probes = probes};
+      .runtime = runtime, .files = files, .handlers = handlers, .probes = probes, .clock = [this] {
+        return now;
+      }};
   PodSupervisor supervisor;
 };
+
+// Each hook waits until so many run.
+std::function<void()> Together(int count) {
+  struct Meeting {
+    absl::Mutex mu;
+    int begun = 0;
+  };
+  return [count, meeting = std::make_shared<Meeting>()] {
+    const absl::MutexLock lock(&meeting->mu);
+    ++meeting->begun;
+    const auto have_begun = [&] { return meeting->begun >= count; };
+    meeting->mu.AwaitWithTimeout(absl::Condition(&have_begun), absl::Seconds(60));
+  };
+}
 
 }  // namespace
 
@@ -181,7 +115,7 @@ TEST_CASE("a pod is started: its sandbox, then its containers, then it is watche
   PodReport report = fixture.Sync();
   CHECK(fixture.runtime.Calls() == Texts{"run 0", "start c0", "start d0"});
   CHECK(fixture.files.ips == Texts{"10.0.0.2"});
-  CHECK(report.wake == At(0));
+  CHECK(report.wake == kAtOnce);
   report = fixture.Sync();
   CHECK(fixture.runtime.Calls().empty());
   CHECK(report.phase == Phase::kRunning);
@@ -211,7 +145,7 @@ TEST_CASE("another supervisor goes on where one was killed") {
   fixture.runtime.Calls();
   PodSupervisor next(fixture.pod, fixture.objects, TestInstance(fixture.pod), fixture.node, {},
                      fixture.hands);
-  next.Sync(At(5));
+  next.Sync();
   CHECK(fixture.runtime.Calls() == Texts{"remove d0", "start d0"});
 }
 
@@ -261,7 +195,7 @@ TEST_CASE("a sandbox that cannot be made is tried again with a back-off, and the
   CHECK(fixture.runtime.Calls().empty());
   CHECK(fixture.Sync(10).wake == At(30));
   fixture.runtime.sandbox_error = absl::OkStatus();
-  CHECK(fixture.Sync(30).wake == At(30));
+  CHECK(fixture.Sync(30).wake == kAtOnce);
 }
 
 TEST_CASE("images are pulled by policy, with the credentials of their registry") {
@@ -281,7 +215,7 @@ TEST_CASE("images are pulled by policy, with the credentials of their registry")
   const PodReport report = fixture.Sync();
   CHECK(report.containers[3].state == "Waiting");
   CHECK(report.containers[3].message == "image i:2 is not present, and imagePullPolicy is Never");
-  CHECK(report.wake == At(0));
+  CHECK(report.wake == kAtOnce);
 }
 
 TEST_CASE("what could not be pulled is tried again after the back-off") {
@@ -340,7 +274,7 @@ TEST_CASE("a container whose liveness probe fails is stopped and started again")
   CHECK(fixture.probes.begun == std::set<std::string>{"c0"});
   fixture.probes.healths["c0"].is_alive = false;
   fixture.runtime.Calls();
-  CHECK(fixture.Sync(1).wake == At(1));
+  CHECK(fixture.Sync(1).wake == kAtOnce);
   CHECK(fixture.runtime.Calls() == Texts{"stop c0"});
   fixture.Sync(1);
   CHECK(fixture.runtime.Calls() == Texts{"start c1"});
@@ -390,6 +324,86 @@ TEST_CASE("a postStart hook that fails ends the container, and the restart polic
   const PodReport report = fixture.Sync();
   CHECK(report.phase == Phase::kFailed);
   CHECK(report.containers[0].message == "postStart hook: exit code 1");
+}
+
+TEST_CASE("preStop hooks of all run at once, and sidecars are stopped after what they serve") {
+  const std::string hook = "lifecycle: {preStop: {exec: {command: [bye]}}}";
+  Fixture fixture(absl::StrCat(
+      "    ", hook, "\n  - {name: d, image: \"i:1\", ", hook,
+      "}\n  initContainers: [{name: side, image: \"i:1\", restartPolicy: Always, ", hook, "}]\n"));
+  fixture.Sync();
+  fixture.Sync();
+  fixture.runtime.Calls();
+  fixture.handlers.on_hook = Together(3);
+  CHECK(fixture.supervisor.TearDown() == absl::OkStatus());
+  const Texts calls = fixture.runtime.Calls();
+  REQUIRE(calls.size() == 8);
+  for (size_t i = 0; i < 3; ++i) CHECK_THAT(calls[i], Catch::StartsWith("hook bye"));
+  CHECK(calls[5] == "stop side0");
+}
+
+TEST_CASE("when a pod is over its sidecars share one grace period, from their hooks on") {
+  const std::string hook = "lifecycle: {preStop: {exec: {command: [bye]}}}";
+  Fixture fixture(absl::StrCat("  restartPolicy: Never\n  initContainers:\n",
+                               "  - {name: a, image: \"i:1\", restartPolicy: Always, ", hook, "}\n",
+                               "  - {name: b, image: \"i:1\", restartPolicy: Always, ", hook,
+                               "}\n"));
+  for (int i = 0; i < 3; ++i) fixture.Sync();
+  fixture.runtime.End("c0", 0, At(1));
+  fixture.runtime.Calls();
+  fixture.handlers.on_hook = Together(2);
+  fixture.Sync(1);
+  const Texts calls = fixture.runtime.Calls();
+  REQUIRE(calls.size() == 4);
+  CHECK_THAT(calls[1], Catch::StartsWith("hook bye"));
+  CHECK(calls[2] == "stop b0");
+  CHECK(calls[3] == "stop a0");
+}
+
+TEST_CASE("the back-off of a start that failed begins when it has failed") {
+  Fixture fixture("  - {name: d, image: r.example.com/d}\n");
+  fixture.runtime.is_private = true;
+  fixture.runtime.on_pull = [&] { fixture.now += absl::Seconds(60); };
+  fixture.Sync();    // fails at 60
+  fixture.Sync(60);  // the first restart comes at once; it fails at 120
+  fixture.runtime.Calls();
+  CHECK(fixture.Sync(120).wake == At(130));
+  CHECK(fixture.runtime.Calls().empty());
+  fixture.Sync(130);
+  CHECK(fixture.runtime.Calls() == Texts{"pull r.example.com/d "});
+}
+
+TEST_CASE("a sandbox that has died is removed once nothing in it is needed") {
+  Fixture fixture("");
+  fixture.Sync();
+  for (int death = 0; death < 2; ++death) {
+    fixture.runtime.End(absl::StrCat("c", death), 137, At(death));
+    fixture.runtime.sandboxes.back().is_ready = false;
+    fixture.Sync(death + 1);
+  }
+  fixture.runtime.Calls();
+  fixture.Sync(2);
+  CHECK(fixture.runtime.Calls() == Texts{"remove s0"});  // s1 has the last run that has ended
+  REQUIRE(fixture.runtime.sandboxes.size() == 2);
+  CHECK(fixture.runtime.sandboxes[0].id == "s1");
+}
+
+TEST_CASE("logs of running containers are rotated") {
+  Fixture fixture("");
+  fixture.Sync();
+  fixture.files.long_logs = {"c0"};
+  fixture.runtime.Calls();
+  fixture.Sync();
+  CHECK(fixture.runtime.Calls() == Texts{"reopen c0"});
+}
+
+TEST_CASE("what a container says of its end is told behind what the runtime says") {
+  Fixture fixture("  restartPolicy: Never\n");
+  fixture.Sync();
+  fixture.runtime.End("c0", 1, At(1));
+  fixture.runtime.Of("c0").reason = "Error";
+  fixture.files.messages["c0"] = "the disk is full";
+  CHECK(fixture.Sync(1).containers[0].message == "Error: the disk is full");
 }
 
 }  // namespace crisp::cli

@@ -13,7 +13,7 @@ Container WithProbes(const std::string& probes) { return PodOf(probes).spec.cont
 // Counts how often it is asked.
 class RefusingHandlers final : public Handlers {
  public:
-  absl::Status Run(const Handler&, const HandlerTarget&, absl::Duration) override {
+  absl::Status Run(const Handler&, const HandlerTarget&, Purpose, absl::Duration) override {
     const absl::MutexLock lock(&mu_);
     ++asked_;
     return kBad;
