@@ -13,7 +13,10 @@
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "cli/cri_runtime.h"
+#include "cli/manifest/yaml_document.h"
 #include "cli/play_session.h"
+#include "cli/pull_credentials.h"
 #include "cli/supervise.h"
 
 namespace crisp::cli {
@@ -46,8 +49,8 @@ absl::StatusOr<Input> ReadInputs(const std::vector<std::string>& files, Referenc
   for (const std::string& file : files) {
     CRISP_ASSIGN_OR_RETURN(const std::string text, ReadInput(file));
     DecodeManifest(file == "-" ? "stdin" : file, text, input.manifest, problems);
-    // A file may begin and end without a separator.
-    absl::StrAppend(&input.documents, "---\n", text, "\n");
+    // A file may begin and end without a separator, but directives stand only at a beginning.
+    absl::StrAppend(&input.documents, "---\n", WithoutDirectives(text), "\n");
   }
   if (references == References::kChecked) CheckReferences(input.manifest, problems);
   if (problems.empty()) return input;
@@ -70,14 +73,14 @@ PodDirectory DirectoryOf(const PlayOptions& options, const std::string& pod) {
 
 // Ends the supervisor, which tears the pod down; does it itself where there is none or it failed.
 absl::Status TearDown(const PodDirectory& directory, const std::string& socket_path) {
-  if (!directory.Exists()) return absl::NotFoundError("does not run");
-  CRISP_ASSIGN_OR_RETURN(std::optional<base::UniqueFd> lock, directory.TryLock());
-  if (!lock.has_value()) {
-    CRISP_RETURN_IF_ERROR(directory.EndSupervisor());
-    if (!directory.Exists()) return absl::OkStatus();
-    CRISP_ASSIGN_OR_RETURN(lock, directory.TryLock());
-    if (!lock.has_value()) return absl::AbortedError("another supervisor was started meanwhile");
+  if (!directory.Exists()) {
+    CriRuntime runtime(socket_path);
+    return directory.RemoveRemains(runtime);
   }
+  CRISP_RETURN_IF_ERROR(directory.EndSupervisor());
+  if (!directory.Exists()) return absl::OkStatus();
+  CRISP_ASSIGN_OR_RETURN(const auto lock, directory.TryLock(Holder::kCommand));
+  if (!lock.has_value()) return absl::AbortedError("another command works on it: try again");
   CRISP_ASSIGN_OR_RETURN(const auto pod, SupervisedPod::Open(directory, socket_path, [] {}));
   return pod->supervisor().TearDown();
 }
@@ -86,14 +89,13 @@ absl::Status TearDown(const PodDirectory& directory, const std::string& socket_p
 absl::Status Prepare(const PlayOptions& options, const std::string& socket_path, const Pod& pod,
                      const std::string& documents) {
   const PodDirectory directory = DirectoryOf(options, pod);
-  if (directory.Exists() && options.replace)
-    CRISP_RETURN_IF_ERROR(TearDown(directory, socket_path));
-  if (!directory.Exists()) return directory.Make(pod, documents);
-  {
-    CRISP_ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> lock, directory.TryLock());
-    if (!lock.has_value())
-      return absl::AlreadyExistsError("runs already: use --replace, or crisp play down");
+  if (options.replace || !directory.Exists()) {
+    const absl::Status removed = TearDown(directory, socket_path);
+    if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+    return directory.Make(pod, documents);
   }
+  CRISP_ASSIGN_OR_RETURN(const bool is_locked, directory.IsLocked());
+  if (is_locked) return absl::AlreadyExistsError("runs already: use --replace, or crisp play down");
   const std::optional<PodReport> report = directory.ReadReport();
   if (report.has_value() && report->is_over)
     return absl::AlreadyExistsError("has ended: use --replace, or crisp play down");
@@ -124,15 +126,22 @@ int Play(const PlayOptions& options) {
   const absl::StatusOr<Input> input = ReadInputs(options.files, References::kChecked);
   if (!input.ok()) return Fail(input.status().message(), kExitUsage);
   if (input->manifest.pods.empty()) return Fail("the files have no pod", kExitUsage);
+  // Said before a pod is made: what its supervisor cannot read could not be taken down either.
+  for (const Pod& pod : input->manifest.pods) {
+    const absl::Status read = PullCredentialsOf(pod, input->manifest).status();
+    if (!read.ok()) return Fail(read.message(), kExitUsage);
+  }
   PlaySessions sessions(options);
+  int code = kExitOk;
   for (const Pod& pod : input->manifest.pods) {
     absl::Status started = Prepare(options, *socket_path, pod, input->documents);
     if (started.ok()) started = sessions.Start(pod, DirectoryOf(options, pod));
-    if (!started.ok()) return Fail(base::Prefix(started, absl::StrCat("pod ", NameOf(pod))));
+    // The others run all the same.
+    if (!started.ok()) code = Fail(base::Prefix(started, absl::StrCat("pod ", NameOf(pod))));
   }
   const absl::StatusOr<bool> is_good = sessions.Run();
   if (!is_good.ok()) return Fail(is_good.status());
-  return *is_good ? kExitOk : kExitFailed;
+  return *is_good ? code : kExitFailed;
 }
 
 int PlayDown(const PlayOptions& options) {

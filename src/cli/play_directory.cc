@@ -8,17 +8,32 @@
 
 #include <algorithm>
 
-#include "absl/strings/numbers.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/status_macros.h"
 #include "cli/pod_security.h"
+#include "cli/sub_path.h"
+#include "linux/process_ref.h"
+#include "linux/reap.h"
 
 namespace crisp::cli {
 namespace {
+
+constexpr char kUidFile[] = ".uid";  // no volume has such a name
+constexpr char kLock[] = "lock";
+// Byte 0 of the lock is taken by every holder, byte 1 by a supervisor, too.
+constexpr off_t kHolderByte = 0, kSupervisorByte = 1;
+
+// Who has locked the byte.
+absl::StatusOr<std::optional<pid_t>> HolderOf(int file, off_t byte) {
+  struct flock asked = {
+      .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1, .l_pid = 0};
+  if (fcntl(file, F_GETLK, &asked) != 0) return base::Errno("read the holder of", kLock);
+  return asked.l_type == F_UNLCK ? std::optional<pid_t>() : asked.l_pid;
+}
 
 // A random UUID (RFC 9562, version 4), as the API server gives every object.
 std::string NewUid() {
@@ -41,6 +56,15 @@ absl::StatusOr<std::vector<uint32_t>> TakenUsers(const std::string& state) {
   return taken;
 }
 
+// What removals that were cut short have left. What cannot be removed waits for the next pod.
+void RemoveGone(const std::string& state) {
+  const absl::StatusOr<std::vector<std::string>> names = base::ListDir(state);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    if (absl::StartsWith(name, kGonePrefix)) (void)base::RemoveTree(base::JoinPath(state, name));
+  }
+}
+
 }  // namespace
 
 uint32_t FreeUsers(const std::vector<uint32_t>& taken) {
@@ -53,21 +77,26 @@ uint32_t FreeUsers(const std::vector<uint32_t>& taken) {
 PodDirectory::PodDirectory(const PlayPaths& paths, const std::string& namespace_,
                            const std::string& name)
     : paths_(paths),
-      path_(base::JoinPath(paths.state, absl::StrCat(namespace_, "_", name))),
-      data_(base::JoinPath(paths.data, absl::StrCat(namespace_, "_", name))) {}
+      full_name_(absl::StrCat(namespace_, "_", name)),
+      path_(base::JoinPath(paths.state, full_name_)),
+      data_(base::JoinPath(paths.data, full_name_)) {}
 
 std::string PodDirectory::File(const char* name) const { return base::JoinPath(path_, name); }
 
 bool PodDirectory::Exists() const { return access(File(kPodFile).c_str(), F_OK) == 0; }
 
-absl::Status PodDirectory::Make(const Pod& pod, const std::string& documents) const {
+absl::StatusOr<base::UniqueFd> PodDirectory::LockState() const {
   CRISP_RETURN_IF_ERROR(base::MakeDirs(paths_.state, 0700));
-  // Two commands at once must not take the same ids.
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd state,
-                         base::Open(paths_.state, O_RDONLY | O_DIRECTORY));
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd state, base::Open(paths_.state, O_RDONLY | O_DIRECTORY));
   if (flock(state.get(), LOCK_EX) != 0) return base::Errno("lock", paths_.state);
+  return state;
+}
+
+absl::Status PodDirectory::Make(const Pod& pod, const std::string& documents) const {
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd state, LockState());
   // Another command may have been faster.
   if (Exists()) return absl::AlreadyExistsError("was started by another command meanwhile");
+  RemoveGone(paths_.state);
   PodRecord record;
   record.namespace_ = pod.metadata.namespace_;
   record.name = pod.metadata.name;
@@ -76,8 +105,11 @@ absl::Status PodDirectory::Make(const Pod& pod, const std::string& documents) co
     CRISP_ASSIGN_OR_RETURN(const std::vector<uint32_t> taken, TakenUsers(paths_.state));
     record.users = FreeUsers(taken);
   }
-  // Of a pod that a reboot has ended.
+  // Volumes of another pod, whose removal was cut short.
   CRISP_RETURN_IF_ERROR(base::RemoveTree(data_));
+  CRISP_RETURN_IF_ERROR(base::MakeDirs(data_, 0700));
+  CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(base::JoinPath(data_, kUidFile), record.uid, 0600,
+                                              base::Durability::kPower));
   CRISP_RETURN_IF_ERROR(base::MakeDirs(path_, 0700));
   CRISP_RETURN_IF_ERROR(base::WriteFileAtomic(File(kManifestFile), documents, 0600));
   // The last: with it the pod exists.
@@ -100,34 +132,61 @@ std::optional<PodReport> PodDirectory::ReadReport() const {
   return report.ok() ? std::optional<PodReport>(*report) : std::nullopt;
 }
 
-absl::StatusOr<std::optional<base::UniqueFd>> PodDirectory::TryLock() const {
-  CRISP_ASSIGN_OR_RETURN(base::UniqueFd lock, base::Open(File("lock"), O_RDWR | O_CREAT, 0600));
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return base::Errno("lock", path_);
+absl::Status PodDirectory::RemoveRemains(Runtime& runtime) const {
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd state, LockState());
+  const absl::StatusOr<std::string> uid = base::ReadFile(base::JoinPath(data_, kUidFile));
+  if (Exists() || absl::IsNotFound(uid.status())) return absl::NotFoundError("does not run");
+  CRISP_RETURN_IF_ERROR(uid.status());
+  CRISP_ASSIGN_OR_RETURN(const std::vector<SandboxInfo> sandboxes, runtime.Sandboxes(*uid));
+  for (const SandboxInfo& sandbox : sandboxes) {
+    CRISP_RETURN_IF_ERROR(runtime.StopSandbox(sandbox.id));
+    CRISP_RETURN_IF_ERROR(runtime.RemoveSandbox(sandbox.id));
+  }
+  CRISP_RETURN_IF_ERROR(
+      base::RemoveTree(base::JoinPath(paths_.logs, absl::StrCat(full_name_, "_", *uid))));
+  CRISP_RETURN_IF_ERROR(DetachMounts(data_));
+  return base::RemoveTree(data_);
+}
+
+absl::StatusOr<std::optional<base::UniqueFd>> PodDirectory::TryLock(Holder holder) const {
+  CRISP_ASSIGN_OR_RETURN(base::UniqueFd file, base::Open(File(kLock), O_RDWR | O_CREAT, 0600));
+  const off_t bytes = holder == Holder::kSupervisor ? 2 : 1;
+  struct flock asked = {
+      .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = kHolderByte, .l_len = bytes, .l_pid = 0};
+  if (fcntl(file.get(), F_SETLK, &asked) != 0) {
+    if (errno != EAGAIN && errno != EACCES) return base::Errno("lock", path_);
     return std::optional<base::UniqueFd>();
   }
-  CRISP_ASSIGN_OR_RETURN(const linux::ProcessRef self, linux::ProcessRef::Of(getpid()));
-  if (ftruncate(lock.get(), 0) != 0) return base::Errno("truncate", File("lock"));
-  CRISP_RETURN_IF_ERROR(
-      base::WriteAll(lock.get(), absl::StrCat(self.pid, " ", self.start_ticks, "\n")));
-  return std::optional<base::UniqueFd>(std::move(lock));
+  // Since the file was opened the pod may have been removed, and another one made.
+  struct stat own, named;
+  if (fstat(file.get(), &own) != 0 || stat(File(kLock).c_str(), &named) != 0 ||
+      own.st_ino != named.st_ino)
+    return absl::AbortedError(absl::StrCat(path_, " was removed meanwhile"));
+  return std::optional<base::UniqueFd>(std::move(file));
+}
+
+absl::StatusOr<bool> PodDirectory::IsLocked() const {
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd file,
+                         base::Open(File(kLock), O_RDWR | O_CREAT, 0600));
+  CRISP_ASSIGN_OR_RETURN(const std::optional<pid_t> holder, HolderOf(file.get(), kHolderByte));
+  return holder.has_value();
 }
 
 absl::Status PodDirectory::EndSupervisor() const {
-  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd lock, base::Open(File("lock"), O_RDONLY));
-  CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadAll(lock.get()));
-  const std::vector<std::string> words =
-      absl::StrSplit(text, absl::ByAnyChar(" \n"), absl::SkipEmpty());
-  linux::ProcessRef supervisor;
-  if (words.size() != 2 || !absl::SimpleAtoi(words[0], &supervisor.pid) ||
-      !absl::SimpleAtoi(words[1], &supervisor.start_ticks))
-    return absl::UnavailableError(absl::StrCat(path_, ": its supervisor is just starting"));
-  const absl::Status sent = supervisor.Signal(SIGTERM);
-  if (!sent.ok()) return base::Prefix(sent, "end the supervisor");
-  // It is free when the supervisor has ended, however that happens.
-  while (flock(lock.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) return base::Errno("lock", path_);
-  }
+  CRISP_ASSIGN_OR_RETURN(const base::UniqueFd file,
+                         base::Open(File(kLock), O_RDWR | O_CREAT, 0600));
+  CRISP_ASSIGN_OR_RETURN(const std::optional<pid_t> pid, HolderOf(file.get(), kSupervisorByte));
+  if (!pid.has_value()) return absl::OkStatus();
+  const absl::StatusOr<linux::ProcessRef> supervisor = linux::ProcessRef::Of(*pid);
+  const absl::StatusOr<base::UniqueFd> pidfd =
+      supervisor.ok() ? supervisor->Open() : supervisor.status();
+  if (absl::IsNotFound(pidfd.status())) return absl::OkStatus();
+  CRISP_RETURN_IF_ERROR(base::Prefix(pidfd.status(), "find the supervisor"));
+  // It has the lock still, so the descriptor is not of a process that got its pid later.
+  CRISP_ASSIGN_OR_RETURN(const std::optional<pid_t> still, HolderOf(file.get(), kSupervisorByte));
+  if (still != pid) return absl::OkStatus();
+  CRISP_RETURN_IF_ERROR(base::Prefix(supervisor->Signal(SIGTERM), "end the supervisor"));
+  linux::AwaitEnd(pidfd->get(), base::Deadline::Never());
   return absl::OkStatus();
 }
 

@@ -21,7 +21,7 @@ struct PodRecord {
 std::string EncodePodRecord(const PodRecord& record);
 absl::StatusOr<PodRecord> DecodePodRecord(absl::string_view text);
 
-// status.json, and each line that the supervisor tells the command: how the pod is.
+// status.json: how the pod is. Written by its supervisor.
 std::string EncodePodReport(const PodReport& report);
 // Without `wake`.
 absl::StatusOr<PodReport> DecodePodReport(absl::string_view text);

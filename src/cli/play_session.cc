@@ -59,7 +59,7 @@ std::string Line(const std::string& name, const PodReport& report) {
 absl::Status PlaySessions::Start(const Pod& pod, const PodDirectory& directory) {
   CRISP_ASSIGN_OR_RETURN(const std::string program, OwnProgram());
   CRISP_ASSIGN_OR_RETURN(const PodRecord record, directory.ReadRecord());
-  Session session;
+  Session session(directory);
   session.name = absl::StrCat(record.namespace_, "/", record.name);
   session.log = base::JoinPath(directory.path(), kSupervisorLog);
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd log,
@@ -74,7 +74,7 @@ absl::Status PlaySessions::Start(const Pod& pod, const PodDirectory& directory) 
       .cgroup = -1};
   CRISP_ASSIGN_OR_RETURN(session.child,
                          linux::Spawn(command, {-1, log.get(), log.get(), pipe.write.get()}));
-  session.reports = std::move(pipe.read);
+  session.changes = std::move(pipe.read);
   if (options_.follow) {
     std::vector<std::string> names;
     for (const Member& member : MembersOf(pod.spec)) names.push_back(member.container->name);
@@ -91,7 +91,7 @@ absl::Status PlaySessions::Start(const Pod& pod, const PodDirectory& directory) 
 }
 
 bool PlaySessions::IsDone(const Session& session) const {
-  if (!session.reports.valid()) return true;
+  if (!session.changes.valid()) return true;
   if (options_.follow || !session.report.has_value()) return false;
   return !options_.wait || session.report->is_ready;
 }
@@ -104,22 +104,20 @@ void PlaySessions::Tell(Session& session) {
 }
 
 absl::Status PlaySessions::Listen(Session& session) {
-  char buffer[16384];
-  const ssize_t n = read(session.reports.get(), buffer, sizeof(buffer));
+  char buffer[4096];
+  const ssize_t n = read(session.changes.get(), buffer, sizeof(buffer));
   if (n < 0) return errno == EINTR ? absl::OkStatus() : base::Errno("read", session.name);
   if (n == 0) {
-    session.reports.reset();
+    session.changes.reset();
     (void)linux::Reap(session.child.pid, session.child.pidfd.get(),
                       base::Deadline::In(linux::kEndTime));
     return absl::OkStatus();
   }
-  session.rest.append(buffer, static_cast<size_t>(n));
-  for (size_t end = session.rest.find('\n'); end != session.rest.npos;
-       end = session.rest.find('\n')) {
-    CRISP_ASSIGN_OR_RETURN(session.report, DecodePodReport(session.rest.substr(0, end)));
-    session.rest.erase(0, end + 1);
-    Tell(session);
-  }
+  // Nothing when the pod has been torn down meanwhile: what was known last counts.
+  std::optional<PodReport> report = session.directory.ReadReport();
+  if (!report.has_value()) return absl::OkStatus();
+  session.report = std::move(report);
+  Tell(session);
   return absl::OkStatus();
 }
 
@@ -130,7 +128,7 @@ absl::Status PlaySessions::PrintLogs(Session& session) {
 
 bool PlaySessions::IsWell(const Session& session) const {
   const bool is_heard =
-      session.reports.valid() || (session.report.has_value() && session.report->is_over);
+      session.changes.valid() || (session.report.has_value() && session.report->is_over);
   if (is_heard) return session.report->phase != Phase::kFailed;
   const bool is_down = access(session.log.c_str(), F_OK) != 0;
   const std::string line =
@@ -149,7 +147,7 @@ absl::StatusOr<bool> PlaySessions::Run() {
       if (session.logs.has_value()) CRISP_RETURN_IF_ERROR(PrintLogs(session));
       is_done = is_done && IsDone(session);
       // -1 is passed over by poll(2).
-      polled.push_back({.fd = session.reports.valid() ? session.reports.get() : -1,
+      polled.push_back({.fd = session.changes.valid() ? session.changes.get() : -1,
                         .events = POLLIN,
                         .revents = 0});
       polled.push_back({.fd = session.logs.has_value() ? session.logs->fd() : -1,
@@ -164,7 +162,8 @@ absl::StatusOr<bool> PlaySessions::Run() {
     }
   }
   bool is_good = true;
-  for (const Session& session : sessions_) is_good = is_good && IsWell(session);
+  // Each says what is wrong with it.
+  for (const Session& session : sessions_) is_good = IsWell(session) && is_good;
   return is_good;
 }
 

@@ -27,11 +27,12 @@ class PlaySessions {
 
  private:
   struct Session {
+    explicit Session(const PodDirectory& its) : directory(its) {}
+    const PodDirectory directory;
     std::string name;
     std::string log;  // of the supervisor
     linux::Child child;
-    base::UniqueFd reports;  // closed when the supervisor has ended
-    std::string rest;        // of a line that is not complete
+    base::UniqueFd changes;  // see Supervise(); closed when the supervisor has ended
     std::optional<PodReport> report;
     std::string told;  // the line that was printed last
     std::optional<LogFollower> logs;

@@ -213,9 +213,17 @@ absl::Status HostPodFiles::Remove() {
   // Also what a container has mounted in a volume and passed on to the host.
   CRISP_RETURN_IF_ERROR(DetachMounts(instance_.directory));
   CRISP_RETURN_IF_ERROR(DetachMounts(instance_.disk_directory));
-  CRISP_RETURN_IF_ERROR(base::RemoveTree(instance_.disk_directory));
   CRISP_RETURN_IF_ERROR(base::RemoveTree(LogDirectory(pod_, instance_)));
-  return base::RemoveTree(instance_.directory);
+  CRISP_RETURN_IF_ERROR(base::RemoveTree(instance_.disk_directory));
+  // In one step: half of a pod could be neither run nor taken down.
+  const std::string& directory = instance_.directory;
+  const std::string gone = base::JoinPath(directory.substr(0, directory.rfind('/')),
+                                          absl::StrCat(kGonePrefix, instance_.uid));
+  if (rename(directory.c_str(), gone.c_str()) != 0 && errno != ENOENT)
+    return base::Errno("rename", directory);
+  // What stays is removed when the next pod is made.
+  (void)base::RemoveTree(gone);
+  return absl::OkStatus();
 }
 
 }  // namespace crisp::cli

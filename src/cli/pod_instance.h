@@ -39,6 +39,9 @@ struct PodInstance {
   std::vector<std::string> ips;   // once the sandbox runs
 };
 
+// In the name of a pod's directory while its files are deleted, before the uid.
+inline constexpr char kGonePrefix[] = ".gone-";
+
 inline constexpr char kLabelPod[] = "io.kubernetes.pod.name";
 inline constexpr char kLabelNamespace[] = "io.kubernetes.pod.namespace";
 inline constexpr char kLabelUid[] = "io.kubernetes.pod.uid";

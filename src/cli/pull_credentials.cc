@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/status_macros.h"
 
 namespace crisp::cli {
 namespace {
@@ -49,6 +50,17 @@ bool Matches(absl::string_view server, absl::string_view image) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<RegistryCredential>> PullCredentialsOf(const Pod& pod,
+                                                                  const Manifest& objects) {
+  std::vector<RegistryCredential> all;
+  for (const KeyRef& ref : pod.spec.image_pull_secrets) {
+    const DataObject& secret = objects.secrets.at({pod.metadata.namespace_, ref.name});
+    CRISP_ASSIGN_OR_RETURN(const std::vector<RegistryCredential> more, DecodePullSecret(secret));
+    all.insert(all.end(), more.begin(), more.end());
+  }
+  return all;
+}
 
 std::vector<::runtime::v1::AuthConfig> CredentialsFor(absl::string_view image,
                                                       const std::vector<RegistryCredential>& all) {

@@ -20,6 +20,10 @@ struct RegistryCredential {
 // kInvalidArgument for other types and for what cannot be read.
 absl::StatusOr<std::vector<RegistryCredential>> DecodePullSecret(const DataObject& secret);
 
+// Of all imagePullSecrets of a pod, which are among `objects`.
+absl::StatusOr<std::vector<RegistryCredential>> PullCredentialsOf(const Pod& pod,
+                                                                  const Manifest& objects);
+
 // Those whose server is `image`'s, the closest first. An empty answer: pull without.
 std::vector<::runtime::v1::AuthConfig> CredentialsFor(absl::string_view image,
                                                       const std::vector<RegistryCredential>& all);

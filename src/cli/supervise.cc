@@ -15,6 +15,7 @@
 #include "base/status_macros.h"
 #include "base/thread.h"
 #include "cli/node_facts.h"
+#include "cli/reporter.h"
 
 namespace crisp::cli {
 namespace {
@@ -72,29 +73,6 @@ void WatchRuntime(CriRuntime& runtime, const std::string& uid, Mailbox& mailbox)
   } while (!mailbox.AwaitStop(kRetry));
 }
 
-// Writes down and passes on how the pod is, when that has changed.
-class Reporter {
- public:
-  Reporter(const PodDirectory& directory, int listener)
-      : path_(base::JoinPath(directory.path(), kStatusFile)), listener_(listener) {}
-
-  void Tell(const PodReport& report) {
-    const std::string text = EncodePodReport(report);
-    if (text == last_) return;
-    last_ = text;
-    const absl::Status written = base::WriteFileAtomic(path_, text, 0600);
-    if (!written.ok())
-      base::Log(base::LogLevel::kError, "the status cannot be written",
-                {{"error", std::string(written.message())}});
-    if (listener_ >= 0 && !base::WriteAll(listener_, text).ok()) listener_ = -1;
-  }
-
- private:
-  const std::string path_;
-  int listener_;
-  std::string last_;
-};
-
 // Returns whether the pod is over; false: it is to be torn down.
 bool KeepRunning(PodSupervisor& supervisor, Mailbox& mailbox, Reporter& reporter) {
   absl::Time wake = absl::InfinitePast();
@@ -139,12 +117,8 @@ absl::StatusOr<std::unique_ptr<SupervisedPod>> SupervisedPod::Open(const PodDire
   pod->instance_.logs = directory.logs();
   CRISP_ASSIGN_OR_RETURN(const RuntimeFacts facts, pod->runtime_.Facts());
   CRISP_ASSIGN_OR_RETURN(pod->node_, ReadNode(facts));
-  std::vector<RegistryCredential> credentials;
-  for (const KeyRef& ref : pod->pod_->spec.image_pull_secrets) {
-    const DataObject& secret = pod->manifest_.secrets.at({record.namespace_, ref.name});
-    CRISP_ASSIGN_OR_RETURN(const std::vector<RegistryCredential> more, DecodePullSecret(secret));
-    credentials.insert(credentials.end(), more.begin(), more.end());
-  }
+  CRISP_ASSIGN_OR_RETURN(std::vector<RegistryCredential> credentials,
+                         PullCredentialsOf(*pod->pod_, pod->manifest_));
   pod->files_ =
       std::make_unique<HostPodFiles>(*pod->pod_, pod->manifest_, pod->instance_, pod->node_);
   pod->supervisor_ = std::make_unique<PodSupervisor>(
@@ -160,7 +134,8 @@ absl::StatusOr<std::unique_ptr<SupervisedPod>> SupervisedPod::Open(const PodDire
 absl::Status Supervise(const PodDirectory& directory, const std::string& socket_path,
                        int listener) {
   CRISP_ASSIGN_OR_RETURN(const sigset_t signals, BlockSignals());
-  CRISP_ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> lock, directory.TryLock());
+  CRISP_ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> lock,
+                         directory.TryLock(Holder::kSupervisor));
   if (!lock.has_value())
     return absl::AlreadyExistsError(absl::StrCat(directory.path(), " has a supervisor already"));
   Mailbox mailbox;
@@ -174,7 +149,7 @@ absl::Status Supervise(const PodDirectory& directory, const std::string& socket_
                          }));
   absl::StatusOr<base::Thread> watcher =
       base::StartThread("events", [&] { WatchRuntime(pod->runtime(), pod->uid(), mailbox); });
-  Reporter reporter(directory, listener);
+  Reporter reporter(base::JoinPath(directory.path(), kStatusFile), listener);
   const bool is_over = watcher.ok() && KeepRunning(pod->supervisor(), mailbox, reporter);
   // Ends both threads, when no signal has come yet.
   kill(getpid(), SIGTERM);

@@ -47,8 +47,9 @@ class SupervisedPod {
 };
 
 // Supervises the pod until it is over or SIGTERM or SIGINT comes, which tear it down. Tells how the
-// pod is in status.json, and to `listener`, one line per change, as long as somebody reads there
-// (-1: nobody). To be called before the process has other threads.
+// pod is in status.json. Each change makes the pipe `listener` (-1: none) readable for the command,
+// which reads the file then: a command that was stopped holds nothing up. To be called before the
+// process has other threads.
 absl::Status Supervise(const PodDirectory& directory, const std::string& socket_path, int listener);
 
 }  // namespace crisp::cli

@@ -1,12 +1,10 @@
 // crisp play with a real crispd: what a pod sees, how it ends, and what is left of it.
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "integration/pod.h"
@@ -29,7 +27,7 @@ class Play {
                                      "unix://" + daemon_.socket(),
                                      "play",
                                      "--state",
-                                     daemon_.dir() + "/play",
+                                     daemon_.dir() + "/play pods",
                                      "--data",
                                      daemon_.dir() + "/play-data",
                                      "--logs",
@@ -53,10 +51,22 @@ class Play {
         absl::StrCat("apiVersion: v1\nkind: Pod\nmetadata: {name: played}\nspec:\n", spec, more);
     REQUIRE(base::WriteFileAtomic(File(), text, 0644).ok());
   }
-  std::string Directory() const { return daemon_.dir() + "/play/default_played"; }
-  size_t CountSandboxes() {
+  std::string Directory() const { return daemon_.dir() + "/play pods/default_played"; }
+  // The supervisor has ended when this returns; its pod runs on.
+  void KillSupervisor() const {
+    const auto lock = base::Open(Directory() + "/lock", O_RDWR);
+    REQUIRE(lock.ok());
+    struct flock asked = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1, .l_len = 1, .l_pid = 0};
+    REQUIRE(fcntl(lock->get(), F_GETLK, &asked) == 0);
+    REQUIRE(asked.l_type == F_WRLCK);
+    REQUIRE(kill(asked.l_pid, SIGKILL) == 0);
+    asked.l_type = F_WRLCK;
+    REQUIRE(fcntl(lock->get(), F_SETLKW, &asked) == 0);
+  }
+  size_t CountSandboxes(const std::string& name = "played") {
     v1::ListPodSandboxRequest request;
-    (*request.mutable_filter()->mutable_label_selector())["io.kubernetes.pod.name"] = "played";
+    (*request.mutable_filter()->mutable_label_selector())["io.kubernetes.pod.name"] = name;
     return static_cast<size_t>(
         daemon_.Call(daemon_.runtime(), &v1::RuntimeService::Stub::ListPodSandbox, request)
             .items_size());
@@ -140,8 +150,22 @@ TEST_CASE("a subPath does not lead out of its volume, and a volume in memory goe
   CHECK(result.exit_code == 0);
   CHECK(result.out == "main  | /out:\nmain  | \nmain  | /up:\nmain  | 1\n");
   CHECK(play.Run({"down", "played"}).exit_code == 0);
+  // Their paths have a space, which the kernel writes in another way there.
   const std::string mounts = base::ReadFile("/proc/self/mountinfo").value();
-  CHECK(mounts.find(play.Directory()) == std::string::npos);
+  CHECK(mounts.find("default_played") == std::string::npos);
+}
+
+TEST_CASE("a subPath that is made has the mode of its volume, and hands the fsGroup on") {
+  Play play(Daemon::Shared());
+  play.Write(absl::StrCat(
+      "  restartPolicy: Never\n  securityContext: {fsGroup: 4321}\n"
+      "  volumes: [{name: shared, emptyDir: {}}]\n  containers:\n",
+      Busybox("main", "touch /sub/file; stat -c '%a %g' /sub; stat -c %g /sub/file",
+              "    volumeMounts: [{name: shared, mountPath: /sub, subPath: made}]\n")));
+  const linux::RunResult result = play.Run({"--follow", play.File()});
+  INFO(result.err);
+  CHECK(result.exit_code == 0);
+  CHECK(result.out == "2777 4321\n4321\n");
 }
 
 TEST_CASE("a pod that fails makes the command fail") {
@@ -160,22 +184,60 @@ TEST_CASE("when its supervisor was killed the pod runs on, and another one goes 
   const std::vector<std::string> running = play.Running();
   CHECK(running.size() == 1);
   CHECK(play.Run({play.File()}).exit_code == 1);  // it runs already
-  int pid = 0;
-  const std::string lock = base::ReadFile(play.Directory() + "/lock").value();
-  REQUIRE(absl::SimpleAtoi(lock.substr(0, lock.find(' ')), &pid));
-  REQUIRE(kill(pid, SIGKILL) == 0);
-  // The lock is free once the process has ended.
-  {
-    const auto file = base::Open(play.Directory() + "/lock", O_RDONLY);
-    REQUIRE(file.ok());
-    REQUIRE(flock(file->get(), LOCK_EX) == 0);
-  }
+  play.KillSupervisor();
   const linux::RunResult again = play.Run({"--wait", play.File()});
   INFO(again.err);
   CHECK(again.exit_code == 0);
   CHECK(play.Running() == running);
   CHECK(play.Run({"down", play.File()}).exit_code == 0);
   CHECK(play.CountSandboxes() == 0);
+}
+
+TEST_CASE("what a reboot leaves of a pod is found by its name, and removed") {
+  Play play(Daemon::Shared());
+  play.Write(kQuick + "  containers:\n" + Busybox("main", "exec sleep 1000"));
+  for (const bool is_played_again : {false, true}) {
+    CAPTURE(is_played_again);
+    REQUIRE(play.Run({"--wait", play.File()}).exit_code == 0);
+    // A reboot ends the supervisor and the pod, and takes away what is in memory.
+    play.KillSupervisor();
+    REQUIRE(base::RemoveTree(play.Directory()).ok());
+    CHECK(play.CountSandboxes() == 1);
+    if (is_played_again) {
+      CHECK(play.Run({"--wait", play.File()}).exit_code == 0);
+      CHECK(play.CountSandboxes() == 1);
+      CHECK(play.Running().size() == 1);
+    }
+    CHECK(play.Run({"down", "played"}).exit_code == 0);
+    CHECK(play.CountSandboxes() == 0);
+  }
+}
+
+TEST_CASE("of several pods those that can be started are, and the others are told") {
+  Play play(Daemon::Shared());
+  const std::string spec = kQuick + "  containers:\n" + Busybox("main", "exec sleep 1000");
+  play.Write(spec);
+  REQUIRE(play.Run({"--wait", play.File()}).exit_code == 0);
+  play.Write(spec, "---\napiVersion: v1\nkind: Pod\nmetadata: {name: other}\nspec:\n" + spec);
+  const linux::RunResult both = play.Run({"--wait", play.File()});
+  CHECK(both.exit_code == 1);
+  CHECK_THAT(both.err, Catch::Contains("pod default/played: runs already"));
+  CHECK_THAT(both.err, Catch::Contains("pod default/other: Running"));
+  CHECK(play.CountSandboxes("other") == 1);
+  CHECK(play.Run({"down", play.File()}).exit_code == 0);
+  CHECK(play.CountSandboxes("other") == 0);
+}
+
+TEST_CASE("a pod that fails says what its termination message or the end of its log says") {
+  Play play(Daemon::Shared());
+  play.Write("  restartPolicy: Never\n  containers:\n" +
+             Busybox("first", "echo the disk is full >/dev/termination-log; exit 1") +
+             Busybox("second", "echo the net is down; exit 1",
+                     "    terminationMessagePolicy: FallbackToLogsOnError\n"));
+  const linux::RunResult result = play.Run({"--follow", play.File()});
+  CHECK(result.exit_code == 1);
+  CHECK_THAT(result.err, Catch::Contains("the disk is full"));
+  CHECK_THAT(result.err, Catch::Contains("the net is down"));
 }
 
 TEST_CASE("--replace runs the new manifest instead of the old one") {
