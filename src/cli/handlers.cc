@@ -28,6 +28,14 @@ std::string HostOr(const std::string& host, const HandlerTarget& target) {
   return host.empty() ? target.ip : host;
 }
 
+// A port may be given as a number or by its name in the container.
+std::string PortNumber(const std::string& port, const Container& container) {
+  for (const ContainerPort& known : container.ports) {
+    if (known.name == port) return absl::StrCat(known.container_port);
+  }
+  return port;
+}
+
 std::string UrlOf(const HttpGet& get, const HandlerTarget& target) {
   std::string host = HostOr(get.host, target);
   if (host.find(':') != host.npos) host = absl::StrCat("[", host, "]");  // an IPv6 address
@@ -68,13 +76,6 @@ absl::Status TcpProbe(const std::string& host, const std::string& port, absl::Du
 }
 
 }  // namespace
-
-std::string PortNumber(const std::string& port, const Container& container) {
-  for (const ContainerPort& known : container.ports) {
-    if (known.name == port) return absl::StrCat(known.container_port);
-  }
-  return port;
-}
 
 void HostHandlers::Interrupt() {
   const absl::MutexLock lock(&mu_);

@@ -49,7 +49,4 @@ class HostHandlers final : public Handlers {
   bool is_interrupted_ ABSL_GUARDED_BY(mu_) = false;
 };
 
-// The number of a port that is given as a number or by its name in the container.
-std::string PortNumber(const std::string& port, const Container& container);
-
 }  // namespace crisp::cli

@@ -1,15 +1,12 @@
 #include "cli/play.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "base/deadline.h"
 #include "base/errno.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -112,16 +109,25 @@ std::string NameOf(const Pod& pod) {
 
 }  // namespace
 
-absl::StatusOr<std::string> SocketPath(const std::string& endpoint) {
-  absl::string_view path = endpoint;
+absl::StatusOr<std::string> SocketPath(const PlayOptions& options) {
+  const PlayPaths& paths = options.paths;
+  const std::pair<const char*, const std::string&> directories[] = {
+      {"--state", paths.state}, {"--data", paths.data}, {"--logs", paths.logs}};
+  for (const auto& [flag, directory] : directories) {
+    if (!absl::StartsWith(directory, "/")) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(flag, " \"", directory, "\" must be an absolute path"));
+    }
+  }
+  absl::string_view path = options.endpoint;
   absl::ConsumePrefix(&path, "unix://");
   if (absl::StartsWith(path, "/")) return std::string(path);
   return absl::InvalidArgumentError(
-      absl::StrCat("endpoint \"", endpoint, "\" must be unix:// and an absolute path"));
+      absl::StrCat("endpoint \"", options.endpoint, "\" must be unix:// and an absolute path"));
 }
 
 int Play(const PlayOptions& options) {
-  const absl::StatusOr<std::string> socket_path = SocketPath(options.endpoint);
+  const absl::StatusOr<std::string> socket_path = SocketPath(options);
   if (!socket_path.ok()) return Fail(socket_path.status().message(), kExitUsage);
   const absl::StatusOr<Input> input = ReadInputs(options.files, References::kChecked);
   if (!input.ok()) return Fail(input.status().message(), kExitUsage);
@@ -145,7 +151,7 @@ int Play(const PlayOptions& options) {
 }
 
 int PlayDown(const PlayOptions& options) {
-  const absl::StatusOr<std::string> socket_path = SocketPath(options.endpoint);
+  const absl::StatusOr<std::string> socket_path = SocketPath(options);
   if (!socket_path.ok()) return Fail(socket_path.status().message(), kExitUsage);
   int code = kExitOk;
   for (const std::string& argument : options.files) {
@@ -167,7 +173,7 @@ int PlayDown(const PlayOptions& options) {
 }
 
 int PlaySupervise(const PlayOptions& options, const std::string& pod, int listener) {
-  const absl::StatusOr<std::string> socket_path = SocketPath(options.endpoint);
+  const absl::StatusOr<std::string> socket_path = SocketPath(options);
   if (!socket_path.ok()) return Fail(socket_path.status().message(), kExitUsage);
   const absl::Status supervised = Supervise(DirectoryOf(options, pod), *socket_path, listener);
   return supervised.ok() ? kExitOk : Fail(supervised);

@@ -30,7 +30,9 @@ int PlayDown(const PlayOptions& options);
 // The supervisor of the pod "namespace/name"; tells how it is on descriptor `listener`.
 int PlaySupervise(const PlayOptions& options, const std::string& pod, int listener);
 
-// "unix:///run/crisp/crisp.sock" or a plain path -> the path. kInvalidArgument for other schemes.
-absl::StatusOr<std::string> SocketPath(const std::string& endpoint);
+// The path of the endpoint: "unix:///run/crisp/crisp.sock" or a plain one. kInvalidArgument for
+// other schemes, and for directories that are not absolute: supervisors and runtimes have their own
+// working directory.
+absl::StatusOr<std::string> SocketPath(const PlayOptions& options);
 
 }  // namespace crisp::cli

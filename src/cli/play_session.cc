@@ -33,6 +33,10 @@ bool HasColors() {
   return isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
 }
 
+std::string LogOf(const PodDirectory& directory) {
+  return base::JoinPath(directory.path(), kSupervisorLog);
+}
+
 // The last thing that a supervisor said before it ended.
 std::string LastLine(const std::string& file) {
   absl::StatusOr<std::string> text = base::ReadFile(file);
@@ -61,9 +65,8 @@ absl::Status PlaySessions::Start(const Pod& pod, const PodDirectory& directory) 
   CRISP_ASSIGN_OR_RETURN(const PodRecord record, directory.ReadRecord());
   Session session(directory);
   session.name = absl::StrCat(record.namespace_, "/", record.name);
-  session.log = base::JoinPath(directory.path(), kSupervisorLog);
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd log,
-                         base::Open(session.log, O_WRONLY | O_CREAT | O_APPEND, 0600));
+                         base::Open(LogOf(directory), O_WRONLY | O_CREAT | O_APPEND, 0600));
   CRISP_ASSIGN_OR_RETURN(linux::Pipe pipe, linux::MakePipe());
   const linux::Command command = {
       .path = program,
@@ -130,11 +133,12 @@ bool PlaySessions::IsWell(const Session& session) const {
   const bool is_heard =
       session.changes.valid() || (session.report.has_value() && session.report->is_over);
   if (is_heard) return session.report->phase != Phase::kFailed;
-  const bool is_down = access(session.log.c_str(), F_OK) != 0;
-  const std::string line =
-      is_down ? absl::StrCat("pod ", session.name, ": was taken down\n")
-              : absl::StrCat("crisp: pod ", session.name,
-                             ": its supervisor has ended: ", LastLine(session.log), "\n");
+  const std::string log = LogOf(session.directory);
+  const bool is_down = access(log.c_str(), F_OK) != 0;
+  const std::string line = is_down
+                               ? absl::StrCat("pod ", session.name, ": was taken down\n")
+                               : absl::StrCat("crisp: pod ", session.name,
+                                              ": its supervisor has ended: ", LastLine(log), "\n");
   (void)base::WriteAll(STDERR_FILENO, line);
   return is_down;
 }

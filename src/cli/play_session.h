@@ -2,7 +2,6 @@
 // becomes of the pod and, when asked, what its containers log. Used by one thread.
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,7 +29,6 @@ class PlaySessions {
     explicit Session(const PodDirectory& its) : directory(its) {}
     const PodDirectory directory;
     std::string name;
-    std::string log;  // of the supervisor
     linux::Child child;
     base::UniqueFd changes;  // see Supervise(); closed when the supervisor has ended
     std::optional<PodReport> report;

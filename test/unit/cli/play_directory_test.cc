@@ -229,12 +229,18 @@ TEST_CASE("how a pod is survives being written and read") {
   CHECK(read->containers[0].message == "OOMKilled");
 }
 
-TEST_CASE("endpoints are sockets") {
-  CHECK(SocketPath("unix:///run/crisp/crisp.sock").value() == "/run/crisp/crisp.sock");
-  CHECK(SocketPath("/run/crisp.sock").value() == "/run/crisp.sock");
-  CHECK(SocketPath("tcp://localhost:1").status() ==
+TEST_CASE("endpoints are sockets, and directories absolute") {
+  PlayOptions options;
+  CHECK(SocketPath(options).value() == "/run/crisp/crisp.sock");
+  options.endpoint = "/run/crisp.sock";
+  CHECK(SocketPath(options).value() == "/run/crisp.sock");
+  options.endpoint = "tcp://localhost:1";
+  CHECK(SocketPath(options).status() ==
         absl::InvalidArgumentError(
             "endpoint \"tcp://localhost:1\" must be unix:// and an absolute path"));
+  options.paths.data = "data";
+  CHECK(SocketPath(options).status() ==
+        absl::InvalidArgumentError("--data \"data\" must be an absolute path"));
 }
 
 }  // namespace crisp::cli
