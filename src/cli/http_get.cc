@@ -77,7 +77,7 @@ absl::StatusOr<Answer> Get(CURL* easy, const std::string& url, base::Deadline de
 absl::StatusOr<long> HttpStatus(const std::string& url,
                                 const std::vector<std::pair<std::string, std::string>>& headers,
                                 absl::Duration timeout) {
-  constexpr int kMaxRedirects = 10;
+  constexpr int kMaxRequests = 10;
   const base::Deadline deadline = base::Deadline::In(timeout);
   const std::unique_ptr<CURL, Free> easy(curl_easy_init());
   if (easy == nullptr) return absl::ResourceExhaustedError("no memory for an HTTP request");
@@ -97,13 +97,13 @@ absl::StatusOr<long> HttpStatus(const std::string& url,
   curl_easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION, TakeBody);
   if (!has_agent) curl_easy_setopt(easy.get(), CURLOPT_USERAGENT, "crisp-probe/" CRISP_VERSION);
   std::string target = url;
-  for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
+  for (int requests = 0; requests < kMaxRequests; ++requests) {
     absl::StatusOr<Answer> answer = Get(easy.get(), target, deadline);
     if (!answer.ok()) return answer.status();
     if (answer->redirect.empty() || HostOf(answer->redirect) != HostOf(url)) return answer->code;
     target = std::move(answer->redirect);
   }
-  return absl::UnavailableError(absl::StrCat(url, ": more than ", kMaxRedirects, " redirects"));
+  return absl::UnavailableError(absl::StrCat(url, ": redirected ", kMaxRequests, " times"));
 }
 
 }  // namespace crisp::cli
