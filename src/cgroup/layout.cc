@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "linux/mount_point.h"
 
 namespace crisp::cgroup {
 namespace {
@@ -30,24 +31,6 @@ struct MountLine {
   absl::string_view super_options;
 };
 
-// Decodes a mount point, in which a space is written as \040.
-std::string Unescape(absl::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool octal = text[i] == '\\' && i + 3 < text.size() && text[i + 1] >= '0' &&
-                       text[i + 1] <= '3' && text[i + 2] >= '0' && text[i + 2] <= '7' &&
-                       text[i + 3] >= '0' && text[i + 3] <= '7';
-    if (!octal) {
-      out += text[i];
-      continue;
-    }
-    out +=
-        static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-    i += 3;
-  }
-  return out;
-}
-
 std::vector<MountLine> CgroupMounts(absl::string_view mountinfo) {
   std::vector<MountLine> mounts;
   for (absl::string_view line : absl::StrSplit(mountinfo, '\n')) {
@@ -56,7 +39,7 @@ std::vector<MountLine> CgroupMounts(absl::string_view mountinfo) {
     const std::vector<absl::string_view> left = absl::StrSplit(line.substr(0, dash), ' ');
     const std::vector<absl::string_view> right = absl::StrSplit(line.substr(dash + 3), ' ');
     if (left.size() < 6 || right.size() < 3) continue;
-    mounts.push_back({Unescape(left[4]), right[0], right[2]});
+    mounts.push_back({linux::DecodeMountPoint(left[4]), right[0], right[2]});
   }
   return mounts;
 }

@@ -1,10 +1,11 @@
-// Names of capabilities and options of mount(8).
+// Names of capabilities, options of mount(8), mount points.
 #include <sys/mount.h>
 
 #include <catch2/catch.hpp>
 
 #include "linux/capabilities.h"
 #include "linux/mount_options.h"
+#include "linux/mount_point.h"
 
 namespace crisp::linux {
 
@@ -20,6 +21,13 @@ TEST_CASE("capabilities are parsed by their exact names") {
   CHECK(CapabilityNames(uint64_t{1} << 63 | 1) == std::vector<std::string>{"CAP_CHOWN", "CAP_63"});
   // A privileged container has all, those of a newer kernel too.
   CHECK(ParseCapabilities(CapabilityNames(~uint64_t{0})).value() == ~uint64_t{0});
+}
+
+TEST_CASE("a mount point is read as the kernel writes it, spaces and backslashes in octal") {
+  CHECK(DecodeMountPoint("/plain") == "/plain");
+  CHECK(DecodeMountPoint("/with\\040space\\011tab\\012line\\134040") ==
+        "/with space\ttab\nline\\040");
+  CHECK(DecodeMountPoint("/not\\08\\04") == "/not\\08\\04");
 }
 
 TEST_CASE("mount options become flags, propagation and file system data") {

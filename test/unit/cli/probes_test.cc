@@ -1,0 +1,148 @@
+#include "cli/probes.h"
+
+#include "manifest_fixture.h"
+
+namespace crisp::cli {
+namespace {
+
+const absl::Status kGood;
+const absl::Status kBad = absl::UnavailableError("refused");
+
+Container WithProbes(const std::string& probes) { return PodOf(probes).spec.containers[0]; }
+
+// Counts how often it is asked.
+class RefusingHandlers final : public Handlers {
+ public:
+  absl::Status Run(const Handler&, const HandlerTarget&, Purpose, absl::Duration) override {
+    const absl::MutexLock lock(&mu_);
+    ++asked_;
+    return kBad;
+  }
+  int asked() const {
+    const absl::MutexLock lock(&mu_);
+    return asked_;
+  }
+
+ private:
+  mutable absl::Mutex mu_;
+  int asked_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a container without probes has started, is ready and alive") {
+  const Container container = WithProbes("");
+  const ProbeState state(container, At(0));
+  CHECK_FALSE(ProbeState::HasProbes(container));
+  CHECK(state.health().has_started);
+  CHECK(state.health().is_ready);
+  CHECK(state.health().is_alive);
+  CHECK_FALSE(state.Next().has_value());
+}
+
+TEST_CASE("a liveness probe gives up after its failures in a row") {
+  const Container container = WithProbes(
+      "    livenessProbe: {exec: {command: [a]}, initialDelaySeconds: 5, failureThreshold: 2, "
+      "terminationGracePeriodSeconds: 3}\n");
+  ProbeState state(container, At(0));
+  CHECK(state.Next()->at == At(5));
+  state.Record(ProbeState::kLiveness, kBad, At(5));
+  CHECK(state.health().is_alive);
+  CHECK(state.Next()->at == At(15));
+  state.Record(ProbeState::kLiveness, kGood, At(15));
+  state.Record(ProbeState::kLiveness, kBad, At(25));
+  CHECK(state.health().is_alive);
+  state.Record(ProbeState::kLiveness, kBad, At(35));
+  CHECK_FALSE(state.health().is_alive);
+  CHECK(state.health().message == "liveness probe failed: refused");
+  CHECK(state.health().grace == absl::Seconds(3));
+  CHECK_FALSE(state.Next().has_value());
+}
+
+TEST_CASE("nothing else is asked before the startup probe has succeeded, and it not again") {
+  const Container container = WithProbes(
+      "    startupProbe: {exec: {command: [a]}, periodSeconds: 1, failureThreshold: 3}\n"
+      "    readinessProbe: {exec: {command: [b]}}\n"
+      "    livenessProbe: {exec: {command: [c]}, initialDelaySeconds: 60}\n");
+  ProbeState state(container, At(0));
+  CHECK_FALSE(state.health().has_started);
+  CHECK_FALSE(state.health().is_ready);
+  CHECK(state.Next()->kind == ProbeState::kStartup);
+  state.Record(ProbeState::kStartup, kBad, At(0));
+  state.Record(ProbeState::kStartup, kGood, At(1));
+  CHECK(state.health().has_started);
+  CHECK_FALSE(state.health().is_ready);
+  CHECK(state.Next()->kind == ProbeState::kReadiness);
+  state.Record(ProbeState::kReadiness, kGood, At(2));
+  CHECK(state.health().is_ready);
+  CHECK(state.Next()->kind == ProbeState::kReadiness);
+  CHECK(state.Next()->at == At(12));
+}
+
+TEST_CASE("a startup probe that never succeeds ends the container") {
+  const Container container =
+      WithProbes("    startupProbe: {exec: {command: [a]}, failureThreshold: 1}\n");
+  ProbeState state(container, At(0));
+  state.Record(ProbeState::kStartup, kBad, At(0));
+  CHECK_FALSE(state.health().is_alive);
+}
+
+TEST_CASE("readiness comes and goes with its thresholds") {
+  const Container container = WithProbes(
+      "    readinessProbe: {exec: {command: [a]}, successThreshold: 2, failureThreshold: 2}\n");
+  ProbeState state(container, At(0));
+  const auto ready_after = [&](const absl::Status& result) {
+    state.Record(ProbeState::kReadiness, result, At(0));
+    return state.health().is_ready;
+  };
+  CHECK_FALSE(ready_after(kGood));
+  CHECK(ready_after(kGood));
+  CHECK(ready_after(kBad));
+  CHECK_FALSE(ready_after(kBad));
+  CHECK(state.health().is_alive);
+  CHECK_FALSE(ready_after(kGood));
+  CHECK(ready_after(kGood));
+}
+
+TEST_CASE("a liveness probe that succeeds does not hide why a container is not ready") {
+  const Container container = WithProbes(
+      "    livenessProbe: {exec: {command: [a]}}\n"
+      "    readinessProbe: {exec: {command: [b]}, failureThreshold: 1}\n");
+  ProbeState state(container, At(0));
+  state.Record(ProbeState::kReadiness, kBad, At(0));
+  state.Record(ProbeState::kLiveness, kGood, At(0));
+  CHECK(state.health().message == "readiness probe failed: refused");
+  state.Record(ProbeState::kReadiness, kGood, At(10));
+  CHECK(state.health().message.empty());
+}
+
+TEST_CASE("threads ask, tell of changes, and end with the run or the object") {
+  const Container container =
+      WithProbes("    livenessProbe: {exec: {command: [a]}, failureThreshold: 1}\n");
+  RefusingHandlers handlers;
+  absl::Mutex mu;
+  bool has_changed = false;
+  {
+    ProbeThreads probes(handlers, [&] {
+      const absl::MutexLock lock(&mu);
+      has_changed = true;
+    });
+    probes.Begin({.container = &container, .container_id = "c0", .ip = ""});
+    {
+      const absl::MutexLock lock(&mu);
+      CHECK(mu.AwaitWithTimeout(absl::Condition(&has_changed), absl::Seconds(60)));
+    }
+    CHECK_FALSE(probes.Of(container, "c0").is_alive);
+    CHECK(probes.Of(container, "c1").is_alive);
+    probes.Keep({});
+    CHECK(probes.Of(container, "c0").is_alive);
+    // One that waits for its turn does not hold up the end.
+    const Container late =
+        WithProbes("    livenessProbe: {exec: {command: [a]}, initialDelaySeconds: 3600}\n");
+    probes.Begin({.container = &late, .container_id = "c2", .ip = ""});
+    probes.Keep({});
+  }
+  CHECK(handlers.asked() == 1);
+}
+
+}  // namespace crisp::cli
