@@ -44,7 +44,8 @@ void WarmUp(Pod& pod) {
 bool HasPidfd(const Daemon& daemon, int pid) {
   const std::string directory = absl::StrCat("/proc/", daemon.pid(), "/fdinfo/");
   const std::string line = absl::StrCat("Pid:\t", pid, "\n");
-  for (const std::string& name : base::ListDir(directory).value()) {
+  const std::vector<std::string> names = base::ListDir(directory).value();
+  for (const std::string& name : names) {
     const auto info = base::ReadFile(directory + name);  // it may be closed by now
     if (info.ok() && info->find(line) != std::string::npos) return true;
   }

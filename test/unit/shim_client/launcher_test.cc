@@ -53,7 +53,7 @@ TEST_CASE("shims run the program as it was when the launcher was created") {
   const absl::StatusOr<LaunchedShim> shim = launcher->Launch(dir.path, "id");
   REQUIRE(shim.ok());
   CHECK(ExitCode(*shim) == 1);
-  // It never accepted: both connections end when it ends.
+  // It never took its sockets: both connections end when it ends.
   CHECK(absl::IsUnavailable(shim->tether.Receive().status()));
   CHECK(absl::IsUnavailable(shim->operation.Receive().status()));
 }

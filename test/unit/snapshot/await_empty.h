@@ -21,7 +21,8 @@ inline bool AwaitEmpty(const std::string& directory) {
   const base::Deadline deadline = base::Deadline::In(absl::Minutes(5));
   const base::UniqueFd events(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   // Watched before the first look, so that no removal falls between the two.
-  if (inotify_add_watch(events.get(), directory.c_str(), IN_DELETE) < 0) return false;
+  if (inotify_add_watch(events.get(), directory.c_str(), IN_DELETE | IN_MOVED_FROM) < 0)
+    return false;
   while (true) {
     const auto names = base::ListDir(directory);
     if (!names.ok()) return false;
