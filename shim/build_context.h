@@ -78,7 +78,8 @@ bool PrepareProcess(BuildContext& context);
 // those that the kernel lists for that. The limits stay root's (OCI runtime-spec, config-linux.md,
 // "Cgroup ownership"). With a user namespace they get its group 0, too: the builder clones into the
 // group when it is in that namespace, where root's rights are none over files of an id that it does
-// not map (kernel/capability.c, capable_wrt_inode_uidgid).
+// not map (kernel/capability.c, capable_wrt_inode_uidgid). The number of groups that can be made
+// below it is bounded.
 bool GiveCgroup(BuildContext& context);
 
 }  // namespace crisp::shim

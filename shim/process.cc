@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "base/errno.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
 #include "shim/build_context.h"
@@ -100,6 +101,16 @@ bool HasOwnCgroups(const LaunchPlan& plan) {
          std::any_of(plan.mounts.begin(), plan.mounts.end(), writable);
 }
 
+// Bounds the groups below the container's own. Not all of the kernel's memory for them is counted
+// as the container's: 42,000 have brought down a node (kubernetes/enhancements#5475).
+bool LimitGroups(BuildContext& context) {
+  constexpr absl::string_view kMost = "4096";
+  const absl::StatusOr<base::UniqueFd> file =
+      base::OpenAt(context.cgroup.v2.get(), "cgroup.max.descendants", O_WRONLY);
+  const absl::Status written = file.ok() ? base::WriteAll(file->get(), kMost) : file.status();
+  return written.ok() || context.Fail(base::Prefix(written, "bound the cgroups"));
+}
+
 // A detached procfs of the builder's own: no mount can hide its files, and no other process can
 // reach it.
 bool OpenPrivateProc(BuildContext& context) {
@@ -132,6 +143,7 @@ uint32_t HostId(const std::vector<oci::IdMapping>& mappings, uint32_t id) {
 
 bool GiveCgroup(BuildContext& context) {
   if (!HasOwnCgroups(context.plan)) return true;
+  if (!LimitGroups(context)) return false;
   const uid_t uid = HostId(context.plan.uid_mappings, context.plan.process.uid);
   const gid_t gid = HostId(context.plan.gid_mappings, 0);
   if (uid == 0) return true;

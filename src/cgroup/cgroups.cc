@@ -38,6 +38,9 @@ constexpr char kMadeByUs[] = "trusted.crisp";
 
 constexpr char kDefaultSlice[] = "crisp.slice";
 
+// For removing what a Create() that failed has made.
+constexpr absl::Duration kUndoTime = absl::Seconds(5);
+
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
 // The directories of a group in all hierarchies, the cgroup2 one last.
@@ -185,7 +188,8 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
       if (absl::IsAlreadyExists(made)) return made;
     }
     if (!made.ok()) {
-      (void)RemoveDirectories(path);  // report the first error, not one of the undo
+      // Report the first error, not one of the undo.
+      (void)RemoveDirectories(path, base::Deadline::In(kUndoTime));
       RemoveParents(path, options_.default_parent);
       return made;
     }
@@ -197,7 +201,7 @@ absl::Status Cgroups::Create(absl::string_view path, const Resources& resources)
     applied = AttachDeviceProgram(layout_.At(path).v2, CompileDeviceProgram(resources.devices));
   }
   if (!applied.ok()) {
-    (void)RemoveDirectories(path);  // as above
+    (void)RemoveDirectories(path, base::Deadline::In(kUndoTime));  // as above
     absl::MutexLock lock(&parents_mutex_);
     RemoveParents(path, options_.default_parent);
     return base::Prefix(applied, absl::StrCat("limit cgroup ", path));
@@ -392,8 +396,9 @@ absl::Status Cgroups::WaitEmpty(absl::string_view path, absl::Duration timeout) 
 }
 
 absl::Status Cgroups::Remove(absl::string_view path, absl::Duration timeout) {
+  const base::Deadline deadline = base::Deadline::In(timeout);
   CRISP_RETURN_IF_ERROR(WaitEmpty(path, timeout));
-  CRISP_RETURN_IF_ERROR(RemoveDirectories(path));
+  CRISP_RETURN_IF_ERROR(RemoveDirectories(path, deadline));
   absl::MutexLock lock(&parents_mutex_);
   RemoveParents(path, options_.default_parent);
   return absl::OkStatus();
@@ -406,9 +411,8 @@ void Cgroups::RemoveDefaultParent() {
   RemoveParents(absl::StrCat(options_.default_parent, "/leaf"), /*keep=*/"");
 }
 
-absl::Status Cgroups::RemoveDirectories(absl::string_view path) {
-  // Thousands of groups, should a container have made so many; what is left comes with a retry.
-  const base::Deadline deadline = base::Deadline::In(absl::Seconds(5));
+// A container may have made thousands of groups in its own: what is left then comes with a retry.
+absl::Status Cgroups::RemoveDirectories(absl::string_view path, base::Deadline deadline) {
   for (const std::string& directory : AllDirectories(layout_, path)) {
     CRISP_RETURN_IF_ERROR(RemoveGroupTree(AT_FDCWD, directory, deadline));
     base::Failpoint("cgroup: removed from one hierarchy");

@@ -101,8 +101,9 @@ class Cgroups {
   absl::Status WaitEmpty(absl::string_view path, absl::Duration timeout);
 
   // WaitEmpty, then removes the group and all below it in every hierarchy, and marked parents that
-  // became empty. Kills nothing and moves no process. OK when the group does not exist; may be
-  // repeated after a failure.
+  // became empty. Kills nothing and moves no process. OK when the group does not exist. After
+  // DeadlineExceeded, as when a container has made very many groups below its own, the next call
+  // goes on; so it does after other errors.
   absl::Status Remove(absl::string_view path, absl::Duration timeout);
 
   // To be called when crispd stops: removes the default parent if it is marked and empty, unless
@@ -124,7 +125,7 @@ class Cgroups {
   absl::Status FillCpuset(const std::string& path);
   absl::Status EnableControllers(const std::string& parent);
   absl::Status Apply(const std::string& path, const Resources& resources, bool is_new);
-  absl::Status RemoveDirectories(absl::string_view path);
+  absl::Status RemoveDirectories(absl::string_view path, base::Deadline deadline);
   void RemoveParents(absl::string_view path, absl::string_view keep)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(parents_mutex_);
 

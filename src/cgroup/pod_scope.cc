@@ -75,7 +75,7 @@ absl::Status PodScopes::StartHolder(const std::string& path, base::Deadline dead
   Scope scope = {.unit = UnitOf(path),
                  .slice = SliceOf(path),
                  .new_slices = {},
-                 .description = "containers of a crisp pod",
+                 .description = "pause of a crisp pod",
                  .pid = pid};
   CRISP_RETURN_IF_ERROR(StartIn(SliceChain(scope.slice), scope, deadline));
   // The kernel enables controllers below a group only while the group itself has no process.

@@ -51,20 +51,20 @@ base::Call CallOf(grpc::ServerContext& context) {
   return base::Call::Until(base::Deadline::In(absl::FromChrono(deadline) - absl::Now()));
 }
 
-// The id or name of the object a request is about; empty when it names none.
+// The object a request is about, as the log names those everywhere; empty when it names none.
 template <typename Request>
-std::string ObjectOf(const Request& request) {
+base::LogField ObjectOf(const Request& request) {
   if constexpr (requires { request.container_id(); }) {
-    return request.container_id();
+    return {"container", request.container_id()};
   } else if constexpr (requires { request.pod_sandbox_id(); }) {
-    return request.pod_sandbox_id();
+    return {"sandbox", request.pod_sandbox_id()};
   } else if constexpr (requires { request.image().image(); }) {
-    return request.image().image();
+    return {"image", request.image().image()};
   } else if constexpr (requires { request.config().metadata().uid(); }) {
     const auto& pod = request.config().metadata();
-    return absl::StrCat(pod.namespace_(), "/", pod.name(), "/", pod.uid());
+    return {"pod", absl::StrCat(pod.namespace_(), "/", pod.name(), "/", pod.uid())};
   } else {
-    return "";
+    return {"id", ""};
   }
 }
 
@@ -95,15 +95,15 @@ grpc::Status Handle(const char* name, grpc::ServerContext* context, const Reques
     if (!fits.ok()) result = fits;
   }
   const std::string took = absl::StrCat((base::MonotonicNanos() - begin) / 1000, "us");
-  const std::string object = ObjectOf(request);
+  const base::LogField object = ObjectOf(request);
   if (result.ok()) {
-    base::Log(base::LogLevel::kDebug, name, {{"id", object}, {"took", took}});
+    base::Log(base::LogLevel::kDebug, name, {object, {"took", took}});
     *response = *std::move(result);
     return grpc::Status::OK;
   }
   const bool expected = result.status().code() == absl::StatusCode::kNotFound;
   base::Log(expected ? base::LogLevel::kDebug : base::LogLevel::kWarning, name,
-            {{"id", object},
+            {object,
              {"took", took},
              {"code", absl::StatusCodeToString(result.status().code())},
              {"error", std::string(result.status().message())}});

@@ -223,7 +223,7 @@ absl::Status Containers::Prepare(const sandbox::Sandbox& sandbox, const v1::PodS
                                               .cdi = cdi_,
                                               .volumes = volumes.places}));
   for (const std::string& warning : result.warnings)
-    base::Log(base::LogLevel::kWarning, warning, {{"id", record.id.str()}});
+    base::Log(base::LogLevel::kWarning, warning, {{"container", record.id.str()}});
   record.stop_signal = result.stop_signal;
   CRISP_RETURN_IF_ERROR(MakeHostDirectories(config, record.log_path));
   CRISP_RETURN_IF_ERROR(layers::CheckImageVolumes(core_.snapshots, config, record.image_volumes));

@@ -133,11 +133,11 @@ void LogDamaged(absl::string_view noun, const store::Damaged& damaged) {
   // A create or remove that was cut short, or somebody deleted the record.
   if (absl::IsNotFound(damaged.why)) {
     base::Log(LogLevel::kWarning, absl::StrCat(noun, " without a record, ending what is left"),
-              {{"id", damaged.id}});
+              {{noun, damaged.id}});
     return;
   }
   base::Log(LogLevel::kError, absl::StrCat("damaged ", noun, " record, to be quarantined"),
-            {{"id", damaged.id}, {"error", std::string(damaged.why.message())}});
+            {{noun, damaged.id}, {"error", std::string(damaged.why.message())}});
 }
 
 void LogIfStays(const absl::Status& set_aside) {
@@ -239,7 +239,8 @@ absl::Status Recovery::RecoverContainer(store::ContainerRecord record) {
   const std::string& id = container->id().str();
   if (!found.tether.valid() ||
       !core_.monitor.Watch(id, std::move(found.tether), ShimPidfd(bundle)).ok()) {
-    base::Log(LogLevel::kWarning, "a shim cannot be watched now, trying again", {{"id", id}});
+    base::Log(LogLevel::kWarning, "a shim cannot be watched now, trying again",
+              {{"container", id}});
     WatchLater(id, [this, id, bundle] { return WatchShim(id, bundle); });
   }
   // crispd may have died between writing down an update and doing it.

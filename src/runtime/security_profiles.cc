@@ -61,8 +61,14 @@ absl::Status SecurityProfiles::Load() {
         .digest = record.digest.str(), .names = std::move(record.names), .bytes = text.size()};
     return absl::OkStatus();
   };
-  CRISP_ASSIGN_OR_RETURN(const std::vector<store::Damaged> damaged, records_.Load(load));
-  for (const store::Damaged& profile : damaged) {
+  const absl::StatusOr<std::vector<store::Damaged>> damaged = records_.Load(load);
+  if (absl::IsResourceExhausted(damaged.status())) return damaged.status();
+  if (!damaged.ok()) {
+    base::Log(base::LogLevel::kError, "security profiles cannot be read, going on without",
+              {{"error", std::string(damaged.status().message())}});
+    return absl::OkStatus();
+  }
+  for (const store::Damaged& profile : *damaged) {
     // Without a record: its first write or its removal was cut short.
     if (!absl::IsNotFound(profile.why)) {
       base::Log(base::LogLevel::kError, "damaged security profile, to be pulled again",

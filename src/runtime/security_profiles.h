@@ -22,7 +22,8 @@ class SecurityProfiles final : public ProfileApi {
   SecurityProfiles(const base::Paths& paths, const image::PullOptions& options)
       : records_(paths.ProfileRecords(), paths.Quarantine()), options_(options) {}
 
-  // Once, at start. A damaged record is quarantined; an error only where none can be read.
+  // Once, at start. A damaged record is quarantined; what cannot be read counts as not pulled. Only
+  // kResourceExhausted.
   absl::Status Load();
 
   absl::StatusOr<bool> Pull(const std::string& name, const image::Credentials& credentials,

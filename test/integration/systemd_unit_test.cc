@@ -1,5 +1,5 @@
-// crispd as a unit of systemd: what it tells the service manager, here the test, and what SIGHUP
-// changes while it runs.
+// crispd as a unit of systemd: what it tells the service manager, here the test, what SIGHUP
+// changes while it runs, and the ids by which entries of the journal are found.
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -128,4 +128,26 @@ TEST_CASE(
   CHECK(create().ok());
   CHECK_THAT(daemon.Log(), Catch::Contains("configuration not reloaded, going on as before") &&
                                Catch::Contains("line 2: cdi.spec_dir: unknown key"));
+}
+
+TEST_CASE("what goes wrong is logged under the container's or the pod's id, as journalctl asks") {
+  Daemon& daemon = Daemon::Shared();
+  Pod pod(daemon);
+  daemon.Pull(kBusybox);
+  const size_t before = daemon.Log().size();
+  const std::string container =
+      pod.Create(pod.ContainerConfig({"/no/such/program"}, [](v1::ContainerConfig& config) {
+        config.mutable_linux()
+            ->mutable_security_context()
+            ->mutable_capabilities()
+            ->add_add_capabilities("NO_SUCH_THING");
+      }));
+  CHECK_FALSE(pod.TryStart(container).ok());
+  v1::ContainerConfig nameless = pod.ContainerConfig({"true"});
+  nameless.clear_metadata();
+  CHECK_FALSE(pod.TryCreate(nameless).ok());
+  const std::string log = daemon.Log().substr(before);
+  CHECK_THAT(log, Catch::Contains("is not a capability, ignored container=" + container + "\n"));
+  CHECK_THAT(log, Catch::Contains(" warn StartContainer container=" + container + " "));
+  CHECK_THAT(log, Catch::Contains(" warn CreateContainer sandbox=" + pod.id() + " "));
 }

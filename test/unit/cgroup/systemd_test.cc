@@ -99,6 +99,8 @@ TEST_CASE(
   REQUIRE(created.ok());
   CHECK(Systemctl({"show", "--value", "-p", "Slice", unit}) == slice);
   CHECK(Systemctl({"show", "--value", "-p", "Delegate", unit}) == "yes");
+  // systemd knows nothing of the containers, which are beside it.
+  CHECK(Systemctl({"show", "--value", "-p", "Description", unit}) == "pause of a crisp pod");
   CHECK(Read(*groups, *parent, "pids.max") == "max");
 
   const std::string container = base::NewId();

@@ -181,6 +181,13 @@ TEST_CASE("a damaged record of a profile stops no start, and the profile is pull
   CHECK(f.Document(name) == kAllow);
 }
 
+TEST_CASE("profiles that cannot be looked for stop no start") {
+  ProfilesFixture f;
+  REQUIRE(base::WriteFileAtomic(f.paths.ProfileRecords(), "not a directory", 0600).ok());
+  f.Restart();
+  CHECK(f.profiles->List().empty());
+}
+
 TEST_CASE("a profile that can no longer be read is pulled again, and keeps its names") {
   ProfilesFixture f;
   const std::string name = ServeSeccompProfile(f.registry, kAllow);

@@ -65,6 +65,19 @@ TEST_CASE("a writable mount of its own cgroup2 group is the user's to divide, it
   }
 }
 
+TEST_CASE("a container with writable cgroups can make 4,096 groups, whoever it runs as",
+          "[shim][cgroups]") {
+  for (const uint32_t uid : {0, 1000}) {
+    CAPTURE(uid);
+    Bundle bundle;
+    bundle.UseOnlyCgroup2();
+    oci::Spec spec = WithWritableCgroups(uid);
+    spec.process.args = {"true"};
+    bundle.Run(spec);
+    CHECK(Slurp(bundle.group() + "/cgroup.max.descendants") == "4096\n");
+  }
+}
+
 TEST_CASE("an exec that moves itself out of its cgroup is killed all the same", "[shim][cgroups]") {
   Bundle bundle;
   bundle.UseOnlyCgroup2();
@@ -136,6 +149,7 @@ TEST_CASE("a read-only mount of its cgroups, or the host's cgroups, leave the gr
     struct stat info;
     REQUIRE(stat(bundle.group().c_str(), &info) == 0);
     CHECK(info.st_uid == 0);
+    CHECK(Slurp(bundle.group() + "/cgroup.max.descendants") == "max\n");
   }
 }
 
