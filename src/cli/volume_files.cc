@@ -26,7 +26,8 @@ void AddObject(const ObjectFiles& source, const DataObjects& objects, const Pod&
                Files& out) {
   const auto object = objects.find({pod.metadata.namespace_, source.ref.name});
   if (object == objects.end()) return;  // optional, otherwise it was refused
-  const auto& data = object->second.data;
+  std::map<std::string, std::string> data = object->second.data;
+  data.insert(object->second.binary_data.begin(), object->second.binary_data.end());
   for (const KeyToPath& item : source.items) {
     const auto value = data.find(item.key);
     if (value == data.end()) continue;
