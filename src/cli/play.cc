@@ -46,10 +46,16 @@ absl::StatusOr<Input> ReadInputs(const std::vector<std::string>& files, Referenc
   for (const std::string& file : files) {
     CRISP_ASSIGN_OR_RETURN(const std::string text, ReadInput(file));
     DecodeManifest(file == "-" ? "stdin" : file, text, input.manifest, problems);
-    // A file may begin and end without a separator, but directives stand only at a beginning.
-    absl::StrAppend(&input.documents, "---\n", WithoutDirectives(text), "\n");
+    AppendDocuments(text, input.documents);
   }
-  if (references == References::kChecked) CheckReferences(input.manifest, problems);
+  constexpr char kTogether[] = "the files together";
+  CRISP_RETURN_IF_ERROR(base::Prefix(base::CheckFileSize(input.documents), kTogether));
+  if (references == References::kChecked) {
+    CheckReferences(input.manifest, problems);
+    // As the supervisor will: a pod whose files it cannot read could not be taken down either.
+    Manifest together;
+    if (problems.empty()) DecodeManifest(kTogether, input.documents, together, problems);
+  }
   if (problems.empty()) return input;
   std::string lines;
   for (const std::string& line : problems.Lines())

@@ -229,6 +229,26 @@ TEST_CASE("how a pod is survives being written and read") {
   CHECK(read->containers[0].message == "OOMKilled");
 }
 
+TEST_CASE("files that are too much together for the supervisor are refused before a pod is made") {
+  const Directories directories;
+  PlayOptions options;
+  options.paths = directories.paths;
+  REQUIRE(base::MakeDirs(directories.root, 0755).ok());
+  const auto add = [&](const std::string& text) {
+    options.files.push_back(absl::StrCat(directories.root, "/", options.files.size(), ".yaml"));
+    REQUIRE(base::WriteFileAtomic(options.files.back(), text, 0644).ok());
+  };
+  add(PodText(""));
+  for (const char* name : {"m", "n"}) {
+    std::string text =
+        absl::StrCat("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ", name, "}\ndata:\n");
+    for (int i = 0; i < 60'000; ++i) absl::StrAppend(&text, "  k", i, ": v\n");
+    add(text);
+  }
+  CHECK(Play(options) == kExitUsage);
+  CHECK(access(directories.paths.state.c_str(), F_OK) != 0);
+}
+
 TEST_CASE("endpoints are sockets, and directories absolute") {
   PlayOptions options;
   CHECK(SocketPath(options).value() == "/run/crisp/crisp.sock");

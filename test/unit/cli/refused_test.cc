@@ -249,10 +249,18 @@ TEST_CASE("when files get their group is not asked for: they are always new") {
 
 TEST_CASE("a document with directives can follow others") {
   const std::string text = "# a pod\n%YAML 1.2\n---\n" + PodText("");
-  CHECK(WithoutDirectives(text) == "---\n" + PodText(""));
-  CHECK(WithoutDirectives("%YAML 1.2") == "");
-  CHECK(WithoutDirectives(PodText("")) == PodText(""));
   CHECK(Refusal(text) == "");
+  const auto appended = [](const std::string& more) {
+    std::string all = "a\n";
+    AppendDocuments(more, all);
+    return all.substr(2);
+  };
+  CHECK(appended(text) == "---\n---\n" + PodText(""));
+  CHECK(appended("%YAML 1.2") == "---\n\n");
+  CHECK(appended(PodText("")) == "---\n" + PodText(""));
+  CHECK(appended("\xef\xbb\xbfkind: Pod") == "---\nkind: Pod\n");
+  // The text has all its line breaks, and no other.
+  CHECK(appended("a: |+\n  b\n\n") == "---\na: |+\n  b\n\n");
 }
 
 }  // namespace crisp::cli
