@@ -29,6 +29,11 @@ Observed ObservedOf(const ContainerInfo& info) {
   return out;
 }
 
+// Null: it has not run.
+bool HasSucceeded(const ContainerInfo* run) {
+  return run != nullptr && run->state == ContainerInfo::State::kExited && run->exit_code == 0;
+}
+
 }  // namespace
 
 PodSupervisor::PodSupervisor(const Pod& pod, const Manifest& objects, PodInstance instance,
@@ -90,23 +95,27 @@ std::vector<Observed> PodSupervisor::Observe(const View& view, bool any_sandbox)
     }
     // What has succeeded for good in an earlier sandbox does not run again.
     const ContainerInfo* earlier = LastRun(view, i, true);
-    if (last == nullptr && earlier != nullptr && members_[i].role == Role::kMain &&
-        pod_.spec.restart_policy == RestartPolicy::kOnFailure &&
-        earlier->state == ContainerInfo::State::kExited && earlier->exit_code == 0)
+    if (last == nullptr && members_[i].role == Role::kMain && HasSucceeded(earlier) &&
+        pod_.spec.restart_policy == RestartPolicy::kOnFailure) {
       observed[i] = ObservedOf(*earlier);
+      observed[i].is_earlier = true;
+    }
     const auto failure = failures_.find(i);
     if (failure == failures_.end()) continue;
     // A start that left a run behind is an exit like others.
     const bool has_run = earlier != nullptr && earlier->attempt >= failure->second.attempt;
-    if (has_run) continue;
-    observed[i] = Observed();
-    observed[i].failed = failure->second.at;
+    if (!has_run) observed[i].failed = failure->second.at;
   }
   return observed;
 }
 
 bool PodSupervisor::MayReplaceSandbox(const View& view) const {
-  return pod_.spec.restart_policy != RestartPolicy::kNever || view.containers.empty();
+  if (pod_.spec.restart_policy == RestartPolicy::kAlways) return true;
+  if (pod_.spec.restart_policy == RestartPolicy::kNever) return view.containers.empty();
+  for (size_t i = 0; i < members_.size(); ++i) {
+    if (members_[i].role == Role::kMain && !HasSucceeded(LastRun(view, i, true))) return true;
+  }
+  return false;
 }
 
 absl::Status PodSupervisor::MakeSandbox(View& view) {

@@ -161,6 +161,24 @@ TEST_CASE("a sandbox that has died is replaced, and its containers run again") {
   CHECK(pods.runtime.Calls() == Texts{"stop s0", "run 1", "start d1"});
 }
 
+TEST_CASE("in a new sandbox init containers run again, also beside what has succeeded before") {
+  Fixture fixture(
+      "  - {name: d, image: \"i:1\"}\n  restartPolicy: OnFailure\n"
+      "  initContainers: [{name: first, image: \"i:1\"}]\n");
+  fixture.Sync();
+  fixture.runtime.End("first0", 0, At(0));
+  fixture.Sync();
+  fixture.runtime.End("c0", 0, At(1));
+  fixture.runtime.End("d0", 137, At(1));
+  fixture.runtime.sandboxes[0].is_ready = false;
+  fixture.runtime.Calls();
+  fixture.Sync(2);
+  CHECK(fixture.runtime.Calls() == Texts{"stop s0", "run 1", "start first1"});
+  fixture.runtime.End("first1", 0, At(2));
+  fixture.Sync(2);
+  CHECK(fixture.runtime.Calls() == Texts{"start d1"});
+}
+
 TEST_CASE("while the runtime does not answer a pod is what it was, and the reason is told") {
   Fixture fixture("");
   fixture.Sync();
@@ -171,6 +189,18 @@ TEST_CASE("while the runtime does not answer a pod is what it was, and the reaso
   CHECK(report.message == "connection refused");
   CHECK_FALSE(report.is_over);
   CHECK(report.wake == At(11));
+}
+
+TEST_CASE("a pod of which all has succeeded does not get another sandbox") {
+  Fixture fixture("  restartPolicy: OnFailure\n");
+  fixture.Sync();
+  fixture.runtime.End("c0", 0, At(1));
+  fixture.runtime.sandboxes[0].is_ready = false;
+  fixture.runtime.Calls();
+  const PodReport report = fixture.Sync(2);
+  CHECK(report.is_over);
+  CHECK(report.phase == Phase::kSucceeded);
+  CHECK(fixture.runtime.Calls().empty());
 }
 
 TEST_CASE("a pod that never restarts ends with its sandbox") {
@@ -228,6 +258,21 @@ TEST_CASE("what could not be pulled is tried again after the back-off") {
   fixture.runtime.Calls();
   fixture.Sync(10);
   CHECK(fixture.runtime.Calls() == Texts{"pull r.example.com/d ", "start d0"});
+}
+
+TEST_CASE("a pod that runs does not become pending when a container cannot be started again") {
+  Fixture fixture("  - {name: d, image: r.example.com/d, imagePullPolicy: Always}\n");
+  fixture.Sync();
+  CHECK(fixture.Sync().phase == Phase::kRunning);
+  fixture.runtime.End("d0", 1, At(1));
+  fixture.runtime.is_private = true;
+  fixture.Sync(1);
+  fixture.Sync(1);
+  const PodReport report = fixture.Sync(1);
+  CHECK(report.phase == Phase::kRunning);
+  CHECK(report.containers[1].state == "Waiting");
+  CHECK(report.containers[1].message == "denied");
+  CHECK(report.wake == At(11));
 }
 
 TEST_CASE("a start that fails is an exit, to which the restart policy applies") {
