@@ -285,7 +285,9 @@ void PodSupervisor::Describe(const View& view, PodReport& report) const {
     }
     const auto failure = failures_.find(i);
     if (failure == failures_.end()) continue;
-    if (last == nullptr || last->attempt < failure->second.attempt) out.state = "Waiting";
+    const bool has_run = last != nullptr && last->attempt >= failure->second.attempt;
+    if (has_run && out.state == "Running") continue;  // the answer to its start was lost
+    if (!has_run) out.state = "Waiting";
     out.message = failure->second.message;
   }
   for (size_t i = 0; i < members_.size(); ++i) {
@@ -440,8 +442,9 @@ absl::Status PodSupervisor::TearDown() {
   CRISP_ASSIGN_OR_RETURN(const View view, Look());
   // Hooks need the pod's address. Without it they fail, and the pod goes all the same.
   if (!view.sandbox.empty()) (void)UseSandbox(view);
-  probes_.Keep({});
   CRISP_RETURN_IF_ERROR(StopInTurn(view, StopOrder(members_), true));
+  // A probe may have minutes for its command, which has ended with its container.
+  probes_.Keep({});
   for (const SandboxInfo& sandbox : view.sandboxes) {
     CRISP_RETURN_IF_ERROR(runtime_.StopSandbox(sandbox.id));
     CRISP_RETURN_IF_ERROR(runtime_.RemoveSandbox(sandbox.id));

@@ -62,13 +62,17 @@ class FakeHandlers final : public Handlers {
 class FakeProbes final : public Probes {
  public:
   void Begin(const HandlerTarget& target) override { begun.insert(target.container_id); }
-  void Keep(const std::set<std::string>& container_ids) override { begun = container_ids; }
+  void Keep(const std::set<std::string>& container_ids) override {
+    begun = container_ids;
+    on_keep();
+  }
   Health Of(const Container&, const std::string& container_id) const override {
     const auto found = healths.find(container_id);
     return found == healths.end() ? Health() : found->second;
   }
   std::set<std::string> begun;
   std::map<std::string, Health> healths;
+  std::function<void()> on_keep = [] {};
 };
 
 struct Fixture {
@@ -275,6 +279,17 @@ TEST_CASE("a pod that runs does not become pending when a container cannot be st
   CHECK(report.wake == At(11));
 }
 
+TEST_CASE("a container that runs although its start was not answered is not told as failed") {
+  Fixture fixture("");
+  fixture.runtime.start_error = absl::UnavailableError("socket closed");
+  fixture.Sync();
+  fixture.runtime.Of("c0").state = ContainerInfo::State::kRunning;
+  const PodReport report = fixture.Sync();
+  CHECK(report.phase == Phase::kRunning);
+  CHECK(report.containers[0].state == "Running");
+  CHECK(report.containers[0].message == "");
+}
+
 TEST_CASE("a start that fails is an exit, to which the restart policy applies") {
   Fixture fixture("  restartPolicy: Never\n");
   fixture.runtime.start_error = absl::InternalError("exec: no such file");
@@ -295,6 +310,15 @@ TEST_CASE("a pod is torn down: others before sidecars, then the sandbox, then th
   CHECK(fixture.supervisor.TearDown() == absl::OkStatus());
   CHECK(fixture.runtime.Calls() == Texts{"stop c0", "stop s0", "stop s0", "remove s0"});
   CHECK(fixture.files.is_removed);
+}
+
+TEST_CASE("a probe that takes its time does not hold up the end of its container") {
+  Fixture fixture("");
+  fixture.Sync();
+  fixture.runtime.Calls();
+  fixture.probes.on_keep = [&] { fixture.runtime.Say("await probes"); };
+  CHECK(fixture.supervisor.TearDown() == absl::OkStatus());
+  CHECK(fixture.runtime.Calls() == Texts{"stop c0", "await probes", "stop s0", "remove s0"});
 }
 
 TEST_CASE("when a pod is over its sidecars are stopped, and its sandbox by Finish") {
