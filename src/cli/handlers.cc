@@ -97,7 +97,8 @@ absl::Status HostHandlers::Run(const Handler& handler, const HandlerTarget& targ
   if (handler.exec.has_value()) {
     const absl::StatusOr<ExecResult> result =
         runtime_.ExecSync(target.container_id, *handler.exec, timeout);
-    if (!result.ok()) return result.status();
+    if (absl::IsDeadlineExceeded(result.status())) return result.status();
+    if (!result.ok()) return absl::AbortedError(result.status().message());
     if (result->exit_code == 0) return absl::OkStatus();
     constexpr size_t kShown = 200;
     return absl::FailedPreconditionError(absl::StrCat("command ended with exit code ",

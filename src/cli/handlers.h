@@ -27,7 +27,8 @@ enum class Purpose { kProbe, kHook };
 class Handlers {
  public:
   virtual ~Handlers() = default;
-  // OK for success. Errors say what was answered, or that nothing was within `timeout`.
+  // OK for success. Errors say what was answered, or that nothing was within `timeout`. kAborted
+  // when the runtime could not run the command: that says nothing of the container.
   virtual absl::Status Run(const Handler& handler, const HandlerTarget& target, Purpose purpose,
                            absl::Duration timeout) = 0;
 };

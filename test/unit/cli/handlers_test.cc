@@ -78,6 +78,21 @@ TEST_CASE("a TCP probe succeeds where somebody listens, also by the name of the 
   CHECK_THAT(std::string(refused.message()), Catch::Contains("ECONNREFUSED"));
 }
 
+TEST_CASE("of a command its exit code and its time count, but not that the runtime fails") {
+  FakeRuntime runtime;
+  HostHandlers handlers(runtime);
+  Handler handler;
+  handler.exec = {"test"};
+  const auto run = [&] { return handlers.Run(handler, {}, Purpose::kProbe, kTimeout); };
+  CHECK(run() == absl::OkStatus());
+  runtime.exec_result = {.exit_code = 3, .output = "why\n"};
+  CHECK(run() == absl::FailedPreconditionError("command ended with exit code 3: why\\n"));
+  runtime.exec_error = absl::DeadlineExceededError("command timed out");
+  CHECK(run() == runtime.exec_error);
+  runtime.exec_error = absl::UnavailableError("socket closed");
+  CHECK(run() == absl::AbortedError("socket closed"));
+}
+
 TEST_CASE("an HTTP request sends its headers, and its status is that of the answer") {
   const Socket server(true);
   for (const int code : {200, 302, 404}) {
