@@ -59,6 +59,14 @@ absl::Status AwaitConnection(int fd, base::Deadline deadline) {
   return error == 0 ? absl::OkStatus() : base::Errno("connect", "", error);
 }
 
+absl::Status Connect(const addrinfo& address, base::Deadline deadline) {
+  const base::UniqueFd fd(socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return base::Errno("socket", "");
+  if (connect(fd.get(), address.ai_addr, address.ai_addrlen) == 0) return absl::OkStatus();
+  if (errno != EINPROGRESS) return base::Errno("connect", "");
+  return AwaitConnection(fd.get(), deadline);
+}
+
 absl::Status TcpProbe(const std::string& host, const std::string& port, absl::Duration timeout) {
   const base::Deadline deadline = base::Deadline::In(timeout);
   addrinfo hints = {};
@@ -68,11 +76,13 @@ absl::Status TcpProbe(const std::string& host, const std::string& port, absl::Du
   if (const int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0)
     return absl::UnavailableError(absl::StrCat(where, ": ", gai_strerror(error)));
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses(found, freeaddrinfo);
-  const base::UniqueFd fd(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.valid()) return base::Errno("socket", "");
-  if (connect(fd.get(), found->ai_addr, found->ai_addrlen) == 0) return absl::OkStatus();
-  if (errno != EINPROGRESS) return base::Errno("connect", where);
-  return base::Prefix(AwaitConnection(fd.get(), deadline), where);
+  absl::Status result;
+  // "localhost" may be ::1, too, where nobody listens.
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    result = base::Prefix(Connect(*one, deadline), where);
+    if (result.ok()) break;
+  }
+  return result;
 }
 
 }  // namespace

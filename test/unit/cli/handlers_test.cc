@@ -76,6 +76,10 @@ TEST_CASE("a TCP probe succeeds where somebody listens, also by the name of the 
   const absl::Status refused = Connect(closed.port);
   CHECK_FALSE(refused.ok());
   CHECK_THAT(std::string(refused.message()), Catch::Contains("ECONNREFUSED"));
+  // Where ::1 is the first address of this name, too.
+  CHECK(Run(absl::StrCat("    livenessProbe: {tcpSocket: {host: localhost, port: ", open.port,
+                         "}}\n"),
+            Purpose::kProbe) == absl::OkStatus());
 }
 
 TEST_CASE("of a command its exit code and its time count, but not that the runtime fails") {
@@ -103,11 +107,12 @@ TEST_CASE("an HTTP request sends its headers, and its status is that of the answ
       auto thread = base::StartThread("server", [&] { request = Serve(server); });
       REQUIRE(thread.ok());
       status = HttpStatus(absl::StrCat("http://127.0.0.1:", server.port, "/", code),
-                          {{"X-Asked", "yes"}}, kTimeout);
+                          {{"X-Asked", "yes"}, {"X-Empty", ""}}, kTimeout);
     }
     REQUIRE(status.ok());
     CHECK(*status == code);
     CHECK_THAT(request, Catch::Contains("X-Asked: yes\r\n"));
+    CHECK_THAT(request, Catch::Contains("X-Empty:\r\n"));
     CHECK_THAT(request, Catch::Contains("User-Agent: crisp-probe/"));
   }
 }
