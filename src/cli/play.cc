@@ -1,5 +1,6 @@
 #include "cli/play.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
@@ -109,6 +110,12 @@ absl::Status Prepare(const PlayOptions& options, const std::string& socket_path,
   return absl::OkStatus();
 }
 
+// Otherwise it names a pod, perhaps in the directory of its sources, which has the same name.
+bool IsFile(const std::string& argument) {
+  struct stat found;
+  return argument == "-" || (stat(argument.c_str(), &found) == 0 && !S_ISDIR(found.st_mode));
+}
+
 std::string NameOf(const Pod& pod) {
   return absl::StrCat(pod.metadata.namespace_, "/", pod.metadata.name);
 }
@@ -162,8 +169,7 @@ int PlayDown(const PlayOptions& options) {
   int code = kExitOk;
   for (const std::string& argument : options.files) {
     std::vector<std::string> pods = {argument};
-    // A name of a pod has no such file, unless somebody wants to be misunderstood.
-    if (argument == "-" || access(argument.c_str(), F_OK) == 0) {
+    if (IsFile(argument)) {
       // What the pods refer to may be in other files.
       const absl::StatusOr<Input> input = ReadInputs({argument}, References::kIgnored);
       if (!input.ok()) return Fail(input.status().message(), kExitUsage);

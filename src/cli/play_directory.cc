@@ -144,6 +144,7 @@ absl::Status PodDirectory::RemoveRemains(Runtime& runtime) const {
   }
   CRISP_RETURN_IF_ERROR(
       base::RemoveTree(base::JoinPath(paths_.logs, absl::StrCat(full_name_, "_", *uid))));
+  CRISP_RETURN_IF_ERROR(base::RemoveTree(path_));
   CRISP_RETURN_IF_ERROR(DetachMounts(data_));
   return base::RemoveTree(data_);
 }

@@ -60,8 +60,9 @@ class PodDirectory {
   // Nothing before the supervisor has written one.
   std::optional<PodReport> ReadReport() const;
 
-  // Removes what a reboot has left of the pod: its sandboxes in `runtime`, its logs, its volumes on
-  // disk. kNotFound "does not run" when there is nothing; a pod that exists stays.
+  // Removes what a reboot has left of the pod, or a command that was killed while it made it: its
+  // sandboxes in `runtime`, its logs, its volumes on disk. kNotFound "does not run" when there is
+  // nothing; a pod that exists stays.
   absl::Status RemoveRemains(Runtime& runtime) const;
 
   // The lock, for as long as the descriptor is open; nothing when another process has it. While a

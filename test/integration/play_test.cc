@@ -293,6 +293,13 @@ TEST_CASE("--wait returns when the readiness probe succeeds, and hooks run at st
   CHECK(access((out + "/bye").c_str(), F_OK) == 0);
 }
 
+TEST_CASE("down takes what is a directory for the name of a pod") {
+  Play play(Daemon::Shared());
+  const linux::RunResult result = play.Run({"down", "proc"});  // in the working directory, /
+  CHECK(result.exit_code == 1);
+  CHECK(result.err == "crisp: pod proc: does not run\n");
+}
+
 TEST_CASE("a manifest with a field that is not known starts nothing") {
   Play play(Daemon::Shared());
   play.Write("  nodeSelector: {a: b}\n  containers:\n" + Busybox("main", "exit 0"));

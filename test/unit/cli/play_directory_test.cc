@@ -172,6 +172,18 @@ TEST_CASE("what a reboot has left of a pod is removed: sandboxes, logs, volumes"
   CHECK(absl::IsNotFound(directory.RemoveRemains(runtime)));
 }
 
+TEST_CASE("what a command that was killed has made of a pod is removed, and its secrets with it") {
+  const Directories directories;
+  const Pod pod = PodOf("");
+  const PodDirectory directory = directories.Of(pod);
+  FakeRuntime runtime;
+  REQUIRE(directory.Make(pod, "text") == absl::OkStatus());
+  REQUIRE(unlink((directory.path() + "/pod.json").c_str()) == 0);  // which is written last
+  CHECK(directory.RemoveRemains(runtime) == absl::OkStatus());
+  CHECK(access(directory.path().c_str(), F_OK) != 0);
+  CHECK(access(directory.data().c_str(), F_OK) != 0);
+}
+
 TEST_CASE("a removal that was cut short is finished when the next pod is made") {
   const Directories directories;
   const Pod pod = PodOf("");
