@@ -6,10 +6,11 @@
 //     status.json      how it is                                  (its supervisor writes)
 //     lock             locked by the process that works on the pod, see Holder
 //     supervisor.log   what the supervisor says
-//     etc-hosts, volumes/, subpaths/, containers/                 (pod_files.h)
+//     volumes/, subpaths/                                         (pod_files.h)
 //   <state>/.gone-<uid>/          a pod that has been removed, while its files are deleted
 //   <data>/<namespace>_<name>/    volumes that are on disk
 //     .uid             what a reboot leaves in the runtime is found by it
+//     .hosts, .containers/          what else containers can write (pod_files.h)
 //
 // Errors: base::Errno with the path. Used by one thread.
 #pragma once
