@@ -47,6 +47,9 @@ TEST_CASE("a volume has all keys, or its items with their paths and modes") {
   CHECK(files.at("x/y").bytes == "2");
   CHECK(files.at("x/y").mode == 0644);
   CHECK(files.at("a").mode == 0400);
+  files = FilesOf("    configMap: {name: m, items: [{key: a, path: ./x//y/}]}\n");
+  REQUIRE(files.size() == 1);
+  CHECK(files.begin()->first == "x/y");
   CHECK(FilesOf("    secret: {secretName: none, optional: true}\n").empty());
   for (const char* items : {"", ", items: [{key: k, path: k}]"}) {
     files = FilesOf(absl::StrCat("    configMap: {name: bytes", items, "}\n"));
