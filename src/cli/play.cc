@@ -85,8 +85,13 @@ absl::Status TearDown(const PodDirectory& directory, const std::string& socket_p
   if (!directory.Exists()) return absl::OkStatus();
   CRISP_ASSIGN_OR_RETURN(const auto lock, directory.TryLock(Holder::kCommand));
   if (!lock.has_value()) return absl::AbortedError("another command works on it: try again");
-  CRISP_ASSIGN_OR_RETURN(const auto pod, SupervisedPod::Open(directory, socket_path, [] {}));
-  return pod->supervisor().TearDown();
+  const auto pod = SupervisedPod::Open(directory, socket_path, [] {});
+  if (pod.ok()) return (*pod)->supervisor().TearDown();
+  if (!absl::IsInvalidArgument(pod.status())) return pod.status();
+  // Another version of crisp has written what this one does not take: the pod goes without hooks.
+  CriRuntime runtime(socket_path);
+  CRISP_RETURN_IF_ERROR(directory.Disown());
+  return directory.RemoveRemains(runtime);
 }
 
 // Whether the pod is to be started; an error says why it cannot be.

@@ -61,6 +61,8 @@ class PodDirectory {
   // Nothing before the supervisor has written one.
   std::optional<PodReport> ReadReport() const;
 
+  // From now on the pod does not exist: RemoveRemains() finds the rest. The caller has the lock.
+  absl::Status Disown() const;
   // Removes what a reboot has left of the pod, or a command that was killed while it made it: its
   // sandboxes in `runtime`, its logs, its volumes on disk. kNotFound "does not run" when there is
   // nothing; a pod that exists stays.

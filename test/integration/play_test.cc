@@ -212,6 +212,23 @@ TEST_CASE("when its supervisor was killed the pod runs on, and another one goes 
   CHECK(play.CountSandboxes() == 0);
 }
 
+TEST_CASE("a pod whose manifest this version of crisp does not take can be taken down") {
+  Play play(Daemon::Shared());
+  play.Write(absl::StrCat(kQuick, "  volumes: [{name: memory, emptyDir: {medium: Memory}}]\n",
+                          "  containers:\n", Busybox("main", "exec sleep 1000")));
+  REQUIRE(play.Run({"--wait", play.File()}).exit_code == 0);
+  play.KillSupervisor();
+  const std::string manifest = play.Directory() + "/manifest.yaml";
+  REQUIRE(base::WriteFileAtomic(manifest, "kind: Pod\nfuture: true\n", 0600).ok());
+  const linux::RunResult down = play.Run({"down", "played"});
+  INFO(down.err);
+  CHECK(down.exit_code == 0);
+  CHECK(play.CountSandboxes() == 0);
+  CHECK(access(play.Directory().c_str(), F_OK) != 0);
+  const std::string mounts = base::ReadFile("/proc/self/mountinfo").value();
+  CHECK(mounts.find("default_played") == std::string::npos);
+}
+
 TEST_CASE("what a reboot leaves of a pod is found by its name, and removed") {
   Play play(Daemon::Shared());
   play.Write(kQuick + "  containers:\n" + Busybox("main", "exec sleep 1000"));
