@@ -21,9 +21,6 @@
 namespace crisp::cli {
 namespace {
 
-// Of what has no time limit of its own but a command: kubelet's requests of hooks.
-constexpr absl::Duration kLongest = absl::Seconds(30);
-
 std::string HostOr(const std::string& host, const HandlerTarget& target) {
   return host.empty() ? target.ip : host;
 }
@@ -87,6 +84,11 @@ absl::Status TcpProbe(const std::string& host, const std::string& port, absl::Du
 
 }  // namespace
 
+absl::Duration RequestTime(absl::Duration timeout) {
+  constexpr absl::Duration kLongest = absl::Seconds(30);
+  return timeout == absl::InfiniteDuration() ? kLongest : timeout;
+}
+
 void HostHandlers::Interrupt() {
   const absl::MutexLock lock(&mu_);
   is_interrupted_ = true;
@@ -115,7 +117,7 @@ absl::Status HostHandlers::Run(const Handler& handler, const HandlerTarget& targ
                                                       result->exit_code, ": ",
                                                       base::Printable(result->output, kShown)));
   }
-  const absl::Duration limit = std::min(timeout, kLongest);
+  const absl::Duration limit = RequestTime(timeout);
   if (handler.http_get.has_value()) {
     const std::string url = UrlOf(*handler.http_get, target);
     const absl::StatusOr<long> code = HttpStatus(url, handler.http_get->headers, limit);

@@ -33,6 +33,10 @@ class Handlers {
                            absl::Duration timeout) = 0;
 };
 
+// How long the answer to a request may take. A postStart hook may wait for ever with kubelet; a pod
+// that is to be taken down cannot wait for a request that nothing interrupts.
+absl::Duration RequestTime(absl::Duration timeout);
+
 class HostHandlers final : public Handlers {
  public:
   explicit HostHandlers(Runtime& runtime) : runtime_(runtime) {}

@@ -159,6 +159,12 @@ TEST_CASE("redirects are followed on the same host, and to another one they are 
              Catch::EndsWith("/302: redirected 10 times"));
 }
 
+TEST_CASE("a request may take as long as its probe or the grace period, and ends without them") {
+  CHECK(RequestTime(absl::Seconds(1)) == absl::Seconds(1));
+  CHECK(RequestTime(absl::Seconds(120)) == absl::Seconds(120));
+  CHECK(RequestTime(absl::InfiniteDuration()) == absl::Seconds(30));
+}
+
 TEST_CASE("an HTTP request ends at its timeout") {
   const Socket silent(true);  // it accepts, by its backlog, and says nothing
   const absl::StatusOr<long> status =
