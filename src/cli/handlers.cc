@@ -21,9 +21,6 @@
 namespace crisp::cli {
 namespace {
 
-// Of what has no time limit of its own but a command: kubelet's requests of hooks.
-constexpr absl::Duration kLongest = absl::Seconds(30);
-
 std::string HostOr(const std::string& host, const HandlerTarget& target) {
   return host.empty() ? target.ip : host;
 }
@@ -59,6 +56,14 @@ absl::Status AwaitConnection(int fd, base::Deadline deadline) {
   return error == 0 ? absl::OkStatus() : base::Errno("connect", "", error);
 }
 
+absl::Status Connect(const addrinfo& address, base::Deadline deadline) {
+  const base::UniqueFd fd(socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return base::Errno("socket", "");
+  if (connect(fd.get(), address.ai_addr, address.ai_addrlen) == 0) return absl::OkStatus();
+  if (errno != EINPROGRESS) return base::Errno("connect", "");
+  return AwaitConnection(fd.get(), deadline);
+}
+
 absl::Status TcpProbe(const std::string& host, const std::string& port, absl::Duration timeout) {
   const base::Deadline deadline = base::Deadline::In(timeout);
   addrinfo hints = {};
@@ -68,14 +73,21 @@ absl::Status TcpProbe(const std::string& host, const std::string& port, absl::Du
   if (const int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0)
     return absl::UnavailableError(absl::StrCat(where, ": ", gai_strerror(error)));
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses(found, freeaddrinfo);
-  const base::UniqueFd fd(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd.valid()) return base::Errno("socket", "");
-  if (connect(fd.get(), found->ai_addr, found->ai_addrlen) == 0) return absl::OkStatus();
-  if (errno != EINPROGRESS) return base::Errno("connect", where);
-  return base::Prefix(AwaitConnection(fd.get(), deadline), where);
+  absl::Status result;
+  // "localhost" may be ::1, too, where nobody listens.
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    result = base::Prefix(Connect(*one, deadline), where);
+    if (result.ok()) break;
+  }
+  return result;
 }
 
 }  // namespace
+
+absl::Duration RequestTime(absl::Duration timeout) {
+  constexpr absl::Duration kLongest = absl::Seconds(30);
+  return timeout == absl::InfiniteDuration() ? kLongest : timeout;
+}
 
 void HostHandlers::Interrupt() {
   const absl::MutexLock lock(&mu_);
@@ -97,14 +109,15 @@ absl::Status HostHandlers::Run(const Handler& handler, const HandlerTarget& targ
   if (handler.exec.has_value()) {
     const absl::StatusOr<ExecResult> result =
         runtime_.ExecSync(target.container_id, *handler.exec, timeout);
-    if (!result.ok()) return result.status();
+    if (absl::IsDeadlineExceeded(result.status())) return result.status();
+    if (!result.ok()) return absl::AbortedError(result.status().message());
     if (result->exit_code == 0) return absl::OkStatus();
     constexpr size_t kShown = 200;
     return absl::FailedPreconditionError(absl::StrCat("command ended with exit code ",
                                                       result->exit_code, ": ",
                                                       base::Printable(result->output, kShown)));
   }
-  const absl::Duration limit = std::min(timeout, kLongest);
+  const absl::Duration limit = RequestTime(timeout);
   if (handler.http_get.has_value()) {
     const std::string url = UrlOf(*handler.http_get, target);
     const absl::StatusOr<long> code = HttpStatus(url, handler.http_get->headers, limit);

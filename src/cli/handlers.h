@@ -27,10 +27,15 @@ enum class Purpose { kProbe, kHook };
 class Handlers {
  public:
   virtual ~Handlers() = default;
-  // OK for success. Errors say what was answered, or that nothing was within `timeout`.
+  // OK for success. Errors say what was answered, or that nothing was within `timeout`. kAborted
+  // when the runtime could not run the command: that says nothing of the container.
   virtual absl::Status Run(const Handler& handler, const HandlerTarget& target, Purpose purpose,
                            absl::Duration timeout) = 0;
 };
+
+// How long the answer to a request may take. A postStart hook may wait for ever with kubelet; a pod
+// that is to be taken down cannot wait for a request that nothing interrupts.
+absl::Duration RequestTime(absl::Duration timeout);
 
 class HostHandlers final : public Handlers {
  public:

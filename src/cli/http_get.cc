@@ -84,7 +84,8 @@ absl::StatusOr<long> HttpStatus(const std::string& url,
   Headers list;
   bool has_agent = false;
   for (const auto& [name, value] : headers) {
-    AddHeader(absl::StrCat(name, ": ", value), list);
+    // With "name:" curl would send no such header.
+    AddHeader(value.empty() ? absl::StrCat(name, ";") : absl::StrCat(name, ": ", value), list);
     has_agent = has_agent || absl::EqualsIgnoreCase(name, "User-Agent");
   }
   curl_easy_setopt(easy.get(), CURLOPT_PROTOCOLS_STR, "http,https");

@@ -1,5 +1,6 @@
 #include "cli/play.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
@@ -46,10 +47,16 @@ absl::StatusOr<Input> ReadInputs(const std::vector<std::string>& files, Referenc
   for (const std::string& file : files) {
     CRISP_ASSIGN_OR_RETURN(const std::string text, ReadInput(file));
     DecodeManifest(file == "-" ? "stdin" : file, text, input.manifest, problems);
-    // A file may begin and end without a separator, but directives stand only at a beginning.
-    absl::StrAppend(&input.documents, "---\n", WithoutDirectives(text), "\n");
+    AppendDocuments(text, input.documents);
   }
-  if (references == References::kChecked) CheckReferences(input.manifest, problems);
+  constexpr char kTogether[] = "the files together";
+  CRISP_RETURN_IF_ERROR(base::Prefix(base::CheckFileSize(input.documents), kTogether));
+  if (references == References::kChecked) {
+    CheckReferences(input.manifest, problems);
+    // As the supervisor will: a pod whose files it cannot read could not be taken down either.
+    Manifest together;
+    if (problems.empty()) DecodeManifest(kTogether, input.documents, together, problems);
+  }
   if (problems.empty()) return input;
   std::string lines;
   for (const std::string& line : problems.Lines())
@@ -78,8 +85,13 @@ absl::Status TearDown(const PodDirectory& directory, const std::string& socket_p
   if (!directory.Exists()) return absl::OkStatus();
   CRISP_ASSIGN_OR_RETURN(const auto lock, directory.TryLock(Holder::kCommand));
   if (!lock.has_value()) return absl::AbortedError("another command works on it: try again");
-  CRISP_ASSIGN_OR_RETURN(const auto pod, SupervisedPod::Open(directory, socket_path, [] {}));
-  return pod->supervisor().TearDown();
+  const auto pod = SupervisedPod::Open(directory, socket_path, [] {});
+  if (pod.ok()) return (*pod)->supervisor().TearDown();
+  if (!absl::IsInvalidArgument(pod.status())) return pod.status();
+  // Another version of crisp has written what this one does not take: the pod goes without hooks.
+  CriRuntime runtime(socket_path);
+  CRISP_RETURN_IF_ERROR(directory.Disown());
+  return directory.RemoveRemains(runtime);
 }
 
 // Whether the pod is to be started; an error says why it cannot be.
@@ -101,6 +113,12 @@ absl::Status Prepare(const PlayOptions& options, const std::string& socket_path,
   if (old != documents)
     return absl::AlreadyExistsError("runs from other files: use --replace, or crisp play down");
   return absl::OkStatus();
+}
+
+// Otherwise it names a pod, perhaps in the directory of its sources, which has the same name.
+bool IsFile(const std::string& argument) {
+  struct stat found;
+  return argument == "-" || (stat(argument.c_str(), &found) == 0 && !S_ISDIR(found.st_mode));
 }
 
 std::string NameOf(const Pod& pod) {
@@ -156,8 +174,7 @@ int PlayDown(const PlayOptions& options) {
   int code = kExitOk;
   for (const std::string& argument : options.files) {
     std::vector<std::string> pods = {argument};
-    // A name of a pod has no such file, unless somebody wants to be misunderstood.
-    if (argument == "-" || access(argument.c_str(), F_OK) == 0) {
+    if (IsFile(argument)) {
       // What the pods refer to may be in other files.
       const absl::StatusOr<Input> input = ReadInputs({argument}, References::kIgnored);
       if (!input.ok()) return Fail(input.status().message(), kExitUsage);

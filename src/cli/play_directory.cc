@@ -132,6 +132,10 @@ std::optional<PodReport> PodDirectory::ReadReport() const {
   return report.ok() ? std::optional<PodReport>(*report) : std::nullopt;
 }
 
+absl::Status PodDirectory::Disown() const {
+  return unlink(File(kPodFile).c_str()) == 0 ? absl::OkStatus() : base::Errno("unlink", kPodFile);
+}
+
 absl::Status PodDirectory::RemoveRemains(Runtime& runtime) const {
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd state, LockState());
   const absl::StatusOr<std::string> uid = base::ReadFile(base::JoinPath(data_, kUidFile));
@@ -144,7 +148,9 @@ absl::Status PodDirectory::RemoveRemains(Runtime& runtime) const {
   }
   CRISP_RETURN_IF_ERROR(
       base::RemoveTree(base::JoinPath(paths_.logs, absl::StrCat(full_name_, "_", *uid))));
+  CRISP_RETURN_IF_ERROR(DetachMounts(path_));
   CRISP_RETURN_IF_ERROR(DetachMounts(data_));
+  CRISP_RETURN_IF_ERROR(base::RemoveTree(path_));
   return base::RemoveTree(data_);
 }
 

@@ -6,10 +6,11 @@
 //     status.json      how it is                                  (its supervisor writes)
 //     lock             locked by the process that works on the pod, see Holder
 //     supervisor.log   what the supervisor says
-//     etc-hosts, volumes/, subpaths/, containers/                 (pod_files.h)
+//     volumes/, subpaths/                                         (pod_files.h)
 //   <state>/.gone-<uid>/          a pod that has been removed, while its files are deleted
 //   <data>/<namespace>_<name>/    volumes that are on disk
 //     .uid             what a reboot leaves in the runtime is found by it
+//     .hosts, .containers/          what else containers can write (pod_files.h)
 //
 // Errors: base::Errno with the path. Used by one thread.
 #pragma once
@@ -60,8 +61,11 @@ class PodDirectory {
   // Nothing before the supervisor has written one.
   std::optional<PodReport> ReadReport() const;
 
-  // Removes what a reboot has left of the pod: its sandboxes in `runtime`, its logs, its volumes on
-  // disk. kNotFound "does not run" when there is nothing; a pod that exists stays.
+  // From now on the pod does not exist: RemoveRemains() finds the rest. The caller has the lock.
+  absl::Status Disown() const;
+  // Removes what a reboot has left of the pod, or a command that was killed while it made it: its
+  // sandboxes in `runtime`, its logs, its volumes on disk. kNotFound "does not run" when there is
+  // nothing; a pod that exists stays.
   absl::Status RemoveRemains(Runtime& runtime) const;
 
   // The lock, for as long as the descriptor is open; nothing when another process has it. While a

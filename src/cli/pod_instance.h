@@ -32,9 +32,9 @@ struct Node {
 struct PodInstance {
   std::string uid;
   uint32_t attempt = 0;   // of the sandbox
-  std::string directory;  // of the pod's files, in memory: volumes, hosts, state
+  std::string directory;  // of the pod's files, in memory: volumes, state
   std::string logs = "/var/log/pods";
-  std::string disk_directory;     // of its volumes that are on disk
+  std::string disk_directory;     // of its volumes that are on disk, and what else it can write
   std::optional<uint32_t> users;  // with hostUsers false: the first of 65536 ids of the host
   std::vector<std::string> ips;   // once the sandbox runs
 };

@@ -17,8 +17,10 @@ std::string LogFile(const Container& container, uint32_t attempt) {
   return absl::StrCat(container.name, "/", attempt, ".log");
 }
 
+// This and the termination message a container can write without end: on disk it does not take the
+// host's memory. No volume has such a name.
 std::string HostsPath(const PodInstance& instance) {
-  return base::JoinPath(instance.directory, "etc-hosts");
+  return base::JoinPath(instance.disk_directory, ".hosts");
 }
 
 std::string VolumePath(const Volume& volume, const PodInstance& instance) {
@@ -34,7 +36,7 @@ std::string SubPathTarget(const Container& container, size_t index, const PodIns
 
 std::string TerminationLog(const Container& container, uint32_t attempt,
                            const PodInstance& instance) {
-  return base::JoinPath(instance.directory, "containers", container.name,
+  return base::JoinPath(instance.disk_directory, ".containers", container.name,
                         absl::StrCat(attempt, ".end"));
 }
 

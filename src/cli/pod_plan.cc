@@ -117,11 +117,12 @@ void PodPlan::RunMain(const std::vector<Observed>& observed, absl::Time now, Act
 
 Actions PodPlan::Next(const std::vector<Observed>& observed, absl::Time now) {
   Actions actions;
-  // Once a main container ran, a sidecar that is being restarted holds up no other container.
+  // Once a main container ran, a sidecar that is being restarted holds up no other container. A new
+  // sandbox begins with the init containers again.
   bool was_initialized = false;
   for (size_t i = 0; i < members_.size(); ++i) {
-    if (members_[i].role == Role::kMain && observed[i].state != State::kNone)
-      was_initialized = true;
+    const bool has_run = observed[i].state != State::kNone && !observed[i].is_earlier;
+    was_initialized = was_initialized || (members_[i].role == Role::kMain && has_run);
   }
   if (Initialize(observed, was_initialized, now, actions) || was_initialized)
     RunMain(observed, now, actions);

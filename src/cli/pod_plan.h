@@ -23,7 +23,8 @@ struct Member {
 };
 std::vector<Member> MembersOf(const PodSpec& spec);
 
-// What the runtime says of a container: of its last run in the present sandbox.
+// What the runtime says of a container: of its last run in the present sandbox, or of one before
+// that is not repeated.
 struct Observed {
   enum class State { kNone, kRunning, kExited };
 
@@ -31,8 +32,9 @@ struct Observed {
   bool has_started = true;  // of one that runs: its startup probe has succeeded
   int exit_code = 0;
   absl::Time finished = absl::InfinitePast();
-  // When it could not be started at all: an image that cannot be pulled, a refused configuration.
-  // It is tried again whatever the restart policy says.
+  bool is_earlier = false;  // it ran in an earlier sandbox
+  // When it could not be started, or not again: an image that cannot be pulled, a refused
+  // configuration. It is tried again whatever the restart policy says.
   std::optional<absl::Time> failed;
 };
 

@@ -29,6 +29,11 @@ Observed ObservedOf(const ContainerInfo& info) {
   return out;
 }
 
+// Null: it has not run.
+bool HasSucceeded(const ContainerInfo* run) {
+  return run != nullptr && run->state == ContainerInfo::State::kExited && run->exit_code == 0;
+}
+
 }  // namespace
 
 PodSupervisor::PodSupervisor(const Pod& pod, const Manifest& objects, PodInstance instance,
@@ -90,23 +95,27 @@ std::vector<Observed> PodSupervisor::Observe(const View& view, bool any_sandbox)
     }
     // What has succeeded for good in an earlier sandbox does not run again.
     const ContainerInfo* earlier = LastRun(view, i, true);
-    if (last == nullptr && earlier != nullptr && members_[i].role == Role::kMain &&
-        pod_.spec.restart_policy == RestartPolicy::kOnFailure &&
-        earlier->state == ContainerInfo::State::kExited && earlier->exit_code == 0)
+    if (last == nullptr && members_[i].role == Role::kMain && HasSucceeded(earlier) &&
+        pod_.spec.restart_policy == RestartPolicy::kOnFailure) {
       observed[i] = ObservedOf(*earlier);
+      observed[i].is_earlier = true;
+    }
     const auto failure = failures_.find(i);
     if (failure == failures_.end()) continue;
     // A start that left a run behind is an exit like others.
     const bool has_run = earlier != nullptr && earlier->attempt >= failure->second.attempt;
-    if (has_run) continue;
-    observed[i] = Observed();
-    observed[i].failed = failure->second.at;
+    if (!has_run) observed[i].failed = failure->second.at;
   }
   return observed;
 }
 
 bool PodSupervisor::MayReplaceSandbox(const View& view) const {
-  return pod_.spec.restart_policy != RestartPolicy::kNever || view.containers.empty();
+  if (pod_.spec.restart_policy == RestartPolicy::kAlways) return true;
+  if (pod_.spec.restart_policy == RestartPolicy::kNever) return view.containers.empty();
+  for (size_t i = 0; i < members_.size(); ++i) {
+    if (members_[i].role == Role::kMain && !HasSucceeded(LastRun(view, i, true))) return true;
+  }
+  return false;
 }
 
 absl::Status PodSupervisor::MakeSandbox(View& view) {
@@ -276,7 +285,9 @@ void PodSupervisor::Describe(const View& view, PodReport& report) const {
     }
     const auto failure = failures_.find(i);
     if (failure == failures_.end()) continue;
-    if (last == nullptr || last->attempt < failure->second.attempt) out.state = "Waiting";
+    const bool has_run = last != nullptr && last->attempt >= failure->second.attempt;
+    if (has_run && out.state == "Running") continue;  // the answer to its start was lost
+    if (!has_run) out.state = "Waiting";
     out.message = failure->second.message;
   }
   for (size_t i = 0; i < members_.size(); ++i) {
@@ -431,8 +442,9 @@ absl::Status PodSupervisor::TearDown() {
   CRISP_ASSIGN_OR_RETURN(const View view, Look());
   // Hooks need the pod's address. Without it they fail, and the pod goes all the same.
   if (!view.sandbox.empty()) (void)UseSandbox(view);
-  probes_.Keep({});
   CRISP_RETURN_IF_ERROR(StopInTurn(view, StopOrder(members_), true));
+  // A probe may have minutes for its command, which has ended with its container.
+  probes_.Keep({});
   for (const SandboxInfo& sandbox : view.sandboxes) {
     CRISP_RETURN_IF_ERROR(runtime_.StopSandbox(sandbox.id));
     CRISP_RETURN_IF_ERROR(runtime_.RemoveSandbox(sandbox.id));

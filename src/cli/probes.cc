@@ -46,6 +46,11 @@ void ProbeState::Record(Kind kind, const absl::Status& result, absl::Time now) {
   One& one = ones_[kind];
   const Probe& probe = *one.probe;
   one.due = now + absl::Seconds(probe.period);
+  if (absl::IsAborted(result)) {  // as for kubelet it counts neither way
+    if (!health_.is_ready)
+      health_.message = absl::StrCat(kNames[kind], " probe: ", result.message());
+    return;
+  }
   one.successes = result.ok() ? one.successes + 1 : 0;
   one.failures = result.ok() ? 0 : one.failures + 1;
   if (one.successes >= probe.success_threshold) {

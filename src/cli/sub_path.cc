@@ -4,6 +4,9 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -22,7 +25,8 @@ absl::Status BindSubPath(const std::string& volume, const std::string& sub_path,
   constexpr mode_t kMode = 0755;
   constexpr mode_t kPermissions = 02777;  // with fsGroup the volume hands its group on
   CRISP_RETURN_IF_ERROR(DetachMounts(target));
-  CRISP_RETURN_IF_ERROR(base::RemoveTree(target));
+  // Not what is in it, which would be the volume's files if it were a mount still.
+  if (remove(target.c_str()) != 0 && errno != ENOENT) return base::Errno("remove", target);
   CRISP_ASSIGN_OR_RETURN(const base::UniqueFd root, base::Open(volume, O_PATH | O_DIRECTORY));
   absl::StatusOr<base::UniqueFd> found = linux::OpenInRoot(root.get(), sub_path, O_PATH);
   if (absl::IsNotFound(found.status())) {
@@ -51,6 +55,11 @@ absl::Status BindSubPath(const std::string& volume, const std::string& sub_path,
 }
 
 absl::Status DetachMounts(const std::string& directory) {
+  // Mounts are listed without links and double slashes, which the path may have.
+  char real[PATH_MAX];
+  if (realpath(directory.c_str(), real) == nullptr)
+    return errno == ENOENT ? absl::OkStatus() : base::Errno("realpath", directory);
+  const std::string top = real;
   CRISP_ASSIGN_OR_RETURN(const std::string text, base::ReadFile("/proc/self/mountinfo"));
   std::vector<std::string> found;
   for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
@@ -58,7 +67,7 @@ absl::Status DetachMounts(const std::string& directory) {
     constexpr size_t kMountPoint = 4;  // proc_pid_mountinfo(5)
     if (words.size() <= kMountPoint) continue;
     const std::string point = linux::DecodeMountPoint(words[kMountPoint]);
-    if (point == directory || absl::StartsWith(point, directory + "/")) found.push_back(point);
+    if (point == top || absl::StartsWith(point, top + "/")) found.push_back(point);
   }
   // The last mounted first: it may be on another.
   for (size_t i = found.size(); i-- > 0;) {

@@ -4,9 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <set>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/errno.h"
@@ -22,16 +26,24 @@ using Files = std::map<std::string, VolumeFile>;
 constexpr char kData[] = "..data";
 constexpr mode_t kDirectoryMode = 0755;
 
+// "./a//b/" is the same file as "a/b".
+std::string Clean(absl::string_view path) {
+  std::vector<absl::string_view> parts = absl::StrSplit(path, '/', absl::SkipEmpty());
+  parts.erase(std::remove(parts.begin(), parts.end(), "."), parts.end());
+  return absl::StrJoin(parts, "/");
+}
+
 void AddObject(const ObjectFiles& source, const DataObjects& objects, const Pod& pod, mode_t mode,
                Files& out) {
   const auto object = objects.find({pod.metadata.namespace_, source.ref.name});
   if (object == objects.end()) return;  // optional, otherwise it was refused
-  const auto& data = object->second.data;
+  std::map<std::string, std::string> data = object->second.data;
+  data.insert(object->second.binary_data.begin(), object->second.binary_data.end());
   for (const KeyToPath& item : source.items) {
     const auto value = data.find(item.key);
     if (value == data.end()) continue;
-    out[item.path] = {.bytes = value->second,
-                      .mode = static_cast<mode_t>(item.mode.value_or(mode))};
+    out[Clean(item.path)] = {.bytes = value->second,
+                             .mode = static_cast<mode_t>(item.mode.value_or(mode))};
   }
   if (!source.items.empty()) return;
   for (const auto& [key, value] : data) out[key] = {.bytes = value, .mode = mode};
@@ -94,8 +106,8 @@ Files VolumeFiles(const Volume& volume, const Pod& pod, const Manifest& objects,
     if (source.secret.has_value()) AddObject(*source.secret, objects.secrets, pod, mode, out);
     if (!source.downward_api.has_value()) continue;
     for (const DownwardFile& file : *source.downward_api) {
-      out[file.path] = {.bytes = DownwardText(file, pod, instance, node),
-                        .mode = static_cast<mode_t>(file.mode.value_or(mode))};
+      out[Clean(file.path)] = {.bytes = DownwardText(file, pod, instance, node),
+                               .mode = static_cast<mode_t>(file.mode.value_or(mode))};
     }
   }
   return out;

@@ -20,14 +20,14 @@ class Play {
   explicit Play(Daemon& daemon) : daemon_(daemon) { daemon.Pull(kBusybox); }
   ~Play() { Run({"down", File()}); }
 
-  // crisp play with these arguments.
+  // crisp play with these arguments. The kernel writes the space and the slashes in other ways.
   linux::RunResult Run(const std::vector<std::string>& arguments) {
     std::vector<std::string> args = {"crisp",
                                      "--endpoint",
                                      "unix://" + daemon_.socket(),
                                      "play",
                                      "--state",
-                                     daemon_.dir() + "/play pods",
+                                     daemon_.dir() + "//play pods",
                                      "--data",
                                      daemon_.dir() + "/play-data",
                                      "--logs",
@@ -150,9 +150,28 @@ TEST_CASE("a subPath does not lead out of its volume, and a volume in memory goe
   CHECK(result.exit_code == 0);
   CHECK(result.out == "main  | /out:\nmain  | \nmain  | /up:\nmain  | 1\n");
   CHECK(play.Run({"down", "played"}).exit_code == 0);
-  // Their paths have a space, which the kernel writes in another way there.
   const std::string mounts = base::ReadFile("/proc/self/mountinfo").value();
   CHECK(mounts.find("default_played") == std::string::npos);
+}
+
+TEST_CASE("a container that starts again finds its subPath as it has left it") {
+  Daemon& daemon = Daemon::Shared();
+  Play play(daemon);
+  const std::string host = daemon.dir() + "/kept";
+  REQUIRE(base::MakeDirs(host + "/sub", 0755).ok());
+  REQUIRE(base::WriteFileAtomic(host + "/sub/file", "of the host\n", 0644).ok());
+  play.Write(absl::StrCat(
+      "  restartPolicy: OnFailure\n  volumes: [{name: host, hostPath: {path: ", host,
+      "}}]\n  containers:\n",
+      Busybox("main", "cat /sub/*; test -e /sub/second && exit 0; touch /sub/second; exit 1",
+              "    volumeMounts: [{name: host, mountPath: /sub, subPath: sub}]\n")));
+  const linux::RunResult result = play.Run({"--follow", play.File()});
+  INFO(result.err);
+  CHECK(result.exit_code == 0);
+  CHECK(result.out == "of the host\nof the host\n");
+  CHECK(play.Run({"down", "played"}).exit_code == 0);
+  CHECK(base::ReadFile(host + "/sub/file").value() == "of the host\n");
+  CHECK(base::RemoveTree(host).ok());
 }
 
 TEST_CASE("a subPath that is made has the mode of its volume, and hands the fsGroup on") {
@@ -191,6 +210,23 @@ TEST_CASE("when its supervisor was killed the pod runs on, and another one goes 
   CHECK(play.Running() == running);
   CHECK(play.Run({"down", play.File()}).exit_code == 0);
   CHECK(play.CountSandboxes() == 0);
+}
+
+TEST_CASE("a pod whose manifest this version of crisp does not take can be taken down") {
+  Play play(Daemon::Shared());
+  play.Write(absl::StrCat(kQuick, "  volumes: [{name: memory, emptyDir: {medium: Memory}}]\n",
+                          "  containers:\n", Busybox("main", "exec sleep 1000")));
+  REQUIRE(play.Run({"--wait", play.File()}).exit_code == 0);
+  play.KillSupervisor();
+  const std::string manifest = play.Directory() + "/manifest.yaml";
+  REQUIRE(base::WriteFileAtomic(manifest, "kind: Pod\nfuture: true\n", 0600).ok());
+  const linux::RunResult down = play.Run({"down", "played"});
+  INFO(down.err);
+  CHECK(down.exit_code == 0);
+  CHECK(play.CountSandboxes() == 0);
+  CHECK(access(play.Directory().c_str(), F_OK) != 0);
+  const std::string mounts = base::ReadFile("/proc/self/mountinfo").value();
+  CHECK(mounts.find("default_played") == std::string::npos);
 }
 
 TEST_CASE("what a reboot leaves of a pod is found by its name, and removed") {
@@ -272,6 +308,13 @@ TEST_CASE("--wait returns when the readiness probe succeeds, and hooks run at st
   CHECK(access((out + "/bye").c_str(), F_OK) != 0);
   CHECK(play.Run({"down", "default/played"}).exit_code == 0);
   CHECK(access((out + "/bye").c_str(), F_OK) == 0);
+}
+
+TEST_CASE("down takes what is a directory for the name of a pod") {
+  Play play(Daemon::Shared());
+  const linux::RunResult result = play.Run({"down", "proc"});  // in the working directory, /
+  CHECK(result.exit_code == 1);
+  CHECK(result.err == "crisp: pod proc: does not run\n");
 }
 
 TEST_CASE("a manifest with a field that is not known starts nothing") {

@@ -104,8 +104,9 @@ Place KeyPlace(Place map, const YamlMember& member) {
 
 void Problems::Add(const Place& place, absl::string_view text) {
   const std::string path = place.path.empty() ? "" : absl::StrCat(place.path, ": ");
-  lines_.push_back(
-      {{place.file, place.line}, absl::StrCat(place.file, ":", place.line, ": ", path, text)});
+  // The text may have values of the manifest in it.
+  lines_.push_back({{place.file, place.line},
+                    absl::StrCat(place.file, ":", place.line, ": ", path, base::Printable(text))});
 }
 
 std::vector<std::string> Problems::Lines() const {
@@ -160,7 +161,11 @@ void Fields::Skip() {
 }
 
 bool Fields::Require(absl::string_view name) {
-  if (Has(name)) return true;
+  Known(name);
+  const YamlMember* member = Find(name);
+  const bool is_empty = member != nullptr && member->value.kind == YamlValue::Kind::kScalar &&
+                        member->value.text.empty();
+  if (Has(name) && !is_empty) return true;
   Add(name, "is missing");
   return false;
 }

@@ -52,9 +52,10 @@ class Fields {
   // An empty name means the object itself.
   Place PlaceOf(absl::string_view name) const;
   void Add(absl::string_view name, absl::string_view text) { problems_.Add(PlaceOf(name), text); }
+  void AddAt(const Place& place, absl::string_view text) { problems_.Add(place, text); }
   // Takes the rest of the object as read, when another error has made it meaningless.
   void Skip();
-  // Adds "is missing" and returns false when it is.
+  // Adds "is missing" and returns false when it is, or when it is an empty text.
   bool Require(absl::string_view name);
 
   // Each leaves `out` as it is when the field is missing or null.

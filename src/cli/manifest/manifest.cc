@@ -25,7 +25,8 @@ bool IsDataKey(absl::string_view key) {
   return true;
 }
 
-void DecodeData(Fields& fields, absl::string_view name, bool is_base64, DataObject& object) {
+void DecodeData(Fields& fields, absl::string_view name, bool is_base64,
+                std::map<std::string, std::string>& out) {
   std::map<std::string, std::string> values;
   fields.TextMap(name, values);
   for (const auto& [key, value] : values) {
@@ -35,7 +36,7 @@ void DecodeData(Fields& fields, absl::string_view name, bool is_base64, DataObje
     // Line breaks are in it when it was written as a block.
     if (is_base64 && !absl::Base64Unescape(absl::StrReplaceAll(value, {{"\n", ""}}), &bytes))
       fields.Add(name, absl::StrCat("the value of ", key, " must be base64"));
-    object.data[key] = bytes;
+    out[key] = bytes;
   }
 }
 
@@ -47,11 +48,11 @@ void DecodeDataObject(Fields& fields, bool is_secret, Manifest& manifest) {
   if (is_secret) {
     object.type = "Opaque";
     fields.Text("type", object.type);
-    DecodeData(fields, "data", true, object);
-    DecodeData(fields, "stringData", false, object);
+    DecodeData(fields, "data", true, object.data);
+    DecodeData(fields, "stringData", false, object.data);
   } else {
-    DecodeData(fields, "data", false, object);
-    DecodeData(fields, "binaryData", true, object);
+    DecodeData(fields, "data", false, object.data);
+    DecodeData(fields, "binaryData", true, object.binary_data);
   }
   if (object.metadata.name.empty()) return fields.Add("metadata", "name is missing");
   const std::pair key(object.metadata.namespace_, object.metadata.name);
@@ -145,9 +146,12 @@ void DecodeDocument(Fields& fields, Manifest& manifest) {
     DecodeWorkload(fields, kind, manifest);
 }
 
+enum class User { kVariable, kVolume };
+
 // `ref` of a pod in namespace `space`, and the keys it needs.
 void CheckRef(const DataObjects& objects, absl::string_view kind, const std::string& space,
-              const KeyRef& ref, const std::vector<std::string>& keys, Problems& problems) {
+              const KeyRef& ref, const std::vector<std::string>& keys, User user,
+              Problems& problems) {
   if (ref.optional || ref.name.empty()) return;
   const auto found = objects.find({space, ref.name});
   if (found == objects.end()) {
@@ -156,7 +160,8 @@ void CheckRef(const DataObjects& objects, absl::string_view kind, const std::str
     return;
   }
   for (const std::string& key : keys) {
-    if (!key.empty() && found->second.data.count(key) == 0)
+    const bool has_bytes = user == User::kVolume && found->second.binary_data.count(key) > 0;
+    if (!key.empty() && found->second.data.count(key) == 0 && !has_bytes)
       problems.Add(ref.place, absl::StrCat(kind, " \"", ref.name, "\" has no key \"", key, "\""));
   }
 }
@@ -179,7 +184,8 @@ class ReferenceCheck {
     }
     for (const Volume& volume : pod.spec.volumes) {
       for (const FilesSource& source : volume.files) {
-        if (source.config_map.has_value()) Map(source.config_map->ref, KeysOf(*source.config_map));
+        if (source.config_map.has_value())
+          Map(source.config_map->ref, KeysOf(*source.config_map), User::kVolume);
         if (source.secret.has_value()) Secret(source.secret->ref, KeysOf(*source.secret));
       }
     }
@@ -187,23 +193,23 @@ class ReferenceCheck {
   }
 
  private:
-  void Map(const KeyRef& ref, const std::vector<std::string>& keys) {
-    CheckRef(manifest_.config_maps, "ConfigMap", space_, ref, keys, problems_);
+  void Map(const KeyRef& ref, const std::vector<std::string>& keys, User user) {
+    CheckRef(manifest_.config_maps, "ConfigMap", space_, ref, keys, user, problems_);
   }
   void Secret(const KeyRef& ref, const std::vector<std::string>& keys) {
-    CheckRef(manifest_.secrets, "Secret", space_, ref, keys, problems_);
+    CheckRef(manifest_.secrets, "Secret", space_, ref, keys, User::kVariable, problems_);
   }
   void OfContainer(const Container& container) {
     for (const EnvFrom& from : container.env_from) {
       if (from.is_secret) {
         Secret(from.ref, {});
       } else {
-        Map(from.ref, {});
+        Map(from.ref, {}, User::kVariable);
       }
     }
     for (const EnvVar& variable : container.env) {
       if (variable.config_map_key_ref.has_value())
-        Map(*variable.config_map_key_ref, {variable.config_map_key_ref->key});
+        Map(*variable.config_map_key_ref, {variable.config_map_key_ref->key}, User::kVariable);
       if (variable.secret_key_ref.has_value())
         Secret(*variable.secret_key_ref, {variable.secret_key_ref->key});
     }

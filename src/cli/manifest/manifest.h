@@ -294,6 +294,7 @@ struct DataObject {
   ObjectMeta metadata;
   std::string type;  // of a Secret
   std::map<std::string, std::string> data;
+  std::map<std::string, std::string> binary_data;  // of a ConfigMap: for volumes only
 };
 
 // Key: namespace and name.

@@ -80,8 +80,7 @@ void CheckContainerRefs(Fields& fields, const PodSpec& spec,
   }
   for (const VolumeMount& mount : container.volume_mounts) {
     if (!mount.name.empty() && volumes.count(mount.name) == 0)
-      fields.Add(list, absl::StrCat(container.name, " mounts volume \"", mount.name,
-                                    "\", which is not in volumes"));
+      fields.AddAt(mount.place, absl::StrCat("\"", mount.name, "\" is not in volumes"));
   }
   for (const EnvVar& variable : container.env) {
     if (!variable.resource_field_ref.has_value()) continue;
@@ -127,7 +126,7 @@ void CheckNames(Fields& fields, const PodSpec& spec) {
   }
   for (const Volume& volume : spec.volumes) {
     if (!volume.name.empty() && !volumes.insert(volume.name).second)
-      fields.Add("volumes", absl::StrCat("two volumes are named ", volume.name));
+      fields.AddAt(volume.place, absl::StrCat("two volumes are named ", volume.name));
     for (const FilesSource& source : volume.files) {
       if (!source.downward_api.has_value()) continue;
       for (const DownwardFile& file : *source.downward_api) {
@@ -166,12 +165,13 @@ void DecodeMeta(Fields& fields, ObjectMeta& meta) {
 
 void DecodePodSpec(Fields& fields, PodSpec& spec) {
   constexpr int64_t kMaxGrace = 24 * 3600 * 365;
-  fields.Require("containers");
   fields.List("initContainers", [&](Fields& item) {
     DecodeContainer(item, true, spec.init_containers.emplace_back());
   });
   fields.List("containers",
               [&](Fields& item) { DecodeContainer(item, false, spec.containers.emplace_back()); });
+  if (fields.Require("containers") && spec.containers.empty())
+    fields.Add("containers", "must not be empty");
   fields.List("volumes", [&](Fields& item) { DecodeVolume(item, spec.volumes.emplace_back()); });
   fields.Choice("restartPolicy", spec.restart_policy,
                 {{"Always", RestartPolicy::kAlways},

@@ -33,7 +33,7 @@ void DecodeHttpGet(Fields& fields, const Container& container, HttpGet& get) {
   fields.List("httpHeaders", [&](Fields& header) {
     auto& [name, value] = get.headers.emplace_back();
     if (header.Require("name")) header.Text("name", name);
-    if (header.Require("value")) header.Text("value", value);
+    header.Text("value", value);
     if ((name + value).find_first_of("\r\n") != std::string::npos)
       header.Add("", "must not contain line breaks");
   });

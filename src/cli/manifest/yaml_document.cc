@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace crisp::cli {
 namespace {
@@ -85,11 +86,13 @@ absl::StatusOr<std::vector<YamlValue>> ParseYaml(const std::string& text) {
   }
 }
 
-std::string WithoutDirectives(const std::string& text) {
-  size_t begin = 0;
-  while (begin < text.size() && absl::string_view("%#\r\n").find(text[begin]) != text.npos)
-    begin = std::min(text.find('\n', begin), text.size() - 1) + 1;
-  return text.substr(begin);
+void AppendDocuments(absl::string_view text, std::string& all) {
+  absl::ConsumePrefix(&text, "\xef\xbb\xbf");
+  while (!text.empty() && absl::string_view("%#\r\n").find(text[0]) != text.npos)
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  absl::StrAppend(&all, "---\n", text);
+  // One more line break would belong to a text that keeps them all ("|+").
+  if (!absl::EndsWith(text, "\n")) all += '\n';
 }
 
 PlainType TypeOfPlain(absl::string_view text) {

@@ -33,9 +33,10 @@ struct YamlMember {
 // YAML, a name that is given twice, merge keys, tags, and aliases that make the text too large.
 absl::StatusOr<std::vector<YamlValue>> ParseYaml(const std::string& text);
 
-// `text` without the directives (%YAML, %TAG) and comments at its beginning, so that it can follow
-// other documents. Tags are refused, and all text is read as the same version.
-std::string WithoutDirectives(const std::string& text);
+// Puts the documents of `text` behind those of `all`: without the byte order mark, directives
+// (%YAML, %TAG) and comments at its beginning, which can only stand there. Tags are refused, and
+// all text is read as the same version.
+void AppendDocuments(absl::string_view text, std::string& all);
 
 // What a plain scalar is to kubectl (YAML 1.1), which decides whether a text field may have it.
 enum class PlainType { kText, kNull, kBool, kNumber };

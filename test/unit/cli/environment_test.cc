@@ -37,6 +37,22 @@ TEST_CASE("env wins over envFrom, and later sources over earlier ones") {
   CHECK(made == expected);
 }
 
+TEST_CASE("bytes of a ConfigMap are files, not variables") {
+  const std::string map =
+      "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n"
+      "data: {A: text}\nbinaryData: {B: AP8=}\n";
+  const Manifest manifest = Decoded(PodText("    envFrom: [{configMapRef: {name: m}}]\n") + map);
+  const Pod& pod = manifest.pods[0];
+  const Environment expected = {{"A", "text"}};
+  CHECK(EnvironmentOf(pod, pod.spec.containers[0], manifest, TestInstance(pod), TestNode()) ==
+        expected);
+  CHECK(
+      Refusal(PodText("    env: [{name: B, valueFrom: {configMapKeyRef: {name: m, key: B}}}]\n") +
+              map) ==
+      "pod.yaml:9: spec.containers[0].env[0].valueFrom.configMapKeyRef: ConfigMap \"m\" has no key "
+      "\"B\"");
+}
+
 TEST_CASE("fields of the pod and of the machine are read") {
   Pod pod = PodOf("");
   pod.metadata.labels = {{"b", "2"}, {"a", "x\"y\n\x01"}};

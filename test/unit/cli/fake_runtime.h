@@ -101,7 +101,7 @@ class FakeRuntime final : public Runtime {
     return absl::OkStatus();
   }
   absl::StatusOr<ExecResult> ExecSync(const std::string&, const Texts&, absl::Duration) override {
-    return ExecResult();
+    return exec_error.ok() ? absl::StatusOr<ExecResult>(exec_result) : exec_error;
   }
 
   ContainerInfo& Of(const std::string& id) {
@@ -127,7 +127,8 @@ class FakeRuntime final : public Runtime {
   std::vector<ContainerInfo> containers;
   std::set<std::string> images = {"i", "i:1"};
   bool is_private = false;
-  absl::Status list_error, sandbox_error, start_error;
+  absl::Status list_error, sandbox_error, start_error, exec_error;
+  ExecResult exec_result;
   std::function<void()> on_pull = [] {};
   std::map<std::string, absl::Duration> graces;  // of containers that were stopped
 

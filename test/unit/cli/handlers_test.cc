@@ -76,6 +76,25 @@ TEST_CASE("a TCP probe succeeds where somebody listens, also by the name of the 
   const absl::Status refused = Connect(closed.port);
   CHECK_FALSE(refused.ok());
   CHECK_THAT(std::string(refused.message()), Catch::Contains("ECONNREFUSED"));
+  // Where ::1 is the first address of this name, too.
+  CHECK(Run(absl::StrCat("    livenessProbe: {tcpSocket: {host: localhost, port: ", open.port,
+                         "}}\n"),
+            Purpose::kProbe) == absl::OkStatus());
+}
+
+TEST_CASE("of a command its exit code and its time count, but not that the runtime fails") {
+  FakeRuntime runtime;
+  HostHandlers handlers(runtime);
+  Handler handler;
+  handler.exec = {"test"};
+  const auto run = [&] { return handlers.Run(handler, {}, Purpose::kProbe, kTimeout); };
+  CHECK(run() == absl::OkStatus());
+  runtime.exec_result = {.exit_code = 3, .output = "why\n"};
+  CHECK(run() == absl::FailedPreconditionError("command ended with exit code 3: why\\n"));
+  runtime.exec_error = absl::DeadlineExceededError("command timed out");
+  CHECK(run() == runtime.exec_error);
+  runtime.exec_error = absl::UnavailableError("socket closed");
+  CHECK(run() == absl::AbortedError("socket closed"));
 }
 
 TEST_CASE("an HTTP request sends its headers, and its status is that of the answer") {
@@ -88,11 +107,12 @@ TEST_CASE("an HTTP request sends its headers, and its status is that of the answ
       auto thread = base::StartThread("server", [&] { request = Serve(server); });
       REQUIRE(thread.ok());
       status = HttpStatus(absl::StrCat("http://127.0.0.1:", server.port, "/", code),
-                          {{"X-Asked", "yes"}}, kTimeout);
+                          {{"X-Asked", "yes"}, {"X-Empty", ""}}, kTimeout);
     }
     REQUIRE(status.ok());
     CHECK(*status == code);
     CHECK_THAT(request, Catch::Contains("X-Asked: yes\r\n"));
+    CHECK_THAT(request, Catch::Contains("X-Empty:\r\n"));
     CHECK_THAT(request, Catch::Contains("User-Agent: crisp-probe/"));
   }
 }
@@ -137,6 +157,12 @@ TEST_CASE("redirects are followed on the same host, and to another one they are 
   CHECK(status_of(absl::StrCat("http://localhost:", server.port, "/500"), 1).value() == 302);
   CHECK_THAT(std::string(status_of("/302", 10).status().message()),
              Catch::EndsWith("/302: redirected 10 times"));
+}
+
+TEST_CASE("a request may take as long as its probe or the grace period, and ends without them") {
+  CHECK(RequestTime(absl::Seconds(1)) == absl::Seconds(1));
+  CHECK(RequestTime(absl::Seconds(120)) == absl::Seconds(120));
+  CHECK(RequestTime(absl::InfiniteDuration()) == absl::Seconds(30));
 }
 
 TEST_CASE("an HTTP request ends at its timeout") {

@@ -172,6 +172,19 @@ TEST_CASE("what a reboot has left of a pod is removed: sandboxes, logs, volumes"
   CHECK(absl::IsNotFound(directory.RemoveRemains(runtime)));
 }
 
+TEST_CASE("what a command that was killed has made of a pod is removed, and its secrets with it") {
+  const Directories directories;
+  const Pod pod = PodOf("");
+  const PodDirectory directory = directories.Of(pod);
+  FakeRuntime runtime;
+  REQUIRE(directory.Make(pod, "text") == absl::OkStatus());
+  REQUIRE(directory.Disown() == absl::OkStatus());  // pod.json is written last
+  CHECK_FALSE(directory.Exists());
+  CHECK(directory.RemoveRemains(runtime) == absl::OkStatus());
+  CHECK(access(directory.path().c_str(), F_OK) != 0);
+  CHECK(access(directory.data().c_str(), F_OK) != 0);
+}
+
 TEST_CASE("a removal that was cut short is finished when the next pod is made") {
   const Directories directories;
   const Pod pod = PodOf("");
@@ -227,6 +240,26 @@ TEST_CASE("how a pod is survives being written and read") {
   CHECK(read->containers[0].attempt == 3);
   CHECK(read->containers[0].exit_code == 137);
   CHECK(read->containers[0].message == "OOMKilled");
+}
+
+TEST_CASE("files that are too much together for the supervisor are refused before a pod is made") {
+  const Directories directories;
+  PlayOptions options;
+  options.paths = directories.paths;
+  REQUIRE(base::MakeDirs(directories.root, 0755).ok());
+  const auto add = [&](const std::string& text) {
+    options.files.push_back(absl::StrCat(directories.root, "/", options.files.size(), ".yaml"));
+    REQUIRE(base::WriteFileAtomic(options.files.back(), text, 0644).ok());
+  };
+  add(PodText(""));
+  for (const char* name : {"m", "n"}) {
+    std::string text =
+        absl::StrCat("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ", name, "}\ndata:\n");
+    for (int i = 0; i < 60'000; ++i) absl::StrAppend(&text, "  k", i, ": v\n");
+    add(text);
+  }
+  CHECK(Play(options) == kExitUsage);
+  CHECK(access(directories.paths.state.c_str(), F_OK) != 0);
 }
 
 TEST_CASE("endpoints are sockets, and directories absolute") {

@@ -43,6 +43,13 @@ constexpr char kLine[] = "2026-11-29T00:17:09.669794202Z stderr F the disk is fu
 
 }  // namespace
 
+TEST_CASE("files that a container can write without end are on disk, not in the host's memory") {
+  const Files fixture("");
+  for (const std::string& path :
+       {HostsPath(fixture.instance), TerminationLog(fixture.container(), 0, fixture.instance)})
+    CHECK_THAT(path, Catch::StartsWith(fixture.paths.data + "/default_p/."));
+}
+
 TEST_CASE("a container says of its end what is in its termination message, at most 4096 bytes") {
   Files fixture("");
   const std::string path = TerminationLog(fixture.container(), 0, fixture.instance);

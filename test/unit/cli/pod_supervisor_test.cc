@@ -62,13 +62,17 @@ class FakeHandlers final : public Handlers {
 class FakeProbes final : public Probes {
  public:
   void Begin(const HandlerTarget& target) override { begun.insert(target.container_id); }
-  void Keep(const std::set<std::string>& container_ids) override { begun = container_ids; }
+  void Keep(const std::set<std::string>& container_ids) override {
+    begun = container_ids;
+    on_keep();
+  }
   Health Of(const Container&, const std::string& container_id) const override {
     const auto found = healths.find(container_id);
     return found == healths.end() ? Health() : found->second;
   }
   std::set<std::string> begun;
   std::map<std::string, Health> healths;
+  std::function<void()> on_keep = [] {};
 };
 
 struct Fixture {
@@ -161,6 +165,24 @@ TEST_CASE("a sandbox that has died is replaced, and its containers run again") {
   CHECK(pods.runtime.Calls() == Texts{"stop s0", "run 1", "start d1"});
 }
 
+TEST_CASE("in a new sandbox init containers run again, also beside what has succeeded before") {
+  Fixture fixture(
+      "  - {name: d, image: \"i:1\"}\n  restartPolicy: OnFailure\n"
+      "  initContainers: [{name: first, image: \"i:1\"}]\n");
+  fixture.Sync();
+  fixture.runtime.End("first0", 0, At(0));
+  fixture.Sync();
+  fixture.runtime.End("c0", 0, At(1));
+  fixture.runtime.End("d0", 137, At(1));
+  fixture.runtime.sandboxes[0].is_ready = false;
+  fixture.runtime.Calls();
+  fixture.Sync(2);
+  CHECK(fixture.runtime.Calls() == Texts{"stop s0", "run 1", "start first1"});
+  fixture.runtime.End("first1", 0, At(2));
+  fixture.Sync(2);
+  CHECK(fixture.runtime.Calls() == Texts{"start d1"});
+}
+
 TEST_CASE("while the runtime does not answer a pod is what it was, and the reason is told") {
   Fixture fixture("");
   fixture.Sync();
@@ -171,6 +193,18 @@ TEST_CASE("while the runtime does not answer a pod is what it was, and the reaso
   CHECK(report.message == "connection refused");
   CHECK_FALSE(report.is_over);
   CHECK(report.wake == At(11));
+}
+
+TEST_CASE("a pod of which all has succeeded does not get another sandbox") {
+  Fixture fixture("  restartPolicy: OnFailure\n");
+  fixture.Sync();
+  fixture.runtime.End("c0", 0, At(1));
+  fixture.runtime.sandboxes[0].is_ready = false;
+  fixture.runtime.Calls();
+  const PodReport report = fixture.Sync(2);
+  CHECK(report.is_over);
+  CHECK(report.phase == Phase::kSucceeded);
+  CHECK(fixture.runtime.Calls().empty());
 }
 
 TEST_CASE("a pod that never restarts ends with its sandbox") {
@@ -230,6 +264,32 @@ TEST_CASE("what could not be pulled is tried again after the back-off") {
   CHECK(fixture.runtime.Calls() == Texts{"pull r.example.com/d ", "start d0"});
 }
 
+TEST_CASE("a pod that runs does not become pending when a container cannot be started again") {
+  Fixture fixture("  - {name: d, image: r.example.com/d, imagePullPolicy: Always}\n");
+  fixture.Sync();
+  CHECK(fixture.Sync().phase == Phase::kRunning);
+  fixture.runtime.End("d0", 1, At(1));
+  fixture.runtime.is_private = true;
+  fixture.Sync(1);
+  fixture.Sync(1);
+  const PodReport report = fixture.Sync(1);
+  CHECK(report.phase == Phase::kRunning);
+  CHECK(report.containers[1].state == "Waiting");
+  CHECK(report.containers[1].message == "denied");
+  CHECK(report.wake == At(11));
+}
+
+TEST_CASE("a container that runs although its start was not answered is not told as failed") {
+  Fixture fixture("");
+  fixture.runtime.start_error = absl::UnavailableError("socket closed");
+  fixture.Sync();
+  fixture.runtime.Of("c0").state = ContainerInfo::State::kRunning;
+  const PodReport report = fixture.Sync();
+  CHECK(report.phase == Phase::kRunning);
+  CHECK(report.containers[0].state == "Running");
+  CHECK(report.containers[0].message == "");
+}
+
 TEST_CASE("a start that fails is an exit, to which the restart policy applies") {
   Fixture fixture("  restartPolicy: Never\n");
   fixture.runtime.start_error = absl::InternalError("exec: no such file");
@@ -250,6 +310,15 @@ TEST_CASE("a pod is torn down: others before sidecars, then the sandbox, then th
   CHECK(fixture.supervisor.TearDown() == absl::OkStatus());
   CHECK(fixture.runtime.Calls() == Texts{"stop c0", "stop s0", "stop s0", "remove s0"});
   CHECK(fixture.files.is_removed);
+}
+
+TEST_CASE("a probe that takes its time does not hold up the end of its container") {
+  Fixture fixture("");
+  fixture.Sync();
+  fixture.runtime.Calls();
+  fixture.probes.on_keep = [&] { fixture.runtime.Say("await probes"); };
+  CHECK(fixture.supervisor.TearDown() == absl::OkStatus());
+  CHECK(fixture.runtime.Calls() == Texts{"stop c0", "await probes", "stop s0", "remove s0"});
 }
 
 TEST_CASE("when a pod is over its sidecars are stopped, and its sandbox by Finish") {

@@ -59,6 +59,28 @@ TEST_CASE("a liveness probe gives up after its failures in a row") {
   CHECK_FALSE(state.Next().has_value());
 }
 
+TEST_CASE(
+    "a runtime that cannot run a probe's command neither ends a container nor makes it ready") {
+  const Container container = WithProbes(
+      "    livenessProbe: {exec: {command: [a]}, failureThreshold: 2}\n"
+      "    readinessProbe: {exec: {command: [b]}, failureThreshold: 1}\n");
+  const absl::Status none = absl::AbortedError("socket closed");
+  ProbeState state(container, At(0));
+  state.Record(ProbeState::kReadiness, none, At(0));
+  CHECK_FALSE(state.health().is_ready);
+  CHECK(state.health().message == "readiness probe: socket closed");
+  state.Record(ProbeState::kReadiness, kGood, At(0));
+  CHECK(state.health().message.empty());
+  state.Record(ProbeState::kReadiness, none, At(10));
+  CHECK(state.health().is_ready);
+  state.Record(ProbeState::kLiveness, kBad, At(20));
+  state.Record(ProbeState::kLiveness, none, At(20));
+  CHECK(state.health().is_alive);
+  CHECK(state.Next()->at == At(20));
+  state.Record(ProbeState::kLiveness, kBad, At(30));
+  CHECK_FALSE(state.health().is_alive);
+}
+
 TEST_CASE("nothing else is asked before the startup probe has succeeded, and it not again") {
   const Container container = WithProbes(
       "    startupProbe: {exec: {command: [a]}, periodSeconds: 1, failureThreshold: 3}\n"

@@ -59,7 +59,21 @@ TEST_CASE("values of a wrong type are refused with what was expected") {
 TEST_CASE("values that contradict each other are refused") {
   CheckAll({
       {"a volume that is not there", PodText("    volumeMounts: [{name: v, mountPath: /v}]\n"),
-       "pod.yaml:6: spec.containers: c mounts volume \"v\", which is not in volumes"},
+       "pod.yaml:9: spec.containers[0].volumeMounts[0].name: \"v\" is not in volumes"},
+      {"a volume without a name", PodText("    volumeMounts: [{name: \"\", mountPath: /v}]\n"),
+       "pod.yaml:9: spec.containers[0].volumeMounts[0].name: is missing"},
+      {"a pull secret without a name", PodText("  imagePullSecrets: [{name: \"\"}]\n"),
+       "pod.yaml:9: spec.imagePullSecrets[0].name: is missing"},
+      {"two volumes of a name",
+       PodText("  volumes:\n  - {name: v, emptyDir: {}}\n  - {name: v, emptyDir: {}}\n"),
+       "pod.yaml:11: spec.volumes[1].name: two volumes are named v"},
+      {"a pod without a container",
+       "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: []}\n",
+       "pod.yaml:4: spec.containers: must not be empty"},
+      {"a container without an image",
+       "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers: [{name: c, image: "
+       "}]\n",
+       "pod.yaml:5: spec.containers[0].image: is missing"},
       {"a volume of two kinds",
        PodText("  volumes:\n  - name: v\n    emptyDir: {}\n    hostPath:\n"
                "      path: /x\n"),
@@ -205,6 +219,12 @@ TEST_CASE("a selector must match the labels of the template") {
   CHECK(Refusal(text) == "pod.yaml:5: spec.selector: app=a is not among the template's labels");
 }
 
+TEST_CASE("a refusal is one line, whatever the manifest has in its values") {
+  CHECK(Refusal("apiVersion: v1\nkind: \"\\e[2J\\n\"\nspec: {}\n") ==
+        "pod.yaml:2: kind: \"\\x1b[2J\\n\" must be one of ConfigMap, DaemonSet, Deployment, Job, "
+        "Pod, Secret");
+}
+
 TEST_CASE("a document of aliases that grows without end is refused") {
   std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
   for (int i = 1; i < 9; ++i) {
@@ -229,10 +249,18 @@ TEST_CASE("when files get their group is not asked for: they are always new") {
 
 TEST_CASE("a document with directives can follow others") {
   const std::string text = "# a pod\n%YAML 1.2\n---\n" + PodText("");
-  CHECK(WithoutDirectives(text) == "---\n" + PodText(""));
-  CHECK(WithoutDirectives("%YAML 1.2") == "");
-  CHECK(WithoutDirectives(PodText("")) == PodText(""));
   CHECK(Refusal(text) == "");
+  const auto appended = [](const std::string& more) {
+    std::string all = "a\n";
+    AppendDocuments(more, all);
+    return all.substr(2);
+  };
+  CHECK(appended(text) == "---\n---\n" + PodText(""));
+  CHECK(appended("%YAML 1.2") == "---\n\n");
+  CHECK(appended(PodText("")) == "---\n" + PodText(""));
+  CHECK(appended("\xef\xbb\xbfkind: Pod") == "---\nkind: Pod\n");
+  // The text has all its line breaks, and no other.
+  CHECK(appended("a: |+\n  b\n\n") == "---\na: |+\n  b\n\n");
 }
 
 }  // namespace crisp::cli

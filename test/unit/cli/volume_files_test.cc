@@ -12,6 +12,7 @@ namespace {
 
 constexpr char kObjects[] =
     "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {a: \"1\", b: \"2\"}\n"
+    "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bytes}\nbinaryData: {k: AP8=}\n"
     "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: secret}\n";
 
 std::map<std::string, VolumeFile> FilesOf(const std::string& volume) {
@@ -46,7 +47,14 @@ TEST_CASE("a volume has all keys, or its items with their paths and modes") {
   CHECK(files.at("x/y").bytes == "2");
   CHECK(files.at("x/y").mode == 0644);
   CHECK(files.at("a").mode == 0400);
+  files = FilesOf("    configMap: {name: m, items: [{key: a, path: ./x//y/}]}\n");
+  REQUIRE(files.size() == 1);
+  CHECK(files.begin()->first == "x/y");
   CHECK(FilesOf("    secret: {secretName: none, optional: true}\n").empty());
+  for (const char* items : {"", ", items: [{key: k, path: k}]"}) {
+    files = FilesOf(absl::StrCat("    configMap: {name: bytes", items, "}\n"));
+    CHECK(files.at("k").bytes == std::string("\0\xff", 2));
+  }
 }
 
 TEST_CASE("of a projected volume the later source wins") {
