@@ -45,13 +45,20 @@ VerbName NameOf(Verb verb) {
   return {"", ""};
 }
 
+// What systemd tells crispd alone (sd_notify(3), systemd.exec(5)), and what belongs to a call.
+bool IsForOthers(absl::string_view entry) {
+  for (absl::string_view name : {"CNI_", "NOTIFY_SOCKET=", "WATCHDOG_", "JOURNAL_STREAM="})
+    if (absl::StartsWith(entry, name)) return false;
+  return true;
+}
+
 // crispd's own environment, as libcni gives it to plugins: PATH, proxies and what else an operator
 // has set in the unit. PATH is never missing.
 std::vector<std::string> Inherited() {
   std::vector<std::string> env;
   bool has_path = false;
   for (const char* const* entry = environ; *entry != nullptr; ++entry) {
-    if (absl::StartsWith(*entry, "CNI_")) continue;  // of a call, not of crispd
+    if (!IsForOthers(*entry)) continue;
     has_path = has_path || absl::StartsWith(*entry, "PATH=");
     env.emplace_back(*entry);
   }

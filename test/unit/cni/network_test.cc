@@ -71,7 +71,7 @@ TEST_CASE("Attach runs the plugins in order, Detach in reverse with the result")
   for (const base::Json& call : calls) CHECK_FALSE(call.contains("inherited"));
 }
 
-TEST_CASE("plugins get the environment that crispd was started with, but for CNI's own names") {
+TEST_CASE("plugins get the environment of crispd, but for the names of CNI and systemd") {
   EvilNetwork evil;
   evil.Configure(kOnePlugin);
   const std::string path = getenv("PATH");
@@ -79,9 +79,11 @@ TEST_CASE("plugins get the environment that crispd was started with, but for CNI
     setenv("PATH", path.c_str(), 1);
     unsetenv("HTTPS_PROXY");
     unsetenv("CNI_ARGS");
+    unsetenv("NOTIFY_SOCKET");
   });
   setenv("HTTPS_PROXY", "http://proxy:3128", 1);
   setenv("CNI_ARGS", "IgnoreUnknown=1;K8S_POD_NAME=another", 1);
+  setenv("NOTIFY_SOCKET", "/run/systemd/notify", 1);
   setenv("PATH", "/nix/sw/bin:/usr/bin", 1);
   REQUIRE(NewNetwork(evil.options)->Attach(PodRequest(), In(kEnough)).ok());
   unsetenv("PATH");
@@ -89,6 +91,7 @@ TEST_CASE("plugins get the environment that crispd was started with, but for CNI
   const auto calls = evil.Calls();
   REQUIRE(calls.size() == 2);
   CHECK(calls[0]["env"]["HTTPS_PROXY"] == "http://proxy:3128");
+  CHECK_FALSE(calls[0]["env"].contains("NOTIFY_SOCKET"));
   CHECK(calls[0]["env"]["PATH"] == "/nix/sw/bin:/usr/bin");
   CHECK_FALSE(absl::StrContains(calls[0]["env"]["CNI_ARGS"].get<std::string>(), "another"));
   CHECK(absl::StartsWith(calls[1]["env"]["PATH"].get<std::string>(), "/usr/local/sbin:"));
