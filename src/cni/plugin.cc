@@ -45,8 +45,8 @@ VerbName NameOf(Verb verb) {
   return {"", ""};
 }
 
-// What systemd tells crispd alone (sd_notify(3), systemd.exec(5)), and what belongs to a call.
-bool IsForOthers(absl::string_view entry) {
+// Not what systemd tells crispd alone (sd_notify(3), systemd.exec(5)), nor what belongs to a call.
+bool IsForPlugins(absl::string_view entry) {
   for (absl::string_view name : {"CNI_", "NOTIFY_SOCKET=", "WATCHDOG_", "JOURNAL_STREAM="})
     if (absl::StartsWith(entry, name)) return false;
   return true;
@@ -58,7 +58,7 @@ std::vector<std::string> Inherited() {
   std::vector<std::string> env;
   bool has_path = false;
   for (const char* const* entry = environ; *entry != nullptr; ++entry) {
-    if (!IsForOthers(*entry)) continue;
+    if (!IsForPlugins(*entry)) continue;
     has_path = has_path || absl::StartsWith(*entry, "PATH=");
     env.emplace_back(*entry);
   }
