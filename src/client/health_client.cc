@@ -34,7 +34,10 @@ bool IsServing(const grpc::ByteBuffer& response) {
 
 absl::Status CheckHealth(const std::string& address, const std::string& service,
                          absl::Duration timeout) {
-  grpc::GenericStub stub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a pod is reached without one
+  grpc::GenericStub stub(
+      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(timeout));
   const grpc::Slice slice(EncodeRequest(service));
