@@ -76,9 +76,8 @@ absl::Status AddMounts(const ContainerInput& input, const Environment& environme
     return mount.mount_path == kHosts;
   });
   if (!has_own_hosts) AddFile(input, HostsPath(input.instance), kHosts, out);
-  const std::string& message = input.container.termination_message_path;
-  if (!message.empty())
-    AddFile(input, TerminationLog(input.container, input.attempt, input.instance), message, out);
+  AddFile(input, TerminationLog(input.container, input.attempt, input.instance),
+          input.container.termination_message_path, out);
   return absl::OkStatus();
 }
 

@@ -74,9 +74,11 @@ bool LogFollower::OpenNext(Source& source) const {
 }
 
 absl::Status LogFollower::ReadSource(size_t index, std::string& out) {
+  // A container may write as fast as this reads.
+  constexpr int kMaxReads = 64;
   Source& source = sources_[index];
   char buffer[16384];
-  while (true) {
+  for (int reads = 0; reads < kMaxReads; ++reads) {
     const ssize_t n = source.file.valid() ? read(source.file.get(), buffer, sizeof(buffer)) : 0;
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return base::Errno("read", absl::StrCat("log of ", source.name));
@@ -97,6 +99,8 @@ absl::Status LogFollower::ReadSource(size_t index, std::string& out) {
     }
     source.rest.erase(0, from);
   }
+  has_more_ = true;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> LogFollower::Read() {
@@ -105,6 +109,7 @@ absl::StatusOr<std::string> LogFollower::Read() {
   while (read(inotify_.get(), events, sizeof(events)) > 0) {
   }
   CRISP_RETURN_IF_ERROR(Watch());
+  has_more_ = false;
   std::string out;
   for (size_t i = 0; i < sources_.size(); ++i) CRISP_RETURN_IF_ERROR(ReadSource(i, out));
   return out;

@@ -20,8 +20,10 @@ class LogFollower {
 
   // Readable (poll(2)) when there may be something new.
   int fd() const { return inotify_.get(); }
-  // Everything new, as it is to be printed.
+  // What is new, as it is to be printed; not more at once than fits into memory.
   absl::StatusOr<std::string> Read();
+  // Whether the last Read() has left something.
+  bool has_more() const { return has_more_; }
 
  private:
   struct Source {
@@ -42,6 +44,7 @@ class LogFollower {
   base::UniqueFd inotify_;
   std::vector<Source> sources_;
   LogFormat format_;
+  bool has_more_ = false;
 };
 
 }  // namespace crisp::cli

@@ -146,9 +146,10 @@ bool PlaySessions::IsWell(const Session& session) const {
 absl::StatusOr<bool> PlaySessions::Run() {
   while (true) {
     std::vector<pollfd> polled;
-    bool is_done = true;
+    bool is_done = true, has_more = false;
     for (Session& session : sessions_) {
       if (session.logs.has_value()) CRISP_RETURN_IF_ERROR(PrintLogs(session));
+      has_more = has_more || (session.logs.has_value() && session.logs->has_more());
       is_done = is_done && IsDone(session);
       // -1 is passed over by poll(2).
       polled.push_back({.fd = session.changes.valid() ? session.changes.get() : -1,
@@ -158,8 +159,8 @@ absl::StatusOr<bool> PlaySessions::Run() {
                         .events = POLLIN,
                         .revents = 0});
     }
-    if (is_done) break;
-    if (poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR)
+    if (is_done && !has_more) break;
+    if (poll(polled.data(), polled.size(), has_more ? 0 : -1) < 0 && errno != EINTR)
       return base::Errno("poll", "");
     for (size_t i = 0; i < sessions_.size(); ++i) {
       if (polled[2 * i].revents != 0) CRISP_RETURN_IF_ERROR(Listen(sessions_[i]));

@@ -197,15 +197,20 @@ absl::Status HostPodFiles::RotateLog(const Container& container, uint32_t attemp
                                      const std::function<absl::Status()>& reopen) {
   const std::string path = LogPath(container, attempt);
   struct stat found;
-  if (stat(path.c_str(), &found) != 0 || found.st_size < kMaxLogBytes) return absl::OkStatus();
+  // A supervisor that was killed has renamed it, and the runtime writes to the old file still.
+  if (stat(path.c_str(), &found) != 0)
+    return errno == ENOENT ? reopen() : base::Errno("stat", path);
+  if (found.st_size < kMaxLogBytes) return absl::OkStatus();
   const std::vector<std::string> old = OldLogs(path);
   for (size_t i = 0; i + kMaxOldLogs <= old.size(); ++i) (void)unlink(old[i].c_str());
   const std::string renamed = absl::StrCat(
       path, ".", absl::FormatTime("%Y%m%d-%H%M%E6S", absl::Now(), absl::UTCTimeZone()));
   if (rename(path.c_str(), renamed.c_str()) != 0) return base::Errno("rename", path);
   absl::Status reopened = reopen();
-  // It still writes to the old file, which must have its name then.
-  if (!reopened.ok()) (void)rename(renamed.c_str(), path.c_str());
+  // It still writes to the old file, which must have its name then; unless there is a new one,
+  // because only the answer was lost.
+  if (!reopened.ok())
+    (void)renameat2(AT_FDCWD, renamed.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE);
   return reopened;
 }
 

@@ -26,8 +26,8 @@ class PodFiles {
   // its terminationMessagePolicy says so, the end of its log.
   virtual std::string EndMessage(const Container& container, uint32_t attempt,
                                  bool has_failed) const = 0;
-  // Renames the log of a run that has grown too long, as kubelet does, and calls `reopen`, with
-  // which the runtime goes on in a new one.
+  // Renames the log of a container that runs, when it has grown too long, as kubelet does, and
+  // calls `reopen`, with which the runtime goes on in a new one.
   virtual absl::Status RotateLog(const Container& container, uint32_t attempt,
                                  const std::function<absl::Status()>& reopen) = 0;
   // Everything, mounts first: nothing below a mount is removed. A removal that is cut short leaves

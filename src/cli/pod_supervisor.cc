@@ -182,6 +182,10 @@ absl::Status PodSupervisor::Start(const View& view, size_t index) {
   const Container& container = *members_[index].container;
   const uint32_t attempt = NextAttempt(view, index);
   CRISP_RETURN_IF_ERROR(UseSandbox(view));
+  const ContainerInfo* last = LastRun(view, index, false);
+  // It may run still, beside the next one.
+  if (last != nullptr && last->state == ContainerInfo::State::kUnknown)
+    CRISP_RETURN_IF_ERROR(StopRun(*last, container, Grace(), kAtOnce));
   CRISP_RETURN_IF_ERROR(RemoveOldRuns(view, index));
   CRISP_ASSIGN_OR_RETURN(const ImageInfo image,
                          EnsureImage(container.image, container.pull_policy));

@@ -29,20 +29,19 @@ ProbeState::ProbeState(const Container& container, absl::Time started) {
   health_.is_ready = health_.has_started && ones_[kReadiness].probe == nullptr;
 }
 
-std::optional<ProbeState::Due> ProbeState::Next() const {
-  std::optional<Due> next;
-  if (!health_.is_alive) return next;
-  for (int kind = 0; kind < kKinds; ++kind) {
-    // Until it has started, nothing else is asked; afterwards that is not.
-    const bool is_asked = (kind == kStartup) != health_.has_started;
-    if (ones_[kind].probe == nullptr || !is_asked) continue;
-    if (!next.has_value() || ones_[kind].due < next->at)
-      next = Due{static_cast<Kind>(kind), ones_[kind].due};
-  }
-  return next;
+bool ProbeState::IsOver(Kind kind) const {
+  return ones_[kind].probe == nullptr || !health_.is_alive ||
+         (kind == kStartup && health_.has_started);
+}
+
+std::optional<absl::Time> ProbeState::Due(Kind kind) const {
+  // Until it has started, nothing else is asked.
+  if (IsOver(kind) || (kind != kStartup && !health_.has_started)) return std::nullopt;
+  return ones_[kind].due;
 }
 
 void ProbeState::Record(Kind kind, const absl::Status& result, absl::Time now) {
+  if (!health_.is_alive) return;  // another one was faster
   One& one = ones_[kind];
   const Probe& probe = *one.probe;
   one.due = now + absl::Seconds(probe.period);
@@ -68,23 +67,27 @@ void ProbeState::Record(Kind kind, const absl::Status& result, absl::Time now) {
   if (probe.grace_period.has_value()) health_.grace = absl::Seconds(*probe.grace_period);
 }
 
-void ProbeThreads::Ask(Run& run) {
+void ProbeThreads::Ask(Run& run, ProbeState::Kind kind) {
+  // Not so while the startup probe decides about the others.
+  const auto is_decided = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(run.mu) {
+    return run.is_ended || run.state.IsOver(kind) || run.state.Due(kind).has_value();
+  };
+  const Probe* probe = nullptr;
   while (true) {
-    std::optional<ProbeState::Due> next;
-    const Probe* probe = nullptr;
     {
       const absl::MutexLock lock(&run.mu);
-      next = run.state.Next();
-      if (!next.has_value()) return;
-      if (run.mu.AwaitWithDeadline(absl::Condition(&run.is_ended), next->at)) return;
-      probe = &run.state.probe(next->kind);
+      run.mu.Await(absl::Condition(&is_decided));
+      const std::optional<absl::Time> due = run.state.Due(kind);
+      if (!due.has_value() || run.mu.AwaitWithDeadline(absl::Condition(&run.is_ended), *due))
+        return;
+      probe = run.state.probe(kind);
     }
     const absl::Status result =
         handlers_.Run(probe->handler, run.target, Purpose::kProbe, absl::Seconds(probe->timeout));
     {
       const absl::MutexLock lock(&run.mu);
       if (run.is_ended) return;
-      run.state.Record(next->kind, result, absl::Now());
+      run.state.Record(kind, result, absl::Now());
     }
     changed_();
   }
@@ -93,10 +96,20 @@ void ProbeThreads::Ask(Run& run) {
 void ProbeThreads::Begin(const HandlerTarget& target) {
   if (!ProbeState::HasProbes(*target.container) || runs_.count(target.container_id) > 0) return;
   auto run = std::make_unique<Run>(target, absl::Now());
-  absl::StatusOr<base::Thread> thread =
-      base::StartThread("probes", [this, raw = run.get()] { Ask(*raw); });
-  if (!thread.ok()) return;  // the kernel refuses one just now: the next round tries again
-  run->thread = *std::move(thread);
+  for (const auto kind : {ProbeState::kStartup, ProbeState::kLiveness, ProbeState::kReadiness}) {
+    {
+      const absl::MutexLock lock(&run->mu);
+      if (run->state.IsOver(kind)) continue;  // there is none
+    }
+    absl::StatusOr<base::Thread> thread =
+        base::StartThread("probe", [this, raw = run.get(), kind] { Ask(*raw, kind); });
+    if (!thread.ok()) {  // the kernel refuses one just now: the next round tries again
+      const absl::MutexLock lock(&run->mu);
+      run->is_ended = true;
+      return;
+    }
+    run->threads.push_back(*std::move(thread));
+  }
   runs_.emplace(target.container_id, std::move(run));
 }
 
@@ -109,7 +122,7 @@ void ProbeThreads::Keep(const std::set<std::string>& container_ids) {
   }
   for (auto at = runs_.begin(); at != runs_.end();) {
     const bool is_kept = container_ids.count(at->first) > 0;
-    at = is_kept ? std::next(at) : runs_.erase(at);  // waits for its thread
+    at = is_kept ? std::next(at) : runs_.erase(at);  // waits for its threads
   }
 }
 

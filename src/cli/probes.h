@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -30,17 +31,16 @@ struct Health {
 class ProbeState {
  public:
   enum Kind { kStartup, kLiveness, kReadiness, kKinds };
-  struct Due {
-    Kind kind;
-    absl::Time at;
-  };
 
   ProbeState(const Container& container, absl::Time started);
 
   static bool HasProbes(const Container& container);
-  // What is to be asked next; nothing when nothing is asked any more.
-  std::optional<Due> Next() const;
-  const Probe& probe(Kind kind) const { return *ones_[kind].probe; }
+  // When it is to be asked next; nothing while it is not, because another one decides that.
+  std::optional<absl::Time> Due(Kind kind) const;
+  // It is not asked any more.
+  bool IsOver(Kind kind) const;
+  // Null: there is none.
+  const Probe* probe(Kind kind) const { return ones_[kind].probe; }
   void Record(Kind kind, const absl::Status& result, absl::Time now);
   const Health& health() const { return health_; }
 
@@ -65,8 +65,8 @@ class Probes {
   virtual Health Of(const Container& container, const std::string& container_id) const = 0;
 };
 
-// A thread for each run that has probes. `changed` is called by them whenever a health may have
-// changed. Used by one thread.
+// A thread for each probe of each run: one that hangs must not hold up the others. `changed` is
+// called by them whenever a health may have changed. Used by one thread.
 class ProbeThreads final : public Probes {
  public:
   ProbeThreads(Handlers& handlers, std::function<void()> changed)
@@ -85,9 +85,9 @@ class ProbeThreads final : public Probes {
     mutable absl::Mutex mu;
     ProbeState state ABSL_GUARDED_BY(mu);
     bool is_ended ABSL_GUARDED_BY(mu) = false;
-    base::Thread thread;  // the last: it uses the others
+    std::vector<base::Thread> threads;  // the last: they use the others
   };
-  void Ask(Run& run);
+  void Ask(Run& run, ProbeState::Kind kind);
 
   Handlers& handlers_;
   const std::function<void()> changed_;

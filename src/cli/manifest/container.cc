@@ -130,7 +130,9 @@ void DecodeContainer(Fields& fields, bool is_init, Container& container) {
   fields.List("volumeMounts",
               [&](Fields& mount) { DecodeMount(mount, container.volume_mounts.emplace_back()); });
   CheckMountPaths(fields, container);
-  fields.Text("terminationMessagePath", container.termination_message_path);
+  std::string message_path;
+  fields.Text("terminationMessagePath", message_path);
+  if (!message_path.empty()) container.termination_message_path = message_path;
   fields.Choice<std::string>(
       "terminationMessagePolicy", container.termination_message_policy,
       {{"File", "File"}, {"FallbackToLogsOnError", "FallbackToLogsOnError"}});

@@ -73,18 +73,25 @@ void DecodeHandler(Fields& fields, const Container& container, Use use, Handler&
   });
 }
 
+// Zero means the default, as for the API server.
+void IntOrDefault(Fields& fields, absl::string_view name, int64_t& out, int64_t max = INT32_MAX) {
+  int64_t number = 0;
+  fields.Int(name, number, 0, max);
+  if (number != 0) out = number;
+}
+
 void DecodeProbe(Fields& fields, absl::string_view name, const Container& container,
                  std::optional<Probe>& out) {
   fields.Object(name, [&](Fields& object) {
     Probe& probe = out.emplace();
     DecodeHandler(object, container, Use::kProbe, probe.handler);
     object.Int("initialDelaySeconds", probe.initial_delay);
-    object.Int("periodSeconds", probe.period, 1);
-    object.Int("timeoutSeconds", probe.timeout, 1);
+    IntOrDefault(object, "periodSeconds", probe.period);
+    IntOrDefault(object, "timeoutSeconds", probe.timeout);
     // More than one success only makes sense for what can become unready again.
-    object.Int("successThreshold", probe.success_threshold, 1,
-               name == "readinessProbe" ? INT32_MAX : 1);
-    object.Int("failureThreshold", probe.failure_threshold, 1);
+    IntOrDefault(object, "successThreshold", probe.success_threshold,
+                 name == "readinessProbe" ? INT32_MAX : 1);
+    IntOrDefault(object, "failureThreshold", probe.failure_threshold);
     if (name != "readinessProbe")
       object.Int("terminationGracePeriodSeconds", probe.grace_period, 1);
   });

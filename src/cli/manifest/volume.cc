@@ -107,11 +107,13 @@ void DecodeVolume(Fields& fields, Volume& volume) {
   for (const char* source : kSources) sources += fields.Has(source) ? 1 : 0;
   volume.is_files = fields.Has("configMap") || fields.Has("secret") || fields.Has("downwardAPI") ||
                     fields.Has("projected");
-  if (sources != 1)
+  if (sources > 1)
     fields.Add("",
-               "must have exactly one of hostPath, emptyDir, configMap, secret, image, "
-               "downwardAPI, projected");
+               "must have only one of hostPath, emptyDir, configMap, secret, image, downwardAPI, "
+               "projected");
   fields.Object("hostPath", [&](Fields& o) { DecodeHostPath(o, volume.host_path.emplace()); });
+  // What the API server makes of a volume of which nothing is said.
+  if (sources == 0) volume.empty_dir.emplace();
   fields.Object("emptyDir", [&](Fields& o) { DecodeEmptyDir(o, volume.empty_dir.emplace()); });
   fields.Object("image", [&](Fields& image) {
     ImageVolume& out = volume.image.emplace();

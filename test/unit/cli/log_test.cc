@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdio>
 
@@ -79,6 +80,23 @@ TEST_CASE("logs are followed from run to run, and a line once it is complete") {
   logs.Write("web/1.log", Line("again\n"));
   logs.Write("x/0.log", Line("other\n"));
   CHECK(follower->Read().value() == "web | three\nweb | again\nx   | other\n");
+}
+
+TEST_CASE("a log of any length is followed piece by piece, and others have their turn") {
+  Logs logs;
+  auto follower = LogFollower::Open(logs.directory, {"a", "b"}, false);
+  REQUIRE(follower.ok());
+  std::string all;
+  for (int i = 0; i < 30'000; ++i) absl::StrAppend(&all, Line(absl::StrCat("line ", i)), "\n");
+  logs.Write("a/0.log", all);
+  logs.Write("b/0.log", Line("other\n"));
+  std::string text = follower->Read().value();
+  CHECK(follower->has_more());
+  CHECK_THAT(text, Catch::EndsWith("b | other\n"));
+  for (int i = 0; i < 10 && follower->has_more(); ++i) text += follower->Read().value();
+  CHECK_FALSE(follower->has_more());
+  CHECK_THAT(text, Catch::EndsWith("a | line 29999\n"));
+  CHECK(std::count(text.begin(), text.end(), '\n') == 30'001);
 }
 
 TEST_CASE("a log that is rotated is followed to its end, and then in its new file") {

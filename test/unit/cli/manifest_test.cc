@@ -76,6 +76,22 @@ TEST_CASE("defaults are those of the API server") {
   CHECK(pod.spec.containers[0].termination_message_path == "/dev/termination-log");
 }
 
+TEST_CASE("what is zero or empty means the default where it does for the API server") {
+  const Pod pod = PodOf(
+      "    terminationMessagePath: \"\"\n"
+      "    readinessProbe: {tcpSocket: {port: 1}, periodSeconds: 0, timeoutSeconds: 0, "
+      "successThreshold: 0, failureThreshold: 0}\n"
+      "  volumes:\n  - name: a\n  - name: b\n    emptyDir:\n");
+  CHECK(pod.spec.containers[0].termination_message_path == "/dev/termination-log");
+  const Probe& probe = *pod.spec.containers[0].readiness_probe;
+  CHECK(probe.period == 10);
+  CHECK(probe.timeout == 1);
+  CHECK(probe.success_threshold == 1);
+  CHECK(probe.failure_threshold == 3);
+  REQUIRE(pod.spec.volumes.size() == 2);
+  for (const Volume& volume : pod.spec.volumes) CHECK(volume.empty_dir.has_value());
+}
+
 TEST_CASE("a workload becomes one pod of its name and namespace") {
   const Manifest manifest = Decoded(
       "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: d, namespace: space}\nspec:\n"

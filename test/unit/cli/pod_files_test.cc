@@ -107,6 +107,25 @@ TEST_CASE("a log that the runtime cannot reopen keeps its name") {
   CHECK(fixture.CountLogs() == 1);
 }
 
+TEST_CASE("a rotation that was cut short is finished, and a new log is not lost with the answer") {
+  Files fixture("");
+  fixture.Write(fixture.Log() + ".20261129-001709.000000", "old");
+  const auto reopen = [&] {
+    fixture.Write(fixture.Log(), "new");
+    return absl::OkStatus();
+  };
+  CHECK(fixture.files.RotateLog(fixture.container(), 0, reopen) == absl::OkStatus());
+  CHECK(base::ReadFile(fixture.Log()).value() == "new");
+  REQUIRE(truncate(fixture.Log().c_str(), 10 << 20) == 0);
+  const auto lost = [&] {
+    fixture.Write(fixture.Log(), "newer");
+    return absl::UnavailableError("socket closed");
+  };
+  CHECK(absl::IsUnavailable(fixture.files.RotateLog(fixture.container(), 0, lost)));
+  CHECK(base::ReadFile(fixture.Log()).value() == "newer");
+  CHECK(fixture.CountLogs() == 3);
+}
+
 TEST_CASE("a removal that is killed at any moment leaves a whole pod or none") {
   Files fixture("");
   const PodDirectory directory(fixture.paths, "default", "p");

@@ -142,6 +142,15 @@ TEST_CASE("a container that ends is started again under the next attempt, and on
   CHECK(fixture.files.forgotten == Texts{"c0"});
 }
 
+TEST_CASE("a container of which the runtime knows nothing is stopped before it starts again") {
+  Fixture fixture("");
+  fixture.Sync();
+  fixture.runtime.Of("c0").state = ContainerInfo::State::kUnknown;
+  fixture.runtime.Calls();
+  fixture.Sync(1);
+  CHECK(fixture.runtime.Calls() == Texts{"stop c0", "start c1"});
+}
+
 TEST_CASE("another supervisor goes on where one was killed") {
   Fixture fixture("  - {name: d, image: \"i:1\"}\n");
   fixture.Sync();

@@ -1,5 +1,6 @@
 #include "cli/probes.h"
 
+#include "absl/synchronization/notification.h"
 #include "manifest_fixture.h"
 
 namespace crisp::cli {
@@ -9,6 +10,18 @@ const absl::Status kGood;
 const absl::Status kBad = absl::UnavailableError("refused");
 
 Container WithProbes(const std::string& probes) { return PodOf(probes).spec.containers[0]; }
+
+// One of its commands does not end before it is told to.
+class HangingHandlers final : public Handlers {
+ public:
+  absl::Status Run(const Handler& handler, const HandlerTarget&, Purpose, absl::Duration) override {
+    if (handler.exec->at(0) != "hang") return kBad;
+    hangs.Notify();
+    end.WaitForNotification();
+    return kGood;
+  }
+  absl::Notification hangs, end;
+};
 
 // Counts how often it is asked.
 class RefusingHandlers final : public Handlers {
@@ -37,7 +50,8 @@ TEST_CASE("a container without probes has started, is ready and alive") {
   CHECK(state.health().has_started);
   CHECK(state.health().is_ready);
   CHECK(state.health().is_alive);
-  CHECK_FALSE(state.Next().has_value());
+  for (const auto kind : {ProbeState::kStartup, ProbeState::kLiveness, ProbeState::kReadiness})
+    CHECK(state.IsOver(kind));
 }
 
 TEST_CASE("a liveness probe gives up after its failures in a row") {
@@ -45,10 +59,10 @@ TEST_CASE("a liveness probe gives up after its failures in a row") {
       "    livenessProbe: {exec: {command: [a]}, initialDelaySeconds: 5, failureThreshold: 2, "
       "terminationGracePeriodSeconds: 3}\n");
   ProbeState state(container, At(0));
-  CHECK(state.Next()->at == At(5));
+  CHECK(state.Due(ProbeState::kLiveness) == At(5));
   state.Record(ProbeState::kLiveness, kBad, At(5));
   CHECK(state.health().is_alive);
-  CHECK(state.Next()->at == At(15));
+  CHECK(state.Due(ProbeState::kLiveness) == At(15));
   state.Record(ProbeState::kLiveness, kGood, At(15));
   state.Record(ProbeState::kLiveness, kBad, At(25));
   CHECK(state.health().is_alive);
@@ -56,7 +70,9 @@ TEST_CASE("a liveness probe gives up after its failures in a row") {
   CHECK_FALSE(state.health().is_alive);
   CHECK(state.health().message == "liveness probe failed: refused");
   CHECK(state.health().grace == absl::Seconds(3));
-  CHECK_FALSE(state.Next().has_value());
+  CHECK(state.IsOver(ProbeState::kLiveness));
+  state.Record(ProbeState::kLiveness, kGood, At(45));  // it was asked meanwhile
+  CHECK_FALSE(state.health().is_alive);
 }
 
 TEST_CASE(
@@ -76,7 +92,7 @@ TEST_CASE(
   state.Record(ProbeState::kLiveness, kBad, At(20));
   state.Record(ProbeState::kLiveness, none, At(20));
   CHECK(state.health().is_alive);
-  CHECK(state.Next()->at == At(20));
+  CHECK(state.Due(ProbeState::kLiveness) == At(30));
   state.Record(ProbeState::kLiveness, kBad, At(30));
   CHECK_FALSE(state.health().is_alive);
 }
@@ -89,16 +105,21 @@ TEST_CASE("nothing else is asked before the startup probe has succeeded, and it 
   ProbeState state(container, At(0));
   CHECK_FALSE(state.health().has_started);
   CHECK_FALSE(state.health().is_ready);
-  CHECK(state.Next()->kind == ProbeState::kStartup);
+  CHECK(state.Due(ProbeState::kStartup) == At(0));
+  for (const auto kind : {ProbeState::kLiveness, ProbeState::kReadiness}) {
+    CHECK_FALSE(state.Due(kind).has_value());
+    CHECK_FALSE(state.IsOver(kind));
+  }
   state.Record(ProbeState::kStartup, kBad, At(0));
   state.Record(ProbeState::kStartup, kGood, At(1));
   CHECK(state.health().has_started);
   CHECK_FALSE(state.health().is_ready);
-  CHECK(state.Next()->kind == ProbeState::kReadiness);
+  CHECK(state.IsOver(ProbeState::kStartup));
+  CHECK(state.Due(ProbeState::kLiveness) == At(60));
+  CHECK(state.Due(ProbeState::kReadiness) == At(0));
   state.Record(ProbeState::kReadiness, kGood, At(2));
   CHECK(state.health().is_ready);
-  CHECK(state.Next()->kind == ProbeState::kReadiness);
-  CHECK(state.Next()->at == At(12));
+  CHECK(state.Due(ProbeState::kReadiness) == At(12));
 }
 
 TEST_CASE("a startup probe that never succeeds ends the container") {
@@ -136,6 +157,23 @@ TEST_CASE("a liveness probe that succeeds does not hide why a container is not r
   CHECK(state.health().message == "readiness probe failed: refused");
   state.Record(ProbeState::kReadiness, kGood, At(10));
   CHECK(state.health().message.empty());
+}
+
+TEST_CASE("a readiness probe that hangs does not hold up the liveness probe") {
+  const Container container = WithProbes(
+      "    readinessProbe: {exec: {command: [hang]}}\n"
+      "    livenessProbe: {exec: {command: [fail]}, initialDelaySeconds: 1, failureThreshold: "
+      "1}\n");
+  HangingHandlers handlers;
+  absl::Notification changed;
+  ProbeThreads probes(handlers, [&] {
+    if (!changed.HasBeenNotified()) changed.Notify();
+  });
+  probes.Begin({.container = &container, .container_id = "c0", .ip = ""});
+  handlers.hangs.WaitForNotification();
+  CHECK(changed.WaitForNotificationWithTimeout(absl::Seconds(60)));
+  CHECK_FALSE(probes.Of(container, "c0").is_alive);
+  handlers.end.Notify();
 }
 
 TEST_CASE("threads ask, tell of changes, and end with the run or the object") {

@@ -77,8 +77,10 @@ TEST_CASE("values that contradict each other are refused") {
       {"a volume of two kinds",
        PodText("  volumes:\n  - name: v\n    emptyDir: {}\n    hostPath:\n"
                "      path: /x\n"),
-       "pod.yaml:10: spec.volumes[0]: must have exactly one of hostPath, emptyDir, configMap, "
-       "secret, image, downwardAPI, projected"},
+       "pod.yaml:10: spec.volumes[0]: must have only one of hostPath, emptyDir, configMap, secret, "
+       "image, downwardAPI, projected"},
+      {"a volume of an unknown kind", PodText("  volumes: [{name: v, nfs: {path: /x}}]\n"),
+       "pod.yaml:9: spec.volumes[0].nfs: is not a field that crisp play knows"},
       {"a sub path that leads out",
        PodText("    volumeMounts: [{name: v, mountPath: /v, subPath: a/../..}]\n"
                "  volumes: [{name: v, emptyDir: {}}]\n"),
@@ -157,7 +159,7 @@ TEST_CASE("probes and hooks that cannot work are refused") {
       {"a number of none", PodText(probe + "{tcpSocket: {port: 0}}\n"),
        path + ".tcpSocket.port: must be from 1 to 65535 or a name"},
       {"two successes", PodText(probe + "{exec: {command: [a]}, successThreshold: 2}\n"),
-       path + ".successThreshold: must be a number from 1 to 1, not \"2\""},
+       path + ".successThreshold: must be a number from 0 to 1, not \"2\""},
       {"of an init container",
        PodText("  initContainers:\n  - {name: d, image: i, lifecycle: {}}\n"),
        "pod.yaml:10: spec.initContainers[0].lifecycle: is not for init containers without "
