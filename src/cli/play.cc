@@ -16,6 +16,7 @@
 #include "cli/play_session.h"
 #include "cli/pull_credentials.h"
 #include "cli/supervise.h"
+#include "client/answers.h"
 
 namespace crisp::cli {
 namespace {
@@ -73,6 +74,15 @@ PodDirectory DirectoryOf(const PlayOptions& options, const std::string& pod) {
   const size_t slash = pod.find('/');
   if (slash == pod.npos) return PodDirectory(options.paths, "default", pod);
   return PodDirectory(options.paths, pod.substr(0, slash), pod.substr(slash + 1));
+}
+
+// Calls about pods wait minutes for a crispd that is started again; where none is at all, that is
+// better said at once.
+absl::Status FindRuntime(const std::string& socket_path) {
+  client::CriClient client(socket_path);
+  if (client::Answers(client, base::Deadline::In(absl::Seconds(5))).ok()) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("nobody answers on ", socket_path, ": does crispd run?"));
 }
 
 // Ends the supervisor, which tears the pod down; does it itself where there is none or it failed.
@@ -155,6 +165,8 @@ int Play(const PlayOptions& options) {
     const absl::Status read = PullCredentialsOf(pod, input->manifest).status();
     if (!read.ok()) return Fail(read.message(), kExitUsage);
   }
+  const absl::Status found = FindRuntime(*socket_path);
+  if (!found.ok()) return Fail(found);
   PlaySessions sessions(options);
   int code = kExitOk;
   for (const Pod& pod : input->manifest.pods) {
@@ -171,6 +183,8 @@ int Play(const PlayOptions& options) {
 int PlayDown(const PlayOptions& options) {
   const absl::StatusOr<std::string> socket_path = SocketPath(options);
   if (!socket_path.ok()) return Fail(socket_path.status().message(), kExitUsage);
+  const absl::Status found = FindRuntime(*socket_path);
+  if (!found.ok()) return Fail(found);
   int code = kExitOk;
   for (const std::string& argument : options.files) {
     std::vector<std::string> pods = {argument};

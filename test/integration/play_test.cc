@@ -21,10 +21,10 @@ class Play {
   ~Play() { Run({"down", File()}); }
 
   // crisp play with these arguments. The kernel writes the space and the slashes in other ways.
-  linux::RunResult Run(const std::vector<std::string>& arguments) {
+  linux::RunResult Run(const std::vector<std::string>& arguments, const std::string& socket = "") {
     std::vector<std::string> args = {"crisp",
                                      "--endpoint",
-                                     "unix://" + daemon_.socket(),
+                                     "unix://" + (socket.empty() ? daemon_.socket() : socket),
                                      "play",
                                      "--state",
                                      daemon_.dir() + "//play pods",
@@ -326,4 +326,18 @@ TEST_CASE("a manifest with a field that is not known starts nothing") {
         absl::StrCat("crisp: ", play.File(),
                      ":5: spec.nodeSelector: is not a field that crisp play knows\n"));
   CHECK(play.CountSandboxes() == 0);
+}
+
+TEST_CASE("without a crispd the command says so, and keeps nothing of the pod") {
+  Daemon& daemon = Daemon::Shared();
+  Play play(daemon);
+  play.Write("  containers:\n" + Busybox("main", "exit 0"));
+  const std::string nowhere = daemon.dir() + "/nowhere.sock";
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{play.File()}, {"down", "played"}}) {
+    const linux::RunResult result = play.Run(words, nowhere);
+    CHECK(result.exit_code == 1);
+    CHECK(result.err == absl::StrCat("crisp: nobody answers on ", nowhere, ": does crispd run?\n"));
+  }
+  CHECK(access(play.Directory().c_str(), F_OK) != 0);
 }

@@ -16,12 +16,12 @@ absl::StatusOr<std::vector<RegistryCredential>> Decode(const std::string& auths)
 
 // The users that would be tried for `image`, in this order.
 std::string UsersFor(const std::string& image, const std::vector<std::string>& servers) {
-  std::string auths;
+  std::vector<std::string> auths;
   for (const std::string& server : servers) {
-    absl::StrAppend(&auths, auths.empty() ? "{" : ", ", "\"", server, "\": {\"username\": \"",
-                    server, "=\", \"password\": \"pw\"}");
+    auths.push_back(
+        absl::StrCat("\"", server, "\": {\"username\": \"", server, "=\", \"password\": \"pw\"}"));
   }
-  const auto decoded = Decode(auths + "}");
+  const auto decoded = Decode(absl::StrCat("{", absl::StrJoin(auths, ", "), "}"));
   REQUIRE(decoded.ok());
   std::vector<std::string> users;
   for (const auto& auth : CredentialsFor(image, *decoded)) users.push_back(auth.username());
