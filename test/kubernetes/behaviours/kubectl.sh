@@ -44,7 +44,11 @@ kubectl_logs() {
   wait_pod main 60 'running("main") or ended("main"; 0)'
   same "the followed log" "$(timeout 30 kubectl logs --follow main)" "$(seq -f 'line %.0f' 20)"
   same "its last line" "$(kubectl logs main --tail=1)" "line 20"
-  busybox again --restart=OnFailure -- sh -c 'echo "run $(date +%s%N)"; exit 1'
+  # It runs on after the restart: kubelet keeps the log of one run that has ended.
+  busybox again --restart=OnFailure -- \
+    sh -c 'echo "run $(date +%s%N)"; trap "exit 1" TERM; sleep 3600 & wait'
+  wait_pod again 60 ready
+  kubectl exec again -- kill -TERM 1 || true # it may be killed with the container
   wait_pod again 60 'restarts >= 1'
   has "the log before the restart" "$(kubectl logs again --previous)" "run "
 }
