@@ -15,10 +15,10 @@ on_node() {
     --overrides="{\"spec\": {\"nodeName\": \"node-$1\"}}"
   wait_pod "$2" 60 ready
 }
-# talks FROM TO
+# talks FROM TO. Not wget -T: Debian's busybox ends by SIGSEGV then.
 talks() {
   has "page of $2 for $1" \
-    "$(kubectl exec "$1" -- wget -q -T 5 -O - "http://$(pod_ip "$2")/")" "Welcome to nginx!"
+    "$(kubectl exec "$1" -- timeout 5 wget -q -O - "http://$(pod_ip "$2")/")" "Welcome to nginx!"
 }
 
 two_nodes_talk() {
